@@ -1,0 +1,90 @@
+"""The command line's habits: ``--home``, ``--json``, ``--lang``; tables for people, one JSON document for scripts;
+errors on stderr with what happened and what to do; exit 0 done, 1 refused or not finished, 2 wrong usage.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from samprasan.edge import logs, wording
+from samprasan.keys.errors import Malformed, SamprasanError
+
+Home = Annotated[Path, typer.Option("--home", envvar="SAMPRASAN_HOME", help="Folder of the hub or node.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for scripts.")]
+Lang = Annotated[
+    str | None,
+    typer.Option("--lang", help="th or en; else SAMPRASAN_LANG, else the locale.", callback=lambda value: _speak(value)),
+]
+
+
+def _speak(value: str | None) -> str | None:
+    try:
+        wording.choose(value)
+    except Malformed as problem:
+        raise typer.BadParameter(problem.text()) from problem
+    return value
+
+
+def application(help_text: str) -> typer.Typer:
+    """An application whose commands are registered on it."""
+    return typer.Typer(help=help_text, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+
+def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and say how it ended: 0, 1 or 2."""
+    logs.configure(json=not sys.stderr.isatty())
+    try:
+        result = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except SamprasanError as problem:
+        show_error(problem)
+        return 1
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.UsageError as problem:
+        problem.show()
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        return 1
+
+
+def show_error(problem: SamprasanError) -> None:
+    """Two lines on stderr: what happened, what to do."""
+    language = wording.language()
+    print(f"error: {problem.text(language)}", file=sys.stderr)
+    if problem.hint(language):
+        print(f"hint: {problem.hint(language)}", file=sys.stderr)
+
+
+def answer(document: Any, as_json: bool, *tables: Table | str) -> None:
+    """Print ``document`` as JSON, or ``tables`` for a person."""
+    if as_json:
+        print(json.dumps(document, ensure_ascii=False))
+        return
+    console = Console(soft_wrap=True)
+    for table in tables:
+        console.print(table)
+
+
+def ready(document: dict[str, Any]) -> None:
+    """The one line that ``serve`` prints when it answers."""
+    print(f"ready {json.dumps(document)}", flush=True)
+
+
+def table(title: str, columns: Iterable[str], rows: Iterable[Sequence[object]]) -> Table:
+    """A table for people; whole numbers stand on the right."""
+    made = Table(title=title, title_justify="left")
+    listed = [list(row) for row in rows]
+    for index, column in enumerate(columns):
+        numbers = bool(listed) and all(isinstance(row[index], int) for row in listed)
+        made.add_column(column, justify="right" if numbers else "left")
+    for row in listed:
+        made.add_row(*(f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell) for cell in row))
+    return made

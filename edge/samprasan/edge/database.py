@@ -1,0 +1,158 @@
+"""One code path for SQLite and PostgreSQL: the engine, the unit of work, and rows in bulk.
+
+``with store.begin() as tx`` is a durable write transaction, ``with store.read() as tx`` a consistent view.  SQLite runs
+in WAL with synchronous FULL, and its write transactions take the lock at once, so that two processes wait for each
+other instead of failing.  A database that cannot be asked is ``Unavailable``; statements and values never reach a log.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import StaticPool
+
+from samprasan.keys.errors import Refused, Unavailable
+
+SQLITE_WAIT_SECONDS = 30  # how long a writer waits for another process' transaction
+_SQLITE_VARIABLES_MAX = 30_000  # SQLite takes 32,766 in one statement
+BigKey = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers rows by itself only in INTEGER keys
+
+
+class Store:
+    """A database that steps are given."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+
+    @contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """A write transaction: committed durably when the block ends, undone when it raises."""
+        with self._connected(writes=True) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A transaction that only reads."""
+        with self._connected(writes=False) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def _connected(self, *, writes: bool) -> Iterator[sa.Connection]:
+        try:
+            with self.engine.connect() as connection:
+                yield connection.execution_options(writes=writes)
+        except DBAPIError as problem:
+            if isinstance(problem.orig, Exception) and _cannot_be_asked(problem):
+                raise Unavailable("database", problem=type(problem.orig).__name__) from None
+            raise
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self.engine.dispose()
+
+
+def _cannot_be_asked(problem: DBAPIError) -> bool:
+    return isinstance(problem, sa.exc.OperationalError | sa.exc.InterfaceError) or problem.connection_invalidated
+
+
+def open_store(url: str) -> Store:
+    """The store at an SQLAlchemy URL of SQLite or PostgreSQL; Refused ``database_url`` for any other."""
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError as problem:
+        raise Refused("database_url") from problem
+    if parsed.get_backend_name() == "sqlite":
+        return Store(_sqlite(parsed))
+    if parsed.get_backend_name() == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+        return Store(sa.create_engine(parsed, hide_parameters=True, pool_pre_ping=True, pool_size=10))
+    raise Refused("database_url")
+
+
+def _sqlite(url: sa.URL) -> sa.Engine:
+    options: dict[str, Any] = {"hide_parameters": True}
+    if url.database in (None, "", ":memory:"):
+        options |= {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+    engine = sa.create_engine(url, **options)
+
+    @sa.event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # this module says BEGIN, not the driver
+        connection.execute(f"PRAGMA busy_timeout = {SQLITE_WAIT_SECONDS * 1000}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        writes = connection.get_execution_options().get("writes", True)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def is_postgresql(tx: sa.Connection) -> bool:
+    """Which of the two databases ``tx`` talks to."""
+    return tx.dialect.name == "postgresql"
+
+
+def insert_rows(tx: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert ``rows``, whose values stand in the table's column order, in one statement."""
+    _write(tx, table, rows, "")
+
+
+def upsert_rows(tx: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert ``rows`` or replace those with the same primary key.  Rows are taken in the order of their keys."""
+    keys = [column.name for column in table.primary_key]
+    others = [column.name for column in table.columns if column.name not in keys]
+    changes = ", ".join(f"{name} = excluded.{name}" for name in others)
+    _write(tx, table, sorted(rows), f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changes}")
+
+
+def _write(tx: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]], conflict: str) -> None:
+    if not rows:
+        return
+    names = ", ".join(column.name for column in table.columns)
+    if is_postgresql(tx):
+        types = [column.type.compile(tx.dialect) for column in table.columns]
+        arrays = ", ".join(f"%s::{kind}[]" for kind in types)
+        statement = f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}){conflict}"
+        tx.exec_driver_sql(statement, tuple([list(column) for column in zip(*rows, strict=True)]))
+    else:
+        marks = ", ".join("?" for _ in table.columns)
+        tx.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({marks}){conflict}", list(rows))
+
+
+def rows_where_in(
+    tx: sa.Connection, table: sa.Table, column: sa.Column[Any], values: Iterable[Any], **equal: Any
+) -> Iterator[sa.Row[Any]]:
+    """Whole rows of ``table`` whose ``column`` is one of ``values`` and whose other columns are as ``equal`` says."""
+    names = ", ".join(each.name for each in table.columns)
+    postgresql = is_postgresql(tx)
+    mark = "%s" if postgresql else "?"
+    fixed = "".join(f" AND {name} = {mark}" for name in equal)
+    start = f"SELECT {names} FROM {table.name} WHERE {column.name}"
+    wanted = list(values)
+    if postgresql:
+        if wanted:
+            kind = column.type.compile(tx.dialect)
+            yield from tx.exec_driver_sql(f"{start} = ANY(%s::{kind}[]){fixed}", (wanted, *equal.values()))
+        return
+    for first in range(0, len(wanted), _SQLITE_VARIABLES_MAX):
+        part = wanted[first : first + _SQLITE_VARIABLES_MAX]
+        marks = ", ".join("?" * len(part))
+        yield from tx.exec_driver_sql(f"{start} IN ({marks}){fixed}", (*part, *equal.values()))
+
+
+def migrate(store: Store, package: str) -> None:
+    """Bring the database to the newest version of ``package``'s migrations (alembic)."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", f"{package}:migrations")
+    with store.begin() as tx:
+        config.attributes["connection"] = tx
+        command.upgrade(config, "head")

@@ -1,0 +1,42 @@
+"""Logs: one canonical line an event, JSON in production, on stderr.
+
+Events carry codes, counts, agencies and digests.  No id, no name, no free text of a record ever goes in; exceptions are
+logged by type and place, without their message, because a library may have put a value there.
+"""
+
+import logging
+import sys
+import traceback
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+
+def configure(*, json: bool, debug: bool = False) -> None:
+    """Send every log line of this process to stderr."""
+    renderer: Any = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=False)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _without_messages,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if debug else logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def logger(name: str) -> Any:
+    """The logger of one module."""
+    return structlog.get_logger().bind(module=name)
+
+
+def _without_messages(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if event.pop("exc_info", None):
+        kind, _, trace = sys.exc_info()
+        event["exception"] = kind.__name__ if kind else "none"
+        event["at"] = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(trace)][-8:]
+    return event

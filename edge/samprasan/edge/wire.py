@@ -1,0 +1,187 @@
+"""gRPC and TLS: credentials, limits of a connection, and our four errors as gRPC status and back.
+
+gRPC's Python API has no switch for TLS 1.3 alone.  Its environment variable for cipher suites speaks of TLS 1.2 only,
+so offering a suite there that no P-256 certificate can serve leaves TLS 1.3 as the one version that connects.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+os.environ["GRPC_SSL_CIPHER_SUITES"] = "ECDHE-RSA-AES128-GCM-SHA256"  # read when gRPC first makes a TLS context
+
+import grpc
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from samprasan.keys.certificates import HUB_NAME
+from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailable, Unproven
+
+MESSAGE_BYTES_MAX = (1 << 20) + 65_536  # one envelope of 1 MiB and what carries it
+METADATA_BYTES_MAX = 8_192
+STREAMS_PER_CONNECTION_MAX = 64  # a node uses three
+KEEPALIVE_MS = 60_000
+CONNECTION_AGE_MS_MAX = 30 * 60_000  # then the streams resume on a new connection, perhaps at another hub process
+PENDING_REQUESTS_MAX = 20_000  # a reconnect storm waits its turn instead of being cancelled
+DEADLINE_SECONDS = 20.0  # for every unary call
+_DOMAIN = "samprasan"
+_TRAILER_BYTES_MAX = 4_096
+
+SERVER_OPTIONS: list[tuple[str, int]] = [
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_metadata_size", METADATA_BYTES_MAX),
+    ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
+    ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
+    ("grpc.max_connection_age_ms", CONNECTION_AGE_MS_MAX),
+    ("grpc.max_connection_age_grace_ms", 30_000),
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+    ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
+    ("grpc.server.max_pending_requests", PENDING_REQUESTS_MAX),
+    ("grpc.server.max_pending_requests_hard_limit", 2 * PENDING_REQUESTS_MAX),
+    ("grpc.so_reuseport", 0),
+]
+CHANNEL_OPTIONS: list[tuple[str, int | str]] = [
+    ("grpc.ssl_target_name_override", HUB_NAME),
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+    ("grpc.keepalive_permit_without_calls", 0),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+]
+
+_CODES: dict[type[SamprasanError], grpc.StatusCode] = {
+    Malformed: grpc.StatusCode.INVALID_ARGUMENT,
+    Unproven: grpc.StatusCode.UNAUTHENTICATED,
+    Refused: grpc.StatusCode.FAILED_PRECONDITION,
+    Unavailable: grpc.StatusCode.UNAVAILABLE,
+}
+_CLASSES: dict[grpc.StatusCode, type[SamprasanError]] = {
+    **{code: kind for kind, code in _CODES.items()},
+    grpc.StatusCode.PERMISSION_DENIED: Unproven,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: Malformed,
+    grpc.StatusCode.UNIMPLEMENTED: Refused,
+}
+
+
+def server_credentials(
+    key_pem: bytes, certificate_pem: bytes, authority_pem: bytes | None
+) -> grpc.ServerCredentials:
+    """TLS 1.3 for a listener; with an authority, callers must show a certificate that it signed."""
+    return grpc.ssl_server_credentials(
+        [(key_pem, certificate_pem)],
+        root_certificates=authority_pem,
+        require_client_auth=authority_pem is not None,
+    )
+
+
+def channel_credentials(
+    authority_pem: bytes, key_pem: bytes | None = None, certificate_pem: bytes | None = None
+) -> grpc.ChannelCredentials:
+    """TLS 1.3 to a hub whose certificate ``authority_pem`` signed, showing one's own certificate if given."""
+    return grpc.ssl_channel_credentials(authority_pem, key_pem, certificate_pem)
+
+
+def to_status(error: SamprasanError) -> status_pb2.Status:
+    """The error with its code and values, so that the other side can word it in its own language."""
+    values = {key: str(value)[:200] for key, value in error.values.items()}
+    detail = any_pb2.Any()
+    detail.Pack(error_details_pb2.ErrorInfo(reason=error.code, domain=_DOMAIN, metadata=values))
+    number = next(code.value[0] for kind, code in _CODES.items() if isinstance(error, kind))
+    return status_pb2.Status(code=number, message=error.text("en")[:_TRAILER_BYTES_MAX // 4], details=[detail])
+
+
+def from_rpc_error(error: grpc.RpcError) -> SamprasanError:
+    """The error the other side raised, or what gRPC's own failure means to us."""
+    code: grpc.StatusCode = error.code()  # type: ignore[attr-defined]
+    kind = _CLASSES.get(code, Unavailable)
+    for detail in _details(error):
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info) and info.domain == _DOMAIN:
+            return kind(info.reason, **dict(info.metadata))
+    if kind is Unavailable:
+        return Unavailable("hub_unreachable", status=code.name)
+    return kind("hub_answer", status=code.name)
+
+
+def _details(error: grpc.RpcError) -> list[any_pb2.Any]:
+    try:
+        status = rpc_status.from_call(error)
+    except ValueError:
+        return []
+    return list(status.details) if status else []
+
+
+class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Turns our errors into gRPC status, and writes one canonical line a call: method, code, milliseconds."""
+
+    def __init__(self, logger: Any) -> None:
+        self._logger = logger
+
+    async def intercept_service(self, continuation: Any, details: grpc.HandlerCallDetails) -> Any:
+        """Wrap the handler that would have served the call."""
+        handler = await continuation(details)
+        if handler is None:
+            return None
+        method = details.method.rpartition("/")[2]
+        for kind in ("unary_unary", "stream_unary"):
+            if getattr(handler, kind):
+                return handler._replace(**{kind: self._answering(method, getattr(handler, kind))})
+        for kind in ("unary_stream", "stream_stream"):
+            if getattr(handler, kind):
+                return handler._replace(**{kind: self._streaming(method, getattr(handler, kind))})
+        return handler
+
+    def _answering(self, method: str, serve: Callable[..., Any]) -> Callable[..., Any]:
+        async def answer(request: Any, context: Any) -> Any:
+            started = time.monotonic()
+            try:
+                response = await serve(request, context)
+            except Exception as problem:
+                await self._abort(method, started, context, problem)
+            else:
+                self._log(method, started, "OK")
+                return response
+
+        return answer
+
+    def _streaming(self, method: str, serve: Callable[..., Any]) -> Callable[..., Any]:
+        async def stream(request: Any, context: Any) -> Any:
+            started = time.monotonic()
+            try:
+                async for response in serve(request, context):
+                    yield response
+            except Exception as problem:
+                await self._abort(method, started, context, problem)
+            else:
+                self._log(method, started, "OK")
+
+        return stream
+
+    async def _abort(self, method: str, started: float, context: Any, problem: Exception) -> None:
+        if isinstance(problem, grpc.aio.AbortError):
+            raise problem
+        if not isinstance(problem, SamprasanError):
+            self._logger.error("failed", method=method, exc_info=True)
+            problem = Unavailable("internal")
+        self._log(method, started, problem.code, type(problem).__name__)
+        status = rpc_status.to_status(to_status(problem))
+        context.set_trailing_metadata(status.trailing_metadata)
+        await context.abort(status.code, status.details)
+
+    def _log(self, method: str, started: float, code: str, error: str = "") -> None:
+        milliseconds = round((time.monotonic() - started) * 1000, 1)
+        kind = {"error": error} if error else {}
+        self._logger.info("call", method=method, code=code, ms=milliseconds, **kind)
+
+
+def bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials) -> int:
+    """The port that ``server`` got at ``HOST:PORT``; Refused ``address_taken`` if it got none."""
+    try:
+        port: int = server.add_secure_port(address, credentials)
+    except RuntimeError as problem:
+        raise Refused("address_taken", address=address) from problem
+    if not port:
+        raise Refused("address_taken", address=address)
+    return port

@@ -1,0 +1,46 @@
+"""What a step is given of the world: clock, randomness, its own signature, the check of others'."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from google.protobuf.message import Message
+
+from samprasan.keys import signing
+from samprasan.keys.signing import Signer, Verify
+from samprasan.v1.envelope_pb2 import Envelope
+
+M = TypeVar("M", bound=Message)
+
+
+def system_clock() -> int:
+    """Milliseconds since the Unix epoch."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Steps take time, randomness and signatures from here alone, so that a simulation can give them its own."""
+
+    signer: Signer
+    clock: Callable[[], int] = system_clock
+    entropy: Callable[[int], bytes] = os.urandom
+    verify: Verify = signing.verify_ed25519
+
+    def now(self) -> int:
+        """Milliseconds since the Unix epoch."""
+        return self.clock()
+
+    def random_bytes(self, count: int) -> bytes:
+        """``count`` unpredictable bytes."""
+        return self.entropy(count)
+
+    def sign(self, message: Message) -> Envelope:
+        """``message`` in an envelope with one's own signature."""
+        return signing.seal(message, self.signer)
+
+    def open(self, envelope: Envelope, kind: type[M], public_key: bytes) -> M:
+        """The ``kind`` in an envelope that exactly ``public_key`` signed; else Malformed or Unproven."""
+        return signing.open_signed(envelope, kind, public_key, self.verify)

@@ -1,0 +1,146 @@
+"""``samprasan-hub``: the command line of the hub's operator."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from samprasan.edge import command
+from samprasan.edge.command import Home, Json, Lang
+from samprasan.edge.wording import Words
+
+app = command.application("The Samprasan hub: orders signed updates, keeps shared totals, knows nobody.")
+words = Words("samprasan.hub")
+
+
+@app.command()
+def init(
+    home: Home,
+    listen: Annotated[str, typer.Option(help="Where nodes connect, HOST:PORT; port 0 picks a free one.")] = "127.0.0.1:7443",
+    join_listen: Annotated[str, typer.Option(help="Where invited agencies join.")] = "127.0.0.1:7442",
+    console: Annotated[str, typer.Option(help="Where the operator's pages will be served.")] = "127.0.0.1:7480",
+    database: Annotated[str, typer.Option(help="SQLAlchemy URL; else an SQLite file in the home.")] = "",
+    passphrase_file: Annotated[str, typer.Option(help="File with the passphrase that seals the keys.")] = "",
+    lang: Lang = None,
+) -> None:
+    """Make a new hub: keys, certificate authority, empty database.
+
+    Example: samprasan-hub init --home /srv/hub --listen 0.0.0.0:7443 --passphrase-file /etc/samprasan/passphrase
+    """
+    from samprasan.edge.configuration import find_passphrase
+    from samprasan.hub import home as homes
+
+    file = str(Path(passphrase_file).resolve()) if passphrase_file else ""
+    homes.create(home, listen, join_listen, console, database, file, find_passphrase(file, confirm=True))
+    command.answer(None, False, words("init_done", home=home))
+
+
+@app.command()
+def invite(
+    agency: Annotated[str, typer.Argument(help="The agency's code, such as mpc.")],
+    home: Home,
+    name: Annotated[str, typer.Option(help="The agency's name for people.")],
+    out: Annotated[Path, typer.Option(help="Where to write the invite; give it to the agency and nobody else.")],
+    lang: Lang = None,
+) -> None:
+    """Write a single-use invite for an agency.
+
+    Example: samprasan-hub invite mpc --name "ศูนย์คุณธรรม" --out mpc.invite --home /srv/hub
+    """
+    from samprasan.hub import home as homes
+    from samprasan.hub import joining
+    from samprasan.keys.invitation import Invitation
+    from samprasan.keys.keyring import write_private
+    from samprasan.ledger import calendar
+
+    hub = homes.open_hub(home)
+    secret, expires_at = joining.invite(hub.store, hub.world, agency, name)
+    reached = homes.reached_at(home)
+    made = Invitation(agency, name, reached.join, reached.hub, hub.authority.certificate, secret, expires_at)
+    write_private(out, made.encode())
+    command.answer(
+        None, False, words("invite_done", file=out, agency=agency, until=calendar.buddhist(calendar.day_of(expires_at)))
+    )
+
+
+@app.command()
+def serve(home: Home, lang: Lang = None) -> None:
+    """Serve nodes until stopped; SIGTERM drains.
+
+    Example: samprasan-hub serve --home /srv/hub
+    """
+    from samprasan.hub import home as homes
+    from samprasan.hub import service
+
+    hub = homes.open_hub(home)
+    homes.create_tables(hub.store)
+
+    def announce(hub_port: int, join_port: int) -> None:
+        reached = homes.note_ports(home, hub.settings, hub_port, join_port)
+        command.ready({"listen": reached.hub, "join_listen": reached.join})
+
+    asyncio.run(service.serve(hub.store, hub.world, hub.authority, hub.listening, announce))
+    hub.store.close()
+
+
+@app.command()
+def status(home: Home, as_json: Json = False, lang: Lang = None) -> None:
+    """Show the log, the shared totals and every agency.
+
+    Example: samprasan-hub status --home /srv/hub --json
+    """
+    from samprasan.edge.world import system_clock
+    from samprasan.hub import home as homes
+    from samprasan.hub import overview
+
+    _, store = homes.open_store(home)
+    document = overview.status(store, system_clock())
+    totals, agencies = document["totals"], document["agencies"]
+    command.answer(
+        document,
+        as_json,
+        words("status_head", federation=document["federation_id"] or "-", size=document["log"]["size"]),
+        command.table(words("totals"), totals, [list(totals.values())]),
+        command.table(
+            words("agencies"),
+            [words(key) for key in ("agency", "connected", "seq", "last_seen", "earned", "accounts")],
+            [
+                [
+                    each["agency"],
+                    words("yes") if each["connected"] else words("no"),
+                    each["seq"],
+                    each["last_seen"] or "-",
+                    each["earned"],
+                    each["accounts"],
+                ]
+                for each in agencies
+            ],
+        ),
+    )
+
+
+@app.command()
+def audit(home: Home, as_json: Json = False, lang: Lang = None) -> int:
+    """Re-verify signatures and chains, fold the log anew and compare; exit 1 if anything is wrong.
+
+    Example: samprasan-hub audit --home /srv/hub
+    """
+    from samprasan.hub import auditing
+    from samprasan.hub import home as homes
+
+    hub = homes.open_hub(home)
+    report = auditing.audit(hub.store, hub.world, hub.world.signer.public_key)
+    document = report.as_document()
+    verdict = words("audit_ok" if document["ok"] else "audit_bad", batches=report.batches, updates=report.updates)
+    command.answer(document, as_json, verdict, *document["problems"])
+    return 0 if document["ok"] else 1
+
+
+def main() -> None:
+    """The entry point."""
+    raise SystemExit(command.run(app))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Accounts: a subject key finds its account or gets a new one; totals are read by agencies with an open Link.
+
+No pseudonym enters the log: the hub's chain says only that an account was opened.  Requests are not stored, and the
+answer does not say whether an account is new.
+"""
+
+from samprasan.edge.database import Store
+from samprasan.edge.world import World
+from samprasan.hub import intake, limits, roster
+from samprasan.hub.store import ledger as ledger_store
+from samprasan.hub.store import log as log_store
+from samprasan.hub.store import subjects as subjects_store
+from samprasan.keys.errors import Malformed
+from samprasan.ledger.forms import DIGEST_BYTES, ID_BYTES, UPDATES_MAX
+from samprasan.v1 import hub_pb2, log_pb2
+from samprasan.v1.envelope_pb2 import Envelope
+
+
+def open_accounts(store: Store, world: World, agency: str, request: hub_pb2.OpenAccountsRequest) -> Envelope:
+    """A signed AccountsOpened with an account for each subject of the request.  Raises Malformed ``request``."""
+    _check_subjects(request)
+    kinds = {subject.subject_key: subject.kind for subject in request.subjects}
+    with store.begin() as tx:
+        roster.required(tx, agency)
+        log_store.lock_head(tx)
+        found = subjects_store.accounts_of(tx, kinds)
+        made = {key: world.random_bytes(ID_BYTES) for key in kinds if key not in found}
+        if made:
+            opened = [
+                log_pb2.Update(opened=log_pb2.Opened(account_id=account_id, kind=kinds[key]))
+                for key, account_id in made.items()
+            ]
+            for first in range(0, len(opened), UPDATES_MAX):
+                intake.append_own(tx, world, opened[first : first + UPDATES_MAX])
+            subjects_store.add(tx, made)
+        federation_id = roster.federation_id(tx)
+    account_of = found | made
+    return world.sign(
+        hub_pb2.AccountsOpened(
+            federation_id=federation_id,
+            agency=agency,
+            request_id=request.request_id,
+            accounts=[
+                hub_pb2.SubjectAccount(subject_key=key, account_id=account_of[key])
+                for key in (subject.subject_key for subject in request.subjects)
+            ],
+        )
+    )
+
+
+def totals(store: Store, world: World, agency: str, request: hub_pb2.GetTotalsRequest) -> Envelope:
+    """A signed Totals; an account without the caller's own open Link for *redeem* is declined.  Malformed ``request``."""
+    asked = list(request.account_ids)
+    readable = len(request.request_id) == ID_BYTES and all(len(each) == ID_BYTES for each in asked)
+    if not readable or not 1 <= len(asked) <= limits.ACCOUNTS_PER_REQUEST_MAX:
+        raise Malformed("request", limit=limits.ACCOUNTS_PER_REQUEST_MAX)
+    with store.read() as tx:
+        roster.required(tx, agency)
+        head = log_store.head_now(tx)
+        found = ledger_store.totals_of(tx, asked)
+        purposes = ledger_store.purposes_at(tx, agency, asked)
+        federation_id = roster.federation_id(tx)
+    answer = hub_pb2.Totals(
+        federation_id=federation_id,
+        agency=agency,
+        request_id=request.request_id,
+        log_size=head.size,
+        as_of=max(head.appended_at, 0) or world.now(),
+    )
+    for account_id in asked:
+        entry = answer.accounts.add(account_id=account_id)
+        account = found.get(account_id)
+        if account is None or log_pb2.PURPOSE_REDEEM not in purposes.get(account_id, ()):
+            # Not told apart: an agency may not learn which accounts exist.
+            entry.declined = log_pb2.DECLINE_REASON_NOT_LINKED
+            continue
+        entry.earned, entry.written_off = account.earned_in_all, account.written_off
+        entry.available, entry.pending, entry.held = account.available, account.pending, account.held
+        entry.spent, entry.expired = account.spent, account.expired
+        entry.earned_by_dimension.extend(account.earned)
+    return world.sign(answer)
+
+
+def _check_subjects(request: hub_pb2.OpenAccountsRequest) -> None:
+    readable = len(request.request_id) == ID_BYTES and all(
+        len(subject.subject_key) == DIGEST_BYTES and 1 <= subject.kind <= 4 for subject in request.subjects
+    )
+    if not readable or not 1 <= len(request.subjects) <= limits.SUBJECTS_PER_REQUEST_MAX:
+        raise Malformed("request", limit=limits.SUBJECTS_PER_REQUEST_MAX)

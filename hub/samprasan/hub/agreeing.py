@@ -1,0 +1,122 @@
+"""Joint documents at the hub: it stores, merges signatures and forwards; it cannot make one.
+
+A document that has its threshold stands in the hub's own chain as Activate, and is in force from there on.
+"""
+
+from samprasan.edge.database import Store
+from samprasan.edge.world import World
+from samprasan.hub import intake, limits, roster
+from samprasan.hub.store import documents as documents_store
+from samprasan.hub.store import members as members_store
+from samprasan.keys import documents, signing
+from samprasan.keys.documents import Body
+from samprasan.keys.errors import Malformed, Refused, Unproven
+from samprasan.ledger import policy
+from samprasan.v1 import hub_pb2, log_pb2
+from samprasan.v1.documents_pb2 import HubKeys, LinkingKey, Member, Policy, Roster
+from samprasan.v1.envelope_pb2 import Envelope
+
+
+def submit(store: Store, world: World, agency: str, envelope: Envelope) -> None:
+    """Store a proposal or the caller's approval of one; put the document into force if that completes it.
+
+    Raises Malformed for what cannot be read, Unproven for signatures that do not hold or are not the caller's, Refused
+    for a version that does not come next, a document that expired, or an inbox that is full.
+    """
+    body = documents.read(envelope)
+    if len(envelope.payload) > limits.DOCUMENT_BYTES_MAX:
+        raise Malformed("envelope_over_limit", bytes_max=limits.DOCUMENT_BYTES_MAX, signatures_max=1)
+    if isinstance(body, Policy):
+        policy.from_document(body)
+    with store.begin() as tx:
+        current = roster.in_force(tx)
+        digest = signing.digest(envelope)
+        stored = documents_store.find(tx, digest)
+        merged = _merged(Envelope.FromString(stored) if stored else None, envelope)
+        found = documents.standing(merged, body, current, world.verify)
+        if agency not in documents.standing(envelope, body, current, world.verify).signed:
+            raise Unproven("approval_not_ones_own", agency=agency)
+        active = [each for each in documents_store.active(tx, found.kind) if roster.documents_digest(each) == digest]
+        if active:
+            return
+        _check_next(body, documents_store.version_in_force(tx, found.kind), roster.federation_id(tx), world.now())
+        if stored is None and len(documents_store.proposed(tx)) >= limits.DOCUMENTS_PROPOSED_MAX:
+            raise Refused("inbox_full", most=limits.DOCUMENTS_PROPOSED_MAX)
+        documents_store.put(tx, found, merged.SerializeToString(), world.now(), active=found.complete)
+        if found.complete:
+            documents_store.drop_proposed(tx, found.kind, found.version)
+            activate = log_pb2.Activate(document=found.kind, version=found.version, digest=found.digest)
+            intake.append_own(tx, world, [log_pb2.Update(activate=activate)])
+
+
+def listed(store: Store) -> hub_pb2.ListDocumentsResponse:
+    """Everything in force and everything that waits, with the signatures known so far."""
+    with store.read() as tx:
+        return hub_pb2.ListDocumentsResponse(
+            active=[Envelope.FromString(each) for each in documents_store.active(tx)],
+            proposed=[Envelope.FromString(each) for each in documents_store.proposed(tx)],
+        )
+
+
+def compose_roster(store: Store, world: World, tls_ca: bytes) -> bool:
+    """Once every invited agency has joined: lay roster 1, unsigned, before the agencies.  Says whether it did."""
+    with store.begin() as tx:
+        if roster.in_force(tx) is not None:
+            return False
+        invites = members_store.invited(tx)
+        if not invites or any(invite.application is None for invite in invites):
+            return False
+        applications = [_application(invite.application) for invite in invites]
+        now = world.now()
+        composed = Roster(
+            version=1,
+            created_at=now,
+            expires_at=now + limits.DOCUMENT_LIFETIME_MS,
+            threshold=len(applications) // limits.ROSTER_THRESHOLD_SHARE + 1,
+            members=[
+                Member(
+                    agency=each.agency, name=invite.name, signing_key=each.signing_key, sealing_key=each.sealing_key
+                )
+                for each, invite in zip(applications, invites, strict=True)
+            ],
+            hub=HubKeys(signing_key=world.signer.public_key, tls_ca=tls_ca),
+            linking=_linking(applications),
+        )
+        envelope = signing.seal(composed)
+        body = documents.read(envelope)
+        documents_store.drop_proposed(tx, log_pb2.DOCUMENT_KIND_ROSTER, 1)
+        found = documents.standing(envelope, body, None, world.verify)
+        documents_store.put(tx, found, envelope.SerializeToString(), now, active=False)
+        return True
+
+
+def _application(envelope: bytes | None) -> hub_pb2.Application:
+    return hub_pb2.Application.FromString(Envelope.FromString(envelope or b"").payload)
+
+
+def _linking(applications: list[hub_pb2.Application]) -> LinkingKey | None:
+    shared = [each for each in applications if each.HasField("share")]
+    if len(shared) != 3 or len({(each.key_epoch, each.share_version) for each in shared}) != 1:
+        return None
+    commitments = sorted((each.share for each in shared), key=lambda share: share.index)
+    return LinkingKey(key_epoch=shared[0].key_epoch, share_version=shared[0].share_version, commitments=commitments)
+
+
+def _merged(stored: Envelope | None, envelope: Envelope) -> Envelope:
+    if stored is None:
+        return envelope
+    merged = Envelope()
+    merged.CopyFrom(stored)
+    known = {signature.key_id for signature in stored.signatures}
+    merged.signatures.extend(each for each in envelope.signatures if each.key_id not in known)
+    return merged
+
+
+def _check_next(body: Body, version_in_force: int, federation_id: bytes, now: int) -> None:
+    kind = documents.kind_name(documents.kind_of(body))
+    if body.version != version_in_force + 1:
+        raise Refused("document_version", kind=kind, version=body.version, expected=version_in_force + 1)
+    if body.federation_id != federation_id:
+        raise Unproven("federation", kind=kind)
+    if body.expires_at <= now:
+        raise Refused("document_expired", kind=kind, version=body.version)

@@ -1,0 +1,38 @@
+"""Hello: both sides say their head of the caller's chain, and the hub remembers that it saw the agency."""
+
+from samprasan.edge.database import Store
+from samprasan.edge.world import World
+from samprasan.hub import roster
+from samprasan.hub.store import documents as documents_store
+from samprasan.hub.store import log as log_store
+from samprasan.hub.store import members as members_store
+from samprasan.keys.errors import Unproven
+from samprasan.v1 import hub_pb2, log_pb2
+
+
+def hello(store: Store, world: World, agency: str, request: hub_pb2.HelloRequest) -> hub_pb2.HelloResponse:
+    """The hub's head of ``agency``'s chain, its clock and what is in force.  Unproven ``federation`` for another's."""
+    now = world.now()
+    with store.begin() as tx:
+        federation_id = roster.federation_id(tx)
+        if request.federation_id and request.federation_id != federation_id:
+            raise Unproven("federation", kind="Hello")
+        members_store.saw(tx, agency, now)
+        head = log_store.chain_head(tx, agency)
+        return hub_pb2.HelloResponse(
+            federation_id=federation_id,
+            agency=agency,
+            head=hub_pb2.Head(seq=head.seq, digest=head.digest),
+            now=now,
+            roster_version=documents_store.version_in_force(tx, log_pb2.DOCUMENT_KIND_ROSTER),
+            policy_version=documents_store.version_in_force(tx, log_pb2.DOCUMENT_KIND_POLICY),
+        )
+
+
+def caller(store: Store, fingerprint: bytes, named: str) -> str:
+    """The agency of a certificate that this hub issued and that names it; else Unproven ``certificate_unknown``."""
+    with store.read() as tx:
+        agency = members_store.agency_of_certificate(tx, fingerprint)
+    if agency is None or agency != named:
+        raise Unproven("certificate_unknown")
+    return agency

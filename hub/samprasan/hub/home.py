@@ -1,0 +1,132 @@
+"""A hub's home: ``hub.toml``, its keyring, its certificates and its database."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar
+
+from samprasan.edge import database
+from samprasan.edge.configuration import Settings, address_of
+from samprasan.edge.database import Store
+from samprasan.edge.world import World
+from samprasan.hub.joining import Authority
+from samprasan.hub.service import Listening
+from samprasan.hub.store import log as log_store
+from samprasan.keys import certificates
+from samprasan.keys.keyring import Keyring, write_private
+from samprasan.keys.signing import KeySigner
+
+MIGRATIONS = "samprasan.hub"
+_AUTHORITY_FILE = "authority.der"
+_SERVER_FILE = "server.der"
+_REACHED_FILE = "reached"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubSettings(Settings):
+    """``hub.toml``: the addresses of the three listeners, as nodes reach them."""
+
+    file_name: ClassVar[str] = "hub.toml"
+    database_name: ClassVar[str] = "hub.db"
+    listen: str
+    join_listen: str
+    console: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """An opened home."""
+
+    settings: HubSettings
+    store: Store
+    world: World
+    authority: Authority
+    listening: Listening
+
+
+def create(home: Path, listen: str, join_listen: str, console: str, url: str, passphrase_file: str, passphrase: bytes) -> None:
+    """A new hub: its keys, its certificate authority, its empty database.  Refused ``home_exists``."""
+    hosts = sorted({address_of(listen)[0], address_of(join_listen)[0], "localhost", "127.0.0.1"})
+    HubSettings.write(
+        home,
+        {
+            "listen": listen,
+            "join_listen": join_listen,
+            "console": console,
+            "database": url,
+            "passphrase_file": passphrase_file,
+        },
+    )
+    ring = Keyring.create(home / "keys", passphrase)
+    now = datetime.now(UTC)
+    authority_key, server_key = certificates.new_key(), certificates.new_key()
+    authority = certificates.authority(authority_key, now)
+    ring.put("signing", secrets.token_bytes(32))
+    ring.put("tls-authority", certificates.key_pem(authority_key))
+    ring.put("tls-server", certificates.key_pem(server_key))
+    write_private(home / _AUTHORITY_FILE, authority)
+    server = certificates.server_certificate(server_key, authority_key, authority, hosts, now)
+    write_private(home / _SERVER_FILE, server)
+    store = database.open_store(HubSettings.load(home).database_url)
+    create_tables(store)
+    store.close()
+
+
+def create_tables(store: Store) -> None:
+    """Migrate an empty or older database; start the log if there is none."""
+    database.migrate(store, MIGRATIONS)
+    with store.begin() as tx:
+        if not log_store.started(tx):
+            log_store.start(tx)
+
+
+def open_store(home: Path) -> tuple[HubSettings, Store]:
+    """Settings and database only, for commands that sign nothing."""
+    settings = HubSettings.load(home)
+    return settings, database.open_store(settings.database_url)
+
+
+def open_hub(home: Path) -> Hub:
+    """The home with its keys."""
+    settings, store = open_store(home)
+    ring = settings.keyring()
+    authority_der = (home / _AUTHORITY_FILE).read_bytes()
+    authority = Authority(certificates.load_key(ring.get("tls-authority")), authority_der)
+    listening = Listening(
+        settings.listen,
+        settings.join_listen,
+        ring.get("tls-server"),
+        certificates.pem_of((home / _SERVER_FILE).read_bytes()),
+        certificates.pem_of(authority_der),
+    )
+    return Hub(settings, store, World(KeySigner(ring.get("signing"))), authority, listening)
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The addresses at which nodes reach the listeners, with the ports they really got."""
+
+    hub: str
+    join: str
+
+
+def note_ports(home: Path, settings: HubSettings, hub_port: int, join_port: int) -> Reached:
+    """Keep the real ports beside the settings, for invites written by other processes."""
+    reached = Reached(_with_port(settings.listen, hub_port), _with_port(settings.join_listen, join_port))
+    write_private(home / _REACHED_FILE, f"{reached.hub}\n{reached.join}\n".encode())
+    return reached
+
+
+def reached_at(home: Path) -> Reached:
+    """Where nodes reach this hub: as last served, else as set."""
+    settings = HubSettings.load(home)
+    noted = home / _REACHED_FILE
+    if noted.exists():
+        hub, join = noted.read_text("utf-8").splitlines()
+        return Reached(hub, join)
+    return Reached(settings.listen, settings.join_listen)
+
+
+def _with_port(address: str, port: int) -> str:
+    return f"{address_of(address)[0]}:{port}"

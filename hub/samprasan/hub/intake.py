@@ -1,0 +1,208 @@
+"""Intake: how signed batches become the log.
+
+Limits, then signature, then form (:func:`verify`, no writing); then chain, then the one fold, then one durable commit
+for all batches that wait, then their signed receipts (:func:`append`).  A batch is appended once: again, it gets the
+stored receipt, byte for byte.  A batch that can never be read gets a signed refusal, stored so that it stays refused.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from samprasan.edge.database import Store
+from samprasan.edge.world import World
+from samprasan.hub import limits, roster
+from samprasan.hub.store import ledger as ledger_store
+from samprasan.hub.store import log as log_store
+from samprasan.hub.store import subjects as subjects_store
+from samprasan.keys import chain, documents, signing
+from samprasan.keys.chain import Fit, Head
+from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
+from samprasan.ledger import forms, ledger
+from samprasan.ledger.ledger import Entry, State
+from samprasan.v1 import log_pb2 as log
+from samprasan.v1.envelope_pb2 import Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A batch whose signature holds; ``refusal`` says why it can never be appended, if so."""
+
+    agency: str
+    envelope: bytes
+    digest: bytes
+    batch: log.Batch
+    refusal: log.RefusalReason.ValueType | None = None
+
+
+Answer = Envelope | SamprasanError
+"""A signed receipt or refusal; or the error that ends the agency's stream: a gap, a fork."""
+
+
+def verify(store: Store, world: World, agency: str, envelope: Envelope) -> Submission:
+    """The batch inside, signed by ``agency``'s key in the roster.
+
+    Raises Malformed for an envelope that breaks a limit, Unproven ``signature`` for one that ``agency`` did not sign.
+    """
+    signing.expect_type(envelope, log.Batch)
+    with store.read() as tx:
+        current = roster.required(tx, agency)
+        federation_id = roster.federation_id(tx)
+    public_key = documents.member(current, agency).signing_key
+    signing.check_signature(envelope, log.Batch, public_key, world.verify)
+    data, digest = envelope.SerializeToString(), signing.digest(envelope)
+    try:
+        batch = signing.decode(log.Batch, envelope.payload)
+    except Malformed:
+        return Submission(agency, data, digest, log.Batch(), log.REFUSAL_REASON_NOT_CANONICAL)
+    return Submission(agency, data, digest, batch, forms.check(batch, len(envelope.payload), federation_id, agency))
+
+
+def append(store: Store, world: World, submissions: Sequence[Submission]) -> list[Answer]:
+    """Append every submission that fits, in one durable transaction; an answer for each, in their order."""
+    with store.begin() as tx:
+        return append_in(tx, world, submissions)
+
+
+def append_own(tx: sa.Connection, world: World, updates: Sequence[log.Update]) -> None:
+    """Append a batch of the hub's own chain within the open transaction."""
+    log_store.lock_head(tx)
+    head = log_store.chain_head(tx, documents.HUB)
+    federation_id = roster.federation_id(tx)
+    batch = log.Batch(
+        federation_id=federation_id,
+        agency=documents.HUB,
+        seq=head.seq + 1,
+        previous=head.digest,
+        created_at=world.now(),
+        updates=updates,
+    )
+    envelope = world.sign(batch)
+    submission = Submission(documents.HUB, envelope.SerializeToString(), signing.digest(envelope), batch)
+    (answer,) = append_in(tx, world, [submission])
+    if isinstance(answer, SamprasanError):
+        raise answer
+
+
+def append_in(tx: sa.Connection, world: World, submissions: Sequence[Submission]) -> list[Answer]:
+    """:func:`append` within an open transaction."""
+    group = _Group(tx, world, log_store.lock_head(tx))
+    placed = [group.place(submission) for submission in submissions]
+    receipts = group.commit()
+    return [receipts[place] if isinstance(place, int) else place for place in placed]
+
+
+@dataclass
+class _Group:
+    """Batches that enter the log together."""
+
+    tx: sa.Connection
+    world: World
+    log_head: log_store.LogHead
+    heads: dict[str, Head] = field(default_factory=dict)
+    accepted: list[Submission] = field(default_factory=list)
+
+    def place(self, submission: Submission) -> int | Answer:
+        """The submission's place among the accepted, or its answer if it is not to be appended."""
+        agency, batch = submission.agency, submission.batch
+        known_refusal = log_store.refusal_of(self.tx, agency, submission.digest)
+        if known_refusal is not None:
+            return Envelope.FromString(known_refusal)
+        if submission.refusal is not None:
+            return self._refuse(submission, submission.refusal)
+        head = self.heads.get(agency) or log_store.chain_head(self.tx, agency)
+        match chain.fit(head, batch.seq, batch.previous):
+            case Fit.NEXT:
+                self.heads[agency] = Head(batch.seq, submission.digest)
+                self.accepted.append(submission)
+                return len(self.accepted) - 1
+            case Fit.KNOWN:
+                return self._again(submission)
+            case Fit.GAP:
+                return Refused("chain_gap", agency=agency, seq=batch.seq, head=head.seq)
+            case _:
+                return Unproven("chain_fork", agency=agency, seq=batch.seq)
+
+    def commit(self) -> list[Envelope]:
+        """Fold, sign and store what was accepted; the receipts in order."""
+        state = ledger_store.load(self.tx, _touched(self.accepted))
+        state.policies = roster.policies(self.tx)
+        activated = roster.policies_by_digest(self.tx)
+        appended_at = max(self.world.now(), self.log_head.appended_at)
+        every_change, operations, rows, receipts = State(), [], [], []
+        for offset, submission in enumerate(self.accepted):
+            log_index = self.log_head.size + offset
+            changes, outcomes = ledger.fold(state, Entry(submission.batch, appended_at), activated)
+            state.include(changes)
+            every_change.include(changes)
+            operations.append((log_index, changes))
+            receipt = self.world.sign(_receipt(submission, log_index, appended_at, outcomes))
+            receipts.append(receipt)
+            rows.append(_row(submission, log_index, receipt))
+        ledger_store.save(self.tx, every_change, operations)
+        log_store.append(self.tx, rows, appended_at)
+        subjects_store.forget(self.tx, (key for key, totals in every_change.accounts.items() if totals.closed))
+        return receipts
+
+    def _again(self, submission: Submission) -> int | Answer:
+        for place, earlier in enumerate(self.accepted):
+            if earlier.digest == submission.digest:
+                return place
+        stored = log_store.find(self.tx, submission.agency, submission.batch.seq)
+        if stored is None or stored.digest != submission.digest:
+            return Unproven("chain_fork", agency=submission.agency, seq=submission.batch.seq)
+        return Envelope.FromString(stored.receipt)
+
+    def _refuse(self, submission: Submission, reason: log.RefusalReason.ValueType) -> Answer:
+        if log_store.refusal_count(self.tx, submission.agency) >= limits.REFUSALS_PER_AGENCY_MAX:
+            return Malformed("refusals_over_limit", agency=submission.agency)
+        refusal = self.world.sign(
+            log.Refusal(
+                federation_id=roster.federation_id(self.tx),
+                agency=submission.agency,
+                seq=submission.batch.seq,
+                batch_digest=submission.digest,
+                reason=reason,
+            )
+        )
+        log_store.add_refusal(self.tx, submission.agency, submission.digest, refusal.SerializeToString())
+        return refusal
+
+
+def _touched(submissions: Sequence[Submission]) -> dict[str, tuple[set[bytes], set[bytes]]]:
+    touched: dict[str, tuple[set[bytes], set[bytes]]] = {}
+    for submission in submissions:
+        account_ids, op_ids = touched.setdefault(submission.agency, (set(), set()))
+        for update in submission.batch.updates:
+            kind = update.WhichOneof("change")
+            if kind != "activate":
+                account_ids.add(getattr(update, kind or "").account_id)
+            if update.op_id:
+                op_ids.add(update.op_id)
+    return touched
+
+
+def _receipt(
+    submission: Submission, log_index: int, appended_at: int, outcomes: Sequence[log.Outcome]
+) -> log.Receipt:
+    return log.Receipt(
+        federation_id=submission.batch.federation_id,
+        agency=submission.agency,
+        seq=submission.batch.seq,
+        batch_digest=submission.digest,
+        log_index=log_index,
+        appended_at=appended_at,
+        outcomes=outcomes,
+    )
+
+
+def _row(submission: Submission, log_index: int, receipt: Envelope) -> log_store.LogRow:
+    return log_store.LogRow(
+        log_index,
+        submission.agency,
+        submission.batch.seq,
+        submission.digest,
+        submission.envelope,
+        receipt.SerializeToString(),
+    )

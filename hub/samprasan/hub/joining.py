@@ -1,0 +1,82 @@
+"""Joining: an invite, used once, is traded for a client certificate.
+
+An invite's secret is kept only as its hash.  Repeating a join with the same application gets the same certificate, so
+a lost answer loses nothing; another application with the same invite is refused.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from samprasan.edge.database import Store
+from samprasan.edge.world import World
+from samprasan.hub import limits
+from samprasan.hub.store import members as members_store
+from samprasan.keys import certificates, documents, signing
+from samprasan.keys.errors import Malformed, Refused, Unproven
+from samprasan.v1 import hub_pb2
+
+SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """The hub's certificate authority: its key and its own certificate, DER."""
+
+    key: ec.EllipticCurvePrivateKey
+    certificate: bytes
+
+
+def invite(store: Store, world: World, agency: str, name: str) -> tuple[bytes, int]:
+    """A new invite's secret (32 bytes) and when it expires; an unused one for the same agency ends.
+
+    Raises Malformed ``agency_code``, Refused ``already_joined``.
+    """
+    documents.check_agency_code(agency)
+    if not 0 < len(name) <= 200:
+        raise Malformed("agency_name")
+    secret = world.random_bytes(SECRET_BYTES)
+    expires_at = world.now() + limits.INVITE_LIFETIME_MS
+    with store.begin() as tx:
+        if any(each.agency == agency and each.application is not None for each in members_store.invited(tx)):
+            raise Refused("already_joined", agency=agency)
+        members_store.add_invite(tx, hashlib.sha256(secret).digest(), agency, name, expires_at)
+    return secret, expires_at
+
+
+def join(store: Store, world: World, authority: Authority, request: hub_pb2.JoinRequest) -> bytes:
+    """The client certificate, DER, for an application that an invite covers.
+
+    Raises Refused ``invite_unknown``, ``invite_expired``, ``invite_used``; Unproven if the application is not signed by
+    the key it names; Malformed ``application``.
+    """
+    application = signing.decode(hub_pb2.Application, request.application.payload)
+    if len(application.signing_key) != 32 or len(application.sealing_key) != 32:
+        raise Malformed("application")
+    if len(application.certificate_request) > certificates.REQUEST_BYTES_MAX:
+        raise Malformed("application")
+    application = world.open(request.application, hub_pb2.Application, application.signing_key)
+    secret_hash = hashlib.sha256(request.invite_secret).digest()
+    data = request.application.SerializeToString()
+    with store.begin() as tx:
+        found = members_store.find_invite(tx, secret_hash)
+        if found is None:
+            raise Refused("invite_unknown")
+        if found.agency != application.agency:
+            raise Unproven("invite_foreign", agency=found.agency)
+        if found.application is not None and found.certificate is not None:
+            if found.application != data:
+                raise Refused("invite_used", agency=found.agency)
+            return found.certificate
+        if found.expires_at <= world.now():
+            raise Refused("invite_expired", agency=found.agency)
+        now = datetime.fromtimestamp(world.now() / 1000, UTC)
+        certificate = certificates.client_certificate(
+            application.certificate_request, found.agency, authority.key, authority.certificate, now
+        )
+        members_store.use_invite(
+            tx, secret_hash, found.agency, data, certificate, certificates.fingerprint(certificate)
+        )
+    return certificate

@@ -1,0 +1,21 @@
+"""Every limit of the hub, in one place, with its reason."""
+
+from samprasan.ledger.forms import BATCH_BYTES_MAX, UPDATES_MAX
+
+__all__ = ["BATCH_BYTES_MAX", "UPDATES_MAX"]
+
+SUBJECTS_PER_REQUEST_MAX = 1000  # one answer stays under 100 KiB
+ACCOUNTS_PER_REQUEST_MAX = 1000  # the same
+MAIL_BYTES_MAX = 256 * 1024  # 4,096 blinded elements and their proof need 132 KiB
+MAIL_WAITING_MAX = 1000  # per reader: two days of a peer's largest backfill; then senders wait
+MAIL_PER_READ = 32  # at most 8 MiB in memory for one reader
+MAIL_KEPT_MS = 30 * 86_400_000  # requests in it expire long before
+DOCUMENT_LIFETIME_MS = 30 * 86_400_000  # time to gather approvals
+DOCUMENTS_PROPOSED_MAX = 32  # an inbox that people can still read
+DOCUMENT_BYTES_MAX = 256 * 1024  # 500 categories need 200 KiB
+INVITE_LIFETIME_MS = 7 * 86_400_000  # long enough for a letter, short enough to be lost safely
+REFUSALS_PER_AGENCY_MAX = 1000  # a node stops at its first; more come only from a broken one
+PUSH_IN_FLIGHT_MAX = 16  # batches read ahead on one stream: 16 MiB
+PUSH_GROUP_MAX = 32  # batches in one commit: larger groups gain under 2 % and delay the first
+READING_THREADS = 4
+ROSTER_THRESHOLD_SHARE = 2  # a joint document needs more than one part in two of the agencies

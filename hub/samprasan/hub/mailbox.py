@@ -1,0 +1,44 @@
+"""The mailbox: how nodes reach each other.  Durable, sealed for its reader, deleted once the reader has dealt with it."""
+
+from samprasan.edge.database import Store
+from samprasan.edge.world import World
+from samprasan.hub import limits, roster
+from samprasan.hub.store import mailbox as mailbox_store
+from samprasan.keys import documents
+from samprasan.keys.errors import Malformed, Refused, Unavailable
+from samprasan.v1 import hub_pb2
+
+
+def post(store: Store, world: World, sender: str, request: hub_pb2.PostMailRequest) -> None:
+    """Keep mail for another agency.  Malformed ``request``, Refused ``agency_unknown``, Unavailable ``mailbox_full``."""
+    if not 0 < len(request.sealed) <= limits.MAIL_BYTES_MAX:
+        raise Malformed("request", limit=limits.MAIL_BYTES_MAX)
+    with store.begin() as tx:
+        reader = documents.member(roster.required(tx, sender), request.to).agency
+        if reader == sender:
+            raise Refused("agency_unknown", agency=reader)
+        if mailbox_store.waiting(tx, reader) >= limits.MAIL_WAITING_MAX:
+            mailbox_store.delete_older(tx, world.now() - limits.MAIL_KEPT_MS)
+            raise Unavailable("mailbox_full", agency=reader)
+        mailbox_store.post(tx, reader, sender, request.sealed, world.now())
+
+
+def after(store: Store, reader: str, number: int) -> list[hub_pb2.Mail]:
+    """``reader``'s mail with a higher number, ascending, a few pieces at a time."""
+    with store.read() as tx:
+        rows = mailbox_store.after(tx, reader, number, limits.MAIL_PER_READ)
+    return [hub_pb2.Mail(number=row.number, sender=row.sender, sealed=row.sealed) for row in rows]
+
+
+def acknowledge(store: Store, reader: str, up_to: int) -> None:
+    """Delete ``reader``'s mail up to a number."""
+    with store.begin() as tx:
+        mailbox_store.delete(tx, reader, up_to)
+
+
+def news(store: Store) -> tuple[int, int]:
+    """Two numbers that grow with new mail and with news about documents: what wakes the streams."""
+    from samprasan.hub.store import documents as documents_store
+
+    with store.read() as tx:
+        return mailbox_store.newest(tx), documents_store.changed(tx)

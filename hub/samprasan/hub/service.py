@@ -1,0 +1,265 @@
+"""The hub as a process: gRPC methods of a few lines each around the steps, and what wakes their streams."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import grpc
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from samprasan.edge import wire
+from samprasan.edge.database import Store
+from samprasan.edge.logs import logger
+from samprasan.edge.world import World
+from samprasan.hub import accounts, agreeing, greeting, intake, joining, limits, mailbox
+from samprasan.hub.joining import Authority
+from samprasan.hub.sequencer import Sequencer
+from samprasan.keys import certificates
+from samprasan.keys.errors import SamprasanError
+from samprasan.v1 import hub_pb2, hub_pb2_grpc
+from samprasan.v1.log_pb2 import Receipt
+from samprasan.keys.signing import payload_type
+
+T = TypeVar("T")
+NEWS_POLL_SECONDS = 0.25  # another hub process on the same database may have stored mail
+NEWS_WAIT_SECONDS = 30.0  # a stream looks for itself now and then, whatever the watcher says
+DRAIN_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where the hub listens, what it shows there, and whom it trusts; PEM."""
+
+    listen: str
+    join_listen: str
+    key: bytes
+    certificate: bytes
+    authority: bytes
+
+
+@dataclass
+class Running:
+    """What the servicers share."""
+
+    store: Store
+    world: World
+    authority: Authority
+    sequencer: Sequencer = field(init=False)
+    threads: ThreadPoolExecutor = field(init=False)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.sequencer = Sequencer(lambda submissions: intake.append(self.store, self.world, submissions))
+        self.threads = ThreadPoolExecutor(limits.READING_THREADS, "reading")
+
+    async def read(self, step: Callable[..., T], *arguments: Any) -> T:
+        """Run a step that only reads, in a reading thread."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, step, *arguments)
+
+    async def write(self, step: Callable[..., T], *arguments: Any) -> T:
+        """Run a step that writes, in its turn on the sequencer."""
+        return await asyncio.wrap_future(self.sequencer.call(lambda: step(*arguments)))
+
+    def ring(self) -> None:
+        """Wake every stream that waits for news."""
+        self.news.set()
+        self.news = asyncio.Event()
+
+    async def watch(self) -> None:
+        """Ring when mail or documents change, whichever hub process stored them."""
+        seen = None
+        while True:
+            with contextlib.suppress(SamprasanError):
+                found = await self.read(mailbox.news, self.store)
+                if found != seen:
+                    seen = found
+                    self.ring()
+            await asyncio.sleep(NEWS_POLL_SECONDS)
+
+    async def caller(self, context: Any) -> str:
+        """The agency of the certificate that the connection showed."""
+        pem = context.auth_context().get("x509_pem_cert", [b""])[0]
+        named = certificates.agency_of(pem)
+        der = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
+        return await self.read(greeting.caller, self.store, certificates.fingerprint(der), named)
+
+
+class HubServicer(hub_pb2_grpc.HubServicer):
+    """The methods of ``samprasan.v1.Hub``; the caller is always the agency of the certificate."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+
+    async def Hello(self, request: hub_pb2.HelloRequest, context: Any) -> hub_pb2.HelloResponse:
+        """See :func:`samprasan.hub.greeting.hello`."""
+        hub = self._running
+        return await hub.write(greeting.hello, hub.store, hub.world, await hub.caller(context), request)
+
+    async def OpenAccounts(
+        self, request: hub_pb2.OpenAccountsRequest, context: Any
+    ) -> hub_pb2.OpenAccountsResponse:
+        """See :func:`samprasan.hub.accounts.open_accounts`."""
+        hub = self._running
+        agency = await hub.caller(context)
+        opened = await hub.write(accounts.open_accounts, hub.store, hub.world, agency, request)
+        return hub_pb2.OpenAccountsResponse(accounts_opened=opened)
+
+    async def GetTotals(self, request: hub_pb2.GetTotalsRequest, context: Any) -> hub_pb2.GetTotalsResponse:
+        """See :func:`samprasan.hub.accounts.totals`."""
+        hub = self._running
+        agency = await hub.caller(context)
+        return hub_pb2.GetTotalsResponse(totals=await hub.read(accounts.totals, hub.store, hub.world, agency, request))
+
+    async def Push(self, request_iterator: Any, context: Any) -> AsyncIterator[hub_pb2.PushResponse]:
+        """See :mod:`samprasan.hub.intake`.  Batches are read ahead; answers keep their order."""
+        agency = await self._running.caller(context)
+        ahead: asyncio.Queue[Future[intake.Answer] | None] = asyncio.Queue(limits.PUSH_IN_FLIGHT_MAX)
+        reader = asyncio.create_task(self._read_ahead(agency, request_iterator, ahead))
+        try:
+            while (future := await ahead.get()) is not None:
+                yield _push_response(await asyncio.wrap_future(future))
+            await reader
+        finally:
+            reader.cancel()
+
+    async def _read_ahead(
+        self, agency: str, requests: Any, ahead: "asyncio.Queue[Future[intake.Answer] | None]"
+    ) -> None:
+        hub = self._running
+        try:
+            async for request in requests:
+                submission = await hub.read(intake.verify, hub.store, hub.world, agency, request.batch)
+                await ahead.put(hub.sequencer.submit(submission))
+        finally:
+            await ahead.put(None)
+
+    async def PostMail(self, request: hub_pb2.PostMailRequest, context: Any) -> hub_pb2.PostMailResponse:
+        """See :func:`samprasan.hub.mailbox.post`."""
+        hub = self._running
+        await hub.write(mailbox.post, hub.store, hub.world, await hub.caller(context), request)
+        hub.ring()
+        return hub_pb2.PostMailResponse()
+
+    async def ReceiveMail(
+        self, request: hub_pb2.ReceiveMailRequest, context: Any
+    ) -> AsyncIterator[hub_pb2.ReceiveMailResponse]:
+        """Mail as it comes, and a word when documents change; the first word comes at once."""
+        hub = self._running
+        agency, number, documents_seen = await hub.caller(context), request.after, -1
+        while True:
+            bell = hub.news
+            documents_changed = (await hub.read(mailbox.news, hub.store))[1]
+            if documents_changed != documents_seen:
+                documents_seen = documents_changed
+                yield hub_pb2.ReceiveMailResponse(documents_changed=hub_pb2.DocumentsChanged())
+            while mails := await hub.read(mailbox.after, hub.store, agency, number):
+                for mail in mails:
+                    number = mail.number
+                    yield hub_pb2.ReceiveMailResponse(mail=mail)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(bell.wait(), NEWS_WAIT_SECONDS)
+
+    async def AcknowledgeMail(
+        self, request: hub_pb2.AcknowledgeMailRequest, context: Any
+    ) -> hub_pb2.AcknowledgeMailResponse:
+        """See :func:`samprasan.hub.mailbox.acknowledge`."""
+        hub = self._running
+        await hub.write(mailbox.acknowledge, hub.store, await hub.caller(context), request.up_to)
+        return hub_pb2.AcknowledgeMailResponse()
+
+    async def SubmitDocument(
+        self, request: hub_pb2.SubmitDocumentRequest, context: Any
+    ) -> hub_pb2.SubmitDocumentResponse:
+        """See :func:`samprasan.hub.agreeing.submit`."""
+        hub = self._running
+        await hub.write(agreeing.submit, hub.store, hub.world, await hub.caller(context), request.document)
+        hub.ring()
+        return hub_pb2.SubmitDocumentResponse()
+
+    async def ListDocuments(
+        self, request: hub_pb2.ListDocumentsRequest, context: Any
+    ) -> hub_pb2.ListDocumentsResponse:
+        """See :func:`samprasan.hub.agreeing.listed`."""
+        hub = self._running
+        await hub.caller(context)
+        return await hub.read(agreeing.listed, hub.store)
+
+
+class JoiningServicer(hub_pb2_grpc.JoiningServicer):
+    """The methods of ``samprasan.v1.Joining``: the caller has no certificate yet, only an invite."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+
+    async def Join(self, request: hub_pb2.JoinRequest, context: Any) -> hub_pb2.JoinResponse:
+        """See :func:`samprasan.hub.joining.join`; the last agency to join brings roster 1 into every inbox."""
+        hub = self._running
+        certificate = await hub.write(joining.join, hub.store, hub.world, hub.authority, request)
+        await hub.write(agreeing.compose_roster, hub.store, hub.world, hub.authority.certificate)
+        hub.ring()
+        return hub_pb2.JoinResponse(certificate=certificate)
+
+
+def _push_response(answer: intake.Answer) -> hub_pb2.PushResponse:
+    if isinstance(answer, SamprasanError):
+        raise answer
+    if answer.payload_type == payload_type(Receipt):
+        return hub_pb2.PushResponse(receipt=answer)
+    return hub_pb2.PushResponse(refusal=answer)
+
+
+@dataclass
+class Servers:
+    """Both listeners, and the ports they got."""
+
+    running: Running
+    hub: grpc.aio.Server
+    joining: grpc.aio.Server
+    hub_port: int
+    join_port: int
+    watcher: "asyncio.Task[None]"
+
+    async def stop(self, grace_seconds: float = DRAIN_SECONDS) -> None:
+        """Let calls finish, then stop everything."""
+        self.watcher.cancel()
+        await asyncio.gather(self.hub.stop(grace_seconds), self.joining.stop(grace_seconds))
+        await asyncio.to_thread(self.running.sequencer.close)
+        self.running.threads.shutdown()
+
+
+async def start(store: Store, world: World, authority: Authority, listening: Listening) -> Servers:
+    """Both listeners, serving.  Raises Refused ``address_taken``."""
+    running = Running(store, world, authority)
+    interceptors = [wire.ErrorInterceptor(logger("hub"))]
+    hub = grpc.aio.server(interceptors=interceptors, options=wire.SERVER_OPTIONS)
+    hub_pb2_grpc.add_HubServicer_to_server(HubServicer(running), hub)
+    health_servicer = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, hub)
+    await health_servicer.set("", health_pb2.HealthCheckResponse.SERVING)
+    joining_server = grpc.aio.server(interceptors=interceptors, options=wire.SERVER_OPTIONS)
+    hub_pb2_grpc.add_JoiningServicer_to_server(JoiningServicer(running), joining_server)
+    mutual = wire.server_credentials(listening.key, listening.certificate, listening.authority)
+    one_sided = wire.server_credentials(listening.key, listening.certificate, None)
+    hub_port = wire.bind(hub, listening.listen, mutual)
+    join_port = wire.bind(joining_server, listening.join_listen, one_sided)
+    await asyncio.gather(hub.start(), joining_server.start())
+    return Servers(running, hub, joining_server, hub_port, join_port, asyncio.create_task(running.watch()))
+
+
+async def serve(
+    store: Store, world: World, authority: Authority, listening: Listening, announce: Callable[[int, int], None]
+) -> None:
+    """Serve until SIGTERM or SIGINT, then drain."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    servers = await start(store, world, authority, listening)
+    announce(servers.hub_port, servers.join_port)
+    await stopped.wait()
+    await servers.stop()

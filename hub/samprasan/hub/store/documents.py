@@ -1,0 +1,53 @@
+"""Joint documents as they arrived, in force or waiting."""
+
+import sqlalchemy as sa
+
+from samprasan.hub.tables import documents, head
+from samprasan.keys.documents import Standing
+
+
+def active(tx: sa.Connection, kind: int | None = None) -> list[bytes]:
+    """Envelopes in force, oldest version first; rosters before policies."""
+    query = sa.select(documents.c.envelope).where(documents.c.active)
+    if kind is not None:
+        query = query.where(documents.c.kind == kind)
+    return list(tx.execute(query.order_by(documents.c.kind, documents.c.version)).scalars())
+
+
+def proposed(tx: sa.Connection) -> list[bytes]:
+    """Envelopes that wait for approvals, oldest first."""
+    query = sa.select(documents.c.envelope).where(~documents.c.active)
+    return list(tx.execute(query.order_by(documents.c.proposed_at, documents.c.digest)).scalars())
+
+
+def version_in_force(tx: sa.Connection, kind: int) -> int:
+    """The newest version of ``kind`` in force; 0 if there is none."""
+    query = sa.select(sa.func.max(documents.c.version)).where(documents.c.kind == kind, documents.c.active)
+    return tx.execute(query).scalar() or 0
+
+
+def find(tx: sa.Connection, digest: bytes) -> bytes | None:
+    """The envelope of the document with that digest."""
+    return tx.execute(sa.select(documents.c.envelope).where(documents.c.digest == digest)).scalar()
+
+
+def put(tx: sa.Connection, found: Standing, envelope: bytes, now: int, *, active: bool) -> None:
+    """Store the document, or the signatures and standing it has now."""
+    values = {"envelope": envelope, "active": active}
+    changed = tx.execute(documents.update().where(documents.c.digest == found.digest).values(values))
+    if not changed.rowcount:
+        new = {"digest": found.digest, "kind": found.kind, "version": found.version, "proposed_at": now}
+        tx.execute(documents.insert().values(new | values))
+    tx.execute(head.update().values(documents_changed=head.c.documents_changed + 1))
+
+
+def drop_proposed(tx: sa.Connection, kind: int, version: int) -> None:
+    """Forget proposals of ``kind`` up to ``version``: another document has taken their place."""
+    tx.execute(
+        documents.delete().where(documents.c.kind == kind, documents.c.version <= version, ~documents.c.active)
+    )
+
+
+def changed(tx: sa.Connection) -> int:
+    """A number that grows with every change."""
+    return tx.execute(sa.select(head.c.documents_changed)).scalar_one()

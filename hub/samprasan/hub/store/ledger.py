@@ -1,0 +1,102 @@
+"""The ledger's rows: load the slice that batches touch, save what a fold changed, read totals."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from samprasan.edge.database import insert_rows, rows_where_in, upsert_rows
+from samprasan.hub.tables import accounts, agencies, links, operations
+from samprasan.ledger.ledger import AgencyTotals, Operation, State, Totals
+
+
+def load(tx: sa.Connection, touched: dict[str, tuple[set[bytes], set[bytes]]]) -> State:
+    """The slice for agency → (account ids, op_ids); what does not exist is left out."""
+    state = State()
+    every_account = set().union(*(account_ids for account_ids, _ in touched.values()))
+    state.accounts = _accounts(rows_where_in(tx, accounts, accounts.c.account_id, every_account))
+    for agency, (account_ids, op_ids) in touched.items():
+        for row in rows_where_in(tx, links, links.c.account_id, account_ids, agency=agency):
+            state.links[agency, row[1]] = purposes_of(row[2])
+        for row in rows_where_in(tx, operations, operations.c.op_id, op_ids, agency=agency):
+            state.operations[agency, row[1]] = Operation(row[2], row[4])
+    for row in rows_where_in(tx, agencies, agencies.c.agency, touched):
+        state.agencies[row[0]] = AgencyTotals(*row[1:])
+    return state
+
+
+def load_all(tx: sa.Connection) -> State:
+    """The whole state, for an audit."""
+    state = State(accounts=_accounts(tx.execute(sa.select(accounts))))
+    for agency, account_id, purposes in tx.execute(sa.select(links)):
+        state.links[agency, account_id] = purposes_of(purposes)
+    for row in tx.execute(sa.select(operations)):
+        state.operations[row.agency, row.op_id] = Operation(row.content, row.reason)
+    for row in tx.execute(sa.select(agencies)):
+        state.agencies[row.agency] = AgencyTotals(*row[1:])
+    return state
+
+
+def save(tx: sa.Connection, changes: State, operations_at: Iterable[tuple[int, State]]) -> None:
+    """Store what folds changed; ``operations_at`` has each fold's own changes with its log index."""
+    upsert_rows(tx, accounts, [_account_row(key, totals) for key, totals in changes.accounts.items()])
+    upsert_rows(tx, links, [(*key, _bits(purposes)) for key, purposes in changes.links.items()])
+    upsert_rows(tx, agencies, [_agency_row(key, totals) for key, totals in changes.agencies.items()])
+    rows = [
+        (agency, op_id, operation.content, log_index, operation.reason)
+        for log_index, folded in operations_at
+        for (agency, op_id), operation in folded.operations.items()
+    ]
+    insert_rows(tx, operations, rows)
+
+
+def totals_of(tx: sa.Connection, account_ids: Iterable[bytes]) -> dict[bytes, Totals]:
+    """Account id → totals, of those that exist."""
+    return _accounts(rows_where_in(tx, accounts, accounts.c.account_id, account_ids))
+
+
+def purposes_at(tx: sa.Connection, agency: str, account_ids: Iterable[bytes]) -> dict[bytes, frozenset[int]]:
+    """Account id → the purposes of the agency's Link."""
+    found = rows_where_in(tx, links, links.c.account_id, account_ids, agency=agency)
+    return {row[1]: purposes_of(row[2]) for row in found}
+
+
+def federation_totals(tx: sa.Connection) -> dict[str, int]:
+    """Sums over all accounts, and how many accounts have a link."""
+    earned = (
+        accounts.c.earned_health + accounts.c.earned_economy + accounts.c.earned_social + accounts.c.earned_environment
+    )
+    names = ("written_off", "available", "pending", "held", "spent", "expired")
+    sums = [sa.func.coalesce(sa.func.sum(accounts.c[name]), 0).label(name) for name in names]
+    linked = sa.func.count().filter(accounts.c.links > 0).label("accounts")
+    row = tx.execute(sa.select(sa.func.coalesce(sa.func.sum(earned), 0).label("earned"), *sums, linked)).one()
+    return {name: int(value) for name, value in row._mapping.items()}
+
+
+def agency_totals(tx: sa.Connection) -> dict[str, AgencyTotals]:
+    """Agency → what it did."""
+    return {row.agency: AgencyTotals(*row[1:]) for row in tx.execute(sa.select(agencies))}
+
+
+def purposes_of(bits: int) -> frozenset[int]:
+    """The purposes whose bits are set."""
+    return frozenset(purpose for purpose in range(1, 16) if bits >> purpose & 1)
+
+
+def _bits(purposes: frozenset[int]) -> int:
+    return sum(1 << purpose for purpose in purposes)
+
+
+def _accounts(rows: Iterable[Sequence[Any]]) -> dict[bytes, Totals]:
+    return {
+        row[0]: Totals(row[1], (row[2], row[3], row[4], row[5]), *row[6:13], closed=bool(row[13])) for row in rows
+    }
+
+
+def _account_row(account_id: bytes, totals: Totals) -> tuple[Any, ...]:
+    spendable = (totals.written_off, totals.available, totals.pending, totals.held, totals.spent, totals.expired)
+    return (account_id, totals.kind, *totals.earned, *spendable, totals.links, totals.closed)
+
+
+def _agency_row(agency: str, totals: AgencyTotals) -> tuple[Any, ...]:
+    return (agency, totals.earned, totals.accounts, totals.day, totals.earned_on_day)

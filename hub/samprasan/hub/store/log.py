@@ -1,0 +1,95 @@
+"""The log: its head, each agency's chain in it, and batches that will never be in it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from samprasan.edge.database import insert_rows
+from samprasan.hub.tables import head, log, refusals
+from samprasan.keys.chain import Head
+
+
+@dataclass(frozen=True, slots=True)
+class LogHead:
+    """How many entries the log has, and when the newest was appended."""
+
+    size: int
+    appended_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """One entry: envelopes as bytes, the batch as sent and the receipt as answered."""
+
+    log_index: int
+    agency: str
+    seq: int
+    digest: bytes
+    batch: bytes
+    receipt: bytes
+
+
+def start(tx: sa.Connection) -> None:
+    """The head of an empty log."""
+    tx.execute(head.insert().values(one=1, log_size=0, appended_at=0, documents_changed=0))
+
+
+def started(tx: sa.Connection) -> bool:
+    """Whether the log has a head."""
+    return tx.execute(sa.select(head.c.one)).first() is not None
+
+
+def lock_head(tx: sa.Connection) -> LogHead:
+    """The head, kept from every other writer until the transaction ends."""
+    row = tx.execute(sa.select(head.c.log_size, head.c.appended_at).with_for_update()).one()
+    return LogHead(row.log_size, row.appended_at)
+
+
+def head_now(tx: sa.Connection) -> LogHead:
+    """The head, to read."""
+    row = tx.execute(sa.select(head.c.log_size, head.c.appended_at)).one()
+    return LogHead(row.log_size, row.appended_at)
+
+
+def append(tx: sa.Connection, rows: Sequence[LogRow], appended_at: int) -> None:
+    """Put ``rows`` behind the head that this transaction locked."""
+    insert_rows(tx, log, [(r.log_index, r.agency, r.seq, r.digest, r.batch, r.receipt) for r in rows])
+    if rows:
+        tx.execute(head.update().values(log_size=rows[-1].log_index + 1, appended_at=appended_at))
+
+
+def chain_head(tx: sa.Connection, agency: str) -> Head:
+    """The newest batch of the agency's chain."""
+    query = sa.select(log.c.seq, log.c.digest).where(log.c.agency == agency).order_by(log.c.seq.desc()).limit(1)
+    row = tx.execute(query).first()
+    return Head(row.seq, row.digest) if row else Head()
+
+
+def find(tx: sa.Connection, agency: str, seq: int) -> LogRow | None:
+    """The agency's batch number ``seq``."""
+    row = tx.execute(sa.select(log).where(log.c.agency == agency, log.c.seq == seq)).first()
+    return LogRow(*row) if row else None
+
+
+def entries(tx: sa.Connection, start_at: int = 0) -> Iterator[LogRow]:
+    """The log from ``start_at`` on, in order, without holding all of it in memory."""
+    query = sa.select(log).where(log.c.log_index >= start_at).order_by(log.c.log_index)
+    for row in tx.execution_options(yield_per=100).execute(query):
+        yield LogRow(*row)
+
+
+def refusal_of(tx: sa.Connection, agency: str, digest: bytes) -> bytes | None:
+    """The signed refusal of that batch, if it was ever refused."""
+    query = sa.select(refusals.c.refusal).where(refusals.c.agency == agency, refusals.c.digest == digest)
+    return tx.execute(query).scalar()
+
+
+def refusal_count(tx: sa.Connection, agency: str) -> int:
+    """How many of the agency's batches were refused."""
+    return tx.execute(sa.select(sa.func.count()).where(refusals.c.agency == agency)).scalar_one()
+
+
+def add_refusal(tx: sa.Connection, agency: str, digest: bytes, refusal: bytes) -> None:
+    """Remember that the batch is refused."""
+    tx.execute(refusals.insert().values(agency=agency, digest=digest, refusal=refusal))

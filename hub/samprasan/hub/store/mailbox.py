@@ -1,0 +1,41 @@
+"""Sealed mail between nodes."""
+
+import sqlalchemy as sa
+
+from samprasan.hub.tables import mailbox
+
+
+def post(tx: sa.Connection, reader: str, sender: str, sealed: bytes, now: int) -> None:
+    """Put mail into ``reader``'s box."""
+    tx.execute(mailbox.insert().values(reader=reader, sender=sender, sealed=sealed, posted_at=now))
+
+
+def waiting(tx: sa.Connection, reader: str) -> int:
+    """How many pieces wait for ``reader``."""
+    return tx.execute(sa.select(sa.func.count()).where(mailbox.c.reader == reader)).scalar_one()
+
+
+def after(tx: sa.Connection, reader: str, number: int, limit: int) -> list[sa.Row[tuple[int, str, bytes]]]:
+    """(number, sender, sealed) of mail with a higher number, ascending."""
+    query = (
+        sa.select(mailbox.c.number, mailbox.c.sender, mailbox.c.sealed)
+        .where(mailbox.c.reader == reader, mailbox.c.number > number)
+        .order_by(mailbox.c.number)
+        .limit(limit)
+    )
+    return list(tx.execute(query))
+
+
+def delete(tx: sa.Connection, reader: str, up_to: int) -> None:
+    """Forget ``reader``'s mail up to a number."""
+    tx.execute(mailbox.delete().where(mailbox.c.reader == reader, mailbox.c.number <= up_to))
+
+
+def delete_older(tx: sa.Connection, posted_before: int) -> None:
+    """Forget mail that nobody fetched."""
+    tx.execute(mailbox.delete().where(mailbox.c.posted_at < posted_before))
+
+
+def newest(tx: sa.Connection) -> int:
+    """The highest number ever waiting; 0 if the box is empty."""
+    return tx.execute(sa.select(sa.func.max(mailbox.c.number))).scalar() or 0

@@ -1,0 +1,50 @@
+"""Invites, the certificates they were traded for, and when each agency was last seen."""
+
+import sqlalchemy as sa
+
+from samprasan.hub.tables import certificates, invites, presence
+
+Invite = sa.Row[tuple[bytes, str, str, int, bytes | None, bytes | None]]
+
+
+def add_invite(tx: sa.Connection, secret_hash: bytes, agency: str, name: str, expires_at: int) -> None:
+    """A new invite; unused ones for the same agency end."""
+    tx.execute(invites.delete().where(invites.c.agency == agency, invites.c.application.is_(None)))
+    tx.execute(invites.insert().values(secret_hash=secret_hash, agency=agency, name=name, expires_at=expires_at))
+
+
+def find_invite(tx: sa.Connection, secret_hash: bytes) -> Invite | None:
+    """The invite with that hash, used or not, locked until the transaction ends."""
+    return tx.execute(sa.select(invites).where(invites.c.secret_hash == secret_hash).with_for_update()).first()
+
+
+def use_invite(
+    tx: sa.Connection, secret_hash: bytes, agency: str, application: bytes, certificate: bytes, fingerprint: bytes
+) -> None:
+    """The invite is used up by this application, and its certificate valid from now on."""
+    used = invites.update().where(invites.c.secret_hash == secret_hash)
+    tx.execute(used.values(application=application, certificate=certificate))
+    tx.execute(certificates.insert().values(fingerprint=fingerprint, agency=agency, revoked=False))
+
+
+def invited(tx: sa.Connection) -> list[Invite]:
+    """Every invite, by agency."""
+    return list(tx.execute(sa.select(invites).order_by(invites.c.agency)))
+
+
+def agency_of_certificate(tx: sa.Connection, fingerprint: bytes) -> str | None:
+    """Whose certificate that is, unless it was revoked or never issued here."""
+    query = sa.select(certificates.c.agency).where(certificates.c.fingerprint == fingerprint, ~certificates.c.revoked)
+    return tx.execute(query).scalar()
+
+
+def saw(tx: sa.Connection, agency: str, now: int) -> None:
+    """The agency said hello."""
+    changed = tx.execute(presence.update().where(presence.c.agency == agency).values(seen_at=now))
+    if not changed.rowcount:
+        tx.execute(presence.insert().values(agency=agency, seen_at=now))
+
+
+def last_seen(tx: sa.Connection) -> dict[str, int]:
+    """Agency → when it last said hello."""
+    return {row.agency: row.seen_at for row in tx.execute(sa.select(presence))}

@@ -1,0 +1,131 @@
+"""The hub's tables.  No column holds a 13-digit id, a name or a text about a deed."""
+
+import sqlalchemy as sa
+
+from samprasan.edge.database import BigKey
+
+metadata = sa.MetaData()
+
+_ID = sa.LargeBinary(16)
+_DIGEST = sa.LargeBinary(32)
+_AGENCY = sa.String(16)
+
+head = sa.Table(
+    "head",
+    metadata,
+    sa.Column("one", sa.SmallInteger, primary_key=True, comment="Always 1: whoever locks the row orders the log."),
+    sa.Column("log_size", sa.BigInteger, nullable=False),
+    sa.Column("appended_at", sa.BigInteger, nullable=False),
+    sa.Column("documents_changed", sa.BigInteger, nullable=False, comment="Counts news about documents."),
+)
+log = sa.Table(
+    "log",
+    metadata,
+    sa.Column("log_index", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("agency", _AGENCY, nullable=False),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("digest", _DIGEST, nullable=False),
+    sa.Column("batch", sa.LargeBinary, nullable=False, comment="The signed envelope as sent."),
+    sa.Column("receipt", sa.LargeBinary, nullable=False, comment="The signed envelope as answered."),
+    sa.UniqueConstraint("agency", "seq"),
+)
+refusals = sa.Table(
+    "refusals",
+    metadata,
+    sa.Column("agency", _AGENCY, primary_key=True),
+    sa.Column("digest", _DIGEST, primary_key=True),
+    sa.Column("refusal", sa.LargeBinary, nullable=False),
+)
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    sa.Column("account_id", _ID, primary_key=True),
+    sa.Column("kind", sa.SmallInteger, nullable=False),
+    sa.Column("earned_health", sa.BigInteger, nullable=False),
+    sa.Column("earned_economy", sa.BigInteger, nullable=False),
+    sa.Column("earned_social", sa.BigInteger, nullable=False),
+    sa.Column("earned_environment", sa.BigInteger, nullable=False),
+    sa.Column("written_off", sa.BigInteger, nullable=False),
+    sa.Column("available", sa.BigInteger, nullable=False),
+    sa.Column("pending", sa.BigInteger, nullable=False),
+    sa.Column("held", sa.BigInteger, nullable=False),
+    sa.Column("spent", sa.BigInteger, nullable=False),
+    sa.Column("expired", sa.BigInteger, nullable=False),
+    sa.Column("links", sa.SmallInteger, nullable=False),
+    sa.Column("closed", sa.Boolean, nullable=False),
+)
+subjects = sa.Table(
+    "subjects",
+    metadata,
+    sa.Column("subject_key", _DIGEST, primary_key=True, comment="The one place where a pseudonym stands; deletable."),
+    sa.Column("account_id", _ID, nullable=False, unique=True),
+)
+links = sa.Table(
+    "links",
+    metadata,
+    sa.Column("agency", _AGENCY, primary_key=True),
+    sa.Column("account_id", _ID, primary_key=True),
+    sa.Column("purposes", sa.SmallInteger, nullable=False, comment="Bit p is set for purpose p; 0: ended."),
+)
+operations = sa.Table(
+    "operations",
+    metadata,
+    sa.Column("agency", _AGENCY, primary_key=True),
+    sa.Column("op_id", _ID, primary_key=True),
+    sa.Column("content", sa.BigInteger, nullable=False),
+    sa.Column("log_index", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.SmallInteger, nullable=False),
+)
+agencies = sa.Table(
+    "agencies",
+    metadata,
+    sa.Column("agency", _AGENCY, primary_key=True),
+    sa.Column("earned", sa.BigInteger, nullable=False),
+    sa.Column("accounts", sa.BigInteger, nullable=False),
+    sa.Column("day", sa.Integer, nullable=False),
+    sa.Column("earned_on_day", sa.BigInteger, nullable=False),
+)
+presence = sa.Table(
+    "presence",
+    metadata,
+    sa.Column("agency", _AGENCY, primary_key=True),
+    sa.Column("seen_at", sa.BigInteger, nullable=False),
+)
+invites = sa.Table(
+    "invites",
+    metadata,
+    sa.Column("secret_hash", _DIGEST, primary_key=True),
+    sa.Column("agency", _AGENCY, nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("expires_at", sa.BigInteger, nullable=False),
+    sa.Column("application", sa.LargeBinary, comment="The signed application that used it up."),
+    sa.Column("certificate", sa.LargeBinary, comment="The client certificate it was traded for, DER."),
+)
+certificates = sa.Table(
+    "certificates",
+    metadata,
+    sa.Column("fingerprint", _DIGEST, primary_key=True),
+    sa.Column("agency", _AGENCY, nullable=False),
+    sa.Column("revoked", sa.Boolean, nullable=False),
+)
+documents = sa.Table(
+    "documents",
+    metadata,
+    sa.Column("digest", _DIGEST, primary_key=True),
+    sa.Column("kind", sa.SmallInteger, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("proposed_at", sa.BigInteger, nullable=False),
+    sa.Column("envelope", sa.LargeBinary, nullable=False, comment="With every signature known so far."),
+    sa.Column("active", sa.Boolean, nullable=False),
+)
+mailbox = sa.Table(
+    "mailbox",
+    metadata,
+    sa.Column("number", BigKey, primary_key=True, autoincrement=True),
+    sa.Column("reader", _AGENCY, nullable=False),
+    sa.Column("sender", _AGENCY, nullable=False),
+    sa.Column("posted_at", sa.BigInteger, nullable=False),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+    sa.Index("mailbox_reader", "reader", "number"),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,1 @@
+"""The rules, pure: what hub, node and auditor must compute alike."""

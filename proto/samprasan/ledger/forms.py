@@ -1,0 +1,58 @@
+"""Whether a batch can be read at all, before any state is looked at.
+
+A batch that fails here is refused as a whole, for ever; what the rules decline one by one is :mod:`.ledger`'s.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from samprasan.keys.documents import HUB
+from samprasan.v1 import log_pb2 as log
+
+UPDATES_MAX = 1000  # a batch is one transaction; 1,000 amortise a signature and a commit to under 1 µs an update
+BATCH_BYTES_MAX = 1 << 20  # gRPC's habit; 1,000 updates need about 70 KiB
+ID_BYTES = 16
+DIGEST_BYTES = 32
+
+Refusal = log.RefusalReason.ValueType | None
+
+
+def check(batch: log.Batch, payload_bytes: int, federation_id: bytes, signer: str) -> Refusal:
+    """Why the batch, signed by ``signer`` and ``payload_bytes`` long, must be refused; None if it need not."""
+    if payload_bytes > BATCH_BYTES_MAX or not 1 <= len(batch.updates) <= UPDATES_MAX:
+        return log.REFUSAL_REASON_OVER_LIMIT
+    if batch.agency != signer or batch.federation_id != federation_id:
+        return log.REFUSAL_REASON_NOT_ITS_OWN
+    if batch.seq < 1 or len(batch.previous) != DIGEST_BYTES:
+        return log.REFUSAL_REASON_UNREADABLE_FIELD
+    readable = _HUB_CHANGES if signer == HUB else _AGENCY_CHANGES
+    op_id_bytes = 0 if signer == HUB else ID_BYTES
+    for update in batch.updates:
+        kind = update.WhichOneof("change")
+        reads = readable.get(kind) if kind else None
+        if reads is None or len(update.op_id) != op_id_bytes or not reads(getattr(update, kind or "")):
+            return log.REFUSAL_REASON_UNREADABLE_FIELD
+    return None
+
+
+def _names_account(change: Any) -> bool:
+    return len(change.account_id) == ID_BYTES
+
+
+def _reads_link(link: log.Link) -> bool:
+    purposes = list(link.purposes)
+    known = all(purpose in _PURPOSES for purpose in purposes)
+    return _names_account(link) and bool(purposes) and known and purposes == sorted(set(purposes))
+
+
+def _reads_activate(activate: log.Activate) -> bool:
+    return len(activate.digest) == DIGEST_BYTES and activate.version > 0 and activate.document > 0
+
+
+_PURPOSES = frozenset({log.PURPOSE_SHARE, log.PURPOSE_REDEEM, log.PURPOSE_INTEGRATORS})
+_AGENCY_CHANGES: dict[str, Callable[[Any], bool]] = {
+    "link": _reads_link,
+    "unlink": _names_account,
+    "award": _names_account,
+}
+_HUB_CHANGES: dict[str, Callable[[Any], bool]] = {"opened": _names_account, "activate": _reads_activate}

@@ -1,0 +1,241 @@
+"""The one fold: ``state = fold(log)``.  Intake, audit and simulation call the same function.
+
+- An update takes effect, is a duplicate of one with the same ``op_id``, or is declined; a declined one does not stop
+  the rest of its batch.  What came of an ``op_id`` is remembered for ever, declined or not.
+- Positive-only: awards add; nothing here lowers what a subject may spend.
+- Link first: an Award needs its signer's own open Link with purpose *share*.
+- After the last Unlink the account is closed and nobody's.
+- Every account keeps ``earned + written_off = available + pending + held + spent + expired``.
+
+Policies and rosters are found by the digest that an Activate names; the fold never sees a pseudonym.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+from samprasan.ledger import calendar
+from samprasan.ledger.policy import Policy
+from samprasan.v1 import log_pb2 as log
+
+Decline = log.DeclineReason.ValueType
+AccountId = bytes
+
+NO_DECLINE = log.DECLINE_REASON_UNSPECIFIED
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """One account.  ``earned`` by dimension: health, economy, social, environment; the rest are plain credits."""
+
+    kind: log.SubjectKind.ValueType
+    earned: tuple[int, int, int, int] = (0, 0, 0, 0)
+    written_off: int = 0
+    available: int = 0
+    pending: int = 0
+    held: int = 0
+    spent: int = 0
+    expired: int = 0
+    links: int = 0
+    closed: bool = False
+
+    @property
+    def earned_in_all(self) -> int:
+        """Credits earned over all dimensions."""
+        return sum(self.earned)
+
+    @property
+    def conserves(self) -> bool:
+        """Invariants 1 and 2: nothing appears, nothing vanishes, nothing is negative."""
+        spendable = (self.available, self.pending, self.held, self.spent, self.expired)
+        return self.earned_in_all + self.written_off == sum(spendable) and min(spendable) >= 0
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What came of an ``op_id``: a digest of its content and the first outcome's reason."""
+
+    content: int
+    reason: Decline
+
+
+@dataclass(frozen=True, slots=True)
+class AgencyTotals:
+    """What one agency did: credits awarded, accounts linked, and credits awarded on ``day`` (YYYYMMDD)."""
+
+    earned: int = 0
+    accounts: int = 0
+    day: int = 0
+    earned_on_day: int = 0
+
+
+@dataclass(slots=True)
+class State:
+    """A slice of the ledger: all that a batch touches, or everything."""
+
+    accounts: dict[AccountId, Totals] = field(default_factory=dict)
+    links: dict[tuple[str, AccountId], frozenset[int]] = field(default_factory=dict)
+    operations: dict[tuple[str, bytes], Operation] = field(default_factory=dict)
+    agencies: dict[str, AgencyTotals] = field(default_factory=dict)
+    policies: dict[int, Policy] = field(default_factory=dict)
+
+    def include(self, changes: "State") -> None:
+        """Take over what a fold changed; an empty link is one that ended."""
+        self.accounts.update(changes.accounts)
+        self.links.update(changes.links)
+        self.operations.update(changes.operations)
+        self.agencies.update(changes.agencies)
+        self.policies.update(changes.policies)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A batch at its place in the log; ``appended_at`` in milliseconds since the Unix epoch."""
+
+    batch: log.Batch
+    appended_at: int
+
+
+def fold(state: State, entry: Entry, activated: Mapping[bytes, Policy]) -> tuple[State, list[log.Outcome]]:
+    """What the batch changes of ``state``, and each update's outcome.
+
+    ``state`` holds every account, link, op_id and agency that the batch names and that exists; it is not changed.
+    ``activated`` has the policies that the batch's Activates name, by digest.
+    """
+    step = _Step(state, entry.batch.agency, entry.appended_at)
+    outcomes = []
+    for update in entry.batch.updates:
+        if update.op_id:
+            outcomes.append(_agency_update(step, update))
+        else:
+            _hub_update(step, update, activated)
+            outcomes.append(log.Outcome(kind=log.OUTCOME_KIND_APPLIED))
+    step.changes.agencies[step.agency] = step.totals
+    return step.changes, outcomes
+
+
+class _Step:
+    """The state with the batch's own changes so far on top."""
+
+    def __init__(self, state: State, agency: str, appended_at: int) -> None:
+        self.before = state
+        self.changes = State()
+        self.agency = agency
+        self.today: date = calendar.day_of(appended_at)
+        self.month = calendar.month_of(self.today)
+        totals = state.agencies.get(agency, AgencyTotals())
+        day = calendar.packed(self.today)
+        self.totals = totals if totals.day == day else replace(totals, day=day, earned_on_day=0)
+
+    def account(self, account_id: AccountId) -> Totals | None:
+        return self.changes.accounts.get(account_id) or self.before.accounts.get(account_id)
+
+    def link(self, account_id: AccountId) -> frozenset[int]:
+        key = (self.agency, account_id)
+        found = self.changes.links.get(key)
+        return self.before.links.get(key, frozenset()) if found is None else found
+
+    def operation(self, op_id: bytes) -> Operation | None:
+        key = (self.agency, op_id)
+        return self.changes.operations.get(key) or self.before.operations.get(key)
+
+
+def content_of(update: log.Update) -> int:
+    """A 63-bit digest of an update's content: enough to tell a retry from a reuse, since neither has an effect."""
+    return int.from_bytes(hashlib.sha256(update.SerializeToString(deterministic=True)).digest()[:8], "big") >> 1
+
+
+def _agency_update(step: _Step, update: log.Update) -> log.Outcome:
+    content = content_of(update)
+    first = step.operation(update.op_id)
+    if first is not None:
+        if first.content != content:
+            return log.Outcome(kind=log.OUTCOME_KIND_DECLINED, reason=log.DECLINE_REASON_OP_REUSED)
+        return log.Outcome(kind=log.OUTCOME_KIND_DUPLICATE, reason=first.reason)
+    if update.HasField("award"):
+        reason = _award(step, update.award)
+    elif update.HasField("link"):
+        reason = _link(step, update.link)
+    else:
+        reason = _unlink(step, update.unlink)
+    step.changes.operations[step.agency, update.op_id] = Operation(content, reason)
+    if reason:
+        return log.Outcome(kind=log.OUTCOME_KIND_DECLINED, reason=reason)
+    return log.Outcome(kind=log.OUTCOME_KIND_APPLIED)
+
+
+def _award(step: _Step, award: log.Award) -> Decline:
+    reason = _award_declined(step, award)
+    if reason:
+        return reason
+    account = step.account(award.account_id)
+    assert account is not None
+    earned = list(account.earned)
+    earned[award.dimension - 1] += award.credits
+    first, second, third, fourth = earned
+    step.changes.accounts[award.account_id] = replace(
+        account, earned=(first, second, third, fourth), available=account.available + award.credits
+    )
+    totals = step.totals
+    step.totals = replace(
+        totals, earned=totals.earned + award.credits, earned_on_day=totals.earned_on_day + award.credits
+    )
+    return NO_DECLINE
+
+
+def _award_declined(step: _Step, award: log.Award) -> Decline:
+    if step.account(award.account_id) is None:
+        return log.DECLINE_REASON_ACCOUNT_UNKNOWN
+    if log.PURPOSE_SHARE not in step.link(award.account_id):
+        return log.DECLINE_REASON_NOT_LINKED
+    policy = step.changes.policies.get(award.policy_version) or step.before.policies.get(award.policy_version)
+    if policy is None:
+        return log.DECLINE_REASON_POLICY_UNKNOWN
+    if award.credits <= 0:
+        return log.DECLINE_REASON_CREDITS_NOT_POSITIVE
+    if award.credits > policy.credits_per_update_max:
+        return log.DECLINE_REASON_CREDITS_OVER_CAP
+    if step.totals.earned_on_day + award.credits > policy.credits_per_agency_day_max:
+        return log.DECLINE_REASON_DAY_CAP_REACHED
+    if not 1 <= award.dimension <= 4:
+        return log.DECLINE_REASON_DIMENSION_INVALID
+    if not 1 <= award.month % 100 <= 12 or award.month > step.month:
+        return log.DECLINE_REASON_MONTH_INVALID
+    if award.month < calendar.month_of(policy.valid_from):
+        return log.DECLINE_REASON_POLICY_UNKNOWN
+    return NO_DECLINE
+
+
+def _link(step: _Step, link: log.Link) -> Decline:
+    account = step.account(link.account_id)
+    if account is None:
+        return log.DECLINE_REASON_ACCOUNT_UNKNOWN
+    if account.closed:
+        return log.DECLINE_REASON_ACCOUNT_CLOSED
+    if not step.link(link.account_id):
+        step.changes.accounts[link.account_id] = replace(account, links=account.links + 1)
+        step.totals = replace(step.totals, accounts=step.totals.accounts + 1)
+    step.changes.links[step.agency, link.account_id] = frozenset(link.purposes)
+    return NO_DECLINE
+
+
+def _unlink(step: _Step, unlink: log.Unlink) -> Decline:
+    account = step.account(unlink.account_id)
+    if account is None:
+        return log.DECLINE_REASON_ACCOUNT_UNKNOWN
+    if not step.link(unlink.account_id):
+        return log.DECLINE_REASON_NOT_LINKED
+    links = account.links - 1
+    step.changes.accounts[unlink.account_id] = replace(account, links=links, closed=links == 0)
+    step.changes.links[step.agency, unlink.account_id] = frozenset()
+    step.totals = replace(step.totals, accounts=step.totals.accounts - 1)
+    return NO_DECLINE
+
+
+def _hub_update(step: _Step, update: log.Update, activated: Mapping[bytes, Policy]) -> None:
+    if update.HasField("opened"):
+        step.changes.accounts[update.opened.account_id] = Totals(update.opened.kind)
+    elif update.activate.digest in activated:
+        policy = activated[update.activate.digest]
+        step.changes.policies[policy.version] = policy
