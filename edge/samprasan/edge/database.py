@@ -146,6 +146,20 @@ def rows_where_in(
         yield from tx.exec_driver_sql(f"{start} IN ({marks}){fixed}", (*part, *equal.values()))
 
 
+def update_where_in(
+    tx: sa.Connection, table: sa.Table, column: sa.Column[Any], values: Iterable[Any], **changes: Any
+) -> None:
+    """Set ``changes`` in the rows of ``table`` whose ``column`` is one of ``values``, in one statement."""
+    wanted = list(values)
+    for first in range(0, len(wanted), _SQLITE_VARIABLES_MAX):
+        part = wanted[first : first + _SQLITE_VARIABLES_MAX]
+        if is_postgresql(tx):
+            chosen = column == sa.any_(sa.bindparam("wanted", part, sa.ARRAY(column.type)))
+        else:
+            chosen = column.in_(part)
+        tx.execute(table.update().where(chosen).values(changes))
+
+
 def migrate(store: Store, package: str) -> None:
     """Bring the database to the newest version of ``package``'s migrations (alembic)."""
     from alembic import command

@@ -17,7 +17,9 @@ words = Words("samprasan.hub")
 @app.command()
 def init(
     home: Home,
-    listen: Annotated[str, typer.Option(help="Where nodes connect, HOST:PORT; port 0 picks a free one.")] = "127.0.0.1:7443",
+    listen: Annotated[
+        str, typer.Option(help="Where nodes connect, HOST:PORT; port 0 picks a free one.")
+    ] = "127.0.0.1:7443",
     join_listen: Annotated[str, typer.Option(help="Where invited agencies join.")] = "127.0.0.1:7442",
     console: Annotated[str, typer.Option(help="Where the operator's pages will be served.")] = "127.0.0.1:7480",
     database: Annotated[str, typer.Option(help="SQLAlchemy URL; else an SQLite file in the home.")] = "",

@@ -74,9 +74,7 @@ def compose_roster(store: Store, world: World, tls_ca: bytes) -> bool:
             expires_at=now + limits.DOCUMENT_LIFETIME_MS,
             threshold=len(applications) // limits.ROSTER_THRESHOLD_SHARE + 1,
             members=[
-                Member(
-                    agency=each.agency, name=invite.name, signing_key=each.signing_key, sealing_key=each.sealing_key
-                )
+                Member(agency=each.agency, name=invite.name, signing_key=each.signing_key, sealing_key=each.sealing_key)
                 for each, invite in zip(applications, invites, strict=True)
             ],
             hub=HubKeys(signing_key=world.signer.public_key, tls_ca=tls_ca),

@@ -126,5 +126,7 @@ def _folded(checked: Iterator[_Checked], activated: dict[bytes, Any], report: Re
         changes, outcomes = ledger.fold(state, each.entry, activated)
         state.include(changes)
         if outcomes != list(each.receipt.outcomes):
-            report.problems.append(f"log entry {each.receipt.log_index}: the receipt tells other outcomes than the rules")
+            report.problems.append(
+                f"log entry {each.receipt.log_index}: the receipt tells other outcomes than the rules"
+            )
     return state

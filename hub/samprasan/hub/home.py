@@ -45,7 +45,9 @@ class Hub:
     listening: Listening
 
 
-def create(home: Path, listen: str, join_listen: str, console: str, url: str, passphrase_file: str, passphrase: bytes) -> None:
+def create(
+    home: Path, listen: str, join_listen: str, console: str, url: str, passphrase_file: str, passphrase: bytes
+) -> None:
     """A new hub: its keys, its certificate authority, its empty database.  Refused ``home_exists``."""
     hosts = sorted({address_of(listen)[0], address_of(join_listen)[0], "localhost", "127.0.0.1"})
     HubSettings.write(

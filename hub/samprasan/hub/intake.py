@@ -18,7 +18,7 @@ from samprasan.hub.store import log as log_store
 from samprasan.hub.store import subjects as subjects_store
 from samprasan.keys import chain, documents, signing
 from samprasan.keys.chain import Fit, Head
-from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
+from samprasan.keys.errors import Malformed, SamprasanError, Unavailable, Unproven
 from samprasan.ledger import forms, ledger
 from samprasan.ledger.ledger import Entry, State
 from samprasan.v1 import log_pb2 as log
@@ -120,7 +120,7 @@ class _Group:
             case Fit.KNOWN:
                 return self._again(submission)
             case Fit.GAP:
-                return Refused("chain_gap", agency=agency, seq=batch.seq, head=head.seq)
+                return Unavailable("chain_gap", agency=agency, seq=batch.seq, head=head.seq)
             case _:
                 return Unproven("chain_fork", agency=agency, seq=batch.seq)
 
@@ -183,9 +183,7 @@ def _touched(submissions: Sequence[Submission]) -> dict[str, tuple[set[bytes], s
     return touched
 
 
-def _receipt(
-    submission: Submission, log_index: int, appended_at: int, outcomes: Sequence[log.Outcome]
-) -> log.Receipt:
+def _receipt(submission: Submission, log_index: int, appended_at: int, outcomes: Sequence[log.Outcome]) -> log.Receipt:
     return log.Receipt(
         federation_id=submission.batch.federation_id,
         agency=submission.agency,

@@ -1,7 +1,7 @@
 """Joining: an invite, used once, is traded for a client certificate.
 
-An invite's secret is kept only as its hash.  Repeating a join with the same application gets the same certificate, so
-a lost answer loses nothing; another application with the same invite is refused.
+An invite's secret is kept only as its hash.  Repeating a join with the same keys gets the same certificate, so a
+lost answer loses nothing; other keys with the same invite are refused.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from samprasan.hub.store import members as members_store
 from samprasan.keys import certificates, documents, signing
 from samprasan.keys.errors import Malformed, Refused, Unproven
 from samprasan.v1 import hub_pb2
+from samprasan.v1.envelope_pb2 import Envelope
 
 SECRET_BYTES = 32
 
@@ -67,7 +68,8 @@ def join(store: Store, world: World, authority: Authority, request: hub_pb2.Join
         if found.agency != application.agency:
             raise Unproven("invite_foreign", agency=found.agency)
         if found.application is not None and found.certificate is not None:
-            if found.application != data:
+            earlier = Envelope.FromString(found.application)
+            if not _same_keys(signing.decode(hub_pb2.Application, earlier.payload), application):
                 raise Refused("invite_used", agency=found.agency)
             return found.certificate
         if found.expires_at <= world.now():
@@ -80,3 +82,7 @@ def join(store: Store, world: World, authority: Authority, request: hub_pb2.Join
             tx, secret_hash, found.agency, data, certificate, certificates.fingerprint(certificate)
         )
     return certificate
+
+
+def _same_keys(earlier: hub_pb2.Application, application: hub_pb2.Application) -> bool:
+    return (earlier.signing_key, earlier.sealing_key) == (application.signing_key, application.sealing_key)

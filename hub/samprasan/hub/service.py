@@ -101,9 +101,7 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         hub = self._running
         return await hub.write(greeting.hello, hub.store, hub.world, await hub.caller(context), request)
 
-    async def OpenAccounts(
-        self, request: hub_pb2.OpenAccountsRequest, context: Any
-    ) -> hub_pb2.OpenAccountsResponse:
+    async def OpenAccounts(self, request: hub_pb2.OpenAccountsRequest, context: Any) -> hub_pb2.OpenAccountsResponse:
         """See :func:`samprasan.hub.accounts.open_accounts`."""
         hub = self._running
         agency = await hub.caller(context)
@@ -182,9 +180,7 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         hub.ring()
         return hub_pb2.SubmitDocumentResponse()
 
-    async def ListDocuments(
-        self, request: hub_pb2.ListDocumentsRequest, context: Any
-    ) -> hub_pb2.ListDocumentsResponse:
+    async def ListDocuments(self, request: hub_pb2.ListDocumentsRequest, context: Any) -> hub_pb2.ListDocumentsResponse:
         """See :func:`samprasan.hub.agreeing.listed`."""
         hub = self._running
         await hub.caller(context)

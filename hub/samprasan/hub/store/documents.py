@@ -43,9 +43,7 @@ def put(tx: sa.Connection, found: Standing, envelope: bytes, now: int, *, active
 
 def drop_proposed(tx: sa.Connection, kind: int, version: int) -> None:
     """Forget proposals of ``kind`` up to ``version``: another document has taken their place."""
-    tx.execute(
-        documents.delete().where(documents.c.kind == kind, documents.c.version <= version, ~documents.c.active)
-    )
+    tx.execute(documents.delete().where(documents.c.kind == kind, documents.c.version <= version, ~documents.c.active))
 
 
 def changed(tx: sa.Connection) -> int:

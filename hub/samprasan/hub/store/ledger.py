@@ -88,9 +88,7 @@ def _bits(purposes: frozenset[int]) -> int:
 
 
 def _accounts(rows: Iterable[Sequence[Any]]) -> dict[bytes, Totals]:
-    return {
-        row[0]: Totals(row[1], (row[2], row[3], row[4], row[5]), *row[6:13], closed=bool(row[13])) for row in rows
-    }
+    return {row[0]: Totals(row[1], (row[2], row[3], row[4], row[5]), *row[6:13], closed=bool(row[13])) for row in rows}
 
 
 def _account_row(account_id: bytes, totals: Totals) -> tuple[Any, ...]:

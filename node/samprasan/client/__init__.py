@@ -1,0 +1,1 @@
+"""For integrators and nodes: one typed connection to a hub over mutual TLS 1.3."""

@@ -1,0 +1,142 @@
+"""A typed connection to a hub: one method a call, a deadline on each, and our own errors instead of gRPC's.
+
+``Hub`` is what callers are written against; :class:`Connection` is the real one over mutual TLS 1.3.
+"""
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+import grpc
+
+from samprasan.edge import wire
+from samprasan.keys import certificates
+from samprasan.keys.invitation import Invitation
+from samprasan.v1 import hub_pb2, hub_pb2_grpc
+from samprasan.v1.envelope_pb2 import Envelope
+
+T = TypeVar("T")
+
+
+class Hub(Protocol):
+    """What a node asks of a hub.  Every method may raise any of the four errors."""
+
+    async def hello(self, request: hub_pb2.HelloRequest) -> hub_pb2.HelloResponse:
+        """Say one's head, hear the hub's."""
+
+    async def open_accounts(self, request: hub_pb2.OpenAccountsRequest) -> Envelope:
+        """A signed AccountsOpened."""
+
+    async def totals(self, request: hub_pb2.GetTotalsRequest) -> Envelope:
+        """A signed Totals."""
+
+    def push(self, batches: AsyncIterable[Envelope]) -> AsyncIterator[hub_pb2.PushResponse]:
+        """Send signed batches as they come; an answer for each, in order."""
+
+    async def post_mail(self, to: str, sealed: bytes) -> None:
+        """Put mail into an agency's box."""
+
+    def receive_mail(self, after: int) -> AsyncIterator[hub_pb2.ReceiveMailResponse]:
+        """Mail with a higher number, and word of changed documents, until the connection ends."""
+
+    async def acknowledge_mail(self, up_to: int) -> None:
+        """Let the hub forget mail."""
+
+    async def submit_document(self, document: Envelope) -> None:
+        """Propose or approve."""
+
+    async def list_documents(self) -> hub_pb2.ListDocumentsResponse:
+        """What is in force and what waits."""
+
+
+class Connection:
+    """A hub at ``address``; use it as an async context manager."""
+
+    def __init__(self, address: str, authority_der: bytes, key_pem: bytes, certificate_der: bytes) -> None:
+        credentials = wire.channel_credentials(
+            certificates.pem_of(authority_der), key_pem, certificates.pem_of(certificate_der)
+        )
+        self._channel = grpc.aio.secure_channel(address, credentials, options=wire.CHANNEL_OPTIONS)
+        self._hub: Any = hub_pb2_grpc.HubStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._channel.close()
+
+    async def hello(self, request: hub_pb2.HelloRequest) -> hub_pb2.HelloResponse:
+        """Say one's head, hear the hub's."""
+        response: hub_pb2.HelloResponse = await _asked(self._hub.Hello, request)
+        return response
+
+    async def open_accounts(self, request: hub_pb2.OpenAccountsRequest) -> Envelope:
+        """A signed AccountsOpened."""
+        response: hub_pb2.OpenAccountsResponse = await _asked(self._hub.OpenAccounts, request)
+        return response.accounts_opened
+
+    async def totals(self, request: hub_pb2.GetTotalsRequest) -> Envelope:
+        """A signed Totals."""
+        response: hub_pb2.GetTotalsResponse = await _asked(self._hub.GetTotals, request)
+        return response.totals
+
+    async def push(self, batches: AsyncIterable[Envelope]) -> AsyncIterator[hub_pb2.PushResponse]:
+        """Send signed batches as they come; an answer for each, in order."""
+
+        async def requests() -> AsyncIterator[hub_pb2.PushRequest]:
+            async for batch in batches:
+                yield hub_pb2.PushRequest(batch=batch)
+
+        async for response in _streamed(self._hub.Push(requests())):
+            yield response
+
+    async def post_mail(self, to: str, sealed: bytes) -> None:
+        """Put mail into an agency's box."""
+        await _asked(self._hub.PostMail, hub_pb2.PostMailRequest(to=to, sealed=sealed))
+
+    async def receive_mail(self, after: int) -> AsyncIterator[hub_pb2.ReceiveMailResponse]:
+        """Mail with a higher number, and word of changed documents, until the connection ends."""
+        async for response in _streamed(self._hub.ReceiveMail(hub_pb2.ReceiveMailRequest(after=after))):
+            yield response
+
+    async def acknowledge_mail(self, up_to: int) -> None:
+        """Let the hub forget mail."""
+        await _asked(self._hub.AcknowledgeMail, hub_pb2.AcknowledgeMailRequest(up_to=up_to))
+
+    async def submit_document(self, document: Envelope) -> None:
+        """Propose or approve."""
+        await _asked(self._hub.SubmitDocument, hub_pb2.SubmitDocumentRequest(document=document))
+
+    async def list_documents(self) -> hub_pb2.ListDocumentsResponse:
+        """What is in force and what waits."""
+        response: hub_pb2.ListDocumentsResponse = await _asked(self._hub.ListDocuments, hub_pb2.ListDocumentsRequest())
+        return response
+
+
+async def join(invitation: Invitation, application: Envelope) -> bytes:
+    """Trade an invite for a client certificate, DER."""
+    credentials = wire.channel_credentials(certificates.pem_of(invitation.authority))
+    async with grpc.aio.secure_channel(invitation.join, credentials, options=wire.CHANNEL_OPTIONS) as channel:
+        stub: Any = hub_pb2_grpc.JoiningStub(channel)
+        request = hub_pb2.JoinRequest(invite_secret=invitation.secret, application=application)
+        response: hub_pb2.JoinResponse = await _asked(stub.Join, request)
+        return response.certificate
+
+
+async def _asked(method: Callable[..., Any], request: object) -> Any:
+    try:
+        return await method(request, timeout=wire.DEADLINE_SECONDS)
+    except grpc.RpcError as problem:
+        raise wire.from_rpc_error(problem) from None
+
+
+async def _streamed(call: Any) -> AsyncIterator[Any]:
+    try:
+        async for response in call:
+            yield response
+    except grpc.RpcError as problem:
+        raise wire.from_rpc_error(problem) from None
+    finally:
+        call.cancel()

@@ -1,0 +1,333 @@
+"""``samprasan-node``: the command line of an agency's IT team."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from samprasan.edge import command
+from samprasan.edge.command import Home, Json, Lang
+from samprasan.edge.wording import Words
+
+app = command.application("An agency's Samprasan node: imports deeds, links subjects, sends signed updates.")
+approvals = command.application("Joint documents that wait for this agency.")
+policy = command.application("The joint policy.")
+app.add_typer(approvals, name="approvals", invoke_without_command=True)
+app.add_typer(policy, name="policy")
+words = Words("samprasan.node")
+
+SYNC_WAIT_SECONDS = 30.0
+BALANCE_WAIT_SECONDS = 20.0
+
+
+@app.command()
+def init(
+    home: Home,
+    agency: Annotated[str, typer.Option(help="This agency's code, as in its invite.")],
+    database: Annotated[str, typer.Option(help="SQLAlchemy URL; else an SQLite file in the home.")] = "",
+    passphrase_file: Annotated[str, typer.Option(help="File with the passphrase that seals the keys.")] = "",
+    lang: Lang = None,
+) -> None:
+    """Make a new node: keys and an empty database.
+
+    Example: samprasan-node init --home /srv/node --agency mpc --passphrase-file /etc/samprasan/passphrase
+    """
+    from samprasan.edge.configuration import find_passphrase
+    from samprasan.node import home as homes
+
+    file = str(Path(passphrase_file).resolve()) if passphrase_file else ""
+    homes.create(home, agency, database, file, find_passphrase(file, confirm=True))
+    command.answer(None, False, words("init_done", home=home))
+
+
+@app.command()
+def join(
+    file: Annotated[Path, typer.Argument(help="The invite from the hub's operator.")], home: Home, lang: Lang = None
+) -> None:
+    """Join the hub that wrote the invite.
+
+    Example: samprasan-node join mpc.invite --home /srv/node
+    """
+    from samprasan.node import home as homes
+
+    invitation = homes.join(homes.open_home(home), file)
+    command.answer(None, False, words("join_done", hub=invitation.hub))
+
+
+@app.command()
+def serve(home: Home, lang: Lang = None) -> None:
+    """Link, send and answer peers until stopped; SIGTERM stops.
+
+    Example: samprasan-node serve --home /srv/node
+    """
+    from samprasan.edge import database
+    from samprasan.node import home as homes
+    from samprasan.node import service
+
+    opened = homes.open_home(home)
+    database.migrate(opened.node.store, homes.MIGRATIONS)
+    hub = opened.hub_address()
+    asyncio.run(
+        service.serve(opened.node, opened.connect, lambda: command.ready({"agency": opened.settings.agency, "hub": hub}))
+    )
+    opened.node.store.close()
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="The export: CSV or a spreadsheet.")],
+    profile: Annotated[Path, typer.Option(help="How to read it (TOML).")],
+    home: Home,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide everything, change nothing.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if any row is rejected.")] = False,
+    as_json: Json = False,
+    lang: Lang = None,
+) -> int:
+    """Import an export; rejected rows change nothing, the others go in.
+
+    Example: samprasan-node import deeds.csv --profile mpc.toml --home /srv/node --dry-run
+    """
+    from samprasan.keys.errors import Refused
+    from samprasan.node import exports, importing, profiles
+    from samprasan.node import home as homes
+    from samprasan.node.showing import progress_bar, rejection_message
+
+    if not profile.is_file():
+        raise Refused("file_missing", file=profile.name)
+    opened = homes.open_home(home)
+    node = opened.node
+    chosen = profiles.read(profile.read_text("utf-8"))
+    export = exports.read(file, chosen)
+    with progress_bar(export.count, quiet=as_json) as advance:
+        report = importing.bring_in(
+            node.store, node.world, node.identity, chosen, export, dry_run=dry_run, progress=advance
+        )
+    document = report.document(rejection_message)
+    rejected = [
+        [each["row"], each["record_id"], each["message"]] for rows in document["rejected"].values() for each in rows
+    ]
+    command.answer(
+        document,
+        as_json,
+        words("import_dry" if dry_run else "import_done", file=file.name, **report.counts()),
+        *([command.table(words("rejected_rows"), [words("row"), words("record"), words("why")], rejected)] if rejected else []),
+    )
+    return 1 if strict and report.rejections else 0
+
+
+@app.command()
+def sync(
+    home: Home,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for everything to be settled.")] = SYNC_WAIT_SECONDS,
+    resume: Annotated[bool, typer.Option("--resume", help="Send again after a halt that you have looked into.")] = False,
+    as_json: Json = False,
+    lang: Lang = None,
+) -> int:
+    """Link and send what waits; exit 1 if something still does.
+
+    Example: samprasan-node sync --wait 60 --home /srv/node
+    """
+    from samprasan.node import home as homes
+    from samprasan.node import overview, service
+    from samprasan.node import sync as steps
+
+    opened = homes.open_home(home)
+    node = opened.node
+    if resume:
+        steps.resume(node.store)
+    opened.hub_address()
+    before = overview.settled_and_declined(node.store)
+    seq_before = steps.outbox(node.store).head.seq
+    done = asyncio.run(
+        service.drain(node, opened.connect, wait, lambda: steps.outbox(node.store).is_empty)
+    )
+    document = overview.sync_report(node.store, before, seq_before)
+    command.answer(document, as_json, words("sync_done" if done else "sync_pending", **document))
+    return 0 if done else 1
+
+
+@app.command()
+def balance(
+    home: Home,
+    id: Annotated[str, typer.Option("--id", help='The id; "-" asks for it or reads stdin.')],  # noqa: A002
+    scheme: Annotated[str, typer.Option(help="th-pid, th-jid, registry or th-area.")] = "th-pid",
+    registry: Annotated[str, typer.Option(help="The register, for --scheme registry.")] = "",
+    as_json: Json = False,
+    lang: Lang = None,
+) -> None:
+    """Read what a consenting subject owns across all agencies.
+
+    Example: echo 1234567890121 | samprasan-node balance --id - --home /srv/node
+    """
+    from samprasan.keys.identifiers import parse
+    from samprasan.node import home as homes
+    from samprasan.node import showing
+
+    identifier = parse(_scheme(scheme), _typed_id(id), registry)
+    opened = homes.open_home(home)
+    document = showing.balance(opened, identifier, BALANCE_WAIT_SECONDS)
+    names = ("earned", "available", "pending", "held", "spent", "expired", "earned_here")
+    command.answer(
+        document,
+        as_json,
+        command.table(words("balance"), [words(name) for name in names], [[document[name] for name in names]]),
+        command.table(
+            words("by_dimension"),
+            [words(name) for name in document["by_dimension"]],
+            [list(document["by_dimension"].values())],
+        ),
+        words("as_of_now" if document["fresh"] else "as_of_then", at=showing.moment(document["as_of"])),
+    )
+
+
+@app.command()
+def status(home: Home, as_json: Json = False, lang: Lang = None) -> None:
+    """Show roster, policy, linking, outbox and connection.
+
+    Example: samprasan-node status --home /srv/node
+    """
+    from samprasan.node import home as homes
+    from samprasan.node import overview, showing
+
+    opened = homes.open_home(home)
+    node = opened.node
+    document = overview.status(node.store, node.identity, opened.certificate, node.world.now())
+    command.answer(document, as_json, command.table(words("status"), ["", ""], showing.flattened(document)))
+
+
+@app.command()
+def doctor(home: Home, as_json: Json = False, lang: Lang = None) -> int:
+    """Check configuration, keys, database, certificate and connection; exit 1 if something needs you.
+
+    Example: samprasan-node doctor --home /srv/node
+    """
+    from samprasan.node import examining
+
+    findings = examining.examine(home)
+    document = examining.document(findings)
+    rows = [[each.check, words("ok") if each.ok else words("bad"), each.message, each.remedy] for each in findings]
+    columns = [words("check"), "", words("found"), words("remedy")]
+    command.answer(document, as_json, command.table(words("doctor"), columns, rows))
+    return 0 if document["ok"] else 1
+
+
+@approvals.callback()
+def approvals_default(
+    context: typer.Context,
+    home: Annotated[Path | None, typer.Option("--home", envvar="SAMPRASAN_HOME", help="Folder of the node.")] = None,
+    as_json: Json = False,
+    lang: Lang = None,
+) -> None:
+    """Without a command: list what waits."""
+    if context.invoked_subcommand is None:
+        if home is None:
+            raise typer.BadParameter("--home")
+        approvals_list(home, as_json, lang)
+
+
+@approvals.command("list")
+def approvals_list(home: Home, as_json: Json = False, lang: Lang = None) -> None:
+    """List the joint documents that wait, and who signed them.
+
+    Example: samprasan-node approvals list --home /srv/node
+    """
+    from samprasan.node import home as homes
+    from samprasan.node import showing
+
+    opened = homes.open_home(home)
+    document = showing.inbox(opened)
+    rows = [
+        [each["id"], each["kind"], each["version"], ", ".join(each["signed"]), ", ".join(each["missing"])]
+        for each in document["waiting"]
+    ]
+    columns = ["id", words("kind"), words("version"), words("signed"), words("missing")]
+    command.answer(document, as_json, command.table(words("approvals"), columns, rows))
+
+
+@approvals.command("show")
+def approvals_show(
+    id: Annotated[str, typer.Argument(help="From the list.")],  # noqa: A002
+    home: Home,
+    as_json: Json = False,
+    lang: Lang = None,
+) -> None:
+    """Show what a document changes and whose keys sign it.
+
+    Example: samprasan-node approvals show 3f9a1c77d2e0 --home /srv/node
+    """
+    from samprasan.node import home as homes
+    from samprasan.node import showing
+
+    document = showing.waiting_document(homes.open_home(home), id)
+    command.answer(document, as_json, command.table(words("approval"), ["", ""], showing.flattened(document)))
+
+
+@approvals.command("approve")
+def approvals_approve(
+    id: Annotated[str, typer.Argument(help="From the list.")],  # noqa: A002
+    home: Home,
+    digest: Annotated[str, typer.Option(help="The digest that the agencies read to each other; roster 1 needs it.")] = "",
+    lang: Lang = None,
+) -> None:
+    """Sign a document for this agency and send the signature.
+
+    Example: samprasan-node approvals approve 3f9a1c77d2e0 --digest 3f9a… --home /srv/node
+    """
+    from samprasan.node import home as homes
+    from samprasan.node import showing
+
+    showing.approve(homes.open_home(home), id, digest)
+    command.answer(None, False, words("approved", id=id))
+
+
+@policy.callback()
+def policy_group() -> None:
+    """The joint policy."""
+
+
+@policy.command("propose")
+def policy_propose(
+    file: Annotated[Path, typer.Argument(help="The policy (TOML).")], home: Home, as_json: Json = False, lang: Lang = None
+) -> None:
+    """Propose a policy; the other agencies approve it from their inbox.
+
+    Example: samprasan-node policy propose policy.toml --home /srv/node
+    """
+    from samprasan.keys.errors import Refused
+    from samprasan.node import home as homes
+    from samprasan.node import showing
+
+    if not file.is_file():
+        raise Refused("file_missing", file=file.name)
+    document = showing.propose_policy(homes.open_home(home), file.read_text("utf-8"))
+    command.answer(document, as_json, words("proposed", **document))
+
+
+def _scheme(text: str) -> Any:
+    from samprasan.keys.identifiers import Scheme
+
+    try:
+        return Scheme(text)
+    except ValueError as problem:
+        raise typer.BadParameter(f"--scheme: {', '.join(Scheme)}") from problem
+
+
+def _typed_id(given: str) -> str:
+    """The id as given, or asked for without echo, or from stdin."""
+    if given != "-":
+        return given
+    if sys.stdin.isatty():
+        typed: str = typer.prompt(words("ask_id"), hide_input=True, err=True)
+        return typed
+    return sys.stdin.readline()
+
+
+def main() -> None:
+    """The entry point."""
+    raise SystemExit(command.run(app))
+
+
+if __name__ == "__main__":
+    main()

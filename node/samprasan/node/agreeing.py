@@ -1,0 +1,144 @@
+"""Joint documents at a node: believe what enough agencies signed, show what waits, approve, propose.
+
+The node checks every signature itself; the hub only carries.  Roster 1 is believed if it names this node's own key and
+the hub that the invite pinned, and it is approved only with the digest that the agencies read to each other.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from samprasan.edge.database import Store
+from samprasan.edge.world import World
+from samprasan.keys import documents, signing
+from samprasan.keys.documents import Body, Standing
+from samprasan.keys.errors import Refused, SamprasanError, Unproven
+from samprasan.ledger import policy
+from samprasan.node import limits, roster
+from samprasan.node.identity import Identity
+from samprasan.node.store import documents as documents_store
+from samprasan.v1 import hub_pb2
+from samprasan.v1.documents_pb2 import Roster
+from samprasan.v1.envelope_pb2 import Envelope
+from samprasan.v1.log_pb2 import DOCUMENT_KIND_POLICY
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A document in the inbox."""
+
+    standing: Standing
+    body: Body
+    envelope: Envelope
+
+    @property
+    def short_id(self) -> str:
+        """What ``approvals show`` and ``approve`` take: the digest's first 12 hexadecimal digits."""
+        return self.standing.digest.hex()[:12]
+
+
+def take(store: Store, world: World, identity: Identity, tls_ca: bytes, listing: hub_pb2.ListDocumentsResponse) -> None:
+    """Believe what the hub says is in force, if the signatures hold, and renew the inbox.
+
+    Raises Unproven if a document that is said to be in force does not hold: the operator must look.
+    """
+    with store.begin() as tx:
+        for envelope in listing.active:
+            _activate(tx, world, identity, tls_ca, envelope)
+        documents_store.clear_proposed(tx)
+        current = roster.in_force(tx)
+        for envelope in listing.proposed:
+            try:
+                found = documents.standing(envelope, documents.read(envelope), current, world.verify)
+            except SamprasanError:
+                continue  # not for any inbox; the hub will not get it into force either
+            documents_store.put(tx, found, envelope.SerializeToString(), active=False)
+
+
+def inbox(store: Store, world: World) -> list[Waiting]:
+    """What waits, with who signed it so far."""
+    with store.read() as tx:
+        current = roster.in_force(tx)
+        found = [Envelope.FromString(data) for data in documents_store.proposed(tx)]
+    waiting = []
+    for envelope in found:
+        body = documents.read(envelope)
+        waiting.append(Waiting(documents.standing(envelope, body, current, world.verify), body, envelope))
+    return waiting
+
+
+def find(store: Store, world: World, short_id: str) -> Waiting:
+    """The one document in the inbox whose digest starts so; Refused ``approval_unknown``."""
+    found = [each for each in inbox(store, world) if each.standing.digest.hex().startswith(short_id.lower())]
+    if len(found) != 1 or len(short_id) < 6:
+        raise Refused("approval_unknown", id=short_id)
+    return found[0]
+
+
+def approve(
+    store: Store, world: World, identity: Identity, tls_ca: bytes, short_id: str, spoken_digest: str
+) -> Envelope:
+    """The document with this agency's signature added, to be submitted.
+
+    ``spoken_digest`` is what the agencies read to each other; roster 1 needs it (Refused ``digest_needed``), and a
+    wrong one is Unproven ``digest_differs`` for any document.
+    """
+    waiting = find(store, world, short_id)
+    spoken = "".join(spoken_digest.split()).replace(":", "").lower()
+    if isinstance(waiting.body, Roster):
+        _check_roster_is_ours(waiting.body, world, identity, tls_ca)
+        if waiting.body.version == 1 and not spoken:
+            raise Refused("digest_needed")
+    if spoken and spoken != waiting.standing.digest.hex():
+        raise Unproven("digest_differs")
+    if identity.agency in waiting.standing.signed:
+        return waiting.envelope
+    signed = Envelope(payload_type=waiting.envelope.payload_type, payload=waiting.envelope.payload)
+    signing.add_signature(signed, world.signer)
+    return signed
+
+
+def propose_policy(store: Store, world: World, text: str) -> Envelope:
+    """A policy file as a signed proposal.  Raises Malformed, naming the key; Refused ``document_version``."""
+    now = world.now()
+    with store.read() as tx:
+        roster.required(tx)
+        federation_id = roster.federation_id(tx)
+        expected = documents_store.version_in_force(tx, DOCUMENT_KIND_POLICY) + 1
+    document = policy.from_toml(text, federation_id, now, now + limits.DOCUMENT_LIFETIME_MS)
+    if document.version != expected:
+        raise Refused("document_version", kind="policy", version=document.version, expected=expected)
+    return world.sign(document)
+
+
+def _activate(tx: sa.Connection, world: World, identity: Identity, tls_ca: bytes, envelope: Envelope) -> None:
+    body = documents.read(envelope)
+    kind = documents.kind_of(body)
+    known = documents_store.active(tx, kind)
+    if body.version <= documents_store.version_in_force(tx, kind):
+        if signing.digest(envelope) not in {hashlib.sha256(Envelope.FromString(each).payload).digest() for each in known}:
+            raise Unproven("document_replaced", kind=documents.kind_name(kind), version=body.version)
+        return
+    current = roster.in_force(tx)
+    documents.believe(envelope, current, world.verify)
+    if isinstance(body, Roster):
+        _check_roster_is_ours(body, world, identity, tls_ca)
+    elif body.version != documents_store.version_in_force(tx, kind) + 1:
+        raise Unproven("document_skipped", kind=documents.kind_name(kind), version=body.version)
+    else:
+        policy.from_document(body)
+    if body.federation_id != roster.federation_id(tx):
+        raise Unproven("federation", kind=documents.kind_name(kind))
+    found = documents.standing(envelope, body, current, world.verify)
+    documents_store.put(tx, found, envelope.SerializeToString(), active=True)
+
+
+def _check_roster_is_ours(body: Roster, world: World, identity: Identity, tls_ca: bytes) -> None:
+    own = documents.member(body, identity.agency)
+    if own.signing_key != world.signer.public_key or body.hub.tls_ca != tls_ca:
+        raise Unproven("roster_not_ours")
+    if identity.share is not None and body.HasField("linking"):
+        points = {entry.agency: entry.point for entry in body.linking.commitments}
+        if points.get(identity.agency) != identity.share.commitment():
+            raise Unproven("share_differs")

@@ -1,0 +1,82 @@
+"""Balances: what a subject owns across all agencies, read from the hub under the subject's own consent here."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from samprasan.edge.database import Store
+from samprasan.edge.world import World
+from samprasan.keys.errors import Refused, Unproven
+from samprasan.keys.identifiers import Identifier
+from samprasan.ledger import calendar
+from samprasan.ledger.policy import DIMENSIONS
+from samprasan.node import roster
+from samprasan.node.identity import Identity
+from samprasan.node.store import deeds as deeds_store
+from samprasan.node.store import subjects as subjects_store
+from samprasan.v1 import hub_pb2, log_pb2
+from samprasan.v1.envelope_pb2 import Envelope
+
+_REDEEM_BIT = 1 << log_pb2.PURPOSE_REDEEM
+_FIELDS = ("earned", "available", "pending", "held", "spent", "expired", "written_off")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A subject whose balance may be read; ``request`` is None until the hub knows the Link."""
+
+    request: hub_pb2.GetTotalsRequest | None
+    remembered: Envelope | None
+    earned_here: int
+
+
+def look_up(store: Store, world: World, identity: Identity, identifier: Identifier) -> Found:
+    """The subject with that id, marked as wanted if it has no account yet.
+
+    Raises Refused ``subject_unknown`` or ``no_consent``.
+    """
+    with store.begin() as tx:
+        row = subjects_store.find(tx, identity.index(identifier))
+        if row is None:
+            raise Refused("subject_unknown")
+        if not row.redeem:
+            raise Refused("no_consent")
+        linked = row.account_id is not None and row.link_settled & _REDEEM_BIT
+        if not linked and not row.wanted:
+            subjects_store.want(tx, row.subject_id)
+        request = hub_pb2.GetTotalsRequest(request_id=world.random_bytes(16), account_ids=[row.account_id or b""])
+        return Found(
+            request if linked else None,
+            Envelope.FromString(row.totals) if row.totals else None,
+            deeds_store.settled_credits(tx, row.subject_id),
+        )
+
+
+def keep(
+    store: Store, world: World, identity: Identity, request: hub_pb2.GetTotalsRequest, envelope: Envelope
+) -> Envelope:
+    """Take the hub's signed answer to ``request``; Unproven ``answer_foreign`` if it answers another."""
+    with store.begin() as tx:
+        totals = world.open(envelope, hub_pb2.Totals, roster.required(tx).hub.signing_key)
+        ours = (totals.request_id, totals.agency, totals.federation_id)
+        named = [account.account_id for account in totals.accounts]
+        asked = (request.request_id, identity.agency, roster.federation_id(tx))
+        if ours != asked or named != list(request.account_ids):
+            raise Unproven("answer_foreign", kind="Totals")
+        if totals.accounts[0].declined:
+            raise Refused("not_linked")
+        subjects_store.keep_totals(tx, named[0], envelope.SerializeToString())
+    return envelope
+
+
+def document(identifier: Identifier, envelope: Envelope, earned_here: int, *, fresh: bool) -> dict[str, Any]:
+    """The answer of ``samprasan-node balance``."""
+    totals = hub_pb2.Totals.FromString(envelope.payload)
+    account = totals.accounts[0]
+    return {
+        "scheme": identifier.scheme.value,
+        **{name: getattr(account, name) for name in _FIELDS},
+        "earned_here": earned_here,
+        "by_dimension": dict(zip(DIMENSIONS, account.earned_by_dimension, strict=True)),
+        "as_of": calendar.at(totals.as_of).isoformat(timespec="seconds"),
+        "fresh": fresh,
+    }

@@ -1,0 +1,130 @@
+"""Evaluating for peers: the quota first, then every element, then one proof; and every request remembered.
+
+A request that comes again gets the remembered answer at no charge.  What is kept names no id: the requester, a digest,
+a purpose and a count.
+"""
+
+import sqlalchemy as sa
+
+from samprasan.edge.database import Store
+from samprasan.edge.world import World
+from samprasan.keys import documents, pseudonym, ristretto, signing
+from samprasan.keys.errors import Malformed
+from samprasan.ledger import calendar, policy
+from samprasan.node import limits, roster
+from samprasan.node.identity import Identity
+from samprasan.node.linking import Letter, elements
+from samprasan.node.store import linking as linking_store
+from samprasan.v1 import linking_pb2
+from samprasan.v1.envelope_pb2 import Envelope
+
+_DAY_MS = 86_400_000
+
+
+def answer(store: Store, world: World, identity: Identity, sender: str, envelope: Envelope) -> Letter:
+    """The signed answer or refusal to a peer's request, stored before it is sent.
+
+    Raises Unproven or Malformed for a request that ``sender`` did not sign for this node: it is dropped.
+    """
+    now = world.now()
+    with store.begin() as tx:
+        public_key = documents.member(roster.required(tx), sender).signing_key
+        request = world.open(envelope, linking_pb2.EvalRequest, public_key)
+        _check_addressed(tx, identity, sender, request)
+        digest = signing.digest(envelope)
+        remembered = linking_store.evaluation(tx, sender, request.request_id)
+        if remembered is not None:
+            if remembered.digest != digest:
+                return _refusal(world, identity, request, digest, linking_pb2.EVAL_REFUSAL_REASON_REPLAY)
+            return Letter(sender, Envelope.FromString(remembered.answer))
+        if request.expires_at <= now:
+            return _refusal(world, identity, request, digest, linking_pb2.EVAL_REFUSAL_REASON_EXPIRED)
+        blinded = elements(request.blinded)
+        share = identity.share
+        if share is None or (share.key_epoch, share.share_version) != (request.key_epoch, request.share_version):
+            return _refusal(world, identity, request, digest, linking_pb2.EVAL_REFUSAL_REASON_EPOCH)
+        today = calendar.packed(calendar.day_of(now))
+        remaining = _allowance(tx, now) - linking_store.evaluated_on(tx, sender, today) - len(blinded)
+        if remaining < 0:
+            return _refusal(
+                world, identity, request, digest, linking_pb2.EVAL_REFUSAL_REASON_QUOTA, retry_at=_tomorrow(now)
+            )
+        for index, element in enumerate(blinded):
+            if not _readable(element):
+                reason = linking_pb2.EVAL_REFUSAL_REASON_BAD_ELEMENT
+                return _refusal(world, identity, request, digest, reason, index=index)
+        evaluated = [pseudonym.evaluate(share.scalar, element) for element in blinded]
+        nonce = pseudonym.random_scalar(world.random_bytes(64))
+        response = world.sign(
+            linking_pb2.EvalResponse(
+                federation_id=request.federation_id,
+                request_id=request.request_id,
+                request_digest=digest,
+                evaluator=identity.agency,
+                key_epoch=request.key_epoch,
+                share_version=request.share_version,
+                evaluated=b"".join(evaluated),
+                proof=pseudonym.prove(share.scalar, nonce, blinded, evaluated).encode(),
+                quota_remaining=remaining,
+            )
+        )
+        linking_store.add_evaluation(
+            tx,
+            requester=sender,
+            request_id=request.request_id,
+            digest=digest,
+            purpose=request.purpose,
+            elements=len(blinded),
+            day=today,
+            answer=response.SerializeToString(),
+        )
+    return Letter(sender, response)
+
+
+def _check_addressed(
+    tx: sa.Connection, identity: Identity, sender: str, request: linking_pb2.EvalRequest
+) -> None:
+    named = (request.requester, request.evaluator, request.federation_id)
+    size = len(request.blinded)
+    whole = size % ristretto.ELEMENT_BYTES == 0 and 0 < size // ristretto.ELEMENT_BYTES <= limits.ELEMENTS_ANSWERED_MAX
+    if named != (sender, identity.agency, roster.federation_id(tx)) or len(request.request_id) != 16 or not whole:
+        raise Malformed("eval_request")
+
+
+def _allowance(tx: sa.Connection, now: int) -> int:
+    current = policy.in_force(roster.policies(tx), calendar.day_of(now))
+    return current.linking_elements_per_day // limits.QUOTA_SHARE if current else 0
+
+
+def _tomorrow(now: int) -> int:
+    bangkok_offset = 7 * 3_600_000
+    return ((now + bangkok_offset) // _DAY_MS + 1) * _DAY_MS - bangkok_offset
+
+
+def _readable(element: bytes) -> bool:
+    try:
+        ristretto.decode_element(element)
+    except Malformed:
+        return False
+    return True
+
+
+def _refusal(
+    world: World,
+    identity: Identity,
+    request: linking_pb2.EvalRequest,
+    digest: bytes,
+    reason: linking_pb2.EvalRefusalReason.ValueType,
+    retry_at: int = 0,
+    index: int = 0,
+) -> Letter:
+    refusal = linking_pb2.EvalRefusal(
+        federation_id=request.federation_id,
+        request_id=request.request_id,
+        request_digest=digest,
+        evaluator=identity.agency,
+        reason=reason,
+        retry_at=retry_at,
+        index=index,
+    )
+    return Letter(request.requester, world.sign(refusal))

@@ -1,0 +1,142 @@
+"""A node's home: ``node.toml``, its keyring, its certificate and its database."""
+
+import asyncio
+import contextlib
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from samprasan.client import connection
+from samprasan.client.connection import Connection
+from samprasan.edge import database
+from samprasan.edge.configuration import Settings
+from samprasan.edge.database import Store
+from samprasan.edge.world import World
+from samprasan.keys import certificates, documents, sealing
+from samprasan.keys.errors import Malformed, Refused
+from samprasan.keys.invitation import INVITE_BYTES_MAX, Invitation
+from samprasan.keys.keyring import Keyring, write_private
+from samprasan.keys.sealing import Vault
+from samprasan.keys.sharing import Share
+from samprasan.keys.signing import KeySigner
+from samprasan.node.identity import Identity
+from samprasan.node.service import Node
+from samprasan.v1 import hub_pb2
+from samprasan.v1.documents_pb2 import ShareCommitment
+
+MIGRATIONS = "samprasan.node"
+SHARE_KEY = "linking-share"
+_AUTHORITY_FILE = "authority.der"
+_CERTIFICATE_FILE = "certificate.der"
+_HUB_FILE = "hub"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSettings(Settings):
+    """``node.toml``.  ``hub`` overrides the address that the invite named."""
+
+    file_name: ClassVar[str] = "node.toml"
+    database_name: ClassVar[str] = "node.db"
+    agency: str
+    hub: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """An opened home."""
+
+    path: Path
+    settings: NodeSettings
+    ring: Keyring
+    node: Node
+
+    @property
+    def certificate(self) -> bytes | None:
+        """The client certificate, DER; None before joining."""
+        path = self.path / _CERTIFICATE_FILE
+        return path.read_bytes() if path.exists() else None
+
+    def hub_address(self) -> str:
+        """Where the hub is; Refused ``not_joined`` before joining."""
+        path = self.path / _HUB_FILE
+        if not path.exists() or self.certificate is None:
+            raise Refused("not_joined", agency=self.settings.agency)
+        return self.settings.hub or path.read_text("utf-8").strip()
+
+    def connect(self) -> "contextlib.AbstractAsyncContextManager[Connection]":
+        """A connection to the hub as this node."""
+        certificate = self.certificate
+        address = self.hub_address()
+        assert certificate is not None
+        return Connection(address, self.node.tls_ca, self.ring.get("tls"), certificate)
+
+
+def create(home: Path, agency: str, url: str, passphrase_file: str, passphrase: bytes) -> None:
+    """A new node: its keys and its empty database.  Malformed ``agency_code``, Refused ``home_exists``."""
+    documents.check_agency_code(agency)
+    NodeSettings.write(home, {"agency": agency, "database": url, "passphrase_file": passphrase_file})
+    ring = Keyring.create(home / "keys", passphrase)
+    for name in ("signing", "sealing", "vault"):
+        ring.put(name, secrets.token_bytes(sealing.KEY_BYTES))
+    ring.put("tls", certificates.key_pem(certificates.new_key()))
+    store = open_store(home)
+    database.migrate(store, MIGRATIONS)
+    store.close()
+
+
+def open_store(home: Path) -> Store:
+    """The home's database, without any key."""
+    return database.open_store(NodeSettings.load(home).database_url)
+
+
+def open_home(home: Path) -> Home:
+    """The home with its keys."""
+    settings = NodeSettings.load(home)
+    ring = settings.keyring()
+    share = Share.decode(ring.get(SHARE_KEY)) if ring.has(SHARE_KEY) else None
+    identity = Identity(settings.agency, Vault(ring.get("vault")), ring.get("sealing"), share)
+    authority = home / _AUTHORITY_FILE
+    node = Node(
+        database.open_store(settings.database_url),
+        World(KeySigner(ring.get("signing"))),
+        identity,
+        authority.read_bytes() if authority.exists() else b"",
+    )
+    return Home(home, settings, ring, node)
+
+
+def join(opened: Home, invite_file: Path) -> Invitation:
+    """Trade an invite for this node's certificate.  Refused ``invite_foreign`` for another agency's invite."""
+    try:
+        with invite_file.open("rb") as file:
+            invitation = Invitation.decode(file.read(INVITE_BYTES_MAX + 1))
+    except OSError as problem:
+        raise Refused("file_missing", file=invite_file.name) from problem
+    if invitation.agency != opened.settings.agency:
+        raise Refused("invite_foreign", agency=invitation.agency)
+    application = opened.node.world.sign(_application(opened))
+    certificate = asyncio.run(connection.join(invitation, application))
+    if certificates.agency_of(certificates.pem_of(certificate)) != opened.settings.agency:
+        raise Malformed("certificate")
+    write_private(opened.path / _AUTHORITY_FILE, invitation.authority)
+    write_private(opened.path / _HUB_FILE, invitation.hub.encode())
+    write_private(opened.path / _CERTIFICATE_FILE, certificate)
+    return invitation
+
+
+def _application(opened: Home) -> hub_pb2.Application:
+    key = certificates.load_key(opened.ring.get("tls"))
+    application = hub_pb2.Application(
+        agency=opened.settings.agency,
+        signing_key=opened.node.world.signer.public_key,
+        sealing_key=sealing.sealing_public_key(opened.node.identity.mail_key),
+        certificate_request=certificates.certificate_request(key, opened.settings.agency),
+    )
+    share = opened.node.identity.share
+    if share is not None:
+        application.key_epoch, application.share_version = share.key_epoch, share.share_version
+        application.share.CopyFrom(
+            ShareCommitment(agency=opened.settings.agency, index=share.index, point=share.commitment())
+        )
+    return application

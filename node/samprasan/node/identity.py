@@ -1,0 +1,26 @@
+"""Who this node is: its agency, and the secrets that only steps at this agency are given."""
+
+from dataclasses import dataclass
+
+from samprasan.keys import sealing
+from samprasan.keys.identifiers import Identifier
+from samprasan.keys.sealing import Vault
+from samprasan.keys.sharing import Share
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Identity:
+    """``share`` is None until the linking key exists; ``mail_key`` is a raw X25519 private key, 32 bytes."""
+
+    agency: str
+    vault: Vault
+    mail_key: bytes
+    share: Share | None
+
+    def index(self, identifier: Identifier) -> bytes:
+        """The keyed index under which the subject is found, 32 bytes."""
+        return self.vault.index(b"subject/" + identifier.domain_bytes())
+
+    def open_mail(self, sealed: bytes, context: bytes) -> bytes:
+        """The plaintext of mail sealed for this node; else Unproven ``mail_unopenable``."""
+        return sealing.open_sealed(self.mail_key, sealed, context)

@@ -1,0 +1,22 @@
+"""Every limit of a node, in one place, with its reason."""
+
+from samprasan.ledger.forms import UPDATES_MAX
+
+__all__ = ["UPDATES_MAX"]
+
+BATCHES_IN_FLIGHT_MAX = 8  # hides a round trip of 200 ms at full speed; more gains nothing
+ELEMENTS_PER_QUESTION = 1024  # a peer answers in half a second; PROTOCOL allows 4,096
+ELEMENTS_ANSWERED_MAX = 4096  # PROTOCOL's limit for what peers may ask
+QUESTIONS_OPEN_MAX = 4  # keeps both peers busy without flooding their boxes
+QUESTION_LIFETIME_MS = 120_000  # then the other peer is asked
+QUESTION_DOUBLINGS_MAX = 5  # with nobody answering, a question lives up to 64 minutes
+QUOTA_SHARE = 2  # half the federation's daily allowance at each of two peers
+ACCOUNTS_PER_REQUEST = 1000  # the hub's limit
+DOCUMENT_LIFETIME_MS = 30 * 86_400_000  # time to gather approvals
+CLOCK_OFF_MS_MAX = 120_000  # PROTOCOL: alarm beyond
+CELL_CHARACTERS_MAX = 1000  # no field of a deed needs more
+RECORD_ID_CHARACTERS_MAX = 200  # the longest seen in an export has 24
+QUANTITY_CHARACTERS_MAX = 32  # more digits than any policy can price
+ROWS_MAX = 5_000_000  # one import; larger exports are split
+FILE_BYTES_MAX = 2 << 30
+WARN_DAYS = 30  # before a certificate ends

@@ -1,0 +1,244 @@
+"""Linking: from an id to an account, without anybody else learning the id.
+
+A question to a peer is stored before it is sent; its answer is checked against the peer's commitment before it is
+used.  Peers are asked in turn; one that does not answer in time is passed over.  Public ids need no peer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from samprasan.edge.database import Store
+from samprasan.edge.world import World
+from samprasan.keys import documents, pseudonym, ristretto, sharing, signing
+from samprasan.keys.errors import Refused, Unproven
+from samprasan.keys.identifiers import Identifier, Scheme
+from samprasan.node import limits, roster
+from samprasan.node.identity import Identity
+from samprasan.node.store import linking as linking_store
+from samprasan.node.store import subjects as subjects_store
+from samprasan.v1 import hub_pb2, linking_pb2
+from samprasan.v1.documents_pb2 import LinkingKey, Roster, ShareCommitment
+from samprasan.v1.envelope_pb2 import Envelope
+
+_ID_BYTES = 16
+_NONCE_BYTES = 12
+_PLAN = "questions.sealed_plan"
+_PLAN_ROW = 8 + ristretto.SCALAR_BYTES
+KEY_COLUMN = "subjects.sealed_key"
+ID_COLUMN = "subjects.sealed_id"
+NAME_COLUMN = "subjects.sealed_name"
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A signed message for another node, to be sealed and posted."""
+
+    to: str
+    envelope: Envelope
+
+
+def ask(store: Store, world: World, identity: Identity) -> None:
+    """Store a question about every subject that needs one; public ids get their key at once."""
+    now = world.now()
+    with store.begin() as tx:
+        linking = _linking_key(tx, identity)
+        open_questions = linking_store.open_questions(tx, now)
+        asked_about = {who for row in open_questions for who, _ in _plan(identity, row.sealed_plan)}
+        if len(open_questions) >= limits.QUESTIONS_OPEN_MAX:
+            return
+        rows = subjects_store.without_key(tx, limits.ELEMENTS_PER_QUESTION, asked_about)
+        public = [(row.subject_id, _identifier(identity, row)) for row in rows if _is_public(row.scheme)]
+        subjects_store.set_keys(
+            tx, [(who, _sealed_key(world, identity, each.public_subject_key())) for who, each in public]
+        )
+        secret = [row for row in rows if not _is_public(row.scheme)]
+        peer = _peer_in_turn(tx, identity, linking, now) if secret else None
+        if peer is None:
+            return
+        assert linking is not None
+        blinds = [pseudonym.random_scalar(world.random_bytes(64)) for _ in secret]
+        blinded = [
+            pseudonym.blind(_identifier(identity, row).domain_bytes(), blind)
+            for row, blind in zip(secret, blinds, strict=True)
+        ]
+        tries = min(linking_store.unanswered_since_last_answer(tx, now), limits.QUESTION_DOUBLINGS_MAX)
+        awarding = any(row.share for row in secret)
+        request = linking_pb2.EvalRequest(
+            federation_id=roster.federation_id(tx),
+            request_id=world.random_bytes(_ID_BYTES),
+            requester=identity.agency,
+            evaluator=peer,
+            expires_at=now + (limits.QUESTION_LIFETIME_MS << tries),
+            purpose=linking_pb2.EVAL_PURPOSE_AWARD if awarding else linking_pb2.EVAL_PURPOSE_BALANCE,
+            key_epoch=linking.key_epoch,
+            share_version=linking.share_version,
+            blinded=b"".join(blinded),
+        )
+        envelope = world.sign(request)
+        plan = b"".join(
+            row.subject_id.to_bytes(8, "big") + ristretto.encode_scalar(blind)
+            for row, blind in zip(secret, blinds, strict=True)
+        )
+        linking_store.add_question(
+            tx,
+            request_id=request.request_id,
+            asked_at=now,
+            evaluator=peer,
+            purpose=request.purpose,
+            elements=len(secret),
+            digest=signing.digest(envelope),
+            envelope=envelope.SerializeToString(),
+            sealed_plan=identity.vault.seal(_PLAN, plan, world.random_bytes(_NONCE_BYTES)),
+            expires_at=request.expires_at,
+        )
+
+
+def unposted(store: Store, world: World) -> list[tuple[bytes, Letter]]:
+    """Questions that wait to be posted, (request id, letter) each: also those of a process that died before it could."""
+    with store.read() as tx:
+        rows = linking_store.unposted(tx, world.now())
+    return [(row.request_id, Letter(row.evaluator, Envelope.FromString(row.envelope))) for row in rows]
+
+
+def posted(store: Store, request_id: bytes) -> None:
+    """The hub has the question durably."""
+    with store.begin() as tx:
+        linking_store.posted(tx, request_id)
+
+
+def answered(store: Store, world: World, identity: Identity, sender: str, envelope: Envelope) -> None:
+    """Take a peer's answer: check it, and keep the subject keys it makes.  Unknown and old answers change nothing.
+
+    Raises Unproven or Malformed if the answer does not hold; the question then runs out and the other peer is asked.
+    """
+    with store.read() as tx:
+        current = roster.required(tx)
+        public_key = documents.member(current, sender).signing_key
+        answer = world.open(envelope, linking_pb2.EvalResponse, public_key)
+        question = linking_store.question(tx, answer.request_id)
+        if question is None or question.state != "open":
+            return
+        plan = _plan(identity, question.sealed_plan)
+        rows = {row.subject_id: row for row in subjects_store.of_ids(tx, (who for who, _ in plan))}
+    request = linking_pb2.EvalRequest.FromString(Envelope.FromString(question.envelope).payload)
+    evaluated = _checked(current, sender, request, question.digest, answer)
+    share = identity.share
+    if share is None:
+        raise Refused("no_share")
+    peer_index = _commitment(current.linking, sender).index
+    keys = []
+    for (who, blind), element in zip(plan, evaluated, strict=True):
+        value = _identifier(identity, rows[who]).domain_bytes()
+        key = sharing.combine(share, peer_index, value, blind, element)
+        keys.append((who, _sealed_key(world, identity, key)))
+    with store.begin() as tx:
+        subjects_store.set_keys(tx, keys)
+        linking_store.close_question(tx, answer.request_id, "answered")
+
+
+def refused(store: Store, world: World, sender: str, envelope: Envelope) -> linking_pb2.EvalRefusal:
+    """Take a peer's refusal: the question is closed, and that peer not asked again before it said.
+
+    Raises Unproven or Malformed if the refusal does not hold.
+    """
+    with store.begin() as tx:
+        public_key = documents.member(roster.required(tx), sender).signing_key
+        refusal = world.open(envelope, linking_pb2.EvalRefusal, public_key)
+        question = linking_store.question(tx, refusal.request_id)
+        if question is not None and question.state == "open" and question.digest == refusal.request_digest:
+            retry_at = max(refusal.retry_at, world.now() + limits.QUESTION_LIFETIME_MS)
+            linking_store.close_question(tx, refusal.request_id, "refused", retry_at)
+    return refusal
+
+
+def accounts_wanted(store: Store, world: World, identity: Identity) -> hub_pb2.OpenAccountsRequest | None:
+    """What to ask the hub next: accounts for subjects whose keys are known; None if there are none."""
+    with store.read() as tx:
+        rows = subjects_store.without_account(tx, limits.ACCOUNTS_PER_REQUEST)
+    if not rows:
+        return None
+    return hub_pb2.OpenAccountsRequest(
+        request_id=world.random_bytes(_ID_BYTES),
+        subjects=[
+            hub_pb2.SubjectRef(subject_key=identity.vault.open(KEY_COLUMN, row.sealed_key), kind=row.kind)
+            for row in rows
+        ],
+    )
+
+
+def accounts_opened(
+    store: Store, world: World, identity: Identity, request: hub_pb2.OpenAccountsRequest, envelope: Envelope
+) -> None:
+    """Take the hub's signed answer to ``request``.  Raises Unproven ``answer_foreign`` if it answers another."""
+    with store.begin() as tx:
+        opened = world.open(envelope, hub_pb2.AccountsOpened, roster.required(tx).hub.signing_key)
+        asked = [subject.subject_key for subject in request.subjects]
+        named = [account.subject_key for account in opened.accounts]
+        ours = (opened.request_id, opened.agency, opened.federation_id)
+        if ours != (request.request_id, identity.agency, roster.federation_id(tx)) or named != asked:
+            raise Unproven("answer_foreign", kind="AccountsOpened")
+        account_of = {account.subject_key: account.account_id for account in opened.accounts}
+        rows = subjects_store.without_account(tx, limits.ACCOUNTS_PER_REQUEST)
+        found = [(row.subject_id, identity.vault.open(KEY_COLUMN, row.sealed_key)) for row in rows]
+        known = [(who, account_of[key]) for who, key in found if key in account_of]
+        subjects_store.set_accounts(tx, envelope.SerializeToString(), known)
+
+
+def _checked(
+    current: Roster, sender: str, request: linking_pb2.EvalRequest, digest: bytes, answer: linking_pb2.EvalResponse
+) -> list[bytes]:
+    """The evaluated elements, once everything about the answer holds."""
+    ours = (answer.evaluator, answer.request_digest, answer.key_epoch, answer.share_version, answer.federation_id)
+    asked = (request.evaluator, digest, request.key_epoch, request.share_version, request.federation_id)
+    if sender != request.evaluator or ours != asked or len(answer.evaluated) != len(request.blinded):
+        raise Unproven("answer_foreign", kind="EvalResponse")
+    evaluated = elements(answer.evaluated)
+    point = _commitment(current.linking, sender).point
+    pseudonym.verify(point, elements(request.blinded), evaluated, pseudonym.Proof.decode(answer.proof))
+    return evaluated
+
+
+def elements(data: bytes) -> list[bytes]:
+    """32 bytes each."""
+    size = ristretto.ELEMENT_BYTES
+    return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+def _linking_key(tx: sa.Connection, identity: Identity) -> LinkingKey | None:
+    current = roster.required(tx)
+    return current.linking if current.HasField("linking") and identity.share is not None else None
+
+
+def _peer_in_turn(tx: sa.Connection, identity: Identity, linking: LinkingKey | None, now: int) -> str | None:
+    if linking is None:
+        return None
+    peers = [entry.agency for entry in linking.commitments if entry.agency != identity.agency]
+    willing = [peer for peer in peers if linking_store.retry_at(tx, peer) <= now]
+    return willing[linking_store.asked(tx) % len(willing)] if willing else None
+
+
+def _commitment(linking: LinkingKey, agency: str) -> ShareCommitment:
+    for entry in linking.commitments:
+        if entry.agency == agency:
+            return entry
+    raise Unproven("answer_foreign", kind="EvalResponse")
+
+
+def _plan(identity: Identity, sealed: bytes) -> Sequence[tuple[int, int]]:
+    plan = identity.vault.open(_PLAN, sealed)
+    rows = (plan[start : start + _PLAN_ROW] for start in range(0, len(plan), _PLAN_ROW))
+    return [(int.from_bytes(row[:8], "big"), ristretto.decode_scalar(row[8:])) for row in rows]
+
+
+def _is_public(scheme: str) -> bool:
+    return scheme in (Scheme.REGISTRY, Scheme.AREA)
+
+
+def _identifier(identity: Identity, row: sa.Row[tuple[object, ...]]) -> Identifier:
+    return Identifier(Scheme(row.scheme), identity.vault.open(ID_COLUMN, row.sealed_id).decode())
+
+
+def _sealed_key(world: World, identity: Identity, key: bytes) -> bytes:
+    return identity.vault.seal(KEY_COLUMN, key, world.random_bytes(_NONCE_BYTES))

@@ -1,0 +1,1 @@
+"""The node's database, version by version (alembic)."""

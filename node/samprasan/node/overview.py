@@ -1,0 +1,75 @@
+"""How a node stands: what ``status`` prints."""
+
+from typing import Any
+
+from samprasan.edge.database import Store
+from samprasan.keys import certificates
+from samprasan.ledger import calendar
+from samprasan.node import roster, sync
+from samprasan.node.identity import Identity
+from samprasan.node.store import batches as batches_store
+from samprasan.node.store import deeds as deeds_store
+from samprasan.node.store import documents as documents_store
+from samprasan.node.store import linking as linking_store
+from samprasan.node.store import notes as notes_store
+from samprasan.v1.log_pb2 import DOCUMENT_KIND_POLICY
+
+CONNECTED_MS = 120_000  # the service says hello every 60 s; one lost hello is no alarm
+
+
+def status(store: Store, identity: Identity, certificate: bytes | None, now: int) -> dict[str, Any]:
+    """The answer of ``samprasan-node status``."""
+    outbox = sync.outbox(store)
+    with store.read() as tx:
+        current = roster.in_force(tx)
+        seen_at = int(notes_store.get(tx, notes_store.HUB_SEEN_AT) or 0)
+        by_state = deeds_store.by_state(tx)
+        document = {
+            "agency": identity.agency,
+            "federation_id": roster.federation_id(tx).hex(),
+            "roster": current.version if current else 0,
+            "policy": documents_store.version_in_force(tx, DOCUMENT_KIND_POLICY),
+            "approvals": len(documents_store.proposed(tx)),
+            "linking": {
+                "share": identity.share.index if identity.share else None,
+                "key_epoch": identity.share.key_epoch if identity.share else None,
+                "open_questions": len(linking_store.open_questions(tx, now)),
+            },
+            "head": {"seq": outbox.head.seq, "digest": outbox.head.digest.hex()},
+            "outbox": outbox.queued,
+            "waiting_for_link": outbox.waiting_for_link,
+            "deeds": {state: by_state.get(state, 0) for state in ("local", "queued", "settled", "declined")},
+            "credits_settled": deeds_store.settled_credits(tx),
+            "halted": outbox.halted or None,
+            "hub": {
+                "connected": now - seen_at < CONNECTED_MS,
+                "last_seen": calendar.at(seen_at).isoformat(timespec="seconds") if seen_at else None,
+            },
+        }
+    if certificate:
+        ends = certificates.expires_at(certificate)
+        document["expires"] = [{"what": "certificate", "at": ends.isoformat(timespec="seconds")}]
+    return document
+
+
+def settled_and_declined(store: Store) -> tuple[int, int]:
+    """How many deeds are settled, and how many declined."""
+    with store.read() as tx:
+        by_state = deeds_store.by_state(tx)
+    return by_state.get("settled", 0), by_state.get("declined", 0)
+
+
+def sync_report(store: Store, before: tuple[int, int], seq_before: int) -> dict[str, Any]:
+    """The answer of ``samprasan-node sync``, given how things stood before it."""
+    outbox = sync.outbox(store)
+    applied, declined = (now - then for now, then in zip(settled_and_declined(store), before, strict=True))
+    with store.read() as tx:
+        pushed = batches_store.updates_after(tx, seq_before)
+    return {
+        "pushed_updates": pushed,
+        "applied": applied,
+        "declined": declined,
+        "pending": outbox.queued + outbox.waiting_for_link,
+        "halted": outbox.halted or None,
+        "head": {"seq": outbox.head.seq, "digest": outbox.head.digest.hex()},
+    }

@@ -1,0 +1,253 @@
+"""The node as a process: one TaskGroup whose tasks call steps in threads, over one connection to the hub.
+
+A session says hello, then sends, links, reads mail and says hello again, until something cannot be asked; then it is
+tried again with full jitter and a short cap, so that a hub that returns is found within seconds.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from tenacity import retry, retry_if_exception_type, wait_random_exponential
+
+from samprasan.client.connection import Hub
+from samprasan.edge.database import Store
+from samprasan.edge.logs import logger
+from samprasan.edge.world import World
+from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailable, Unproven
+from samprasan.node import agreeing, limits, linking, mail, sync
+from samprasan.node.identity import Identity
+from samprasan.v1.envelope_pb2 import Envelope
+
+T = TypeVar("T")
+HELLO_SECONDS = 60.0
+LOOK_SECONDS = 0.5  # an import in another process is found by looking
+RETRY_SECONDS_MAX = 5.0
+_HALTING = frozenset({"chain_fork", "node_went_back", "hub_went_back", "receipt_foreign"})
+log = logger("node")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An opened home, as the steps need it."""
+
+    store: Store
+    world: World
+    identity: Identity
+    tls_ca: bytes
+
+
+Connect = Callable[[], "contextlib.AbstractAsyncContextManager[Hub]"]
+
+
+async def run_until(node: Node, connect: Connect, stopped: asyncio.Event, *, patient: bool = True) -> None:
+    """Keep a session going until ``stopped``, however often the hub goes away.
+
+    A ``patient`` caller also waits for an operator to mend what is refused; else such an error is raised.
+    """
+    stopper = asyncio.create_task(stopped.wait())
+    runner = asyncio.create_task(_keep_going(node, connect, patient=patient))
+    try:
+        await asyncio.wait({stopper, runner}, return_when=asyncio.FIRST_COMPLETED)
+        if runner.done():
+            runner.result()
+    finally:
+        for task in (runner, stopper):
+            task.cancel()
+        await asyncio.gather(runner, stopper, return_exceptions=True)
+
+
+async def serve(node: Node, connect: Connect, announce: Callable[[], None]) -> None:
+    """Run until SIGTERM or SIGINT."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    announce()
+    await run_until(node, connect, stopped)
+
+
+async def drain(node: Node, connect: Connect, wait_seconds: float, is_done: Callable[[], bool]) -> bool:
+    """Run until ``is_done`` says so, the node halts, or the time is over; whether it was done.
+
+    Raises what the hub refuses; a hub that cannot be reached is only waited for.
+    """
+    stopped = asyncio.Event()
+
+    async def look() -> None:
+        while not await asyncio.to_thread(is_done) and not (await asyncio.to_thread(sync.outbox, node.store)).halted:
+            await asyncio.sleep(LOOK_SECONDS / 5)
+        stopped.set()
+
+    looker = asyncio.create_task(look())
+    try:
+        async with asyncio.timeout(wait_seconds):
+            await run_until(node, connect, stopped, patient=False)
+    except TimeoutError:
+        pass
+    finally:
+        looker.cancel()
+    return await asyncio.to_thread(is_done)
+
+
+async def _keep_going(node: Node, connect: Connect, *, patient: bool) -> None:
+    while True:
+        try:
+            await _session(node, connect)
+        except Unavailable:
+            raise
+        except SamprasanError as problem:
+            log.error("session refused", code=problem.code, error=type(problem).__name__)
+            if not patient:
+                raise
+            await asyncio.sleep(HELLO_SECONDS)
+
+
+@retry(
+    retry=retry_if_exception_type(Unavailable),
+    wait=wait_random_exponential(multiplier=0.2, max=RETRY_SECONDS_MAX),  # full jitter
+)
+async def _session(node: Node, connect: Connect) -> None:
+    """One session; one that worked for a while returns, so that the next attempt comes without the long waits."""
+    started = asyncio.get_running_loop().time()
+    try:
+        async with connect() as hub:
+            await _Session(node, hub).run()
+    except Unavailable as problem:
+        log.warning("session ended", code=problem.code)
+        if asyncio.get_running_loop().time() - started < RETRY_SECONDS_MAX:
+            raise
+
+
+@dataclass
+class _Session:
+    """What runs over one connection."""
+
+    node: Node
+    hub: Hub
+    work: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Hello first, then everything at once, until one of the tasks fails; that failure is raised."""
+        after_seq = await self._say_hello()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for task in (self._greet(), self._send(after_seq), self._link(), self._read_mail()):
+                    tasks.create_task(task)
+        except* SamprasanError as problems:
+            raise _first(problems) from None
+
+    async def _step(self, step: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.to_thread(step, *arguments)
+
+    async def _say_hello(self) -> int:
+        node = self.node
+        answer = await self.hub.hello(await self._step(sync.greeting, node.store))
+        after_seq = await self._step(sync.greeted, node.store, node.world, node.identity, answer)
+        if abs(answer.now - node.world.now()) > limits.CLOCK_OFF_MS_MAX:
+            log.error("clock is off", seconds=round((answer.now - node.world.now()) / 1000))
+        return after_seq
+
+    async def _greet(self) -> None:
+        while True:
+            await asyncio.sleep(HELLO_SECONDS)
+            await self._say_hello()
+
+    async def _send(self, after_seq: int) -> None:
+        room = asyncio.Semaphore(limits.BATCHES_IN_FLIGHT_MAX)
+        node = self.node
+        async for response in self.hub.push(self._batches(after_seq, room)):
+            if response.HasField("refusal"):
+                refusal = await self._step(sync.refused, node.store, node.world, response.refusal)
+                log.error("batch refused", seq=refusal.seq, reason=refusal.reason)
+                raise Unproven("batch_refused", seq=refusal.seq)
+            try:
+                await self._step(sync.settle, node.store, node.world, response.receipt)
+            except Unproven as problem:
+                await self._halt_if_needed(problem)
+                raise
+            room.release()
+            self.work.set()
+        raise Unavailable("hub_unreachable", status="stream ended")
+
+    async def _batches(self, after_seq: int, room: asyncio.Semaphore) -> AsyncIterator[Envelope]:
+        node = self.node
+        while True:
+            await room.acquire()
+            while (found := await self._step(sync.next_batch, node.store, node.world, node.identity, after_seq)) is None:
+                await self._rest()
+            after_seq, envelope = found
+            yield envelope
+
+    async def _link(self) -> None:
+        node = self.node
+        while True:
+            with contextlib.suppress(Refused):  # no roster yet
+                await self._step(linking.ask, node.store, node.world, node.identity)
+                for request_id, letter in await self._step(linking.unposted, node.store, node.world):
+                    await self.hub.post_mail(letter.to, await self._step(mail.seal, node.store, node.identity, letter))
+                    await self._step(linking.posted, node.store, request_id)
+                await self._open_accounts()
+            await self._rest()
+
+    async def _open_accounts(self) -> None:
+        node = self.node
+        while request := await self._step(linking.accounts_wanted, node.store, node.world, node.identity):
+            opened = await self.hub.open_accounts(request)
+            await self._step(linking.accounts_opened, node.store, node.world, node.identity, request, opened)
+            self.work.set()
+
+    async def _read_mail(self) -> None:
+        node = self.node
+        async for news in self.hub.receive_mail(after=0):
+            if news.HasField("documents_changed"):
+                listing = await self.hub.list_documents()
+                await self._step(agreeing.take, node.store, node.world, node.identity, node.tls_ca, listing)
+            else:
+                await self._deal_with(news.mail)
+            self.work.set()
+        raise Unavailable("hub_unreachable", status="stream ended")
+
+    async def _deal_with(self, piece: Any) -> None:
+        node = self.node
+        try:
+            letter = await self._step(mail.read, node.store, node.world, node.identity, piece)
+        except (Malformed, Unproven) as problem:
+            log.warning("mail dropped", sender=piece.sender, code=problem.code)
+            letter = None
+        if letter is not None:
+            await self.hub.post_mail(letter.to, await self._step(mail.seal, node.store, node.identity, letter))
+        await self.hub.acknowledge_mail(piece.number)
+
+    async def _halt_if_needed(self, problem: SamprasanError) -> None:
+        if problem.code in _HALTING:
+            await self._step(sync.halt, self.node.store, problem)
+
+    async def _rest(self) -> None:
+        """Until there is news, or long enough that another process may have left work."""
+        self.work.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.work.wait(), LOOK_SECONDS)
+
+
+def _first(problems: "ExceptionGroup[Any]") -> SamprasanError:
+    """The worst of what ended a session: what needs an operator comes before what passes."""
+    leaves: list[SamprasanError] = []
+
+    def collect(group: BaseException) -> None:
+        if isinstance(group, BaseExceptionGroup):
+            for each in group.exceptions:
+                collect(each)
+        elif isinstance(group, SamprasanError):
+            leaves.append(group)
+
+    collect(problems)
+    return min(leaves, key=lambda each: isinstance(each, Unavailable))
+
+
+async def ask(connect: Connect, question: Callable[[Hub], Awaitable[T]]) -> T:
+    """One question over a connection of its own."""
+    async with connect() as hub:
+        return await question(hub)

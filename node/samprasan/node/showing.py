@@ -1,0 +1,174 @@
+"""What commands show: steps and connection together, results as documents for people and scripts."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from samprasan.client.connection import Hub
+from samprasan.edge.wording import Words
+from samprasan.keys import documents
+from samprasan.keys.errors import Unavailable
+from samprasan.keys.identifiers import Identifier
+from samprasan.ledger import calendar
+from samprasan.node import agreeing, balances, service
+from samprasan.node.agreeing import Waiting
+from samprasan.node.home import Home
+from samprasan.node.importing import Rejection
+from samprasan.v1.documents_pb2 import Roster
+from samprasan.v1.envelope_pb2 import Envelope
+
+words = Words("samprasan.node")
+
+
+@contextmanager
+def progress_bar(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr that counts rows; nothing for scripts."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _rows: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(words("importing"), total=total)
+        yield lambda rows: progress.advance(task, rows)
+
+
+def rejection_message(each: Rejection) -> str:
+    """``Row 12, column "…": what is wrong and what to do``, in the language in use."""
+    what = words(f"reject_{each.detail}", **each.values)
+    return words("reject", row=each.row, column=each.column, what=what)
+
+
+def moment(iso: str) -> str:
+    """A moment for people: Buddhist-era day and time in Bangkok."""
+    at = datetime.fromisoformat(iso)
+    return f"{calendar.buddhist(at.date())} {at:%H:%M:%S}"
+
+
+def flattened(document: dict[str, Any], prefix: str = "") -> list[list[str]]:
+    """A nested document as rows of name and value."""
+    rows: list[list[str]] = []
+    for key, value in document.items():
+        if isinstance(value, dict):
+            rows += flattened(value, f"{prefix}{key}.")
+        elif isinstance(value, list):
+            rows.append([prefix + key, "; ".join(str(each) for each in value)])
+        else:
+            rows.append([prefix + key, "-" if value is None else str(value)])
+    return rows
+
+
+def refresh(opened: Home) -> None:
+    """Fetch the joint documents from the hub."""
+    node = opened.node
+
+    async def fetch(hub: Hub) -> None:
+        listing = await hub.list_documents()
+        await asyncio.to_thread(agreeing.take, node.store, node.world, node.identity, node.tls_ca, listing)
+
+    asyncio.run(service.ask(opened.connect, fetch))
+
+
+def inbox(opened: Home) -> dict[str, Any]:
+    """The answer of ``approvals list``: as fresh as the hub can be reached."""
+    fresh = True
+    try:
+        refresh(opened)
+    except Unavailable:
+        fresh = False
+    waiting = [_summary(each) for each in agreeing.inbox(opened.node.store, opened.node.world)]
+    return {"waiting": waiting, "fresh": fresh}
+
+
+def waiting_document(opened: Home, short_id: str) -> dict[str, Any]:
+    """The answer of ``approvals show``."""
+    refresh(opened)
+    waiting = agreeing.find(opened.node.store, opened.node.world, short_id)
+    return _summary(waiting) | {"content": _content(waiting)}
+
+
+def approve(opened: Home, short_id: str, spoken_digest: str) -> None:
+    """Sign the document and bring the signature to the hub."""
+    refresh(opened)
+    node = opened.node
+    signed = agreeing.approve(node.store, node.world, node.identity, node.tls_ca, short_id, spoken_digest)
+    _submit(opened, signed)
+
+
+def propose_policy(opened: Home, text: str) -> dict[str, Any]:
+    """Sign a policy as a proposal and bring it to the hub."""
+    refresh(opened)
+    node = opened.node
+    envelope = agreeing.propose_policy(node.store, node.world, text)
+    _submit(opened, envelope)
+    body = documents.read(envelope)
+    found = [each for each in agreeing.inbox(node.store, node.world) if each.envelope.payload == envelope.payload]
+    return {"kind": "policy", "version": body.version, "id": found[0].short_id if found else "", "waiting": bool(found)}
+
+
+def balance(opened: Home, identifier: Identifier, wait_seconds: float) -> dict[str, Any]:
+    """The answer of ``balance``: fresh from the hub, or as remembered while the hub is away.
+
+    Raises Refused ``subject_unknown`` or ``no_consent``; Unavailable if the hub is away and nothing is remembered.
+    """
+    node = opened.node
+
+    def look_up() -> balances.Found:
+        return balances.look_up(node.store, node.world, node.identity, identifier)
+
+    found = look_up()
+    if found.request is None:
+        asyncio.run(service.drain(node, opened.connect, wait_seconds, lambda: look_up().request is not None))
+        found = look_up()
+    request = found.request
+    try:
+        if request is None:
+            raise Unavailable("link_pending")
+        totals = asyncio.run(service.ask(opened.connect, lambda hub: hub.totals(request)))
+        totals = balances.keep(node.store, node.world, node.identity, request, totals)
+    except Unavailable:
+        if found.remembered is None:
+            raise
+        return balances.document(identifier, found.remembered, found.earned_here, fresh=False)
+    return balances.document(identifier, totals, found.earned_here, fresh=True)
+
+
+def _submit(opened: Home, envelope: Envelope) -> None:
+    asyncio.run(service.ask(opened.connect, lambda hub: hub.submit_document(envelope)))
+    refresh(opened)
+
+
+def _summary(waiting: Waiting) -> dict[str, Any]:
+    found = waiting.standing
+    return {
+        "id": waiting.short_id,
+        "kind": documents.kind_name(found.kind),
+        "version": found.version,
+        "digest": found.digest.hex(),
+        "signed": sorted(found.signed),
+        "missing": sorted(found.missing),
+    }
+
+
+def _content(waiting: Waiting) -> dict[str, Any]:
+    body = waiting.body
+    if isinstance(body, Roster):
+        return {
+            "threshold": body.threshold,
+            "hub_key": body.hub.signing_key.hex(),
+            "members": {each.agency: f"{each.name} {each.signing_key.hex()}" for each in body.members},
+            "linking": {each.agency: f"{each.index} {each.point.hex()}" for each in body.linking.commitments},
+        }
+    return {
+        "title": body.title_th,
+        "valid_from": calendar.buddhist(calendar.unpacked(body.valid_from)),
+        "limits": {
+            name.name: getattr(body.limits, name.name) for name in body.limits.DESCRIPTOR.fields
+        },
+        "categories": {each.code: f"{each.title_th}: {each.credits_per_unit}/{each.unit}" for each in body.categories},
+    }

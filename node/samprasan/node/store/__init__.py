@@ -1,0 +1,1 @@
+"""The node's rows, one module an aggregate.  Every function takes the open transaction."""

@@ -1,0 +1,73 @@
+"""The node's own chain, batch by batch, with the receipts."""
+
+import sqlalchemy as sa
+
+from samprasan.keys.chain import Head
+from samprasan.node.tables import batches, refused
+from samprasan.v1.envelope_pb2 import Envelope
+from samprasan.v1.log_pb2 import Batch
+
+
+def lock(tx: sa.Connection) -> None:
+    """Keep every other process from sealing until the transaction ends (SQLite's write lock does so by itself)."""
+    if tx.dialect.name == "postgresql":
+        tx.exec_driver_sql("LOCK TABLE batches IN EXCLUSIVE MODE")
+
+
+def head(tx: sa.Connection) -> Head:
+    """The newest sealed batch."""
+    row = tx.execute(sa.select(batches.c.seq, batches.c.digest).order_by(batches.c.seq.desc()).limit(1)).first()
+    return Head(row.seq, row.digest) if row else Head()
+
+
+def digest_at(tx: sa.Connection, seq: int) -> bytes | None:
+    """The digest of batch ``seq``, if there is one."""
+    return tx.execute(sa.select(batches.c.digest).where(batches.c.seq == seq)).scalar()
+
+
+def settled_seq(tx: sa.Connection) -> int:
+    """The newest batch whose receipt is here; 0 if there is none."""
+    return tx.execute(sa.select(sa.func.max(batches.c.seq)).where(batches.c.receipt.is_not(None))).scalar() or 0
+
+
+def in_flight(tx: sa.Connection) -> int:
+    """How many sealed batches wait for their receipt."""
+    return tx.execute(sa.select(sa.func.count()).select_from(batches).where(batches.c.receipt.is_(None))).scalar_one()
+
+
+def unsettled(tx: sa.Connection) -> list[sa.Row[tuple[int, bytes, bytes, bytes | None]]]:
+    """Sealed batches without receipt, oldest first."""
+    return list(tx.execute(sa.select(batches).where(batches.c.receipt.is_(None)).order_by(batches.c.seq)))
+
+
+def find(tx: sa.Connection, seq: int) -> sa.Row[tuple[int, bytes, bytes, bytes | None]] | None:
+    """Batch ``seq``."""
+    return tx.execute(sa.select(batches).where(batches.c.seq == seq)).first()
+
+
+def add(tx: sa.Connection, seq: int, digest: bytes, envelope: bytes) -> None:
+    """A sealed batch."""
+    tx.execute(batches.insert().values(seq=seq, digest=digest, envelope=envelope))
+
+
+def settle(tx: sa.Connection, seq: int, receipt: bytes) -> None:
+    """The batch's receipt arrived."""
+    tx.execute(batches.update().where(batches.c.seq == seq).values(receipt=receipt))
+
+
+def drop_from(tx: sa.Connection, seq: int) -> list[sa.Row[tuple[int, bytes, bytes, bytes | None]]]:
+    """Take batch ``seq`` and all behind it out of the chain; the rows they were."""
+    gone = list(tx.execute(sa.select(batches).where(batches.c.seq >= seq)))
+    tx.execute(batches.delete().where(batches.c.seq >= seq))
+    return gone
+
+
+def keep_refused(tx: sa.Connection, digest: bytes, envelope: bytes, refusal: bytes) -> None:
+    """Keep the refused batch with the hub's signed refusal."""
+    tx.execute(refused.insert().values(digest=digest, envelope=envelope, refusal=refusal))
+
+
+def updates_after(tx: sa.Connection, seq: int) -> int:
+    """How many updates stand in settled batches behind ``seq``."""
+    rows = tx.execute(sa.select(batches.c.envelope).where(batches.c.seq > seq, batches.c.receipt.is_not(None)))
+    return sum(len(Batch.FromString(Envelope.FromString(row.envelope).payload).updates) for row in rows)

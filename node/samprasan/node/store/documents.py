@@ -1,0 +1,38 @@
+"""Joint documents as this node believes them, and those that wait for its approval."""
+
+import sqlalchemy as sa
+
+from samprasan.keys.documents import Standing
+from samprasan.node.tables import documents
+
+
+def active(tx: sa.Connection, kind: int) -> list[bytes]:
+    """Envelopes in force, oldest version first."""
+    query = sa.select(documents.c.envelope).where(documents.c.active, documents.c.kind == kind)
+    return list(tx.execute(query.order_by(documents.c.version)).scalars())
+
+
+def proposed(tx: sa.Connection) -> list[bytes]:
+    """Envelopes that wait."""
+    query = sa.select(documents.c.envelope).where(~documents.c.active)
+    return list(tx.execute(query.order_by(documents.c.kind, documents.c.version, documents.c.digest)).scalars())
+
+
+def version_in_force(tx: sa.Connection, kind: int) -> int:
+    """The newest version of ``kind`` in force; 0 if there is none."""
+    query = sa.select(sa.func.max(documents.c.version)).where(documents.c.kind == kind, documents.c.active)
+    return tx.execute(query).scalar() or 0
+
+
+def put(tx: sa.Connection, found: Standing, envelope: bytes, *, active: bool) -> None:
+    """Store the document as it stands now."""
+    values = {"envelope": envelope, "active": active}
+    changed = tx.execute(documents.update().where(documents.c.digest == found.digest).values(values))
+    if not changed.rowcount:
+        new = {"digest": found.digest, "kind": found.kind, "version": found.version}
+        tx.execute(documents.insert().values(new | values))
+
+
+def clear_proposed(tx: sa.Connection) -> None:
+    """Forget what waits: the hub's list replaces it."""
+    tx.execute(documents.delete().where(~documents.c.active))

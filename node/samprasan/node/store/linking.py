@@ -1,0 +1,80 @@
+"""What this node asked its peers to evaluate, and what it evaluated for them."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from samprasan.node.tables import evaluations, questions
+
+Row = sa.Row[Any]
+
+
+def add_question(tx: sa.Connection, **values: Any) -> None:
+    """A question that is about to be asked."""
+    tx.execute(questions.insert().values(posted=False, state="open", retry_at=0, **values))
+
+
+def question(tx: sa.Connection, request_id: bytes) -> Row | None:
+    """The question with that id."""
+    return tx.execute(sa.select(questions).where(questions.c.request_id == request_id)).first()
+
+
+def open_questions(tx: sa.Connection, now: int) -> list[Row]:
+    """Questions that may still be answered."""
+    return list(tx.execute(sa.select(questions).where(questions.c.state == "open", questions.c.expires_at > now)))
+
+
+def unposted(tx: sa.Connection, now: int) -> list[Row]:
+    """Questions that were stored and perhaps never sent."""
+    query = sa.select(questions).where(questions.c.state == "open", ~questions.c.posted, questions.c.expires_at > now)
+    return list(tx.execute(query.order_by(questions.c.asked_at)))
+
+
+def posted(tx: sa.Connection, request_id: bytes) -> None:
+    """The hub has the question."""
+    tx.execute(questions.update().where(questions.c.request_id == request_id).values(posted=True))
+
+
+def close_question(tx: sa.Connection, request_id: bytes, state: str, retry_at: int = 0) -> None:
+    """The question is ``answered`` or ``refused``."""
+    change = questions.update().where(questions.c.request_id == request_id)
+    tx.execute(change.values(state=state, retry_at=retry_at))
+
+
+def asked(tx: sa.Connection) -> int:
+    """How many questions were ever asked."""
+    return tx.execute(sa.select(sa.func.count()).select_from(questions)).scalar_one()
+
+
+def unanswered_since_last_answer(tx: sa.Connection, now: int) -> int:
+    """How many questions ran out since a peer last answered one."""
+    last = sa.select(sa.func.coalesce(sa.func.max(questions.c.asked_at), 0)).where(questions.c.state == "answered")
+    query = sa.select(sa.func.count()).where(
+        questions.c.state == "open", questions.c.expires_at <= now, questions.c.asked_at > last.scalar_subquery()
+    )
+    return tx.execute(query).scalar_one()
+
+
+def retry_at(tx: sa.Connection, evaluator: str) -> int:
+    """Not to ask this peer before; milliseconds since the Unix epoch."""
+    query = sa.select(sa.func.max(questions.c.retry_at)).where(questions.c.evaluator == evaluator)
+    return tx.execute(query).scalar() or 0
+
+
+def evaluation(tx: sa.Connection, requester: str, request_id: bytes) -> Row | None:
+    """What was answered to that request."""
+    query = sa.select(evaluations).where(evaluations.c.requester == requester, evaluations.c.request_id == request_id)
+    return tx.execute(query).first()
+
+
+def add_evaluation(tx: sa.Connection, **values: Any) -> None:
+    """An answer that is about to be sent."""
+    tx.execute(evaluations.insert().values(**values))
+
+
+def evaluated_on(tx: sa.Connection, requester: str, day: int) -> int:
+    """How many elements were evaluated for ``requester`` on ``day`` (YYYYMMDD)."""
+    query = sa.select(sa.func.coalesce(sa.func.sum(evaluations.c.elements), 0)).where(
+        evaluations.c.requester == requester, evaluations.c.day == day
+    )
+    return int(tx.execute(query).scalar_one())

@@ -1,0 +1,26 @@
+"""A few facts that have no table of their own, by name."""
+
+import sqlalchemy as sa
+
+from samprasan.node.tables import notes
+
+HALTED = "halted"  # the code of the error that stopped sending
+HUB_SEEN_AT = "hub_seen_at"  # when the hub last answered a hello, milliseconds since the Unix epoch
+CLOCK_OFF_MS = "clock_off_ms"  # the hub's clock less ours, then
+
+
+def get(tx: sa.Connection, name: str) -> str | None:
+    """The note, if there is one."""
+    return tx.execute(sa.select(notes.c.value).where(notes.c.name == name)).scalar()
+
+
+def put(tx: sa.Connection, name: str, value: str) -> None:
+    """Write the note."""
+    changed = tx.execute(notes.update().where(notes.c.name == name).values(value=value))
+    if not changed.rowcount:
+        tx.execute(notes.insert().values(name=name, value=value))
+
+
+def drop(tx: sa.Connection, name: str) -> None:
+    """Delete the note."""
+    tx.execute(notes.delete().where(notes.c.name == name))

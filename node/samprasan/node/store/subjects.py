@@ -1,0 +1,124 @@
+"""Subjects: found by a keyed index, linked to an account step by step."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from samprasan.edge.database import insert_rows, rows_where_in, update_where_in
+from samprasan.node.tables import deeds, opened, subjects
+
+Row = sa.Row[Any]
+
+
+def by_index(tx: sa.Connection, indexes: Iterable[bytes]) -> dict[bytes, Row]:
+    """Index → row, of those that exist."""
+    return {row[1]: row for row in rows_where_in(tx, subjects, subjects.c.id_index, indexes)}
+
+
+def find(tx: sa.Connection, index: bytes) -> Row | None:
+    """The subject with that index."""
+    return tx.execute(sa.select(subjects).where(subjects.c.id_index == index)).first()
+
+
+def next_id(tx: sa.Connection) -> int:
+    """A subject id above all in use; the caller holds the write lock."""
+    return (tx.execute(sa.select(sa.func.max(subjects.c.subject_id))).scalar() or 0) + 1
+
+
+def add(tx: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """(subject_id, id_index, kind, scheme, sealed_id, sealed_name, share, redeem) of new subjects."""
+    blank = (False, None, None, None, 0, 0, None)
+    insert_rows(tx, subjects, [(*row, *blank) for row in rows])
+
+
+def restate(tx: sa.Connection, subject_id: int, sealed_name: bytes, *, share: bool, redeem: bool) -> None:
+    """What the newest import says of a known subject."""
+    change = subjects.update().where(subjects.c.subject_id == subject_id)
+    tx.execute(change.values(sealed_name=sealed_name, share=share, redeem=redeem))
+
+
+def want(tx: sa.Connection, subject_id: int) -> None:
+    """Somebody asked for the subject's balance."""
+    tx.execute(subjects.update().where(subjects.c.subject_id == subject_id).values(wanted=True))
+
+
+def _needs_account() -> sa.ColumnElement[bool]:
+    queued = sa.exists().where(deeds.c.subject_id == subjects.c.subject_id, deeds.c.state == "queued")
+    return sa.and_(subjects.c.account_id.is_(None), sa.or_(sa.and_(subjects.c.share, queued), subjects.c.wanted))
+
+
+def without_key(tx: sa.Connection, limit: int, excluded: Iterable[int]) -> list[Row]:
+    """Subjects that need an account and have no subject key yet, oldest first, but for ``excluded`` ones."""
+    query = sa.select(subjects).where(_needs_account(), subjects.c.sealed_key.is_(None))
+    left_out = set(excluded)
+    found = tx.execute(query.order_by(subjects.c.subject_id).limit(limit + len(left_out)))
+    return [row for row in found if row.subject_id not in left_out][:limit]
+
+
+def without_account(tx: sa.Connection, limit: int) -> list[Row]:
+    """Subjects whose key is known and whose account is not."""
+    query = sa.select(subjects).where(subjects.c.account_id.is_(None), subjects.c.sealed_key.is_not(None))
+    return list(tx.execute(query.order_by(subjects.c.subject_id).limit(limit)))
+
+
+def waiting_for_link(tx: sa.Connection) -> int:
+    """How many subjects need an account that is not known yet."""
+    return tx.execute(sa.select(sa.func.count()).select_from(subjects).where(_needs_account())).scalar_one()
+
+
+def of_ids(tx: sa.Connection, subject_ids: Iterable[int]) -> Iterator[Row]:
+    """Subjects by their ids."""
+    yield from rows_where_in(tx, subjects, subjects.c.subject_id, subject_ids)
+
+
+def set_keys(tx: sa.Connection, sealed_keys: Sequence[tuple[int, bytes]]) -> None:
+    """Remember subject keys, (subject_id, sealed key) each, of subjects without an account."""
+    change = subjects.update().where(subjects.c.subject_id == sa.bindparam("who"), subjects.c.account_id.is_(None))
+    if sealed_keys:
+        tx.execute(
+            change.values(sealed_key=sa.bindparam("key")), [{"who": who, "key": key} for who, key in sealed_keys]
+        )
+
+
+def set_accounts(tx: sa.Connection, envelope: bytes, accounts: Sequence[tuple[int, bytes]]) -> None:
+    """Remember accounts, (subject_id, account id) each, with the signed answer; the key is forgotten."""
+    if not accounts:
+        return
+    key = tx.execute(opened.insert().values(envelope=envelope)).inserted_primary_key
+    assert key is not None
+    change = subjects.update().where(subjects.c.subject_id == sa.bindparam("who"), subjects.c.account_id.is_(None))
+    tx.execute(
+        change.values(account_id=sa.bindparam("account"), opened_id=key[0], sealed_key=None),
+        [{"who": who, "account": account} for who, account in accounts],
+    )
+
+
+def to_link(tx: sa.Connection, limit: int) -> list[Row]:
+    """Subjects with an account somebody asked about and no Link sealed yet."""
+    query = sa.select(subjects).where(
+        subjects.c.wanted, subjects.c.account_id.is_not(None), subjects.c.linked == 0, subjects.c.redeem
+    )
+    return list(tx.execute(query.order_by(subjects.c.subject_id).limit(limit)))
+
+
+def sealed_link(tx: sa.Connection, links: Sequence[tuple[int, int]]) -> None:
+    """Links, (subject_id, purposes as bits) each, stand in a sealed batch."""
+    if links:
+        change = subjects.update().where(subjects.c.subject_id == sa.bindparam("who"))
+        tx.execute(change.values(linked=sa.bindparam("bits")), [{"who": who, "bits": bits} for who, bits in links])
+
+
+def settled_links(tx: sa.Connection, account_ids: Iterable[bytes]) -> None:
+    """The hub applied the newest Link of these accounts."""
+    update_where_in(tx, subjects, subjects.c.account_id, account_ids, link_settled=subjects.c.linked, wanted=False)
+
+
+def unsealed_links(tx: sa.Connection, account_ids: Iterable[bytes]) -> None:
+    """The Links of a refused batch never left: they are to be sealed again."""
+    update_where_in(tx, subjects, subjects.c.account_id, account_ids, linked=subjects.c.link_settled)
+
+
+def keep_totals(tx: sa.Connection, account_id: bytes, totals: bytes) -> None:
+    """Remember the hub's signed totals of an account."""
+    tx.execute(subjects.update().where(subjects.c.account_id == account_id).values(totals=totals))

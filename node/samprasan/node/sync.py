@@ -1,0 +1,253 @@
+"""Sync: the outbox becomes signed batches, batches become receipts, receipts settle deeds.
+
+Sealing (sequence, bytes, signature) is one write transaction, done only when a batch can be sent, so ``serve`` and
+``sync`` at once are safe without a lock of their own.  A fork or a refusal halts sending until the operator has looked:
+nothing is overwritten.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import sqlalchemy as sa
+
+from samprasan.edge.database import Store
+from samprasan.edge.world import World
+from samprasan.keys import chain, signing
+from samprasan.keys.chain import Head, Heads
+from samprasan.keys.errors import SamprasanError, Unproven
+from samprasan.ledger import calendar
+from samprasan.node import limits, roster
+from samprasan.node.identity import Identity
+from samprasan.node.store import batches as batches_store
+from samprasan.node.store import deeds as deeds_store
+from samprasan.node.store import notes as notes_store
+from samprasan.node.store import subjects as subjects_store
+from samprasan.v1 import hub_pb2
+from samprasan.v1 import log_pb2 as log
+from samprasan.v1.envelope_pb2 import Envelope
+
+_RANDOM_BITS = 74  # of a UUIDv7 (RFC 9562 section 5.7)
+_DAY_MS = 86_400_000
+_NO_REASON = 0
+
+
+def new_op_id(random_bytes: bytes, now: int) -> bytes:
+    """A UUIDv7 (RFC 9562) with its time cut to the day, from at least 10 random bytes.
+
+    The hub learns the day and nothing finer, and ids of one day still end near each other in an index.
+    """
+    time = now // _DAY_MS * _DAY_MS
+    random = int.from_bytes(random_bytes, "big") & ((1 << _RANDOM_BITS) - 1)
+    value = time << 80 | 0x7 << 76 | (random >> 62) << 64 | 0b10 << 62 | random & ((1 << 62) - 1)
+    return value.to_bytes(16, "big")
+
+
+def greeting(store: Store) -> hub_pb2.HelloRequest:
+    """This node's head of its own chain."""
+    with store.read() as tx:
+        head = batches_store.head(tx)
+        return hub_pb2.HelloRequest(
+            federation_id=roster.federation_id(tx), head=hub_pb2.Head(seq=head.seq, digest=head.digest)
+        )
+
+
+def greeted(store: Store, world: World, identity: Identity, answer: hub_pb2.HelloResponse) -> int:
+    """Compare heads; the ``seq`` after which the hub lacks batches.
+
+    Halts and raises Unproven ``chain_fork`` if the two histories differ, ``node_went_back`` if the hub knows batches
+    that this node does not, ``hub_went_back`` if the hub lost one it gave a receipt for.
+    """
+    with store.begin() as tx:
+        federation_id = roster.federation_id(tx)
+        if answer.agency != identity.agency or (federation_id and answer.federation_id != federation_id):
+            raise Unproven("federation", kind="Hello")
+        notes_store.put(tx, notes_store.HUB_SEEN_AT, str(world.now()))
+        notes_store.put(tx, notes_store.CLOCK_OFF_MS, str(answer.now - world.now()))
+        mine, theirs = batches_store.head(tx), Head(answer.head.seq, answer.head.digest)
+        found = chain.compare(mine, theirs, batches_store.digest_at(tx, theirs.seq))
+        problem = {Heads.FORK: "chain_fork", Heads.AHEAD: "node_went_back"}.get(found)
+        if problem is None and theirs.seq < batches_store.settled_seq(tx):
+            problem = "hub_went_back"
+        if problem:
+            notes_store.put(tx, notes_store.HALTED, problem)
+    if problem:
+        raise Unproven(problem, agency=identity.agency, seq=theirs.seq)
+    return theirs.seq
+
+
+def next_batch(store: Store, world: World, identity: Identity, after_seq: int) -> tuple[int, Envelope] | None:
+    """The batch behind ``after_seq`` to send now: one that is sealed, else a new one; None if there is nothing."""
+    with store.read() as tx:
+        stored = batches_store.find(tx, after_seq + 1)
+        if stored is None and (notes_store.get(tx, notes_store.HALTED) or not _anything(tx)):
+            return None
+    if stored is None:
+        with store.begin() as tx:
+            batches_store.lock(tx)
+            stored = batches_store.find(tx, after_seq + 1) or _seal(tx, world, identity, after_seq)
+    return (after_seq + 1, Envelope.FromString(stored.envelope)) if stored else None
+
+
+def settle(store: Store, world: World, envelope: Envelope) -> log.Receipt:
+    """Take the hub's signed receipt: its batch's deeds are settled or declined.  Again, it changes nothing.
+
+    Raises Unproven ``receipt_foreign`` for a receipt of a batch that this node did not make.
+    """
+    with store.begin() as tx:
+        receipt = world.open(envelope, log.Receipt, roster.required(tx).hub.signing_key)
+        stored = batches_store.find(tx, receipt.seq)
+        if stored is None or stored.digest != receipt.batch_digest:
+            raise Unproven("receipt_foreign", seq=receipt.seq)
+        if stored.receipt is not None:
+            return receipt
+        batch = log.Batch.FromString(Envelope.FromString(stored.envelope).payload)
+        if len(receipt.outcomes) != len(batch.updates):
+            raise Unproven("receipt_foreign", seq=receipt.seq)
+        declined, linked = _sorted_out(batch, receipt)
+        deeds_store.settle(tx, receipt.seq, declined)
+        subjects_store.settled_links(tx, linked)
+        batches_store.settle(tx, receipt.seq, envelope.SerializeToString())
+    return receipt
+
+
+def refused(store: Store, world: World, envelope: Envelope) -> log.Refusal:
+    """Take the hub's signed refusal: the batch and those behind it leave the chain, their deeds queue again, and
+    sending halts until the operator has looked.  Raises Unproven ``receipt_foreign`` for another's.
+    """
+    with store.begin() as tx:
+        refusal = world.open(envelope, log.Refusal, roster.required(tx).hub.signing_key)
+        batches_store.lock(tx)
+        stored = next((row for row in batches_store.unsettled(tx) if row.digest == refusal.batch_digest), None)
+        if stored is None:
+            raise Unproven("receipt_foreign", seq=refusal.seq)
+        for row in batches_store.drop_from(tx, stored.seq):
+            batch = log.Batch.FromString(Envelope.FromString(row.envelope).payload)
+            links = (update.link.account_id for update in batch.updates if update.HasField("link"))
+            subjects_store.unsealed_links(tx, links)
+            deeds_store.unseal(tx, row.seq)
+        batches_store.keep_refused(tx, stored.digest, stored.envelope, envelope.SerializeToString())
+        notes_store.put(tx, notes_store.HALTED, "batch_refused")
+    return refusal
+
+
+def halt(store: Store, problem: SamprasanError) -> None:
+    """Stop sending until the operator says ``sync --resume``."""
+    with store.begin() as tx:
+        notes_store.put(tx, notes_store.HALTED, problem.code)
+
+
+def resume(store: Store) -> None:
+    """The operator has looked: send again."""
+    with store.begin() as tx:
+        notes_store.drop(tx, notes_store.HALTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """What is left to do: deeds without receipt, subjects without account, batches without receipt; why it stands."""
+
+    queued: int
+    waiting_for_link: int
+    in_flight: int
+    head: Head
+    halted: str
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything that may be sent has its receipt."""
+        return not (self.queued or self.waiting_for_link or self.in_flight)
+
+
+def outbox(store: Store) -> Outbox:
+    """How the outbox stands."""
+    with store.read() as tx:
+        return Outbox(
+            deeds_store.queued(tx),
+            subjects_store.waiting_for_link(tx),
+            batches_store.in_flight(tx),
+            batches_store.head(tx),
+            notes_store.get(tx, notes_store.HALTED) or "",
+        )
+
+
+def _anything(tx: sa.Connection) -> bool:
+    return bool(deeds_store.sendable(tx, 1) or subjects_store.to_link(tx, 1))
+
+
+def _seal(
+    tx: sa.Connection, world: World, identity: Identity, after_seq: int
+) -> "sa.Row[tuple[int, bytes, bytes, bytes | None]] | None":
+    head = batches_store.head(tx)
+    if head.seq != after_seq or batches_store.in_flight(tx) >= limits.BATCHES_IN_FLIGHT_MAX:
+        return None
+    now = world.now()
+    rows = deeds_store.sendable(tx, limits.UPDATES_MAX)
+    updates, links, sealed = _updates(world, [*subjects_store.to_link(tx, limits.UPDATES_MAX // 2), *rows], now)
+    if not updates:
+        return None
+    batch = log.Batch(
+        federation_id=roster.federation_id(tx),
+        agency=identity.agency,
+        seq=head.seq + 1,
+        previous=head.digest,
+        created_at=now,
+        updates=updates,
+    )
+    envelope = world.sign(batch)
+    batches_store.add(tx, batch.seq, signing.digest(envelope), envelope.SerializeToString())
+    deeds_store.seal(tx, batch.seq, sealed)
+    subjects_store.sealed_link(tx, links)
+    return batches_store.find(tx, batch.seq)
+
+
+def _updates(
+    world: World, rows: "Sequence[sa.Row[tuple[object, ...]]]", now: int
+) -> tuple[list[log.Update], list[tuple[int, int]], list[int]]:
+    """The updates for ``rows`` (subjects to link, then deeds), the links among them, and the deeds they carry."""
+    updates: list[log.Update] = []
+    links: dict[int, int] = {}
+    sealed: list[int] = []
+    for row in rows:
+        purposes = _purposes(row)
+        bits = sum(1 << purpose for purpose in purposes)
+        needs_link = row.subject_id not in links and row.linked != bits
+        is_deed = hasattr(row, "deed_id")
+        if len(updates) + needs_link + is_deed > limits.UPDATES_MAX:
+            break
+        if needs_link:
+            links[row.subject_id] = bits
+            op_id = new_op_id(world.random_bytes(10), now)
+            updates.append(log.Update(op_id=op_id, link=log.Link(account_id=row.account_id, purposes=purposes)))
+        if is_deed:
+            sealed.append(row.deed_id)
+            updates.append(log.Update(op_id=row.op_id, award=_award(row)))
+    return updates, list(links.items()), sealed
+
+
+def _purposes(row: "sa.Row[tuple[object, ...]]") -> list[log.Purpose.ValueType]:
+    consents = ((row.share, log.PURPOSE_SHARE), (row.redeem, log.PURPOSE_REDEEM))
+    return [purpose for given, purpose in consents if given]
+
+
+def _award(row: "sa.Row[tuple[object, ...]]") -> log.Award:
+    occurred_on: date = calendar.unpacked(row.occurred_on)
+    return log.Award(
+        account_id=row.account_id,
+        credits=row.credits,
+        dimension=row.dimension,
+        month=calendar.month_of(occurred_on),
+        policy_version=row.policy_version,
+    )
+
+
+def _sorted_out(batch: log.Batch, receipt: log.Receipt) -> tuple[list[tuple[bytes, int]], list[bytes]]:
+    """Declined awards, (op_id, reason) each, and the accounts whose Link holds."""
+    declined, linked = [], []
+    for update, outcome in zip(batch.updates, receipt.outcomes, strict=True):
+        if update.HasField("link"):
+            if outcome.reason == _NO_REASON:
+                linked.append(update.link.account_id)
+        elif outcome.reason != _NO_REASON:
+            declined.append((update.op_id, int(outcome.reason)))
+    return declined, linked

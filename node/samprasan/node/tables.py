@@ -1,0 +1,134 @@
+"""The node's tables.  Columns called ``sealed_…`` are AES-GCM under a key of the keyring; ids are found by a keyed index."""
+
+import sqlalchemy as sa
+
+from samprasan.edge.database import BigKey
+
+metadata = sa.MetaData()
+
+_ID = sa.LargeBinary(16)
+_DIGEST = sa.LargeBinary(32)
+_AGENCY = sa.String(16)
+
+subjects = sa.Table(
+    "subjects",
+    metadata,
+    sa.Column("subject_id", BigKey, primary_key=True, autoincrement=True),
+    sa.Column("id_index", _DIGEST, nullable=False, unique=True),
+    sa.Column("kind", sa.SmallInteger, nullable=False),
+    sa.Column("scheme", sa.String(8), nullable=False),
+    sa.Column("sealed_id", sa.LargeBinary, nullable=False),
+    sa.Column("sealed_name", sa.LargeBinary, nullable=False),
+    sa.Column("share", sa.Boolean, nullable=False, comment="Consent: credits may leave the node."),
+    sa.Column("redeem", sa.Boolean, nullable=False, comment="Consent: the balance may be read and spent here."),
+    sa.Column(
+        "wanted", sa.Boolean, nullable=False, comment="Somebody asked for a balance before there was an account."
+    ),
+    sa.Column("sealed_key", sa.LargeBinary, comment="The subject key (pseudonym) until the account is known."),
+    sa.Column("account_id", _ID, unique=True),
+    sa.Column("opened_id", sa.BigInteger, comment="The hub's signed answer that named the account."),
+    sa.Column(
+        "linked", sa.SmallInteger, nullable=False, comment="Purposes of the newest Link in a sealed batch, as bits."
+    ),
+    sa.Column("link_settled", sa.SmallInteger, nullable=False, comment="The same, once its receipt is here."),
+    sa.Column("totals", sa.LargeBinary, comment="The hub's newest signed Totals."),
+    sa.Index("subjects_unlinked", "account_id", "share"),
+)
+deeds = sa.Table(
+    "deeds",
+    metadata,
+    sa.Column("deed_id", BigKey, primary_key=True, autoincrement=True),
+    sa.Column("source", sa.String(100), nullable=False),
+    sa.Column("record_id", sa.String(200), nullable=False),
+    sa.Column("fingerprint", _DIGEST, nullable=False, comment="Keyed hash of what the record says."),
+    sa.Column("import_id", sa.BigInteger, nullable=False),
+    sa.Column("subject_id", sa.BigInteger, sa.ForeignKey("subjects.subject_id"), nullable=False),
+    sa.Column("category", sa.String(64), nullable=False),
+    sa.Column("quantity", sa.String(32), nullable=False),
+    sa.Column("occurred_on", sa.Integer, nullable=False),
+    sa.Column("area_code", sa.String(8), nullable=False),
+    sa.Column("status", sa.String(8), nullable=False),
+    sa.Column("credits", sa.BigInteger, nullable=False),
+    sa.Column("dimension", sa.SmallInteger, nullable=False),
+    sa.Column("policy_version", sa.Integer, nullable=False),
+    sa.Column("state", sa.String(8), nullable=False, comment="local, queued, settled or declined."),
+    sa.Column("op_id", _ID, unique=True, comment="Made with the deed, before anything is sent."),
+    sa.Column("seq", sa.BigInteger, comment="The sealed batch that carries it."),
+    sa.Column("reason", sa.SmallInteger, nullable=False),
+    sa.UniqueConstraint("source", "record_id"),
+    sa.Index("deeds_state", "state", "seq"),
+    sa.Index("deeds_subject", "subject_id"),
+    sa.Index("deeds_seq", "seq"),
+)
+imports = sa.Table(
+    "imports",
+    metadata,
+    sa.Column("import_id", BigKey, primary_key=True, autoincrement=True),
+    sa.Column("source", sa.String(100), nullable=False),
+    sa.Column("file_digest", _DIGEST, nullable=False),
+    sa.Column("imported_at", sa.BigInteger, nullable=False),
+    sa.Column("counts", sa.Text, nullable=False, comment="The report without its rows, JSON."),
+)
+batches = sa.Table(
+    "batches",
+    metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("digest", _DIGEST, nullable=False),
+    sa.Column("envelope", sa.LargeBinary, nullable=False),
+    sa.Column("receipt", sa.LargeBinary),
+)
+refused = sa.Table(
+    "refused",
+    metadata,
+    sa.Column("digest", _DIGEST, primary_key=True),
+    sa.Column("envelope", sa.LargeBinary, nullable=False),
+    sa.Column("refusal", sa.LargeBinary, nullable=False),
+)
+opened = sa.Table(
+    "opened",
+    metadata,
+    sa.Column("opened_id", BigKey, primary_key=True, autoincrement=True),
+    sa.Column("envelope", sa.LargeBinary, nullable=False),
+)
+questions = sa.Table(
+    "questions",
+    metadata,
+    sa.Column("request_id", _ID, primary_key=True),
+    sa.Column("asked_at", sa.BigInteger, nullable=False),
+    sa.Column("evaluator", _AGENCY, nullable=False),
+    sa.Column("purpose", sa.SmallInteger, nullable=False),
+    sa.Column("elements", sa.Integer, nullable=False),
+    sa.Column("digest", _DIGEST, nullable=False),
+    sa.Column("envelope", sa.LargeBinary, nullable=False),
+    sa.Column("sealed_plan", sa.LargeBinary, nullable=False, comment="Subject ids and blinds, in the order asked."),
+    sa.Column("expires_at", sa.BigInteger, nullable=False),
+    sa.Column("posted", sa.Boolean, nullable=False),
+    sa.Column("state", sa.String(8), nullable=False, comment="open, answered or refused."),
+    sa.Column("retry_at", sa.BigInteger, nullable=False, comment="Refused: do not ask this peer before."),
+)
+evaluations = sa.Table(
+    "evaluations",
+    metadata,
+    sa.Column("requester", _AGENCY, primary_key=True),
+    sa.Column("request_id", _ID, primary_key=True),
+    sa.Column("digest", _DIGEST, nullable=False),
+    sa.Column("purpose", sa.SmallInteger, nullable=False),
+    sa.Column("elements", sa.Integer, nullable=False),
+    sa.Column("day", sa.Integer, nullable=False),
+    sa.Column("answer", sa.LargeBinary, nullable=False),
+)
+documents = sa.Table(
+    "documents",
+    metadata,
+    sa.Column("digest", _DIGEST, primary_key=True),
+    sa.Column("kind", sa.SmallInteger, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("envelope", sa.LargeBinary, nullable=False),
+    sa.Column("active", sa.Boolean, nullable=False),
+)
+notes = sa.Table(
+    "notes",
+    metadata,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
