@@ -1,1 +1,97 @@
-include /dev/null
+# Everything a developer or CI runs.  `make help` lists it.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -q
+PROTOS := $(wildcard proto/samprasan/v1/*.proto)
+READY := .venv/.installed
+
+# $(call suite,NAME,COMMAND) runs a suite and prints what it took.
+define suite
+	begun=$$(date +%s); $(2); echo "== $(1): $$(($$(date +%s) - begun)) s"
+endef
+
+.PHONY: help demo test check check-long format proto bench docs pins static unit wire sim kills documentation package
+
+help: ## list what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+$(READY): requirements-uv.txt requirements-dev.txt pyproject.toml
+	@begun=$$(date +%s)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.txt
+	VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --require-hashes requirements-dev.txt requirements-uv.txt
+	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $(READY)
+	echo "== install: $$(($$(date +%s) - begun)) s"
+
+.venv-proto/.installed: $(READY) requirements-proto.txt
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-proto
+	$(BIN)/uv pip sync --quiet --python .venv-proto/bin/python --require-hashes requirements-proto.txt
+	touch $@
+
+demo: $(READY) ## bring up a hub and three nodes, import the samples, show the shared totals
+	@$(BIN)/python deploy/local/demo.py
+
+test: $(READY) unit wire sim kills documentation ## run the tests
+
+check: $(READY) static test package ## everything that CI runs
+	@echo "== all checks passed"
+
+check-long: $(READY) ## the slower figures: 200 kills, a million simulated steps
+	@$(call suite,long simulation,$(PYTEST) tests/sim --long)
+	$(call suite,long kills,$(PYTEST) tests/kills --long)
+
+static: $(READY) .venv-proto/.installed
+	@begun=$$(date +%s)
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --quiet --check .
+	$(BIN)/mypy --no-error-summary
+	$(BIN)/lint-imports --no-logo | tail -n 1
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+	$(BIN)/python deploy/checks/generated.py
+	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
+	echo "== static: $$(($$(date +%s) - begun)) s"
+
+unit: $(READY)
+	@$(call suite,unit and PostgreSQL,$(PYTEST) -n 2 tests/house tests/keys tests/ledger tests/edge tests/hub tests/node)
+
+wire: $(READY)
+	@$(call suite,wire,$(PYTEST) tests/wire)
+
+sim: $(READY)
+	@$(call suite,simulation,$(PYTEST) -n 2 tests/sim)
+
+kills: $(READY)
+	@$(call suite,kills,$(PYTEST) tests/kills)
+
+documentation: $(READY)
+	@$(call suite,docs and demo,$(PYTEST) tests/docs)
+
+package: $(READY)
+	@$(call suite,package,$(PYTEST) tests/package)
+
+format: $(READY) ## put code and messages into one form
+	@$(BIN)/ruff check --quiet --fix . || true
+	$(BIN)/ruff format --quiet .
+	$(BIN)/buf format -w
+
+proto: .venv-proto/.installed ## generate code from the messages
+	@$(BIN)/python deploy/checks/generated.py --write
+
+bench: $(READY) ## measure, and print both sides and the ratio
+	@$(BIN)/python -m tests.bench
+
+docs: $(READY) ## write the reference pages from the code
+	@$(BIN)/python docs/generate.py
+
+pins: ## pin every dependency anew, with hashes
+	@compile="$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url --no-emit-find-links"
+	$$compile --python-version 3.11 --extra dev pyproject.toml --output-file requirements-dev.txt
+	$$compile --python-version 3.11 requirements-proto.in --output-file requirements-proto.txt
+	$$compile --python-version 3.11 requirements-uv.in --output-file requirements-uv.txt

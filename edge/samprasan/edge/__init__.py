@@ -1,1 +1,1 @@
-"""How a process meets the world: clock and entropy, database engine, gRPC and TLS, configuration, logs, command line."""
+"""How a process meets the world: clock, database engine, gRPC and TLS, configuration, logs, command line."""

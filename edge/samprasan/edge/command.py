@@ -1,5 +1,7 @@
-"""The command line's habits: ``--home``, ``--json``, ``--lang``; tables for people, one JSON document for scripts;
-errors on stderr with what happened and what to do; exit 0 done, 1 refused or not finished, 2 wrong usage.
+"""The command line's habits.
+
+``--home``, ``--json``, ``--lang``; tables for people, one JSON document for scripts; errors on stderr with what
+happened and what to do; exit 0 done, 1 refused or not finished, 2 wrong usage.
 """
 
 import json
@@ -12,16 +14,11 @@ import click
 import typer
 from rich.console import Console
 from rich.table import Table
-
 from samprasan.edge import logs, wording
 from samprasan.keys.errors import Malformed, SamprasanError
 
 Home = Annotated[Path, typer.Option("--home", envvar="SAMPRASAN_HOME", help="Folder of the hub or node.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for scripts.")]
-Lang = Annotated[
-    str | None,
-    typer.Option("--lang", help="th or en; else SAMPRASAN_LANG, else the locale.", callback=lambda value: _speak(value)),
-]
 
 
 def _speak(value: str | None) -> str | None:
@@ -30,6 +27,12 @@ def _speak(value: str | None) -> str | None:
     except Malformed as problem:
         raise typer.BadParameter(problem.text()) from problem
     return value
+
+
+Lang = Annotated[
+    str | None,
+    typer.Option("--lang", help="th or en; else SAMPRASAN_LANG, else the locale.", callback=_speak, expose_value=True),
+]
 
 
 def application(help_text: str) -> typer.Typer:
@@ -86,5 +89,7 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Sequence[object]]) 
         numbers = bool(listed) and all(isinstance(row[index], int) for row in listed)
         made.add_column(column, justify="right" if numbers else "left")
     for row in listed:
-        made.add_row(*(f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell) for cell in row))
+        made.add_row(
+            *(f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell) for cell in row)
+        )
     return made

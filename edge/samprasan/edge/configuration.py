@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import typer
-
 from samprasan.keys.errors import Malformed, Refused
 from samprasan.keys.keyring import Keyring, read_private, write_private
 

@@ -7,16 +7,17 @@ other instead of failing.  A database that cannot be asked is ``Unavailable``; s
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
+from samprasan.keys.errors import Refused, Unavailable
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
-from samprasan.keys.errors import Refused, Unavailable
-
 SQLITE_WAIT_SECONDS = 30  # how long a writer waits for another process' transaction
 _SQLITE_VARIABLES_MAX = 30_000  # SQLite takes 32,766 in one statement
+AnyRow: TypeAlias = "sa.Row[*tuple[Any, ...]]"
+Tx: TypeAlias = sa.Connection
 BigKey = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers rows by itself only in INTEGER keys
 
 
@@ -127,7 +128,7 @@ def _write(tx: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]], 
 
 def rows_where_in(
     tx: sa.Connection, table: sa.Table, column: sa.Column[Any], values: Iterable[Any], **equal: Any
-) -> Iterator[sa.Row[Any]]:
+) -> Iterator[AnyRow]:
     """Whole rows of ``table`` whose ``column`` is one of ``values`` and whose other columns are as ``equal`` says."""
     names = ", ".join(each.name for each in table.columns)
     postgresql = is_postgresql(tx)

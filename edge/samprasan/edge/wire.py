@@ -15,7 +15,6 @@ import grpc
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
-
 from samprasan.keys.certificates import HUB_NAME
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailable, Unproven
 
@@ -65,9 +64,7 @@ _CLASSES: dict[grpc.StatusCode, type[SamprasanError]] = {
 }
 
 
-def server_credentials(
-    key_pem: bytes, certificate_pem: bytes, authority_pem: bytes | None
-) -> grpc.ServerCredentials:
+def server_credentials(key_pem: bytes, certificate_pem: bytes, authority_pem: bytes | None) -> grpc.ServerCredentials:
     """TLS 1.3 for a listener; with an authority, callers must show a certificate that it signed."""
     return grpc.ssl_server_credentials(
         [(key_pem, certificate_pem)],
@@ -89,12 +86,12 @@ def to_status(error: SamprasanError) -> status_pb2.Status:
     detail = any_pb2.Any()
     detail.Pack(error_details_pb2.ErrorInfo(reason=error.code, domain=_DOMAIN, metadata=values))
     number = next(code.value[0] for kind, code in _CODES.items() if isinstance(error, kind))
-    return status_pb2.Status(code=number, message=error.text("en")[:_TRAILER_BYTES_MAX // 4], details=[detail])
+    return status_pb2.Status(code=number, message=error.text("en")[: _TRAILER_BYTES_MAX // 4], details=[detail])
 
 
-def from_rpc_error(error: grpc.RpcError) -> SamprasanError:
+def from_rpc_error(error: Any) -> SamprasanError:
     """The error the other side raised, or what gRPC's own failure means to us."""
-    code: grpc.StatusCode = error.code()  # type: ignore[attr-defined]
+    code = error.code()
     kind = _CLASSES.get(code, Unavailable)
     for detail in _details(error):
         info = error_details_pb2.ErrorInfo()
@@ -105,7 +102,7 @@ def from_rpc_error(error: grpc.RpcError) -> SamprasanError:
     return kind("hub_answer", status=code.name)
 
 
-def _details(error: grpc.RpcError) -> list[any_pb2.Any]:
+def _details(error: Any) -> list[any_pb2.Any]:
     try:
         status = rpc_status.from_call(error)
     except ValueError:
@@ -113,7 +110,7 @@ def _details(error: grpc.RpcError) -> list[any_pb2.Any]:
     return list(status.details) if status else []
 
 
-class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+class ErrorInterceptor(grpc.aio.ServerInterceptor):
     """Turns our errors into gRPC status, and writes one canonical line a call: method, code, milliseconds."""
 
     def __init__(self, logger: Any) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from google.protobuf.message import Message
-
 from samprasan.keys import signing
 from samprasan.keys.signing import Signer, Verify
 from samprasan.v1.envelope_pb2 import Envelope

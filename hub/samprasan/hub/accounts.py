@@ -49,7 +49,10 @@ def open_accounts(store: Store, world: World, agency: str, request: hub_pb2.Open
 
 
 def totals(store: Store, world: World, agency: str, request: hub_pb2.GetTotalsRequest) -> Envelope:
-    """A signed Totals; an account without the caller's own open Link for *redeem* is declined.  Malformed ``request``."""
+    """A signed Totals; an account without the caller's own open Link for *redeem* is declined.
+
+    Raises Malformed ``request``.
+    """
     asked = list(request.account_ids)
     readable = len(request.request_id) == ID_BYTES and all(len(each) == ID_BYTES for each in asked)
     if not readable or not 1 <= len(asked) <= limits.ACCOUNTS_PER_REQUEST_MAX:

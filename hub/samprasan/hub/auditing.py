@@ -4,9 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import sqlalchemy as sa
-
-from samprasan.edge.database import Store
+from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World
 from samprasan.hub import roster
 from samprasan.hub.store import documents as documents_store
@@ -60,7 +58,7 @@ class _Checked:
     receipt: log.Receipt
 
 
-def _keys_by_agency(tx: sa.Connection, world: World, hub_key: bytes, report: Report) -> dict[str, set[bytes]]:
+def _keys_by_agency(tx: Tx, world: World, hub_key: bytes, report: Report) -> dict[str, set[bytes]]:
     """Every key that an agency ever had in a roster that holds."""
     keys: dict[str, set[bytes]] = {documents.HUB: {hub_key}}
     current: Roster | None = None
@@ -79,7 +77,7 @@ def _keys_by_agency(tx: sa.Connection, world: World, hub_key: bytes, report: Rep
 
 
 def _checked(
-    tx: sa.Connection, world: World, federation_id: bytes, keys: dict[str, set[bytes]], report: Report
+    tx: Tx, world: World, federation_id: bytes, keys: dict[str, set[bytes]], report: Report
 ) -> Iterator[_Checked]:
     heads: dict[str, Head] = {}
     appended_at = 0

@@ -8,9 +8,7 @@ stored receipt, byte for byte.  A batch that can never be read gets a signed ref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import sqlalchemy as sa
-
-from samprasan.edge.database import Store
+from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World
 from samprasan.hub import limits, roster
 from samprasan.hub.store import ledger as ledger_store
@@ -65,7 +63,7 @@ def append(store: Store, world: World, submissions: Sequence[Submission]) -> lis
         return append_in(tx, world, submissions)
 
 
-def append_own(tx: sa.Connection, world: World, updates: Sequence[log.Update]) -> None:
+def append_own(tx: Tx, world: World, updates: Sequence[log.Update]) -> None:
     """Append a batch of the hub's own chain within the open transaction."""
     log_store.lock_head(tx)
     head = log_store.chain_head(tx, documents.HUB)
@@ -85,7 +83,7 @@ def append_own(tx: sa.Connection, world: World, updates: Sequence[log.Update]) -
         raise answer
 
 
-def append_in(tx: sa.Connection, world: World, submissions: Sequence[Submission]) -> list[Answer]:
+def append_in(tx: Tx, world: World, submissions: Sequence[Submission]) -> list[Answer]:
     """:func:`append` within an open transaction."""
     group = _Group(tx, world, log_store.lock_head(tx))
     placed = [group.place(submission) for submission in submissions]
@@ -97,7 +95,7 @@ def append_in(tx: sa.Connection, world: World, submissions: Sequence[Submission]
 class _Group:
     """Batches that enter the log together."""
 
-    tx: sa.Connection
+    tx: Tx
     world: World
     log_head: log_store.LogHead
     heads: dict[str, Head] = field(default_factory=dict)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric import ec
-
 from samprasan.edge.database import Store
 from samprasan.edge.world import World
 from samprasan.hub import limits
@@ -71,7 +70,7 @@ def join(store: Store, world: World, authority: Authority, request: hub_pb2.Join
             earlier = Envelope.FromString(found.application)
             if not _same_keys(signing.decode(hub_pb2.Application, earlier.payload), application):
                 raise Refused("invite_used", agency=found.agency)
-            return found.certificate
+            return bytes(found.certificate)
         if found.expires_at <= world.now():
             raise Refused("invite_expired", agency=found.agency)
         now = datetime.fromtimestamp(world.now() / 1000, UTC)

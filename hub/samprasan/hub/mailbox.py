@@ -1,8 +1,9 @@
-"""The mailbox: how nodes reach each other.  Durable, sealed for its reader, deleted once the reader has dealt with it."""
+"""The mailbox: how nodes reach each other.  Durable, sealed for its reader, deleted once dealt with."""
 
 from samprasan.edge.database import Store
 from samprasan.edge.world import World
 from samprasan.hub import limits, roster
+from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import mailbox as mailbox_store
 from samprasan.keys import documents
 from samprasan.keys.errors import Malformed, Refused, Unavailable
@@ -10,7 +11,10 @@ from samprasan.v1 import hub_pb2
 
 
 def post(store: Store, world: World, sender: str, request: hub_pb2.PostMailRequest) -> None:
-    """Keep mail for another agency.  Malformed ``request``, Refused ``agency_unknown``, Unavailable ``mailbox_full``."""
+    """Keep mail for another agency.
+
+    Raises Malformed ``request``, Refused ``agency_unknown``, Unavailable ``mailbox_full``.
+    """
     if not 0 < len(request.sealed) <= limits.MAIL_BYTES_MAX:
         raise Malformed("request", limit=limits.MAIL_BYTES_MAX)
     with store.begin() as tx:
@@ -38,7 +42,5 @@ def acknowledge(store: Store, reader: str, up_to: int) -> None:
 
 def news(store: Store) -> tuple[int, int]:
     """Two numbers that grow with new mail and with news about documents: what wakes the streams."""
-    from samprasan.hub.store import documents as documents_store
-
     with store.read() as tx:
         return mailbox_store.newest(tx), documents_store.changed(tx)

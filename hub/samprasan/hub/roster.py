@@ -2,10 +2,9 @@
 
 from functools import lru_cache
 
-import sqlalchemy as sa
-
+from samprasan.edge.database import Tx
 from samprasan.hub.store import documents as documents_store
-from samprasan.keys import documents
+from samprasan.keys import documents, signing
 from samprasan.keys.errors import Refused, Unproven
 from samprasan.ledger import policy
 from samprasan.v1.documents_pb2 import Policy, Roster
@@ -13,13 +12,13 @@ from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import DOCUMENT_KIND_POLICY, DOCUMENT_KIND_ROSTER
 
 
-def in_force(tx: sa.Connection) -> Roster | None:
+def in_force(tx: Tx) -> Roster | None:
     """The newest roster in force; None before the first."""
     rosters = documents_store.active(tx, DOCUMENT_KIND_ROSTER)
     return _roster(rosters[-1]) if rosters else None
 
 
-def required(tx: sa.Connection, agency: str) -> Roster:
+def required(tx: Tx, agency: str) -> Roster:
     """The roster in force, of which ``agency`` is a member; else Refused ``no_roster`` or Unproven ``not_a_member``."""
     roster = in_force(tx)
     if roster is None:
@@ -29,19 +28,19 @@ def required(tx: sa.Connection, agency: str) -> Roster:
     return roster
 
 
-def federation_id(tx: sa.Connection) -> bytes:
+def federation_id(tx: Tx) -> bytes:
     """The federation's id; empty before roster 1."""
     rosters = documents_store.active(tx, DOCUMENT_KIND_ROSTER)
     return documents.federation_id(_envelope(rosters[0])) if rosters else b""
 
 
-def policies(tx: sa.Connection) -> dict[int, policy.Policy]:
+def policies(tx: Tx) -> dict[int, policy.Policy]:
     """Version → policy, of all in force."""
     found = (_policy(envelope) for envelope in documents_store.active(tx, DOCUMENT_KIND_POLICY))
     return {each.version: each for each in found}
 
 
-def policies_by_digest(tx: sa.Connection) -> dict[bytes, policy.Policy]:
+def policies_by_digest(tx: Tx) -> dict[bytes, policy.Policy]:
     """Digest → policy, of all in force: what the fold needs to follow an Activate."""
     return {
         documents_digest(envelope): _policy(envelope) for envelope in documents_store.active(tx, DOCUMENT_KIND_POLICY)
@@ -50,9 +49,7 @@ def policies_by_digest(tx: sa.Connection) -> dict[bytes, policy.Policy]:
 
 def documents_digest(envelope: bytes) -> bytes:
     """SHA-256 of the document inside."""
-    from samprasan.keys.signing import digest
-
-    return digest(_envelope(envelope))
+    return signing.digest(_envelope(envelope))
 
 
 @lru_cache(maxsize=64)

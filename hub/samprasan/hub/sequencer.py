@@ -8,6 +8,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar
 
 from samprasan.hub import limits
@@ -52,10 +53,10 @@ class Sequencer:
                     return
                 if isinstance(group[0][0], Submission):
                     submissions = [submission for submission, _ in group]
-                    _settle([future for _, future in group], lambda chosen=submissions: self._append(chosen))
+                    _settle([future for _, future in group], partial(self._append, submissions))
                 else:
                     write, future = group[0]
-                    _settle([future], lambda chosen=write: [chosen()])
+                    _settle([future], partial(_alone, write))
 
     def _take_all(self) -> list[Any]:
         """What waits, at least one item."""
@@ -80,6 +81,10 @@ def _grouped(items: Sequence[Any]) -> Iterator[list[Any]]:
             yield [item]
     if group:
         yield group
+
+
+def _alone(write: Callable[[], Any]) -> list[Any]:
+    return [write()]
 
 
 def _settle(futures: Sequence["Future[Any]"], work: Callable[[], Sequence[Any]]) -> None:

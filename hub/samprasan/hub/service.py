@@ -12,7 +12,6 @@ import grpc
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-
 from samprasan.edge import wire
 from samprasan.edge.database import Store
 from samprasan.edge.logs import logger
@@ -22,9 +21,9 @@ from samprasan.hub.joining import Authority
 from samprasan.hub.sequencer import Sequencer
 from samprasan.keys import certificates
 from samprasan.keys.errors import SamprasanError
+from samprasan.keys.signing import payload_type
 from samprasan.v1 import hub_pb2, hub_pb2_grpc
 from samprasan.v1.log_pb2 import Receipt
-from samprasan.keys.signing import payload_type
 
 T = TypeVar("T")
 NEWS_POLL_SECONDS = 0.25  # another hub process on the same database may have stored mail

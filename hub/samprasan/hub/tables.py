@@ -1,7 +1,6 @@
 """The hub's tables.  No column holds a 13-digit id, a name or a text about a deed."""
 
 import sqlalchemy as sa
-
 from samprasan.edge.database import BigKey
 
 metadata = sa.MetaData()

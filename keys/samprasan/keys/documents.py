@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from google.protobuf.message import Message
-
 from samprasan.keys import sharing
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
 from samprasan.keys.signing import Verify, decode, expect_type, payload_type, signers_of
@@ -24,7 +23,7 @@ MEMBERS_MAX = 16
 CATEGORIES_MAX = 500
 HUB = "hub"
 _AGENCY = re.compile(r"[a-z0-9]{2,16}")
-_KINDS: Mapping[type[Message], DocumentKind] = {Roster: DOCUMENT_KIND_ROSTER, Policy: DOCUMENT_KIND_POLICY}
+_KINDS: Mapping[type[Message], DocumentKind.ValueType] = {Roster: DOCUMENT_KIND_ROSTER, Policy: DOCUMENT_KIND_POLICY}
 _NAMES = {DOCUMENT_KIND_ROSTER: "roster", DOCUMENT_KIND_POLICY: "policy"}
 
 Body = Roster | Policy
@@ -34,7 +33,7 @@ Body = Roster | Policy
 class Standing:
     """How far a document has come: who signed, who must still, and whether that is enough."""
 
-    kind: DocumentKind
+    kind: DocumentKind.ValueType
     version: int
     digest: bytes
     signed: frozenset[str]
@@ -42,25 +41,27 @@ class Standing:
     complete: bool
 
 
-def kind_name(kind: DocumentKind) -> str:
+def kind_name(kind: DocumentKind.ValueType) -> str:
     """``"roster"`` or ``"policy"``."""
     return _NAMES[kind]
 
 
-def kind_of(body: Body) -> DocumentKind:
+def kind_of(body: Body) -> DocumentKind.ValueType:
     """Which kind of document ``body`` is."""
     return _KINDS[type(body)]
 
 
 def read(envelope: Envelope) -> Body:
     """The document inside, well-formed but not yet believed.  Raises Malformed."""
-    for message in (Roster, Policy):
-        if envelope.payload_type == payload_type(message):
-            expect_type(envelope, message)
-            body = decode(message, envelope.payload)
-            _check_form(body)
-            return body
-    raise Malformed("payload_type", expected="roster, policy")
+    body: Body
+    if envelope.payload_type == payload_type(Roster):
+        expect_type(envelope, Roster)
+        body = decode(Roster, envelope.payload)
+    else:
+        expect_type(envelope, Policy)
+        body = decode(Policy, envelope.payload)
+    _check_form(body)
+    return body
 
 
 def federation_id(roster_1: Envelope) -> bytes:

@@ -50,9 +50,11 @@ class Invitation:
                 raise ValueError
             authority = base64.b64decode(document["authority"], validate=True)
             secret = base64.b64decode(document["secret"], validate=True)
-            texts = [document[key] for key in ("agency", "name", "join", "hub")]
-            if not all(isinstance(text, str) for text in texts) or not isinstance(document["expires_at"], int):
+            agency, name, join, hub = (document[key] for key in ("agency", "name", "join", "hub"))
+            if not all(isinstance(text, str) for text in (agency, name, join, hub)):
+                raise ValueError
+            if not isinstance(document["expires_at"], int):
                 raise ValueError
         except (ValueError, TypeError, binascii.Error) as problem:
             raise Malformed("invite_file") from problem
-        return cls(*texts, authority, secret, document["expires_at"])
+        return cls(agency, name, join, hub, authority, secret, document["expires_at"])

@@ -13,7 +13,6 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
-
 from samprasan.keys.errors import Refused, Unproven
 
 SCRYPT_COST = 1 << 17  # OWASP's floor for scrypt with r=8, p=1: 128 MiB and about 0.4 s
@@ -47,7 +46,8 @@ class Keyring:
     def open(cls, folder: Path, passphrase: bytes) -> "Keyring":
         """The keyring in ``folder``.
 
-        Raises Refused ``keyring_missing`` or ``key_file_exposed``, Unproven ``keyring_damaged`` or ``passphrase_wrong``.
+        Raises Refused ``keyring_missing`` or ``key_file_exposed``, Unproven ``keyring_damaged`` or
+        ``passphrase_wrong``.
         """
         if not (folder / _HEADER).exists():
             raise Refused("keyring_missing", folder=folder)

@@ -19,7 +19,7 @@ PROOF_BYTES = 2 * ristretto.SCALAR_BYTES
 
 
 def context(mode: int) -> bytes:
-    """contextString (RFC 9497 section 3.1)."""
+    """ContextString (RFC 9497 section 3.1)."""
     return b"OPRFV1-" + bytes([mode]) + b"-ristretto255-SHA512"
 
 
@@ -72,9 +72,7 @@ class Proof:
         return cls(ristretto.decode_scalar(data[:32]), ristretto.decode_scalar(data[32:]))
 
 
-def prove(
-    key: int, nonce: int, blinded: Sequence[bytes], evaluated: Sequence[bytes], mode: int = VOPRF
-) -> Proof:
+def prove(key: int, nonce: int, blinded: Sequence[bytes], evaluated: Sequence[bytes], mode: int = VOPRF) -> Proof:
     """GenerateProof (section 2.2.1).  ``nonce`` is a fresh random scalar."""
     public = ristretto.multiply_base(key)
     weighted = _weigh(_weights(public, blinded, evaluated, mode), blinded)

@@ -8,8 +8,8 @@ import contextlib
 import ctypes
 import ctypes.util
 import hashlib
-import os
 from functools import cache
+from pathlib import Path
 
 from samprasan.keys.errors import Malformed, Unavailable
 
@@ -21,7 +21,7 @@ IDENTITY = bytes(ELEMENT_BYTES)
 
 @cache
 def library() -> tuple[ctypes.CDLL, str]:
-    """libsodium and where it came from: ``"system"`` or ``"rbcl"``.  Raises Unavailable if there is neither."""
+    """Libsodium and where it came from: ``"system"`` or ``"rbcl"``.  Raises Unavailable if there is neither."""
     name = ctypes.util.find_library("sodium")
     if name:
         with contextlib.suppress(OSError):
@@ -38,7 +38,7 @@ def _bundled() -> ctypes.CDLL:
     except (ImportError, OSError) as problem:
         raise Unavailable("libsodium_missing") from problem
     with contextlib.suppress(OSError):
-        os.unlink(_sodium.lib_path)
+        Path(_sodium.lib_path).unlink()
     loaded: ctypes.CDLL = _sodium._sodium
     return loaded
 
@@ -54,6 +54,11 @@ def decode_element(data: bytes) -> bytes:
     if len(data) != ELEMENT_BYTES or data == IDENTITY or not library()[0].crypto_core_ristretto255_is_valid_point(data):
         raise Malformed("element")
     return data
+
+
+def elements(data: bytes) -> list[bytes]:
+    """``data`` cut into encodings of 32 bytes each, not yet decoded."""
+    return [data[start : start + ELEMENT_BYTES] for start in range(0, len(data), ELEMENT_BYTES)]
 
 
 def decode_scalar(data: bytes) -> int:

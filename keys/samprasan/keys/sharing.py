@@ -1,7 +1,7 @@
 """A linking key that takes two of three agencies to use (Shamir's sharing, degree 1, over ristretto255's scalars).
 
-A share is a point of the line ``k + a·x``; its public commitment is ``share · G``.  The requester adds its own part to a
-peer's:  ``N = λ_A·k_A·H2G(x) + (λ_P·r⁻¹)·D``, where ``D = k_P·(r·H2G(x))`` is what the peer answered.
+A share is a point of the line ``k + a·x``; its public commitment is ``share · G``.  The requester adds its own part to
+a peer's:  ``N = λ_A·k_A·H2G(x) + (λ_P·r⁻¹)·D``, where ``D = k_P·(r·H2G(x))`` is what the peer answered.
 """
 
 from collections.abc import Mapping

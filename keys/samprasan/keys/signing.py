@@ -13,7 +13,6 @@ from typing import Protocol, TypeVar
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from google.protobuf.message import DecodeError, Message
-
 from samprasan.keys.errors import Malformed, Unproven
 from samprasan.v1.envelope_pb2 import Envelope, Signature
 
@@ -74,10 +73,14 @@ def digest(envelope: Envelope) -> bytes:
     return hashlib.sha256(envelope.payload).digest()
 
 
-@cache
 def payload_type(message: type[Message]) -> str:
     """``application/vnd.samprasan.v1.NAME`` of a message class, NAME in lower case with dashes."""
-    return _TYPE_PREFIX + re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", message.DESCRIPTOR.name).lower()
+    return _TYPE_PREFIX + _kebab(message.DESCRIPTOR.name)
+
+
+@cache
+def _kebab(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
 
 
 def pae(kind: str, payload: bytes) -> bytes:
@@ -127,7 +130,7 @@ def expect_type(envelope: Envelope, kind: type[Message]) -> None:
 
 
 def check_signature(envelope: Envelope, kind: type[Message], public_key: bytes, verify: Verify) -> None:
-    """That the envelope carries a ``kind`` signed with exactly this key, and nothing else; else Malformed or Unproven."""
+    """That the envelope carries a ``kind`` signed with exactly this key; else Malformed or Unproven."""
     expect_type(envelope, kind)
     if len(envelope.signatures) != 1 or not _signed_by(envelope, envelope.signatures[0], public_key, verify):
         raise Unproven("signature", kind=kind.DESCRIPTOR.name)

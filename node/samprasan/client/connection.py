@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 import grpc
-
 from samprasan.edge import wire
 from samprasan.keys import certificates
 from samprasan.keys.invitation import Invitation

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-
 from samprasan.edge import command
 from samprasan.edge.command import Home, Json, Lang
 from samprasan.edge.wording import Words
@@ -70,7 +69,9 @@ def serve(home: Home, lang: Lang = None) -> None:
     database.migrate(opened.node.store, homes.MIGRATIONS)
     hub = opened.hub_address()
     asyncio.run(
-        service.serve(opened.node, opened.connect, lambda: command.ready({"agency": opened.settings.agency, "hub": hub}))
+        service.serve(
+            opened.node, opened.connect, lambda: command.ready({"agency": opened.settings.agency, "hub": hub})
+        )
     )
     opened.node.store.close()
 
@@ -112,7 +113,11 @@ def import_(
         document,
         as_json,
         words("import_dry" if dry_run else "import_done", file=file.name, **report.counts()),
-        *([command.table(words("rejected_rows"), [words("row"), words("record"), words("why")], rejected)] if rejected else []),
+        *(
+            [command.table(words("rejected_rows"), [words("row"), words("record"), words("why")], rejected)]
+            if rejected
+            else []
+        ),
     )
     return 1 if strict and report.rejections else 0
 
@@ -121,7 +126,9 @@ def import_(
 def sync(
     home: Home,
     wait: Annotated[float, typer.Option(help="Seconds to wait for everything to be settled.")] = SYNC_WAIT_SECONDS,
-    resume: Annotated[bool, typer.Option("--resume", help="Send again after a halt that you have looked into.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Send again after a halt that you have looked into.")
+    ] = False,
     as_json: Json = False,
     lang: Lang = None,
 ) -> int:
@@ -140,9 +147,7 @@ def sync(
     opened.hub_address()
     before = overview.settled_and_declined(node.store)
     seq_before = steps.outbox(node.store).head.seq
-    done = asyncio.run(
-        service.drain(node, opened.connect, wait, lambda: steps.outbox(node.store).is_empty)
-    )
+    done = asyncio.run(service.drain(node, opened.connect, wait, lambda: steps.outbox(node.store).is_empty))
     document = overview.sync_report(node.store, before, seq_before)
     command.answer(document, as_json, words("sync_done" if done else "sync_pending", **document))
     return 0 if done else 1
@@ -268,7 +273,9 @@ def approvals_show(
 def approvals_approve(
     id: Annotated[str, typer.Argument(help="From the list.")],  # noqa: A002
     home: Home,
-    digest: Annotated[str, typer.Option(help="The digest that the agencies read to each other; roster 1 needs it.")] = "",
+    digest: Annotated[
+        str, typer.Option(help="The digest that the agencies read to each other; roster 1 needs it.")
+    ] = "",
     lang: Lang = None,
 ) -> None:
     """Sign a document for this agency and send the signature.
@@ -289,7 +296,10 @@ def policy_group() -> None:
 
 @policy.command("propose")
 def policy_propose(
-    file: Annotated[Path, typer.Argument(help="The policy (TOML).")], home: Home, as_json: Json = False, lang: Lang = None
+    file: Annotated[Path, typer.Argument(help="The policy (TOML).")],
+    home: Home,
+    as_json: Json = False,
+    lang: Lang = None,
 ) -> None:
     """Propose a policy; the other agencies approve it from their inbox.
 

@@ -7,9 +7,7 @@ the hub that the invite pinned, and it is approved only with the digest that the
 import hashlib
 from dataclasses import dataclass
 
-import sqlalchemy as sa
-
-from samprasan.edge.database import Store
+from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World
 from samprasan.keys import documents, signing
 from samprasan.keys.documents import Body, Standing
@@ -112,12 +110,14 @@ def propose_policy(store: Store, world: World, text: str) -> Envelope:
     return world.sign(document)
 
 
-def _activate(tx: sa.Connection, world: World, identity: Identity, tls_ca: bytes, envelope: Envelope) -> None:
+def _activate(tx: Tx, world: World, identity: Identity, tls_ca: bytes, envelope: Envelope) -> None:
     body = documents.read(envelope)
     kind = documents.kind_of(body)
     known = documents_store.active(tx, kind)
     if body.version <= documents_store.version_in_force(tx, kind):
-        if signing.digest(envelope) not in {hashlib.sha256(Envelope.FromString(each).payload).digest() for each in known}:
+        if signing.digest(envelope) not in {
+            hashlib.sha256(Envelope.FromString(each).payload).digest() for each in known
+        }:
             raise Unproven("document_replaced", kind=documents.kind_name(kind), version=body.version)
         return
     current = roster.in_force(tx)

@@ -9,7 +9,7 @@ _VILLAGE_DIGITS = 8
 
 @lru_cache(maxsize=65_536)
 def is_known(code: str) -> bool:
-    """Whether ``code`` names a province (2 digits), district (4), subdistrict (6) or a village (8) of a known subdistrict."""
+    """Whether ``code`` names a province (2 digits), district (4), subdistrict (6), or village (8) of a known one."""
     if len(code) == _VILLAGE_DIGITS:
         code = code[:6]
     found = {2: geothai.province, 4: geothai.district, 6: geothai.subdistrict}.get(len(code))

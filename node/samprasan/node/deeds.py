@@ -101,7 +101,7 @@ def read(row: Mapping[str, Cell], profile: Profile, policies: Sequence[Policy], 
         area_code=_area(cells),
         status=cells.word("status", STATUSES, "unknown_status", "status_unmapped"),
         consent=cells.word("consent", CONSENTS, "missing_field", "consent_unmapped") == "yes",
-        credits=policy.credits(category, quantity),
+        credits=policy.credits_for(category, quantity),
         dimension=category.dimension,
         policy_version=version,
     )
@@ -142,9 +142,11 @@ class _Cells:
 
 
 def _subject(cells: _Cells, kind: str) -> Identifier:
-    scheme = Scheme(cells.word("subject_scheme", tuple(Scheme), "missing_field", "kind_unmapped")) if cells.text(
-        "subject_scheme"
-    ) else SCHEME_OF_KIND[kind]
+    scheme = (
+        Scheme(cells.word("subject_scheme", tuple(Scheme), "missing_field", "kind_unmapped"))
+        if cells.text("subject_scheme")
+        else SCHEME_OF_KIND[kind]
+    )
     try:
         subject = parse(scheme, cells.required("subject_id"), cells.profile.registry)
     except Malformed as problem:

@@ -4,16 +4,14 @@ A request that comes again gets the remembered answer at no charge.  What is kep
 a purpose and a count.
 """
 
-import sqlalchemy as sa
-
-from samprasan.edge.database import Store
+from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World
 from samprasan.keys import documents, pseudonym, ristretto, signing
 from samprasan.keys.errors import Malformed
 from samprasan.ledger import calendar, policy
 from samprasan.node import limits, roster
 from samprasan.node.identity import Identity
-from samprasan.node.linking import Letter, elements
+from samprasan.node.letters import Letter
 from samprasan.node.store import linking as linking_store
 from samprasan.v1 import linking_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -39,7 +37,7 @@ def answer(store: Store, world: World, identity: Identity, sender: str, envelope
             return Letter(sender, Envelope.FromString(remembered.answer))
         if request.expires_at <= now:
             return _refusal(world, identity, request, digest, linking_pb2.EVAL_REFUSAL_REASON_EXPIRED)
-        blinded = elements(request.blinded)
+        blinded = ristretto.elements(request.blinded)
         share = identity.share
         if share is None or (share.key_epoch, share.share_version) != (request.key_epoch, request.share_version):
             return _refusal(world, identity, request, digest, linking_pb2.EVAL_REFUSAL_REASON_EPOCH)
@@ -81,9 +79,7 @@ def answer(store: Store, world: World, identity: Identity, sender: str, envelope
     return Letter(sender, response)
 
 
-def _check_addressed(
-    tx: sa.Connection, identity: Identity, sender: str, request: linking_pb2.EvalRequest
-) -> None:
+def _check_addressed(tx: Tx, identity: Identity, sender: str, request: linking_pb2.EvalRequest) -> None:
     named = (request.requester, request.evaluator, request.federation_id)
     size = len(request.blinded)
     whole = size % ristretto.ELEMENT_BYTES == 0 and 0 < size // ristretto.ELEMENT_BYTES <= limits.ELEMENTS_ANSWERED_MAX
@@ -91,7 +87,7 @@ def _check_addressed(
         raise Malformed("eval_request")
 
 
-def _allowance(tx: sa.Connection, now: int) -> int:
+def _allowance(tx: Tx, now: int) -> int:
     current = policy.in_force(roster.policies(tx), calendar.day_of(now))
     return current.linking_elements_per_day // limits.QUOTA_SHARE if current else 0
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from samprasan.edge.wording import Words
+from samprasan.edge.wording import Words, language
 from samprasan.keys import certificates, ristretto
 from samprasan.keys.errors import Refused, SamprasanError
 from samprasan.ledger import calendar
@@ -67,8 +67,6 @@ def _checked(name: str, check: Callable[[], str]) -> Finding:
 
 
 def _failed(name: str, problem: SamprasanError) -> Finding:
-    from samprasan.edge.wording import language
-
     return Finding(name, False, problem.text(language()), problem.hint(language()))
 
 

@@ -7,6 +7,10 @@ from samprasan.keys.identifiers import Identifier
 from samprasan.keys.sealing import Vault
 from samprasan.keys.sharing import Share
 
+ID_COLUMN = "subjects.sealed_id"
+NAME_COLUMN = "subjects.sealed_name"
+KEY_COLUMN = "subjects.sealed_key"
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Identity:

@@ -9,21 +9,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import sqlalchemy as sa
-
-from samprasan.edge.database import Store
+from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World
 from samprasan.keys.errors import Refused
-from samprasan.ledger import calendar
+from samprasan.ledger import calendar, forms
 from samprasan.node import deeds, roster
 from samprasan.node.deeds import Deed, Rejected
 from samprasan.node.exports import Export
-from samprasan.node.identity import Identity
-from samprasan.node.linking import ID_COLUMN, NAME_COLUMN
+from samprasan.node.identity import ID_COLUMN, NAME_COLUMN, Identity
 from samprasan.node.profiles import STATUSES, Profile
 from samprasan.node.store import deeds as deeds_store
 from samprasan.node.store import subjects as subjects_store
-from samprasan.node.sync import new_op_id
 
 CHUNK_ROWS = 1000  # rows looked up and stored at once
 _NONCE_BYTES = 12
@@ -125,7 +121,7 @@ def bring_in(
 
 
 def _sort_rows(
-    tx: sa.Connection,
+    tx: Tx,
     identity: Identity,
     profile: Profile,
     rows: Iterable[tuple[int, Any]],
@@ -157,8 +153,8 @@ def _sort_rows(
                 report.unchanged += 1
             else:
                 detail = "repeated_in_file" if deed.record_id in seen else "changed_since"
-                problem = Rejected("duplicate_record", "record_id", detail)
-                report.rejections.append(_rejection(number, {}, profile, problem, deed.record_id))
+                repeated = Rejected("duplicate_record", "record_id", detail)
+                report.rejections.append(_rejection(number, {}, profile, repeated, deed.record_id))
         if writer is not None:
             writer.add(accepted)
         progress(len(chunk))
@@ -168,9 +164,7 @@ def _sort_rows(
 class _Writer:
     """Stores accepted deeds and their subjects within one transaction."""
 
-    def __init__(
-        self, tx: sa.Connection, world: World, identity: Identity, source: str, file_digest: bytes, now: int
-    ) -> None:
+    def __init__(self, tx: Tx, world: World, identity: Identity, source: str, file_digest: bytes, now: int) -> None:
         self._tx = tx
         self._world = world
         self._identity = identity
@@ -239,7 +233,7 @@ class _Writer:
             deed.dimension,
             deed.policy_version,
             "queued" if deed.may_leave else "local",
-            new_op_id(self._world.random_bytes(10), self._now) if deed.may_leave else None,
+            forms.new_op_id(self._world.random_bytes(10), self._now) if deed.may_leave else None,
         )
 
     def _sealed(self, column: str, text: str) -> bytes:

@@ -5,17 +5,15 @@ used.  Peers are asked in turn; one that does not answer in time is passed over.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import sqlalchemy as sa
-
-from samprasan.edge.database import Store
+from samprasan.edge.database import AnyRow, Store, Tx
 from samprasan.edge.world import World
 from samprasan.keys import documents, pseudonym, ristretto, sharing, signing
 from samprasan.keys.errors import Refused, Unproven
 from samprasan.keys.identifiers import Identifier, Scheme
 from samprasan.node import limits, roster
-from samprasan.node.identity import Identity
+from samprasan.node.identity import ID_COLUMN, KEY_COLUMN, Identity
+from samprasan.node.letters import Letter
 from samprasan.node.store import linking as linking_store
 from samprasan.node.store import subjects as subjects_store
 from samprasan.v1 import hub_pb2, linking_pb2
@@ -26,17 +24,6 @@ _ID_BYTES = 16
 _NONCE_BYTES = 12
 _PLAN = "questions.sealed_plan"
 _PLAN_ROW = 8 + ristretto.SCALAR_BYTES
-KEY_COLUMN = "subjects.sealed_key"
-ID_COLUMN = "subjects.sealed_id"
-NAME_COLUMN = "subjects.sealed_name"
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A signed message for another node, to be sealed and posted."""
-
-    to: str
-    envelope: Envelope
 
 
 def ask(store: Store, world: World, identity: Identity) -> None:
@@ -96,7 +83,7 @@ def ask(store: Store, world: World, identity: Identity) -> None:
 
 
 def unposted(store: Store, world: World) -> list[tuple[bytes, Letter]]:
-    """Questions that wait to be posted, (request id, letter) each: also those of a process that died before it could."""
+    """Questions that wait to be posted, (request id, letter) each; a process may have died before it could."""
     with store.read() as tx:
         rows = linking_store.unposted(tx, world.now())
     return [(row.request_id, Letter(row.evaluator, Envelope.FromString(row.envelope))) for row in rows]
@@ -194,24 +181,18 @@ def _checked(
     asked = (request.evaluator, digest, request.key_epoch, request.share_version, request.federation_id)
     if sender != request.evaluator or ours != asked or len(answer.evaluated) != len(request.blinded):
         raise Unproven("answer_foreign", kind="EvalResponse")
-    evaluated = elements(answer.evaluated)
+    evaluated = ristretto.elements(answer.evaluated)
     point = _commitment(current.linking, sender).point
-    pseudonym.verify(point, elements(request.blinded), evaluated, pseudonym.Proof.decode(answer.proof))
+    pseudonym.verify(point, ristretto.elements(request.blinded), evaluated, pseudonym.Proof.decode(answer.proof))
     return evaluated
 
 
-def elements(data: bytes) -> list[bytes]:
-    """32 bytes each."""
-    size = ristretto.ELEMENT_BYTES
-    return [data[start : start + size] for start in range(0, len(data), size)]
-
-
-def _linking_key(tx: sa.Connection, identity: Identity) -> LinkingKey | None:
+def _linking_key(tx: Tx, identity: Identity) -> LinkingKey | None:
     current = roster.required(tx)
     return current.linking if current.HasField("linking") and identity.share is not None else None
 
 
-def _peer_in_turn(tx: sa.Connection, identity: Identity, linking: LinkingKey | None, now: int) -> str | None:
+def _peer_in_turn(tx: Tx, identity: Identity, linking: LinkingKey | None, now: int) -> str | None:
     if linking is None:
         return None
     peers = [entry.agency for entry in linking.commitments if entry.agency != identity.agency]
@@ -236,7 +217,7 @@ def _is_public(scheme: str) -> bool:
     return scheme in (Scheme.REGISTRY, Scheme.AREA)
 
 
-def _identifier(identity: Identity, row: sa.Row[tuple[object, ...]]) -> Identifier:
+def _identifier(identity: Identity, row: AnyRow) -> Identifier:
     return Identifier(Scheme(row.scheme), identity.vault.open(ID_COLUMN, row.sealed_id).decode())
 
 

@@ -2,8 +2,7 @@
 
 from functools import lru_cache
 
-import sqlalchemy as sa
-
+from samprasan.edge.database import Tx
 from samprasan.keys import documents
 from samprasan.keys.errors import Refused
 from samprasan.ledger import policy
@@ -13,13 +12,13 @@ from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import DOCUMENT_KIND_POLICY, DOCUMENT_KIND_ROSTER
 
 
-def in_force(tx: sa.Connection) -> Roster | None:
+def in_force(tx: Tx) -> Roster | None:
     """The newest roster in force; None before the first."""
     rosters = documents_store.active(tx, DOCUMENT_KIND_ROSTER)
     return _roster(rosters[-1]) if rosters else None
 
 
-def required(tx: sa.Connection) -> Roster:
+def required(tx: Tx) -> Roster:
     """The roster in force; Refused ``no_roster`` before the first."""
     found = in_force(tx)
     if found is None:
@@ -27,13 +26,13 @@ def required(tx: sa.Connection) -> Roster:
     return found
 
 
-def federation_id(tx: sa.Connection) -> bytes:
+def federation_id(tx: Tx) -> bytes:
     """The federation's id; empty before roster 1."""
     rosters = documents_store.active(tx, DOCUMENT_KIND_ROSTER)
     return documents.federation_id(Envelope.FromString(rosters[0])) if rosters else b""
 
 
-def policies(tx: sa.Connection) -> list[policy.Policy]:
+def policies(tx: Tx) -> list[policy.Policy]:
     """Every policy in force, oldest version first."""
     return [_policy(envelope) for envelope in documents_store.active(tx, DOCUMENT_KIND_POLICY)]
 

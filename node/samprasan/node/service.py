@@ -11,16 +11,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from tenacity import retry, retry_if_exception_type, wait_random_exponential
-
 from samprasan.client.connection import Hub
 from samprasan.edge.database import Store
 from samprasan.edge.logs import logger
 from samprasan.edge.world import World
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailable, Unproven
-from samprasan.node import agreeing, limits, linking, mail, sync
+from samprasan.node import agreeing, letters, limits, linking, mail, sync
 from samprasan.node.identity import Identity
+from samprasan.node.letters import Letter
 from samprasan.v1.envelope_pb2 import Envelope
+from tenacity import retry, retry_if_exception_type, wait_random_exponential
 
 T = TypeVar("T")
 HELLO_SECONDS = 60.0
@@ -176,7 +176,9 @@ class _Session:
         node = self.node
         while True:
             await room.acquire()
-            while (found := await self._step(sync.next_batch, node.store, node.world, node.identity, after_seq)) is None:
+            while (
+                found := await self._step(sync.next_batch, node.store, node.world, node.identity, after_seq)
+            ) is None:
                 await self._rest()
             after_seq, envelope = found
             yield envelope
@@ -187,10 +189,16 @@ class _Session:
             with contextlib.suppress(Refused):  # no roster yet
                 await self._step(linking.ask, node.store, node.world, node.identity)
                 for request_id, letter in await self._step(linking.unposted, node.store, node.world):
-                    await self.hub.post_mail(letter.to, await self._step(mail.seal, node.store, node.identity, letter))
+                    await self.hub.post_mail(
+                        letter.to, await self._step(letters.seal, node.store, node.identity, letter)
+                    )
                     await self._step(linking.posted, node.store, request_id)
                 await self._open_accounts()
             await self._rest()
+
+    async def _post(self, letter: Letter) -> None:
+        sealed = await self._step(letters.seal, self.node.store, self.node.identity, letter)
+        await self.hub.post_mail(letter.to, sealed)
 
     async def _open_accounts(self) -> None:
         node = self.node
@@ -218,7 +226,7 @@ class _Session:
             log.warning("mail dropped", sender=piece.sender, code=problem.code)
             letter = None
         if letter is not None:
-            await self.hub.post_mail(letter.to, await self._step(mail.seal, node.store, node.identity, letter))
+            await self._post(letter)
         await self.hub.acknowledge_mail(piece.number)
 
     async def _halt_if_needed(self, problem: SamprasanError) -> None:

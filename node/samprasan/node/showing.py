@@ -9,7 +9,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from samprasan.client.connection import Hub
 from samprasan.edge.wording import Words
 from samprasan.keys import documents
@@ -167,8 +166,6 @@ def _content(waiting: Waiting) -> dict[str, Any]:
     return {
         "title": body.title_th,
         "valid_from": calendar.buddhist(calendar.unpacked(body.valid_from)),
-        "limits": {
-            name.name: getattr(body.limits, name.name) for name in body.limits.DESCRIPTOR.fields
-        },
+        "limits": {name.name: getattr(body.limits, name.name) for name in body.limits.DESCRIPTOR.fields},
         "categories": {each.code: f"{each.title_th}: {each.credits_per_unit}/{each.unit}" for each in body.categories},
     }

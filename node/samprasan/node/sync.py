@@ -9,14 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-import sqlalchemy as sa
-
-from samprasan.edge.database import Store
+from samprasan.edge.database import AnyRow, Store, Tx
 from samprasan.edge.world import World
 from samprasan.keys import chain, signing
 from samprasan.keys.chain import Head, Heads
 from samprasan.keys.errors import SamprasanError, Unproven
-from samprasan.ledger import calendar
+from samprasan.ledger import calendar, forms
 from samprasan.node import limits, roster
 from samprasan.node.identity import Identity
 from samprasan.node.store import batches as batches_store
@@ -27,24 +25,11 @@ from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
 
-_RANDOM_BITS = 74  # of a UUIDv7 (RFC 9562 section 5.7)
-_DAY_MS = 86_400_000
 _NO_REASON = 0
 
 
-def new_op_id(random_bytes: bytes, now: int) -> bytes:
-    """A UUIDv7 (RFC 9562) with its time cut to the day, from at least 10 random bytes.
-
-    The hub learns the day and nothing finer, and ids of one day still end near each other in an index.
-    """
-    time = now // _DAY_MS * _DAY_MS
-    random = int.from_bytes(random_bytes, "big") & ((1 << _RANDOM_BITS) - 1)
-    value = time << 80 | 0x7 << 76 | (random >> 62) << 64 | 0b10 << 62 | random & ((1 << 62) - 1)
-    return value.to_bytes(16, "big")
-
-
 def greeting(store: Store) -> hub_pb2.HelloRequest:
-    """This node's head of its own chain."""
+    """The hello of this node: its head of its own chain."""
     with store.read() as tx:
         head = batches_store.head(tx)
         return hub_pb2.HelloRequest(
@@ -112,8 +97,10 @@ def settle(store: Store, world: World, envelope: Envelope) -> log.Receipt:
 
 
 def refused(store: Store, world: World, envelope: Envelope) -> log.Refusal:
-    """Take the hub's signed refusal: the batch and those behind it leave the chain, their deeds queue again, and
-    sending halts until the operator has looked.  Raises Unproven ``receipt_foreign`` for another's.
+    """Take the hub's signed refusal: sending halts until the operator has looked.
+
+    The batch and those behind it leave the chain, and their deeds queue again.  Raises Unproven ``receipt_foreign`` for
+    another's.
     """
     with store.begin() as tx:
         refusal = world.open(envelope, log.Refusal, roster.required(tx).hub.signing_key)
@@ -171,13 +158,11 @@ def outbox(store: Store) -> Outbox:
         )
 
 
-def _anything(tx: sa.Connection) -> bool:
+def _anything(tx: Tx) -> bool:
     return bool(deeds_store.sendable(tx, 1) or subjects_store.to_link(tx, 1))
 
 
-def _seal(
-    tx: sa.Connection, world: World, identity: Identity, after_seq: int
-) -> "sa.Row[tuple[int, bytes, bytes, bytes | None]] | None":
+def _seal(tx: Tx, world: World, identity: Identity, after_seq: int) -> AnyRow | None:
     head = batches_store.head(tx)
     if head.seq != after_seq or batches_store.in_flight(tx) >= limits.BATCHES_IN_FLIGHT_MAX:
         return None
@@ -202,7 +187,7 @@ def _seal(
 
 
 def _updates(
-    world: World, rows: "Sequence[sa.Row[tuple[object, ...]]]", now: int
+    world: World, rows: "Sequence[AnyRow]", now: int
 ) -> tuple[list[log.Update], list[tuple[int, int]], list[int]]:
     """The updates for ``rows`` (subjects to link, then deeds), the links among them, and the deeds they carry."""
     updates: list[log.Update] = []
@@ -217,7 +202,7 @@ def _updates(
             break
         if needs_link:
             links[row.subject_id] = bits
-            op_id = new_op_id(world.random_bytes(10), now)
+            op_id = forms.new_op_id(world.random_bytes(10), now)
             updates.append(log.Update(op_id=op_id, link=log.Link(account_id=row.account_id, purposes=purposes)))
         if is_deed:
             sealed.append(row.deed_id)
@@ -225,12 +210,12 @@ def _updates(
     return updates, list(links.items()), sealed
 
 
-def _purposes(row: "sa.Row[tuple[object, ...]]") -> list[log.Purpose.ValueType]:
+def _purposes(row: AnyRow) -> list[log.Purpose.ValueType]:
     consents = ((row.share, log.PURPOSE_SHARE), (row.redeem, log.PURPOSE_REDEEM))
     return [purpose for given, purpose in consents if given]
 
 
-def _award(row: "sa.Row[tuple[object, ...]]") -> log.Award:
+def _award(row: AnyRow) -> log.Award:
     occurred_on: date = calendar.unpacked(row.occurred_on)
     return log.Award(
         account_id=row.account_id,

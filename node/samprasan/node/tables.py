@@ -1,7 +1,9 @@
-"""The node's tables.  Columns called ``sealed_…`` are AES-GCM under a key of the keyring; ids are found by a keyed index."""
+"""The node's tables.
+
+Columns called ``sealed_…`` are AES-GCM under a key of the keyring; subjects are found by a keyed index of their id.
+"""
 
 import sqlalchemy as sa
-
 from samprasan.edge.database import BigKey
 
 metadata = sa.MetaData()

@@ -4,7 +4,7 @@ A batch that fails here is refused as a whole, for ever; what the rules decline 
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from samprasan.keys.documents import HUB
 from samprasan.v1 import log_pb2 as log
@@ -13,8 +13,10 @@ UPDATES_MAX = 1000  # a batch is one transaction; 1,000 amortise a signature and
 BATCH_BYTES_MAX = 1 << 20  # gRPC's habit; 1,000 updates need about 70 KiB
 ID_BYTES = 16
 DIGEST_BYTES = 32
+_RANDOM_BITS = 74  # of a UUIDv7 (RFC 9562 section 5.7)
+_DAY_MS = 86_400_000
 
-Refusal = log.RefusalReason.ValueType | None
+Refusal: TypeAlias = log.RefusalReason.ValueType | None
 
 
 def check(batch: log.Batch, payload_bytes: int, federation_id: bytes, signer: str) -> Refusal:
@@ -33,6 +35,17 @@ def check(batch: log.Batch, payload_bytes: int, federation_id: bytes, signer: st
         if reads is None or len(update.op_id) != op_id_bytes or not reads(getattr(update, kind or "")):
             return log.REFUSAL_REASON_UNREADABLE_FIELD
     return None
+
+
+def new_op_id(random_bytes: bytes, now: int) -> bytes:
+    """A UUIDv7 (RFC 9562) with its time cut to the day, from at least 10 random bytes.
+
+    The hub learns the day and nothing finer, and ids of one day still end near each other in an index.
+    """
+    time = now // _DAY_MS * _DAY_MS
+    random = int.from_bytes(random_bytes, "big") & ((1 << _RANDOM_BITS) - 1)
+    value = time << 80 | 0x7 << 76 | (random >> 62) << 64 | 0b10 << 62 | random & ((1 << 62) - 1)
+    return value.to_bytes(16, "big")
 
 
 def _names_account(change: Any) -> bool:

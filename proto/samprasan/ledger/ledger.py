@@ -14,13 +14,14 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import TypeAlias
 
 from samprasan.ledger import calendar
 from samprasan.ledger.policy import Policy
 from samprasan.v1 import log_pb2 as log
 
-Decline = log.DeclineReason.ValueType
-AccountId = bytes
+Decline: TypeAlias = log.DeclineReason.ValueType
+AccountId: TypeAlias = bytes
 
 NO_DECLINE = log.DECLINE_REASON_UNSPECIFIED
 

@@ -38,7 +38,7 @@ class Category:
     """One kind of deed: ``dimension`` is 1 to 4, ``quantity_max`` in units."""
 
     code: str
-    dimension: Dimension
+    dimension: Dimension.ValueType
     title: Mapping[str, str]
     unit: str
     credits_per_unit: int
@@ -57,7 +57,7 @@ class Policy:
     categories: Mapping[str, Category]
 
 
-def credits(category: Category, quantity: Decimal) -> int:
+def credits_for(category: Category, quantity: Decimal) -> int:
     """Whole credits for ``quantity`` units, rounded down."""
     return int((quantity * category.credits_per_unit).to_integral_value(ROUND_FLOOR))
 

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 
 from samprasan.ledger import ledger
 from samprasan.ledger.ledger import Entry, State
+from samprasan.ledger.policy import Policy
 
 
-def fold_log(entries: Iterable[Entry], activated: Mapping[bytes, ledger.Policy]) -> State:
+def fold_log(entries: Iterable[Entry], activated: Mapping[bytes, Policy]) -> State:
     """The whole state after ``entries``, in the order of the log."""
     state = State()
     for entry in entries:
@@ -36,8 +37,10 @@ def digest_of(state: State) -> bytes:
 
 
 def breaches(state: State) -> list[str]:
-    """Accounts that break invariants 1 or 2, and agencies whose awards are not what the accounts hold; empty if sound."""
-    problems = [f"account {key.hex()} does not conserve" for key, totals in state.accounts.items() if not totals.conserves]
+    """Accounts that break invariants 1 or 2, and awards that are not what the accounts hold; empty if sound."""
+    problems = [
+        f"account {key.hex()} does not conserve" for key, totals in state.accounts.items() if not totals.conserves
+    ]
     earned = sum(totals.earned_in_all for totals in state.accounts.values())
     awarded = sum(totals.earned for totals in state.agencies.values())
     if earned != awarded:

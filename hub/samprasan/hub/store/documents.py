@@ -1,7 +1,6 @@
 """Joint documents as they arrived, in force or waiting."""
 
 import sqlalchemy as sa
-
 from samprasan.hub.tables import documents, head
 from samprasan.keys.documents import Standing
 
@@ -48,4 +47,4 @@ def drop_proposed(tx: sa.Connection, kind: int, version: int) -> None:
 
 def changed(tx: sa.Connection) -> int:
     """A number that grows with every change."""
-    return tx.execute(sa.select(head.c.documents_changed)).scalar_one()
+    return int(tx.execute(sa.select(head.c.documents_changed)).scalar_one())

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-
 from samprasan.edge.database import insert_rows, rows_where_in, upsert_rows
 from samprasan.hub.tables import accounts, agencies, links, operations
 from samprasan.ledger.ledger import AgencyTotals, Operation, State, Totals
@@ -88,7 +87,14 @@ def _bits(purposes: frozenset[int]) -> int:
 
 
 def _accounts(rows: Iterable[Sequence[Any]]) -> dict[bytes, Totals]:
-    return {row[0]: Totals(row[1], (row[2], row[3], row[4], row[5]), *row[6:13], closed=bool(row[13])) for row in rows}
+    found = {}
+    for account_id, kind, health, economy, social, environment, *plain, open_links, closed in rows:
+        written_off, available, pending, held, spent, expired = plain
+        earned = (health, economy, social, environment)
+        found[account_id] = Totals(
+            kind, earned, written_off, available, pending, held, spent, expired, open_links, bool(closed)
+        )
+    return found
 
 
 def _account_row(account_id: bytes, totals: Totals) -> tuple[Any, ...]:

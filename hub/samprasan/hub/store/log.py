@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-
 from samprasan.edge.database import insert_rows
 from samprasan.hub.tables import head, log, refusals
 from samprasan.keys.chain import Head

@@ -1,7 +1,7 @@
 """Sealed mail between nodes."""
 
 import sqlalchemy as sa
-
+from samprasan.edge.database import AnyRow
 from samprasan.hub.tables import mailbox
 
 
@@ -15,7 +15,7 @@ def waiting(tx: sa.Connection, reader: str) -> int:
     return tx.execute(sa.select(sa.func.count()).where(mailbox.c.reader == reader)).scalar_one()
 
 
-def after(tx: sa.Connection, reader: str, number: int, limit: int) -> list[sa.Row[tuple[int, str, bytes]]]:
+def after(tx: sa.Connection, reader: str, number: int, limit: int) -> list[AnyRow]:
     """(number, sender, sealed) of mail with a higher number, ascending."""
     query = (
         sa.select(mailbox.c.number, mailbox.c.sender, mailbox.c.sealed)

@@ -1,10 +1,10 @@
 """Invites, the certificates they were traded for, and when each agency was last seen."""
 
 import sqlalchemy as sa
-
+from samprasan.edge.database import AnyRow
 from samprasan.hub.tables import certificates, invites, presence
 
-Invite = sa.Row[tuple[bytes, str, str, int, bytes | None, bytes | None]]
+Invite = AnyRow
 
 
 def add_invite(tx: sa.Connection, secret_hash: bytes, agency: str, name: str, expires_at: int) -> None:

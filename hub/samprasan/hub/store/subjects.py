@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 
 import sqlalchemy as sa
-
 from samprasan.edge.database import insert_rows, rows_where_in
 from samprasan.hub.tables import subjects
 

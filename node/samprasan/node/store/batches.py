@@ -1,7 +1,7 @@
 """The node's own chain, batch by batch, with the receipts."""
 
 import sqlalchemy as sa
-
+from samprasan.edge.database import AnyRow
 from samprasan.keys.chain import Head
 from samprasan.node.tables import batches, refused
 from samprasan.v1.envelope_pb2 import Envelope
@@ -35,12 +35,12 @@ def in_flight(tx: sa.Connection) -> int:
     return tx.execute(sa.select(sa.func.count()).select_from(batches).where(batches.c.receipt.is_(None))).scalar_one()
 
 
-def unsettled(tx: sa.Connection) -> list[sa.Row[tuple[int, bytes, bytes, bytes | None]]]:
+def unsettled(tx: sa.Connection) -> list[AnyRow]:
     """Sealed batches without receipt, oldest first."""
     return list(tx.execute(sa.select(batches).where(batches.c.receipt.is_(None)).order_by(batches.c.seq)))
 
 
-def find(tx: sa.Connection, seq: int) -> sa.Row[tuple[int, bytes, bytes, bytes | None]] | None:
+def find(tx: sa.Connection, seq: int) -> AnyRow | None:
     """Batch ``seq``."""
     return tx.execute(sa.select(batches).where(batches.c.seq == seq)).first()
 
@@ -55,7 +55,7 @@ def settle(tx: sa.Connection, seq: int, receipt: bytes) -> None:
     tx.execute(batches.update().where(batches.c.seq == seq).values(receipt=receipt))
 
 
-def drop_from(tx: sa.Connection, seq: int) -> list[sa.Row[tuple[int, bytes, bytes, bytes | None]]]:
+def drop_from(tx: sa.Connection, seq: int) -> list[AnyRow]:
     """Take batch ``seq`` and all behind it out of the chain; the rows they were."""
     gone = list(tx.execute(sa.select(batches).where(batches.c.seq >= seq)))
     tx.execute(batches.delete().where(batches.c.seq >= seq))

@@ -4,11 +4,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-
-from samprasan.edge.database import insert_rows, rows_where_in, update_where_in
+from samprasan.edge.database import AnyRow, insert_rows, rows_where_in, update_where_in
 from samprasan.node.tables import deeds, imports, subjects
 
-Row = sa.Row[Any]
+Row = AnyRow
 
 
 def fingerprints(tx: sa.Connection, source: str, record_ids: Iterable[str]) -> dict[str, bytes]:
@@ -94,7 +93,7 @@ def queued(tx: sa.Connection) -> int:
 def by_state(tx: sa.Connection) -> dict[str, int]:
     """State → how many deeds."""
     rows = tx.execute(sa.select(deeds.c.state, sa.func.count()).group_by(deeds.c.state))
-    return {state: count for state, count in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 def settled_credits(tx: sa.Connection, subject_id: int | None = None) -> int:

@@ -1,7 +1,6 @@
 """Joint documents as this node believes them, and those that wait for its approval."""
 
 import sqlalchemy as sa
-
 from samprasan.keys.documents import Standing
 from samprasan.node.tables import documents
 

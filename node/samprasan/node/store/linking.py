@@ -3,10 +3,10 @@
 from typing import Any
 
 import sqlalchemy as sa
-
+from samprasan.edge.database import AnyRow
 from samprasan.node.tables import evaluations, questions
 
-Row = sa.Row[Any]
+Row = AnyRow
 
 
 def add_question(tx: sa.Connection, **values: Any) -> None:

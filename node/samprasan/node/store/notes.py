@@ -1,7 +1,6 @@
 """A few facts that have no table of their own, by name."""
 
 import sqlalchemy as sa
-
 from samprasan.node.tables import notes
 
 HALTED = "halted"  # the code of the error that stopped sending

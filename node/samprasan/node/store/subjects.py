@@ -4,11 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-
-from samprasan.edge.database import insert_rows, rows_where_in, update_where_in
+from samprasan.edge.database import AnyRow, insert_rows, rows_where_in, update_where_in
 from samprasan.node.tables import deeds, opened, subjects
 
-Row = sa.Row[Any]
+Row = AnyRow
 
 
 def by_index(tx: sa.Connection, indexes: Iterable[bytes]) -> dict[bytes, Row]:

@@ -1,0 +1,41 @@
+"""Letters between nodes: a signed message, sealed so that only its reader opens it and the hub learns a length."""
+
+from dataclasses import dataclass
+
+from samprasan.edge.database import Store
+from samprasan.keys import documents, sealing
+from samprasan.keys.errors import Malformed
+from samprasan.node import roster
+from samprasan.node.identity import Identity
+from samprasan.v1 import hub_pb2
+from samprasan.v1.envelope_pb2 import Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A signed message for the agency ``to``."""
+
+    to: str
+    envelope: Envelope
+
+
+def seal(store: Store, identity: Identity, letter: Letter) -> bytes:
+    """The letter as the hub carries it."""
+    with store.read() as tx:
+        reader = documents.member(roster.required(tx), letter.to)
+        context = _context(roster.federation_id(tx), identity.agency, letter.to)
+    return sealing.seal_for(reader.sealing_key, letter.envelope.SerializeToString(), context)
+
+
+def unseal(store: Store, identity: Identity, mail: hub_pb2.Mail) -> Envelope:
+    """The signed message in a piece of mail; Unproven ``mail_unopenable``, Malformed ``mail_unreadable``."""
+    with store.read() as tx:
+        context = _context(roster.federation_id(tx), mail.sender, identity.agency)
+    try:
+        return Envelope.FromString(identity.open_mail(mail.sealed, context))
+    except ValueError as problem:
+        raise Malformed("mail_unreadable", agency=mail.sender) from problem
+
+
+def _context(federation_id: bytes, sender: str, reader: str) -> bytes:
+    return b"samprasan/v1/mail/" + federation_id + f"/{sender}/{reader}".encode()
