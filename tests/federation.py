@@ -1,0 +1,439 @@
+"""One test federation: a hub and three nodes with their real steps and stores, and messages that somebody delivers.
+
+Delivered at once and in order it is the unit test; with a seeded network in between it is the simulation.  A party
+never calls another: it gives messages to send, and is given messages that arrived.
+"""
+
+import hashlib
+import random
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from samprasan.edge import database
+from samprasan.edge.database import Store
+from samprasan.edge.world import World
+from samprasan.hub import accounts, agreeing, greeting, intake, joining, mailbox
+from samprasan.hub import home as hub_homes
+from samprasan.hub.store import members as members_store
+from samprasan.keys import certificates, pseudonym, sealing, sharing
+from samprasan.keys.errors import SamprasanError
+from samprasan.keys.identifiers import Scheme, check_digit, parse
+from samprasan.keys.sealing import Vault
+from samprasan.keys.signing import Signer, Verify, verify_ed25519
+from samprasan.node import agreeing as node_agreeing
+from samprasan.node import home as node_homes
+from samprasan.node import importing, letters, linking, mail, sync
+from samprasan.node.deeds import Deed
+from samprasan.node.exports import Export
+from samprasan.node.identity import Identity
+from samprasan.node.profiles import Profile
+from samprasan.v1 import hub_pb2, log_pb2
+from samprasan.v1.documents_pb2 import ShareCommitment
+from samprasan.v1.envelope_pb2 import Envelope
+
+AGENCIES = ("mpc", "nhco", "codi")
+SAMPLES = Path(__file__).parents[1] / "deploy" / "local" / "samples"
+START_MS = int(datetime(2026, 11, 23, 3, tzinfo=UTC).timestamp() * 1000)
+TLS_CA = b"the hub's authority"
+
+
+@dataclass
+class Clock:
+    """A clock that somebody moves."""
+
+    now_ms: int = START_MS
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+@dataclass(frozen=True)
+class Message:
+    """What one party sends another; ``reply_to`` names the request that an answer belongs to."""
+
+    sender: str
+    to: str
+    kind: str
+    body: Any
+
+
+@dataclass
+class HubParty:
+    """The hub's steps behind messages, as its service puts them behind gRPC methods."""
+
+    store: Store
+    world: World
+    authority: joining.Authority
+    name: str = "hub"
+
+    def receive(self, message: Message) -> list[Message]:
+        """Answer a node; an error of ours is an answer too."""
+        try:
+            return self._answers(message)
+        except SamprasanError as problem:
+            return [Message(self.name, message.sender, "error", (message.kind, problem))]
+
+    def _answers(self, message: Message) -> list[Message]:
+        agency, body = message.sender, message.body
+
+        def back(kind: str, answer: Any) -> list[Message]:
+            return [Message(self.name, agency, kind, answer)]
+
+        match message.kind:
+            case "hello":
+                return back("hello", greeting.hello(self.store, self.world, agency, body))
+            case "push":
+                submission = intake.verify(self.store, self.world, agency, body)
+                (answer,) = intake.append(self.store, self.world, [submission])
+                if isinstance(answer, SamprasanError):
+                    raise answer
+                return back("pushed", answer)
+            case "open_accounts":
+                return back("opened", (body, accounts.open_accounts(self.store, self.world, agency, body)))
+            case "totals":
+                return back("totals", accounts.totals(self.store, self.world, agency, body))
+            case "post":
+                request_id, request = body
+                mailbox.post(self.store, self.world, agency, request)
+                return back("posted", request_id)
+            case "fetch":
+                return [Message(self.name, agency, "mail", piece) for piece in mailbox.after(self.store, agency, body)]
+            case "acknowledge":
+                mailbox.acknowledge(self.store, agency, body)
+                return []
+        raise AssertionError(message.kind)
+
+    def tick(self) -> list[Message]:
+        """The hub starts nothing by itself yet."""
+        return []
+
+    def restart(self) -> None:
+        """Nothing of the hub lives outside its store."""
+
+
+@dataclass
+class NodeParty:
+    """A node's steps behind messages, as its service runs them: hello, then send, link and read mail."""
+
+    store: Store
+    world: World
+    identity: Identity
+    after_seq: int | None = None
+    errors: list[SamprasanError] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The agency's code."""
+        return self.identity.agency
+
+    def tick(self) -> list[Message]:
+        """A new session: hello; and everything that may not have arrived is sent again."""
+        self.after_seq = None
+        linking.ask(self.store, self.world, self.identity)
+        return [
+            self._to_hub("hello", sync.greeting(self.store)),
+            self._to_hub("fetch", 0),
+            *self._questions(),
+            *self._accounts(),
+        ]
+
+    def restart(self) -> None:
+        """What was only in memory is gone."""
+        self.after_seq = None
+
+    def receive(self, message: Message) -> list[Message]:
+        """Deal with an answer or a piece of mail; what is refused is remembered for the test to see."""
+        try:
+            return self._dealt_with(message)
+        except SamprasanError as problem:
+            self.errors.append(problem)
+            return []
+
+    def _dealt_with(self, message: Message) -> list[Message]:
+        store, world, body = self.store, self.world, message.body
+        match message.kind:
+            case "hello":
+                self.after_seq = sync.greeted(store, world, self.identity, body)
+                return self._batches()
+            case "pushed":
+                return self._pushed(body)
+            case "opened":
+                linking.accounts_opened(store, world, self.identity, *body)
+                return [*self._accounts(), *self._batches()]
+            case "posted":
+                if body is not None:
+                    linking.posted(store, body)
+                return []
+            case "mail":
+                return self._mail(body)
+            case "error":
+                self.errors.append(body[1])
+                return []
+        raise AssertionError(message.kind)
+
+    def _pushed(self, envelope: Envelope) -> list[Message]:
+        if envelope.payload_type.endswith("receipt"):
+            sync.settle(self.store, self.world, envelope)
+        else:
+            sync.refused(self.store, self.world, envelope)
+        return self._batches()
+
+    def _mail(self, piece: hub_pb2.Mail) -> list[Message]:
+        out = []
+        try:
+            letter = mail.read(self.store, self.world, self.identity, piece)
+        except SamprasanError as problem:
+            self.errors.append(problem)
+            letter = None
+        if letter is not None:
+            out.append(self._post(None, letter))
+        return [*out, self._to_hub("acknowledge", piece.number), *self._accounts()]
+
+    def _batches(self) -> list[Message]:
+        found = []
+        while self.after_seq is not None:
+            batch = sync.next_batch(self.store, self.world, self.identity, self.after_seq)
+            if batch is None:
+                break
+            self.after_seq = batch[0]
+            found.append(self._to_hub("push", batch[1]))
+        return found
+
+    def _questions(self) -> list[Message]:
+        return [self._post(request_id, letter) for request_id, letter in linking.unposted(self.store, self.world)]
+
+    def _accounts(self) -> list[Message]:
+        request = linking.accounts_wanted(self.store, self.world, self.identity)
+        return [self._to_hub("open_accounts", request)] if request else []
+
+    def _post(self, request_id: bytes | None, letter: letters.Letter) -> Message:
+        sealed = letters.seal(self.store, self.identity, letter)
+        return self._to_hub("post", (request_id, hub_pb2.PostMailRequest(to=letter.to, sealed=sealed)))
+
+    def _to_hub(self, kind: str, body: Any) -> Message:
+        return Message(self.name, "hub", kind, body)
+
+
+class SeededSigner:
+    """A signer for the simulation: as unforgeable as the tests need, and a hundred times faster than Ed25519."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._public = hashlib.sha256(b"public" + seed).digest()
+
+    @property
+    def public_key(self) -> bytes:
+        """32 bytes."""
+        return self._public
+
+    def sign(self, data: bytes) -> bytes:
+        """A tag over the data; the simulated network has no copy of this class."""
+        return hashlib.sha512(self._public + data).digest()
+
+    @staticmethod
+    def verify(public_key: bytes, data: bytes, signature: bytes) -> bool:
+        """Whether the tag is that of the key."""
+        return hashlib.sha512(public_key + data).digest() == signature
+
+
+@dataclass
+class Federation:
+    """A hub and three nodes with roster 1 and the sample policy in force."""
+
+    clock: Clock
+    random: random.Random
+    hub: HubParty
+    nodes: dict[str, NodeParty]
+
+    @property
+    def parties(self) -> dict[str, HubParty | NodeParty]:
+        """Every party by name."""
+        return {"hub": self.hub, **self.nodes}
+
+    def run(self) -> None:
+        """Deliver everything, in order, until three rounds of ticks bring nothing new."""
+        for _ in range(4):
+            self.deliver(message for node in self.nodes.values() for message in node.tick())
+
+    def deliver(self, messages: Iterable[Message]) -> None:
+        """Deliver ``messages`` and whatever they lead to, in order."""
+        waiting = deque(messages)
+        while waiting:
+            message = waiting.popleft()
+            waiting.extend(self.parties[message.to].receive(message))
+
+    def ask_hub(self, agency: str, kind: str, body: Any) -> Any:
+        """The hub's answer to one message of ``agency``; an error of ours is raised."""
+        (answer,) = self.hub.receive(Message(agency, "hub", kind, body))
+        if answer.kind == "error":
+            raise answer.body[1]
+        return answer.body
+
+    def give(self, agency: str, *deeds: Deed, source: str = "test") -> importing.Report:
+        """Let an agency import these deeds."""
+        node = self.nodes[agency]
+        return bring_in(node, deeds, source)
+
+    def close(self) -> None:
+        """Close every database."""
+        for party in self.parties.values():
+            party.store.close()
+
+
+MakeStore = Callable[[str], Store]
+
+
+def memory_store(_party: str) -> Store:
+    """SQLite in memory."""
+    return database.open_store("sqlite://")
+
+
+def make(
+    make_store: MakeStore = memory_store,
+    seed: int = 1,
+    make_signer: Callable[[bytes], Signer] | None = None,
+    verify: Verify = verify_ed25519,
+) -> Federation:
+    """A federation in memory: joined, roster 1 approved by all, the sample policy by two."""
+    from samprasan.keys.signing import KeySigner
+
+    chance = random.Random(seed)
+    clock = Clock()
+
+    def world() -> World:
+        return World((make_signer or KeySigner)(chance.randbytes(32)), clock, chance.randbytes, verify)
+
+    hub_store = make_store("hub")
+    hub_homes.create_tables(hub_store)
+    key = certificates.new_key()
+    hub = HubParty(hub_store, world(), joining.Authority(key, TLS_CA))
+    key_scalar, slope = (pseudonym.random_scalar(chance.randbytes(64)) for _ in range(2))
+    shares = sharing.deal(key_scalar, slope)
+    nodes = {}
+    for agency, share in zip(AGENCIES, shares, strict=True):
+        store = make_store(agency)
+        database.migrate(store, node_homes.MIGRATIONS)
+        nodes[agency] = NodeParty(
+            store, world(), Identity(agency, Vault(chance.randbytes(32)), chance.randbytes(32), share)
+        )
+    federation = Federation(clock, chance, hub, nodes)
+    _join(federation)
+    _agree(federation)
+    return federation
+
+
+def _join(federation: Federation) -> None:
+    """Put every application where joining puts it; certificates are the wire tests' business."""
+    hub = federation.hub
+    for number, (agency, node) in enumerate(federation.nodes.items()):
+        share = node.identity.share
+        assert share is not None
+        application = hub_pb2.Application(
+            agency=agency,
+            signing_key=node.world.signer.public_key,
+            sealing_key=sealing.sealing_public_key(node.identity.mail_key),
+            certificate_request=b"-",
+            share=ShareCommitment(agency=agency, index=share.index, point=share.commitment()),
+            key_epoch=share.key_epoch,
+            share_version=share.share_version,
+        )
+        secret_hash = hashlib.sha256(bytes([number])).digest()
+        with hub.store.begin() as tx:
+            members_store.add_invite(tx, secret_hash, agency, agency.upper(), hub.world.now() + 1)
+            data = node.world.sign(application).SerializeToString()
+            members_store.use_invite(tx, secret_hash, agency, data, b"-", hashlib.sha256(agency.encode()).digest())
+
+
+def _agree(federation: Federation) -> None:
+    hub, nodes = federation.hub, federation.nodes
+    assert agreeing.compose_roster(hub.store, hub.world, TLS_CA)
+    share_documents(federation)
+    for node in nodes.values():
+        (waiting,) = node_agreeing.inbox(node.store, node.world)
+        signed = node_agreeing.approve(
+            node.store, node.world, node.identity, TLS_CA, waiting.short_id, waiting.standing.digest.hex()
+        )
+        agreeing.submit(hub.store, hub.world, node.name, signed)
+    share_documents(federation)
+    propose_policy(federation, (SAMPLES / "policy.toml").read_text("utf-8"))
+
+
+def propose_policy(federation: Federation, text: str) -> None:
+    """Let mpc propose and nhco approve a policy."""
+    hub, mpc, nhco = federation.hub, federation.nodes["mpc"], federation.nodes["nhco"]
+    proposal = node_agreeing.propose_policy(mpc.store, mpc.world, text)
+    agreeing.submit(hub.store, hub.world, "mpc", proposal)
+    share_documents(federation)
+    (waiting,) = node_agreeing.inbox(nhco.store, nhco.world)
+    signed = node_agreeing.approve(nhco.store, nhco.world, nhco.identity, TLS_CA, waiting.short_id, "")
+    agreeing.submit(hub.store, hub.world, "nhco", signed)
+    share_documents(federation)
+
+
+def share_documents(federation: Federation) -> None:
+    """Every node hears what is in force and what waits."""
+    listing = agreeing.listed(federation.hub.store)
+    for node in federation.nodes.values():
+        node_agreeing.take(node.store, node.world, node.identity, TLS_CA, listing)
+
+
+def bring_in(node: NodeParty, deeds: Iterable[Deed], source: str = "test") -> importing.Report:
+    """Import ready-made deeds through the importer, as if a file had said them."""
+    rows = [_cells(deed) for deed in deeds]
+    columns = {name: name for name in _cells_names()}
+    profile = Profile(source=source, columns=columns, registry="codi.council")
+    digest = hashlib.sha256(source.encode()).digest()
+    export = Export(digest, len(rows), iter(enumerate(rows, 2)))
+    return importing.bring_in(node.store, node.world, node.identity, profile, export)
+
+
+def _cells_names() -> tuple[str, ...]:
+    names = ("record_id", "subject_kind", "subject_id", "subject_name", "category", "quantity", "occurred_on")
+    return (*names, "area_code", "status", "consent")
+
+
+def _cells(deed: Deed) -> dict[str, Any]:
+    kinds = {1: "person", 2: "organization", 3: "community", 4: "area"}
+    subject_id = deed.subject.reveal()
+    return {
+        "record_id": deed.record_id,
+        "subject_kind": kinds[deed.kind],
+        "subject_id": subject_id.partition("/")[2] or subject_id,
+        "subject_name": deed.subject_name,
+        "category": deed.category,
+        "quantity": str(deed.quantity),
+        "occurred_on": deed.occurred_on.isoformat(),
+        "area_code": deed.area_code,
+        "status": deed.status,
+        "consent": "yes" if deed.consent else "no",
+    }
+
+
+def citizen(number: int) -> str:
+    """A made-up citizen id with a right check digit."""
+    twelve = f"{1 + number % 8}{number:011d}"
+    return twelve + check_digit(twelve)
+
+
+def deed(number: int, subject: int, **changes: Any) -> Deed:
+    """A verified deed of a made-up person: two hours of care for elders, 16 credits."""
+    values: dict[str, Any] = {
+        "record_id": f"R{number:05d}",
+        "kind": log_pb2.SUBJECT_KIND_PERSON,
+        "subject": parse(Scheme.CITIZEN, citizen(subject)),
+        "subject_name": f"ชื่อสมมติ {subject}",
+        "category": "volunteer.elder-care",
+        "quantity": Decimal(2),
+        "occurred_on": datetime(2026, 10, 1, tzinfo=UTC).date(),
+        "area_code": "720803",
+        "status": "verified",
+        "consent": True,
+        "credits": 16,
+        "dimension": 1,
+        "policy_version": 1,
+    }
+    return Deed(**(values | changes))
