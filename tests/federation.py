@@ -86,7 +86,7 @@ class HubParty:
 
         match message.kind:
             case "hello":
-                return back("hello", greeting.hello(self.store, self.world, agency, body))
+                return back("hello", (body, greeting.hello(self.store, self.world, agency, body.request)))
             case "push":
                 submission = intake.verify(self.store, self.world, agency, body)
                 (answer,) = intake.append(self.store, self.world, [submission])
@@ -158,7 +158,7 @@ class NodeParty:
         store, world, body = self.store, self.world, message.body
         match message.kind:
             case "hello":
-                self.after_seq = sync.greeted(store, world, self.identity, body)
+                self.after_seq = sync.greeted(store, world, self.identity, *body)
                 return self._batches()
             case "pushed":
                 return self._pushed(body)

@@ -6,7 +6,8 @@ answer does not say whether an account is new.
 
 from samprasan.edge.database import Store
 from samprasan.edge.world import World
-from samprasan.hub import intake, limits, roster
+from samprasan.hub import intake, limits
+from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import ledger as ledger_store
 from samprasan.hub.store import log as log_store
 from samprasan.hub.store import subjects as subjects_store
@@ -21,7 +22,8 @@ def open_accounts(store: Store, world: World, agency: str, request: hub_pb2.Open
     _check_subjects(request)
     kinds = {subject.subject_key: subject.kind for subject in request.subjects}
     with store.begin() as tx:
-        roster.required(tx, agency)
+        agreed = documents_store.agreed_on(tx)
+        agreed.roster_with(agency)
         log_store.lock_head(tx)
         found = subjects_store.accounts_of(tx, kinds)
         made = {key: world.random_bytes(ID_BYTES) for key in kinds if key not in found}
@@ -33,11 +35,10 @@ def open_accounts(store: Store, world: World, agency: str, request: hub_pb2.Open
             for first in range(0, len(opened), UPDATES_MAX):
                 intake.append_own(tx, world, opened[first : first + UPDATES_MAX])
             subjects_store.add(tx, made)
-        federation_id = roster.federation_id(tx)
     account_of = found | made
     return world.sign(
         hub_pb2.AccountsOpened(
-            federation_id=federation_id,
+            federation_id=agreed.federation_id,
             agency=agency,
             request_id=request.request_id,
             accounts=[
@@ -58,13 +59,13 @@ def totals(store: Store, world: World, agency: str, request: hub_pb2.GetTotalsRe
     if not readable or not 1 <= len(asked) <= limits.ACCOUNTS_PER_REQUEST_MAX:
         raise Malformed("request", limit=limits.ACCOUNTS_PER_REQUEST_MAX)
     with store.read() as tx:
-        roster.required(tx, agency)
+        agreed = documents_store.agreed_on(tx)
+        agreed.roster_with(agency)
         head = log_store.head_now(tx)
         found = ledger_store.totals_of(tx, asked)
         purposes = ledger_store.purposes_at(tx, agency, asked)
-        federation_id = roster.federation_id(tx)
     answer = hub_pb2.Totals(
-        federation_id=federation_id,
+        federation_id=agreed.federation_id,
         agency=agency,
         request_id=request.request_id,
         log_size=head.size,

@@ -5,7 +5,7 @@ A document that has its threshold stands in the hub's own chain as Activate, and
 
 from samprasan.edge.database import Store
 from samprasan.edge.world import World
-from samprasan.hub import intake, limits, roster
+from samprasan.hub import intake, limits
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import members as members_store
 from samprasan.keys import documents, signing
@@ -29,17 +29,17 @@ def submit(store: Store, world: World, agency: str, envelope: Envelope) -> None:
     if isinstance(body, Policy):
         policy.from_document(body)
     with store.begin() as tx:
-        current = roster.in_force(tx)
+        agreed = documents_store.agreed_on(tx)
+        current = agreed.roster
         digest = signing.digest(envelope)
         stored = documents_store.find(tx, digest)
         merged = _merged(Envelope.FromString(stored) if stored else None, envelope)
         found = documents.standing(merged, body, current, world.verify)
         if agency not in documents.standing(envelope, body, current, world.verify).signed:
             raise Unproven("approval_not_ones_own", agency=agency)
-        active = [each for each in documents_store.active(tx, found.kind) if roster.documents_digest(each) == digest]
-        if active:
+        if digest in agreed.digests:
             return
-        _check_next(body, documents_store.version_in_force(tx, found.kind), roster.federation_id(tx), world.now())
+        _check_next(body, documents_store.version_in_force(tx, found.kind), agreed.federation_id, world.now())
         if stored is None and len(documents_store.proposed(tx)) >= limits.DOCUMENTS_PROPOSED_MAX:
             raise Refused("inbox_full", most=limits.DOCUMENTS_PROPOSED_MAX)
         documents_store.put(tx, found, merged.SerializeToString(), world.now(), active=found.complete)
@@ -61,7 +61,7 @@ def listed(store: Store) -> hub_pb2.ListDocumentsResponse:
 def compose_roster(store: Store, world: World, tls_ca: bytes) -> bool:
     """Once every invited agency has joined: lay roster 1, unsigned, before the agencies.  Says whether it did."""
     with store.begin() as tx:
-        if roster.in_force(tx) is not None:
+        if documents_store.agreed_on(tx).roster is not None:
             return False
         invites = members_store.invited(tx)
         if not invites or any(invite.application is None for invite in invites):

@@ -1,12 +1,11 @@
 """Audit: re-verify every signature, chain and receipt, fold the log anew, compare with what the tables say."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World
-from samprasan.hub import roster
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import ledger as ledger_store
 from samprasan.hub.store import log as log_store
@@ -15,6 +14,7 @@ from samprasan.keys.chain import Fit, Head
 from samprasan.keys.errors import SamprasanError
 from samprasan.ledger import forms, ledger, verify
 from samprasan.ledger.ledger import Entry, State
+from samprasan.ledger.policy import Policy
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.documents_pb2 import Roster
 from samprasan.v1.envelope_pb2 import Envelope
@@ -40,10 +40,10 @@ def audit(store: Store, world: World, hub_key: bytes) -> Report:
     """Everything that can be checked without trusting the tables; ``hub_key`` is the hub's raw public key."""
     report = Report()
     with store.read() as tx:
-        federation_id = roster.federation_id(tx)
+        agreed = documents_store.agreed_on(tx)
         keys = _keys_by_agency(tx, world, hub_key, report)
-        activated = roster.policies_by_digest(tx)
-        state = _folded(_checked(tx, world, federation_id, keys, report), activated, report)
+        checked = _checked(tx, world, agreed.federation_id, keys, report)
+        state = _folded(checked, agreed.policies_by_digest, report)
         if verify.digest_of(state) != verify.digest_of(ledger_store.load_all(tx)):
             report.problems.append("the tables are not what the log folds to")
         report.problems += verify.breaches(state)
@@ -118,7 +118,7 @@ def _opened(envelope: Envelope, kind: type[Any], keys: set[bytes], world: World)
     return world.open(envelope, kind, bytes(32))
 
 
-def _folded(checked: Iterator[_Checked], activated: dict[bytes, Any], report: Report) -> State:
+def _folded(checked: Iterator[_Checked], activated: Mapping[bytes, Policy], report: Report) -> State:
     state = State()
     for each in checked:
         changes, outcomes = ledger.fold(state, each.entry, activated)

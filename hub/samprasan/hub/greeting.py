@@ -2,7 +2,6 @@
 
 from samprasan.edge.database import Store
 from samprasan.edge.world import World
-from samprasan.hub import roster
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import log as log_store
 from samprasan.hub.store import members as members_store
@@ -14,7 +13,7 @@ def hello(store: Store, world: World, agency: str, request: hub_pb2.HelloRequest
     """The hub's head of ``agency``'s chain, its clock and what is in force.  Unproven ``federation`` for another's."""
     now = world.now()
     with store.begin() as tx:
-        federation_id = roster.federation_id(tx)
+        federation_id = documents_store.agreed_on(tx).federation_id
         if request.federation_id and request.federation_id != federation_id:
             raise Unproven("federation", kind="Hello")
         members_store.saw(tx, agency, now)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World
-from samprasan.hub import limits, roster
+from samprasan.hub import limits
+from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import ledger as ledger_store
 from samprasan.hub.store import log as log_store
 from samprasan.hub.store import subjects as subjects_store
@@ -45,16 +46,17 @@ def verify(store: Store, world: World, agency: str, envelope: Envelope) -> Submi
     """
     signing.expect_type(envelope, log.Batch)
     with store.read() as tx:
-        current = roster.required(tx, agency)
-        federation_id = roster.federation_id(tx)
-    public_key = documents.member(current, agency).signing_key
+        agreed = documents_store.agreed_on(tx)
+    public_key = documents.member(agreed.roster_with(agency), agency).signing_key
     signing.check_signature(envelope, log.Batch, public_key, world.verify)
     data, digest = envelope.SerializeToString(), signing.digest(envelope)
     try:
         batch = signing.decode(log.Batch, envelope.payload)
     except Malformed:
         return Submission(agency, data, digest, log.Batch(), log.REFUSAL_REASON_NOT_CANONICAL)
-    return Submission(agency, data, digest, batch, forms.check(batch, len(envelope.payload), federation_id, agency))
+    return Submission(
+        agency, data, digest, batch, forms.check(batch, len(envelope.payload), agreed.federation_id, agency)
+    )
 
 
 def append(store: Store, world: World, submissions: Sequence[Submission]) -> list[Answer]:
@@ -67,9 +69,8 @@ def append_own(tx: Tx, world: World, updates: Sequence[log.Update]) -> None:
     """Append a batch of the hub's own chain within the open transaction."""
     log_store.lock_head(tx)
     head = log_store.chain_head(tx, documents.HUB)
-    federation_id = roster.federation_id(tx)
     batch = log.Batch(
-        federation_id=federation_id,
+        federation_id=documents_store.agreed_on(tx).federation_id,
         agency=documents.HUB,
         seq=head.seq + 1,
         previous=head.digest,
@@ -125,13 +126,13 @@ class _Group:
     def commit(self) -> list[Envelope]:
         """Fold, sign and store what was accepted; the receipts in order."""
         state = ledger_store.load(self.tx, _touched(self.accepted))
-        state.policies = roster.policies(self.tx)
-        activated = roster.policies_by_digest(self.tx)
+        agreed = documents_store.agreed_on(self.tx)
+        state.policies = dict(agreed.policies)
         appended_at = max(self.world.now(), self.log_head.appended_at)
         every_change, operations, rows, receipts = State(), [], [], []
         for offset, submission in enumerate(self.accepted):
             log_index = self.log_head.size + offset
-            changes, outcomes = ledger.fold(state, Entry(submission.batch, appended_at), activated)
+            changes, outcomes = ledger.fold(state, Entry(submission.batch, appended_at), agreed.policies_by_digest)
             state.include(changes)
             every_change.include(changes)
             operations.append((log_index, changes))
@@ -157,7 +158,7 @@ class _Group:
             return Malformed("refusals_over_limit", agency=submission.agency)
         refusal = self.world.sign(
             log.Refusal(
-                federation_id=roster.federation_id(self.tx),
+                federation_id=documents_store.agreed_on(self.tx).federation_id,
                 agency=submission.agency,
                 seq=submission.batch.seq,
                 batch_digest=submission.digest,

@@ -2,7 +2,7 @@
 
 from samprasan.edge.database import Store
 from samprasan.edge.world import World
-from samprasan.hub import limits, roster
+from samprasan.hub import limits
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import mailbox as mailbox_store
 from samprasan.keys import documents
@@ -18,7 +18,7 @@ def post(store: Store, world: World, sender: str, request: hub_pb2.PostMailReque
     if not 0 < len(request.sealed) <= limits.MAIL_BYTES_MAX:
         raise Malformed("request", limit=limits.MAIL_BYTES_MAX)
     with store.begin() as tx:
-        reader = documents.member(roster.required(tx, sender), request.to).agency
+        reader = documents.member(documents_store.agreed_on(tx).roster_with(sender), request.to).agency
         if reader == sender:
             raise Refused("agency_unknown", agency=reader)
         if mailbox_store.waiting(tx, reader) >= limits.MAIL_WAITING_MAX:

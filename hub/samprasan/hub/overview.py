@@ -3,7 +3,7 @@
 from typing import Any
 
 from samprasan.edge.database import Store
-from samprasan.hub import roster
+from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import ledger as ledger_store
 from samprasan.hub.store import log as log_store
 from samprasan.hub.store import members as members_store
@@ -16,7 +16,7 @@ CONNECTED_MS = 120_000  # a node says hello every 60 s; one lost hello is no ala
 def status(store: Store, now: int) -> dict[str, Any]:
     """The answer of ``samprasan-hub status``."""
     with store.read() as tx:
-        current = roster.in_force(tx)
+        agreed = documents_store.agreed_on(tx)
         awarded = ledger_store.agency_totals(tx)
         seen = members_store.last_seen(tx)
         codes = sorted({each.agency for each in members_store.invited(tx)})
@@ -37,8 +37,8 @@ def status(store: Store, now: int) -> dict[str, Any]:
                 }
             )
         return {
-            "federation_id": roster.federation_id(tx).hex(),
-            "roster": current.version if current else 0,
+            "federation_id": agreed.federation_id.hex(),
+            "roster": agreed.roster.version if agreed.roster else 0,
             "log": {"size": log_store.head_now(tx).size},
             "totals": ledger_store.federation_totals(tx),
             "agencies": agencies,

@@ -4,7 +4,6 @@ The node checks every signature itself; the hub only carries.  Roster 1 is belie
 the hub that the invite pinned, and it is approved only with the digest that the agencies read to each other.
 """
 
-import hashlib
 from dataclasses import dataclass
 
 from samprasan.edge.database import Store, Tx
@@ -13,7 +12,7 @@ from samprasan.keys import documents, signing
 from samprasan.keys.documents import Body, Standing
 from samprasan.keys.errors import Refused, SamprasanError, Unproven
 from samprasan.ledger import policy
-from samprasan.node import limits, roster
+from samprasan.node import limits
 from samprasan.node.identity import Identity
 from samprasan.node.store import documents as documents_store
 from samprasan.v1 import hub_pb2
@@ -45,7 +44,7 @@ def take(store: Store, world: World, identity: Identity, tls_ca: bytes, listing:
         for envelope in listing.active:
             _activate(tx, world, identity, tls_ca, envelope)
         documents_store.clear_proposed(tx)
-        current = roster.in_force(tx)
+        current = documents_store.agreed_on(tx).roster
         for envelope in listing.proposed:
             try:
                 found = documents.standing(envelope, documents.read(envelope), current, world.verify)
@@ -57,7 +56,7 @@ def take(store: Store, world: World, identity: Identity, tls_ca: bytes, listing:
 def inbox(store: Store, world: World) -> list[Waiting]:
     """What waits, with who signed it so far."""
     with store.read() as tx:
-        current = roster.in_force(tx)
+        current = documents_store.agreed_on(tx).roster
         found = [Envelope.FromString(data) for data in documents_store.proposed(tx)]
     waiting = []
     for envelope in found:
@@ -101,10 +100,11 @@ def propose_policy(store: Store, world: World, text: str) -> Envelope:
     """A policy file as a signed proposal.  Raises Malformed, naming the key; Refused ``document_version``."""
     now = world.now()
     with store.read() as tx:
-        roster.required(tx)
-        federation_id = roster.federation_id(tx)
+        agreed = documents_store.agreed_on(tx)
         expected = documents_store.version_in_force(tx, DOCUMENT_KIND_POLICY) + 1
-    document = policy.from_toml(text, federation_id, now, now + limits.DOCUMENT_LIFETIME_MS)
+    if agreed.roster is None:
+        raise Refused("no_roster")
+    document = policy.from_toml(text, agreed.federation_id, now, now + limits.DOCUMENT_LIFETIME_MS)
     if document.version != expected:
         raise Refused("document_version", kind="policy", version=document.version, expected=expected)
     return world.sign(document)
@@ -113,24 +113,21 @@ def propose_policy(store: Store, world: World, text: str) -> Envelope:
 def _activate(tx: Tx, world: World, identity: Identity, tls_ca: bytes, envelope: Envelope) -> None:
     body = documents.read(envelope)
     kind = documents.kind_of(body)
-    known = documents_store.active(tx, kind)
+    agreed = documents_store.agreed_on(tx)
     if body.version <= documents_store.version_in_force(tx, kind):
-        if signing.digest(envelope) not in {
-            hashlib.sha256(Envelope.FromString(each).payload).digest() for each in known
-        }:
+        if signing.digest(envelope) not in agreed.digests:
             raise Unproven("document_replaced", kind=documents.kind_name(kind), version=body.version)
         return
-    current = roster.in_force(tx)
-    documents.believe(envelope, current, world.verify)
+    documents.believe(envelope, agreed.roster, world.verify)
     if isinstance(body, Roster):
         _check_roster_is_ours(body, world, identity, tls_ca)
     elif body.version != documents_store.version_in_force(tx, kind) + 1:
         raise Unproven("document_skipped", kind=documents.kind_name(kind), version=body.version)
     else:
         policy.from_document(body)
-    if body.federation_id != roster.federation_id(tx):
+    if body.federation_id != agreed.federation_id:
         raise Unproven("federation", kind=documents.kind_name(kind))
-    found = documents.standing(envelope, body, current, world.verify)
+    found = documents.standing(envelope, body, agreed.roster, world.verify)
     documents_store.put(tx, found, envelope.SerializeToString(), active=True)
 
 

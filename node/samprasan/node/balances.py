@@ -9,9 +9,9 @@ from samprasan.keys.errors import Refused, Unproven
 from samprasan.keys.identifiers import Identifier
 from samprasan.ledger import calendar
 from samprasan.ledger.policy import DIMENSIONS
-from samprasan.node import roster
 from samprasan.node.identity import Identity
 from samprasan.node.store import deeds as deeds_store
+from samprasan.node.store import documents as documents_store
 from samprasan.node.store import subjects as subjects_store
 from samprasan.v1 import hub_pb2, log_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -56,10 +56,10 @@ def keep(
 ) -> Envelope:
     """Take the hub's signed answer to ``request``; Unproven ``answer_foreign`` if it answers another."""
     with store.begin() as tx:
-        totals = world.open(envelope, hub_pb2.Totals, roster.required(tx).hub.signing_key)
+        totals = world.open(envelope, hub_pb2.Totals, documents_store.agreed_on(tx).required_roster.hub.signing_key)
         ours = (totals.request_id, totals.agency, totals.federation_id)
         named = [account.account_id for account in totals.accounts]
-        asked = (request.request_id, identity.agency, roster.federation_id(tx))
+        asked = (request.request_id, identity.agency, documents_store.agreed_on(tx).federation_id)
         if ours != asked or named != list(request.account_ids):
             raise Unproven("answer_foreign", kind="Totals")
         if totals.accounts[0].declined:

@@ -9,9 +9,10 @@ from samprasan.edge.world import World
 from samprasan.keys import documents, pseudonym, ristretto, signing
 from samprasan.keys.errors import Malformed
 from samprasan.ledger import calendar, policy
-from samprasan.node import limits, roster
+from samprasan.node import limits
 from samprasan.node.identity import Identity
 from samprasan.node.letters import Letter
+from samprasan.node.store import documents as documents_store
 from samprasan.node.store import linking as linking_store
 from samprasan.v1 import linking_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -26,7 +27,7 @@ def answer(store: Store, world: World, identity: Identity, sender: str, envelope
     """
     now = world.now()
     with store.begin() as tx:
-        public_key = documents.member(roster.required(tx), sender).signing_key
+        public_key = documents.member(documents_store.agreed_on(tx).required_roster, sender).signing_key
         request = world.open(envelope, linking_pb2.EvalRequest, public_key)
         _check_addressed(tx, identity, sender, request)
         digest = signing.digest(envelope)
@@ -83,12 +84,16 @@ def _check_addressed(tx: Tx, identity: Identity, sender: str, request: linking_p
     named = (request.requester, request.evaluator, request.federation_id)
     size = len(request.blinded)
     whole = size % ristretto.ELEMENT_BYTES == 0 and 0 < size // ristretto.ELEMENT_BYTES <= limits.ELEMENTS_ANSWERED_MAX
-    if named != (sender, identity.agency, roster.federation_id(tx)) or len(request.request_id) != 16 or not whole:
+    if (
+        named != (sender, identity.agency, documents_store.agreed_on(tx).federation_id)
+        or len(request.request_id) != 16
+        or not whole
+    ):
         raise Malformed("eval_request")
 
 
 def _allowance(tx: Tx, now: int) -> int:
-    current = policy.in_force(roster.policies(tx), calendar.day_of(now))
+    current = policy.in_force(list(documents_store.agreed_on(tx).policies.values()), calendar.day_of(now))
     return current.linking_elements_per_day // limits.QUOTA_SHARE if current else 0
 
 

@@ -13,8 +13,9 @@ from samprasan.keys import certificates, ristretto
 from samprasan.keys.errors import Refused, SamprasanError
 from samprasan.ledger import calendar
 from samprasan.node import home as homes
-from samprasan.node import limits, roster, service, sync
+from samprasan.node import limits, service, sync
 from samprasan.node.home import Home
+from samprasan.node.store import documents as documents_store
 
 words = Words("samprasan.node")
 
@@ -88,7 +89,7 @@ def _database(opened: Home) -> str:
 
 def _roster(opened: Home) -> str:
     with opened.node.store.read() as tx:
-        current = roster.required(tx)
+        current = documents_store.agreed_on(tx).required_roster
     share = opened.node.identity.share
     if not current.HasField("linking") or share is None:
         raise Refused("no_share")
@@ -100,7 +101,7 @@ def _roster(opened: Home) -> str:
 
 def _policy(opened: Home) -> str:
     with opened.node.store.read() as tx:
-        found = roster.policies(tx)
+        found = list(documents_store.agreed_on(tx).policies.values())
     if not found:
         raise Refused("no_policy")
     return words("doctor_policy", version=found[-1].version)
@@ -118,7 +119,7 @@ def _certificate(opened: Home) -> str:
 
 def _hub(opened: Home) -> str:
     node = opened.node
-    request = sync.greeting(node.store)
+    request = sync.greeting(node.store).request
     answer = asyncio.run(service.ask(opened.connect, lambda hub: hub.hello(request)))
     off_ms = answer.now - node.world.now()
     if abs(off_ms) > limits.CLOCK_OFF_MS_MAX:

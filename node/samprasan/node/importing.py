@@ -13,12 +13,13 @@ from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World
 from samprasan.keys.errors import Refused
 from samprasan.ledger import calendar, forms
-from samprasan.node import deeds, roster
+from samprasan.node import deeds
 from samprasan.node.deeds import Deed, Rejected
 from samprasan.node.exports import Export
 from samprasan.node.identity import ID_COLUMN, NAME_COLUMN, Identity
 from samprasan.node.profiles import STATUSES, Profile
 from samprasan.node.store import deeds as deeds_store
+from samprasan.node.store import documents as documents_store
 from samprasan.node.store import subjects as subjects_store
 
 CHUNK_ROWS = 1000  # rows looked up and stored at once
@@ -105,7 +106,7 @@ def bring_in(
     """
     now = world.now()
     with store.read() as tx:
-        policies = roster.policies(tx)
+        policies = list(documents_store.agreed_on(tx).policies.values())
     if not policies:
         raise Refused("no_policy")
 

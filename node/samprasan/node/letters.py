@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from samprasan.edge.database import Store
 from samprasan.keys import documents, sealing
 from samprasan.keys.errors import Malformed
-from samprasan.node import roster
 from samprasan.node.identity import Identity
+from samprasan.node.store import documents as documents_store
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
@@ -22,15 +22,15 @@ class Letter:
 def seal(store: Store, identity: Identity, letter: Letter) -> bytes:
     """The letter as the hub carries it."""
     with store.read() as tx:
-        reader = documents.member(roster.required(tx), letter.to)
-        context = _context(roster.federation_id(tx), identity.agency, letter.to)
+        reader = documents.member(documents_store.agreed_on(tx).required_roster, letter.to)
+        context = _context(documents_store.agreed_on(tx).federation_id, identity.agency, letter.to)
     return sealing.seal_for(reader.sealing_key, letter.envelope.SerializeToString(), context)
 
 
 def unseal(store: Store, identity: Identity, mail: hub_pb2.Mail) -> Envelope:
     """The signed message in a piece of mail; Unproven ``mail_unopenable``, Malformed ``mail_unreadable``."""
     with store.read() as tx:
-        context = _context(roster.federation_id(tx), mail.sender, identity.agency)
+        context = _context(documents_store.agreed_on(tx).federation_id, mail.sender, identity.agency)
     try:
         return Envelope.FromString(identity.open_mail(mail.sealed, context))
     except ValueError as problem:

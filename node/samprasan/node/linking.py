@@ -11,9 +11,10 @@ from samprasan.edge.world import World
 from samprasan.keys import documents, pseudonym, ristretto, sharing, signing
 from samprasan.keys.errors import Refused, Unproven
 from samprasan.keys.identifiers import Identifier, Scheme
-from samprasan.node import limits, roster
+from samprasan.node import limits
 from samprasan.node.identity import ID_COLUMN, KEY_COLUMN, Identity
 from samprasan.node.letters import Letter
+from samprasan.node.store import documents as documents_store
 from samprasan.node.store import linking as linking_store
 from samprasan.node.store import subjects as subjects_store
 from samprasan.v1 import hub_pb2, linking_pb2
@@ -53,7 +54,7 @@ def ask(store: Store, world: World, identity: Identity) -> None:
         tries = min(linking_store.unanswered_since_last_answer(tx, now), limits.QUESTION_DOUBLINGS_MAX)
         awarding = any(row.share for row in secret)
         request = linking_pb2.EvalRequest(
-            federation_id=roster.federation_id(tx),
+            federation_id=documents_store.agreed_on(tx).federation_id,
             request_id=world.random_bytes(_ID_BYTES),
             requester=identity.agency,
             evaluator=peer,
@@ -101,7 +102,7 @@ def answered(store: Store, world: World, identity: Identity, sender: str, envelo
     Raises Unproven or Malformed if the answer does not hold; the question then runs out and the other peer is asked.
     """
     with store.read() as tx:
-        current = roster.required(tx)
+        current = documents_store.agreed_on(tx).required_roster
         public_key = documents.member(current, sender).signing_key
         answer = world.open(envelope, linking_pb2.EvalResponse, public_key)
         question = linking_store.question(tx, answer.request_id)
@@ -131,7 +132,7 @@ def refused(store: Store, world: World, sender: str, envelope: Envelope) -> link
     Raises Unproven or Malformed if the refusal does not hold.
     """
     with store.begin() as tx:
-        public_key = documents.member(roster.required(tx), sender).signing_key
+        public_key = documents.member(documents_store.agreed_on(tx).required_roster, sender).signing_key
         refusal = world.open(envelope, linking_pb2.EvalRefusal, public_key)
         question = linking_store.question(tx, refusal.request_id)
         if question is not None and question.state == "open" and question.digest == refusal.request_digest:
@@ -160,11 +161,12 @@ def accounts_opened(
 ) -> None:
     """Take the hub's signed answer to ``request``.  Raises Unproven ``answer_foreign`` if it answers another."""
     with store.begin() as tx:
-        opened = world.open(envelope, hub_pb2.AccountsOpened, roster.required(tx).hub.signing_key)
+        agreed = documents_store.agreed_on(tx)
+        opened = world.open(envelope, hub_pb2.AccountsOpened, agreed.required_roster.hub.signing_key)
         asked = [subject.subject_key for subject in request.subjects]
         named = [account.subject_key for account in opened.accounts]
         ours = (opened.request_id, opened.agency, opened.federation_id)
-        if ours != (request.request_id, identity.agency, roster.federation_id(tx)) or named != asked:
+        if ours != (request.request_id, identity.agency, agreed.federation_id) or named != asked:
             raise Unproven("answer_foreign", kind="AccountsOpened")
         account_of = {account.subject_key: account.account_id for account in opened.accounts}
         rows = subjects_store.without_account(tx, limits.ACCOUNTS_PER_REQUEST)
@@ -188,7 +190,7 @@ def _checked(
 
 
 def _linking_key(tx: Tx, identity: Identity) -> LinkingKey | None:
-    current = roster.required(tx)
+    current = documents_store.agreed_on(tx).required_roster
     return current.linking if current.HasField("linking") and identity.share is not None else None
 
 

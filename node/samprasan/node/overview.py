@@ -5,7 +5,7 @@ from typing import Any
 from samprasan.edge.database import Store
 from samprasan.keys import certificates
 from samprasan.ledger import calendar
-from samprasan.node import roster, sync
+from samprasan.node import sync
 from samprasan.node.identity import Identity
 from samprasan.node.store import batches as batches_store
 from samprasan.node.store import deeds as deeds_store
@@ -21,12 +21,12 @@ def status(store: Store, identity: Identity, certificate: bytes | None, now: int
     """The answer of ``samprasan-node status``."""
     outbox = sync.outbox(store)
     with store.read() as tx:
-        current = roster.in_force(tx)
+        current = documents_store.agreed_on(tx).roster
         seen_at = int(notes_store.get(tx, notes_store.HUB_SEEN_AT) or 0)
         by_state = deeds_store.by_state(tx)
         document = {
             "agency": identity.agency,
-            "federation_id": roster.federation_id(tx).hex(),
+            "federation_id": documents_store.agreed_on(tx).federation_id.hex(),
             "roster": current.version if current else 0,
             "policy": documents_store.version_in_force(tx, DOCUMENT_KIND_POLICY),
             "approvals": len(documents_store.proposed(tx)),

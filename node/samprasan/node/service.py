@@ -144,8 +144,9 @@ class _Session:
 
     async def _say_hello(self) -> int:
         node = self.node
-        answer = await self.hub.hello(await self._step(sync.greeting, node.store))
-        after_seq = await self._step(sync.greeted, node.store, node.world, node.identity, answer)
+        said = await self._step(sync.greeting, node.store)
+        answer = await self.hub.hello(said.request)
+        after_seq = await self._step(sync.greeted, node.store, node.world, node.identity, said, answer)
         if abs(answer.now - node.world.now()) > limits.CLOCK_OFF_MS_MAX:
             log.error("clock is off", seconds=round((answer.now - node.world.now()) / 1000))
         return after_seq

@@ -15,10 +15,11 @@ from samprasan.keys import chain, signing
 from samprasan.keys.chain import Head, Heads
 from samprasan.keys.errors import SamprasanError, Unproven
 from samprasan.ledger import calendar, forms
-from samprasan.node import limits, roster
+from samprasan.node import limits
 from samprasan.node.identity import Identity
 from samprasan.node.store import batches as batches_store
 from samprasan.node.store import deeds as deeds_store
+from samprasan.node.store import documents as documents_store
 from samprasan.node.store import notes as notes_store
 from samprasan.node.store import subjects as subjects_store
 from samprasan.v1 import hub_pb2
@@ -28,23 +29,33 @@ from samprasan.v1.envelope_pb2 import Envelope
 _NO_REASON = 0
 
 
-def greeting(store: Store) -> hub_pb2.HelloRequest:
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """A hello, and the newest receipt this node had when it was said: more receipts may come before its answer."""
+
+    request: hub_pb2.HelloRequest
+    settled_seq: int
+
+
+def greeting(store: Store) -> Greeting:
     """The hello of this node: its head of its own chain."""
     with store.read() as tx:
         head = batches_store.head(tx)
-        return hub_pb2.HelloRequest(
-            federation_id=roster.federation_id(tx), head=hub_pb2.Head(seq=head.seq, digest=head.digest)
+        request = hub_pb2.HelloRequest(
+            federation_id=documents_store.agreed_on(tx).federation_id,
+            head=hub_pb2.Head(seq=head.seq, digest=head.digest),
         )
+        return Greeting(request, batches_store.settled_seq(tx))
 
 
-def greeted(store: Store, world: World, identity: Identity, answer: hub_pb2.HelloResponse) -> int:
-    """Compare heads; the ``seq`` after which the hub lacks batches.
+def greeted(store: Store, world: World, identity: Identity, said: Greeting, answer: hub_pb2.HelloResponse) -> int:
+    """Compare heads; the ``seq`` after which to send: what the hub lacks, and what it has but whose receipt was lost.
 
     Halts and raises Unproven ``chain_fork`` if the two histories differ, ``node_went_back`` if the hub knows batches
     that this node does not, ``hub_went_back`` if the hub lost one it gave a receipt for.
     """
     with store.begin() as tx:
-        federation_id = roster.federation_id(tx)
+        federation_id = documents_store.agreed_on(tx).federation_id
         if answer.agency != identity.agency or (federation_id and answer.federation_id != federation_id):
             raise Unproven("federation", kind="Hello")
         notes_store.put(tx, notes_store.HUB_SEEN_AT, str(world.now()))
@@ -52,13 +63,14 @@ def greeted(store: Store, world: World, identity: Identity, answer: hub_pb2.Hell
         mine, theirs = batches_store.head(tx), Head(answer.head.seq, answer.head.digest)
         found = chain.compare(mine, theirs, batches_store.digest_at(tx, theirs.seq))
         problem = {Heads.FORK: "chain_fork", Heads.AHEAD: "node_went_back"}.get(found)
-        if problem is None and theirs.seq < batches_store.settled_seq(tx):
+        if problem is None and theirs.seq < said.settled_seq:
             problem = "hub_went_back"
         if problem:
             notes_store.put(tx, notes_store.HALTED, problem)
+        unsettled = batches_store.unsettled(tx)
     if problem:
         raise Unproven(problem, agency=identity.agency, seq=theirs.seq)
-    return theirs.seq
+    return min([theirs.seq, *(int(row.seq) - 1 for row in unsettled)])
 
 
 def next_batch(store: Store, world: World, identity: Identity, after_seq: int) -> tuple[int, Envelope] | None:
@@ -80,7 +92,7 @@ def settle(store: Store, world: World, envelope: Envelope) -> log.Receipt:
     Raises Unproven ``receipt_foreign`` for a receipt of a batch that this node did not make.
     """
     with store.begin() as tx:
-        receipt = world.open(envelope, log.Receipt, roster.required(tx).hub.signing_key)
+        receipt = world.open(envelope, log.Receipt, documents_store.agreed_on(tx).required_roster.hub.signing_key)
         stored = batches_store.find(tx, receipt.seq)
         if stored is None or stored.digest != receipt.batch_digest:
             raise Unproven("receipt_foreign", seq=receipt.seq)
@@ -103,7 +115,7 @@ def refused(store: Store, world: World, envelope: Envelope) -> log.Refusal:
     another's.
     """
     with store.begin() as tx:
-        refusal = world.open(envelope, log.Refusal, roster.required(tx).hub.signing_key)
+        refusal = world.open(envelope, log.Refusal, documents_store.agreed_on(tx).required_roster.hub.signing_key)
         batches_store.lock(tx)
         stored = next((row for row in batches_store.unsettled(tx) if row.digest == refusal.batch_digest), None)
         if stored is None:
@@ -172,7 +184,7 @@ def _seal(tx: Tx, world: World, identity: Identity, after_seq: int) -> AnyRow | 
     if not updates:
         return None
     batch = log.Batch(
-        federation_id=roster.federation_id(tx),
+        federation_id=documents_store.agreed_on(tx).federation_id,
         agency=identity.agency,
         seq=head.seq + 1,
         previous=head.digest,

@@ -3,14 +3,19 @@
 import sqlalchemy as sa
 from samprasan.hub.tables import documents, head
 from samprasan.keys.documents import Standing
+from samprasan.ledger import agreed
+from samprasan.ledger.agreed import Agreed
 
 
-def active(tx: sa.Connection, kind: int | None = None) -> list[bytes]:
+def active(tx: sa.Connection) -> list[bytes]:
     """Envelopes in force, oldest version first; rosters before policies."""
     query = sa.select(documents.c.envelope).where(documents.c.active)
-    if kind is not None:
-        query = query.where(documents.c.kind == kind)
     return list(tx.execute(query.order_by(documents.c.kind, documents.c.version)).scalars())
+
+
+def agreed_on(tx: sa.Connection) -> Agreed:
+    """What the documents in force amount to."""
+    return agreed.of(tuple(active(tx)))
 
 
 def proposed(tx: sa.Connection) -> list[bytes]:

@@ -2,13 +2,20 @@
 
 import sqlalchemy as sa
 from samprasan.keys.documents import Standing
+from samprasan.ledger import agreed
+from samprasan.ledger.agreed import Agreed
 from samprasan.node.tables import documents
 
 
-def active(tx: sa.Connection, kind: int) -> list[bytes]:
-    """Envelopes in force, oldest version first."""
-    query = sa.select(documents.c.envelope).where(documents.c.active, documents.c.kind == kind)
-    return list(tx.execute(query.order_by(documents.c.version)).scalars())
+def active(tx: sa.Connection) -> list[bytes]:
+    """Envelopes in force, oldest version first; rosters before policies."""
+    query = sa.select(documents.c.envelope).where(documents.c.active)
+    return list(tx.execute(query.order_by(documents.c.kind, documents.c.version)).scalars())
+
+
+def agreed_on(tx: sa.Connection) -> Agreed:
+    """What the documents in force amount to."""
+    return agreed.of(tuple(active(tx)))
 
 
 def proposed(tx: sa.Connection) -> list[bytes]:

@@ -1,0 +1,57 @@
+"""What the agencies agreed on: the roster in force, the federation it makes, and every policy.
+
+Made from documents that were believed before they were stored; nothing is verified again here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from samprasan.keys import documents, signing
+from samprasan.keys.errors import Refused, Unproven
+from samprasan.ledger import policy
+from samprasan.v1.documents_pb2 import Policy, Roster
+from samprasan.v1.envelope_pb2 import Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """``roster`` is None and ``federation_id`` empty before roster 1; ``policies`` by version."""
+
+    roster: Roster | None
+    federation_id: bytes
+    policies: Mapping[int, policy.Policy]
+    policies_by_digest: Mapping[bytes, policy.Policy]
+    digests: frozenset[bytes]
+
+    @property
+    def required_roster(self) -> Roster:
+        """The roster in force; Refused ``no_roster`` before the first."""
+        if self.roster is None:
+            raise Refused("no_roster")
+        return self.roster
+
+    def roster_with(self, agency: str) -> Roster:
+        """The roster in force, of which ``agency`` is a member; Refused ``no_roster``, Unproven ``not_a_member``."""
+        if all(member.agency != agency for member in self.required_roster.members):
+            raise Unproven("not_a_member", agency=agency)
+        return self.required_roster
+
+
+@lru_cache(maxsize=16)
+def of(envelopes: tuple[bytes, ...]) -> Agreed:
+    """What stored envelopes in force, rosters and policies of all versions ascending, amount to."""
+    opened = [Envelope.FromString(data) for data in envelopes]
+    rosters = [each for each in opened if each.payload_type == signing.payload_type(Roster)]
+    prices = {
+        signing.digest(each): policy.from_document(Policy.FromString(each.payload))
+        for each in opened
+        if each.payload_type == signing.payload_type(Policy)
+    }
+    return Agreed(
+        Roster.FromString(rosters[-1].payload) if rosters else None,
+        documents.federation_id(rosters[0]) if rosters else b"",
+        {each.version: each for each in prices.values()},
+        prices,
+        frozenset(map(signing.digest, opened)),
+    )

@@ -1,0 +1,305 @@
+"""A simulated world around the real steps: network, clock and disk with seeded faults.
+
+One step is one delivered message, one timer, one import or one crash.  The same seed gives the same trace.  A store
+keeps what was committed only if SQLite was told to sync each commit (it reads the pragma that the product set);
+otherwise a crash takes back everything since the last sync.
+"""
+
+import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from samprasan.edge import database
+from samprasan.edge.database import Store
+from samprasan.hub import auditing
+from samprasan.hub.store import ledger as hub_ledger
+from samprasan.hub.store import log as hub_log
+from samprasan.keys import signing
+from samprasan.keys.errors import SamprasanError
+from samprasan.ledger import verify
+from samprasan.node import sync
+from samprasan.node.store import deeds as node_deeds
+from samprasan.node.tables import batches, deeds
+from samprasan.v1 import log_pb2
+
+from tests import federation
+from tests.federation import Federation, HubParty, Message, NodeParty, SeededSigner
+
+SQLITE_FULL = 2
+COMMITS_PER_SYNC = 20  # of a store that does not sync by itself
+CHECK_EVERY = 100
+SUBJECTS = 40
+
+
+class Crash(BaseException):
+    """A process ends here, in the middle of a step."""
+
+
+class SimulatedStore(Store):
+    """SQLite in memory that can lose what was not synced, and whose commits can be the moment of a crash."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        super().__init__(engine)
+        self.crash_at_commit = ""
+        self._commits = 0
+        self._durable: bytes | None = None
+
+    @contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """A write transaction; "before" a crash its writes are lost, "after" they are kept and the answer is lost."""
+        if self._durable is None and not self._syncs() and not self._is_empty():
+            self._durable = self.raw().serialize()
+        with super().begin() as tx:
+            yield tx
+            if self.crash_at_commit == "before":
+                raise Crash
+        self._commits += 1
+        if self._commits % COMMITS_PER_SYNC == 0:
+            self.sync()
+        if self.crash_at_commit == "after":
+            raise Crash
+
+    def sync(self) -> None:
+        """What was committed so far is safe."""
+        if self._durable is not None:
+            self._durable = self.raw().serialize()
+
+    def lose_unsynced(self) -> None:
+        """The power went off."""
+        self.crash_at_commit = ""
+        if self._durable is not None:
+            self.raw().deserialize(self._durable)
+
+    def _syncs(self) -> bool:
+        (level,) = self.raw().execute("PRAGMA synchronous").fetchone()
+        return int(level) >= SQLITE_FULL
+
+    def _is_empty(self) -> bool:
+        (pages,) = self.raw().execute("PRAGMA page_count").fetchone()
+        return int(pages) == 0
+
+    def raw(self) -> Any:
+        """The one sqlite3 connection behind the store."""
+        return self.engine.raw_connection().driver_connection
+
+
+def simulated_store(_party: str) -> SimulatedStore:
+    """A store for one party."""
+    return SimulatedStore(database.open_store("sqlite://").engine)
+
+
+@dataclass(frozen=True)
+class Faults:
+    """How often each fault strikes, of 1,000 steps or messages."""
+
+    lost: int = 50
+    doubled: int = 50
+    corrupted: int = 20
+    crashed: int = 15
+    forgotten: int = 10
+
+
+NO_FAULTS = Faults(0, 0, 0, 0, 0)
+
+
+@dataclass
+class Simulation:
+    """A federation in the hands of a seed."""
+
+    seed: int
+    faults: Faults = field(default_factory=Faults)
+    fed: Federation = field(init=False)
+    chance: random.Random = field(init=False)
+    in_flight: list[Message] = field(default_factory=list)
+    trace: Any = field(default_factory=hashlib.sha256)
+    given: dict[str, dict[str, int]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    codes: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.chance = random.Random(self.seed)
+        self.fed = federation.make(simulated_store, self.seed, SeededSigner, SeededSigner.verify)
+        for party in self.fed.parties.values():
+            assert isinstance(party.store, SimulatedStore)
+            party.store.sync()  # the setting up happened long ago
+        self.given = {agency: {} for agency in self.fed.nodes}
+
+    def run(self, steps: int) -> "Simulation":
+        """``steps`` steps with faults, then heal, then check that everybody agrees."""
+        for number in range(steps):
+            self._step(number)
+            if number % CHECK_EVERY == 0:
+                self._check_conservation()
+        self.faults = NO_FAULTS
+        for node in self.fed.nodes.values():
+            self._note(node)
+            sync.resume(node.store)
+        self.in_flight.clear()
+        for _ in range(3):
+            self.fed.clock.now_ms += 3_600_000  # whatever was asked of a peer in vain has run out by now
+            self.fed.run()
+        self._check_agreement()
+        return self
+
+    def digest(self) -> str:
+        """Of everything that happened."""
+        return str(self.trace.hexdigest())
+
+    def close(self) -> None:
+        """Close every store."""
+        self.fed.close()
+
+    def _step(self, number: int) -> None:
+        self.fed.clock.now_ms += self.chance.randrange(1, 2_000)
+        choice = self.chance.randrange(1000)
+        if choice < self.faults.crashed:
+            self._crash(self.chance.choice(sorted(self.fed.parties)))
+        elif choice < self.faults.crashed + self.faults.forgotten:
+            self._forget_settled(self.chance.choice(sorted(self.fed.nodes)))
+        elif choice < 150:
+            self._import(number)
+        elif choice < 350 or not self.in_flight:
+            self._act(self.chance.choice(sorted(self.fed.nodes)), None)
+        else:
+            message = self.in_flight.pop(self.chance.randrange(len(self.in_flight)))
+            self._deliver(message)
+
+    def _deliver(self, message: Message) -> None:
+        if self._strikes(self.faults.lost):
+            self._traced("lost", message.kind)
+            return
+        if self._strikes(self.faults.doubled):
+            self.in_flight.append(message)
+        if self._strikes(self.faults.corrupted):
+            message = self._corrupted(message)
+        self._act(message.to, message)
+
+    def _act(self, name: str, message: Message | None) -> None:
+        """Let a party deal with a message, or with its timer; it may crash in the middle."""
+        party = self.fed.parties[name]
+        store = party.store
+        assert isinstance(store, SimulatedStore)
+        if self._strikes(self.faults.crashed):
+            store.crash_at_commit = self.chance.choice(("before", "after"))
+        try:
+            answers = party.tick() if message is None else party.receive(message)
+        except Crash:
+            self._crash(name)
+            return
+        store.crash_at_commit = ""
+        self._traced(name, message.kind if message else "tick", str(len(answers)))
+        self.in_flight.extend(answers)
+
+    def _crash(self, name: str) -> None:
+        self._traced("crash", name)
+        party = self.fed.parties[name]
+        assert isinstance(party.store, SimulatedStore)
+        party.store.lose_unsynced()
+        party.restart()
+
+    def _import(self, number: int) -> None:
+        agency = self.chance.choice(sorted(self.fed.nodes))
+        consents = self.chance.random() < 0.9
+        subject = self.chance.randrange(SUBJECTS) + (0 if consents else SUBJECTS)  # nobody changes his mind here
+        made = federation.deed(number, subject, consent=consents)
+        self._traced("import", agency)
+        self.fed.give(agency, made)
+        if made.may_leave:
+            self.given[agency][made.record_id] = made.credits
+
+    def _forget_settled(self, agency: str) -> None:
+        """A table that came back from an older copy: settled deeds are queued again, under their old op_ids."""
+        self._traced("forget", agency)
+        with self.fed.nodes[agency].store.begin() as tx:
+            tx.execute(deeds.update().where(deeds.c.state == "settled").values(state="queued", seq=None))
+
+    def _corrupted(self, message: Message) -> Message:
+        """The same message with one byte of what is signed or sealed changed."""
+        body = message.body
+        if message.kind in {"push", "pushed"}:
+            changed = type(body)()
+            changed.CopyFrom(body)
+            changed.payload = self._forged(body.payload) if message.kind == "push" else self._flipped(body.payload)
+            return Message(message.sender, message.to, message.kind, changed)
+        if message.kind == "mail":
+            changed = type(body)()
+            changed.CopyFrom(body)
+            changed.sealed = body.sealed[:-1] + bytes([body.sealed[-1] ^ 1])
+            return Message(message.sender, message.to, message.kind, changed)
+        return message
+
+    def _flipped(self, payload: bytes) -> bytes:
+        data = bytearray(payload)
+        data[self.chance.randrange(len(data))] ^= 1 << self.chance.randrange(8)
+        return bytes(data)
+
+    def _forged(self, payload: bytes) -> bytes:
+        """A bit flipped at random, or a batch that still reads well and says one credit more."""
+        batch = log_pb2.Batch.FromString(payload)
+        awards = [update.award for update in batch.updates if update.HasField("award")]
+        if not awards or self._strikes(500):
+            return self._flipped(payload)
+        self.chance.choice(awards).credits += 1
+        return signing.encode(batch)
+
+    def _strikes(self, per_thousand: int) -> bool:
+        return self.chance.randrange(1000) < per_thousand
+
+    def _traced(self, *words: str) -> None:
+        self.trace.update("\x1f".join((*words, str(self.fed.clock.now_ms))).encode() + b"\n")
+
+    def _note(self, node: NodeParty) -> None:
+        self.codes |= {problem.code for problem in node.errors}
+        halted = sync.outbox(node.store).halted
+        if halted:
+            self.problems.append(f"{node.name} halted: {halted}")
+
+    def _check_conservation(self) -> None:
+        with self.fed.hub.store.read() as tx:
+            self.problems += verify.breaches(hub_ledger.load_all(tx))
+
+    def _check_agreement(self) -> None:
+        hub: HubParty = self.fed.hub
+        report = auditing.audit(hub.store, hub.world, hub.world.signer.public_key)
+        self.problems += report.problems
+        with hub.store.read() as tx:
+            awarded = hub_ledger.agency_totals(tx)
+            totals = hub_ledger.federation_totals(tx)
+            receipts = {(row.agency, row.seq): row.receipt for row in hub_log.entries(tx)}
+        expected = {agency: sum(earned.values()) for agency, earned in self.given.items()}
+        for agency, node in self.fed.nodes.items():
+            found = awarded[agency].earned if agency in awarded else 0
+            if found != expected[agency]:
+                self.problems.append(f"the hub has {found} credits of {agency}, {expected[agency]} were earned")
+            self._check_node(node, expected[agency], receipts)
+        if totals["available"] != sum(expected.values()):
+            self.problems.append(f"{totals['available']} can be spent, {sum(expected.values())} were earned")
+        self._traced("end", *self.problems)
+
+    def _check_node(self, node: NodeParty, expected: int, receipts: dict[tuple[str, int], bytes]) -> None:
+        if not sync.outbox(node.store).is_empty:
+            self.problems.append(f"{node.name} still waits: {sync.outbox(node.store)}")
+        with node.store.read() as tx:
+            settled = node_deeds.settled_credits(tx)
+            seen = list(tx.execute(sa.select(batches.c.seq, batches.c.receipt).where(batches.c.receipt.is_not(None))))
+        if settled != expected:
+            self.problems.append(f"{node.name} holds {settled} settled credits, {expected} were earned")
+        for seq, receipt in seen:
+            if receipts.get((node.name, seq)) != receipt:
+                self.problems.append(f"{node.name} holds a receipt for batch {seq} that the log does not")
+
+
+def run(seed: int, steps: int, faults: Faults | None = None) -> Simulation:
+    """A whole simulation; an error that is not ours ends it and is a problem too."""
+    simulation = Simulation(seed, faults or Faults())
+    try:
+        simulation.run(steps)
+    except SamprasanError as problem:
+        simulation.problems.append(f"{problem.code} came out of a step")
+    finally:
+        simulation.close()
+    return simulation

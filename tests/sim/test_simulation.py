@@ -1,0 +1,98 @@
+"""The simulation finds nothing wrong with the product, and finds every bug that is planted."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from samprasan.edge import database
+from samprasan.hub.store import ledger as hub_ledger
+from samprasan.keys import signing
+from samprasan.ledger import ledger
+
+from tests.sim import simulation
+
+STEPS = 1_000
+SEEDS = 24
+LONG_SEEDS = 1_000
+EXPECTED_CODES = {"chain_gap", "signature", "mail_unopenable", "not_canonical", "payload_type", "peer_refused"}
+SEEDS_TO_FIND_A_BUG = 200
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_with_loss_doubling_reorder_corruption_and_crashes_everything_agrees_in_the_end(
+    part: int, long_run: bool
+) -> None:
+    count = (LONG_SEEDS if long_run else SEEDS) // 4
+    begun = time.perf_counter()
+    for seed in range(part * count, (part + 1) * count):
+        found = simulation.run(seed, STEPS)
+        assert found.problems == [], f"seed {seed}"
+        assert found.codes <= EXPECTED_CODES, f"seed {seed}"
+        assert sum(map(len, found.given.values())) > 50
+    print(f"{count * STEPS / (time.perf_counter() - begun):.0f} steps/s")
+
+
+def test_the_same_seed_gives_the_same_trace_whatever_the_hash_seed() -> None:
+    here = simulation.run(7, 300).digest()
+    script = "from tests.sim import simulation; print(simulation.run(7, 300).digest())"
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONHASHSEED": "1234", "PYTHONPATH": str(root)}
+    there = subprocess.run(
+        [sys.executable, "-c", script], env=environment, cwd=root, capture_output=True, text=True, check=True
+    )
+    assert there.stdout.strip() == here
+    assert simulation.run(8, 300).digest() != here
+
+
+def no_duplicate_check(patch: pytest.MonkeyPatch) -> None:
+    """The hub forgets which op_ids it has seen."""
+    patch.setattr(ledger._Step, "operation", lambda *_: None)
+    patch.setattr(hub_ledger, "insert_rows", database.upsert_rows)
+
+
+def acknowledged_before_durable(patch: pytest.MonkeyPatch) -> None:
+    """The hub's database no longer syncs a commit before the receipt goes out."""
+    make = simulation.simulated_store
+
+    def unsynced(party: str) -> simulation.SimulatedStore:
+        store = make(party)
+        if party == "hub":
+            store.raw().execute("PRAGMA synchronous = OFF")
+        return store
+
+    patch.setattr(simulation, "simulated_store", unsynced)
+
+
+def no_signature_check(patch: pytest.MonkeyPatch) -> None:
+    """Whoever says a thing is believed."""
+    patch.setattr(signing, "_signed_by", lambda *_: True)
+
+
+PLANTED = [
+    (no_duplicate_check, simulation.Faults(forgotten=60)),
+    (acknowledged_before_durable, simulation.Faults(crashed=30)),
+    (no_signature_check, simulation.Faults(corrupted=300)),
+]
+
+
+@pytest.mark.parametrize(("plant", "faults"), PLANTED)
+def test_a_planted_bug_is_found(
+    plant: Callable[[pytest.MonkeyPatch], None], faults: simulation.Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+    for seed in range(SEEDS_TO_FIND_A_BUG):
+        found = simulation.run(seed, STEPS // 2, faults)
+        if found.problems:
+            print(f"{plant.__name__}: seed {seed} found {found.problems[0]}")
+            return
+    pytest.fail(f"{plant.__name__} was not found in {SEEDS_TO_FIND_A_BUG} seeds")
+
+
+@pytest.mark.parametrize("faults", [faults for _, faults in PLANTED])
+def test_without_the_planted_bug_the_same_faults_find_nothing(faults: simulation.Faults) -> None:
+    for seed in range(4):
+        assert simulation.run(seed, STEPS // 2, faults).problems == []
