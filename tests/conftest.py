@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from samprasan.edge import database
 from samprasan.edge.database import Store
 
-from tests import federation
+from tests import federation, local
 from tests.federation import Federation
 
 DATABASES = ("sqlite", "postgresql")
@@ -101,3 +101,9 @@ def fed_on_each(databases: Databases) -> Iterator[Federation]:
     made = federation.make(databases.store)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The homes of a federation that is ready to be served."""
+    return local.set_up(tmp_path_factory.mktemp("template") / "federation")

@@ -110,7 +110,7 @@ class Federation:
         process = self.processes.pop(party, None)
         if process is not None:
             process.kill()
-            process.wait()
+            _finish(process)
 
     def stop(self) -> None:
         """End every process as an operator would (SIGTERM), nodes first."""
@@ -121,7 +121,7 @@ class Federation:
                 process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
+            _finish(process)
             del self.processes[party]
 
     def run(self, party: str, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
@@ -200,6 +200,12 @@ class Federation:
             home = node_homes.open_home(self.home(agency))
             home.ring.put(node_homes.SHARE_KEY, share.encode())
             home.node.store.close()
+
+
+def _finish(process: "subprocess.Popen[str]") -> None:
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 def _free_ports(count: int) -> list[int]:

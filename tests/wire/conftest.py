@@ -1,0 +1,27 @@
+"""One federation of real processes for all wire tests: the samples imported and settled."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from federation import AGENCIES
+from federation import Federation as LocalFederation
+
+from tests import local
+
+
+class Live:
+    """A served federation after the samples went through it."""
+
+    def __init__(self, local_federation: LocalFederation) -> None:
+        self.federation = local_federation
+        self.reports: dict[str, Any] = {agency: local_federation.import_samples(agency) for agency in AGENCIES}
+        self.synced = {agency: local_federation.answer(agency, "sync", "--wait", "60") for agency in AGENCIES}
+
+
+@pytest.fixture(scope="session")
+def live(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """The federation that tests look at and do not change."""
+    with local.running(template, tmp_path_factory.mktemp("live") / "federation") as served:
+        yield Live(served)
