@@ -1,0 +1,92 @@
+"""kill -9 of hub and nodes at random moments of a sync: nothing lost, nothing doubled, back within seconds."""
+
+import random
+import time
+from pathlib import Path
+
+import sqlalchemy as sa
+from federation import AGENCIES
+from federation import Federation as LocalFederation
+from samprasan.hub import home as hub_homes
+from samprasan.hub.store import log as hub_log
+from samprasan.node import home as node_homes
+from samprasan.node import sync
+from samprasan.node.home import Home
+from samprasan.node.store import deeds as deeds_store
+from samprasan.node.tables import batches
+
+from tests import federation as memory
+from tests import local
+from tests.federation import NodeParty
+
+CYCLES = 20
+LONG_CYCLES = 200
+DEEDS_A_CYCLE = 40
+SUBJECTS = 200
+DRAIN_SECONDS = 60.0
+
+
+class Load:
+    """Gives agencies deeds to send, and remembers what was earned."""
+
+    def __init__(self, served: LocalFederation) -> None:
+        self.homes: dict[str, Home] = {agency: node_homes.open_home(served.home(agency)) for agency in AGENCIES}
+        self.earned = dict.fromkeys(AGENCIES, 0)
+        self._number = 0
+
+    def give(self, chance: random.Random) -> None:
+        """Import some deeds at every agency."""
+        for agency, home in self.homes.items():
+            made = []
+            for _ in range(DEEDS_A_CYCLE):
+                self._number += 1
+                made.append(memory.deed(self._number, chance.randrange(SUBJECTS)))
+            party = NodeParty(home.node.store, home.node.world, home.node.identity)
+            report = memory.bring_in(party, made)
+            assert report.accepted == DEEDS_A_CYCLE
+            self.earned[agency] += report.credits_shared
+
+    def wait(self) -> None:
+        """Until every outbox is empty."""
+        until = time.monotonic() + DRAIN_SECONDS
+        while not all(sync.outbox(home.node.store).is_empty for home in self.homes.values()):
+            assert time.monotonic() < until, {a: sync.outbox(h.node.store) for a, h in self.homes.items()}
+            time.sleep(0.2)
+
+
+def test_killed_at_random_moments_everything_still_adds_up(template: Path, tmp_path: Path, long_run: bool) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    slowest = 0.0
+    with local.running(template, tmp_path / "federation") as served:
+        load = Load(served)
+        for _ in range(LONG_CYCLES if long_run else CYCLES):
+            load.give(chance)
+            time.sleep(chance.uniform(0, 0.8))
+            victim = chance.choice(["hub", *AGENCIES])
+            served.kill(victim)
+            begun = time.monotonic()
+            served.restart(victim)
+            slowest = max(slowest, time.monotonic() - begun)
+        load.wait()
+        print(f"slowest restart {slowest:.1f} s (figure: 5 s)")
+        check_agreement(served, load)
+        assert served.answer("hub", "audit")["problems"] == []
+
+
+def check_agreement(served: LocalFederation, load: Load) -> None:
+    """What was earned, what nodes hold as settled, what the hub awarded and what the log says are the same."""
+    status = served.answer("hub", "status")
+    assert status["totals"]["earned"] == status["totals"]["available"] == sum(load.earned.values())
+    assert {each["agency"]: each["earned"] for each in status["agencies"]} == load.earned
+    _, store = hub_homes.open_store(served.home("hub"))
+    with store.read() as tx:
+        logged = {(row.agency, row.seq): row.receipt for row in hub_log.entries(tx)}
+    store.close()
+    for agency, home in load.homes.items():
+        with home.node.store.read() as tx:
+            assert deeds_store.settled_credits(tx) == load.earned[agency]
+            for row in tx.execute(sa.select(batches.c.seq, batches.c.receipt)):
+                assert logged[agency, row.seq] == row.receipt
+        home.node.store.close()
