@@ -1,0 +1,1 @@
+"""Benchmarks: each prints both sides and the ratio of one run, and asserts nothing about time."""

@@ -1,0 +1,121 @@
+"""Signed updates a second, from the signing at a node to the verified receipt, over mutual TLS to a hub process."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from federation import Federation as LocalFederation
+from samprasan.client.connection import Hub
+from samprasan.keys import signing
+from samprasan.keys.chain import Head
+from samprasan.ledger import forms
+from samprasan.node import home as node_homes
+from samprasan.node import service
+from samprasan.node.home import Home
+from samprasan.node.store import documents as documents_store
+from samprasan.v1 import hub_pb2
+from samprasan.v1 import log_pb2 as log
+from samprasan.v1.envelope_pb2 import Envelope
+
+ACCOUNTS = 10_000
+BATCHES = 100
+IN_FLIGHT = 8
+AGENCY = "mpc"
+
+
+def updates_per_second(folder: Path, database_url: str) -> float:
+    """Measured on a new federation whose parties keep their data at ``database_url`` (SQLite if empty)."""
+    served = LocalFederation(folder, database_url)
+    try:
+        served.set_up()
+        home = node_homes.open_home(served.home(AGENCY))
+        rate = asyncio.run(service.ask(home.connect, lambda hub: Sender(home, hub).measure()))
+        home.node.store.close()
+        return rate
+    finally:
+        served.stop()
+
+
+class Sender:
+    """Extends an agency's chain as fast as receipts allow."""
+
+    def __init__(self, home: Home, hub: Hub) -> None:
+        self._hub = hub
+        self._world = home.node.world
+        self._head = Head()
+        with home.node.store.read() as tx:
+            agreed = documents_store.agreed_on(tx)
+        self._federation_id = agreed.federation_id
+        self._hub_key = agreed.required_roster.hub.signing_key
+        self._chance = random.Random(1)
+
+    async def measure(self) -> float:
+        """Link the accounts, then award to them."""
+        account_ids = await self._accounts()
+        links = [log.Link(account_id=each, purposes=[log.PURPOSE_SHARE]) for each in account_ids]
+        await self._push([[self._update(link=link) for link in links[i : i + 1000]] for i in range(0, ACCOUNTS, 1000)])
+        batches = [
+            [self._update(award=self._award(self._chance.choice(account_ids))) for _ in range(forms.UPDATES_MAX)]
+            for _ in range(BATCHES)
+        ]
+        begun = time.perf_counter()
+        await self._push(batches)
+        return BATCHES * forms.UPDATES_MAX / (time.perf_counter() - begun)
+
+    async def _accounts(self) -> list[bytes]:
+        found: list[bytes] = []
+        while len(found) < ACCOUNTS:
+            subjects = [
+                hub_pb2.SubjectRef(subject_key=self._chance.randbytes(32), kind=log.SUBJECT_KIND_PERSON)
+                for _ in range(1000)
+            ]
+            request = hub_pb2.OpenAccountsRequest(request_id=self._chance.randbytes(16), subjects=subjects)
+            envelope = await self._hub.open_accounts(request)
+            opened = self._world.open(envelope, hub_pb2.AccountsOpened, self._hub_key)
+            found += [account.account_id for account in opened.accounts]
+        return found
+
+    async def _push(self, batches: list[list[log.Update]]) -> None:
+        room = asyncio.Semaphore(IN_FLIGHT)
+
+        async def signed() -> AsyncIterator[Envelope]:
+            for updates in batches:
+                await room.acquire()
+                yield self._sign(updates)
+
+        answered = 0
+        async for answer in self._hub.push(signed()):
+            receipt = self._world.open(answer.receipt, log.Receipt, self._hub_key)
+            if any(outcome.kind != log.OUTCOME_KIND_APPLIED for outcome in receipt.outcomes):
+                raise RuntimeError("an update of the bench was not applied")
+            room.release()
+            answered += 1
+            if answered == len(batches):
+                return
+
+    def _sign(self, updates: list[log.Update]) -> Envelope:
+        batch = log.Batch(
+            federation_id=self._federation_id,
+            agency=AGENCY,
+            seq=self._head.seq + 1,
+            previous=self._head.digest,
+            created_at=self._world.now(),
+            updates=updates,
+        )
+        envelope = self._world.sign(batch)
+        self._head = Head(batch.seq, signing.digest(envelope))
+        return envelope
+
+    def _update(self, link: log.Link | None = None, award: log.Award | None = None) -> log.Update:
+        return log.Update(op_id=forms.new_op_id(self._chance.randbytes(10), self._world.now()), link=link, award=award)
+
+    def _award(self, account_id: bytes) -> log.Award:
+        return log.Award(
+            account_id=account_id,
+            credits=self._chance.randrange(1, 9),
+            dimension=log.DIMENSION_HEALTH,
+            month=202610,
+            policy_version=1,
+        )
