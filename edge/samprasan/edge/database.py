@@ -120,10 +120,30 @@ def _write(tx: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]], 
         types = [column.type.compile(tx.dialect) for column in table.columns]
         arrays = ", ".join(f"%s::{kind}[]" for kind in types)
         statement = f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}){conflict}"
-        tx.exec_driver_sql(statement, tuple([list(column) for column in zip(*rows, strict=True)]))
+        tx.exec_driver_sql(statement, tuple(map(array_literal, zip(*rows, strict=True))))
     else:
         marks = ", ".join("?" for _ in table.columns)
         tx.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({marks}){conflict}", list(rows))
+
+
+def array_literal(values: Sequence[Any]) -> str:
+    """PostgreSQL's text of an array, to be bound as one value: the driver's own takes ten times as long.
+
+    ``values`` are all of one type, or None.
+    """
+    first = next((value for value in values if value is not None), None)
+    if isinstance(first, bytes):
+        items = ["NULL" if value is None else f'"\\\\x{value.hex()}"' for value in values]
+    elif isinstance(first, str):
+        items = ["NULL" if value is None else _quoted(value) for value in values]
+    else:
+        items = ["NULL" if value is None else str(value) for value in values]
+    return "{" + ",".join(items) + "}"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def rows_where_in(
@@ -139,12 +159,13 @@ def rows_where_in(
     if postgresql:
         if wanted:
             kind = column.type.compile(tx.dialect)
-            yield from tx.exec_driver_sql(f"{start} = ANY(%s::{kind}[]){fixed}", (wanted, *equal.values()))
+            statement = f"{start} = ANY(%s::{kind}[]){fixed}"
+            yield from tx.exec_driver_sql(statement, (array_literal(wanted), *equal.values())).all()
         return
     for first in range(0, len(wanted), _SQLITE_VARIABLES_MAX):
         part = wanted[first : first + _SQLITE_VARIABLES_MAX]
         marks = ", ".join("?" * len(part))
-        yield from tx.exec_driver_sql(f"{start} IN ({marks}){fixed}", (*part, *equal.values()))
+        yield from tx.exec_driver_sql(f"{start} IN ({marks}){fixed}", (*part, *equal.values())).all()
 
 
 def update_where_in(

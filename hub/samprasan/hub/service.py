@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,6 +30,7 @@ T = TypeVar("T")
 NEWS_POLL_SECONDS = 0.25  # another hub process on the same database may have stored mail
 NEWS_WAIT_SECONDS = 30.0  # a stream looks for itself now and then, whatever the watcher says
 DRAIN_SECONDS = 5.0
+GARBAGE_THRESHOLD = 100_000  # objects: about 20 MiB of tuples at the most
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +249,15 @@ async def start(store: Store, world: World, authority: Authority, listening: Lis
     return Servers(running, hub, joining_server, hub_port, join_port, asyncio.create_task(running.watch()))
 
 
+def collect_garbage_rarely() -> None:
+    """A batch makes thousands of short-lived tuples and no cycles; Python's default collects after every 700.
+
+    Measured: 40 % of the CPU that appending a batch takes.
+    """
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD, 20, 50)
+
+
 async def serve(
     store: Store, world: World, authority: Authority, listening: Listening, announce: Callable[[int, int], None]
 ) -> None:
@@ -255,6 +266,7 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     servers = await start(store, world, authority, listening)
+    collect_garbage_rarely()
     announce(servers.hub_port, servers.join_port)
     await stopped.wait()
     await servers.stop()

@@ -12,9 +12,8 @@ Policies and rosters are found by the digest that an Activate names; the fold ne
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import date
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
 
 from samprasan.ledger import calendar
 from samprasan.ledger.policy import Policy
@@ -24,11 +23,14 @@ Decline: TypeAlias = log.DeclineReason.ValueType
 AccountId: TypeAlias = bytes
 
 NO_DECLINE = log.DECLINE_REASON_UNSPECIFIED
+APPLIED = log.Outcome(kind=log.OUTCOME_KIND_APPLIED)
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """One account.  ``earned`` by dimension: health, economy, social, environment; the rest are plain credits."""
+class Totals(NamedTuple):
+    """One account.  ``earned`` by dimension: health, economy, social, environment; the rest are plain credits.
+
+    A named tuple, as are the other values that a fold makes once an update: a frozen dataclass takes far longer.
+    """
 
     kind: log.SubjectKind.ValueType
     earned: tuple[int, int, int, int] = (0, 0, 0, 0)
@@ -53,16 +55,14 @@ class Totals:
         return self.earned_in_all + self.written_off == sum(spendable) and min(spendable) >= 0
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """What came of an ``op_id``: a digest of its content and the first outcome's reason."""
 
     content: int
     reason: Decline
 
 
-@dataclass(frozen=True, slots=True)
-class AgencyTotals:
+class AgencyTotals(NamedTuple):
     """What one agency did: credits awarded, accounts linked, and credits awarded on ``day`` (YYYYMMDD)."""
 
     earned: int = 0
@@ -111,8 +111,8 @@ def fold(state: State, entry: Entry, activated: Mapping[bytes, Policy]) -> tuple
             outcomes.append(_agency_update(step, update))
         else:
             _hub_update(step, update, activated)
-            outcomes.append(log.Outcome(kind=log.OUTCOME_KIND_APPLIED))
-    step.changes.agencies[step.agency] = step.totals
+            outcomes.append(APPLIED)
+    step.changes.agencies[step.agency] = step.totals()
     return step.changes, outcomes
 
 
@@ -123,11 +123,14 @@ class _Step:
         self.before = state
         self.changes = State()
         self.agency = agency
-        self.today: date = calendar.day_of(appended_at)
-        self.month = calendar.month_of(self.today)
+        today = calendar.day_of(appended_at)
+        self.day, self.month = calendar.packed(today), calendar.month_of(today)
         totals = state.agencies.get(agency, AgencyTotals())
-        day = calendar.packed(self.today)
-        self.totals = totals if totals.day == day else replace(totals, day=day, earned_on_day=0)
+        self.earned, self.linked = totals.earned, totals.accounts
+        self.earned_on_day = totals.earned_on_day if totals.day == self.day else 0
+
+    def totals(self) -> AgencyTotals:
+        return AgencyTotals(self.earned, self.linked, self.day, self.earned_on_day)
 
     def account(self, account_id: AccountId) -> Totals | None:
         return self.changes.accounts.get(account_id) or self.before.accounts.get(account_id)
@@ -163,7 +166,7 @@ def _agency_update(step: _Step, update: log.Update) -> log.Outcome:
     step.changes.operations[step.agency, update.op_id] = Operation(content, reason)
     if reason:
         return log.Outcome(kind=log.OUTCOME_KIND_DECLINED, reason=reason)
-    return log.Outcome(kind=log.OUTCOME_KIND_APPLIED)
+    return APPLIED
 
 
 def _award(step: _Step, award: log.Award) -> Decline:
@@ -172,16 +175,17 @@ def _award(step: _Step, award: log.Award) -> Decline:
         return reason
     account = step.account(award.account_id)
     assert account is not None
-    earned = list(account.earned)
-    earned[award.dimension - 1] += award.credits
-    first, second, third, fourth = earned
-    step.changes.accounts[award.account_id] = replace(
-        account, earned=(first, second, third, fourth), available=account.available + award.credits
+    credits_, dimension = award.credits, award.dimension
+    kind, (health, economy, social, environment), written_off, available, *rest = account
+    earned = (
+        health + credits_ * (dimension == log.DIMENSION_HEALTH),
+        economy + credits_ * (dimension == log.DIMENSION_ECONOMY),
+        social + credits_ * (dimension == log.DIMENSION_SOCIAL),
+        environment + credits_ * (dimension == log.DIMENSION_ENVIRONMENT),
     )
-    totals = step.totals
-    step.totals = replace(
-        totals, earned=totals.earned + award.credits, earned_on_day=totals.earned_on_day + award.credits
-    )
+    step.changes.accounts[award.account_id] = Totals(kind, earned, written_off, available + credits_, *rest)
+    step.earned += credits_
+    step.earned_on_day += credits_
     return NO_DECLINE
 
 
@@ -197,7 +201,7 @@ def _award_declined(step: _Step, award: log.Award) -> Decline:
         return log.DECLINE_REASON_CREDITS_NOT_POSITIVE
     if award.credits > policy.credits_per_update_max:
         return log.DECLINE_REASON_CREDITS_OVER_CAP
-    if step.totals.earned_on_day + award.credits > policy.credits_per_agency_day_max:
+    if step.earned_on_day + award.credits > policy.credits_per_agency_day_max:
         return log.DECLINE_REASON_DAY_CAP_REACHED
     if not 1 <= award.dimension <= 4:
         return log.DECLINE_REASON_DIMENSION_INVALID
@@ -215,8 +219,8 @@ def _link(step: _Step, link: log.Link) -> Decline:
     if account.closed:
         return log.DECLINE_REASON_ACCOUNT_CLOSED
     if not step.link(link.account_id):
-        step.changes.accounts[link.account_id] = replace(account, links=account.links + 1)
-        step.totals = replace(step.totals, accounts=step.totals.accounts + 1)
+        step.changes.accounts[link.account_id] = account._replace(links=account.links + 1)
+        step.linked += 1
     step.changes.links[step.agency, link.account_id] = frozenset(link.purposes)
     return NO_DECLINE
 
@@ -228,9 +232,9 @@ def _unlink(step: _Step, unlink: log.Unlink) -> Decline:
     if not step.link(unlink.account_id):
         return log.DECLINE_REASON_NOT_LINKED
     links = account.links - 1
-    step.changes.accounts[unlink.account_id] = replace(account, links=links, closed=links == 0)
+    step.changes.accounts[unlink.account_id] = account._replace(links=links, closed=links == 0)
     step.changes.links[step.agency, unlink.account_id] = frozenset()
-    step.totals = replace(step.totals, accounts=step.totals.accounts - 1)
+    step.linked -= 1
     return NO_DECLINE
 
 

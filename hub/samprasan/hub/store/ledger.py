@@ -1,6 +1,7 @@
 """The ledger's rows: load the slice that batches touch, save what a fold changed, read totals."""
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -77,6 +78,7 @@ def agency_totals(tx: sa.Connection) -> dict[str, AgencyTotals]:
     return {row.agency: AgencyTotals(*row[1:]) for row in tx.execute(sa.select(agencies))}
 
 
+@cache
 def purposes_of(bits: int) -> frozenset[int]:
     """The purposes whose bits are set."""
     return frozenset(purpose for purpose in range(1, 16) if bits >> purpose & 1)
