@@ -8,8 +8,10 @@ import contextlib
 import ctypes
 import ctypes.util
 import hashlib
+import importlib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from samprasan.keys.errors import Malformed, Unavailable
 
@@ -34,12 +36,12 @@ def library() -> tuple[ctypes.CDLL, str]:
 def _bundled() -> ctypes.CDLL:
     # rbcl writes its library to a file in the temporary folder at import and leaves it there.
     try:
-        from rbcl import _sodium
+        carried: Any = importlib.import_module("rbcl._sodium")
     except (ImportError, OSError) as problem:
         raise Unavailable("libsodium_missing") from problem
     with contextlib.suppress(OSError):
-        Path(_sodium.lib_path).unlink()
-    loaded: ctypes.CDLL = _sodium._sodium
+        Path(carried.lib_path).unlink()
+    loaded: ctypes.CDLL = carried._sodium
     return loaded
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from samprasan.edge.wording import Words, language
 from samprasan.keys import certificates, ristretto
-from samprasan.keys.errors import Refused, SamprasanError
+from samprasan.keys.errors import Refused, SamprasanError, Unproven
 from samprasan.ledger import calendar
 from samprasan.node import home as homes
 from samprasan.node import limits, service, sync
@@ -95,7 +95,7 @@ def _roster(opened: Home) -> str:
         raise Refused("no_share")
     points = {entry.agency: entry.point for entry in current.linking.commitments}
     if points.get(opened.settings.agency) != share.commitment():
-        raise Refused("share_stale")
+        raise Unproven("share_differs")
     return words("doctor_roster", version=current.version, agencies=len(current.members))
 
 

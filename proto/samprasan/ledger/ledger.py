@@ -176,14 +176,14 @@ def _award(step: _Step, award: log.Award) -> Decline:
     account = step.account(award.account_id)
     assert account is not None
     credits_, dimension = award.credits, award.dimension
-    kind, (health, economy, social, environment), written_off, available, *rest = account
+    health, economy, social, environment = account.earned
     earned = (
         health + credits_ * (dimension == log.DIMENSION_HEALTH),
         economy + credits_ * (dimension == log.DIMENSION_ECONOMY),
         social + credits_ * (dimension == log.DIMENSION_SOCIAL),
         environment + credits_ * (dimension == log.DIMENSION_ENVIRONMENT),
     )
-    step.changes.accounts[award.account_id] = Totals(kind, earned, written_off, available + credits_, *rest)
+    step.changes.accounts[award.account_id] = account._replace(earned=earned, available=account.available + credits_)
     step.earned += credits_
     step.earned_on_day += credits_
     return NO_DECLINE
