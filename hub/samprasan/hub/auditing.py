@@ -85,10 +85,10 @@ def _checked(
         where = f"log entry {expected_index} ({row.agency} {row.seq})"
         report.batches += 1
         try:
-            envelope = Envelope.FromString(row.batch)
+            envelope = signing.read_envelope(row.batch)
             batch = _opened(envelope, log.Batch, keys.get(row.agency, set()), world)
-            receipt = _opened(Envelope.FromString(row.receipt), log.Receipt, keys[documents.HUB], world)
-        except (SamprasanError, ValueError) as problem:
+            receipt = _opened(signing.read_envelope(row.receipt), log.Receipt, keys[documents.HUB], world)
+        except SamprasanError as problem:
             report.problems.append(f"{where}: {problem}")
             continue
         digest = signing.digest(envelope)

@@ -16,6 +16,7 @@ from typing import Any
 from samprasan.keys.errors import Malformed, Unavailable
 
 ORDER = 2**252 + 27742317777372353535851937790883648493  # RFC 9496 section 4.4
+FIELD_PRIME = 2**255 - 19  # RFC 9496 section 4.1
 ELEMENT_BYTES = 32
 SCALAR_BYTES = 32
 IDENTITY = bytes(ELEMENT_BYTES)
@@ -53,7 +54,8 @@ def _initialised(sodium: ctypes.CDLL) -> ctypes.CDLL:
 
 def decode_element(data: bytes) -> bytes:
     """``data`` if it is a canonical element other than the identity; else Malformed ``element``."""
-    if len(data) != ELEMENT_BYTES or data == IDENTITY or not library()[0].crypto_core_ristretto255_is_valid_point(data):
+    reduced = len(data) == ELEMENT_BYTES and int.from_bytes(data, "little") < FIELD_PRIME
+    if not reduced or data == IDENTITY or not library()[0].crypto_core_ristretto255_is_valid_point(data):
         raise Malformed("element")
     return data
 

@@ -121,6 +121,14 @@ def decode(kind: type[M], payload: bytes) -> M:
     return message
 
 
+def read_envelope(data: bytes) -> Envelope:
+    """An envelope that somebody else wrote or stored; Malformed ``not_canonical`` if it is none."""
+    try:
+        return Envelope.FromString(data)
+    except DecodeError as problem:
+        raise Malformed("not_canonical", kind="Envelope") from problem
+
+
 def expect_type(envelope: Envelope, kind: type[Message]) -> None:
     """That the envelope says it carries a ``kind`` and keeps the limits; else Malformed."""
     if envelope.payload_type != payload_type(kind):

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from samprasan.edge.database import Store
-from samprasan.keys import documents, sealing
-from samprasan.keys.errors import Malformed
+from samprasan.keys import documents, sealing, signing
 from samprasan.node.identity import Identity
 from samprasan.node.store import documents as documents_store
 from samprasan.v1 import hub_pb2
@@ -28,13 +27,10 @@ def seal(store: Store, identity: Identity, letter: Letter) -> bytes:
 
 
 def unseal(store: Store, identity: Identity, mail: hub_pb2.Mail) -> Envelope:
-    """The signed message in a piece of mail; Unproven ``mail_unopenable``, Malformed ``mail_unreadable``."""
+    """The signed message in a piece of mail; Unproven ``mail_unopenable``, Malformed ``not_canonical``."""
     with store.read() as tx:
         context = _context(documents_store.agreed_on(tx).federation_id, mail.sender, identity.agency)
-    try:
-        return Envelope.FromString(identity.open_mail(mail.sealed, context))
-    except ValueError as problem:
-        raise Malformed("mail_unreadable", agency=mail.sender) from problem
+    return signing.read_envelope(identity.open_mail(mail.sealed, context))
 
 
 def _context(federation_id: bytes, sender: str, reader: str) -> bytes:

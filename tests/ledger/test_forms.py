@@ -1,0 +1,71 @@
+"""Forms: what makes a batch unreadable for ever, and op_ids."""
+
+import uuid
+from typing import Any
+
+import pytest
+from samprasan.ledger import forms
+from samprasan.v1 import log_pb2 as log
+
+FEDERATION = b"f" * 16
+LINK = log.Update(op_id=b"o" * 16, link=log.Link(account_id=b"a" * 16, purposes=[log.PURPOSE_SHARE]))
+
+
+def batch(**changes: Any) -> log.Batch:
+    values: dict[str, Any] = {
+        "federation_id": FEDERATION,
+        "agency": "mpc",
+        "seq": 1,
+        "previous": bytes(32),
+        "updates": [LINK],
+    }
+    return log.Batch(**(values | changes))
+
+
+def link(**changes: Any) -> log.Update:
+    return log.Update(op_id=b"o" * 16, link=log.Link(**({"account_id": b"a" * 16, "purposes": [1]} | changes)))
+
+
+def test_a_good_batch_passes() -> None:
+    assert forms.check(batch(), 200, FEDERATION, "mpc") is None
+    assert forms.check(batch(updates=[LINK] * forms.UPDATES_MAX), forms.BATCH_BYTES_MAX, FEDERATION, "mpc") is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        (batch(updates=[]), log.REFUSAL_REASON_OVER_LIMIT),
+        (batch(updates=[LINK] * (forms.UPDATES_MAX + 1)), log.REFUSAL_REASON_OVER_LIMIT),
+        (batch(federation_id=b"x" * 16), log.REFUSAL_REASON_NOT_ITS_OWN),
+        (batch(agency="nhco"), log.REFUSAL_REASON_NOT_ITS_OWN),
+        (batch(seq=0), log.REFUSAL_REASON_UNREADABLE_FIELD),
+        (batch(previous=b"short"), log.REFUSAL_REASON_UNREADABLE_FIELD),
+        (batch(updates=[log.Update(op_id=b"o" * 16)]), log.REFUSAL_REASON_UNREADABLE_FIELD),
+        (batch(updates=[log.Update(op_id=b"o" * 15, link=LINK.link)]), log.REFUSAL_REASON_UNREADABLE_FIELD),
+        (batch(updates=[log.Update(link=LINK.link)]), log.REFUSAL_REASON_UNREADABLE_FIELD),
+        (batch(updates=[link(account_id=b"a")]), log.REFUSAL_REASON_UNREADABLE_FIELD),
+        (batch(updates=[link(purposes=[])]), log.REFUSAL_REASON_UNREADABLE_FIELD),
+        (batch(updates=[link(purposes=[2, 1])]), log.REFUSAL_REASON_UNREADABLE_FIELD),
+        (batch(updates=[link(purposes=[1, 1])]), log.REFUSAL_REASON_UNREADABLE_FIELD),
+        (batch(updates=[link(purposes=[9])]), log.REFUSAL_REASON_UNREADABLE_FIELD),
+        (
+            batch(updates=[log.Update(op_id=b"o" * 16, opened=log.Opened(account_id=b"a" * 16))]),
+            log.REFUSAL_REASON_UNREADABLE_FIELD,
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_its_reason(changed: log.Batch, reason: Any) -> None:
+    assert forms.check(changed, 200, FEDERATION, "mpc") == reason
+
+
+def test_a_batch_over_a_mebibyte_is_refused() -> None:
+    assert forms.check(batch(), forms.BATCH_BYTES_MAX + 1, FEDERATION, "mpc") == log.REFUSAL_REASON_OVER_LIMIT
+
+
+def test_an_op_id_is_a_version_7_uuid_that_tells_the_day_and_no_more() -> None:
+    morning, evening = 1_795_402_800_000, 1_795_402_800_000 + 9 * 3_600_000
+    made = uuid.UUID(bytes=forms.new_op_id(b"\xff" * 10, morning))
+    assert (made.version, made.variant) == (7, uuid.RFC_4122)
+    assert forms.new_op_id(bytes(10), morning) == forms.new_op_id(bytes(10), evening)
+    assert (made.int >> 80) % 86_400_000 == 0
+    assert forms.new_op_id(b"\x01" * 10, morning) != forms.new_op_id(b"\x02" * 10, morning)

@@ -1,0 +1,208 @@
+"""The fold: what each update does, what is declined and why, and that everything adds up."""
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from samprasan.ledger import ledger, verify
+from samprasan.ledger.ledger import Entry, State, Totals
+from samprasan.ledger.policy import Policy
+from samprasan.v1 import log_pb2 as log
+
+NOW = 1_795_402_800_000  # 23 November 2026, 10:00 in Bangkok
+POLICY = Policy(1, date(2025, 1, 1), 500, 1_200, 1000, {})
+ACCOUNT, OTHER, CLOSED = b"a" * 16, b"b" * 16, b"c" * 16
+
+
+@dataclass
+class Ledger:
+    """A state and the batches it takes."""
+
+    state: State = field(default_factory=State)
+    entries: list[Entry] = field(default_factory=list)
+    at: int = NOW
+
+    def take(self, agency: str, *updates: log.Update) -> list[log.Outcome]:
+        entry = Entry(log.Batch(agency=agency, updates=updates), self.at)
+        changes, outcomes = ledger.fold(self.state, entry, {b"p" * 32: POLICY})
+        self.state.include(changes)
+        self.entries.append(entry)
+        return outcomes
+
+    def opened(self, *account_ids: bytes) -> "Ledger":
+        activate = log.Update(activate=log.Activate(document=log.DOCUMENT_KIND_POLICY, version=1, digest=b"p" * 32))
+        opened = [log.Update(opened=log.Opened(account_id=each, kind=log.SUBJECT_KIND_PERSON)) for each in account_ids]
+        self.take("hub", activate, *opened)
+        return self
+
+    def linked(self, agency: str = "mpc", account_id: bytes = ACCOUNT, purposes: tuple[int, ...] = (1, 2)) -> "Ledger":
+        (outcome,) = self.take(agency, link(account_id, purposes, op=len(self.entries)))
+        assert outcome == ledger.APPLIED
+        return self
+
+
+def op_id(number: int) -> bytes:
+    return number.to_bytes(16, "big")
+
+
+def link(account_id: bytes, purposes: tuple[int, ...], op: int) -> log.Update:
+    named = [log.Purpose.ValueType(purpose) for purpose in purposes]
+    return log.Update(op_id=op_id(10**6 + op), link=log.Link(account_id=account_id, purposes=named))
+
+
+def award(op: int = 1, **changes: Any) -> log.Update:
+    values: dict[str, Any] = {
+        "account_id": ACCOUNT,
+        "credits": 10,
+        "dimension": 1,
+        "month": 202611,
+        "policy_version": 1,
+    }
+    return log.Update(op_id=op_id(op), award=log.Award(**(values | changes)))
+
+
+def declined(reason: log.DeclineReason.ValueType) -> log.Outcome:
+    return log.Outcome(kind=log.OUTCOME_KIND_DECLINED, reason=reason)
+
+
+def test_an_award_adds_to_one_dimension_and_can_be_spent() -> None:
+    books = Ledger().opened(ACCOUNT).linked()
+    assert (
+        books.take("mpc", award(1, credits=10, dimension=3), award(2, credits=5, dimension=1)) == [ledger.APPLIED] * 2
+    )
+    assert books.state.accounts[ACCOUNT] == Totals(log.SUBJECT_KIND_PERSON, earned=(5, 0, 10, 0), available=15, links=1)
+    assert books.state.agencies["mpc"].earned == 15
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"account_id": OTHER}, log.DECLINE_REASON_ACCOUNT_UNKNOWN),
+        ({"credits": 0}, log.DECLINE_REASON_CREDITS_NOT_POSITIVE),
+        ({"credits": -5}, log.DECLINE_REASON_CREDITS_NOT_POSITIVE),
+        ({"credits": 501}, log.DECLINE_REASON_CREDITS_OVER_CAP),
+        ({"dimension": 0}, log.DECLINE_REASON_DIMENSION_INVALID),
+        ({"dimension": 5}, log.DECLINE_REASON_DIMENSION_INVALID),
+        ({"month": 0}, log.DECLINE_REASON_MONTH_INVALID),
+        ({"month": 202613}, log.DECLINE_REASON_MONTH_INVALID),
+        ({"month": 202612}, log.DECLINE_REASON_MONTH_INVALID),
+        ({"month": 202412}, log.DECLINE_REASON_POLICY_UNKNOWN),
+        ({"policy_version": 2}, log.DECLINE_REASON_POLICY_UNKNOWN),
+    ],
+)
+def test_a_bad_award_is_declined_changes_nothing_and_stops_no_other(changes: Any, reason: Any) -> None:
+    books = Ledger().opened(ACCOUNT).linked()
+    before = books.state.accounts[ACCOUNT]
+    outcomes = books.take("mpc", award(1, **changes), award(2))
+    assert outcomes == [declined(reason), ledger.APPLIED]
+    assert books.state.accounts[ACCOUNT] == before._replace(earned=(10, 0, 0, 0), available=10)
+
+
+def test_without_ones_own_link_for_sharing_nothing_is_awarded() -> None:
+    books = Ledger().opened(ACCOUNT).linked("nhco").linked("codi", purposes=(2,))
+    for agency in ("mpc", "codi"):
+        assert books.take(agency, award()) == [declined(log.DECLINE_REASON_NOT_LINKED)]
+
+
+def test_the_cap_of_a_day_ends_with_the_day_in_bangkok() -> None:
+    books = Ledger().opened(ACCOUNT).linked()
+    full = [award(number, credits=400) for number in range(3)]
+    assert books.take("mpc", *full, award(9, credits=1)) == [ledger.APPLIED] * 3 + [
+        declined(log.DECLINE_REASON_DAY_CAP_REACHED)
+    ]
+    books.at += 14 * 3_600_000 - 1
+    assert books.take("mpc", award(10, credits=1)) == [declined(log.DECLINE_REASON_DAY_CAP_REACHED)]
+    books.at += 1
+    assert books.take("mpc", award(11, credits=1)) == [ledger.APPLIED]
+
+
+def test_a_retry_is_a_duplicate_and_the_same_op_id_with_other_content_is_declined() -> None:
+    books = Ledger().opened(ACCOUNT).linked()
+    first = books.take("mpc", award(1), award(1), award(1, credits=11), award(2, credits=0), award(2, credits=0))
+    assert first == [
+        ledger.APPLIED,
+        log.Outcome(kind=log.OUTCOME_KIND_DUPLICATE),
+        declined(log.DECLINE_REASON_OP_REUSED),
+        declined(log.DECLINE_REASON_CREDITS_NOT_POSITIVE),
+        log.Outcome(kind=log.OUTCOME_KIND_DUPLICATE, reason=log.DECLINE_REASON_CREDITS_NOT_POSITIVE),
+    ]
+    assert books.take("mpc", award(1)) == [log.Outcome(kind=log.OUTCOME_KIND_DUPLICATE)]
+    assert books.state.accounts[ACCOUNT].available == 10
+    books.linked("nhco")
+    assert books.take("nhco", award(1)) == [ledger.APPLIED], "an op_id is unique for its agency"
+
+
+def test_after_the_last_unlink_the_account_is_nobodys() -> None:
+    books = Ledger().opened(ACCOUNT).linked("mpc").linked("nhco")
+
+    def unlink(op: int) -> log.Update:
+        return log.Update(op_id=op_id(op), unlink=log.Unlink(account_id=ACCOUNT))
+
+    assert books.take("mpc", unlink(50), award(51)) == [ledger.APPLIED, declined(log.DECLINE_REASON_NOT_LINKED)]
+    assert not books.state.accounts[ACCOUNT].closed
+    assert books.take("mpc", unlink(52)) == [declined(log.DECLINE_REASON_NOT_LINKED)]
+    assert books.take("nhco", unlink(50)) == [ledger.APPLIED]
+    assert books.state.accounts[ACCOUNT].closed
+    assert books.take("mpc", link(ACCOUNT, (1,), 60)) == [declined(log.DECLINE_REASON_ACCOUNT_CLOSED)]
+
+
+def test_the_fold_does_not_change_what_it_is_given() -> None:
+    books = Ledger().opened(ACCOUNT).linked()
+    before = verify.digest_of(books.state)
+    ledger.fold(books.state, Entry(log.Batch(agency="mpc", updates=[award()]), NOW), {})
+    assert verify.digest_of(books.state) == before
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Whatever agencies send in whatever order, the books add up, and folding the log anew gives the same bytes."""
+
+    accounts = st.sampled_from([ACCOUNT, OTHER, CLOSED])
+    agencies = st.sampled_from(["mpc", "nhco", "codi"])
+    ops = st.integers(1, 40)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.books = Ledger().opened(ACCOUNT, OTHER)
+        self.credited = 0
+
+    @rule(agency=agencies, account=accounts, op=ops, purposes=st.sampled_from([(1,), (2,), (1, 2)]))
+    def links(self, agency: str, account: bytes, op: int, purposes: tuple[int, ...]) -> None:
+        self.books.take(agency, link(account, purposes, op))
+
+    @rule(agency=agencies, account=accounts, op=ops)
+    def unlinks(self, agency: str, account: bytes, op: int) -> None:
+        self.books.take(agency, log.Update(op_id=op_id(10**7 + op), unlink=log.Unlink(account_id=account)))
+
+    @rule(agency=agencies, account=accounts, op=ops, amount=st.integers(-2, 502), dimension=st.integers(0, 5))
+    def awards(self, agency: str, account: bytes, op: int, amount: int, dimension: int) -> None:
+        update = award(op, account_id=account, credits=amount, dimension=dimension)
+        (outcome,) = self.books.take(agency, update)
+        if outcome.kind == log.OUTCOME_KIND_APPLIED:
+            assert 1 <= amount <= 500
+            self.credited += amount
+
+    @invariant()
+    def adds_up(self) -> None:
+        assert verify.breaches(self.books.state) == []
+        assert sum(each.available for each in self.books.state.accounts.values()) == self.credited
+
+    def teardown(self) -> None:
+        again = verify.fold_log(self.books.entries, {b"p" * 32: POLICY})
+        assert verify.digest_of(again) == verify.digest_of(self.books.state)
+
+
+AnyOrder.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestAnyOrder = AnyOrder.TestCase
+
+
+def test_books_that_do_not_add_up_are_told() -> None:
+    books = Ledger().opened(ACCOUNT).linked()
+    books.take("mpc", award())
+    books.state.accounts[ACCOUNT] = books.state.accounts[ACCOUNT]._replace(available=11)
+    assert verify.breaches(books.state) == [f"account {ACCOUNT.hex()} does not conserve"]
+    books.state.accounts[ACCOUNT] = books.state.accounts[ACCOUNT]._replace(earned=(11, 0, 0, 0))
+    assert verify.breaches(books.state) == ["accounts hold 11 earned credits, agencies awarded 10"]
