@@ -10,13 +10,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 from rich.table import Table
 from samprasan.edge import logs, wording
 from samprasan.keys.errors import Malformed, SamprasanError
 
+WRONG_USAGE = 2
 Home = Annotated[Path, typer.Option("--home", envvar="SAMPRASAN_HOME", help="Folder of the hub or node.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for scripts.")]
 
@@ -49,12 +49,13 @@ def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
     except SamprasanError as problem:
         show_error(problem)
         return 1
-    except click.exceptions.Exit as stop:
+    except typer.Exit as stop:
         return stop.exit_code
-    except click.UsageError as problem:
-        problem.show()
-        return 2
-    except (KeyboardInterrupt, click.Abort):
+    except typer.TyperException as problem:
+        print(f"error: {problem.format_message()}", file=sys.stderr)
+        print("hint: --help lists commands and options, with an example each.", file=sys.stderr)
+        return WRONG_USAGE
+    except (KeyboardInterrupt, typer.Abort):
         return 1
 
 

@@ -1,0 +1,122 @@
+"""The engine: durable, one writer at a time, and Unavailable when it cannot be asked."""
+
+import threading
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+from samprasan.edge import database
+from samprasan.hub import home as hub_homes
+from samprasan.hub.tables import metadata as hub_metadata
+from samprasan.keys.errors import Refused, Unavailable
+from samprasan.node import home as node_homes
+from samprasan.node.tables import metadata as node_metadata
+
+from tests.conftest import Databases
+
+PAIRS = sa.Table(
+    "pairs", sa.MetaData(), sa.Column("key", sa.LargeBinary(4), primary_key=True), sa.Column("label", sa.String(50))
+)
+
+
+def test_sqlite_syncs_every_commit(tmp_path: Path) -> None:
+    store = database.open_store(f"sqlite:///{tmp_path / 'a.db'}")
+    with store.begin() as tx:
+        assert tx.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+        assert tx.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("package", "metadata"), [(hub_homes.MIGRATIONS, hub_metadata), (node_homes.MIGRATIONS, node_metadata)]
+)
+def test_migrations_make_exactly_the_tables(databases: Databases, package: str, metadata: sa.MetaData) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    store = databases.store("migrated")
+    database.migrate(store, package)
+    database.migrate(store, package)
+    with store.begin() as tx:
+        assert compare_metadata(MigrationContext.configure(tx), metadata) == []
+
+
+def test_rows_in_bulk_come_back_as_they_went_in(databases: Databases) -> None:
+    store = databases.store("bulk")
+    texts = ['"quoted"', "back\\slash", "comma, and {braces}", "ภาษาไทย", "", "NULL"]
+    rows = [(bytes([0, 92, 34, number]), text) for number, text in enumerate(texts)]
+    with store.begin() as tx:
+        PAIRS.create(tx)
+        database.insert_rows(tx, PAIRS, rows)
+        database.upsert_rows(tx, PAIRS, [(rows[0][0], None), (b"new!", "new")])
+        database.update_where_in(tx, PAIRS, PAIRS.c.key, [rows[1][0], b"none"], label="changed")
+        found = {row[0]: row[1] for row in tx.execute(sa.select(PAIRS))}
+        some = database.rows_where_in(tx, PAIRS, PAIRS.c.key, [rows[2][0], b"none"], label=texts[2])
+        assert [tuple(row) for row in some] == [rows[2]]
+        assert list(database.rows_where_in(tx, PAIRS, PAIRS.c.key, [])) == []
+    assert found == dict(rows) | {rows[0][0]: None, rows[1][0]: "changed", b"new!": "new"}
+
+
+@given(st.lists(st.one_of(st.none(), st.binary(max_size=3))), st.lists(st.one_of(st.none(), st.integers())))
+def test_an_array_literal_has_an_item_a_value(data: list[bytes | None], numbers: list[int | None]) -> None:
+    for values in (data, numbers):
+        text = database.array_literal(values)
+        assert (text[0], text[-1]) == ("{", "}")
+        assert len(text[1:-1].split(",")) == max(len(values), 1)
+
+
+def test_a_transaction_that_raises_leaves_nothing(databases: Databases) -> None:
+    store = databases.store("undone")
+    with store.begin() as tx:
+        PAIRS.create(tx)
+
+    def fail() -> None:
+        with store.begin() as tx:
+            database.insert_rows(tx, PAIRS, [(b"gone", "gone")])
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    with store.read() as tx:
+        assert tx.execute(sa.select(PAIRS)).all() == []
+
+
+def test_writers_wait_for_each_other(databases: Databases) -> None:
+    url = databases.url("shared")
+    stores = [database.open_store(url) for _ in range(2)]
+    counter = sa.Table("counter", sa.MetaData(), sa.Column("value", sa.Integer, primary_key=True))
+    with stores[0].begin() as tx:
+        counter.create(tx)
+        tx.execute(counter.insert().values(value=0))
+
+    def count(store: database.Store) -> None:
+        for _ in range(25):
+            with store.begin() as tx:
+                value = tx.execute(sa.select(counter.c.value).with_for_update()).scalar_one()
+                tx.execute(counter.update().values(value=value + 1))
+
+    threads = [threading.Thread(target=count, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with stores[0].read() as tx:
+        assert tx.execute(sa.select(counter.c.value)).scalar_one() == 50
+    for store in stores:
+        store.close()
+
+
+def test_a_database_that_cannot_be_asked_is_unavailable_and_names_no_value(tmp_path: Path) -> None:
+    for url in (f"sqlite:///{tmp_path}/no/such/folder/a.db", "postgresql://nobody:secret@127.0.0.1:1/none"):
+        store = database.open_store(url)
+        with pytest.raises(Unavailable) as refused:
+            store.begin().__enter__()
+        assert "secret" not in f"{refused.value} {refused.value.values}"
+
+
+@pytest.mark.parametrize("url", ["mysql://localhost/x", "nonsense", ""])
+def test_other_databases_are_refused(url: str) -> None:
+    with pytest.raises(Refused):
+        database.open_store(url)

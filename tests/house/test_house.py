@@ -1,0 +1,187 @@
+"""The house's own rules that no other gate holds."""
+
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from samprasan.v1 import hub_pb2
+from samprasan.v1 import log_pb2 as log
+
+ROOT = Path(__file__).parents[2]
+
+
+def tracked() -> list[Path]:
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [ROOT / name for name in done.stdout.split("\0") if name and (ROOT / name).exists()]
+
+
+def test_the_namespace_has_no_init() -> None:
+    assert [path for path in ROOT.glob("*/samprasan/__init__.py") if ".venv" not in path.parts] == []
+    assert (ROOT / "proto/samprasan/v1/__init__.py").exists()
+
+
+def test_what_must_not_be_committed_is_not() -> None:
+    names = {path.name for path in tracked()}
+    assert "uv.lock" not in names
+    assert not any(path.suffix in {".pem", ".key", ".db"} for path in tracked())
+
+
+def test_no_pinned_requirement_names_a_registry() -> None:
+    for path in ROOT.glob("requirements*.txt"):
+        text = path.read_text("utf-8")
+        assert "http" not in text
+        assert "--hash=sha256:" in text
+
+
+def test_source_files_are_short() -> None:
+    source = [path for path in tracked() if path.suffix == ".py" and "samprasan" in path.parts]
+    lengths = {path.name: len(path.read_text("utf-8").splitlines()) for path in source if "_pb2" not in path.name}
+    assert {name: length for name, length in lengths.items() if length > 400} == {}
+
+
+def test_the_version_is_in_the_changelog() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+RECEIVED = {
+    "JoinRequest",
+    "Application",
+    "HelloRequest",
+    "OpenAccountsRequest",
+    "PushRequest",
+    "Batch",
+    "GetTotalsRequest",
+    "PostMailRequest",
+    "ReceiveMailRequest",
+    "AcknowledgeMailRequest",
+    "SubmitDocumentRequest",
+    "Roster",
+    "Policy",
+    "ListDocumentsRequest",
+}
+# Every field the hub can receive, by message.  A new one is added here only after asking: can it hold an id, a name,
+# or a text about a person or a deed?
+ALLOWED = {
+    "JoinRequest": {"invite_secret", "application"},
+    "Application": {
+        "agency",
+        "signing_key",
+        "sealing_key",
+        "certificate_request",
+        "share",
+        "key_epoch",
+        "share_version",
+    },
+    "ShareCommitment": {"agency", "index", "point"},
+    "Envelope": {"payload_type", "payload", "signatures"},
+    "Signature": {"key_id", "signature"},
+    "HelloRequest": {"federation_id", "head"},
+    "Head": {"seq", "digest"},
+    "OpenAccountsRequest": {"request_id", "subjects"},
+    "SubjectRef": {"subject_key", "kind"},
+    "PushRequest": {"batch"},
+    "Batch": {"federation_id", "agency", "seq", "previous", "created_at", "updates"},
+    "Update": {"op_id", "link", "unlink", "award", "opened", "activate"},
+    "Link": {"account_id", "purposes"},
+    "Unlink": {"account_id"},
+    "Award": {"account_id", "credits", "dimension", "month", "policy_version"},
+    "Opened": {"account_id", "kind"},
+    "Activate": {"document", "version", "digest"},
+    "GetTotalsRequest": {"request_id", "account_ids"},
+    "PostMailRequest": {"to", "sealed"},
+    "ReceiveMailRequest": {"after"},
+    "AcknowledgeMailRequest": {"up_to"},
+    "SubmitDocumentRequest": {"document"},
+    "ListDocumentsRequest": set(),
+    "Roster": {
+        "federation_id",
+        "version",
+        "created_at",
+        "expires_at",
+        "threshold",
+        "members",
+        "hub",
+        "linking",
+    },
+    "Member": {"agency", "name", "signing_key", "sealing_key"},
+    "HubKeys": {"signing_key", "tls_ca"},
+    "LinkingKey": {"key_epoch", "share_version", "commitments"},
+    "Policy": {
+        "federation_id",
+        "version",
+        "created_at",
+        "expires_at",
+        "title_th",
+        "title_en",
+        "valid_from",
+        "limits",
+        "categories",
+    },
+    "PolicyLimits": {
+        "credits_per_update_max",
+        "credits_per_agency_day_max",
+        "linking_elements_per_day",
+        "hold_seconds_max",
+        "pending_days",
+        "expire_after_fiscal_years",
+    },
+    "Category": {"code", "dimension", "title_th", "title_en", "unit", "credits_per_unit", "quantity_max_thousandths"},
+}
+TEXTS = {
+    ("Envelope", "payload_type"),
+    ("Application", "agency"),
+    ("ShareCommitment", "agency"),
+    ("Batch", "agency"),
+    ("PostMailRequest", "to"),
+    ("Member", "agency"),
+    ("Member", "name"),
+    ("Policy", "title_th"),
+    ("Policy", "title_en"),
+    ("Category", "code"),
+    ("Category", "title_th"),
+    ("Category", "title_en"),
+    ("Category", "unit"),
+}
+
+
+def reachable() -> dict[str, Descriptor]:
+    """Every message that can come to the hub: requests, signed payloads, and what they hold."""
+    waiting: list[Descriptor] = []
+    for module in (hub_pb2, log, __import__("samprasan.v1.documents_pb2", fromlist=["x"])):
+        waiting += [each for each in module.DESCRIPTOR.message_types_by_name.values() if each.name in RECEIVED]
+    found: dict[str, Descriptor] = {}
+    while waiting:
+        message = waiting.pop()
+        if message.name not in found:
+            found[message.name] = message
+            waiting += [field.message_type for field in message.fields if field.message_type]
+    return found
+
+
+def test_the_hub_can_receive_these_fields_and_no_others() -> None:
+    assert {name: {field.name for field in message.fields} for name, message in reachable().items()} == ALLOWED
+
+
+def test_only_public_facts_come_to_the_hub_as_text() -> None:
+    texts = {
+        (name, field.name)
+        for name, message in reachable().items()
+        for field in message.fields
+        if field.type == FieldDescriptor.TYPE_STRING
+    }
+    assert texts == TEXTS
+
+
+def test_every_request_of_the_hub_is_on_the_list() -> None:
+    for service in hub_pb2.DESCRIPTOR.services_by_name.values():
+        for method in service.methods:
+            assert method.input_type.name in RECEIVED
+
+
+@pytest.mark.parametrize(("message", "numbers"), [("Update", range(5, 10)), ("Award", [6])])
+def test_what_the_protocol_adds_later_has_its_numbers_kept(message: str, numbers: list[int]) -> None:
+    taken = {field.number for field in log.DESCRIPTOR.message_types_by_name[message].fields}
+    assert taken.isdisjoint(numbers)

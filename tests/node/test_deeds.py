@@ -1,0 +1,156 @@
+"""One row becomes a deed, or says which cell is wrong and why."""
+
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from samprasan.ledger import policy
+from samprasan.node import deeds, profiles
+from samprasan.node.deeds import Rejected
+
+from tests.federation import SAMPLES, citizen
+
+POLICY = policy.from_document(
+    policy.from_toml((SAMPLES / "policy.toml").read_text("utf-8").replace("2025-01-01", "2020-01-01"), b"f" * 16, 1, 2)
+)
+TODAY = date(2026, 11, 23)
+PROFILE = profiles.read(
+    """
+    record = "deed"
+    source = "test"
+    registry = "codi.council"
+    [columns]
+    record_id = "R"
+    subject_kind = "K"
+    subject_id = "I"
+    subject_name = "N"
+    category = "C"
+    quantity = "Q"
+    occurred_on = "D"
+    area_code = "A"
+    subdistrict = "T"
+    district = "U"
+    province = "P"
+    status = "S"
+    consent = "Y"
+    """
+)
+ROW: dict[str, Any] = {
+    "R": "R1",
+    "K": "person",
+    "I": citizen(1),
+    "N": "ชื่อสมมติ",
+    "C": "volunteer.elder-care",
+    "Q": "2.5",
+    "D": "13/11/2569",
+    "A": "720803",
+    "S": "verified",
+    "Y": "yes",
+}
+
+
+def read(**changes: Any) -> deeds.Deed:
+    return deeds.read(ROW | changes, PROFILE, [POLICY], TODAY)
+
+
+def rejected(**changes: Any) -> tuple[str, str, str]:
+    with pytest.raises(Rejected) as problem:
+        read(**changes)
+    return problem.value.reason, problem.value.field, problem.value.detail
+
+
+def test_a_good_row_is_a_deed() -> None:
+    found = read()
+    assert (found.credits, found.dimension, found.policy_version) == (20, 1, 1)
+    assert (found.occurred_on, found.quantity, found.area_code) == (date(2026, 11, 13), Decimal("2.5"), "720803")
+    assert found.may_leave
+
+
+@pytest.mark.parametrize(
+    ("written", "day"),
+    [
+        ("13/11/2569", date(2026, 11, 13)),
+        ("๑๓/๑๑/๒๕๖๙", date(2026, 11, 13)),
+        ("13-11-2026", date(2026, 11, 13)),
+        ("2026-11-13", date(2026, 11, 13)),
+        ("2026-11-13 00:00:00", date(2026, 11, 13)),
+        ("29/02/2567", date(2024, 2, 29)),
+        (date(2026, 11, 13), date(2026, 11, 13)),
+        (datetime(2026, 11, 13, 8), date(2026, 11, 13)),  # noqa: DTZ001
+        (date(2569, 11, 13), date(2026, 11, 13)),
+    ],
+)
+def test_dates_are_read_as_thais_and_spreadsheets_write_them(written: object, day: date) -> None:
+    assert read(D=written).occurred_on == day
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"R": ""}, ("missing_field", "record_id", "cell_empty")),
+        ({"R": "x" * 201}, ("missing_field", "record_id", "cell_over_limit")),
+        ({"I": None}, ("missing_field", "subject_id", "cell_empty")),
+        ({"K": "robot"}, ("missing_field", "subject_kind", "kind_unmapped")),
+        ({"Y": "maybe"}, ("missing_field", "consent", "consent_unmapped")),
+        ({"I": "1.10170E+12"}, ("unreadable_id", "subject_id", "id_lost_digits")),
+        ({"I": "1101700203451"}, ("invalid_subject_id", "subject_id", "id_check_digit")),
+        ({"K": "organization"}, ("invalid_subject_id", "subject_id", "id_first_digit")),
+        ({"K": "area", "I": "999999"}, ("invalid_subject_id", "subject_id", "area_unknown")),
+        ({"C": "juggling"}, ("unknown_category", "category", "category_unmapped")),
+        ({"D": "31/02/2569"}, ("invalid_date", "occurred_on", "date_impossible")),
+        ({"D": "yesterday"}, ("invalid_date", "occurred_on", "date_unreadable")),
+        ({"D": "24/11/2569"}, ("future_date", "occurred_on", "future_date")),
+        ({"D": "31/12/2562"}, ("outside_policy", "occurred_on", "outside_policy")),
+        ({"Q": "-3"}, ("invalid_quantity", "quantity", "quantity_not_positive")),
+        ({"Q": "0"}, ("invalid_quantity", "quantity", "quantity_not_positive")),
+        ({"Q": "two"}, ("invalid_quantity", "quantity", "quantity_unreadable")),
+        ({"Q": "NaN"}, ("invalid_quantity", "quantity", "quantity_unreadable")),
+        ({"Q": "1e3"}, ("invalid_quantity", "quantity", "quantity_unreadable")),
+        ({"Q": time(2, 30)}, ("invalid_quantity", "quantity", "quantity_unreadable")),
+        ({"Q": "12.001"}, ("quantity_over_limit", "quantity", "quantity_over_limit")),
+        ({"A": "999999"}, ("unknown_area", "area_code", "area_unknown")),
+        ({"A": "", "T": "ไม่มีตำบลนี้"}, ("unknown_area", "subdistrict", "area_name_unknown")),
+        ({"A": "", "T": "วังทอง"}, ("unknown_area", "subdistrict", "area_name_ambiguous")),
+        ({"S": "???"}, ("unknown_status", "status", "status_unmapped")),
+    ],
+)
+def test_a_bad_cell_is_named_with_its_reason(changes: dict[str, Any], expected: tuple[str, str, str]) -> None:
+    assert rejected(**changes) == expected
+
+
+def test_an_ambiguous_name_comes_with_its_matches() -> None:
+    with pytest.raises(Rejected) as problem:
+        read(A="", T="วังทอง")
+    assert "650801 ต.วังทอง อ.วังทอง จ.พิษณุโลก" in str(problem.value.values["matches"])
+    assert read(A="", T="วังทอง", P="พิษณุโลก").area_code == "650801"
+
+
+@pytest.mark.parametrize(
+    ("quantity", "amount"), [("1,234.5", None), (2.5, 20), ("๒.๕", 20), ("12", 96), (12.0, 96), ("0.1", 0)]
+)
+def test_quantities_are_numbers_in_any_digits(quantity: object, amount: int | None) -> None:
+    if amount is None:
+        assert rejected(Q=quantity)[0] == "quantity_over_limit"
+    else:
+        assert read(Q=quantity).credits == amount
+
+
+@pytest.mark.parametrize("changes", [{"S": "pending"}, {"Y": "no"}, {"Q": "0.1"}])
+def test_only_a_verified_consented_deed_worth_something_may_leave(changes: dict[str, Any]) -> None:
+    assert not read(**changes).may_leave
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(st.sampled_from(sorted(ROW)), st.one_of(st.text(), st.floats(), st.none(), st.dates())))
+def test_whatever_a_cell_holds_the_row_is_a_deed_or_rejected(changes: dict[str, Any]) -> None:
+    try:
+        found = deeds.read(ROW | changes, PROFILE, [POLICY], TODAY)
+    except Rejected as problem:
+        assert problem.field in profiles.FIELDS  # noqa: PT017
+        assert citizen(1) not in str(problem.values)  # noqa: PT017
+    else:
+        assert found.credits >= 0
+        assert "ชื่อสมมติ" not in repr(found)

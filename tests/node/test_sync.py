@@ -1,0 +1,170 @@
+"""The outbox: in order, once, halted when somebody must look, and nothing without consent."""
+
+from typing import Any
+
+import pytest
+from samprasan.keys import signing
+from samprasan.keys.errors import Refused, Unproven
+from samprasan.node import balances, sync
+from samprasan.node.store import deeds as deeds_store
+from samprasan.v1 import hub_pb2
+from samprasan.v1 import log_pb2 as log
+
+from tests.federation import Federation, deed
+
+
+def batches(fed: Federation, agency: str = "mpc") -> list[log.Batch]:
+    """Everything the hub has of the agency, in order."""
+    from samprasan.hub.store import log as log_store
+    from samprasan.v1.envelope_pb2 import Envelope
+
+    with fed.hub.store.read() as tx:
+        rows = [row for row in log_store.entries(tx) if row.agency == agency]
+    return [log.Batch.FromString(Envelope.FromString(row.batch).payload) for row in rows]
+
+
+def test_deeds_leave_in_the_order_they_came_each_behind_its_link(fed: Federation) -> None:
+    fed.give("mpc", *(deed(number, number % 2, quantity=1 + number) for number in range(6)))
+    fed.run()
+    (batch,) = batches(fed)
+    assert [update.WhichOneof("change") for update in batch.updates] == ["link", "award", "link"] + ["award"] * 5
+    assert [update.award.credits for update in batch.updates if update.HasField("award")] == [8, 16, 24, 32, 40, 48]
+    assert sync.outbox(fed.nodes["mpc"].store).is_empty
+
+
+def test_without_consent_nothing_leaves(fed: Federation) -> None:
+    fed.give("mpc", deed(1, 1, consent=False), deed(2, 2, status="pending"))
+    fed.run()
+    assert batches(fed) == []
+
+
+def test_a_later_no_keeps_back_what_was_not_sent_yet(fed: Federation) -> None:
+    fed.give("mpc", deed(1, 1))
+    fed.give("mpc", deed(2, 1, consent=False))
+    fed.run()
+    assert batches(fed) == []
+    with pytest.raises(Refused, match="not consented"):
+        look_up(fed, deed(1, 1).subject)
+
+
+def look_up(fed: Federation, subject: Any) -> balances.Found:
+    node = fed.nodes["mpc"]
+    return balances.look_up(node.store, node.world, node.identity, subject)
+
+
+def test_asking_for_a_balance_links_a_subject_that_has_nothing_to_send(fed: Federation) -> None:
+    fed.give("mpc", deed(1, 1, status="pending"))
+    fed.give("nhco", deed(1, 1))
+    fed.run()
+    assert look_up(fed, deed(1, 1).subject).request is None
+    fed.run()
+    found = look_up(fed, deed(1, 1).subject)
+    assert found.request is not None
+    totals = hub_pb2.Totals.FromString(fed.ask_hub("mpc", "totals", found.request).payload)
+    assert (totals.accounts[0].earned, found.earned_here) == (16, 0)
+
+
+def answer(fed: Federation, seq: int, digest: bytes) -> hub_pb2.HelloResponse:
+    from samprasan.hub.store import documents as documents_store
+
+    with fed.hub.store.read() as tx:
+        federation_id = documents_store.agreed_on(tx).federation_id
+    return hub_pb2.HelloResponse(
+        agency="mpc", federation_id=federation_id, head=hub_pb2.Head(seq=seq, digest=digest), now=fed.clock.now_ms
+    )
+
+
+@pytest.mark.parametrize(
+    ("seq", "digest", "code"),
+    [(0, bytes(32), "hub_went_back"), (1, b"x" * 32, "chain_fork"), (2, b"x" * 32, "node_went_back")],
+)
+def test_a_history_that_differs_halts_sending_until_somebody_looked(
+    fed: Federation, seq: int, digest: bytes, code: str
+) -> None:
+    fed.give("mpc", deed(1, 1))
+    fed.run()
+    node = fed.nodes["mpc"]
+    said = sync.greeting(node.store)
+    with pytest.raises(Unproven) as refused:
+        sync.greeted(node.store, node.world, node.identity, said, answer(fed, seq, digest))
+    assert refused.value.code == code
+    fed.give("mpc", deed(2, 1))
+    assert sync.outbox(node.store).halted == code
+    assert sync.next_batch(node.store, node.world, node.identity, 1) is None
+    sync.resume(node.store)
+    fed.run()
+    assert len(batches(fed)) == 2
+
+
+def test_a_hello_answered_late_is_no_hub_gone_back(fed: Federation) -> None:
+    node = fed.nodes["mpc"]
+    said = sync.greeting(node.store)
+    fed.give("mpc", deed(1, 1))
+    fed.run()
+    assert sync.greeted(node.store, node.world, node.identity, said, answer(fed, 0, bytes(32))) == 0
+    assert sync.outbox(node.store).halted == ""
+
+
+def test_a_lost_receipt_is_asked_for_again(fed: Federation) -> None:
+    fed.give("mpc", deed(1, 1))
+    fed.run()
+    fed.give("mpc", deed(2, 1))
+    node = fed.nodes["mpc"]
+    found = sync.next_batch(node.store, node.world, node.identity, 1)
+    assert found is not None
+    fed.ask_hub("mpc", "push", found[1])
+    assert sync.outbox(node.store).in_flight == 1
+    fed.run()
+    assert sync.outbox(node.store).is_empty
+    assert len(batches(fed)) == 2
+
+
+def test_a_refused_batch_goes_back_to_the_outbox_and_out_again_under_the_same_seq(fed: Federation) -> None:
+    fed.give("mpc", deed(1, 1))
+    fed.run()
+    fed.give("mpc", deed(2, 1))
+    node, hub = fed.nodes["mpc"], fed.hub
+    found = sync.next_batch(node.store, node.world, node.identity, 1)
+    assert found is not None
+    refusal = log.Refusal(agency="mpc", seq=2, batch_digest=signing.digest(found[1]))
+    sync.refused(node.store, node.world, hub.world.sign(refusal))
+    assert sync.outbox(node.store).halted == "batch_refused"
+    assert sync.outbox(node.store).queued == 1
+    fed.run()
+    assert len(batches(fed)) == 1
+    sync.resume(node.store)
+    fed.run()
+    assert [batch.seq for batch in batches(fed)] == [1, 2]
+
+
+def test_a_receipt_for_another_batch_or_by_another_key_is_not_taken(fed: Federation) -> None:
+    fed.give("mpc", deed(1, 1))
+    fed.run()
+    node = fed.nodes["mpc"]
+    receipt = log.Receipt(agency="mpc", seq=1, batch_digest=b"x" * 32)
+    with pytest.raises(Unproven) as foreign:
+        sync.settle(node.store, node.world, fed.hub.world.sign(receipt))
+    assert foreign.value.code == "receipt_foreign"
+    with pytest.raises(Unproven):
+        sync.settle(node.store, node.world, fed.nodes["nhco"].world.sign(receipt))
+
+
+def test_what_the_hub_declines_is_declined_here_with_its_reason(fed: Federation) -> None:
+    fed.give("mpc", deed(1, 1))
+    node = fed.nodes["mpc"]
+    with node.store.begin() as tx:
+        from samprasan.node.tables import deeds
+
+        tx.execute(deeds.update().values(credits=501))
+    fed.run()
+    with node.store.read() as tx:
+        assert deeds_store.by_state(tx) == {"declined": 1}
+    assert sync.outbox(node.store).is_empty
+
+
+def test_more_than_a_batch_holds_becomes_several(fed_on_each: Federation) -> None:
+    fed = fed_on_each
+    fed.give("mpc", *(deed(number, number % 7) for number in range(2_300)))
+    fed.run()
+    assert [len(batch.updates) for batch in batches(fed)] == [1000, 1000, 307]
+    assert sync.outbox(fed.nodes["mpc"].store).is_empty
