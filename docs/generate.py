@@ -1,0 +1,65 @@
+"""Write the reference pages that are made from the code: commands and errors.  ``make docs`` runs this."""
+
+import sys
+from pathlib import Path
+
+import typer
+from samprasan.hub.__main__ import app as hub
+from samprasan.keys.errors import catalogue
+from samprasan.node.__main__ import app as node
+
+REFERENCE = Path(__file__).parent / "reference"
+PROGRAMS = {"samprasan-hub": hub, "samprasan-node": node}
+
+
+def commands() -> str:
+    """Every command with its help."""
+    lines = ["# Commands", "", "Made from the programs by `make docs`.", ""]
+    for name, app in PROGRAMS.items():
+        lines += _section(name, typer.main.get_command(app), 2)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _section(name: str, command: object, level: int) -> list[str]:
+    subcommands = getattr(command, "commands", {})
+    help_text = (getattr(command, "help", "") or "").strip()
+    lines = [f"{'#' * level} {name}", "", help_text, ""]
+    if not subcommands:
+        for parameter in getattr(command, "params", []):
+            if parameter.name == "help":
+                continue
+            label = ", ".join(parameter.opts) if parameter.param_type_name == "option" else parameter.name.upper()
+            lines.append(f"- `{label}`: {getattr(parameter, 'help', None) or ''}".rstrip(": "))
+        lines.append("")
+    for each, subcommand in sorted(subcommands.items()):
+        lines += _section(f"{name} {each}", subcommand, level + 1)
+    return lines
+
+
+def errors() -> str:
+    """Every error with what it says and what to do."""
+    lines = ["# Errors", "", "Made from `keys/samprasan/keys/errors.toml` by `make docs`.", ""]
+    for code, texts in sorted(catalogue().items()):
+        lines += [
+            f"## {code}",
+            "",
+            f"{texts['en']}  *{texts['en_hint']}*",
+            "",
+            f"{texts['th']}  *{texts['th_hint']}*",
+            "",
+        ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+PAGES = {"commands.md": commands, "errors.md": errors}
+
+
+def main() -> int:
+    """Write every page."""
+    for name, write in PAGES.items():
+        (REFERENCE / name).write_text(write(), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

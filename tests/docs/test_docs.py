@@ -1,0 +1,80 @@
+"""Every documented command and block runs, and the generated pages are what the code generates."""
+
+import contextlib
+import importlib.util
+import io
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = ["docs/start.md", "docs/operating/hub.md", "docs/operating/node.md"]
+MARKDOWN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGE_SECONDS = 180
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [text for name, text in BLOCK.findall(page.read_text("utf-8")) if name == language]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_command_of_a_page_runs_as_it_stands(name: str, tmp_path: Path) -> None:
+    script = "\n".join(blocks(ROOT / name, "sh"))
+    assert script.count("samprasan-") > 5
+    (tmp_path / "deploy").mkdir()
+    shutil.copytree(ROOT / "deploy" / "local", tmp_path / "deploy" / "local")
+    environment = os.environ | {"PATH": f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}", "SAMPRASAN_LANG": "en"}
+    done = subprocess.run(
+        ["bash", "-eum", "-c", script + "\nwait"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PAGE_SECONDS,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def test_the_readmes_two_commands_are_targets_and_its_python_runs() -> None:
+    readme = ROOT / "README.md"
+    (commands,) = blocks(readme, "sh")
+    assert commands.split("\n") == ["make demo", "make test", ""]
+    for line in commands.split():
+        assert line == "make" or f"\n{line}:" in (ROOT / "Makefile").read_text("utf-8")
+    (python,) = blocks(readme, "python")
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(compile(python, "README.md", "exec"), {})
+    assert said.getvalue().startswith("เลขหลักสุดท้ายไม่ตรง")
+
+
+def test_make_demo_ends_with_the_expected_totals() -> None:
+    done = subprocess.run(["make", "demo"], cwd=ROOT, capture_output=True, text=True, timeout=PAGE_SECONDS)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "68063 credits of 417 subjects: as expected; audit ok: True" in done.stdout
+
+
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["commands.md", "errors.md"])
+def test_generated_pages_are_fresh(name: str) -> None:
+    assert (ROOT / "docs" / "reference" / name).read_text("utf-8") == generator().PAGES[name](), "run `make docs`"
+
+
+@pytest.mark.parametrize("page", MARKDOWN, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text("utf-8")):
+        assert (page.parent / target).exists(), target
