@@ -59,7 +59,7 @@ static: $(READY) .venv-proto/.installed
 	echo "== static: $$(($$(date +%s) - begun)) s"
 
 unit: $(READY)
-	@$(call suite,unit and PostgreSQL,$(PYTEST) -n 2 tests/house tests/keys tests/ledger tests/edge tests/hub tests/node)
+	@$(call suite,unit and PostgreSQL,$(PYTEST) -n 2 tests/house tests/keys tests/ledger tests/edge tests/hub tests/node tests/postgresql)
 
 wire: $(READY)
 	@$(call suite,wire,$(PYTEST) tests/wire)

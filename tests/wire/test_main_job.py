@@ -1,6 +1,7 @@
 """The main job, as an IT officer does it: real processes, real TLS, the command line."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,12 +114,15 @@ def test_a_dashed_id_in_thai_digits_from_stdin_is_welcome(live: Live) -> None:
     assert json.loads(done.stdout)["earned"] == expected["earned"]
 
 
-def test_nothing_the_hub_wrote_holds_an_id_or_a_name(live: Live) -> None:
+def test_nothing_the_hub_wrote_holds_an_id_or_a_name_and_a_planted_one_is_found(live: Live, tmp_path: Path) -> None:
     federation = live.federation
     scanner = samples_scanner()
     written = [*federation.home("hub").rglob("*"), federation.folder / "hub.log"]
     assert len([path for path in written if path.is_file()]) > 5
     assert scanner.scan(written) == {}
+    planted = tmp_path / "planted.db"
+    planted.write_bytes((federation.home("hub") / "hub.db").read_bytes() + next(iter(EXPECTED["subjects"])).encode())
+    assert scanner.scan([planted]) == {str(planted): {"id"}}
 
 
 def test_no_node_log_holds_an_id_or_a_name(live: Live) -> None:

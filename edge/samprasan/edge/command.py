@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from samprasan.edge import logs, wording
-from samprasan.keys.errors import Malformed, SamprasanError
+from samprasan.keys.errors import Malformed, SamprasanError, Unavailable
 
 WRONG_USAGE = 2
 Home = Annotated[Path, typer.Option("--home", envvar="SAMPRASAN_HOME", help="Folder of the hub or node.")]
@@ -37,7 +37,13 @@ Lang = Annotated[
 
 def application(help_text: str) -> typer.Typer:
     """An application whose commands are registered on it."""
-    return typer.Typer(help=help_text, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+    return typer.Typer(
+        help=help_text,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,  # its tracebacks show values
+    )
 
 
 def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
@@ -56,6 +62,10 @@ def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
         print("hint: --help lists commands and options, with an example each.", file=sys.stderr)
         return WRONG_USAGE
     except (KeyboardInterrupt, typer.Abort):
+        return 1
+    except Exception as problem:  # a fault of ours; its message may hold a value, so only its kind and place are told
+        logs.logger("command").error("failed", exc_info=True)
+        show_error(Unavailable("failed", kind=type(problem).__name__))
         return 1
 
 

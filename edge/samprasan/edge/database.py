@@ -126,6 +126,12 @@ def _write(tx: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]], 
         tx.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({marks}){conflict}", list(rows))
 
 
+def take_turn(tx: sa.Connection, what: str) -> None:
+    """Keep others from doing ``what`` until the transaction ends; SQLite's write lock does so by itself."""
+    if is_postgresql(tx):
+        tx.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext(%s))", (what,))
+
+
 def array_literal(values: Sequence[Any]) -> str:
     """PostgreSQL's text of an array, to be bound as one value: the driver's own takes ten times as long.
 

@@ -20,7 +20,9 @@ def init(
         str, typer.Option(help="Where nodes connect, HOST:PORT; port 0 picks a free one.")
     ] = "127.0.0.1:7443",
     join_listen: Annotated[str, typer.Option(help="Where invited agencies join.")] = "127.0.0.1:7442",
-    console: Annotated[str, typer.Option(help="Where the operator's pages will be served.")] = "127.0.0.1:7480",
+    console: Annotated[
+        str, typer.Option(help="Kept for the operator's pages; nothing listens there yet.")
+    ] = "127.0.0.1:7480",
     database: Annotated[str, typer.Option(help="SQLAlchemy URL; else an SQLite file in the home.")] = "",
     passphrase_file: Annotated[str, typer.Option(help="File with the passphrase that seals the keys.")] = "",
     lang: Lang = None,

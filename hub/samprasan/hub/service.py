@@ -54,6 +54,7 @@ class Running:
     sequencer: Sequencer = field(init=False)
     threads: ThreadPoolExecutor = field(init=False)
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    draining: bool = False
 
     def __post_init__(self) -> None:
         self.sequencer = Sequencer(lambda submissions: intake.append(self.store, self.world, submissions))
@@ -151,7 +152,7 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         """Mail as it comes, and a word when documents change; the first word comes at once."""
         hub = self._running
         agency, number, documents_seen = await hub.caller(context), request.after, -1
-        while True:
+        while not hub.draining:
             bell = hub.news
             documents_changed = (await hub.read(mailbox.news, hub.store))[1]
             if documents_changed != documents_seen:
@@ -225,6 +226,8 @@ class Servers:
     async def stop(self, grace_seconds: float = DRAIN_SECONDS) -> None:
         """Let calls finish, then stop everything."""
         self.watcher.cancel()
+        self.running.draining = True
+        self.running.ring()
         await asyncio.gather(self.hub.stop(grace_seconds), self.joining.stop(grace_seconds))
         await asyncio.to_thread(self.running.sequencer.close)
         self.running.threads.shutdown()

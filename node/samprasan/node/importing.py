@@ -114,6 +114,8 @@ def bring_in(
         return deeds.read(row, profile, policies, calendar.day_of(now))
 
     with store.read() if dry_run else store.begin() as tx:
+        if not dry_run:
+            deeds_store.lock(tx)
         writer = None if dry_run else _Writer(tx, world, identity, profile.source, export.digest, now)
         report = _sort_rows(tx, identity, profile, export.rows, read, writer, progress)
         if writer is not None:

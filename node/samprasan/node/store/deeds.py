@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow, insert_rows, rows_where_in, update_where_in
+from samprasan.edge.database import AnyRow, insert_rows, rows_where_in, take_turn, update_where_in
 from samprasan.node.tables import deeds, imports, subjects
 
 Row = AnyRow
@@ -16,8 +16,13 @@ def fingerprints(tx: sa.Connection, source: str, record_ids: Iterable[str]) -> d
     return {row[2]: row[3] for row in found}
 
 
+def lock(tx: sa.Connection) -> None:
+    """Keep every other process from importing until the transaction ends."""
+    take_turn(tx, "samprasan: import")
+
+
 def next_id(tx: sa.Connection) -> int:
-    """A deed id above all in use; the caller holds the write lock."""
+    """A deed id above all in use; the caller holds :func:`lock`."""
     return (tx.execute(sa.select(sa.func.max(deeds.c.deed_id))).scalar() or 0) + 1
 
 

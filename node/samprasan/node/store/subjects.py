@@ -21,7 +21,7 @@ def find(tx: sa.Connection, index: bytes) -> Row | None:
 
 
 def next_id(tx: sa.Connection) -> int:
-    """A subject id above all in use; the caller holds the write lock."""
+    """A subject id above all in use; the caller holds the lock on importing."""
     return (tx.execute(sa.select(sa.func.max(subjects.c.subject_id))).scalar() or 0) + 1
 
 

@@ -1,0 +1,30 @@
+"""The main job with every party's data in PostgreSQL: real processes, and a hub killed in the middle."""
+
+from pathlib import Path
+
+from federation import AGENCIES
+from federation import Federation as LocalFederation
+
+from tests.node.test_samples import EXPECTED
+
+
+def test_a_federation_on_postgresql_comes_to_the_same_totals(postgresql_url: str, tmp_path: Path) -> None:
+    served = LocalFederation(tmp_path / "federation", postgresql_url)
+    try:
+        served.set_up()
+        served.start(*AGENCIES)
+        for agency in AGENCIES:
+            report = served.import_samples(agency)
+            assert report["credits_shared"] == EXPECTED["reports"][agency]["credits_shared"]
+        served.kill("hub")
+        served.restart("hub")
+        for agency in AGENCIES:
+            assert served.answer(agency, "sync", "--wait", "60")["pending"] == 0
+            assert served.import_samples(agency)["accepted"] == 0
+        status = served.answer("hub", "status")
+        assert status["totals"]["earned"] == EXPECTED["federation"]["earned"]
+        assert status["totals"]["accounts"] == EXPECTED["federation"]["subjects"]
+        assert served.answer("hub", "audit")["problems"] == []
+        assert not list(served.folder.rglob("*.db"))
+    finally:
+        served.stop()
