@@ -108,6 +108,20 @@ def test_writers_wait_for_each_other(databases: Databases) -> None:
         store.close()
 
 
+def test_what_is_read_in_one_transaction_is_of_one_moment(databases: Databases) -> None:
+    url = databases.url("moment")
+    reader, writer = database.open_store(url), database.open_store(url)
+    with writer.begin() as tx:
+        PAIRS.create(tx)
+    with reader.read() as tx:
+        before = tx.execute(sa.select(sa.func.count()).select_from(PAIRS)).scalar_one()
+        with writer.begin() as other:
+            database.insert_rows(other, PAIRS, [(b"new!", "new")])
+        assert tx.execute(sa.select(sa.func.count()).select_from(PAIRS)).scalar_one() == before == 0
+    reader.close()
+    writer.close()
+
+
 def test_a_database_that_cannot_be_asked_is_unavailable_and_names_no_value(tmp_path: Path) -> None:
     for url in (f"sqlite:///{tmp_path}/no/such/folder/a.db", "postgresql://nobody:secret@127.0.0.1:1/none"):
         store = database.open_store(url)

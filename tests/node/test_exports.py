@@ -90,6 +90,7 @@ consent = "yes"
         ('source = "s"', 'source = "s"\ncalender = "buddhist"', "calender"),
         ('record_id = "R"', 'recrod_id = "R"', "columns.recrod_id"),
         ('category = "C"', "", "category"),
+        ('record_id = "R"', 'record_id = "I"', "columns.record_id"),
         ('area_code = "A"', "", "area_code"),
         ('status = "verified"', 'status = "fine"', "values.status"),
         ('record = "deed"', 'record = "benefit"', "record"),

@@ -35,7 +35,7 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """A transaction that only reads."""
+        """A transaction that only reads, all of it as of one moment."""
         with self._connected(writes=False) as connection, connection.begin():
             yield connection
 
@@ -43,7 +43,10 @@ class Store:
     def _connected(self, *, writes: bool) -> Iterator[sa.Connection]:
         try:
             with self.engine.connect() as connection:
-                yield connection.execution_options(writes=writes)
+                options: dict[str, Any] = {"writes": writes}
+                if not writes and is_postgresql(connection):
+                    options["isolation_level"] = "REPEATABLE READ"
+                yield connection.execution_options(**options)
         except DBAPIError as problem:
             if isinstance(problem.orig, Exception) and _cannot_be_asked(problem):
                 raise Unavailable("database", problem=type(problem.orig).__name__) from None

@@ -81,6 +81,8 @@ def read(text: str) -> Profile:
             raise Malformed("profile_field_missing", field=name)
     if not ({"area_code", "subdistrict"} & (columns.keys() | defaults.keys())):
         raise Malformed("profile_field_missing", field="area_code")
+    if columns.get("record_id") == columns.get("subject_id"):
+        raise Malformed("profile_value", key="columns.record_id", known="a column that holds no id of a person")
     _check_words(values, defaults)
     return Profile(columns=columns, values=values, defaults=defaults, **_settings(table))
 
