@@ -7,6 +7,7 @@ from samprasan.hub import agreeing
 from samprasan.hub.store import documents as documents_store
 from samprasan.keys import documents, signing
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
+from samprasan.keys.signing import KeySigner
 from samprasan.node import agreeing as node_agreeing
 from samprasan.v1 import hub_pb2
 from samprasan.v1.documents_pb2 import Policy, Roster
@@ -101,6 +102,30 @@ def test_a_forged_signature_beside_a_good_one_is_told(fed: Federation) -> None:
         submit(fed, "mpc", envelope)
     assert refused.value.code == "signature"
     assert versions(fed) == (1, 1)
+
+
+def test_signatures_that_count_for_nothing_are_not_kept(fed: Federation) -> None:
+    envelope = proposal(fed)
+    for number in range(signing.SIGNATURES_MAX - 1):
+        signing.add_signature(envelope, KeySigner(bytes([number]) * 32))
+    submit(fed, "mpc", envelope)
+    submit(fed, "nhco", signed_by(fed, envelope, "nhco"))
+    assert len(agreeing.listed(fed.hub.store).active[-1].signatures) == 2
+    federation.share_documents(fed)
+    assert versions(fed) == (1, 2)
+
+
+def test_what_was_not_approved_in_time_makes_room(fed: Federation) -> None:
+    submit(fed, "mpc", proposal(fed))
+    fed.clock.now_ms += 31 * 86_400_000
+    submit(fed, "nhco", signed_by(fed, changed_policy(fed, title_en="Another"), "nhco"))
+    (waiting,) = agreeing.listed(fed.hub.store).proposed
+    assert Policy.FromString(waiting.payload).title_en == "Another"
+
+
+def test_a_proposal_may_not_wait_for_years(fed: Federation) -> None:
+    with pytest.raises(Malformed):
+        submit(fed, "mpc", changed_policy(fed, expires_at=fed.clock.now_ms + 400 * 86_400_000))
 
 
 def test_a_node_believes_no_document_with_too_few_signatures(fed: Federation) -> None:

@@ -1,13 +1,19 @@
 """Linking: one account a person whoever asks; answers are checked, peers limited, and nobody learns an id."""
 
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import pytest
-from samprasan.keys import pseudonym, ristretto, signing
+from samprasan.hub import agreeing
+from samprasan.keys import pseudonym, ristretto, sealing, signing
 from samprasan.keys.errors import Malformed, SamprasanError, Unproven
-from samprasan.node import evaluating, letters, linking
+from samprasan.node import agreeing as node_agreeing
+from samprasan.node import evaluating, letters, linking, mail
 from samprasan.node.letters import Letter
+from samprasan.node.store import documents as documents_store
 from samprasan.node.store import linking as linking_store
 from samprasan.node.store import subjects as subjects_store
-from samprasan.v1 import hub_pb2, linking_pb2
+from samprasan.v1 import hub_pb2, linking_pb2, log_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
 from tests import federation
@@ -139,6 +145,60 @@ def test_expired_replayed_and_foreign_requests_are_refused(fed: Federation) -> N
     for wrong in wrongs:
         with pytest.raises(Malformed):
             evaluate(fed, asked(fed, letter, **fresh, **wrong))
+
+
+def sealed_mail(fed: Federation, sender: str, reader: str, envelope: Envelope) -> hub_pb2.Mail:
+    node = fed.nodes[sender]
+    sealed = letters.seal(node.store, node.identity, Letter(reader, envelope))
+    return hub_pb2.Mail(number=1, sender=sender, sealed=sealed)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        linking_pb2.EvalRefusal(reason=linking_pb2.EvalRefusalReason.ValueType(99)),
+        linking_pb2.EvalRefusal(request_id=b"x", retry_at=-(2**63)),
+        linking_pb2.EvalRequest(purpose=linking_pb2.EvalPurpose.ValueType(100_000)),
+        linking_pb2.EvalResponse(),
+        log_pb2.Batch(),
+    ],
+)
+def test_whatever_a_peer_signs_is_answered_with_an_error_of_ours(fed: Federation, message: Any) -> None:
+    mpc = fed.nodes["mpc"]
+    piece = sealed_mail(fed, "nhco", "mpc", fed.nodes["nhco"].world.sign(message))
+    try:
+        assert mail.read(mpc.store, mpc.world, mpc.identity, piece) is None
+    except SamprasanError as problem:
+        assert problem.text("th")  # noqa: PT017
+
+
+def test_bytes_that_are_no_letter_are_dropped(fed: Federation) -> None:
+    mpc, nhco = fed.nodes["mpc"], fed.nodes["nhco"]
+    with nhco.store.read() as tx:
+        federation_id = documents_store.agreed_on(tx).federation_id
+    sealed = sealing.seal_for(
+        sealing.sealing_public_key(mpc.identity.mail_key),
+        b"\xff\xff\xff",
+        b"samprasan/v1/mail/" + federation_id + b"/nhco/mpc",
+    )
+    with pytest.raises(Malformed):
+        mail.read(mpc.store, mpc.world, mpc.identity, hub_pb2.Mail(number=1, sender="nhco", sealed=sealed))
+
+
+def test_serve_and_a_command_may_answer_the_same_letter_at_once(fed_on_each: Federation) -> None:
+    fed = fed_on_each
+    letter = question(fed)
+    node = fed.nodes[letter.to]
+    listing = agreeing.listed(fed.hub.store)
+
+    def both(_number: int) -> bytes:
+        node_agreeing.take(node.store, node.world, node.identity, federation.TLS_CA, listing)
+        return evaluate(fed, letter).envelope.SerializeToString()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(both, range(12)))) == 1
+    with node.store.read() as tx:
+        assert linking_store.evaluated_on(tx, "mpc", 20261123) == 4
 
 
 def test_half_the_daily_allowance_at_each_peer_and_the_rest_waits_for_tomorrow() -> None:

@@ -3,14 +3,14 @@
 A document that has its threshold stands in the hub's own chain as Activate, and is in force from there on.
 """
 
-from samprasan.edge.database import Store
+from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World
 from samprasan.hub import intake, limits
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import members as members_store
-from samprasan.keys import documents, signing
+from samprasan.keys import documents, sharing, signing
 from samprasan.keys.documents import Body
-from samprasan.keys.errors import Malformed, Refused, Unproven
+from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
 from samprasan.ledger import policy
 from samprasan.v1 import hub_pb2, log_pb2
 from samprasan.v1.documents_pb2 import HubKeys, LinkingKey, Member, Policy, Roster
@@ -33,7 +33,10 @@ def submit(store: Store, world: World, agency: str, envelope: Envelope) -> None:
         current = agreed.roster
         digest = signing.digest(envelope)
         stored = documents_store.find(tx, digest)
-        merged = _merged(Envelope.FromString(stored) if stored else None, envelope)
+        _drop_expired(tx, world.now())
+        judges = [current, body] if isinstance(body, Roster) else [current]
+        counted = {key for judge in judges if judge for key in documents.signing_keys(judge)}
+        merged = _merged(Envelope.FromString(stored) if stored else None, envelope, counted)
         found = documents.standing(merged, body, current, world.verify)
         if agency not in documents.standing(envelope, body, current, world.verify).signed:
             raise Unproven("approval_not_ones_own", agency=agency)
@@ -97,17 +100,32 @@ def _linking(applications: list[hub_pb2.Application]) -> LinkingKey | None:
     if len(shared) != 3 or len({(each.key_epoch, each.share_version) for each in shared}) != 1:
         return None
     commitments = sorted((each.share for each in shared), key=lambda share: share.index)
+    try:
+        sharing.check_commitments({share.index: share.point for share in commitments})
+    except SamprasanError:
+        return None  # shares of different dealings: the roster goes out without, and a later one brings them
     return LinkingKey(key_epoch=shared[0].key_epoch, share_version=shared[0].share_version, commitments=commitments)
 
 
-def _merged(stored: Envelope | None, envelope: Envelope) -> Envelope:
-    if stored is None:
-        return envelope
-    merged = Envelope()
-    merged.CopyFrom(stored)
-    known = {signature.key_id for signature in stored.signatures}
-    merged.signatures.extend(each for each in envelope.signatures if each.key_id not in known)
+def _merged(stored: Envelope | None, envelope: Envelope, counted: set[bytes]) -> Envelope:
+    """Every signature by a key that counts; others would only fill the envelope for everybody."""
+    key_ids = {signing.key_id(key) for key in counted}
+    merged = Envelope(payload_type=envelope.payload_type, payload=envelope.payload)
+    merged.signatures.extend(stored.signatures if stored else [])
+    known = {signature.key_id for signature in merged.signatures}
+    merged.signatures.extend(
+        each for each in envelope.signatures if each.key_id in key_ids and each.key_id not in known
+    )
     return merged
+
+
+def _drop_expired(tx: Tx, now: int) -> None:
+    """Make room: what was not approved in time is nobody's any more.  Roster 1 waits as long as it takes."""
+    for data in documents_store.proposed(tx):
+        envelope = Envelope.FromString(data)
+        body = documents.read(envelope)
+        if body.expires_at <= now and not (isinstance(body, Roster) and body.version == 1):
+            documents_store.drop(tx, signing.digest(envelope))
 
 
 def _check_next(body: Body, version_in_force: int, federation_id: bytes, now: int) -> None:
@@ -116,5 +134,7 @@ def _check_next(body: Body, version_in_force: int, federation_id: bytes, now: in
         raise Refused("document_version", kind=kind, version=body.version, expected=version_in_force + 1)
     if body.federation_id != federation_id:
         raise Unproven("federation", kind=kind)
-    if body.expires_at <= now:
+    if body.expires_at > now + 2 * limits.DOCUMENT_LIFETIME_MS:
+        raise Malformed("document_form", kind=kind, problem="expires_at")
+    if body.expires_at <= now and not (kind == "roster" and body.version == 1):
         raise Refused("document_expired", kind=kind, version=body.version)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from samprasan.edge.database import Store
+from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World
 from samprasan.hub import limits
 from samprasan.hub.store import members as members_store
-from samprasan.keys import certificates, documents, signing
+from samprasan.keys import certificates, documents, ristretto, sharing, signing
 from samprasan.keys.errors import Malformed, Refused, Unproven
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -46,18 +46,37 @@ def invite(store: Store, world: World, agency: str, name: str) -> tuple[bytes, i
     return secret, expires_at
 
 
-def join(store: Store, world: World, authority: Authority, request: hub_pb2.JoinRequest) -> bytes:
-    """The client certificate, DER, for an application that an invite covers.
+def examine(store: Store, world: World, request: hub_pb2.JoinRequest) -> hub_pb2.Application:
+    """The application of somebody who holds an invite, signed by the key it names.
 
-    Raises Refused ``invite_unknown``, ``invite_expired``, ``invite_used``; Unproven if the application is not signed by
-    the key it names; Malformed ``application``.
+    Raises Refused ``invite_unknown`` before anything costs much; Unproven ``signature``, Malformed ``application``.
     """
+    with store.read() as tx:
+        if members_store.find_invite(tx, hashlib.sha256(request.invite_secret).digest()) is None:
+            raise Refused("invite_unknown")
     application = signing.decode(hub_pb2.Application, request.application.payload)
-    if len(application.signing_key) != 32 or len(application.sealing_key) != 32:
+    sizes = (len(application.signing_key), len(application.sealing_key))
+    if sizes != (32, 32) or len(application.certificate_request) > certificates.REQUEST_BYTES_MAX:
         raise Malformed("application")
-    if len(application.certificate_request) > certificates.REQUEST_BYTES_MAX:
-        raise Malformed("application")
-    application = world.open(request.application, hub_pb2.Application, application.signing_key)
+    if application.HasField("share"):
+        if application.share.agency != application.agency or application.share.index not in sharing.INDICES:
+            raise Malformed("application")
+        ristretto.decode_element(application.share.point)
+    return world.open(request.application, hub_pb2.Application, application.signing_key)
+
+
+def join(
+    store: Store,
+    world: World,
+    authority: Authority,
+    request: hub_pb2.JoinRequest,
+    application: hub_pb2.Application,
+) -> bytes:
+    """The client certificate, DER, for an examined application that an invite covers.
+
+    Raises Refused ``invite_unknown``, ``invite_expired``, ``invite_used``; Unproven ``invite_foreign``; Malformed
+    ``application`` if another agency has the same key.
+    """
     secret_hash = hashlib.sha256(request.invite_secret).digest()
     data = request.application.SerializeToString()
     with store.begin() as tx:
@@ -67,12 +86,13 @@ def join(store: Store, world: World, authority: Authority, request: hub_pb2.Join
         if found.agency != application.agency:
             raise Unproven("invite_foreign", agency=found.agency)
         if found.application is not None and found.certificate is not None:
-            earlier = Envelope.FromString(found.application)
-            if not _same_keys(signing.decode(hub_pb2.Application, earlier.payload), application):
+            if not _same_keys(_application(found.application), application):
                 raise Refused("invite_used", agency=found.agency)
             return bytes(found.certificate)
         if found.expires_at <= world.now():
             raise Refused("invite_expired", agency=found.agency)
+        if any(_application(each.application).signing_key == application.signing_key for each in _joined(tx)):
+            raise Malformed("application")
         now = datetime.fromtimestamp(world.now() / 1000, UTC)
         certificate = certificates.client_certificate(
             application.certificate_request, found.agency, authority.key, authority.certificate, now
@@ -81,6 +101,14 @@ def join(store: Store, world: World, authority: Authority, request: hub_pb2.Join
             tx, secret_hash, found.agency, data, certificate, certificates.fingerprint(certificate)
         )
     return certificate
+
+
+def _joined(tx: Tx) -> list[members_store.Invite]:
+    return [each for each in members_store.invited(tx) if each.application is not None]
+
+
+def _application(envelope: bytes) -> hub_pb2.Application:
+    return hub_pb2.Application.FromString(Envelope.FromString(envelope).payload)
 
 
 def _same_keys(earlier: hub_pb2.Application, application: hub_pb2.Application) -> bool:

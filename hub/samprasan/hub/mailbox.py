@@ -9,6 +9,8 @@ from samprasan.keys import documents
 from samprasan.keys.errors import Malformed, Refused, Unavailable
 from samprasan.v1 import hub_pb2
 
+_NUMBER_MAX = 2**63 - 1  # the database's integers have a sign
+
 
 def post(store: Store, world: World, sender: str, request: hub_pb2.PostMailRequest) -> None:
     """Keep mail for another agency.
@@ -21,7 +23,7 @@ def post(store: Store, world: World, sender: str, request: hub_pb2.PostMailReque
         reader = documents.member(documents_store.agreed_on(tx).roster_with(sender), request.to).agency
         if reader == sender:
             raise Refused("agency_unknown", agency=reader)
-        if mailbox_store.waiting(tx, reader) >= limits.MAIL_WAITING_MAX:
+        if mailbox_store.waiting(tx, reader, sender) >= limits.MAIL_WAITING_MAX:
             mailbox_store.delete_older(tx, world.now() - limits.MAIL_KEPT_MS)
             raise Unavailable("mailbox_full", agency=reader)
         mailbox_store.post(tx, reader, sender, request.sealed, world.now())
@@ -30,14 +32,14 @@ def post(store: Store, world: World, sender: str, request: hub_pb2.PostMailReque
 def after(store: Store, reader: str, number: int) -> list[hub_pb2.Mail]:
     """``reader``'s mail with a higher number, ascending, a few pieces at a time."""
     with store.read() as tx:
-        rows = mailbox_store.after(tx, reader, number, limits.MAIL_PER_READ)
+        rows = mailbox_store.after(tx, reader, min(number, _NUMBER_MAX), limits.MAIL_PER_READ)
     return [hub_pb2.Mail(number=row.number, sender=row.sender, sealed=row.sealed) for row in rows]
 
 
 def acknowledge(store: Store, reader: str, up_to: int) -> None:
     """Delete ``reader``'s mail up to a number."""
     with store.begin() as tx:
-        mailbox_store.delete(tx, reader, up_to)
+        mailbox_store.delete(tx, reader, min(up_to, _NUMBER_MAX))
 
 
 def news(store: Store) -> tuple[int, int]:

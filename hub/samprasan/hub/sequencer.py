@@ -20,7 +20,10 @@ _Batch = tuple[Submission, "Future[Answer]"]
 
 
 class Sequencer:
-    """Runs ``append`` for batches and any function for other writes, in the order in which they came."""
+    """Runs ``append`` for batches and any function for other writes, in the order in which they came.
+
+    What its caller gave up before its turn is left out; once begun, it is finished.
+    """
 
     def __init__(self, append: Callable[[Sequence[Submission]], list[Answer]]) -> None:
         self._append = append
@@ -51,12 +54,17 @@ class Sequencer:
             for group in _grouped(waiting):
                 if group[0] is None:
                     return
-                if isinstance(group[0][0], Submission):
-                    submissions = [submission for submission, _ in group]
-                    _settle([future for _, future in group], partial(self._append, submissions))
-                else:
-                    write, future = group[0]
-                    _settle([future], partial(_alone, write))
+                self._carry_out([item for item in group if item[1].set_running_or_notify_cancel()])
+
+    def _carry_out(self, group: Sequence[Any]) -> None:
+        """One group whose callers still wait; once begun, they cannot give it up."""
+        if not group:
+            return
+        futures = [future for _, future in group]
+        if isinstance(group[0][0], Submission):
+            _settle(futures, partial(self._append, [submission for submission, _ in group]))
+        else:
+            _settle(futures, partial(_alone, group[0][0]))
 
     def _take_all(self) -> list[Any]:
         """What waits, at least one item."""

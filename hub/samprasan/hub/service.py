@@ -124,7 +124,6 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         try:
             while (future := await ahead.get()) is not None:
                 yield _push_response(await asyncio.wrap_future(future))
-            await reader
         finally:
             reader.cancel()
 
@@ -136,7 +135,11 @@ class HubServicer(hub_pb2_grpc.HubServicer):
             async for request in requests:
                 submission = await hub.read(intake.verify, hub.store, hub.world, agency, request.batch)
                 await ahead.put(hub.sequencer.submit(submission))
-        finally:
+        except Exception as problem:  # told in its turn, behind the answers to what came before
+            failed: Future[intake.Answer] = Future()
+            failed.set_exception(problem)
+            await ahead.put(failed)
+        else:
             await ahead.put(None)
 
     async def PostMail(self, request: hub_pb2.PostMailRequest, context: Any) -> hub_pb2.PostMailResponse:
@@ -198,7 +201,8 @@ class JoiningServicer(hub_pb2_grpc.JoiningServicer):
     async def Join(self, request: hub_pb2.JoinRequest, context: Any) -> hub_pb2.JoinResponse:
         """See :func:`samprasan.hub.joining.join`; the last agency to join brings roster 1 into every inbox."""
         hub = self._running
-        certificate = await hub.write(joining.join, hub.store, hub.world, hub.authority, request)
+        application = await hub.read(joining.examine, hub.store, hub.world, request)
+        certificate = await hub.write(joining.join, hub.store, hub.world, hub.authority, request, application)
         await hub.write(agreeing.compose_roster, hub.store, hub.world, hub.authority.certificate)
         hub.ring()
         return hub_pb2.JoinResponse(certificate=certificate)

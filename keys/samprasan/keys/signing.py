@@ -17,7 +17,7 @@ from samprasan.keys.errors import Malformed, Unproven
 from samprasan.v1.envelope_pb2 import Envelope, Signature
 
 ENVELOPE_BYTES_MAX = 1 << 20  # one gRPC message carries one envelope
-SIGNATURES_MAX = 8  # a roster names at most 16 agencies; more signatures than half of them prove nothing more
+SIGNATURES_MAX = 32  # a roster is signed by the agencies of the old one and of the new one, 16 at most each
 _TYPE_PREFIX = "application/vnd.samprasan.v1."
 
 M = TypeVar("M", bound=Message)

@@ -90,16 +90,13 @@ def import_(
 
     Example: samprasan-node import deeds.csv --profile mpc.toml --home /srv/node --dry-run
     """
-    from samprasan.keys.errors import Refused
     from samprasan.node import exports, importing, profiles
     from samprasan.node import home as homes
     from samprasan.node.showing import progress_bar, rejection_message
 
-    if not profile.is_file():
-        raise Refused("file_missing", file=profile.name)
     opened = homes.open_home(home)
     node = opened.node
-    chosen = profiles.read(profile.read_text("utf-8"))
+    chosen = profiles.read(_text_in(profile))
     export = exports.read(file, chosen)
     with progress_bar(export.count, quiet=as_json) as advance:
         report = importing.bring_in(
@@ -305,14 +302,22 @@ def policy_propose(
 
     Example: samprasan-node policy propose policy.toml --home /srv/node
     """
-    from samprasan.keys.errors import Refused
     from samprasan.node import home as homes
     from samprasan.node import showing
 
+    document = showing.propose_policy(homes.open_home(home), _text_in(file))
+    command.answer(document, as_json, words("proposed", **document))
+
+
+def _text_in(file: Path) -> str:
+    from samprasan.keys.errors import Malformed, Refused
+
     if not file.is_file():
         raise Refused("file_missing", file=file.name)
-    document = showing.propose_policy(homes.open_home(home), file.read_text("utf-8"))
-    command.answer(document, as_json, words("proposed", **document))
+    try:
+        return file.read_text("utf-8")
+    except UnicodeDecodeError as problem:
+        raise Malformed("file_unreadable", file=file.name, problem="UTF-8") from problem
 
 
 def _scheme(text: str) -> Any:

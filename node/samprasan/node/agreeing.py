@@ -6,7 +6,7 @@ the hub that the invite pinned, and it is approved only with the digest that the
 
 from dataclasses import dataclass
 
-from samprasan.edge.database import Store, Tx
+from samprasan.edge.database import Store, Tx, take_turn
 from samprasan.edge.world import World
 from samprasan.keys import documents, signing
 from samprasan.keys.documents import Body, Standing
@@ -41,6 +41,7 @@ def take(store: Store, world: World, identity: Identity, tls_ca: bytes, listing:
     Raises Unproven if a document that is said to be in force does not hold: the operator must look.
     """
     with store.begin() as tx:
+        take_turn(tx, "samprasan: documents")
         for envelope in listing.active:
             _activate(tx, world, identity, tls_ca, envelope)
         documents_store.clear_proposed(tx)

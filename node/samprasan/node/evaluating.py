@@ -4,7 +4,7 @@ A request that comes again gets the remembered answer at no charge.  What is kep
 a purpose and a count.
 """
 
-from samprasan.edge.database import Store, Tx
+from samprasan.edge.database import Store, Tx, take_turn
 from samprasan.edge.world import World
 from samprasan.keys import documents, pseudonym, ristretto, signing
 from samprasan.keys.errors import Malformed
@@ -18,6 +18,7 @@ from samprasan.v1 import linking_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
 _DAY_MS = 86_400_000
+_PURPOSES = (linking_pb2.EVAL_PURPOSE_AWARD, linking_pb2.EVAL_PURPOSE_BALANCE)
 
 
 def answer(store: Store, world: World, identity: Identity, sender: str, envelope: Envelope) -> Letter:
@@ -27,6 +28,7 @@ def answer(store: Store, world: World, identity: Identity, sender: str, envelope
     """
     now = world.now()
     with store.begin() as tx:
+        take_turn(tx, "samprasan: evaluate")
         public_key = documents.member(documents_store.agreed_on(tx).required_roster, sender).signing_key
         request = world.open(envelope, linking_pb2.EvalRequest, public_key)
         _check_addressed(tx, identity, sender, request)
@@ -87,6 +89,7 @@ def _check_addressed(tx: Tx, identity: Identity, sender: str, request: linking_p
     if (
         named != (sender, identity.agency, documents_store.agreed_on(tx).federation_id)
         or len(request.request_id) != 16
+        or request.purpose not in _PURPOSES
         or not whole
     ):
         raise Malformed("eval_request")

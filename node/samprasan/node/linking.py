@@ -6,7 +6,7 @@ used.  Peers are asked in turn; one that does not answer in time is passed over.
 
 from collections.abc import Sequence
 
-from samprasan.edge.database import AnyRow, Store, Tx
+from samprasan.edge.database import AnyRow, Store, Tx, take_turn
 from samprasan.edge.world import World
 from samprasan.keys import documents, pseudonym, ristretto, sharing, signing
 from samprasan.keys.errors import Refused, Unproven
@@ -31,6 +31,7 @@ def ask(store: Store, world: World, identity: Identity) -> None:
     """Store a question about every subject that needs one; public ids get their key at once."""
     now = world.now()
     with store.begin() as tx:
+        take_turn(tx, "samprasan: ask")
         linking = _linking_key(tx, identity)
         open_questions = linking_store.open_questions(tx, now)
         asked_about = {who for row in open_questions for who, _ in _plan(identity, row.sealed_plan)}

@@ -23,6 +23,7 @@ def read(store: Store, world: World, identity: Identity, mail: hub_pb2.Mail) -> 
         return None
     if envelope.payload_type == signing.payload_type(linking_pb2.EvalRefusal):
         refusal = linking.refused(store, world, mail.sender, envelope)
-        reason = linking_pb2.EvalRefusalReason.Name(refusal.reason).removeprefix("EVAL_REFUSAL_REASON_").lower()
+        names = {number: name for name, number in linking_pb2.EvalRefusalReason.items()}
+        reason = names.get(refusal.reason, "unknown").removeprefix("EVAL_REFUSAL_REASON_").lower()
         raise Malformed("peer_refused", agency=refusal.evaluator, reason=reason)
     raise Malformed("mail_unreadable", agency=mail.sender)

@@ -69,7 +69,7 @@ def sync_report(store: Store, before: tuple[int, int], seq_before: int) -> dict[
         "pushed_updates": pushed,
         "applied": applied,
         "declined": declined,
-        "pending": outbox.queued + outbox.waiting_for_link,
+        "pending": max(outbox.queued, outbox.waiting_for_link, outbox.in_flight),
         "halted": outbox.halted or None,
         "head": {"seq": outbox.head.seq, "digest": outbox.head.digest.hex()},
     }

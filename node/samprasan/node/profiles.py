@@ -71,8 +71,7 @@ def read(text: str) -> Profile:
         raise Malformed("profile_key", key=key, known=", ".join(sorted(_KEYS | _TABLES)))
     if table.get("record") != "deed":
         raise Malformed("profile_value", key="record", known="deed")
-    columns, defaults = _texts(table, "columns"), _texts(table, "defaults")
-    values = {name: _texts(table.get("values", {}), name, "values.") for name in table.get("values", {})}
+    columns, defaults, values = _texts(table, "columns"), _texts(table, "defaults"), _values(table)
     for where, names in (("columns", columns), ("defaults", defaults), ("values", values)):
         for name in names.keys() - set(FIELDS):
             raise Malformed("profile_key", key=f"{where}.{name}", known=", ".join(FIELDS))
@@ -109,6 +108,13 @@ def _check_words(values: Mapping[str, Mapping[str, str]], defaults: Mapping[str,
         for word in ours:
             if word not in allowed:
                 raise Malformed("profile_value", key=f"values.{name}", known=", ".join(allowed))
+
+
+def _values(table: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    found = table.get("values", {})
+    if not isinstance(found, dict):
+        raise Malformed("profile_value", key="values", known="[values.FIELD]")
+    return {name: _texts(found, name, "values.") for name in found}
 
 
 def _texts(table: Mapping[str, Any], key: str, prefix: str = "") -> dict[str, str]:

@@ -15,7 +15,7 @@ from samprasan.client.connection import Hub
 from samprasan.edge.database import Store
 from samprasan.edge.logs import logger
 from samprasan.edge.world import World
-from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailable, Unproven
+from samprasan.keys.errors import Refused, SamprasanError, Unavailable, Unproven
 from samprasan.node import agreeing, letters, limits, linking, mail, sync
 from samprasan.node.identity import Identity
 from samprasan.node.letters import Letter
@@ -159,18 +159,18 @@ class _Session:
     async def _send(self, after_seq: int) -> None:
         room = asyncio.Semaphore(limits.BATCHES_IN_FLIGHT_MAX)
         node = self.node
-        async for response in self.hub.push(self._batches(after_seq, room)):
-            if response.HasField("refusal"):
-                refusal = await self._step(sync.refused, node.store, node.world, response.refusal)
-                log.error("batch refused", seq=refusal.seq, reason=refusal.reason)
-                raise Unproven("batch_refused", seq=refusal.seq)
-            try:
+        try:
+            async for response in self.hub.push(self._batches(after_seq, room)):
+                if response.HasField("refusal"):
+                    refusal = await self._step(sync.refused, node.store, node.world, response.refusal)
+                    log.error("batch refused", seq=refusal.seq, reason=refusal.reason)
+                    raise Unproven("batch_refused", seq=refusal.seq)
                 await self._step(sync.settle, node.store, node.world, response.receipt)
-            except Unproven as problem:
-                await self._halt_if_needed(problem)
-                raise
-            room.release()
-            self.work.set()
+                room.release()
+                self.work.set()
+        except Unproven as problem:
+            await self._halt_if_needed(problem)
+            raise
         raise Unavailable("hub_unreachable", status="stream ended")
 
     async def _batches(self, after_seq: int, room: asyncio.Semaphore) -> AsyncIterator[Envelope]:
@@ -190,16 +190,22 @@ class _Session:
             with contextlib.suppress(Refused):  # no roster yet
                 await self._step(linking.ask, node.store, node.world, node.identity)
                 for request_id, letter in await self._step(linking.unposted, node.store, node.world):
-                    await self.hub.post_mail(
-                        letter.to, await self._step(letters.seal, node.store, node.identity, letter)
-                    )
-                    await self._step(linking.posted, node.store, request_id)
+                    if await self._post(letter):
+                        await self._step(linking.posted, node.store, request_id)
                 await self._open_accounts()
             await self._rest()
 
-    async def _post(self, letter: Letter) -> None:
+    async def _post(self, letter: Letter) -> bool:
+        """Whether the letter is in its reader's box; a full box is tried again later."""
         sealed = await self._step(letters.seal, self.node.store, self.node.identity, letter)
-        await self.hub.post_mail(letter.to, sealed)
+        try:
+            await self.hub.post_mail(letter.to, sealed)
+        except Unavailable as problem:
+            if problem.code != "mailbox_full":
+                raise
+            log.warning("mailbox full", reader=letter.to)
+            return False
+        return True
 
     async def _open_accounts(self) -> None:
         node = self.node
@@ -221,13 +227,17 @@ class _Session:
 
     async def _deal_with(self, piece: Any) -> None:
         node = self.node
+        letter = None
         try:
             letter = await self._step(mail.read, node.store, node.world, node.identity, piece)
-        except (Malformed, Unproven) as problem:
+        except Unavailable:
+            raise
+        except SamprasanError as problem:
             log.warning("mail dropped", sender=piece.sender, code=problem.code)
-            letter = None
-        if letter is not None:
-            await self._post(letter)
+        except Exception:  # one bad letter must not come back for ever and stop everything else
+            log.error("mail dropped", sender=piece.sender, code="failed", exc_info=True)
+        if letter is not None and not await self._post(letter):
+            return  # not acknowledged: it comes again with the next session
         await self.hub.acknowledge_mail(piece.number)
 
     async def _halt_if_needed(self, problem: SamprasanError) -> None:

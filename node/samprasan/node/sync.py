@@ -76,8 +76,10 @@ def greeted(store: Store, world: World, identity: Identity, said: Greeting, answ
 def next_batch(store: Store, world: World, identity: Identity, after_seq: int) -> tuple[int, Envelope] | None:
     """The batch behind ``after_seq`` to send now: one that is sealed, else a new one; None if there is nothing."""
     with store.read() as tx:
+        if notes_store.get(tx, notes_store.HALTED):
+            return None
         stored = batches_store.find(tx, after_seq + 1)
-        if stored is None and (notes_store.get(tx, notes_store.HALTED) or not _anything(tx)):
+        if stored is None and not _anything(tx):
             return None
     if stored is None:
         with store.begin() as tx:

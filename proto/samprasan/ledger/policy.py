@@ -21,6 +21,7 @@ DIMENSIONS = ("health", "economy", "social", "environment")
 UNITS = ("event", "hour")
 CREDITS_MAX = 2**53  # exact in every JSON reader
 TITLE_CHARACTERS_MAX = 200
+_VERSION_MAX = 2**31 - 1
 _CODE = re.compile(r"[a-z0-9][a-z0-9.\-]{0,63}")
 _LIMITS = {
     "credits_per_update_max": CREDITS_MAX,
@@ -105,13 +106,15 @@ def from_toml(text: str, federation_id: bytes, created_at: int, expires_at: int)
     title = _title(table["title"], "title")
     document = documents.Policy(
         federation_id=federation_id,
-        version=_whole(table["version"], "version"),
+        version=_whole(table["version"], "version", _VERSION_MAX),
         created_at=created_at,
         expires_at=expires_at,
         title_th=title["th"],
         title_en=title["en"],
         valid_from=calendar.packed(valid_from),
-        limits=documents.PolicyLimits(**{name: _whole(table["limits"][name], name) for name in _LIMITS}),
+        limits=documents.PolicyLimits(
+            **{name: _whole(table["limits"][name], name, most) for name, most in _LIMITS.items()}
+        ),
         categories=sorted(map(_category_message, table["category"]), key=lambda entry: entry.code),
     )
     from_document(document)
@@ -124,6 +127,8 @@ def _category_message(table: dict[str, Any]) -> documents.Category:
     if table["dimension"] not in DIMENSIONS:
         raise Malformed("policy_value", key="category.dimension", value=table["dimension"])
     title = _title(table["title"], "category.title")
+    if type(table["quantity_max"]) not in (int, float):
+        raise Malformed("policy_value", key="category.quantity_max", value=table["quantity_max"])
     thousandths = Decimal(str(table["quantity_max"])) * 1000
     if thousandths != thousandths.to_integral_value() or not 0 < thousandths <= CREDITS_MAX:
         raise Malformed("policy_value", key="category.quantity_max", value=table["quantity_max"])
@@ -166,8 +171,8 @@ def _exactly(table: object, keys: set[str], where: str) -> None:
         raise Malformed("policy_key_unknown", key=where + key)
 
 
-def _whole(value: object, key: str) -> int:
-    if type(value) is not int or not 0 <= value <= CREDITS_MAX:
+def _whole(value: object, key: str, most: int = CREDITS_MAX) -> int:
+    if type(value) is not int or not 0 <= value <= most:
         raise Malformed("policy_value", key=key, value=value)
     return value
 

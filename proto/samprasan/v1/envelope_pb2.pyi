@@ -35,7 +35,7 @@ class Envelope(_message.Message):
     """The payload's bytes exactly as they were signed; nobody re-encodes them before verifying."""
     @_builtins.property
     def signatures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Signature]:
-        """One signature a key. Limit: 8."""
+        """One signature a key. Limit: 32."""
 
     def __init__(
         self,

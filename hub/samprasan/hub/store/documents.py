@@ -45,6 +45,11 @@ def put(tx: sa.Connection, found: Standing, envelope: bytes, now: int, *, active
     tx.execute(head.update().values(documents_changed=head.c.documents_changed + 1))
 
 
+def drop(tx: sa.Connection, digest: bytes) -> None:
+    """Forget one document."""
+    tx.execute(documents.delete().where(documents.c.digest == digest))
+
+
 def drop_proposed(tx: sa.Connection, kind: int, version: int) -> None:
     """Forget proposals of ``kind`` up to ``version``: another document has taken their place."""
     tx.execute(documents.delete().where(documents.c.kind == kind, documents.c.version <= version, ~documents.c.active))

@@ -10,9 +10,10 @@ def post(tx: sa.Connection, reader: str, sender: str, sealed: bytes, now: int) -
     tx.execute(mailbox.insert().values(reader=reader, sender=sender, sealed=sealed, posted_at=now))
 
 
-def waiting(tx: sa.Connection, reader: str) -> int:
-    """How many pieces wait for ``reader``."""
-    return tx.execute(sa.select(sa.func.count()).where(mailbox.c.reader == reader)).scalar_one()
+def waiting(tx: sa.Connection, reader: str, sender: str) -> int:
+    """How many pieces of ``sender`` wait for ``reader``."""
+    query = sa.select(sa.func.count()).where(mailbox.c.reader == reader, mailbox.c.sender == sender)
+    return tx.execute(query).scalar_one()
 
 
 def after(tx: sa.Connection, reader: str, number: int, limit: int) -> list[AnyRow]:

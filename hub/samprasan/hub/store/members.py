@@ -1,7 +1,7 @@
 """Invites, the certificates they were traded for, and when each agency was last seen."""
 
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow
+from samprasan.edge.database import AnyRow, upsert_rows
 from samprasan.hub.tables import certificates, invites, presence
 
 Invite = AnyRow
@@ -40,9 +40,7 @@ def agency_of_certificate(tx: sa.Connection, fingerprint: bytes) -> str | None:
 
 def saw(tx: sa.Connection, agency: str, now: int) -> None:
     """The agency said hello."""
-    changed = tx.execute(presence.update().where(presence.c.agency == agency).values(seen_at=now))
-    if not changed.rowcount:
-        tx.execute(presence.insert().values(agency=agency, seen_at=now))
+    upsert_rows(tx, presence, [(agency, now)])
 
 
 def last_seen(tx: sa.Connection) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """A few facts that have no table of their own, by name."""
 
 import sqlalchemy as sa
+from samprasan.edge.database import upsert_rows
 from samprasan.node.tables import notes
 
 HALTED = "halted"  # the code of the error that stopped sending
@@ -15,9 +16,7 @@ def get(tx: sa.Connection, name: str) -> str | None:
 
 def put(tx: sa.Connection, name: str, value: str) -> None:
     """Write the note."""
-    changed = tx.execute(notes.update().where(notes.c.name == name).values(value=value))
-    if not changed.rowcount:
-        tx.execute(notes.insert().values(name=name, value=value))
+    upsert_rows(tx, notes, [(name, value)])
 
 
 def drop(tx: sa.Connection, name: str) -> None:

@@ -1,0 +1,83 @@
+"""The one writing thread: in order, in groups, and alive whatever its callers do."""
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+from samprasan.hub import limits
+from samprasan.hub.intake import Answer, Submission
+from samprasan.hub.sequencer import Sequencer
+from samprasan.keys.errors import Unavailable
+from samprasan.v1 import log_pb2 as log
+from samprasan.v1.envelope_pb2 import Envelope
+
+
+class Slow:
+    """A sequencer whose thread waits at a gate, so that work piles up behind it."""
+
+    def __init__(self) -> None:
+        self.groups: list[int] = []
+        self.sequencer = Sequencer(self.append)
+        self.gate = threading.Event()
+        self.begun = threading.Event()
+        self.first = self.sequencer.call(self.wait)
+        assert self.begun.wait(5)
+
+    def wait(self) -> str:
+        self.begun.set()
+        assert self.gate.wait(5)
+        return "first"
+
+    def append(self, submissions: Sequence[Submission]) -> list[Answer]:
+        self.groups.append(len(submissions))
+        return [Envelope(payload_type=submission.agency) for submission in submissions]
+
+    def submit(self, agency: str) -> "Future[Any]":
+        return self.sequencer.submit(Submission(agency, b"", b"", log.Batch()))
+
+
+def test_batches_that_wait_enter_together_and_other_writes_keep_their_turn() -> None:
+    slow = Slow()
+    before = [slow.submit("a") for _ in range(3)]
+    between = slow.sequencer.call(lambda: "between")
+    after = [slow.submit("b") for _ in range(limits.PUSH_GROUP_MAX + 1)]
+    slow.gate.set()
+    assert [each.result(5).payload_type for each in before] == ["a"] * 3
+    assert between.result(5) == "between"
+    assert [each.result(5).payload_type for each in after] == ["b"] * (limits.PUSH_GROUP_MAX + 1)
+    assert slow.groups == [3, limits.PUSH_GROUP_MAX, 1]
+    slow.sequencer.close()
+
+
+def test_callers_that_give_up_do_not_stop_it() -> None:
+    slow = Slow()
+    assert not slow.first.cancel(), "begun: it will be finished"
+    given_up = [slow.sequencer.call(lambda: 1 // 0), slow.submit("a")]
+    assert all(each.cancel() for each in given_up)
+    last = slow.sequencer.call(lambda: "alive")
+    slow.gate.set()
+    assert (slow.first.result(5), last.result(5), slow.groups) == ("first", "alive", [])
+    slow.sequencer.close()
+
+
+def test_a_write_that_fails_fails_alone() -> None:
+    slow = Slow()
+    failing = slow.sequencer.call(lambda: 1 // 0)
+    good = slow.sequencer.call(lambda: "good")
+    slow.gate.set()
+    with pytest.raises(ZeroDivisionError):
+        failing.result(5)
+    assert good.result(5) == "good"
+    slow.sequencer.close()
+
+
+def test_a_group_that_cannot_be_stored_is_unavailable_for_all_of_it() -> None:
+    def fail(_submissions: Sequence[Submission]) -> list[Answer]:
+        raise Unavailable("database", problem="OperationalError")
+
+    sequencer = Sequencer(fail)
+    with pytest.raises(Unavailable):
+        sequencer.submit(Submission("a", b"", b"", log.Batch())).result(5)
+    sequencer.close()
