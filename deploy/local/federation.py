@@ -33,7 +33,6 @@ AGENCIES = {
     "codi": "สถาบันพัฒนาองค์กรชุมชน (องค์การมหาชน)",
 }
 SAMPLES = Path(__file__).parent / "samples"
-START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 
 

@@ -107,14 +107,3 @@ def settled_credits(tx: sa.Connection, subject_id: int | None = None) -> int:
     if subject_id is not None:
         query = query.where(deeds.c.subject_id == subject_id)
     return int(tx.execute(query).scalar_one())
-
-
-def credits_by_account(tx: sa.Connection) -> dict[bytes, int]:
-    """Account id → credits of its settled deeds."""
-    query = (
-        sa.select(subjects.c.account_id, sa.func.sum(deeds.c.credits))
-        .join(subjects, subjects.c.subject_id == deeds.c.subject_id)
-        .where(deeds.c.state == "settled")
-        .group_by(subjects.c.account_id)
-    )
-    return {account_id: int(total) for account_id, total in tx.execute(query)}
