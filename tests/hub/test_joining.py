@@ -1,0 +1,99 @@
+"""Joining, step by step: a bad application is refused before it uses up an invite or blocks a roster."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from samprasan.edge import database
+from samprasan.edge.database import Store
+from samprasan.edge.world import World
+from samprasan.hub import agreeing, joining
+from samprasan.hub import home as hub_homes
+from samprasan.keys import certificates, ristretto, sharing
+from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
+from samprasan.keys.signing import KeySigner
+from samprasan.v1 import hub_pb2
+from samprasan.v1.documents_pb2 import Roster, ShareCommitment
+
+from tests.federation import Clock
+
+AGENCIES = ("codi", "mpc", "nhco")
+CLOCK = Clock()
+HUB = World(KeySigner(b"\x09" * 32), CLOCK)
+CA_KEY = certificates.new_key()
+AUTHORITY = joining.Authority(CA_KEY, certificates.authority(CA_KEY, datetime.now(UTC)))
+SHARES = dict(zip(AGENCIES, sharing.deal(5, 6), strict=True))
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    made = database.open_store("sqlite://")
+    hub_homes.create_tables(made)
+    yield made
+    made.close()
+
+
+def apply(store: Store, agency: str, secret: bytes, key: int, **changes: Any) -> bytes:
+    """Join as ``agency`` with an application that is good but for ``changes``."""
+    signer = KeySigner(bytes([key]) * 32)
+    share = SHARES[agency]
+    values: dict[str, Any] = {
+        "agency": agency,
+        "signing_key": signer.public_key,
+        "sealing_key": bytes([key]) * 32,
+        "certificate_request": certificates.certificate_request(certificates.new_key(), agency),
+        "share": ShareCommitment(agency=agency, index=share.index, point=share.commitment()),
+        "key_epoch": 1,
+        "share_version": 1,
+    }
+    envelope = World(signer, CLOCK).sign(hub_pb2.Application(**(values | changes)))
+    request = hub_pb2.JoinRequest(invite_secret=secret, application=envelope)
+    application = joining.examine(store, HUB, request)
+    return joining.join(store, HUB, AUTHORITY, request, application)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"signing_key": b"short"}, Malformed),
+        ({"signing_key": bytes(32)}, Unproven),
+        ({"certificate_request": b"x"}, Malformed),
+        ({"certificate_request": bytes(5000)}, Malformed),
+        ({"sealing_key": b"x"}, Malformed),
+        ({"share": ShareCommitment(agency="mpc", index=4, point=ristretto.multiply_base(3))}, Malformed),
+        ({"share": ShareCommitment(agency="mpc", index=1, point=bytes(32))}, Malformed),
+        ({"share": ShareCommitment(agency="codi", index=1, point=ristretto.multiply_base(3))}, Malformed),
+    ],
+)
+def test_a_bad_application_leaves_the_invite_as_it_was(
+    store: Store, changes: dict[str, Any], kind: type[SamprasanError]
+) -> None:
+    secret, _ = joining.invite(store, HUB, "mpc", "MPC")
+    with pytest.raises(kind):
+        apply(store, "mpc", secret, 1, **changes)
+    assert apply(store, "mpc", secret, 1)
+
+
+def test_two_agencies_cannot_have_one_key(store: Store) -> None:
+    secrets = {agency: joining.invite(store, HUB, agency, agency)[0] for agency in ("mpc", "nhco")}
+    apply(store, "mpc", secrets["mpc"], 1)
+    with pytest.raises(Malformed):
+        apply(store, "nhco", secrets["nhco"], 1)
+    assert apply(store, "nhco", secrets["nhco"], 2)
+
+
+def test_an_unknown_invite_is_told_before_anything_is_read(store: Store) -> None:
+    with pytest.raises(Refused):
+        apply(store, "mpc", bytes(32), 1, signing_key=b"short")
+
+
+@pytest.mark.parametrize("stale", [False, True])
+def test_shares_of_different_dealings_leave_roster_1_without_a_linking_key(store: Store, stale: bool) -> None:
+    for number, agency in enumerate(AGENCIES, 1):
+        secret, _ = joining.invite(store, HUB, agency, agency)
+        other = ShareCommitment(agency=agency, index=SHARES[agency].index, point=ristretto.multiply_base(77))
+        apply(store, agency, secret, number, **({"share": other} if stale and agency == "mpc" else {}))
+    assert agreeing.compose_roster(store, HUB, b"the hub's authority")
+    (proposed,) = agreeing.listed(store).proposed
+    assert Roster.FromString(proposed.payload).HasField("linking") is not stale
