@@ -31,6 +31,15 @@ def test_a_good_batch_passes() -> None:
     assert forms.check(batch(updates=[LINK] * forms.UPDATES_MAX), forms.BATCH_BYTES_MAX, FEDERATION, "mpc") is None
 
 
+def award(**changes: Any) -> log.Update:
+    return log.Update(op_id=b"o" * 16, award=log.Award(account_id=b"a" * 16, **changes))
+
+
+def reverse(award_op_id: bytes, reason: int) -> log.Update:
+    change = log.Reverse(award_op_id=award_op_id, reason=log.ReverseReason.ValueType(reason))
+    return log.Update(op_id=b"o" * 16, reverse=change)
+
+
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
@@ -48,6 +57,10 @@ def test_a_good_batch_passes() -> None:
         (batch(updates=[link(purposes=[2, 1])]), log.REFUSAL_REASON_UNREADABLE_FIELD),
         (batch(updates=[link(purposes=[1, 1])]), log.REFUSAL_REASON_UNREADABLE_FIELD),
         (batch(updates=[link(purposes=[9])]), log.REFUSAL_REASON_UNREADABLE_FIELD),
+        (batch(updates=[award(replaces=b"short")]), log.REFUSAL_REASON_UNREADABLE_FIELD),
+        (batch(updates=[reverse(b"short", 1)]), log.REFUSAL_REASON_UNREADABLE_FIELD),
+        (batch(updates=[reverse(b"o" * 16, 0)]), log.REFUSAL_REASON_UNREADABLE_FIELD),
+        (batch(updates=[reverse(b"o" * 16, 3)]), log.REFUSAL_REASON_UNREADABLE_FIELD),
         (
             batch(updates=[log.Update(op_id=b"o" * 16, opened=log.Opened(account_id=b"a" * 16))]),
             log.REFUSAL_REASON_UNREADABLE_FIELD,

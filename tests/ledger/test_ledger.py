@@ -1,7 +1,5 @@
 """The fold: what each update does, what is declined and why, and that everything adds up."""
 
-from dataclasses import dataclass, field
-from datetime import date
 from typing import Any
 
 import pytest
@@ -9,64 +7,23 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from samprasan.ledger import ledger, verify
-from samprasan.ledger.ledger import Entry, State, Totals
-from samprasan.ledger.policy import Policy
+from samprasan.ledger.ledger import Entry, Totals
 from samprasan.v1 import log_pb2 as log
 
-NOW = 1_795_402_800_000  # 23 November 2026, 10:00 in Bangkok
-POLICY = Policy(1, date(2025, 1, 1), 500, 1_200, 1000, {})
-ACCOUNT, OTHER, CLOSED = b"a" * 16, b"b" * 16, b"c" * 16
-
-
-@dataclass
-class Ledger:
-    """A state and the batches it takes."""
-
-    state: State = field(default_factory=State)
-    entries: list[Entry] = field(default_factory=list)
-    at: int = NOW
-
-    def take(self, agency: str, *updates: log.Update) -> list[log.Outcome]:
-        entry = Entry(log.Batch(agency=agency, updates=updates), self.at)
-        changes, outcomes = ledger.fold(self.state, entry, {b"p" * 32: POLICY})
-        self.state.include(changes)
-        self.entries.append(entry)
-        return outcomes
-
-    def opened(self, *account_ids: bytes) -> "Ledger":
-        activate = log.Update(activate=log.Activate(document=log.DOCUMENT_KIND_POLICY, version=1, digest=b"p" * 32))
-        opened = [log.Update(opened=log.Opened(account_id=each, kind=log.SUBJECT_KIND_PERSON)) for each in account_ids]
-        self.take("hub", activate, *opened)
-        return self
-
-    def linked(self, agency: str = "mpc", account_id: bytes = ACCOUNT, purposes: tuple[int, ...] = (1, 2)) -> "Ledger":
-        (outcome,) = self.take(agency, link(account_id, purposes, op=len(self.entries)))
-        assert outcome == ledger.APPLIED
-        return self
-
-
-def op_id(number: int) -> bytes:
-    return number.to_bytes(16, "big")
-
-
-def link(account_id: bytes, purposes: tuple[int, ...], op: int) -> log.Update:
-    named = [log.Purpose.ValueType(purpose) for purpose in purposes]
-    return log.Update(op_id=op_id(10**6 + op), link=log.Link(account_id=account_id, purposes=named))
-
-
-def award(op: int = 1, **changes: Any) -> log.Update:
-    values: dict[str, Any] = {
-        "account_id": ACCOUNT,
-        "credits": 10,
-        "dimension": 1,
-        "month": 202611,
-        "policy_version": 1,
-    }
-    return log.Update(op_id=op_id(op), award=log.Award(**(values | changes)))
-
-
-def declined(reason: log.DeclineReason.ValueType) -> log.Outcome:
-    return log.Outcome(kind=log.OUTCOME_KIND_DECLINED, reason=reason)
+from tests.ledger.books import (
+    ACCOUNT,
+    CLOSED,
+    NOW,
+    OTHER,
+    POLICY,
+    Ledger,
+    award,
+    declined,
+    link,
+    op_id,
+    replacing,
+    reverse,
+)
 
 
 def test_an_award_adds_to_one_dimension_and_can_be_spent() -> None:
@@ -168,6 +125,7 @@ class AnyOrder(RuleBasedStateMachine):
         super().__init__()
         self.books = Ledger().opened(ACCOUNT, OTHER)
         self.credited = 0
+        self.standing: dict[tuple[str, int], int] = {}
 
     @rule(agency=agencies, account=accounts, op=ops, purposes=st.sampled_from([(1,), (2,), (1, 2)]))
     def links(self, agency: str, account: bytes, op: int, purposes: tuple[int, ...]) -> None:
@@ -184,11 +142,27 @@ class AnyOrder(RuleBasedStateMachine):
         if outcome.kind == log.OUTCOME_KIND_APPLIED:
             assert 1 <= amount <= 500
             self.credited += amount
+            self.standing[agency, op] = amount
+
+    @rule(agency=agencies, account=accounts, op=ops, replaced=ops, amount=st.integers(1, 500))
+    def replaces(self, agency: str, account: bytes, op: int, replaced: int, amount: int) -> None:
+        update = replacing(1000 + op, replaced, account_id=account, credits=amount, dimension=1 + amount % 4)
+        (outcome,) = self.books.take(agency, update)
+        if outcome.kind == log.OUTCOME_KIND_APPLIED:
+            self.credited += amount - self.standing.pop((agency, replaced))
+            self.standing[agency, 1000 + op] = amount
+
+    @rule(agency=agencies, op=ops, reversed_op=st.one_of(ops, st.integers(1001, 1040)))
+    def reverses(self, agency: str, op: int, reversed_op: int) -> None:
+        (outcome,) = self.books.take(agency, reverse(2000 + op, reversed_op))
+        if outcome.kind == log.OUTCOME_KIND_APPLIED:
+            self.credited -= self.standing.pop((agency, reversed_op))
 
     @invariant()
     def adds_up(self) -> None:
         assert verify.breaches(self.books.state) == []
         assert sum(each.available for each in self.books.state.accounts.values()) == self.credited
+        assert self.credited == sum(self.standing.values())
 
     def teardown(self) -> None:
         again = verify.fold_log(self.books.entries, {b"p" * 32: POLICY})
@@ -206,3 +180,6 @@ def test_books_that_do_not_add_up_are_told() -> None:
     assert verify.breaches(books.state) == [f"account {ACCOUNT.hex()} does not conserve"]
     books.state.accounts[ACCOUNT] = books.state.accounts[ACCOUNT]._replace(earned=(11, 0, 0, 0))
     assert verify.breaches(books.state) == ["accounts hold 11 earned credits, agencies awarded 10"]
+    lost = books.state.accounts[ACCOUNT]._replace(earned=(10, 0, 0, 0), written_off=1)
+    books.state.accounts[ACCOUNT] = lost
+    assert verify.breaches(books.state) == ["accounts show 1 credits written off, agencies 0"]

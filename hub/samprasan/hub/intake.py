@@ -15,6 +15,7 @@ from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import ledger as ledger_store
 from samprasan.hub.store import log as log_store
 from samprasan.hub.store import subjects as subjects_store
+from samprasan.hub.store.ledger import Touched
 from samprasan.keys import chain, documents, signing
 from samprasan.keys.chain import Fit, Head
 from samprasan.keys.errors import Malformed, SamprasanError, Unavailable, Unproven
@@ -169,16 +170,20 @@ class _Group:
         return refusal
 
 
-def _touched(submissions: Sequence[Submission]) -> dict[str, tuple[set[bytes], set[bytes]]]:
-    touched: dict[str, tuple[set[bytes], set[bytes]]] = {}
+def _touched(submissions: Sequence[Submission]) -> dict[str, Touched]:
+    touched: dict[str, Touched] = {}
     for submission in submissions:
-        account_ids, op_ids = touched.setdefault(submission.agency, (set(), set()))
+        named = touched.setdefault(submission.agency, Touched())
         for update in submission.batch.updates:
             kind = update.WhichOneof("change")
-            if kind != "activate":
-                account_ids.add(getattr(update, kind or "").account_id)
+            if kind == "reverse":
+                named.award_op_ids.add(update.reverse.award_op_id)
+            elif kind != "activate":
+                named.account_ids.add(getattr(update, kind or "").account_id)
+            if kind == "award" and update.award.replaces:
+                named.award_op_ids.add(update.award.replaces)
             if update.op_id:
-                op_ids.add(update.op_id)
+                named.op_ids.add(update.op_id)
     return touched
 
 

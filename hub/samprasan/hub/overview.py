@@ -33,6 +33,7 @@ def status(store: Store, now: int) -> dict[str, Any]:
                     "digest": head.digest.hex(),
                     "last_seen": calendar.at(seen_at).isoformat(timespec="seconds") if seen_at else None,
                     "earned": did.earned,
+                    "written_off": did.written_off,
                     "accounts": did.accounts,
                 }
             )

@@ -75,6 +75,13 @@ operations = sa.Table(
     sa.Column("log_index", sa.BigInteger, nullable=False),
     sa.Column("reason", sa.SmallInteger, nullable=False),
 )
+corrections = sa.Table(
+    "corrections",
+    metadata,
+    sa.Column("agency", _AGENCY, primary_key=True),
+    sa.Column("award_op_id", _ID, primary_key=True),
+    sa.Column("op_id", _ID, nullable=False, comment="The update that replaced or reversed the award."),
+)
 agencies = sa.Table(
     "agencies",
     metadata,
@@ -83,6 +90,7 @@ agencies = sa.Table(
     sa.Column("accounts", sa.BigInteger, nullable=False),
     sa.Column("day", sa.Integer, nullable=False),
     sa.Column("earned_on_day", sa.BigInteger, nullable=False),
+    sa.Column("written_off", sa.BigInteger, nullable=False),
 )
 presence = sa.Table(
     "presence",

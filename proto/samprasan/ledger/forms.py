@@ -52,6 +52,14 @@ def _names_account(change: Any) -> bool:
     return len(change.account_id) == ID_BYTES
 
 
+def _reads_award(award: log.Award) -> bool:
+    return len(award.account_id) == ID_BYTES and len(award.replaces) in {0, ID_BYTES}
+
+
+def _reads_reverse(reverse: log.Reverse) -> bool:
+    return len(reverse.award_op_id) == ID_BYTES and reverse.reason in _REVERSE_REASONS
+
+
 def _reads_link(link: log.Link) -> bool:
     purposes = list(link.purposes)
     known = all(purpose in _PURPOSES for purpose in purposes)
@@ -63,9 +71,11 @@ def _reads_activate(activate: log.Activate) -> bool:
 
 
 _PURPOSES = frozenset({log.PURPOSE_SHARE, log.PURPOSE_REDEEM, log.PURPOSE_INTEGRATORS})
+_REVERSE_REASONS = frozenset({log.REVERSE_REASON_RECORD_CHANGED, log.REVERSE_REASON_IMPORT_UNDONE})
 _AGENCY_CHANGES: dict[str, Callable[[Any], bool]] = {
     "link": _reads_link,
     "unlink": _names_account,
-    "award": _names_account,
+    "award": _reads_award,
+    "reverse": _reads_reverse,
 }
 _HUB_CHANGES: dict[str, Callable[[Any], bool]] = {"opened": _names_account, "activate": _reads_activate}

@@ -2,8 +2,10 @@
 
 - An update takes effect, is a duplicate of one with the same ``op_id``, or is declined; a declined one does not stop
   the rest of its batch.  What came of an ``op_id`` is remembered for ever, declined or not.
-- Positive-only: awards add; nothing here lowers what a subject may spend.
-- Link first: an Award needs its signer's own open Link with purpose *share*.
+- Positive-only: awards add; only the correction of a mistaken award lowers what a subject may spend.
+- Link first: an Award or a Reverse needs its signer's own open Link with purpose *share*.
+- A correction (an Award that ``replaces`` another, or a Reverse) is the awarder's alone, once an award, and atomic: one
+  change by the difference.  It recovers at most what is unspent; the rest is written off to the awarder, never a debt.
 - After the last Unlink the account is closed and nobody's.
 - Every account keeps ``earned + written_off = available + pending + held + spent + expired``.
 
@@ -11,7 +13,7 @@ Policies and rosters are found by the digest that an Activate names; the fold ne
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -63,21 +65,30 @@ class Operation(NamedTuple):
 
 
 class AgencyTotals(NamedTuple):
-    """What one agency did: credits awarded, accounts linked, and credits awarded on ``day`` (YYYYMMDD)."""
+    """What one agency did: credits awarded net of corrections, accounts linked, credits awarded on ``day`` (YYYYMMDD).
+
+    ``written_off`` are credits that its corrections could not recover.
+    """
 
     earned: int = 0
     accounts: int = 0
     day: int = 0
     earned_on_day: int = 0
+    written_off: int = 0
 
 
 @dataclass(slots=True)
 class State:
-    """A slice of the ledger: all that a batch touches, or everything."""
+    """A slice of the ledger: all that a batch touches, or everything.
+
+    ``awards`` are those that took effect, as signed, by agency and op_id; ``corrections`` the op_id that corrected one.
+    """
 
     accounts: dict[AccountId, Totals] = field(default_factory=dict)
     links: dict[tuple[str, AccountId], frozenset[int]] = field(default_factory=dict)
     operations: dict[tuple[str, bytes], Operation] = field(default_factory=dict)
+    awards: dict[tuple[str, bytes], log.Award] = field(default_factory=dict)
+    corrections: dict[tuple[str, bytes], bytes] = field(default_factory=dict)
     agencies: dict[str, AgencyTotals] = field(default_factory=dict)
     policies: dict[int, Policy] = field(default_factory=dict)
 
@@ -86,6 +97,8 @@ class State:
         self.accounts.update(changes.accounts)
         self.links.update(changes.links)
         self.operations.update(changes.operations)
+        self.awards.update(changes.awards)
+        self.corrections.update(changes.corrections)
         self.agencies.update(changes.agencies)
         self.policies.update(changes.policies)
 
@@ -101,7 +114,8 @@ class Entry:
 def fold(state: State, entry: Entry, activated: Mapping[bytes, Policy]) -> tuple[State, list[log.Outcome]]:
     """What the batch changes of ``state``, and each update's outcome.
 
-    ``state`` holds every account, link, op_id and agency that the batch names and that exists; it is not changed.
+    ``state`` holds every account, link, op_id, award and agency that the batch names and that exists, and the account
+    and link of each such award; it is not changed.
     ``activated`` has the policies that the batch's Activates name, by digest.
     """
     step = _Step(state, entry.batch.agency, entry.appended_at)
@@ -126,11 +140,11 @@ class _Step:
         today = calendar.day_of(appended_at)
         self.day, self.month = calendar.packed(today), calendar.month_of(today)
         totals = state.agencies.get(agency, AgencyTotals())
-        self.earned, self.linked = totals.earned, totals.accounts
+        self.earned, self.linked, self.written_off = totals.earned, totals.accounts, totals.written_off
         self.earned_on_day = totals.earned_on_day if totals.day == self.day else 0
 
     def totals(self) -> AgencyTotals:
-        return AgencyTotals(self.earned, self.linked, self.day, self.earned_on_day)
+        return AgencyTotals(self.earned, self.linked, self.day, self.earned_on_day, self.written_off)
 
     def account(self, account_id: AccountId) -> Totals | None:
         return self.changes.accounts.get(account_id) or self.before.accounts.get(account_id)
@@ -143,6 +157,30 @@ class _Step:
     def operation(self, op_id: bytes) -> Operation | None:
         key = (self.agency, op_id)
         return self.changes.operations.get(key) or self.before.operations.get(key)
+
+    def award(self, op_id: bytes) -> log.Award | None:
+        key = (self.agency, op_id)
+        return self.changes.awards.get(key) or self.before.awards.get(key)
+
+    def is_corrected(self, op_id: bytes) -> bool:
+        key = (self.agency, op_id)
+        return key in self.changes.corrections or key in self.before.corrections
+
+    def credit(self, account_id: AccountId, changes: Sequence[tuple[int, int]]) -> None:
+        """Change what the account earned by (dimension, credits) each; what cannot be recovered is written off."""
+        account = self.account(account_id)
+        assert account is not None
+        earned = list(account.earned)
+        for dimension, credits_ in changes:
+            earned[dimension - 1] += credits_
+        difference = sum(earned) - account.earned_in_all
+        available = account.available + difference
+        missing = max(0, -available)
+        self.changes.accounts[account_id] = account._replace(
+            earned=tuple(earned), available=available + missing, written_off=account.written_off + missing
+        )
+        self.earned += difference
+        self.written_off += missing
 
 
 def content_of(update: log.Update) -> int:
@@ -158,7 +196,9 @@ def _agency_update(step: _Step, update: log.Update) -> log.Outcome:
             return log.Outcome(kind=log.OUTCOME_KIND_DECLINED, reason=log.DECLINE_REASON_OP_REUSED)
         return log.Outcome(kind=log.OUTCOME_KIND_DUPLICATE, reason=first.reason)
     if update.HasField("award"):
-        reason = _award(step, update.award)
+        reason = _award(step, update.op_id, update.award)
+    elif update.HasField("reverse"):
+        reason = _reverse(step, update.op_id, update.reverse)
     elif update.HasField("link"):
         reason = _link(step, update.link)
     else:
@@ -169,27 +209,56 @@ def _agency_update(step: _Step, update: log.Update) -> log.Outcome:
     return APPLIED
 
 
-def _award(step: _Step, award: log.Award) -> Decline:
-    reason = _award_declined(step, award)
+def _award(step: _Step, op_id: bytes, award: log.Award) -> Decline:
+    replaced = step.award(award.replaces) if award.replaces else None
+    reason = _correction_declined(step, award.replaces) if award.replaces else NO_DECLINE
+    reason = reason or _award_declined(step, award, replaced.credits if replaced else 0)
     if reason:
         return reason
-    account = step.account(award.account_id)
-    assert account is not None
-    credits_, dimension = award.credits, award.dimension
-    health, economy, social, environment = account.earned
-    earned = (
-        health + credits_ * (dimension == log.DIMENSION_HEALTH),
-        economy + credits_ * (dimension == log.DIMENSION_ECONOMY),
-        social + credits_ * (dimension == log.DIMENSION_SOCIAL),
-        environment + credits_ * (dimension == log.DIMENSION_ENVIRONMENT),
-    )
-    step.changes.accounts[award.account_id] = account._replace(earned=earned, available=account.available + credits_)
-    step.earned += credits_
-    step.earned_on_day += credits_
+    if replaced is None:
+        step.credit(award.account_id, ((award.dimension, award.credits),))
+        step.earned_on_day += award.credits
+    else:
+        _replace(step, replaced, award)
+        step.changes.corrections[step.agency, award.replaces] = op_id
+    step.changes.awards[step.agency, op_id] = award
     return NO_DECLINE
 
 
-def _award_declined(step: _Step, award: log.Award) -> Decline:
+def _replace(step: _Step, replaced: log.Award, award: log.Award) -> None:
+    """On one account only the difference moves, so that a correction upwards of spent credits writes nothing off."""
+    taken, given = (replaced.dimension, -replaced.credits), (award.dimension, award.credits)
+    if replaced.account_id == award.account_id:
+        step.credit(award.account_id, (taken, given))
+    else:
+        step.credit(replaced.account_id, (taken,))
+        step.credit(award.account_id, (given,))
+    step.earned_on_day += max(0, award.credits - replaced.credits)
+
+
+def _reverse(step: _Step, op_id: bytes, reverse: log.Reverse) -> Decline:
+    reason = _correction_declined(step, reverse.award_op_id)
+    if reason:
+        return reason
+    award = step.award(reverse.award_op_id)
+    assert award is not None
+    step.credit(award.account_id, ((award.dimension, -award.credits),))
+    step.changes.corrections[step.agency, reverse.award_op_id] = op_id
+    return NO_DECLINE
+
+
+def _correction_declined(step: _Step, award_op_id: bytes) -> Decline:
+    award = step.award(award_op_id)
+    if award is None:
+        return log.DECLINE_REASON_AWARD_UNKNOWN
+    if step.is_corrected(award_op_id):
+        return log.DECLINE_REASON_AWARD_CORRECTED
+    if log.PURPOSE_SHARE not in step.link(award.account_id):
+        return log.DECLINE_REASON_NOT_LINKED
+    return NO_DECLINE
+
+
+def _award_declined(step: _Step, award: log.Award, replaced_credits: int) -> Decline:
     if step.account(award.account_id) is None:
         return log.DECLINE_REASON_ACCOUNT_UNKNOWN
     if log.PURPOSE_SHARE not in step.link(award.account_id):
@@ -201,7 +270,7 @@ def _award_declined(step: _Step, award: log.Award) -> Decline:
         return log.DECLINE_REASON_CREDITS_NOT_POSITIVE
     if award.credits > policy.credits_per_update_max:
         return log.DECLINE_REASON_CREDITS_OVER_CAP
-    if step.earned_on_day + award.credits > policy.credits_per_agency_day_max:
+    if step.earned_on_day + max(0, award.credits - replaced_credits) > policy.credits_per_agency_day_max:
         return log.DECLINE_REASON_DAY_CAP_REACHED
     if not 1 <= award.dimension <= 4:
         return log.DECLINE_REASON_DIMENSION_INVALID

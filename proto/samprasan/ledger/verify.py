@@ -18,7 +18,7 @@ def fold_log(entries: Iterable[Entry], activated: Mapping[bytes, Policy]) -> Sta
 
 
 def digest_of(state: State) -> bytes:
-    """SHA-256 over accounts, open links, operations and agencies in ascending order: equal states, equal bytes."""
+    """SHA-256 over all of the state that is stored, in ascending order: equal states, equal bytes."""
     hasher = hashlib.sha256()
 
     def add(name: str, *values: object) -> None:
@@ -31,6 +31,8 @@ def digest_of(state: State) -> bytes:
             add("link", agency, account_id, sorted(purposes))
     for (agency, op_id), operation in sorted(state.operations.items(), key=lambda item: item[0]):
         add("operation", agency, op_id, operation)
+    for (agency, op_id), corrected_by in sorted(state.corrections.items(), key=lambda item: item[0]):
+        add("correction", agency, op_id, corrected_by)
     for agency, agency_totals in sorted(state.agencies.items()):
         add("agency", agency, agency_totals)
     return hasher.digest()
@@ -45,4 +47,8 @@ def breaches(state: State) -> list[str]:
     awarded = sum(totals.earned for totals in state.agencies.values())
     if earned != awarded:
         problems.append(f"accounts hold {earned} earned credits, agencies awarded {awarded}")
+    lost = sum(totals.written_off for totals in state.accounts.values())
+    written_off = sum(totals.written_off for totals in state.agencies.values())
+    if lost != written_off:
+        problems.append(f"accounts show {lost} credits written off, agencies {written_off}")
     return problems

@@ -24,45 +24,49 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16samprasan/v1/log.proto\x12\x0csamprasan.v1\"\x88\x01\n\x05\x42\x61tch\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0b\n\x03seq\x18\x03 \x01(\x04\x12\x10\n\x08previous\x18\x04 \x01(\x0c\x12\x12\n\ncreated_at\x18\x05 \x01(\x03\x12%\n\x07updates\x18\x06 \x03(\x0b\x32\x14.samprasan.v1.Update\"\xae\x02\n\x06Update\x12\r\n\x05op_id\x18\x01 \x01(\x0c\x12\"\n\x04link\x18\x02 \x01(\x0b\x32\x12.samprasan.v1.LinkH\x00\x12&\n\x06unlink\x18\x03 \x01(\x0b\x32\x14.samprasan.v1.UnlinkH\x00\x12$\n\x05\x61ward\x18\x04 \x01(\x0b\x32\x13.samprasan.v1.AwardH\x00\x12&\n\x06opened\x18\x10 \x01(\x0b\x32\x14.samprasan.v1.OpenedH\x00\x12*\n\x08\x61\x63tivate\x18\x11 \x01(\x0b\x32\x16.samprasan.v1.ActivateH\x00\x42\x08\n\x06\x63hangeJ\x04\x08\x05\x10\nJ\x04\x08\x12\x10\x13J\x04\x08\x13\x10\x14R\x07reverseR\x07reserveR\x04postR\x04voidR\x06refundR\x06\x65xpireR\x05lapse\"C\n\x04Link\x12\x12\n\naccount_id\x18\x01 \x01(\x0c\x12\'\n\x08purposes\x18\x02 \x03(\x0e\x32\x15.samprasan.v1.Purpose\"\x1c\n\x06Unlink\x12\x12\n\naccount_id\x18\x01 \x01(\x0c\"\x8f\x01\n\x05\x41ward\x12\x12\n\naccount_id\x18\x01 \x01(\x0c\x12\x0f\n\x07\x63redits\x18\x02 \x01(\x03\x12*\n\tdimension\x18\x03 \x01(\x0e\x32\x17.samprasan.v1.Dimension\x12\r\n\x05month\x18\x04 \x01(\r\x12\x16\n\x0epolicy_version\x18\x05 \x01(\rJ\x04\x08\x06\x10\x07R\x08replaces\"E\n\x06Opened\x12\x12\n\naccount_id\x18\x01 \x01(\x0c\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.samprasan.v1.SubjectKind\"Y\n\x08\x41\x63tivate\x12,\n\x08\x64ocument\x18\x01 \x01(\x0e\x32\x1a.samprasan.v1.DocumentKind\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"\xa4\x01\n\x07Receipt\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0b\n\x03seq\x18\x03 \x01(\x04\x12\x14\n\x0c\x62\x61tch_digest\x18\x04 \x01(\x0c\x12\x11\n\tlog_index\x18\x05 \x01(\x04\x12\x13\n\x0b\x61ppended_at\x18\x06 \x01(\x03\x12\'\n\x08outcomes\x18\x07 \x03(\x0b\x32\x15.samprasan.v1.Outcome\"_\n\x07Outcome\x12\'\n\x04kind\x18\x01 \x01(\x0e\x32\x19.samprasan.v1.OutcomeKind\x12+\n\x06reason\x18\x02 \x01(\x0e\x32\x1b.samprasan.v1.DeclineReason\"\x80\x01\n\x07Refusal\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0b\n\x03seq\x18\x03 \x01(\x04\x12\x14\n\x0c\x62\x61tch_digest\x18\x04 \x01(\x0c\x12+\n\x06reason\x18\x05 \x01(\x0e\x32\x1b.samprasan.v1.RefusalReason*\x96\x01\n\x0bSubjectKind\x12\x1c\n\x18SUBJECT_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13SUBJECT_KIND_PERSON\x10\x01\x12\x1d\n\x19SUBJECT_KIND_ORGANIZATION\x10\x02\x12\x1a\n\x16SUBJECT_KIND_COMMUNITY\x10\x03\x12\x15\n\x11SUBJECT_KIND_AREA\x10\x04*\x84\x01\n\tDimension\x12\x19\n\x15\x44IMENSION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x44IMENSION_HEALTH\x10\x01\x12\x15\n\x11\x44IMENSION_ECONOMY\x10\x02\x12\x14\n\x10\x44IMENSION_SOCIAL\x10\x03\x12\x19\n\x15\x44IMENSION_ENVIRONMENT\x10\x04*b\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x11\n\rPURPOSE_SHARE\x10\x01\x12\x12\n\x0ePURPOSE_REDEEM\x10\x02\x12\x17\n\x13PURPOSE_INTEGRATORS\x10\x03*a\n\x0c\x44ocumentKind\x12\x1d\n\x19\x44OCUMENT_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44OCUMENT_KIND_ROSTER\x10\x01\x12\x18\n\x14\x44OCUMENT_KIND_POLICY\x10\x02*|\n\x0bOutcomeKind\x12\x1c\n\x18OUTCOME_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14OUTCOME_KIND_APPLIED\x10\x01\x12\x1a\n\x16OUTCOME_KIND_DUPLICATE\x10\x02\x12\x19\n\x15OUTCOME_KIND_DECLINED\x10\x03*\x90\x03\n\rDeclineReason\x12\x1e\n\x1a\x44\x45\x43LINE_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x44\x45\x43LINE_REASON_OP_REUSED\x10\x01\x12\"\n\x1e\x44\x45\x43LINE_REASON_ACCOUNT_UNKNOWN\x10\x02\x12\x1d\n\x19\x44\x45\x43LINE_REASON_NOT_LINKED\x10\x03\x12\'\n#DECLINE_REASON_CREDITS_NOT_POSITIVE\x10\x04\x12#\n\x1f\x44\x45\x43LINE_REASON_CREDITS_OVER_CAP\x10\x05\x12\"\n\x1e\x44\x45\x43LINE_REASON_DAY_CAP_REACHED\x10\x06\x12!\n\x1d\x44\x45\x43LINE_REASON_POLICY_UNKNOWN\x10\x07\x12 \n\x1c\x44\x45\x43LINE_REASON_MONTH_INVALID\x10\x08\x12$\n DECLINE_REASON_DIMENSION_INVALID\x10\t\x12!\n\x1d\x44\x45\x43LINE_REASON_ACCOUNT_CLOSED\x10\n*\xb5\x01\n\rRefusalReason\x12\x1e\n\x1aREFUSAL_REASON_UNSPECIFIED\x10\x00\x12 \n\x1cREFUSAL_REASON_NOT_CANONICAL\x10\x01\x12\x1d\n\x19REFUSAL_REASON_OVER_LIMIT\x10\x02\x12#\n\x1fREFUSAL_REASON_UNREADABLE_FIELD\x10\x03\x12\x1e\n\x1aREFUSAL_REASON_NOT_ITS_OWN\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16samprasan/v1/log.proto\x12\x0csamprasan.v1\"\x88\x01\n\x05\x42\x61tch\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0b\n\x03seq\x18\x03 \x01(\x04\x12\x10\n\x08previous\x18\x04 \x01(\x0c\x12\x12\n\ncreated_at\x18\x05 \x01(\x03\x12%\n\x07updates\x18\x06 \x03(\x0b\x32\x14.samprasan.v1.Update\"\xcf\x02\n\x06Update\x12\r\n\x05op_id\x18\x01 \x01(\x0c\x12\"\n\x04link\x18\x02 \x01(\x0b\x32\x12.samprasan.v1.LinkH\x00\x12&\n\x06unlink\x18\x03 \x01(\x0b\x32\x14.samprasan.v1.UnlinkH\x00\x12$\n\x05\x61ward\x18\x04 \x01(\x0b\x32\x13.samprasan.v1.AwardH\x00\x12(\n\x07reverse\x18\x05 \x01(\x0b\x32\x15.samprasan.v1.ReverseH\x00\x12&\n\x06opened\x18\x10 \x01(\x0b\x32\x14.samprasan.v1.OpenedH\x00\x12*\n\x08\x61\x63tivate\x18\x11 \x01(\x0b\x32\x16.samprasan.v1.ActivateH\x00\x42\x08\n\x06\x63hangeJ\x04\x08\x06\x10\nJ\x04\x08\x12\x10\x13J\x04\x08\x13\x10\x14R\x07reserveR\x04postR\x04voidR\x06refundR\x06\x65xpireR\x05lapse\"C\n\x04Link\x12\x12\n\naccount_id\x18\x01 \x01(\x0c\x12\'\n\x08purposes\x18\x02 \x03(\x0e\x32\x15.samprasan.v1.Purpose\"\x1c\n\x06Unlink\x12\x12\n\naccount_id\x18\x01 \x01(\x0c\"\x91\x01\n\x05\x41ward\x12\x12\n\naccount_id\x18\x01 \x01(\x0c\x12\x0f\n\x07\x63redits\x18\x02 \x01(\x03\x12*\n\tdimension\x18\x03 \x01(\x0e\x32\x17.samprasan.v1.Dimension\x12\r\n\x05month\x18\x04 \x01(\r\x12\x16\n\x0epolicy_version\x18\x05 \x01(\r\x12\x10\n\x08replaces\x18\x06 \x01(\x0c\"K\n\x07Reverse\x12\x13\n\x0b\x61ward_op_id\x18\x01 \x01(\x0c\x12+\n\x06reason\x18\x02 \x01(\x0e\x32\x1b.samprasan.v1.ReverseReason\"E\n\x06Opened\x12\x12\n\naccount_id\x18\x01 \x01(\x0c\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.samprasan.v1.SubjectKind\"Y\n\x08\x41\x63tivate\x12,\n\x08\x64ocument\x18\x01 \x01(\x0e\x32\x1a.samprasan.v1.DocumentKind\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"\xa4\x01\n\x07Receipt\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0b\n\x03seq\x18\x03 \x01(\x04\x12\x14\n\x0c\x62\x61tch_digest\x18\x04 \x01(\x0c\x12\x11\n\tlog_index\x18\x05 \x01(\x04\x12\x13\n\x0b\x61ppended_at\x18\x06 \x01(\x03\x12\'\n\x08outcomes\x18\x07 \x03(\x0b\x32\x15.samprasan.v1.Outcome\"_\n\x07Outcome\x12\'\n\x04kind\x18\x01 \x01(\x0e\x32\x19.samprasan.v1.OutcomeKind\x12+\n\x06reason\x18\x02 \x01(\x0e\x32\x1b.samprasan.v1.DeclineReason\"\x80\x01\n\x07Refusal\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x0b\n\x03seq\x18\x03 \x01(\x04\x12\x14\n\x0c\x62\x61tch_digest\x18\x04 \x01(\x0c\x12+\n\x06reason\x18\x05 \x01(\x0e\x32\x1b.samprasan.v1.RefusalReason*\x96\x01\n\x0bSubjectKind\x12\x1c\n\x18SUBJECT_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13SUBJECT_KIND_PERSON\x10\x01\x12\x1d\n\x19SUBJECT_KIND_ORGANIZATION\x10\x02\x12\x1a\n\x16SUBJECT_KIND_COMMUNITY\x10\x03\x12\x15\n\x11SUBJECT_KIND_AREA\x10\x04*\x84\x01\n\tDimension\x12\x19\n\x15\x44IMENSION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x44IMENSION_HEALTH\x10\x01\x12\x15\n\x11\x44IMENSION_ECONOMY\x10\x02\x12\x14\n\x10\x44IMENSION_SOCIAL\x10\x03\x12\x19\n\x15\x44IMENSION_ENVIRONMENT\x10\x04*b\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x11\n\rPURPOSE_SHARE\x10\x01\x12\x12\n\x0ePURPOSE_REDEEM\x10\x02\x12\x17\n\x13PURPOSE_INTEGRATORS\x10\x03*t\n\rReverseReason\x12\x1e\n\x1aREVERSE_REASON_UNSPECIFIED\x10\x00\x12!\n\x1dREVERSE_REASON_RECORD_CHANGED\x10\x01\x12 \n\x1cREVERSE_REASON_IMPORT_UNDONE\x10\x02*a\n\x0c\x44ocumentKind\x12\x1d\n\x19\x44OCUMENT_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44OCUMENT_KIND_ROSTER\x10\x01\x12\x18\n\x14\x44OCUMENT_KIND_POLICY\x10\x02*|\n\x0bOutcomeKind\x12\x1c\n\x18OUTCOME_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14OUTCOME_KIND_APPLIED\x10\x01\x12\x1a\n\x16OUTCOME_KIND_DUPLICATE\x10\x02\x12\x19\n\x15OUTCOME_KIND_DECLINED\x10\x03*\xd6\x03\n\rDeclineReason\x12\x1e\n\x1a\x44\x45\x43LINE_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x44\x45\x43LINE_REASON_OP_REUSED\x10\x01\x12\"\n\x1e\x44\x45\x43LINE_REASON_ACCOUNT_UNKNOWN\x10\x02\x12\x1d\n\x19\x44\x45\x43LINE_REASON_NOT_LINKED\x10\x03\x12\'\n#DECLINE_REASON_CREDITS_NOT_POSITIVE\x10\x04\x12#\n\x1f\x44\x45\x43LINE_REASON_CREDITS_OVER_CAP\x10\x05\x12\"\n\x1e\x44\x45\x43LINE_REASON_DAY_CAP_REACHED\x10\x06\x12!\n\x1d\x44\x45\x43LINE_REASON_POLICY_UNKNOWN\x10\x07\x12 \n\x1c\x44\x45\x43LINE_REASON_MONTH_INVALID\x10\x08\x12$\n DECLINE_REASON_DIMENSION_INVALID\x10\t\x12!\n\x1d\x44\x45\x43LINE_REASON_ACCOUNT_CLOSED\x10\n\x12 \n\x1c\x44\x45\x43LINE_REASON_AWARD_UNKNOWN\x10\x0b\x12\"\n\x1e\x44\x45\x43LINE_REASON_AWARD_CORRECTED\x10\x0c*\xb5\x01\n\rRefusalReason\x12\x1e\n\x1aREFUSAL_REASON_UNSPECIFIED\x10\x00\x12 \n\x1cREFUSAL_REASON_NOT_CANONICAL\x10\x01\x12\x1d\n\x19REFUSAL_REASON_OVER_LIMIT\x10\x02\x12#\n\x1fREFUSAL_REASON_UNREADABLE_FIELD\x10\x03\x12\x1e\n\x1aREFUSAL_REASON_NOT_ITS_OWN\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'samprasan.v1.log_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SUBJECTKIND']._serialized_start=1287
-  _globals['_SUBJECTKIND']._serialized_end=1437
-  _globals['_DIMENSION']._serialized_start=1440
-  _globals['_DIMENSION']._serialized_end=1572
-  _globals['_PURPOSE']._serialized_start=1574
-  _globals['_PURPOSE']._serialized_end=1672
-  _globals['_DOCUMENTKIND']._serialized_start=1674
-  _globals['_DOCUMENTKIND']._serialized_end=1771
-  _globals['_OUTCOMEKIND']._serialized_start=1773
-  _globals['_OUTCOMEKIND']._serialized_end=1897
-  _globals['_DECLINEREASON']._serialized_start=1900
-  _globals['_DECLINEREASON']._serialized_end=2300
-  _globals['_REFUSALREASON']._serialized_start=2303
-  _globals['_REFUSALREASON']._serialized_end=2484
+  _globals['_SUBJECTKIND']._serialized_start=1399
+  _globals['_SUBJECTKIND']._serialized_end=1549
+  _globals['_DIMENSION']._serialized_start=1552
+  _globals['_DIMENSION']._serialized_end=1684
+  _globals['_PURPOSE']._serialized_start=1686
+  _globals['_PURPOSE']._serialized_end=1784
+  _globals['_REVERSEREASON']._serialized_start=1786
+  _globals['_REVERSEREASON']._serialized_end=1902
+  _globals['_DOCUMENTKIND']._serialized_start=1904
+  _globals['_DOCUMENTKIND']._serialized_end=2001
+  _globals['_OUTCOMEKIND']._serialized_start=2003
+  _globals['_OUTCOMEKIND']._serialized_end=2127
+  _globals['_DECLINEREASON']._serialized_start=2130
+  _globals['_DECLINEREASON']._serialized_end=2600
+  _globals['_REFUSALREASON']._serialized_start=2603
+  _globals['_REFUSALREASON']._serialized_end=2784
   _globals['_BATCH']._serialized_start=41
   _globals['_BATCH']._serialized_end=177
   _globals['_UPDATE']._serialized_start=180
-  _globals['_UPDATE']._serialized_end=482
-  _globals['_LINK']._serialized_start=484
-  _globals['_LINK']._serialized_end=551
-  _globals['_UNLINK']._serialized_start=553
-  _globals['_UNLINK']._serialized_end=581
-  _globals['_AWARD']._serialized_start=584
-  _globals['_AWARD']._serialized_end=727
-  _globals['_OPENED']._serialized_start=729
-  _globals['_OPENED']._serialized_end=798
-  _globals['_ACTIVATE']._serialized_start=800
-  _globals['_ACTIVATE']._serialized_end=889
-  _globals['_RECEIPT']._serialized_start=892
-  _globals['_RECEIPT']._serialized_end=1056
-  _globals['_OUTCOME']._serialized_start=1058
-  _globals['_OUTCOME']._serialized_end=1153
-  _globals['_REFUSAL']._serialized_start=1156
-  _globals['_REFUSAL']._serialized_end=1284
+  _globals['_UPDATE']._serialized_end=515
+  _globals['_LINK']._serialized_start=517
+  _globals['_LINK']._serialized_end=584
+  _globals['_UNLINK']._serialized_start=586
+  _globals['_UNLINK']._serialized_end=614
+  _globals['_AWARD']._serialized_start=617
+  _globals['_AWARD']._serialized_end=762
+  _globals['_REVERSE']._serialized_start=764
+  _globals['_REVERSE']._serialized_end=839
+  _globals['_OPENED']._serialized_start=841
+  _globals['_OPENED']._serialized_end=910
+  _globals['_ACTIVATE']._serialized_start=912
+  _globals['_ACTIVATE']._serialized_end=1001
+  _globals['_RECEIPT']._serialized_start=1004
+  _globals['_RECEIPT']._serialized_end=1168
+  _globals['_OUTCOME']._serialized_start=1170
+  _globals['_OUTCOME']._serialized_end=1265
+  _globals['_REFUSAL']._serialized_start=1268
+  _globals['_REFUSAL']._serialized_end=1396
 # @@protoc_insertion_point(module_scope)

@@ -89,6 +89,28 @@ PURPOSE_INTEGRATORS: Purpose.ValueType  # 3
 """Integrators may see changes under a handle of their own."""
 Global___Purpose: _TypeAlias = Purpose  # noqa: Y015
 
+class _ReverseReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReverseReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReverseReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REVERSE_REASON_UNSPECIFIED: _ReverseReason.ValueType  # 0
+    REVERSE_REASON_RECORD_CHANGED: _ReverseReason.ValueType  # 1
+    """The record does not count any more: its verification was withdrawn, or it earns nothing now."""
+    REVERSE_REASON_IMPORT_UNDONE: _ReverseReason.ValueType  # 2
+    """The import that brought the record was undone."""
+
+class ReverseReason(_ReverseReason, metaclass=_ReverseReasonEnumTypeWrapper):
+    """Why an award is taken back. Hub and signer see it."""
+
+REVERSE_REASON_UNSPECIFIED: ReverseReason.ValueType  # 0
+REVERSE_REASON_RECORD_CHANGED: ReverseReason.ValueType  # 1
+"""The record does not count any more: its verification was withdrawn, or it earns nothing now."""
+REVERSE_REASON_IMPORT_UNDONE: ReverseReason.ValueType  # 2
+"""The import that brought the record was undone."""
+Global___ReverseReason: _TypeAlias = ReverseReason  # noqa: Y015
+
 class _DocumentKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -160,6 +182,10 @@ class _DeclineReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decline
     """The dimension is none of the four."""
     DECLINE_REASON_ACCOUNT_CLOSED: _DeclineReason.ValueType  # 10
     """The last agency gave its Link up; the account is nobody's any more."""
+    DECLINE_REASON_AWARD_UNKNOWN: _DeclineReason.ValueType  # 11
+    """The award to correct was never applied for this agency."""
+    DECLINE_REASON_AWARD_CORRECTED: _DeclineReason.ValueType  # 12
+    """The award to correct was corrected before."""
 
 class DeclineReason(_DeclineReason, metaclass=_DeclineReasonEnumTypeWrapper):
     """Why an update was declined."""
@@ -185,6 +211,10 @@ DECLINE_REASON_DIMENSION_INVALID: DeclineReason.ValueType  # 9
 """The dimension is none of the four."""
 DECLINE_REASON_ACCOUNT_CLOSED: DeclineReason.ValueType  # 10
 """The last agency gave its Link up; the account is nobody's any more."""
+DECLINE_REASON_AWARD_UNKNOWN: DeclineReason.ValueType  # 11
+"""The award to correct was never applied for this agency."""
+DECLINE_REASON_AWARD_CORRECTED: DeclineReason.ValueType  # 12
+"""The award to correct was corrected before."""
 Global___DeclineReason: _TypeAlias = DeclineReason  # noqa: Y015
 
 class _RefusalReason:
@@ -265,7 +295,7 @@ Global___Batch: _TypeAlias = Batch  # noqa: Y015
 
 @_typing.final
 class Update(_message.Message):
-    """One change. An agency signs link, unlink, award; the hub alone signs opened, activate."""
+    """One change. An agency signs link, unlink, award, reverse; the hub alone signs opened, activate."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -273,6 +303,7 @@ class Update(_message.Message):
     LINK_FIELD_NUMBER: _builtins.int
     UNLINK_FIELD_NUMBER: _builtins.int
     AWARD_FIELD_NUMBER: _builtins.int
+    REVERSE_FIELD_NUMBER: _builtins.int
     OPENED_FIELD_NUMBER: _builtins.int
     ACTIVATE_FIELD_NUMBER: _builtins.int
     op_id: _builtins.bytes
@@ -290,6 +321,10 @@ class Update(_message.Message):
         """A verified deed earned credits."""
 
     @_builtins.property
+    def reverse(self) -> Global___Reverse:
+        """An award was a mistake."""
+
+    @_builtins.property
     def opened(self) -> Global___Opened:
         """The hub made an account."""
 
@@ -304,14 +339,15 @@ class Update(_message.Message):
         link: Global___Link | None = ...,
         unlink: Global___Unlink | None = ...,
         award: Global___Award | None = ...,
+        reverse: Global___Reverse | None = ...,
         opened: Global___Opened | None = ...,
         activate: Global___Activate | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["activate", b"activate", "award", b"award", "change", b"change", "link", b"link", "opened", b"opened", "unlink", b"unlink"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activate", b"activate", "award", b"award", "change", b"change", "link", b"link", "opened", b"opened", "reverse", b"reverse", "unlink", b"unlink"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate", b"activate", "award", b"award", "change", b"change", "link", b"link", "op_id", b"op_id", "opened", b"opened", "unlink", b"unlink"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate", b"activate", "award", b"award", "change", b"change", "link", b"link", "op_id", b"op_id", "opened", b"opened", "reverse", b"reverse", "unlink", b"unlink"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["link", "unlink", "award", "opened", "activate"]  # noqa: Y015
+    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["link", "unlink", "award", "reverse", "opened", "activate"]  # noqa: Y015
     _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_change) -> _WhichOneofReturnType_change | None: ...
 
@@ -378,6 +414,7 @@ class Award(_message.Message):
     DIMENSION_FIELD_NUMBER: _builtins.int
     MONTH_FIELD_NUMBER: _builtins.int
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    REPLACES_FIELD_NUMBER: _builtins.int
     account_id: _builtins.bytes
     """16 random bytes made by the hub."""
     credits: _builtins.int
@@ -388,6 +425,10 @@ class Award(_message.Message):
     """Month of the deed in Asia/Bangkok as YYYYMM, Gregorian; the day stays at the agency."""
     policy_version: _builtins.int
     """Version of the policy that priced it; it must be active."""
+    replaces: _builtins.bytes
+    """op_id of the signer's own award that this one takes the place of, 16 bytes; empty if it is a first one. Only the
+    difference is added or taken back; the account may be another.
+    """
     def __init__(
         self,
         *,
@@ -396,14 +437,43 @@ class Award(_message.Message):
         dimension: Global___Dimension.ValueType = ...,
         month: _builtins.int = ...,
         policy_version: _builtins.int = ...,
+        replaces: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "credits", b"credits", "dimension", b"dimension", "month", b"month", "policy_version", b"policy_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "credits", b"credits", "dimension", b"dimension", "month", b"month", "policy_version", b"policy_version", "replaces", b"replaces"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Award: _TypeAlias = Award  # noqa: Y015
+
+@_typing.final
+class Reverse(_message.Message):
+    """The signer takes its own award back: what is unspent is recovered, the rest is written off to the signer. Needs the
+    signer's own open Link with purpose share. Hub and signer see it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AWARD_OP_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    award_op_id: _builtins.bytes
+    """op_id of an award that stands, 16 bytes."""
+    reason: Global___ReverseReason.ValueType
+    """From a fixed list: nothing else lowers what a subject earned."""
+    def __init__(
+        self,
+        *,
+        award_op_id: _builtins.bytes = ...,
+        reason: Global___ReverseReason.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["award_op_id", b"award_op_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reverse: _TypeAlias = Reverse  # noqa: Y015
 
 @_typing.final
 class Opened(_message.Message):

@@ -1,37 +1,67 @@
 """The ledger's rows: load the slice that batches touch, save what a fold changed, read totals."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from samprasan.edge.database import insert_rows, rows_where_in, upsert_rows
-from samprasan.hub.tables import accounts, agencies, links, operations
+from samprasan.hub.tables import accounts, agencies, corrections, links, log, operations
 from samprasan.ledger.ledger import AgencyTotals, Operation, State, Totals
+from samprasan.v1.envelope_pb2 import Envelope
+from samprasan.v1.log_pb2 import Award, Batch
 
 
-def load(tx: sa.Connection, touched: dict[str, tuple[set[bytes], set[bytes]]]) -> State:
-    """The slice for agency → (account ids, op_ids); what does not exist is left out."""
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What one agency's batches name: accounts, their own op_ids, and op_ids of awards that they correct."""
+
+    account_ids: set[bytes] = field(default_factory=set)
+    op_ids: set[bytes] = field(default_factory=set)
+    award_op_ids: set[bytes] = field(default_factory=set)
+
+
+def load(tx: sa.Connection, touched: Mapping[str, Touched]) -> State:
+    """The slice that agencies' batches touch; what does not exist is left out."""
     state = State()
-    every_account = set().union(*(account_ids for account_ids, _ in touched.values()))
-    state.accounts = _accounts(rows_where_in(tx, accounts, accounts.c.account_id, every_account))
-    for agency, (account_ids, op_ids) in touched.items():
-        for row in rows_where_in(tx, links, links.c.account_id, account_ids, agency=agency):
+    for agency, named in touched.items():
+        for op_id, award in _awards(tx, agency, named.award_op_ids):
+            state.awards[agency, op_id] = award
+            named.account_ids.add(award.account_id)
+        for row in rows_where_in(tx, corrections, corrections.c.award_op_id, named.award_op_ids, agency=agency):
+            state.corrections[agency, row[1]] = row[2]
+        for row in rows_where_in(tx, links, links.c.account_id, named.account_ids, agency=agency):
             state.links[agency, row[1]] = purposes_of(row[2])
-        for row in rows_where_in(tx, operations, operations.c.op_id, op_ids, agency=agency):
+        for row in rows_where_in(tx, operations, operations.c.op_id, named.op_ids, agency=agency):
             state.operations[agency, row[1]] = Operation(row[2], row[4])
+    every_account = set().union(*(named.account_ids for named in touched.values()))
+    state.accounts = _accounts(rows_where_in(tx, accounts, accounts.c.account_id, every_account))
     for row in rows_where_in(tx, agencies, agencies.c.agency, touched):
         state.agencies[row[0]] = AgencyTotals(*row[1:])
     return state
 
 
+def _awards(tx: sa.Connection, agency: str, op_ids: set[bytes]) -> Iterator[tuple[bytes, Award]]:
+    """The agency's awards that took effect, read from its own batches in the log: corrections are rare."""
+    found = rows_where_in(tx, operations, operations.c.op_id, op_ids, agency=agency)
+    wanted = {row[1]: row[3] for row in found if not row[4]}
+    for log_index in sorted(set(wanted.values())):
+        data = tx.execute(sa.select(log.c.batch).where(log.c.log_index == log_index)).scalar_one()
+        for update in Batch.FromString(Envelope.FromString(data).payload).updates:
+            if wanted.get(update.op_id) == log_index and update.HasField("award"):
+                yield update.op_id, update.award
+
+
 def load_all(tx: sa.Connection) -> State:
-    """The whole state, for an audit."""
+    """The whole state, for an audit; awards are left out, since the log is where they stand."""
     state = State(accounts=_accounts(tx.execute(sa.select(accounts))))
     for agency, account_id, purposes in tx.execute(sa.select(links)):
         state.links[agency, account_id] = purposes_of(purposes)
     for row in tx.execute(sa.select(operations)):
         state.operations[row.agency, row.op_id] = Operation(row.content, row.reason)
+    for agency, award_op_id, op_id in tx.execute(sa.select(corrections)):
+        state.corrections[agency, award_op_id] = op_id
     for row in tx.execute(sa.select(agencies)):
         state.agencies[row.agency] = AgencyTotals(*row[1:])
     return state
@@ -42,6 +72,7 @@ def save(tx: sa.Connection, changes: State, operations_at: Iterable[tuple[int, S
     upsert_rows(tx, accounts, [_account_row(key, totals) for key, totals in changes.accounts.items()])
     upsert_rows(tx, links, [(*key, _bits(purposes)) for key, purposes in changes.links.items()])
     upsert_rows(tx, agencies, [_agency_row(key, totals) for key, totals in changes.agencies.items()])
+    insert_rows(tx, corrections, [(*key, op_id) for key, op_id in changes.corrections.items()])
     rows = [
         (agency, op_id, operation.content, log_index, operation.reason)
         for log_index, folded in operations_at
@@ -105,4 +136,4 @@ def _account_row(account_id: bytes, totals: Totals) -> tuple[Any, ...]:
 
 
 def _agency_row(agency: str, totals: AgencyTotals) -> tuple[Any, ...]:
-    return (agency, totals.earned, totals.accounts, totals.day, totals.earned_on_day)
+    return (agency, *totals)

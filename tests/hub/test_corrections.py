@@ -1,0 +1,73 @@
+"""Corrections at the hub: the award is found in the log, in an earlier batch, or in one that waits for the same commit."""
+
+from typing import Any
+
+import pytest
+from samprasan.hub import auditing, intake, overview
+from samprasan.keys import signing
+from samprasan.keys.chain import Head
+from samprasan.v1 import log_pb2 as log
+
+from tests.federation import Federation
+from tests.hub.test_intake import Agency, outcomes
+
+APPLIED = (log.OUTCOME_KIND_APPLIED, 0)
+
+
+@pytest.fixture
+def agency(fed_on_each: Federation) -> Agency:
+    made = Agency(fed_on_each)
+    made.send(made.sign(made.batch(made.link(), made.award(16))))
+    return made
+
+
+def reverse(agency: Agency, award_op_id: bytes) -> log.Update:
+    change = log.Reverse(award_op_id=award_op_id, reason=log.REVERSE_REASON_RECORD_CHANGED)
+    return log.Update(op_id=agency.op_id(), reverse=change)
+
+
+def replacing(agency: Agency, award_op_id: bytes, credits_: int) -> log.Update:
+    made = agency.award(credits_)
+    made.award.replaces = award_op_id
+    return made
+
+
+def totals(agency: Agency) -> dict[str, Any]:
+    hub = agency.fed.hub
+    report = auditing.audit(hub.store, hub.world, hub.world.signer.public_key)
+    assert report.problems == []
+    found: dict[str, Any] = overview.status(hub.store, hub.world.now())["totals"]
+    return found
+
+
+def test_an_award_in_the_log_is_corrected_and_the_audit_agrees(agency: Agency) -> None:
+    first, second = agency.award(10), agency.award(20)
+    agency.send(agency.sign(agency.batch(first, second)))
+    made = replacing(agency, first.op_id, 4)
+    answer = agency.send(agency.sign(agency.batch(made, reverse(agency, second.op_id))))
+    assert outcomes(answer) == [APPLIED, APPLIED]
+    assert (totals(agency)["earned"], totals(agency)["available"]) == (20, 20)
+    again = agency.send(agency.sign(agency.batch(reverse(agency, first.op_id), reverse(agency, made.op_id))))
+    assert outcomes(again) == [(log.OUTCOME_KIND_DECLINED, log.DECLINE_REASON_AWARD_CORRECTED), APPLIED]
+    assert totals(agency)["earned"] == 16
+
+
+def test_an_award_that_waits_for_the_same_commit_is_corrected(agency: Agency) -> None:
+    hub, award = agency.fed.hub, agency.award(30)
+    envelopes = []
+    for updates in ([award], [replacing(agency, award.op_id, 12)]):
+        envelope = agency.sign(agency.batch(*updates))
+        agency.head = Head(agency.head.seq + 1, signing.digest(envelope))
+        envelopes.append(envelope)
+    submissions = [intake.verify(hub.store, hub.world, "mpc", envelope) for envelope in envelopes]
+    answers = intake.append(hub.store, hub.world, submissions)
+    assert [outcomes(answer) for answer in answers] == [[APPLIED], [APPLIED]]  # type: ignore[arg-type]
+    assert totals(agency)["earned"] == 28
+
+
+def test_an_award_on_an_account_the_batch_does_not_name_is_corrected(agency: Agency) -> None:
+    """A batch with nothing but a Reverse names no account: it is the award's."""
+    award = agency.award(5)
+    agency.send(agency.sign(agency.batch(award)))
+    assert outcomes(agency.send(agency.sign(agency.batch(reverse(agency, award.op_id))))) == [APPLIED]
+    assert totals(agency)["available"] == 16
