@@ -28,7 +28,7 @@ from samprasan.keys.signing import Signer, Verify, verify_ed25519
 from samprasan.node import agreeing as node_agreeing
 from samprasan.node import home as node_homes
 from samprasan.node import importing, letters, linking, mail, sync
-from samprasan.node.deeds import Deed
+from samprasan.node.deeds import Consents, Deed
 from samprasan.node.exports import Export
 from samprasan.node.identity import Identity
 from samprasan.node.profiles import Profile
@@ -383,11 +383,12 @@ def share_documents(federation: Federation) -> None:
 
 def bring_in(node: NodeParty, deeds: Iterable[Deed], source: str = "test") -> importing.Report:
     """Import ready-made deeds through the importer, as if a file had said them."""
-    rows = [_cells(deed) for deed in deeds]
-    columns = {name: name for name in _cells_names()}
-    profile = Profile(source=source, columns=columns, registry="codi.council")
+    rows = [list(_cells(deed).values()) for deed in deeds]
+    header = _cells_names()
+    columns = {name: name for name in header if name != "record_id"}
+    profile = Profile(source=source, columns=columns, record_columns=("record_id",), registry="codi.council")
     digest = hashlib.sha256(source.encode()).digest()
-    export = Export(digest, len(rows), iter(enumerate(rows, 2)))
+    export = Export(digest, len(rows), header, iter(enumerate(rows, 2)), lambda: None)
     return importing.bring_in(node.store, node.world, node.identity, profile, export)
 
 
@@ -409,7 +410,7 @@ def _cells(deed: Deed) -> dict[str, Any]:
         "occurred_on": deed.occurred_on.isoformat(),
         "area_code": deed.area_code,
         "status": deed.status,
-        "consent": "yes" if deed.consent else "no",
+        "consent": "yes" if deed.consents.share else "no",
     }
 
 
@@ -431,7 +432,7 @@ def deed(number: int, subject: int, **changes: Any) -> Deed:
         "occurred_on": datetime(2026, 10, 1, tzinfo=UTC).date(),
         "area_code": "720803",
         "status": "verified",
-        "consent": True,
+        "consents": Consents(share=True, redeem=True),
         "credits": 16,
         "dimension": 1,
         "policy_version": 1,

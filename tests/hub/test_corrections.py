@@ -1,4 +1,4 @@
-"""Corrections at the hub: the award is found in the log, in an earlier batch, or in one that waits for the same commit."""
+"""Corrections at the hub: the award is found in the log, or in a batch that waits for the same commit."""
 
 from typing import Any
 

@@ -12,7 +12,7 @@ from samprasan.hub.store import log as hub_log
 from samprasan.node import home as node_homes
 from samprasan.node import sync
 from samprasan.node.home import Home
-from samprasan.node.store import deeds as deeds_store
+from samprasan.node.store import awards as awards_store
 from samprasan.node.tables import batches
 
 from tests import federation as memory
@@ -86,7 +86,7 @@ def check_agreement(served: LocalFederation, load: Load) -> None:
     store.close()
     for agency, home in load.homes.items():
         with home.node.store.read() as tx:
-            assert deeds_store.settled_credits(tx) == load.earned[agency]
+            assert awards_store.settled_credits(tx) == load.earned[agency]
             for row in tx.execute(sa.select(batches.c.seq, batches.c.receipt)):
                 assert logged[agency, row.seq] == row.receipt
         home.node.store.close()

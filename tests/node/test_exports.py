@@ -5,14 +5,15 @@ from pathlib import Path
 import pytest
 from samprasan.keys.errors import Malformed, Refused, SamprasanError
 from samprasan.node import exports, profiles
+from samprasan.node.cells import text_of
 from samprasan.node.profiles import Profile
 
-PROFILE = Profile(source="test", columns={"record_id": "รหัส", "quantity": "จำนวน"})
+PROFILE = Profile(source="test", columns={"quantity": "จำนวน"}, record_columns=("รหัส",))
 TEXT = "รหัส,จำนวน\nR1,๒\n\nR2,3\n"
 
 
 def rows(path: Path, profile: Profile = PROFILE) -> list[tuple[int, str]]:
-    return [(number, exports.text_of(row["รหัส"])) for number, row in exports.read(path, profile).rows]
+    return [(number, text_of(row[0])) for number, row in exports.read(path, profile).rows]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp874", "utf-16"])
@@ -32,7 +33,7 @@ def test_a_spreadsheet_with_title_rows(tmp_path: Path) -> None:
     for row in (["หัวเรื่อง"], [], ["รหัส", "จำนวน"], ["R1", 2], [123, 2.5]):
         sheet.append(row)
     book.save(tmp_path / "export.xlsx")
-    profile = Profile(source="test", columns=PROFILE.columns, header_row=3)
+    profile = Profile(source="test", columns=PROFILE.columns, record_columns=("รหัส",), header_rows=(3,))
     assert rows(tmp_path / "export.xlsx", profile) == [(4, "R1"), (5, "123")]
 
 
@@ -42,10 +43,11 @@ def test_a_spreadsheet_with_title_rows(tmp_path: Path) -> None:
         ("a.csv", b"", "file_empty"),
         ("a.csv", b"\x00\x01\x02", "file_unreadable"),
         ("a.csv", b"\xff\xdb\xfc\xfe,\xff", "encoding_unknown"),
-        ("a.csv", 'รหัส,จำนวน\n"R1,2'.encode(), "file_unreadable"),
+        ("a.csv", 'รหัส,จำนวน\n"R1,2'.encode(), "quote_open"),
         ("a.csv", b"other,columns\n1,2\n", "columns_missing"),
-        ("a.xlsx", b"%PDF-1.7 not a spreadsheet", "file_unreadable"),
-        ("a.xlsx", b"", "file_unreadable"),
+        ("a.xlsx", b"%PDF-1.7 not a spreadsheet", "file_other"),
+        ("a.xlsx", b"", "file_empty"),
+        ("a.xls", b"<html><table><tr><td>1", "file_other"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_whole(tmp_path: Path, name: str, data: bytes, code: str) -> None:
@@ -90,7 +92,7 @@ consent = "yes"
         ('source = "s"', 'source = "s"\ncalender = "buddhist"', "calender"),
         ('record_id = "R"', 'recrod_id = "R"', "columns.recrod_id"),
         ('category = "C"', "", "category"),
-        ('record_id = "R"', 'record_id = "I"', "columns.record_id"),
+        ('record_id = "R"', "record_id = 1", "columns.record_id"),
         ('area_code = "A"', "", "area_code"),
         ('status = "verified"', 'status = "fine"', "values.status"),
         ('record = "deed"', 'record = "benefit"', "record"),

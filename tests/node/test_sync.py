@@ -6,11 +6,14 @@ import pytest
 from samprasan.keys import signing
 from samprasan.keys.errors import Refused, Unproven
 from samprasan.node import balances, sync
-from samprasan.node.store import deeds as deeds_store
+from samprasan.node.deeds import Consents
+from samprasan.node.store import awards as awards_store
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 
 from tests.federation import Federation, deed
+
+NO = Consents(share=False, redeem=False)
 
 
 def batches(fed: Federation, agency: str = "mpc") -> list[log.Batch]:
@@ -33,14 +36,14 @@ def test_deeds_leave_in_the_order_they_came_each_behind_its_link(fed: Federation
 
 
 def test_without_consent_nothing_leaves(fed: Federation) -> None:
-    fed.give("mpc", deed(1, 1, consent=False), deed(2, 2, status="pending"))
+    fed.give("mpc", deed(1, 1, consents=NO), deed(2, 2, status="pending"))
     fed.run()
     assert batches(fed) == []
 
 
 def test_a_later_no_keeps_back_what_was_not_sent_yet(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1))
-    fed.give("mpc", deed(2, 1, consent=False))
+    fed.give("mpc", deed(2, 1, consents=NO))
     fed.run()
     assert batches(fed) == []
     with pytest.raises(Refused, match="not consented"):
@@ -153,12 +156,12 @@ def test_what_the_hub_declines_is_declined_here_with_its_reason(fed: Federation)
     fed.give("mpc", deed(1, 1))
     node = fed.nodes["mpc"]
     with node.store.begin() as tx:
-        from samprasan.node.tables import deeds
+        from samprasan.node.tables import awards
 
-        tx.execute(deeds.update().values(credits=501))
+        tx.execute(awards.update().values(credits=501))
     fed.run()
     with node.store.read() as tx:
-        assert deeds_store.by_state(tx) == {"declined": 1}
+        assert awards_store.by_state(tx) == {"declined": 1}
     assert sync.outbox(node.store).is_empty
 
 

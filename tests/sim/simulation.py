@@ -22,8 +22,9 @@ from samprasan.keys import signing
 from samprasan.keys.errors import SamprasanError
 from samprasan.ledger import verify
 from samprasan.node import sync
-from samprasan.node.store import deeds as node_deeds
-from samprasan.node.tables import batches, deeds
+from samprasan.node.deeds import Consents
+from samprasan.node.store import awards as node_awards
+from samprasan.node.tables import awards, batches
 from samprasan.v1 import log_pb2
 
 from tests import federation
@@ -205,7 +206,7 @@ class Simulation:
         agency = self.chance.choice(sorted(self.fed.nodes))
         consents = self.chance.random() < 0.9
         subject = self.chance.randrange(SUBJECTS) + (0 if consents else SUBJECTS)  # nobody changes his mind here
-        made = federation.deed(number, subject, consent=consents)
+        made = federation.deed(number, subject, consents=Consents(share=consents, redeem=consents))
         self._traced("import", agency)
         self.fed.give(agency, made)
         if made.may_leave:
@@ -215,7 +216,7 @@ class Simulation:
         """A table that came back from an older copy: settled deeds are queued again, under their old op_ids."""
         self._traced("forget", agency)
         with self.fed.nodes[agency].store.begin() as tx:
-            tx.execute(deeds.update().where(deeds.c.state == "settled").values(state="queued", seq=None))
+            tx.execute(awards.update().where(awards.c.state == "settled").values(state="queued", seq=None))
 
     def _corrupted(self, message: Message) -> Message:
         """The same message with one byte of what is signed or sealed changed."""
@@ -284,7 +285,7 @@ class Simulation:
         if not sync.outbox(node.store).is_empty:
             self.problems.append(f"{node.name} still waits: {sync.outbox(node.store)}")
         with node.store.read() as tx:
-            settled = node_deeds.settled_credits(tx)
+            settled = node_awards.settled_credits(tx)
             seen = list(tx.execute(sa.select(batches.c.seq, batches.c.receipt).where(batches.c.receipt.is_not(None))))
         if settled != expected:
             self.problems.append(f"{node.name} holds {settled} settled credits, {expected} were earned")

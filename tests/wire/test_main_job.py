@@ -9,6 +9,7 @@ from federation import AGENCIES
 from samprasan.keys.identifiers import Scheme, fold_digits
 from samprasan.node import exports, profiles, showing
 from samprasan.node import home as node_homes
+from samprasan.node.cells import text_of
 
 from tests import commands
 from tests.federation import SAMPLES, citizen
@@ -141,11 +142,13 @@ def samples_scanner() -> Scanner:
     ids, names = set(), set()
     for agency in AGENCIES:
         profile = profiles.read((SAMPLES / "profiles" / f"{agency}.toml").read_text("utf-8"))
-        for _, row in exports.read(export_of(agency), profile).rows:
-            digits = fold_digits(exports.text_of(row[profile.columns["subject_id"]])).replace("-", "")
+        export = exports.read(export_of(agency), profile)
+        for _, cells in export.rows:
+            row = dict(zip(export.header, cells, strict=False))
+            digits = fold_digits(text_of(row[profile.columns["subject_id"]])).replace("-", "")
             if len(digits) == 13 and digits.isdecimal():
                 ids.add(digits)
-                names.add(exports.text_of(row[profile.columns["subject_name"]]))
+                names.add(text_of(row[profile.columns["subject_name"]]))
     assert len(ids) > 400
     assert len(names) > 300
     return Scanner(ids, names)

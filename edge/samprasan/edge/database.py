@@ -5,6 +5,7 @@ in WAL with synchronous FULL, and its write transactions take the lock at once, 
 other instead of failing.  A database that cannot be asked is ``Unavailable``; statements and values never reach a log.
 """
 
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -15,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 SQLITE_WAIT_SECONDS = 30  # how long a writer waits for another process' transaction
+_POSTGRESQL_DISK_FULL = "53100"
 _SQLITE_VARIABLES_MAX = 30_000  # SQLite takes 32,766 in one statement
 AnyRow: TypeAlias = sa.Row[*tuple[Any, ...]]
 Tx: TypeAlias = sa.Connection
@@ -48,6 +50,8 @@ class Store:
                     options["isolation_level"] = "REPEATABLE READ"
                 yield connection.execution_options(**options)
         except DBAPIError as problem:
+            if _is_full(problem):
+                raise Unavailable("disk_full") from None
             if isinstance(problem.orig, Exception) and _cannot_be_asked(problem):
                 raise Unavailable("database", problem=type(problem.orig).__name__) from None
             raise
@@ -59,6 +63,11 @@ class Store:
 
 def _cannot_be_asked(problem: DBAPIError) -> bool:
     return isinstance(problem, sa.exc.OperationalError | sa.exc.InterfaceError) or problem.connection_invalidated
+
+
+def _is_full(problem: DBAPIError) -> bool:
+    codes = (getattr(problem.orig, "sqlite_errorcode", None), getattr(problem.orig, "sqlstate", None))
+    return sqlite3.SQLITE_FULL in codes or _POSTGRESQL_DISK_FULL in codes
 
 
 def open_store(url: str) -> Store:
@@ -183,12 +192,21 @@ def update_where_in(
     """Set ``changes`` in the rows of ``table`` whose ``column`` is one of ``values``, in one statement."""
     wanted = list(values)
     for first in range(0, len(wanted), _SQLITE_VARIABLES_MAX):
-        part = wanted[first : first + _SQLITE_VARIABLES_MAX]
-        if is_postgresql(tx):
-            chosen = column == sa.any_(sa.literal(part, sa.ARRAY(column.type)))
-        else:
-            chosen = column.in_(part)
+        chosen = _is_one_of(tx, column, wanted[first : first + _SQLITE_VARIABLES_MAX])
         tx.execute(table.update().where(chosen).values(changes))
+
+
+def delete_where_in(tx: sa.Connection, table: sa.Table, column: sa.Column[Any], values: Iterable[Any]) -> None:
+    """Delete the rows of ``table`` whose ``column`` is one of ``values``."""
+    wanted = list(values)
+    for first in range(0, len(wanted), _SQLITE_VARIABLES_MAX):
+        tx.execute(table.delete().where(_is_one_of(tx, column, wanted[first : first + _SQLITE_VARIABLES_MAX])))
+
+
+def _is_one_of(tx: sa.Connection, column: sa.Column[Any], values: Sequence[Any]) -> sa.ColumnElement[bool]:
+    if is_postgresql(tx):
+        return column == sa.any_(sa.literal(values, sa.ARRAY(column.type)))
+    return column.in_(values)
 
 
 def migrate(store: Store, package: str) -> None:

@@ -9,12 +9,17 @@ import typer
 from samprasan.edge import command
 from samprasan.edge.command import Home, Json, Lang
 from samprasan.edge.wording import Words
+from samprasan.node import records
 
 app = command.application("An agency's Samprasan node: imports deeds, links subjects, sends signed updates.")
 approvals = command.application("Joint documents that wait for this agency.")
 policy = command.application("The joint policy.")
 app.add_typer(approvals, name="approvals", invoke_without_command=True)
 app.add_typer(policy, name="policy")
+app.add_typer(records.imports, name="imports")
+app.add_typer(records.profile, name="profile")
+app.add_typer(records.deed, name="deed")
+app.command("import")(records.import_)
 words = Words("samprasan.node")
 
 SYNC_WAIT_SECONDS = 30.0
@@ -74,49 +79,6 @@ def serve(home: Home, lang: Lang = None) -> None:
         )
     )
     opened.node.store.close()
-
-
-@app.command("import")
-def import_(
-    file: Annotated[Path, typer.Argument(help="The export: CSV or a spreadsheet.")],
-    profile: Annotated[Path, typer.Option(help="How to read it (TOML).")],
-    home: Home,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide everything, change nothing.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if any row is rejected.")] = False,
-    as_json: Json = False,
-    lang: Lang = None,
-) -> int:
-    """Import an export; rejected rows change nothing, the others go in.
-
-    Example: samprasan-node import deeds.csv --profile mpc.toml --home /srv/node --dry-run
-    """
-    from samprasan.node import exports, importing, profiles
-    from samprasan.node import home as homes
-    from samprasan.node.showing import progress_bar, rejection_message
-
-    opened = homes.open_home(home)
-    node = opened.node
-    chosen = profiles.read(_text_in(profile))
-    export = exports.read(file, chosen)
-    with progress_bar(export.count, quiet=as_json) as advance:
-        report = importing.bring_in(
-            node.store, node.world, node.identity, chosen, export, dry_run=dry_run, progress=advance
-        )
-    document = report.document(rejection_message)
-    rejected = [
-        [each["row"], each["record_id"], each["message"]] for rows in document["rejected"].values() for each in rows
-    ]
-    command.answer(
-        document,
-        as_json,
-        words("import_dry" if dry_run else "import_done", file=file.name, **report.counts()),
-        *(
-            [command.table(words("rejected_rows"), [words("row"), words("record"), words("why")], rejected)]
-            if rejected
-            else []
-        ),
-    )
-    return 1 if strict and report.rejections else 0
 
 
 @app.command()
@@ -305,19 +267,8 @@ def policy_propose(
     from samprasan.node import home as homes
     from samprasan.node import showing
 
-    document = showing.propose_policy(homes.open_home(home), _text_in(file))
+    document = showing.propose_policy(homes.open_home(home), records.text_in(file))
     command.answer(document, as_json, words("proposed", **document))
-
-
-def _text_in(file: Path) -> str:
-    from samprasan.keys.errors import Malformed, Refused
-
-    if not file.is_file():
-        raise Refused("file_missing", file=file.name)
-    try:
-        return file.read_text("utf-8")
-    except UnicodeDecodeError as problem:
-        raise Malformed("file_unreadable", file=file.name, problem="UTF-8") from problem
 
 
 def _scheme(text: str) -> Any:

@@ -10,7 +10,7 @@ from samprasan.keys.identifiers import Identifier
 from samprasan.ledger import calendar
 from samprasan.ledger.policy import DIMENSIONS
 from samprasan.node.identity import Identity
-from samprasan.node.store import deeds as deeds_store
+from samprasan.node.store import awards as awards_store
 from samprasan.node.store import documents as documents_store
 from samprasan.node.store import subjects as subjects_store
 from samprasan.v1 import hub_pb2, log_pb2
@@ -47,7 +47,7 @@ def look_up(store: Store, world: World, identity: Identity, identifier: Identifi
         return Found(
             request if linked else None,
             Envelope.FromString(row.totals) if row.totals else None,
-            deeds_store.settled_credits(tx, row.subject_id),
+            awards_store.settled_credits(tx, row.subject_id),
         )
 
 

@@ -4,25 +4,40 @@ A deed is priced once, by the policy in force on the day it was done.  Only a ve
 to share may ever leave the node.
 """
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
+from datetime import date
+from decimal import Decimal
 
 from samprasan.keys.errors import Malformed
 from samprasan.keys.identifiers import Identifier, Scheme, fold_digits, parse
 from samprasan.ledger import policy
-from samprasan.ledger.calendar import BUDDHIST_ERA
 from samprasan.ledger.policy import Category, Policy
-from samprasan.node import areas, limits
-from samprasan.node.exports import Cell, text_of
-from samprasan.node.profiles import CONSENTS, KINDS, SCHEME_OF_KIND, STATUSES, Profile
+from samprasan.node import areas, cells, limits
+from samprasan.node.cells import Cell, UnreadableCell
+from samprasan.node.profiles import KINDS, SCHEME_OF_KIND, WORDS, Profile
 
-_BUDDHIST_FROM = 2400  # a year above is of the Buddhist era
-_DAY_MONTH_YEAR = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})", re.ASCII)
-_ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})([T ].*)?", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?", re.ASCII)
+_REASON_OF_WORD = {"status": "unknown_status"}  # the other fields with fixed words: missing_field
+_RECORD_ID_SEPARATOR = "/"
+
+
+@dataclass(frozen=True, slots=True)
+class Consents:
+    """What a subject agreed to: credits leave the node; the balance is spent here; integrators; being an exemplar."""
+
+    share: bool
+    redeem: bool
+    integrators: bool = False
+    publish: bool = False
+
+    def both(self, other: "Consents") -> "Consents":
+        """Only what both say yes to."""
+        return Consents(
+            self.share and other.share,
+            self.redeem and other.redeem,
+            self.integrators and other.integrators,
+            self.publish and other.publish,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +53,7 @@ class Deed:
     occurred_on: date
     area_code: str
     status: str
-    consent: bool
+    consents: Consents
     credits: int
     dimension: int
     policy_version: int
@@ -51,7 +66,7 @@ class Deed:
     @property
     def may_leave(self) -> bool:
         """Whether its credits may be shared: verified, consented, and worth something."""
-        return self.is_verified and self.consent and self.credits > 0
+        return self.is_verified and self.consents.share and self.credits > 0
 
     def says(self) -> bytes:
         """What the record says, to tell a repeat from a change.  Holds the id: hash it with a key."""
@@ -63,9 +78,10 @@ class Deed:
             self.occurred_on.isoformat(),
             self.area_code,
             self.status,
-            str(self.consent),
+            str(self.consents.share),
         )
-        return "\x1f".join(parts).encode()
+        further = (self.consents.integrators, self.consents.publish)
+        return "\x1f".join(parts + (tuple(map(str, further)) if any(further) else ())).encode()
 
 
 class Rejected(Exception):
@@ -79,155 +95,181 @@ class Rejected(Exception):
         self.values = values
 
 
-def read(row: Mapping[str, Cell], profile: Profile, policies: Sequence[Policy], today: date) -> Deed:
-    """The deed in one row (their column → cell).  Raises :class:`Rejected`; its values never hold an id or a name."""
-    cells = _Cells(row, profile)
-    record_id = cells.required("record_id")
-    if len(record_id) > limits.RECORD_ID_CHARACTERS_MAX:
-        raise Rejected("missing_field", "record_id", "cell_over_limit", most=limits.RECORD_ID_CHARACTERS_MAX)
-    kind = cells.word("subject_kind", tuple(KINDS), "missing_field", "kind_unmapped")
-    subject = _subject(cells, kind)
-    occurred_on = _day(cells, profile.calendar, today)
-    category, version = _category(cells, policies, occurred_on)
-    quantity = _quantity(cells, category)
-    return Deed(
-        record_id=record_id,
-        kind=KINDS[kind],
-        subject=subject,
-        subject_name=cells.text("subject_name"),
-        category=category.code,
-        quantity=quantity,
-        occurred_on=occurred_on,
-        area_code=_area(cells),
-        status=cells.word("status", STATUSES, "unknown_status", "status_unmapped"),
-        consent=cells.word("consent", CONSENTS, "missing_field", "consent_unmapped") == "yes",
-        credits=policy.credits_for(category, quantity),
-        dimension=category.dimension,
-        policy_version=version,
-    )
+class Reader:
+    """Reads rows of one export under one profile."""
 
-
-class _Cells:
-    """A row's cells under our names."""
-
-    def __init__(self, row: Mapping[str, Cell], profile: Profile) -> None:
-        self._row = row
+    def __init__(
+        self,
+        profile: Profile,
+        header: Sequence[str],
+        policies: Sequence[Policy],
+        today: date,
+        keyed_hash: Callable[[str], str],
+    ) -> None:
+        """``header`` names the columns in their order; ``keyed_hash`` hides a record id that is made from an id."""
         self._profile = profile
+        self._policies = sorted(policies, key=lambda each: each.version)
+        self._today = today
+        self._keyed_hash = keyed_hash
+        places = {name: place for place, name in enumerate(header)}
+        self._width = len(header)
+        self._places = {name: places[column] for name, column in profile.columns.items()}
+        self._record_places = [places[column] for column in profile.record_columns]
 
-    def cell(self, name: str) -> Cell:
-        found = self._row.get(self._profile.columns[name]) if name in self._profile.columns else None
+    def deed(self, row: Sequence[Cell]) -> Deed:
+        """The deed in one row.  Raises :class:`Rejected`; its values never hold an id or a name."""
+        if len(row) > self._width and any(cell not in {None, ""} for cell in row[self._width :]):
+            raise Rejected("missing_field", "record_id", "row_longer", found=len(row), expected=self._width)
+        record_id = self.record_id(row)
+        if not record_id:
+            raise Rejected("missing_field", "record_id", "cell_empty")
+        if len(record_id) > limits.RECORD_ID_CHARACTERS_MAX:
+            raise Rejected("missing_field", "record_id", "cell_over_limit", most=limits.RECORD_ID_CHARACTERS_MAX)
+        kind = self._word(row, "subject_kind")
+        subject = self._subject(row, kind)
+        occurred_on = self._day(row)
+        category, version = self._category(row, occurred_on)
+        quantity = self._quantity(row, category)
+        area_code = self._area(row)
+        status = self._word(row, "status")
+        return Deed(
+            record_id,
+            KINDS[kind],
+            subject,
+            self.text(row, "subject_name"),
+            category.code,
+            quantity,
+            occurred_on,
+            area_code,
+            status,
+            self._consents(row),
+            policy.credits_for(category, quantity),
+            category.dimension,
+            version,
+        )
+
+    def record_id(self, row: Sequence[Cell]) -> str:
+        """The record's id as kept and shown: a keyed hash if it is made from an id column; empty if a part is."""
+        parts = [cells.text_of(row[place]) if place < len(row) else "" for place in self._record_places]
+        if not all(parts):
+            return ""
+        if any("\x00" in part for part in parts):
+            raise Rejected("missing_field", "record_id", "cell_nul")
+        text = _RECORD_ID_SEPARATOR.join(map(fold_digits, parts)) if len(parts) > 1 else parts[0]
+        return self._keyed_hash(text) if self._profile.record_id_is_personal else text
+
+    def _cell(self, row: Sequence[Cell], name: str) -> Cell:
+        place = self._places.get(name)
+        found = row[place] if place is not None and place < len(row) else None
         return self._profile.defaults.get(name) if found is None or found == "" else found
 
-    def text(self, name: str) -> str:
-        text = text_of(self.cell(name))
+    def text(self, row: Sequence[Cell], name: str) -> str:
+        """The cell's text, in our words."""
+        text = cells.text_of(self._cell(row, name))
         if len(text) > limits.CELL_CHARACTERS_MAX:
             raise Rejected("missing_field", name, "cell_over_limit", most=limits.CELL_CHARACTERS_MAX)
-        return text
+        if "\x00" in text:
+            raise Rejected("missing_field", name, "cell_nul")
+        words = self._profile.values.get(name)
+        return words.get(text, text) if words else text
 
-    def required(self, name: str) -> str:
-        text = self.text(name)
+    def _required(self, row: Sequence[Cell], name: str) -> str:
+        text = self.text(row, name)
         if not text:
             raise Rejected("missing_field", name, "cell_empty")
         return text
 
-    def word(self, name: str, allowed: Sequence[str], reason: str, detail: str) -> str:
-        word = self._profile.word(name, self.required(name))
-        if word not in allowed:
-            raise Rejected(reason, name, detail)
+    def _word(self, row: Sequence[Cell], name: str) -> str:
+        word = self._required(row, name)
+        if word not in WORDS[name]:
+            _reject_spoilt(_REASON_OF_WORD.get(name, "missing_field"), name, word)
+            raise Rejected(_REASON_OF_WORD.get(name, "missing_field"), name, "word_unmapped", field=name)
         return word
 
-    @property
-    def profile(self) -> Profile:
-        return self._profile
+    def _consents(self, row: Sequence[Cell]) -> Consents:
+        shares = self._word(row, "consent") == "yes"
+        integrators, publish = (
+            bool(self.text(row, name)) and self._word(row, name) == "yes"
+            for name in ("consent_integrators", "consent_publish")
+        )
+        return Consents(shares, shares, integrators, publish)
 
+    def _subject(self, row: Sequence[Cell], kind: str) -> Identifier:
+        given = self.text(row, "subject_scheme")
+        scheme = Scheme(self._word(row, "subject_scheme")) if given else SCHEME_OF_KIND[kind]
+        try:
+            subject = parse(scheme, self._required(row, "subject_id"), self._profile.registry)
+        except Malformed as problem:
+            reason = "unreadable_id" if problem.code == "id_lost_digits" else "invalid_subject_id"
+            raise Rejected(reason, "subject_id", problem.code, **problem.values) from None
+        if scheme is Scheme.AREA:
+            _known_area("invalid_subject_id", "subject_id", subject.reveal())
+        return subject
 
-def _subject(cells: _Cells, kind: str) -> Identifier:
-    scheme = (
-        Scheme(cells.word("subject_scheme", tuple(Scheme), "missing_field", "kind_unmapped"))
-        if cells.text("subject_scheme")
-        else SCHEME_OF_KIND[kind]
-    )
-    try:
-        subject = parse(scheme, cells.required("subject_id"), cells.profile.registry)
-    except Malformed as problem:
-        reason = "unreadable_id" if problem.code == "id_lost_digits" else "invalid_subject_id"
-        raise Rejected(reason, "subject_id", problem.code, **problem.values) from None
-    if scheme is Scheme.AREA and not areas.is_known(subject.reveal()):
-        raise Rejected("invalid_subject_id", "subject_id", "area_unknown")
-    return subject
+    def _day(self, row: Sequence[Cell]) -> date:
+        cell = self._cell(row, "occurred_on")
+        if not isinstance(cell, date):
+            cell = self._required(row, "occurred_on")
+        try:
+            day = cells.day_of(cell, self._profile.calendar, self._profile.year_digits)
+        except UnreadableCell as problem:
+            raise Rejected("invalid_date", "occurred_on", problem.detail) from None
+        if day > self._today:
+            raise Rejected("future_date", "occurred_on", "future_date")
+        return day
 
+    def _category(self, row: Sequence[Cell], day: date) -> tuple[Category, int]:
+        code = self._required(row, "category")
+        found = policy.in_force(self._policies, day)
+        if found is None:
+            raise Rejected("outside_policy", "occurred_on", "outside_policy")
+        if code not in found.categories:
+            _reject_spoilt("unknown_category", "category", code)
+            raise Rejected("unknown_category", "category", "category_unmapped")
+        return found.categories[code], found.version
 
-def _day(cells: _Cells, calendar: str, today: date) -> date:
-    cell = cells.cell("occurred_on")
-    day = cell.date() if isinstance(cell, datetime) else cell if isinstance(cell, date) else None
-    if day is None:
-        day = _day_in_text(fold_digits(cells.required("occurred_on")), calendar)
-    elif day.year > _BUDDHIST_FROM:
-        day = _built(day.year - BUDDHIST_ERA, day.month, day.day)
-    if day > today:
-        raise Rejected("future_date", "occurred_on", "future_date")
-    return day
+    def _quantity(self, row: Sequence[Cell], category: Category) -> Decimal:
+        cell = self._cell(row, "quantity")
+        if cell is None or isinstance(cell, str):
+            cell = self._required(row, "quantity")
+        try:
+            quantity = cells.quantity_of(cell, self._profile.quantity_scale)
+        except UnreadableCell as problem:
+            raise Rejected("invalid_quantity", "quantity", problem.detail) from None
+        if quantity > category.quantity_max:
+            raise Rejected("quantity_over_limit", "quantity", "quantity_over_limit", most=category.quantity_max)
+        return quantity
 
-
-def _day_in_text(text: str, calendar: str) -> date:
-    if found := _DAY_MONTH_YEAR.fullmatch(text):
-        day, month, year = (int(part) for part in found.groups())
-    elif found := _ISO.fullmatch(text):
-        year, month, day = (int(part) for part in found.groups()[:3])
-    else:
-        raise Rejected("invalid_date", "occurred_on", "date_unreadable")
-    # 543 is taken off before the date is built: 29/02/2567 is a real day, 29/02/2567 CE is none.
-    buddhist = calendar == "buddhist" or (calendar == "" and year > _BUDDHIST_FROM)
-    return _built(year - BUDDHIST_ERA if buddhist else year, month, day)
-
-
-def _built(year: int, month: int, day: int) -> date:
-    try:
-        return date(year, month, day)
-    except ValueError:
-        raise Rejected("invalid_date", "occurred_on", "date_impossible") from None
-
-
-def _category(cells: _Cells, policies: Sequence[Policy], day: date) -> tuple[Category, int]:
-    code = cells.profile.word("category", cells.required("category"))
-    found = policy.in_force(policies, day)
-    if found is None:
-        raise Rejected("outside_policy", "occurred_on", "outside_policy")
-    if code not in found.categories:
-        raise Rejected("unknown_category", "category", "category_unmapped")
-    return found.categories[code], found.version
-
-
-def _quantity(cells: _Cells, category: Category) -> Decimal:
-    cell = cells.cell("quantity")
-    if isinstance(cell, time | timedelta | date | bool):
-        raise Rejected("invalid_quantity", "quantity", "quantity_unreadable")
-    text = repr(cell) if isinstance(cell, float) else fold_digits(cells.required("quantity"))
-    if not _NUMBER.fullmatch(text) or len(text) > limits.QUANTITY_CHARACTERS_MAX:
-        raise Rejected("invalid_quantity", "quantity", "quantity_unreadable")
-    try:
-        quantity = Decimal(text.replace(",", ""))
-    except InvalidOperation:
-        raise Rejected("invalid_quantity", "quantity", "quantity_unreadable") from None
-    if quantity <= 0:
-        raise Rejected("invalid_quantity", "quantity", "quantity_not_positive")
-    if quantity > category.quantity_max:
-        raise Rejected("quantity_over_limit", "quantity", "quantity_over_limit", most=category.quantity_max)
-    return quantity
-
-
-def _area(cells: _Cells) -> str:
-    code = fold_digits(cells.text("area_code"))
-    if code:
-        if not areas.is_known(code):
-            raise Rejected("unknown_area", "area_code", "area_unknown")
-        return code
-    if "subdistrict" not in cells.profile.columns and "subdistrict" not in cells.profile.defaults:
-        raise Rejected("missing_field", "area_code", "cell_empty")
-    found = areas.matching(cells.required("subdistrict"), cells.text("district"), cells.text("province"))
-    if not found:
+    def _area(self, row: Sequence[Cell]) -> str:
+        code = fold_digits(self.text(row, "area_code"))
+        if code:
+            _known_area("unknown_area", "area_code", code)
+            return code
+        if "subdistrict" not in self._places and "subdistrict" not in self._profile.defaults:
+            raise Rejected("missing_field", "area_code", "cell_empty")
+        names = (self._required(row, "subdistrict"), self.text(row, "district"), self.text(row, "province"))
+        found = areas.matching(*names)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise Rejected("unknown_area", "subdistrict", "area_name_ambiguous", matches=areas.described(found))
+        _reject_spoilt("unknown_area", "subdistrict", "".join(names))
+        if later := areas.successors_of_name(*names):
+            raise Rejected("unknown_area", "subdistrict", "area_abolished", successors=areas.described(later))
         raise Rejected("unknown_area", "subdistrict", "area_name_unknown")
-    if len(found) > 1:
-        matches = "; ".join(f"{code} {names}" for code, names in found)
-        raise Rejected("unknown_area", "subdistrict", "area_name_ambiguous", matches=matches)
-    return found[0][0]
+
+
+def _known_area(reason: str, name: str, code: str) -> None:
+    if areas.is_known(code):
+        return
+    later = areas.successors(code)
+    if later is None:
+        raise Rejected(reason, name, "area_unknown")
+    if later:
+        raise Rejected(reason, name, "area_abolished", successors=areas.described(later))
+    raise Rejected(reason, name, "area_abolished_without_successor")
+
+
+def _reject_spoilt(reason: str, name: str, text: str) -> None:
+    if how := cells.mistaken_encoding(text):
+        raise Rejected(reason, name, "mistaken_encoding", how=how)

@@ -1,121 +1,147 @@
-"""Agencies' exports as rows of cells: CSV in UTF-8 or cp874 with any usual delimiter, and spreadsheets.
+"""Agencies' exports as rows of cells, read one by one however long the file is.
 
-A file is refused whole only if it cannot be read or lacks a column that the profile names.
+A file is refused whole only if it cannot be read or lacks a column that the profile names; a row that cannot be read is
+a :class:`BrokenRow` and the next one goes on.  What a file is, its first bytes say, not its name.
 """
 
-import csv
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
-from io import StringIO
 from pathlib import Path
 
 from samprasan.keys.errors import Malformed, Refused
-from samprasan.node import limits
+from samprasan.node import delimited, limits, spreadsheets
+from samprasan.node.cells import Cell, mistaken_encoding, text_of
 from samprasan.node.profiles import Profile
+from samprasan.node.tabular import BrokenRow, Row, Table
 
-Cell = str | float | int | bool | date | datetime | time | timedelta | None
-_DELIMITERS = ",;\t|"
-_SPREADSHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+_BLOCK_BYTES = 1 << 20
+_OTHER_KINDS = {b"%PDF": "PDF", b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"Rar!": "RAR", b"7z\xbc\xaf": "7z"}
+_PAGES = (b"<!doctype html", b"<html", b"<table", b"<?xml", b"<meta")
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A file's rows below its header: (row number as the file shows it, their column → cell)."""
+    """A file's ``header`` and the rows below it: (row number as the file shows it, cells in the header's order).
+
+    ``count`` is about how many rows there are.  ``recheck`` raises Refused ``file_changed`` if the file is not what it
+    was when it was opened: call it before what was read is believed.
+    """
 
     digest: bytes
     count: int
-    rows: Iterator[tuple[int, Mapping[str, Cell]]]
+    header: Sequence[str]
+    rows: Iterator[tuple[int, Row]]
+    recheck: Callable[[], None]
 
 
 def read(path: Path, profile: Profile) -> Export:
     """The export in ``path``.
 
-    Raises Refused ``file_missing``, Malformed ``file_empty``, ``file_over_limit``, ``file_unreadable``,
-    ``encoding_unknown`` or ``columns_missing``, which lists the columns found.
+    Raises Refused ``file_missing`` or ``file_changed``, Malformed ``file_empty``, ``file_over_limit``, ``file_other``,
+    ``file_unreadable``, ``encoding_unknown``, ``columns_over_limit``, ``column_twice``, ``encoding_mistaken`` or
+    ``columns_missing``, which lists the columns found.
     """
+    digest = digest_of(path)
+    table = opened(path, profile)
+
+    def recheck() -> None:
+        if digest_of(path) != digest:
+            raise Refused("file_changed", file=path.name)
+
+    header = _header(path, table, profile)
+    rows = _rows(path, table, profile)
+    return Export(digest, table.count, header, rows, recheck)
+
+
+def opened(path: Path, profile: Profile) -> Table:
+    """The file's rows from its first on, whatever kind of table it is."""
+    if spreadsheets.is_one(path):
+        return spreadsheets.table(path, profile.sheet)
+    return delimited.table(path, profile)
+
+
+def digest_of(path: Path) -> bytes:
+    """SHA-256 of a file that may be an export, 32 bytes."""
     if not path.is_file():
         raise Refused("file_missing", file=path.name)
-    if path.stat().st_size > limits.FILE_BYTES_MAX:
-        raise Malformed("file_over_limit", file=path.name, most=limits.FILE_BYTES_MAX)
-    data = path.read_bytes()
-    table = _spreadsheet(path, profile) if path.suffix.lower() in _SPREADSHEETS else _delimited(path, data, profile)
-    if len(table) < profile.header_row:
+    hasher = hashlib.sha256()
+    with path.open("rb") as file:
+        start = file.read(_BLOCK_BYTES)
+        _only_tables(path, start)
+        size = len(start)
+        hasher.update(start)
+        while block := file.read(_BLOCK_BYTES):
+            hasher.update(block)
+            size += len(block)
+            if size > limits.FILE_BYTES_MAX:
+                raise Malformed("file_over_limit", file=path.name, most=limits.FILE_BYTES_MAX)
+    return hasher.digest()
+
+
+def _only_tables(path: Path, start: bytes) -> None:
+    if not start.strip():
         raise Malformed("file_empty", file=path.name)
-    header = [text_of(cell) for cell in table[profile.header_row - 1]]
-    missing = [column for column in profile.columns.values() if column not in header]
+    for magic, kind in _OTHER_KINDS.items():
+        if start.startswith(magic):
+            raise Malformed("file_other", file=path.name, kind=kind)
+    if start[:200].lstrip(b"\xef\xbb\xbf \r\n\t").lower().startswith(_PAGES):
+        raise Malformed("file_other", file=path.name, kind="HTML/XML")
+
+
+def _header(path: Path, table: Table, profile: Profile) -> list[str]:
+    upper, last = {}, profile.header_rows[-1]
+    for _ in range(last):
+        number, row = next(table.rows, (0, ()))
+        if not number:
+            raise Malformed("file_empty", file=path.name)
+        if len(row) > limits.COLUMNS_MAX:
+            raise Malformed("columns_over_limit", file=path.name, most=limits.COLUMNS_MAX, found=len(row))
+        upper[number] = [] if isinstance(row, BrokenRow) else [text_of(cell) for cell in row]
+    header = joined([upper[number] for number in profile.header_rows])
+    missing = [column for column in profile.named if column not in header]
     if missing:
-        found = ", ".join(name for name in header if name)
-        raise Malformed("columns_missing", file=path.name, missing=", ".join(missing), found=found)
-    body = table[profile.header_row :]
-    if len(body) > limits.ROWS_MAX:
-        raise Malformed("file_over_limit", file=path.name, most=limits.ROWS_MAX)
-    rows = _rows(header, body, profile.header_row + 1)
-    count = sum(1 for row in body if not _is_blank(row))
-    return Export(hashlib.sha256(data).digest(), count, rows)
+        _missing(path, header, missing)
+    for column in profile.named:
+        if header.count(column) > 1:
+            raise Malformed("column_twice", file=path.name, column=column)
+    return header
 
 
-def text_of(cell: Cell) -> str:
-    """What a cell says as text: a whole number without its ``.0``, blank for nothing."""
-    if cell is None:
-        return ""
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return str(cell).strip()
+def _missing(path: Path, header: Sequence[str], missing: Sequence[str]) -> None:
+    found = ", ".join(name[: limits.CELL_CHARACTERS_MAX] for name in header if name)
+    if how := next(filter(None, map(mistaken_encoding, header)), ""):
+        raise Malformed("encoding_mistaken", file=path.name, how=how)
+    raise Malformed("columns_missing", file=path.name, missing=", ".join(missing), found=found)
 
 
-def _rows(
-    header: Sequence[str], body: Sequence[Sequence[Cell]], first_number: int
-) -> Iterator[tuple[int, Mapping[str, Cell]]]:
-    for number, row in enumerate(body, first_number):
-        if not _is_blank(row):
-            yield number, dict(zip(header, row, strict=False))
+def joined(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Header rows as one, joined by "/"; in the rows above the last an empty cell repeats the one on its left."""
+    if len(rows) == 1:
+        return list(rows[0])
+    filled = [*map(_repeated_to_the_right, rows[:-1]), list(rows[-1])]
+    width = max(map(len, filled))
+    padded = [row + [row[-1] if row and row is not filled[-1] else ""] * (width - len(row)) for row in filled]
+    return ["/".join(dict.fromkeys(part for part in parts if part)) for parts in zip(*padded, strict=True)]
+
+
+def _repeated_to_the_right(row: Sequence[str]) -> list[str]:
+    filled: list[str] = []
+    for cell in row:
+        filled.append(cell or (filled[-1] if filled else ""))
+    return filled
+
+
+def _rows(path: Path, table: Table, profile: Profile) -> Iterator[tuple[int, Row]]:
+    count = 0
+    for number, row in table.rows:
+        if not isinstance(row, BrokenRow) and (_is_blank(row) or text_of(row[0]) in profile.skip_rows):
+            continue
+        count += 1
+        if count > limits.ROWS_MAX:
+            raise Malformed("file_over_limit", file=path.name, most=limits.ROWS_MAX)
+        yield number, row
 
 
 def _is_blank(row: Sequence[Cell]) -> bool:
-    return all(cell is None or cell == "" for cell in row)
-
-
-def _delimited(path: Path, data: bytes, profile: Profile) -> list[list[Cell]]:
-    text = _decoded(path, data, profile.encoding)
-    lines = text.splitlines()
-    if len(lines) < profile.header_row:
-        raise Malformed("file_empty", file=path.name)
-    header = lines[profile.header_row - 1]
-    delimiter = profile.delimiter or max(_DELIMITERS, key=header.count)
-    try:
-        return [list(row) for row in csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)]
-    except (csv.Error, TypeError) as problem:
-        raise Malformed("file_unreadable", file=path.name, problem=type(problem).__name__) from problem
-
-
-def _decoded(path: Path, data: bytes, encoding: str) -> str:
-    """BOM, then strict UTF-8, then cp874, decided for the whole file."""
-    if b"\x00" in data and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise Malformed("file_unreadable", file=path.name, problem="NUL")
-    candidates = [encoding] if encoding else ["utf-8-sig", "cp874"]
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")) and not encoding:
-        candidates = ["utf-16"]
-    for name in candidates:
-        try:
-            return data.decode(name)
-        except UnicodeDecodeError:
-            continue
-        except LookupError as problem:
-            raise Malformed("profile_value", key="encoding", known="utf-8, cp874") from problem
-    raise Malformed("encoding_unknown", file=path.name)
-
-
-def _spreadsheet(path: Path, profile: Profile) -> list[list[Cell]]:
-    from python_calamine import CalamineError, CalamineWorkbook
-
-    try:
-        with CalamineWorkbook.from_path(path) as book:
-            names = book.sheet_names
-            if profile.sheet and profile.sheet not in names:
-                raise Malformed("sheet_missing", file=path.name, sheet=profile.sheet, found=", ".join(names))
-            sheet = book.get_sheet_by_name(profile.sheet) if profile.sheet else book.get_sheet_by_index(0)
-            return [list(row) for row in sheet.to_python(skip_empty_area=False)]
-    except (CalamineError, OSError, IndexError) as problem:
-        raise Malformed("file_unreadable", file=path.name, problem=type(problem).__name__) from problem
+    return not any(row) and all(cell is None or cell == "" for cell in row)

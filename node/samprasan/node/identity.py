@@ -10,6 +10,7 @@ from samprasan.keys.sharing import Share
 ID_COLUMN = "subjects.sealed_id"
 NAME_COLUMN = "subjects.sealed_name"
 KEY_COLUMN = "subjects.sealed_key"
+_RECORD_HASH_DIGITS = 32  # 128 bits: no two records of an agency meet
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -24,6 +25,10 @@ class Identity:
     def index(self, identifier: Identifier) -> bytes:
         """The keyed index under which the subject is found, 32 bytes."""
         return self.vault.index(b"subject/" + identifier.domain_bytes())
+
+    def record_hash(self, record_id: str) -> str:
+        """What stands for a record id that is made from a person's id: keyed, so that nobody can guess it."""
+        return "#" + self.vault.index(b"record/" + record_id.encode()).hex()[:_RECORD_HASH_DIGITS]
 
     def open_mail(self, sealed: bytes, context: bytes) -> bytes:
         """The plaintext of mail sealed for this node; else Unproven ``mail_unopenable``."""

@@ -1,29 +1,34 @@
-"""Importing an export: every row is accepted, unchanged, or rejected with its reason; a rejected row changes nothing.
+"""Importing an export: every row is accepted, unchanged, corrected, or rejected with its reason.
 
-The whole import is one transaction: it is there or it is not.  The same file again changes nothing.  What an import
-says of a subject's consent is its newest statement: one row that says *no* is a no.
+A rejected row changes nothing.  The whole import is one transaction: it is there or it is not, and it needs the same
+memory however many rows there are.  The same file again changes nothing; a record that says something else corrects
+what it said before.  What an import says of a subject's consent is its newest statement: one *no* among it is a no.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World
 from samprasan.keys.errors import Refused
-from samprasan.ledger import calendar, forms
-from samprasan.node import deeds
-from samprasan.node.deeds import Deed, Rejected
+from samprasan.ledger import calendar
+from samprasan.node import limits
+from samprasan.node.bitmap import Bitmap
+from samprasan.node.deeds import Deed, Reader, Rejected
 from samprasan.node.exports import Export
-from samprasan.node.identity import ID_COLUMN, NAME_COLUMN, Identity
+from samprasan.node.identity import Identity
 from samprasan.node.profiles import STATUSES, Profile
 from samprasan.node.store import deeds as deeds_store
 from samprasan.node.store import documents as documents_store
-from samprasan.node.store import subjects as subjects_store
+from samprasan.node.store.deeds import DeedRow
+from samprasan.node.tabular import BrokenRow, Row
+from samprasan.node.writing import Writer
 
 CHUNK_ROWS = 1000  # rows looked up and stored at once
-_NONCE_BYTES = 12
+_RECORD_ID_SHOWN = 200
+Taken: TypeAlias = tuple[int, Row, Deed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +45,18 @@ class Rejection:
 
 @dataclass
 class Report:
-    """What an import did, or would do."""
+    """What an import did, or would do.
+
+    ``by_status``, ``shared`` to ``credits_local`` are of the deeds taken in, accepted or corrected.  Of ``rejections``
+    the first ``limits.REJECTIONS_LISTED_MAX`` are kept; ``rejected`` counts them all.
+    """
 
     import_id: int | None = None
     rows: int = 0
     accepted: int = 0
     unchanged: int = 0
     corrected: int = 0
+    rejected: int = 0
     rejections: list[Rejection] = field(default_factory=list)
     by_status: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STATUSES, 0))
     shared: int = 0
@@ -62,7 +72,7 @@ class Report:
             "accepted": self.accepted,
             "unchanged": self.unchanged,
             "corrected": self.corrected,
-            "rejected": len(self.rejections),
+            "rejected": self.rejected,
             "by_status": {status: count for status, count in self.by_status.items() if count},
             "shared": self.shared,
             "kept_local": self.kept_local,
@@ -72,15 +82,14 @@ class Report:
 
     def document(self, message: Callable[[Rejection], str]) -> dict[str, Any]:
         """The answer of ``samprasan-node import``; ``message`` words a rejection for people."""
-        rejected: dict[str, list[dict[str, object]]] = {}
+        listed: dict[str, list[dict[str, object]]] = {}
         for each in self.rejections:
             entry = {"row": each.row, "record_id": each.record_id, "column": each.column, "message": message(each)}
-            rejected.setdefault(each.reason, []).append(entry)
-        return self.counts() | {"rejected": rejected}
+            listed.setdefault(each.reason, []).append(entry)
+        return self.counts() | {"rejected": listed, "rejected_rows": self.rejected}
 
     def take(self, deed: Deed) -> None:
-        """Count an accepted deed."""
-        self.accepted += 1
+        """Count a deed that is taken in."""
         self.by_status[deed.status] += 1
         if deed.may_leave:
             self.shared += 1
@@ -88,6 +97,24 @@ class Report:
         elif deed.is_verified:
             self.kept_local += 1
             self.credits_local += deed.credits
+
+    def reject(self, rejection: Rejection) -> None:
+        """Count a rejected row, and keep it if there is room."""
+        self.rejected += 1
+        if len(self.rejections) < limits.REJECTIONS_LISTED_MAX:
+            self.rejections.append(rejection)
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """Who looks on: ``progress`` hears how many rows were done, ``rejected`` of each rejected row with its cells."""
+
+    progress: Callable[[int], None] = lambda _rows: None
+    rejected: Callable[[Rejection, Row], None] = lambda _rejection, _row: None
+
+
+class _Undone(Exception):
+    """Ends a dry run's transaction."""
 
 
 def bring_in(
@@ -98,161 +125,135 @@ def bring_in(
     export: Export,
     *,
     dry_run: bool = False,
-    progress: Callable[[int], None] = lambda _rows: None,
+    watcher: Watcher | None = None,
 ) -> Report:
-    """Import every row of ``export`` that can be taken.  With ``dry_run`` everything is decided and nothing changed.
+    """Import every row of ``export`` that can be taken.  A ``dry_run`` does the same and then undoes it.
 
-    Raises Refused ``no_policy`` if no policy is in force yet.
+    Raises Refused ``no_policy`` if no policy is in force yet, ``file_changed`` if the file changed meanwhile.
     """
     now = world.now()
-    with store.read() as tx:
-        policies = list(documents_store.agreed_on(tx).policies.values())
-    if not policies:
-        raise Refused("no_policy")
-
-    def read(row: Any) -> Deed:
-        return deeds.read(row, profile, policies, calendar.day_of(now))
-
-    with store.read() if dry_run else store.begin() as tx:
-        if not dry_run:
-            deeds_store.lock(tx)
-        writer = None if dry_run else _Writer(tx, world, identity, profile.source, export.digest, now)
-        report = _sort_rows(tx, identity, profile, export.rows, read, writer, progress)
-        if writer is not None:
-            writer.finish(report)
-    return report
-
-
-def _sort_rows(
-    tx: Tx,
-    identity: Identity,
-    profile: Profile,
-    rows: Iterable[tuple[int, Any]],
-    read: Callable[[Any], Deed],
-    writer: "_Writer | None",
-    progress: Callable[[int], None],
-) -> Report:
     report = Report()
-    seen: dict[str, bytes] = {}
-    for chunk in _chunks(rows):
-        readable = []
-        for number, row in chunk:
-            report.rows += 1
-            try:
-                readable.append((number, read(row)))
-            except Rejected as problem:
-                report.rejections.append(_rejection(number, row, profile, problem))
-        known = deeds_store.fingerprints(tx, profile.source, [deed.record_id for _, deed in readable])
-        accepted = []
-        for number, deed in readable:
-            fingerprint = identity.vault.index(b"deed/" + deed.says())
-            earlier = seen.get(deed.record_id) or known.get(deed.record_id)
-            if earlier is None:
-                seen[deed.record_id] = fingerprint
-                report.take(deed)
-                accepted.append((deed, fingerprint))
-            elif earlier == fingerprint:
-                seen[deed.record_id] = fingerprint
-                report.unchanged += 1
-            else:
-                detail = "repeated_in_file" if deed.record_id in seen else "changed_since"
-                repeated = Rejected("duplicate_record", "record_id", detail)
-                report.rejections.append(_rejection(number, {}, profile, repeated, deed.record_id))
-        if writer is not None:
-            writer.add(accepted)
-        progress(len(chunk))
+    try:
+        with store.begin() as tx:
+            policies = list(documents_store.agreed_on(tx).policies.values())
+            if not policies:
+                raise Refused("no_policy")
+            reader = Reader(profile, export.header, policies, calendar.day_of(now), identity.record_hash)
+            deeds_store.lock(tx)
+            _Import(tx, world, identity, profile, reader, export.digest, now, report, watcher or Watcher()).run(
+                export.rows
+            )
+            export.recheck()
+            if dry_run:
+                raise _Undone
+    except _Undone:
+        report.import_id = None
     return report
 
 
-class _Writer:
-    """Stores accepted deeds and their subjects within one transaction."""
+class _Import:
+    """One import within its transaction."""
 
-    def __init__(self, tx: Tx, world: World, identity: Identity, source: str, file_digest: bytes, now: int) -> None:
+    def __init__(
+        self,
+        tx: Tx,
+        world: World,
+        identity: Identity,
+        profile: Profile,
+        reader: Reader,
+        file_digest: bytes,
+        now: int,
+        report: Report,
+        watcher: Watcher,
+    ) -> None:
         self._tx = tx
-        self._world = world
-        self._identity = identity
-        self._source = source
-        self._now = now
-        self._consents: dict[int, tuple[bool, str]] = {}
-        self._import_id = deeds_store.add_import(tx, source, file_digest, now, "{}")
-        self._next_subject = subjects_store.next_id(tx)
-        self._next_deed = deeds_store.next_id(tx)
+        self._vault = identity.vault
+        self._profile = profile
+        self._reader = reader
+        self._report = report
+        self._watcher = watcher
+        self._import_id = deeds_store.add_import(tx, profile.source, file_digest, now, "{}")
+        self._writer = Writer(tx, world, identity, profile.source, self._import_id, now)
+        self._repeated = Bitmap()
 
-    def add(self, accepted: list[tuple[Deed, bytes]]) -> None:
-        """Store a chunk of deeds."""
-        indexes = [self._identity.index(deed.subject) for deed, _ in accepted]
-        known = {index: row.subject_id for index, row in subjects_store.by_index(self._tx, indexes).items()}
-        new_subjects, rows = [], []
-        for (deed, fingerprint), index in zip(accepted, indexes, strict=True):
-            if index not in known:
-                known[index] = self._next_subject
-                self._next_subject += 1
-                new_subjects.append(self._subject_row(known[index], index, deed))
-            subject_id = known[index]
-            consent = deed.consent and self._consents.get(subject_id, (True, ""))[0]
-            self._consents[subject_id] = (consent, deed.subject_name)
-            rows.append(self._deed_row(deed, fingerprint, subject_id))
-        subjects_store.add(self._tx, new_subjects)
-        deeds_store.add(self._tx, rows)
+    def run(self, rows: Iterable[tuple[int, Row]]) -> None:
+        """Take every row in, chunk by chunk; then keep the report."""
+        for chunk in _chunks(rows):
+            self._take(chunk)
+            self._watcher.progress(len(chunk))
+        self._report.import_id = self._import_id
+        deeds_store.set_counts(self._tx, self._import_id, json.dumps(self._report.counts()))
 
-    def finish(self, report: Report) -> None:
-        """State the subjects' consent and keep the report."""
-        for subject_id, (consent, name) in self._consents.items():
-            sealed_name = self._sealed(NAME_COLUMN, name)
-            subjects_store.restate(self._tx, subject_id, sealed_name, share=consent, redeem=consent)
-        report.import_id = self._import_id
-        deeds_store.set_counts(self._tx, self._import_id, json.dumps(report.counts()))
+    def _take(self, chunk: list[tuple[int, Row]]) -> None:
+        readable = list(self._readable(chunk))
+        known = deeds_store.known(self._tx, self._profile.source, [deed.record_id for *_, deed in readable])
+        new: list[tuple[Deed, bytes]] = []
+        changed: list[tuple[Deed, bytes, DeedRow]] = []
+        in_chunk: dict[str, bytes] = {}
+        for number, row, deed in readable:
+            fingerprint = self._vault.index(b"deed/" + deed.says())
+            before = known.get(deed.record_id)
+            first = in_chunk.get(deed.record_id) or self._said_in_file(before)
+            if first is not None:
+                self._repeat(number, row, deed, same=first == fingerprint)
+                continue
+            in_chunk[deed.record_id] = fingerprint
+            if before is None:
+                new.append((deed, fingerprint))
+            elif before.gone or before.fingerprint != fingerprint:
+                changed.append((deed, fingerprint, before))
+            else:
+                self._report.unchanged += 1
+                self._repeated.add(before.deed_id)
+        self._count(new, changed)
+        self._writer.add(new)
+        self._writer.change(changed)
 
-    def _subject_row(self, subject_id: int, index: bytes, deed: Deed) -> tuple[Any, ...]:
-        sealed_id = self._sealed(ID_COLUMN, deed.subject.reveal())
-        sealed_name = self._sealed(NAME_COLUMN, deed.subject_name)
-        return (
-            subject_id,
-            index,
-            deed.kind,
-            deed.subject.scheme.value,
-            sealed_id,
-            sealed_name,
-            deed.consent,
-            deed.consent,
-        )
+    def _readable(self, chunk: list[tuple[int, Row]]) -> Iterator[Taken]:
+        for number, row in chunk:
+            self._report.rows += 1
+            try:
+                if isinstance(row, BrokenRow):
+                    raise Rejected("missing_field", "record_id", row.detail)
+                yield number, row, self._reader.deed(row)
+            except Rejected as problem:
+                self._reject(number, row, problem, self._shown_record_id(row))
 
-    def _deed_row(self, deed: Deed, fingerprint: bytes, subject_id: int) -> tuple[Any, ...]:
-        deed_id = self._next_deed
-        self._next_deed += 1
-        return (
-            deed_id,
-            self._source,
-            deed.record_id,
-            fingerprint,
-            self._import_id,
-            subject_id,
-            deed.category,
-            str(deed.quantity),
-            calendar.packed(deed.occurred_on),
-            deed.area_code,
-            deed.status,
-            deed.credits,
-            deed.dimension,
-            deed.policy_version,
-            "queued" if deed.may_leave else "local",
-            forms.new_op_id(self._world.random_bytes(10), self._now) if deed.may_leave else None,
-        )
+    def _said_in_file(self, before: DeedRow | None) -> bytes | None:
+        """What an earlier chunk of this file said of the record, if it did."""
+        if before is None or not (before.import_id == self._import_id or before.deed_id in self._repeated):
+            return None
+        return before.fingerprint
 
-    def _sealed(self, column: str, text: str) -> bytes:
-        return self._identity.vault.seal(column, text.encode(), self._world.random_bytes(_NONCE_BYTES))
+    def _repeat(self, number: int, row: Row, deed: Deed, *, same: bool) -> None:
+        if same:
+            self._report.unchanged += 1
+        else:
+            problem = Rejected("duplicate_record", "record_id", "repeated_in_file")
+            self._reject(number, row, problem, deed.record_id)
 
+    def _count(self, new: list[tuple[Deed, bytes]], changed: list[tuple[Deed, bytes, DeedRow]]) -> None:
+        revived = sum(before.gone for *_, before in changed)
+        self._report.accepted += len(new) + revived
+        self._report.corrected += len(changed) - revived
+        for deed in (*(deed for deed, _ in new), *(deed for deed, *_ in changed)):
+            self._report.take(deed)
 
-def _rejection(number: int, row: Any, profile: Profile, problem: Rejected, record_id: str = "") -> Rejection:
-    if not record_id and row:
-        cell = row.get(profile.columns.get("record_id", ""))
-        record_id = str(cell).strip()[:200] if cell is not None else ""
-    column = profile.columns.get(problem.field, problem.field)
-    return Rejection(number, record_id, column, problem.reason, problem.detail, problem.values)
+    def _reject(self, number: int, row: Row, problem: Rejected, record_id: str) -> None:
+        column = self._profile.column_of(problem.field)
+        rejection = Rejection(number, record_id, column, problem.reason, problem.detail, problem.values)
+        self._report.reject(rejection)
+        self._watcher.rejected(rejection, row)
+
+    def _shown_record_id(self, row: Row) -> str:
+        try:
+            return self._reader.record_id(row)[:_RECORD_ID_SHOWN]
+        except Rejected:
+            return ""
 
 
-def _chunks(rows: Iterable[tuple[int, Any]]) -> Iterable[list[tuple[int, Any]]]:
-    chunk: list[tuple[int, Any]] = []
+def _chunks(rows: Iterable[tuple[int, Row]]) -> Iterator[list[tuple[int, Row]]]:
+    chunk: list[tuple[int, Row]] = []
     for row in rows:
         chunk.append(row)
         if len(chunk) == CHUNK_ROWS:

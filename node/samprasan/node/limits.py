@@ -14,9 +14,17 @@ QUOTA_SHARE = 2  # half the federation's daily allowance at each of two peers
 ACCOUNTS_PER_REQUEST = 1000  # the hub's limit
 DOCUMENT_LIFETIME_MS = 30 * 86_400_000  # time to gather approvals
 CLOCK_OFF_MS_MAX = 120_000  # PROTOCOL: alarm beyond
+WARN_DAYS = 30  # before a certificate ends
+WARN_SHARE = 0.7  # of a limit: the operator is told while there is still time
+
+# One import.
+FILE_BYTES_MAX = 2 << 30  # the largest export seen has 40 MiB
+UNPACKED_BYTES_MAX = 4 << 30  # a spreadsheet of five million rows; a zip bomb unpacks to more
+UNPACKED_SHARE_MAX = 200  # sheets pack to a tenth, at best a fiftieth; a bomb to a thousandth
+ROWS_MAX = 5_000_000  # larger exports are split
+COLUMNS_MAX = 1000  # the widest export seen has 60
+LINE_CHARACTERS_MAX = 16 << 20  # behind an open quote the rest of a file is one cell: no more of it is held
 CELL_CHARACTERS_MAX = 1000  # no field of a deed needs more
 RECORD_ID_CHARACTERS_MAX = 200  # the longest seen in an export has 24
 QUANTITY_CHARACTERS_MAX = 32  # more digits than any policy can price
-ROWS_MAX = 5_000_000  # one import; larger exports are split
-FILE_BYTES_MAX = 2 << 30
-WARN_DAYS = 30  # before a certificate ends
+REJECTIONS_LISTED_MAX = 10_000  # kept in memory and listed in the answer; --rejects writes every one

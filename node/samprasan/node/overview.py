@@ -7,6 +7,7 @@ from samprasan.keys import certificates
 from samprasan.ledger import calendar
 from samprasan.node import sync
 from samprasan.node.identity import Identity
+from samprasan.node.store import awards as awards_store
 from samprasan.node.store import batches as batches_store
 from samprasan.node.store import deeds as deeds_store
 from samprasan.node.store import documents as documents_store
@@ -14,6 +15,7 @@ from samprasan.node.store import linking as linking_store
 from samprasan.node.store import notes as notes_store
 from samprasan.v1.log_pb2 import DOCUMENT_KIND_POLICY
 
+_STATES = ("queued", "settled", "declined")
 CONNECTED_MS = 120_000  # the service says hello every 60 s; one lost hello is no alarm
 
 
@@ -23,7 +25,7 @@ def status(store: Store, identity: Identity, certificate: bytes | None, now: int
     with store.read() as tx:
         current = documents_store.agreed_on(tx).roster
         seen_at = int(notes_store.get(tx, notes_store.HUB_SEEN_AT) or 0)
-        by_state = deeds_store.by_state(tx)
+        by_state = awards_store.by_state(tx)
         document = {
             "agency": identity.agency,
             "federation_id": documents_store.agreed_on(tx).federation_id.hex(),
@@ -38,8 +40,8 @@ def status(store: Store, identity: Identity, certificate: bytes | None, now: int
             "head": {"seq": outbox.head.seq, "digest": outbox.head.digest.hex()},
             "outbox": outbox.queued,
             "waiting_for_link": outbox.waiting_for_link,
-            "deeds": {state: by_state.get(state, 0) for state in ("local", "queued", "settled", "declined")},
-            "credits_settled": deeds_store.settled_credits(tx),
+            "deeds": {"local": deeds_store.local(tx)} | {name: by_state.get(name, 0) for name in _STATES},
+            "credits_settled": awards_store.settled_credits(tx),
             "halted": outbox.halted or None,
             "hub": {
                 "connected": now - seen_at < CONNECTED_MS,
@@ -53,10 +55,10 @@ def status(store: Store, identity: Identity, certificate: bytes | None, now: int
 
 
 def settled_and_declined(store: Store) -> tuple[int, int]:
-    """How many deeds are settled, and how many declined."""
+    """How many awards and reversals ever took effect, and how many were declined."""
     with store.read() as tx:
-        by_state = deeds_store.by_state(tx)
-    return by_state.get("settled", 0), by_state.get("declined", 0)
+        by_state = awards_store.by_state(tx)
+    return by_state.get("settled", 0) + by_state.get("replaced", 0), by_state.get("declined", 0)
 
 
 def sync_report(store: Store, before: tuple[int, int], seq_before: int) -> dict[str, Any]:

@@ -7,18 +7,17 @@ nothing is overwritten.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 
 from samprasan.edge.database import AnyRow, Store, Tx
 from samprasan.edge.world import World
 from samprasan.keys import chain, signing
 from samprasan.keys.chain import Head, Heads
 from samprasan.keys.errors import SamprasanError, Unproven
-from samprasan.ledger import calendar, forms
+from samprasan.ledger import forms
 from samprasan.node import limits
 from samprasan.node.identity import Identity
+from samprasan.node.store import awards as awards_store
 from samprasan.node.store import batches as batches_store
-from samprasan.node.store import deeds as deeds_store
 from samprasan.node.store import documents as documents_store
 from samprasan.node.store import notes as notes_store
 from samprasan.node.store import subjects as subjects_store
@@ -89,7 +88,7 @@ def next_batch(store: Store, world: World, identity: Identity, after_seq: int) -
 
 
 def settle(store: Store, world: World, envelope: Envelope) -> log.Receipt:
-    """Take the hub's signed receipt: its batch's deeds are settled or declined.  Again, it changes nothing.
+    """Take the hub's signed receipt: its batch's awards are settled or declined.  Again, it changes nothing.
 
     Raises Unproven ``receipt_foreign`` for a receipt of a batch that this node did not make.
     """
@@ -104,7 +103,7 @@ def settle(store: Store, world: World, envelope: Envelope) -> log.Receipt:
         if len(receipt.outcomes) != len(batch.updates):
             raise Unproven("receipt_foreign", seq=receipt.seq)
         declined, linked = _sorted_out(batch, receipt)
-        deeds_store.settle(tx, receipt.seq, declined)
+        awards_store.settle(tx, receipt.seq, declined)
         subjects_store.settled_links(tx, linked)
         batches_store.settle(tx, receipt.seq, envelope.SerializeToString())
     return receipt
@@ -126,7 +125,7 @@ def refused(store: Store, world: World, envelope: Envelope) -> log.Refusal:
             batch = log.Batch.FromString(Envelope.FromString(row.envelope).payload)
             links = (update.link.account_id for update in batch.updates if update.HasField("link"))
             subjects_store.unsealed_links(tx, links)
-            deeds_store.unseal(tx, row.seq)
+            awards_store.unseal(tx, row.seq)
         batches_store.keep_refused(tx, stored.digest, stored.envelope, envelope.SerializeToString())
         notes_store.put(tx, notes_store.HALTED, "batch_refused")
     return refusal
@@ -164,7 +163,7 @@ def outbox(store: Store) -> Outbox:
     """How the outbox stands."""
     with store.read() as tx:
         return Outbox(
-            deeds_store.queued(tx),
+            awards_store.queued(tx),
             subjects_store.waiting_for_link(tx),
             batches_store.in_flight(tx),
             batches_store.head(tx),
@@ -173,7 +172,7 @@ def outbox(store: Store) -> Outbox:
 
 
 def _anything(tx: Tx) -> bool:
-    return bool(deeds_store.sendable(tx, 1) or subjects_store.to_link(tx, 1))
+    return bool(awards_store.sendable(tx, 1) or subjects_store.to_link(tx, 1))
 
 
 def _seal(tx: Tx, world: World, identity: Identity, after_seq: int) -> AnyRow | None:
@@ -181,7 +180,7 @@ def _seal(tx: Tx, world: World, identity: Identity, after_seq: int) -> AnyRow | 
     if head.seq != after_seq or batches_store.in_flight(tx) >= limits.BATCHES_IN_FLIGHT_MAX:
         return None
     now = world.now()
-    rows = deeds_store.sendable(tx, limits.UPDATES_MAX)
+    rows = awards_store.sendable(tx, limits.UPDATES_MAX)
     updates, links, sealed = _updates(world, [*subjects_store.to_link(tx, limits.UPDATES_MAX // 2), *rows], now)
     if not updates:
         return None
@@ -195,7 +194,7 @@ def _seal(tx: Tx, world: World, identity: Identity, after_seq: int) -> AnyRow | 
     )
     envelope = world.sign(batch)
     batches_store.add(tx, batch.seq, signing.digest(envelope), envelope.SerializeToString())
-    deeds_store.seal(tx, batch.seq, sealed)
+    awards_store.seal(tx, batch.seq, sealed)
     subjects_store.sealed_link(tx, links)
     return batches_store.find(tx, batch.seq)
 
@@ -203,7 +202,7 @@ def _seal(tx: Tx, world: World, identity: Identity, after_seq: int) -> AnyRow | 
 def _updates(
     world: World, rows: "Sequence[AnyRow]", now: int
 ) -> tuple[list[log.Update], list[tuple[int, int]], list[int]]:
-    """The updates for ``rows`` (subjects to link, then deeds), the links among them, and the deeds they carry."""
+    """The updates for ``rows`` (subjects to link, then awards), the links among them, and the awards they carry."""
     updates: list[log.Update] = []
     links: dict[int, int] = {}
     sealed: list[int] = []
@@ -211,37 +210,44 @@ def _updates(
         purposes = _purposes(row)
         bits = sum(1 << purpose for purpose in purposes)
         needs_link = row.subject_id not in links and row.linked != bits
-        is_deed = hasattr(row, "deed_id")
-        if len(updates) + needs_link + is_deed > limits.UPDATES_MAX:
+        is_award = hasattr(row, "award_id")
+        if len(updates) + needs_link + is_award > limits.UPDATES_MAX:
             break
         if needs_link:
             links[row.subject_id] = bits
             op_id = forms.new_op_id(world.random_bytes(10), now)
             updates.append(log.Update(op_id=op_id, link=log.Link(account_id=row.account_id, purposes=purposes)))
-        if is_deed:
-            sealed.append(row.deed_id)
-            updates.append(log.Update(op_id=row.op_id, award=_award(row)))
+        if is_award:
+            sealed.append(row.award_id)
+            updates.append(_update(row))
     return updates, list(links.items()), sealed
 
 
 def _purposes(row: AnyRow) -> list[log.Purpose.ValueType]:
-    consents = ((row.share, log.PURPOSE_SHARE), (row.redeem, log.PURPOSE_REDEEM))
+    consents = (
+        (row.share, log.PURPOSE_SHARE),
+        (row.redeem, log.PURPOSE_REDEEM),
+        (row.integrators, log.PURPOSE_INTEGRATORS),
+    )
     return [purpose for given, purpose in consents if given]
 
 
-def _award(row: AnyRow) -> log.Award:
-    occurred_on: date = calendar.unpacked(row.occurred_on)
-    return log.Award(
+def _update(row: AnyRow) -> log.Update:
+    if row.reverse_reason:
+        return log.Update(op_id=row.op_id, reverse=log.Reverse(award_op_id=row.replaces, reason=row.reverse_reason))
+    award = log.Award(
         account_id=row.account_id,
         credits=row.credits,
         dimension=row.dimension,
-        month=calendar.month_of(occurred_on),
+        month=row.month,
         policy_version=row.policy_version,
+        replaces=row.replaces or b"",
     )
+    return log.Update(op_id=row.op_id, award=award)
 
 
 def _sorted_out(batch: log.Batch, receipt: log.Receipt) -> tuple[list[tuple[bytes, int]], list[bytes]]:
-    """Declined awards, (op_id, reason) each, and the accounts whose Link holds."""
+    """Declined awards and reversals, (op_id, reason) each, and the accounts whose Link holds."""
     declined, linked = [], []
     for update, outcome in zip(batch.updates, receipt.outcomes, strict=True):
         if update.HasField("link"):

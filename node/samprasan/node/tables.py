@@ -34,6 +34,8 @@ subjects = sa.Table(
     ),
     sa.Column("link_settled", sa.SmallInteger, nullable=False, comment="The same, once its receipt is here."),
     sa.Column("totals", sa.LargeBinary, comment="The hub's newest signed Totals."),
+    sa.Column("integrators", sa.Boolean, nullable=False, comment="Consent: integrators may see changes."),
+    sa.Column("publish", sa.Boolean, nullable=False, comment="Consent: may be shown as an exemplar."),
     sa.Index("subjects_unlinked", "account_id", "share"),
 )
 deeds = sa.Table(
@@ -50,17 +52,42 @@ deeds = sa.Table(
     sa.Column("occurred_on", sa.Integer, nullable=False),
     sa.Column("area_code", sa.String(8), nullable=False),
     sa.Column("status", sa.String(8), nullable=False),
+    sa.Column("share", sa.Boolean, nullable=False, comment="The record's own word on sharing."),
     sa.Column("credits", sa.BigInteger, nullable=False),
     sa.Column("dimension", sa.SmallInteger, nullable=False),
     sa.Column("policy_version", sa.Integer, nullable=False),
-    sa.Column("state", sa.String(8), nullable=False, comment="local, queued, settled or declined."),
-    sa.Column("op_id", _ID, unique=True, comment="Made with the deed, before anything is sent."),
-    sa.Column("seq", sa.BigInteger, comment="The sealed batch that carries it."),
-    sa.Column("reason", sa.SmallInteger, nullable=False),
+    sa.Column("gone", sa.Boolean, nullable=False, comment="Its import was undone; the hub is still to hear of it."),
     sa.UniqueConstraint("source", "record_id"),
-    sa.Index("deeds_state", "state", "seq"),
     sa.Index("deeds_subject", "subject_id"),
-    sa.Index("deeds_seq", "seq"),
+    sa.Index("deeds_import", "import_id"),
+)
+earlier = sa.Table(
+    "earlier",
+    metadata,
+    sa.Column("import_id", sa.BigInteger, primary_key=True, comment="The import that corrected the deed."),
+    sa.Column("deed_id", sa.BigInteger, primary_key=True),
+    sa.Column("content", sa.Text, nullable=False, comment="What the deed said before, JSON; no id and no name."),
+)
+awards = sa.Table(
+    "awards",
+    metadata,
+    sa.Column("award_id", BigKey, primary_key=True, autoincrement=True),
+    sa.Column("deed_id", sa.BigInteger, nullable=False),
+    sa.Column("subject_id", sa.BigInteger, nullable=False, comment="Whose account it is about."),
+    sa.Column("op_id", _ID, nullable=False, comment="Made with the award, before anything is sent."),
+    sa.Column("replaces", _ID, comment="op_id of the award it takes the place of, or takes back."),
+    sa.Column("reverse_reason", sa.SmallInteger, nullable=False, comment="0: an Award; else the Reverse's reason."),
+    sa.Column("credits", sa.BigInteger, nullable=False),
+    sa.Column("dimension", sa.SmallInteger, nullable=False),
+    sa.Column("month", sa.Integer, nullable=False),
+    sa.Column("policy_version", sa.Integer, nullable=False),
+    sa.Column("state", sa.String(8), nullable=False, comment="queued, settled, replaced or declined."),
+    sa.Column("seq", sa.BigInteger, comment="The sealed batch that carries it."),
+    sa.Column("reason", sa.SmallInteger, nullable=False, comment="Why the hub declined it."),
+    sa.Index("awards_deed", "deed_id"),
+    sa.Index("awards_subject", "subject_id"),
+    sa.Index("awards_state", "state", "seq", "award_id"),
+    sa.Index("awards_seq", "seq"),
 )
 imports = sa.Table(
     "imports",
@@ -70,6 +97,18 @@ imports = sa.Table(
     sa.Column("file_digest", _DIGEST, nullable=False),
     sa.Column("imported_at", sa.BigInteger, nullable=False),
     sa.Column("counts", sa.Text, nullable=False, comment="The report without its rows, JSON."),
+    sa.Column("undone_at", sa.BigInteger),
+)
+restated = sa.Table(
+    "restated",
+    metadata,
+    sa.Column("import_id", sa.BigInteger, primary_key=True, comment="The import that said otherwise."),
+    sa.Column("subject_id", sa.BigInteger, primary_key=True),
+    sa.Column("sealed_name", sa.LargeBinary, nullable=False, comment="What was known before; as are the rest."),
+    sa.Column("share", sa.Boolean, nullable=False),
+    sa.Column("redeem", sa.Boolean, nullable=False),
+    sa.Column("integrators", sa.Boolean, nullable=False),
+    sa.Column("publish", sa.Boolean, nullable=False),
 )
 batches = sa.Table(
     "batches",

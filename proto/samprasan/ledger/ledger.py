@@ -173,11 +173,14 @@ class _Step:
         earned = list(account.earned)
         for dimension, credits_ in changes:
             earned[dimension - 1] += credits_
+        health, economy, social, environment = earned
         difference = sum(earned) - account.earned_in_all
         available = account.available + difference
         missing = max(0, -available)
         self.changes.accounts[account_id] = account._replace(
-            earned=tuple(earned), available=available + missing, written_off=account.written_off + missing
+            earned=(health, economy, social, environment),
+            available=available + missing,
+            written_off=account.written_off + missing,
         )
         self.earned += difference
         self.written_off += missing

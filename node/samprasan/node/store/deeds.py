@@ -1,19 +1,47 @@
-"""Deeds and the imports that brought them; the queued ones are the outbox."""
+"""Deeds, the imports that brought them, and what they said before an import corrected them."""
 
+import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import NamedTuple
 
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow, insert_rows, rows_where_in, take_turn, update_where_in
-from samprasan.node.tables import deeds, imports, subjects
+from samprasan.edge.database import AnyRow, delete_where_in, insert_rows, rows_where_in, take_turn
+from samprasan.node.tables import awards, deeds, earlier, imports
 
 Row = AnyRow
 
 
-def fingerprints(tx: sa.Connection, source: str, record_ids: Iterable[str]) -> dict[str, bytes]:
-    """Record id → fingerprint, of the source's records that are known."""
+class DeedRow(NamedTuple):
+    """A row of the table: what one record says, in the table's order."""
+
+    deed_id: int
+    source: str
+    record_id: str
+    fingerprint: bytes
+    import_id: int
+    subject_id: int
+    category: str
+    quantity: str
+    occurred_on: int
+    area_code: str
+    status: str
+    share: bool
+    credits: int
+    dimension: int
+    policy_version: int
+    gone: bool
+
+
+def known(tx: sa.Connection, source: str, record_ids: Iterable[str]) -> dict[str, DeedRow]:
+    """Record id → deed, of the source's records that were ever imported."""
     found = rows_where_in(tx, deeds, deeds.c.record_id, record_ids, source=source)
-    return {row[2]: row[3] for row in found}
+    return {row[2]: DeedRow(*row) for row in found}
+
+
+def named(tx: sa.Connection, source: str, record_ids: Sequence[str]) -> DeedRow | None:
+    """The deed of the source with one of these record ids; its import may have been undone."""
+    row = next(rows_where_in(tx, deeds, deeds.c.record_id, record_ids, source=source), None)
+    return DeedRow(*row) if row else None
 
 
 def lock(tx: sa.Connection) -> None:
@@ -26,9 +54,58 @@ def next_id(tx: sa.Connection) -> int:
     return (tx.execute(sa.select(sa.func.max(deeds.c.deed_id))).scalar() or 0) + 1
 
 
-def add(tx: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Whole rows up to ``op_id``, of new deeds."""
-    insert_rows(tx, deeds, [(*row, None, 0) for row in rows])
+def add(tx: sa.Connection, rows: Sequence[DeedRow]) -> None:
+    """New deeds."""
+    insert_rows(tx, deeds, rows)
+
+
+def replace(tx: sa.Connection, rows: Sequence[DeedRow]) -> None:
+    """Known deeds that say something else now."""
+    delete_where_in(tx, deeds, deeds.c.deed_id, [row.deed_id for row in rows])
+    insert_rows(tx, deeds, rows)
+
+
+def remove(tx: sa.Connection, deed_ids: Iterable[int]) -> None:
+    """Deeds that nobody outside ever heard of."""
+    delete_where_in(tx, deeds, deeds.c.deed_id, deed_ids)
+
+
+def of_import(tx: sa.Connection, import_id: int, after: int, limit: int) -> list[DeedRow]:
+    """Deeds that say what the import says, from the first behind deed id ``after``."""
+    query = sa.select(deeds).where(deeds.c.import_id == import_id, deeds.c.deed_id > after, ~deeds.c.gone)
+    return [DeedRow(*row) for row in tx.execute(query.order_by(deeds.c.deed_id).limit(limit))]
+
+
+def subjects_with_deeds(tx: sa.Connection, subject_ids: Iterable[int]) -> set[int]:
+    """Which of these subjects have a deed, be it one whose import was undone."""
+    return {row[5] for row in rows_where_in(tx, deeds, deeds.c.subject_id, subject_ids)}
+
+
+def keep_earlier(tx: sa.Connection, import_id: int, rows: Sequence[DeedRow]) -> None:
+    """Remember what these deeds said before the import corrected them."""
+    insert_rows(tx, earlier, [(import_id, row.deed_id, _packed(row)) for row in rows])
+
+
+def take_earlier(tx: sa.Connection, import_id: int, deed_ids: Sequence[int]) -> dict[int, DeedRow]:
+    """Deed id → what it said before the import; it is forgotten."""
+    found = {
+        row[1]: _unpacked(row[2])
+        for row in rows_where_in(tx, earlier, earlier.c.deed_id, deed_ids, import_id=import_id)
+    }
+    forget = earlier.delete().where(earlier.c.import_id == import_id, earlier.c.deed_id.in_(deed_ids))
+    tx.execute(forget)
+    return found
+
+
+def corrected_since(tx: sa.Connection, import_id: int) -> list[int]:
+    """Later imports that changed what this one said, ascending."""
+    query = (
+        sa.select(earlier.c.import_id, earlier.c.content)
+        .where(earlier.c.import_id > import_id)
+        .order_by(earlier.c.import_id)
+    )
+    found = {row.import_id for row in tx.execute(query) if _unpacked(row.content).import_id == import_id}
+    return sorted(found)
 
 
 def add_import(tx: sa.Connection, source: str, file_digest: bytes, imported_at: int, counts: str) -> int:
@@ -44,66 +121,31 @@ def set_counts(tx: sa.Connection, import_id: int, counts: str) -> None:
     tx.execute(imports.update().where(imports.c.import_id == import_id).values(counts=counts))
 
 
-def sendable(tx: sa.Connection, limit: int) -> list[Row]:
-    """Queued deeds of consenting subjects with an account, in the order they came, with what a Link needs."""
-    query = (
-        sa.select(
-            deeds.c.deed_id,
-            deeds.c.op_id,
-            deeds.c.credits,
-            deeds.c.dimension,
-            deeds.c.occurred_on,
-            deeds.c.policy_version,
-            subjects.c.subject_id,
-            subjects.c.account_id,
-            subjects.c.linked,
-            subjects.c.share,
-            subjects.c.redeem,
-        )
-        .join(subjects, subjects.c.subject_id == deeds.c.subject_id)
-        .where(deeds.c.state == "queued", deeds.c.seq.is_(None), subjects.c.account_id.is_not(None), subjects.c.share)
-        .order_by(deeds.c.deed_id)
-        .limit(limit)
-    )
-    return list(tx.execute(query))
+def find_import(tx: sa.Connection, import_id: int) -> Row | None:
+    """The import with that number."""
+    return tx.execute(sa.select(imports).where(imports.c.import_id == import_id)).first()
 
 
-def seal(tx: sa.Connection, seq: int, deed_ids: Sequence[int]) -> None:
-    """These deeds stand in the sealed batch ``seq``."""
-    update_where_in(tx, deeds, deeds.c.deed_id, deed_ids, seq=seq)
+def every_import(tx: sa.Connection) -> list[Row]:
+    """All imports, oldest first."""
+    return list(tx.execute(sa.select(imports).order_by(imports.c.import_id)))
 
 
-def settle(tx: sa.Connection, seq: int, declined: Iterable[tuple[bytes, int]]) -> None:
-    """The batch's deeds are settled, but for ``declined`` ones, (op_id, reason) each."""
-    tx.execute(deeds.update().where(deeds.c.seq == seq).values(state="settled"))
-    for op_id, reason in declined:
-        tx.execute(deeds.update().where(deeds.c.op_id == op_id).values(state="declined", reason=reason))
+def set_undone(tx: sa.Connection, import_id: int, undone_at: int) -> None:
+    """The import was taken back."""
+    tx.execute(imports.update().where(imports.c.import_id == import_id).values(undone_at=undone_at))
 
 
-def unseal(tx: sa.Connection, seq: int) -> None:
-    """The batch was refused: its deeds are queued again."""
-    tx.execute(deeds.update().where(deeds.c.seq == seq, deeds.c.state == "queued").values(seq=None))
+def local(tx: sa.Connection) -> int:
+    """How many deeds the hub was never told of, and is not to be."""
+    told = sa.exists().where(awards.c.deed_id == deeds.c.deed_id)
+    return tx.execute(sa.select(sa.func.count()).select_from(deeds).where(~deeds.c.gone, ~told)).scalar_one()
 
 
-def queued(tx: sa.Connection) -> int:
-    """How many deeds of consenting subjects have no receipt yet."""
-    query = (
-        sa.select(sa.func.count())
-        .select_from(deeds.join(subjects, subjects.c.subject_id == deeds.c.subject_id))
-        .where(deeds.c.state == "queued", subjects.c.share)
-    )
-    return tx.execute(query).scalar_one()
+def _packed(row: DeedRow) -> str:
+    return json.dumps([*row[:3], row.fingerprint.hex(), *row[4:]])
 
 
-def by_state(tx: sa.Connection) -> dict[str, int]:
-    """State → how many deeds."""
-    rows = tx.execute(sa.select(deeds.c.state, sa.func.count()).group_by(deeds.c.state))
-    return {row[0]: row[1] for row in rows}
-
-
-def settled_credits(tx: sa.Connection, subject_id: int | None = None) -> int:
-    """Credits of settled deeds, of one subject or of all."""
-    query = sa.select(sa.func.coalesce(sa.func.sum(deeds.c.credits), 0)).where(deeds.c.state == "settled")
-    if subject_id is not None:
-        query = query.where(deeds.c.subject_id == subject_id)
-    return int(tx.execute(query).scalar_one())
+def _unpacked(content: str) -> DeedRow:
+    values = json.loads(content)
+    return DeedRow._make([*values[:3], bytes.fromhex(values[3]), *values[4:]])

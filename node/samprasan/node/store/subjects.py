@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow, insert_rows, rows_where_in, update_where_in
-from samprasan.node.tables import deeds, opened, subjects
+from samprasan.edge.database import AnyRow, delete_where_in, insert_rows, rows_where_in, update_where_in
+from samprasan.node.store import notes as notes_store
+from samprasan.node.tables import awards, opened, restated, subjects
 
 Row = AnyRow
 
@@ -21,20 +22,69 @@ def find(tx: sa.Connection, index: bytes) -> Row | None:
 
 
 def next_id(tx: sa.Connection) -> int:
-    """A subject id above all in use; the caller holds the lock on importing."""
-    return (tx.execute(sa.select(sa.func.max(subjects.c.subject_id))).scalar() or 0) + 1
+    """A subject id that was never in use; the caller holds the lock on importing."""
+    newest = tx.execute(sa.select(sa.func.max(subjects.c.subject_id))).scalar() or 0
+    return max(newest, int(notes_store.get(tx, notes_store.SUBJECTS_REMOVED_UP_TO) or 0)) + 1
 
 
 def add(tx: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """(subject_id, id_index, kind, scheme, sealed_id, sealed_name, share, redeem) of new subjects."""
+    """(subject_id, id_index, kind, scheme, sealed_id, sealed_name, share, redeem, integrators, publish) of new ones."""
     blank = (False, None, None, None, 0, 0, None)
-    insert_rows(tx, subjects, [(*row, *blank) for row in rows])
+    insert_rows(tx, subjects, [(*row[:8], *blank, *row[8:]) for row in rows])
 
 
-def restate(tx: sa.Connection, subject_id: int, sealed_name: bytes, *, share: bool, redeem: bool) -> None:
-    """What the newest import says of a known subject."""
-    change = subjects.update().where(subjects.c.subject_id == subject_id)
-    tx.execute(change.values(sealed_name=sealed_name, share=share, redeem=redeem))
+def remove(tx: sa.Connection, subject_ids: Sequence[int]) -> None:
+    """Forget subjects that nobody outside ever heard of; their ids are never used again, since a peer may answer."""
+    if subject_ids:
+        newest = tx.execute(sa.select(sa.func.max(subjects.c.subject_id))).scalar_one()
+        notes_store.put(tx, notes_store.SUBJECTS_REMOVED_UP_TO, str(newest))
+        delete_where_in(tx, restated, restated.c.subject_id, subject_ids)
+        delete_where_in(tx, subjects, subjects.c.subject_id, subject_ids)
+
+
+def unknown_outside(tx: sa.Connection, subject_ids: Iterable[int]) -> list[int]:
+    """Which of these have no account and no key, and nobody asked for their balance."""
+    return [
+        row.subject_id
+        for row in of_ids(tx, subject_ids)
+        if not row.wanted and row.sealed_key is None and row.account_id is None
+    ]
+
+
+def restate(tx: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """(subject_id, sealed_name, share, redeem, integrators, publish): what the newest import says of known subjects."""
+    names = ("sealed_name", "share", "redeem", "integrators", "publish")
+    change = subjects.update().where(subjects.c.subject_id == sa.bindparam("who"))
+    if rows:
+        values: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in names}
+        parameters = [{"who": row[0], **{f"new_{name}": row[at] for at, name in enumerate(names, 1)}} for row in rows]
+        tx.execute(change.values(values), parameters)
+
+
+def keep_restated(tx: sa.Connection, import_id: int, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Remember what was known of subjects, as in :func:`restate`, before the import said otherwise."""
+    insert_rows(tx, restated, [(import_id, *row) for row in rows])
+
+
+def take_restated(tx: sa.Connection, import_id: int) -> list[tuple[Any, ...]]:
+    """What was known of subjects before the import; it is forgotten."""
+    found = [tuple(row[1:]) for row in tx.execute(sa.select(restated).where(restated.c.import_id == import_id))]
+    tx.execute(restated.delete().where(restated.c.import_id == import_id))
+    return found
+
+
+def restated_by(tx: sa.Connection, import_id: int, subject_ids: Iterable[int]) -> dict[int, int]:
+    """Subject id → the first import behind ``import_id`` that said otherwise."""
+    rows = rows_where_in(tx, restated, restated.c.subject_id, subject_ids)
+    return {row[1]: row[0] for row in sorted(rows, reverse=True) if row[0] > import_id}
+
+
+def pass_on_restated(tx: sa.Connection, later: dict[int, int], rows: Sequence[tuple[Any, ...]]) -> None:
+    """What was known of these subjects before is now what a later import (subject id → number) overwrote."""
+    for row in rows:
+        mine = (restated.c.import_id == later[row[0]], restated.c.subject_id == row[0])
+        tx.execute(restated.delete().where(*mine))
+        insert_rows(tx, restated, [(later[row[0]], *row)])
 
 
 def want(tx: sa.Connection, subject_id: int) -> None:
@@ -43,7 +93,7 @@ def want(tx: sa.Connection, subject_id: int) -> None:
 
 
 def _needs_account() -> sa.ColumnElement[bool]:
-    queued = sa.exists().where(deeds.c.subject_id == subjects.c.subject_id, deeds.c.state == "queued")
+    queued = sa.exists().where(awards.c.subject_id == subjects.c.subject_id, awards.c.state == "queued")
     return sa.and_(subjects.c.account_id.is_(None), sa.or_(sa.and_(subjects.c.share, queued), subjects.c.wanted))
 
 

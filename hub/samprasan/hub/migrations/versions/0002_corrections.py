@@ -13,7 +13,12 @@ def upgrade() -> None:
         "corrections",
         sa.Column("agency", sa.String(length=16), nullable=False),
         sa.Column("award_op_id", sa.LargeBinary(length=16), nullable=False),
-        sa.Column("op_id", sa.LargeBinary(length=16), nullable=False),
+        sa.Column(
+            "op_id",
+            sa.LargeBinary(length=16),
+            nullable=False,
+            comment="The update that replaced or reversed the award.",
+        ),
         sa.PrimaryKeyConstraint("agency", "award_op_id"),
     )
     op.add_column("agencies", sa.Column("written_off", sa.BigInteger(), nullable=False, server_default="0"))

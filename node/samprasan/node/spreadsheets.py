@@ -1,0 +1,158 @@
+"""Spreadsheets: .xlsx, .xls, .xlsb and .ods, known by their first bytes.
+
+python-calamine reads them all, fast, and holds the whole sheet in memory; so a workbook that unpacks to more than
+``WHOLE_BYTES_MAX``, or names a cell far away, is read row by row with openpyxl instead: slower, in bounded memory.
+Nothing is unpacked before it is known how much it unpacks to.
+"""
+
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from datetime import datetime, time
+from pathlib import Path
+from typing import Any
+
+from samprasan.keys.errors import Malformed
+from samprasan.node import limits
+from samprasan.node.cells import Cell
+from samprasan.node.tabular import Row, Table
+
+WHOLE_BYTES_MAX = 48 << 20  # unpacked; calamine needs 1.7 times that
+_WHOLE_CELLS_MAX = 4_000_000  # calamine makes room for every cell up to the farthest
+_OLD_BYTES_MAX = 64 << 20  # .xls holds 65,536 rows, .ods and .xlsb are read whole
+_ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_BLOCK_BYTES = 1 << 20
+_UNPACKED_ANYWAY = 16 << 20  # so small that no ratio matters
+_SHEETS = "xl/worksheets/"
+_CELL = re.compile(rb'<c r="([A-Z]{1,3})(\d{1,7})"')
+_REPEATED = re.compile(rb'number-(?:rows|columns)-repeated="(\d{1,9})"')
+_FAILURES = (OSError, IndexError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+def is_one(path: Path) -> bool:
+    """Whether the file starts as a spreadsheet does."""
+    with path.open("rb") as file:
+        return file.read(len(_OLE)).startswith((_ZIP, _OLE))
+
+
+def table(path: Path, sheet: str) -> Table:
+    """The rows of one sheet, the first if ``sheet`` is empty.
+
+    Raises Malformed ``file_unreadable``, ``file_bomb``, ``file_over_limit`` or ``sheet_missing``.
+    """
+    try:
+        streams, repeats = _weighed(path)
+    except _FAILURES as problem:
+        raise Malformed("file_unreadable", file=path.name, problem=type(problem).__name__) from problem
+    if repeats > limits.ROWS_MAX:
+        raise Malformed("file_bomb", file=path.name, most=limits.ROWS_MAX)
+    return _streamed(path, sheet) if streams else _whole(path, sheet)
+
+
+def _weighed(path: Path) -> tuple[bool, int]:
+    """Whether the workbook is to be streamed; and how often an .ods repeats a row or column at most.
+
+    Raises Malformed ``file_bomb`` for one that unpacks to far more than it should.
+    """
+    if not zipfile.is_zipfile(path):
+        if path.stat().st_size > _OLD_BYTES_MAX:
+            raise Malformed("file_over_limit", file=path.name, most=_OLD_BYTES_MAX)
+        return False, 0
+    packed, unpacked, cells, repeats = path.stat().st_size, 0, 0, 0
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        for name in names:
+            columns = rows = 0
+            for block in _unpacked(archive, name):
+                unpacked += len(block)
+                if unpacked > limits.UNPACKED_BYTES_MAX or (
+                    unpacked > _UNPACKED_ANYWAY and unpacked > packed * limits.UNPACKED_SHARE_MAX
+                ):
+                    raise Malformed("file_bomb", file=path.name, most=limits.UNPACKED_BYTES_MAX)
+                if name.startswith(_SHEETS) and unpacked <= WHOLE_BYTES_MAX:
+                    for column, row in _CELL.findall(block):
+                        columns, rows = max(columns, _number(column)), max(rows, int(row))
+                elif name == "content.xml":
+                    repeats = max(repeats, *map(int, _REPEATED.findall(block)), 0)
+            cells = max(cells, columns * rows)
+    heavy = unpacked > WHOLE_BYTES_MAX or cells > _WHOLE_CELLS_MAX
+    if heavy and not any(name.startswith(_SHEETS) and name.endswith(".xml") for name in names):
+        raise Malformed("file_over_limit", file=path.name, most=WHOLE_BYTES_MAX)
+    return heavy, repeats
+
+
+def _unpacked(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
+    with archive.open(name) as member:
+        while block := member.read(_BLOCK_BYTES):
+            yield block
+
+
+def _number(column: bytes) -> int:
+    number = 0
+    for letter in column:
+        number = number * 26 + letter - ord("A") + 1
+    return number
+
+
+def _whole(path: Path, sheet: str) -> Table:
+    from python_calamine import CalamineError, CalamineWorkbook
+
+    try:
+        with path.open("rb") as file, CalamineWorkbook.from_filelike(file) as book:
+            name = _chosen(path, sheet, book.sheet_names)
+            found = book.get_sheet_by_name(name).to_python(skip_empty_area=False)
+    except (CalamineError, *_FAILURES) as problem:
+        raise Malformed("file_unreadable", file=path.name, problem=type(problem).__name__) from problem
+    return Table(len(found), enumerate(found, 1))
+
+
+def _streamed(path: Path, sheet: str) -> Table:
+    import openpyxl
+
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        name = _chosen(path, sheet, book.sheetnames)
+        found = book[name]
+        found.reset_dimensions()  # what the file says of its size is not believed
+    except _FAILURES as problem:
+        raise Malformed("file_unreadable", file=path.name, problem=type(problem).__name__) from problem
+    return Table(_rows_in(path, found), _stream(path, book, found))
+
+
+def _stream(path: Path, book: Any, found: Any) -> Iterator[tuple[int, Row]]:
+    try:
+        for number, row in enumerate(found.iter_rows(values_only=True, max_col=limits.COLUMNS_MAX + 1), 1):
+            yield number, [_as_calamine(cell) for cell in _trimmed(row)]
+    except _FAILURES as problem:
+        raise Malformed("file_unreadable", file=path.name, problem=type(problem).__name__) from problem
+    finally:
+        book.close()
+
+
+def _trimmed(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    end = len(row)
+    while end and row[end - 1] is None:
+        end -= 1
+    return row[:end]
+
+
+def _as_calamine(cell: Any) -> Cell:
+    if isinstance(cell, datetime) and cell.time() == time():
+        return cell.date()
+    found: Cell = cell
+    return found
+
+
+def _rows_in(path: Path, found: Any) -> int:
+    """About how many rows the sheet has, for the progress bar."""
+    with zipfile.ZipFile(path) as archive:
+        return sum(block.count(b"<row ") for block in _unpacked(archive, found._worksheet_path.lstrip("/")))
+
+
+def _chosen(path: Path, sheet: str, names: list[str]) -> str:
+    if sheet and sheet not in names:
+        raise Malformed("sheet_missing", file=path.name, sheet=sheet, found=", ".join(names))
+    if not names:
+        raise Malformed("file_empty", file=path.name)
+    return sheet or names[0]

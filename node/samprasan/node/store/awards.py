@@ -1,0 +1,160 @@
+"""Awards: what the hub was told, or is to be told, of each deed; the queued ones are the outbox.
+
+A deed's awards follow each other: a later one replaces or takes back the one before.  A settled award is what the hub
+holds now; a queued one without batch can still change, a queued one with a batch is on its way.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from samprasan.edge.database import AnyRow, delete_where_in, insert_rows, rows_where_in, update_where_in
+from samprasan.node.tables import awards, subjects
+
+Row = AnyRow
+
+
+class AwardRow(NamedTuple):
+    """A row of the table, in the table's order; ``reverse_reason`` is 0 for an Award."""
+
+    award_id: int
+    deed_id: int
+    subject_id: int
+    op_id: bytes
+    replaces: bytes | None
+    reverse_reason: int
+    credits: int
+    dimension: int
+    month: int
+    policy_version: int
+    state: str
+    seq: int | None
+    reason: int
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it waits to be sealed, so that nobody has heard of it."""
+        return self.state == "queued" and self.seq is None
+
+    @property
+    def stands(self) -> bool:
+        """Whether the hub holds it, or will once it is there."""
+        return self.state == "settled" or (self.state == "queued" and self.seq is not None)
+
+
+def next_id(tx: sa.Connection) -> int:
+    """An award id above all in use; the caller holds the lock on importing."""
+    return (tx.execute(sa.select(sa.func.max(awards.c.award_id))).scalar() or 0) + 1
+
+
+def add(tx: sa.Connection, rows: Sequence[AwardRow]) -> None:
+    """New awards."""
+    insert_rows(tx, awards, rows)
+
+
+def remove(tx: sa.Connection, award_ids: Iterable[int]) -> None:
+    """Awards that were never sealed."""
+    delete_where_in(tx, awards, awards.c.award_id, award_ids)
+
+
+def forget(tx: sa.Connection, deed_ids: Iterable[int]) -> None:
+    """All awards of deeds of which nothing stands at the hub."""
+    delete_where_in(tx, awards, awards.c.deed_id, deed_ids)
+
+
+def of_deeds(tx: sa.Connection, deed_ids: Iterable[int]) -> dict[int, list[AwardRow]]:
+    """Deed id → its awards, oldest first."""
+    found: dict[int, list[AwardRow]] = {}
+    for row in sorted(rows_where_in(tx, awards, awards.c.deed_id, deed_ids), key=lambda each: int(each[0])):
+        found.setdefault(row[1], []).append(AwardRow(*row))
+    return found
+
+
+def sendable(tx: sa.Connection, limit: int) -> list[Row]:
+    """Queued awards of consenting subjects with an account, in the order they came, with what a Link needs.
+
+    A correction waits until what it corrects has its receipt.
+    """
+    before = awards.alias()
+    on_its_way = sa.exists().where(
+        before.c.deed_id == awards.c.deed_id, before.c.state == "queued", before.c.seq.is_not(None)
+    )
+    query = (
+        sa.select(
+            awards,
+            subjects.c.account_id,
+            subjects.c.linked,
+            subjects.c.share,
+            subjects.c.redeem,
+            subjects.c.integrators,
+        )
+        .join(subjects, subjects.c.subject_id == awards.c.subject_id)
+        .where(awards.c.state == "queued", awards.c.seq.is_(None), subjects.c.account_id.is_not(None), subjects.c.share)
+        .where(sa.or_(awards.c.replaces.is_(None), ~on_its_way))
+        .order_by(awards.c.award_id)
+        .limit(limit)
+    )
+    return list(tx.execute(query))
+
+
+def seal(tx: sa.Connection, seq: int, award_ids: Sequence[int]) -> None:
+    """These awards stand in the sealed batch ``seq``."""
+    update_where_in(tx, awards, awards.c.award_id, award_ids, seq=seq)
+
+
+def settle(tx: sa.Connection, seq: int, declined: Iterable[tuple[bytes, int]]) -> None:
+    """The batch's awards are settled, but for ``declined`` ones, (op_id, reason) each; what they replace no longer is.
+
+    What waits to correct a declined award corrects the one before it instead; what waits to correct a reversal is a
+    first award.
+    """
+    refused = dict(declined)
+    rows = [AwardRow(*row) for row in tx.execute(sa.select(awards).where(awards.c.seq == seq))]
+    tx.execute(awards.update().where(awards.c.seq == seq).values(state="settled"))
+    for row in rows:
+        own = awards.c.award_id == row.award_id
+        if row.op_id in refused:
+            tx.execute(awards.update().where(own).values(state="declined", reason=refused[row.op_id]))
+            _correct_instead(tx, row, row.replaces)
+        elif row.replaces is not None:
+            replaced = (awards.c.deed_id == row.deed_id, awards.c.op_id == row.replaces)
+            tx.execute(awards.update().where(*replaced).values(state="replaced"))
+            if row.reverse_reason:
+                _correct_instead(tx, row, None)
+
+
+def _correct_instead(tx: sa.Connection, ended: AwardRow, instead: bytes | None) -> None:
+    """What waits to correct ``ended`` corrects ``instead``; with nothing left to correct, a reversal is not needed."""
+    waiting = (awards.c.deed_id == ended.deed_id, awards.c.replaces == ended.op_id, awards.c.state == "queued")
+    if instead is None:
+        tx.execute(awards.delete().where(*waiting, awards.c.reverse_reason != 0))
+    tx.execute(awards.update().where(*waiting).values(replaces=instead))
+
+
+def unseal(tx: sa.Connection, seq: int) -> None:
+    """The batch was refused: its awards are queued again."""
+    tx.execute(awards.update().where(awards.c.seq == seq, awards.c.state == "queued").values(seq=None))
+
+
+def queued(tx: sa.Connection) -> int:
+    """How many awards of consenting subjects have no receipt yet."""
+    query = (
+        sa.select(sa.func.count())
+        .select_from(awards.join(subjects, subjects.c.subject_id == awards.c.subject_id))
+        .where(awards.c.state == "queued", subjects.c.share)
+    )
+    return tx.execute(query).scalar_one()
+
+
+def by_state(tx: sa.Connection) -> dict[str, int]:
+    """State → how many awards."""
+    rows = tx.execute(sa.select(awards.c.state, sa.func.count()).group_by(awards.c.state))
+    return {row[0]: row[1] for row in rows}
+
+
+def settled_credits(tx: sa.Connection, subject_id: int | None = None) -> int:
+    """Credits of settled awards, of one subject or of all."""
+    query = sa.select(sa.func.coalesce(sa.func.sum(awards.c.credits), 0)).where(awards.c.state == "settled")
+    if subject_id is not None:
+        query = query.where(awards.c.subject_id == subject_id)
+    return int(tx.execute(query).scalar_one())
