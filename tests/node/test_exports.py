@@ -1,12 +1,20 @@
 """Exports: every usual file is read; one that cannot be is refused whole, in words."""
 
+import zipfile
+from collections.abc import Callable
+from datetime import datetime
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from samprasan.keys.errors import Malformed, Refused, SamprasanError
-from samprasan.node import exports, profiles
+from samprasan.node import exports, spreadsheets
 from samprasan.node.cells import text_of
 from samprasan.node.profiles import Profile
+from samprasan.node.tabular import BrokenRow
+
+from tests.node.old_spreadsheet import xls
 
 PROFILE = Profile(source="test", columns={"quantity": "จำนวน"}, record_columns=("รหัส",))
 TEXT = "รหัส,จำนวน\nR1,๒\n\nR2,3\n"
@@ -69,41 +77,199 @@ def test_no_file_and_no_such_sheet(tmp_path: Path) -> None:
         rows(tmp_path / "none.csv")
 
 
-GOOD = """
-record = "deed"
-source = "s"
-[columns]
-record_id = "R"
-subject_id = "I"
-category = "C"
-quantity = "Q"
-occurred_on = "D"
-area_code = "A"
-[defaults]
-subject_kind = "person"
-status = "verified"
-consent = "yes"
-"""
+def written(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+MIXED = "รหัส,จำนวน\r\nR1,1\nR2,2\rR3,3\r\n".encode()
+
+
+def test_line_ends_may_be_mixed(tmp_path: Path) -> None:
+    assert rows(written(tmp_path / "a.csv", MIXED)) == [(2, "R1"), (3, "R2"), (4, "R3")]
+
+
+def test_a_line_end_inside_quotes_belongs_to_the_cell(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", 'รหัส,จำนวน\n"R\n1",1\nR2,2\n'.encode())
+    assert rows(path) == [(2, "R\n1"), (3, "R2")]
+
+
+def test_a_row_with_stray_quotes_is_broken_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", 'รหัส,จำนวน\n"R"1,1\nR2,2\n'.encode())
+    found = list(exports.read(path, PROFILE).rows)
+    assert found[0] == (2, BrokenRow("row_quotes"))
+    assert found[1] == (3, ["R2", "2"])
+
+
+def test_a_cell_of_ten_megabytes_is_one_rows_matter_and_one_of_twenty_is_refused(tmp_path: Path) -> None:
+    big = "x" * (10 << 20)
+    path = written(tmp_path / "a.csv", f"รหัส,จำนวน\nR1,{big}\nR2,2\n".encode())
+    assert [number for number, _ in rows(path)] == [2, 3]
+    path = written(tmp_path / "b.csv", f"รหัส,จำนวน\nR1,{big}{big}\nR2,2\n".encode())
+    assert refusal(path) == "line_over_limit"
+
+
+@pytest.mark.parametrize(("columns", "code"), [(1000, ""), (1001, "columns_over_limit"), (10**6, "columns_over_limit")])
+def test_a_thousand_columns_are_read_and_no_more(tmp_path: Path, columns: int, code: str) -> None:
+    header = ",".join(["รหัส", "จำนวน", *(f"c{number}" for number in range(columns - 2))])
+    path = written(tmp_path / "a.csv", f"{header}\nR1,1\n".encode())
+    assert refusal(path) == code
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "says"),
-    [
-        ('source = "s"', 'source = "s"\ncalender = "buddhist"', "calender"),
-        ('record_id = "R"', 'recrod_id = "R"', "columns.recrod_id"),
-        ('category = "C"', "", "category"),
-        ('record_id = "R"', "record_id = 1", "columns.record_id"),
-        ('area_code = "A"', "", "area_code"),
-        ('status = "verified"', 'status = "fine"', "values.status"),
-        ('record = "deed"', 'record = "benefit"', "record"),
-        ('source = "s"', "source = 1", "source"),
-        ('source = "s"', 'source = "s"\nheader_row = 0', "header_row"),
-        ('source = "s"', 'source = "s"\ncalendar = "lunar"', "calendar"),
-        ('record_id = "R"', 'record_id = "R"\nrecord_id = "S"', "no TOML"),
-    ],
+    ("written_as", "read_as", "spoilt"),
+    [("cp874", "cp1252", "cp874 read as cp1252"), ("utf-8", "cp874", "UTF-8 read as cp874")],
 )
-def test_a_faulty_profile_is_refused_and_the_key_is_named(before: str, after: str, says: str) -> None:
-    profiles.read(GOOD)
-    with pytest.raises(SamprasanError) as refused:
-        profiles.read(GOOD.replace(before, after, 1))
-    assert says in str(refused.value)
+def test_a_spoilt_file_is_told_which_encoding_was_taken_for_which(
+    tmp_path: Path, written_as: str, read_as: str, spoilt: str
+) -> None:
+    header = "".join(bytes([byte]).decode(read_as, "ignore") or chr(byte) for byte in "รหัส,จำนวน".encode(written_as))
+    path = written(tmp_path / "a.csv", f"{header}\nR1,1\n".encode())
+    with pytest.raises(Malformed) as refused:
+        rows(path)
+    assert (refused.value.code, refused.value.values["how"]) == ("encoding_mistaken", spoilt)
+
+
+def test_one_bad_byte_late_in_a_utf_8_file_makes_it_no_cp874(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", TEXT.encode() + b"R\xff\xdb,1\n")
+    assert refusal(path) in {"encoding_unknown", "encoding_mistaken"}
+
+
+def test_a_column_that_stands_twice_is_refused_if_the_profile_means_it(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "รหัส,จำนวน,x,x\nR1,1,2,3\n".encode())
+    assert refusal(path) == ""
+    path = written(tmp_path / "b.csv", "รหัส,จำนวน,จำนวน\nR1,1,2\n".encode())
+    assert refusal(path) == "column_twice"
+
+
+def test_header_rows_are_joined_and_sum_rows_skipped(tmp_path: Path) -> None:
+    profile = Profile(
+        source="test",
+        columns={"quantity": "ผู้เข้าร่วม/เวลา"},
+        record_columns=("กิจกรรม/รหัส",),
+        header_rows=(2, 3),
+        skip_rows=frozenset({"รวม"}),
+    )
+    text = "บัญชี\nกิจกรรม,,ผู้เข้าร่วม,\nรหัส,วันที่,ชื่อ,เวลา\nA1,x,y,2:00\nรวม,,,2\n"
+    path = written(tmp_path / "a.csv", text.encode())
+    export = exports.read(path, profile)
+    assert export.header == ["กิจกรรม/รหัส", "กิจกรรม/วันที่", "ผู้เข้าร่วม/ชื่อ", "ผู้เข้าร่วม/เวลา"]
+    assert [number for number, _ in export.rows] == [4]
+
+
+def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", TEXT.encode())
+    export = exports.read(path, PROFILE)
+    export.recheck()
+    next(export.rows)
+    with path.open("a") as file:
+        file.write("R3,4\n")
+    with pytest.raises(Refused) as refused:
+        export.recheck()
+    assert refused.value.code == "file_changed"
+
+
+@pytest.mark.parametrize("suffix", [".xlsx", ".ods", ".xls", ".csv"])
+def test_spreadsheets_of_every_kind_are_known_by_their_first_bytes(tmp_path: Path, suffix: str) -> None:
+    """An .ods made by hand, an .xls that python-calamine's own tests would know; names do not matter."""
+    make: Callable[[list[list[Any]]], bytes] = {".ods": ods, ".xls": xls}.get(suffix, xlsx)
+    data = make([["รหัส", "จำนวน"], ["R1", "2"]])
+    path = written(tmp_path / f"export{suffix}", data)
+    assert rows(path) == [(2, "R1")]
+
+
+def test_a_zip_bomb_named_xlsx_is_refused_without_unpacking_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.xlsx"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("xl/worksheets/s.xml", "w") as sheet:
+        for _ in range(64):
+            sheet.write(bytes(1 << 20))
+    assert path.stat().st_size < 100_000
+    assert refusal(path) == "file_bomb"
+
+
+def test_an_ods_that_repeats_itself_a_million_times_is_refused_unless_there_is_nothing_in_it(tmp_path: Path) -> None:
+    def repeated(cell: str) -> Path:
+        row = f'<table:table-row table:number-rows-repeated="1048570">{cell}</table:table-row>'
+        return written(tmp_path / "a.ods", ods([["รหัส", "จำนวน"], ["R1", "1"]], extra=row))
+
+    wide = '<table:table-cell table:number-columns-repeated="16384"'
+    assert refusal(repeated(f'{wide} office:value-type="string"><text:p>x</text:p></table:table-cell>')) == "file_bomb"
+    assert rows(repeated(f"{wide}/>")) == [(2, "R1")]
+
+
+def test_a_cell_at_the_far_end_of_a_sheet_costs_no_memory(tmp_path: Path) -> None:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append(["รหัส", "จำนวน"])
+    sheet.append(["R1", 1])
+    sheet["XFD50000"] = "x"
+    book.save(tmp_path / "a.xlsx")
+    found = list(exports.read(tmp_path / "a.xlsx", PROFILE).rows)
+    assert found[0] == (2, ["R1", 1])
+
+
+def test_a_large_workbook_is_streamed_and_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table: list[list[Any]] = [
+        ["รหัส", "จำนวน", "วันที่"],
+        *([f"R{n}", n, datetime(2026, 1, 1 + n % 28)] for n in range(300)),
+    ]  # noqa: DTZ001
+    path = written(tmp_path / "a.xlsx", xlsx(table))
+    whole = list(exports.read(path, PROFILE).rows)
+    monkeypatch.setattr(spreadsheets, "WHOLE_BYTES_MAX", 1000)
+    export = exports.read(path, PROFILE)
+    assert list(export.rows) == whole
+    assert export.count == 301
+
+
+def refusal(path: Path, profile: Profile = PROFILE) -> str:
+    """The code of the error that the file meets, or nothing."""
+    try:
+        rows(path, profile)
+    except SamprasanError as problem:
+        assert problem.hint("th")  # noqa: PT017
+        return problem.code
+    return ""
+
+
+def xlsx(table: list[list[Any]]) -> bytes:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    for row in table:
+        sheet.append(row)
+    data = BytesIO()
+    book.save(data)
+    return data.getvalue()
+
+
+def ods(table: list[list[str]], extra: str = "") -> bytes:
+    """A spreadsheet as OpenDocument 1.2 part 1 asks at least."""
+    rows_ = "".join(
+        "<table:table-row>"
+        + "".join(
+            f'<table:table-cell office:value-type="string"><text:p>{cell}</text:p></table:table-cell>' for cell in row
+        )
+        + "</table:table-row>"
+        for row in table
+    )
+    urn = "urn:oasis:names:tc:opendocument:xmlns"
+    content = (
+        f'<?xml version="1.0"?><office:document-content xmlns:office="{urn}:office:1.0" xmlns:table="{urn}:table:1.0"'
+        f' xmlns:text="{urn}:text:1.0"><office:body><office:spreadsheet><table:table table:name="a">{rows_}{extra}'
+        "</table:table></office:spreadsheet></office:body></office:document-content>"
+    )
+    manifest = (
+        f'<manifest:manifest xmlns:manifest="{urn}:manifest:1.0"><manifest:file-entry manifest:full-path="/"'
+        ' manifest:media-type="application/vnd.oasis.opendocument.spreadsheet"/></manifest:manifest>'
+    )
+    data = BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("META-INF/manifest.xml", manifest)
+        archive.writestr("content.xml", content)
+    return data.getvalue()

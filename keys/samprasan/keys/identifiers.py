@@ -9,6 +9,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import mul
 
 from samprasan.keys.errors import Malformed
 
@@ -16,6 +17,8 @@ DOMAIN = "samprasan/v1/"
 _THAI_DIGITS = str.maketrans("๐๑๒๓๔๕๖๗๘๙", "0123456789")
 _SEPARATORS = re.compile(r"[\s\-\u2010-\u2015\u2212.]")
 _SCIENTIFIC = re.compile(r"^\d([.,]\d+)?[eE]\+?\d+$")
+_WEIGHTS = tuple(range(13, 1, -1))
+_WEIGHTED_ZEROS = sum(_WEIGHTS) * ord("0")
 _REGISTRY_ID_MAX = 64  # longest id seen in a register: 17 characters
 
 
@@ -67,7 +70,7 @@ def fold_digits(text: str) -> str:
 
 def check_digit(twelve: str) -> str:
     """The thirteenth digit of a Thai id (Department of Provincial Administration, mod 11)."""
-    weighted = sum(int(digit) * weight for digit, weight in zip(twelve, range(13, 1, -1), strict=True))
+    weighted = sum(map(mul, twelve.encode("ascii"), _WEIGHTS)) - _WEIGHTED_ZEROS
     return str((11 - weighted % 11) % 10)
 
 

@@ -60,7 +60,7 @@ def text_of(cell: Cell) -> str:
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
     text = str(cell).strip()
-    if text.startswith("="):
+    if text[:1] == "=":
         wrapped = _EXCEL_TEXT.fullmatch(text)
         return wrapped[1].strip() if wrapped else text
     return text

@@ -4,7 +4,7 @@ A deed is priced once, by the policy in force on the day it was done.  Only a ve
 to share may ever leave the node.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -15,10 +15,11 @@ from samprasan.ledger import policy
 from samprasan.ledger.policy import Category, Policy
 from samprasan.node import areas, cells, limits
 from samprasan.node.cells import Cell, UnreadableCell
-from samprasan.node.profiles import KINDS, SCHEME_OF_KIND, WORDS, Profile
+from samprasan.node.profiles import FIELDS, KINDS, SCHEME_OF_KIND, WORDS, Profile
 
 _REASON_OF_WORD = {"status": "unknown_status"}  # the other fields with fixed words: missing_field
 _RECORD_ID_SEPARATOR = "/"
+_NOWHERE = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +71,18 @@ class Deed:
 
     def says(self) -> bytes:
         """What the record says, to tell a repeat from a change.  Holds the id: hash it with a key."""
+        consents = self.consents
         parts = (
-            self.subject.domain_bytes().decode(),
             str(self.kind),
             self.category,
             str(self.quantity.normalize()),
             self.occurred_on.isoformat(),
             self.area_code,
             self.status,
-            str(self.consents.share),
+            str(consents.share),
         )
-        further = (self.consents.integrators, self.consents.publish)
-        return "\x1f".join(parts + (tuple(map(str, further)) if any(further) else ())).encode()
+        further = (str(consents.integrators), str(consents.publish)) if consents.integrators or consents.publish else ()
+        return self.subject.domain_bytes() + b"\x1f" + "\x1f".join((*parts, *further)).encode()
 
 
 class Rejected(Exception):
@@ -113,7 +114,8 @@ class Reader:
         self._keyed_hash = keyed_hash
         places = {name: place for place, name in enumerate(header)}
         self._width = len(header)
-        self._places = {name: places[column] for name, column in profile.columns.items()}
+        self._fields = {name: self._field(name, places) for name in FIELDS if name != "record_id"}
+        self._given = {name for name in self._fields if name in profile.columns or name in profile.defaults}
         self._record_places = [places[column] for column in profile.record_columns]
 
     def deed(self, row: Sequence[Cell]) -> Deed:
@@ -158,19 +160,26 @@ class Reader:
         text = _RECORD_ID_SEPARATOR.join(map(fold_digits, parts)) if len(parts) > 1 else parts[0]
         return self._keyed_hash(text) if self._profile.record_id_is_personal else text
 
+    def _field(self, name: str, places: Mapping[str, int]) -> tuple[int, str, Mapping[str, str]]:
+        """Where the field stands (beyond every row if nowhere), what it is if empty, and their words in ours."""
+        column = self._profile.columns.get(name)
+        place = _NOWHERE if column is None else places[column]
+        return place, self._profile.defaults.get(name, ""), self._profile.values.get(name, {})
+
     def _cell(self, row: Sequence[Cell], name: str) -> Cell:
-        place = self._places.get(name)
-        found = row[place] if place is not None and place < len(row) else None
-        return self._profile.defaults.get(name) if found is None or found == "" else found
+        place, default, _ = self._fields[name]
+        found = row[place] if place < len(row) else None
+        return default if found is None or found == "" else found
 
     def text(self, row: Sequence[Cell], name: str) -> str:
         """The cell's text, in our words."""
-        text = cells.text_of(self._cell(row, name))
+        place, default, words = self._fields[name]
+        found = row[place] if place < len(row) else None
+        text = cells.text_of(default if found is None or found == "" else found)
         if len(text) > limits.CELL_CHARACTERS_MAX:
             raise Rejected("missing_field", name, "cell_over_limit", most=limits.CELL_CHARACTERS_MAX)
         if "\x00" in text:
             raise Rejected("missing_field", name, "cell_nul")
-        words = self._profile.values.get(name)
         return words.get(text, text) if words else text
 
     def _required(self, row: Sequence[Cell], name: str) -> str:
@@ -188,14 +197,13 @@ class Reader:
 
     def _consents(self, row: Sequence[Cell]) -> Consents:
         shares = self._word(row, "consent") == "yes"
-        integrators, publish = (
-            bool(self.text(row, name)) and self._word(row, name) == "yes"
-            for name in ("consent_integrators", "consent_publish")
-        )
-        return Consents(shares, shares, integrators, publish)
+        return Consents(shares, shares, self._agrees(row, "consent_integrators"), self._agrees(row, "consent_publish"))
+
+    def _agrees(self, row: Sequence[Cell], name: str) -> bool:
+        return name in self._given and bool(self.text(row, name)) and self._word(row, name) == "yes"
 
     def _subject(self, row: Sequence[Cell], kind: str) -> Identifier:
-        given = self.text(row, "subject_scheme")
+        given = "subject_scheme" in self._given and self.text(row, "subject_scheme")
         scheme = Scheme(self._word(row, "subject_scheme")) if given else SCHEME_OF_KIND[kind]
         try:
             subject = parse(scheme, self._required(row, "subject_id"), self._profile.registry)
@@ -245,7 +253,7 @@ class Reader:
         if code:
             _known_area("unknown_area", "area_code", code)
             return code
-        if "subdistrict" not in self._places and "subdistrict" not in self._profile.defaults:
+        if "subdistrict" not in self._given:
             raise Rejected("missing_field", "area_code", "cell_empty")
         names = (self._required(row, "subdistrict"), self.text(row, "district"), self.text(row, "province"))
         found = areas.matching(*names)

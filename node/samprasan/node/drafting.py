@@ -23,18 +23,19 @@ _WORDS_MAX = 40  # a column with more different values is no list of words
 _THIRTEEN = re.compile(r"(?:\d[\s-]?){13}", re.ASCII)
 _BUDDHIST_YEAR = re.compile(r"\b2[45]\d\d\b", re.ASCII)
 _TWO_DIGIT_YEAR = re.compile(r"\d{1,2}[/.-]\d{1,2}[/.-]\d{2}", re.ASCII)
+_CODE = re.compile(r"[a-z0-9.-]+")  # a word of the policy, most likely
 _HINTS = {  # what column names hold; the first field whose hint fits takes the column
     "consent_integrators": ("integrator",),
     "consent_publish": ("เผยแพร่", "publish"),
     "consent": ("ยินยอม", "pdpa", "consent"),
     "subject_kind": ("ประเภทผู้", "subject type", "subject kind", "ประเภทบุคคล"),
-    "record_id": ("รหัสรายการ", "เลขที่", "record", "ลำดับ", "รหัสกิจกรรม"),
+    "area_code": ("รหัสตำบล", "รหัสพื้นที่", "subdistrict code", "area code"),
+    "record_id": ("รหัส", "เลขที่", "record", "ลำดับ"),
     "subject_id": ("เลขประจำตัว", "เลขบัตร", "บัตรประชาชน", "id number", "citizen"),
     "subject_name": ("ชื่อ", "name"),
     "category": ("ความดี", "กิจกรรม", "activity", "category"),
     "quantity": ("จำนวน", "หน่วย", "ชั่วโมง", "เวลา", "amount", "quantity", "hours"),
     "occurred_on": ("วันที่", "วันเดือนปี", "date"),
-    "area_code": ("รหัสตำบล", "รหัสพื้นที่", "subdistrict code", "area code"),
     "subdistrict": ("ตำบล", "แขวง", "subdistrict"),
     "district": ("อำเภอ", "เขต", "district"),
     "province": ("จังหวัด", "province"),
@@ -113,7 +114,11 @@ def _are_names(row: Sequence[str]) -> bool:
 def _guessed_columns(found: Sample) -> dict[str, str]:
     columns: dict[str, str] = {}
     left = [column for column in dict.fromkeys(found.header) if column]
-    for name, fits in (("subject_id", _look_like_ids), ("occurred_on", _look_like_days)):
+    for name, fits in (
+        ("subject_id", _look_like_ids),
+        ("occurred_on", _look_like_days),
+        ("subject_kind", _look_like_kinds),
+    ):
         chosen = next((column for column in left if fits(_column(found, column))), None)
         if chosen:
             columns[name] = chosen
@@ -146,6 +151,11 @@ def _look_like_days(column: Sequence[Cell]) -> bool:
     return _mostly(column, is_day)
 
 
+def _look_like_kinds(column: Sequence[Cell]) -> bool:
+    known = {*_GUESSES["subject_kind"], *(word for words in _GUESSES["subject_kind"].values() for word in words)}
+    return _mostly(column, lambda cell: text_of(cell).lower() in known)
+
+
 def _mostly(column: Sequence[Cell], fits: Callable[[Cell], bool]) -> bool:
     return len(column) > 0 and sum(map(fits, column)) * 2 > len(column)
 
@@ -169,7 +179,7 @@ def _distinct(found: Sample, column: str) -> list[str]:
 
 def _values(name: str, words: Sequence[str]) -> list[str]:
     ours = WORDS.get(name, ())
-    unknown = [word for word in words if word not in ours]
+    unknown = [word for word in words if word not in ours and not (name == "category" and _CODE.fullmatch(word))]
     if not unknown:
         return []
     lines = ["", f"[values.{name}]"]

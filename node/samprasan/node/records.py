@@ -180,8 +180,7 @@ def deed_show(
     Example: samprasan-node deed show MPC-00001 --source mpc.moral-registry --home /srv/node
     """
     from samprasan.node import home as homes
-    from samprasan.node import tracing
-    from samprasan.node.showing import flattened
+    from samprasan.node import showing, tracing
 
     node = homes.open_home(home).node
     given = typer.get_text_stream("stdin").readline().strip() if record_id == "-" else record_id
@@ -192,10 +191,11 @@ def deed_show(
     ]
     columns = [words(name) for name in ("change", "credits", "state", "why", "batch", "receipt")]
     facts = {name: value for name, value in document.items() if name != "updates"}
+    facts["deed"] = facts["deed"] | {"occurred_on": showing.day(facts["deed"]["occurred_on"])}
     command.answer(
         document,
         as_json,
-        command.table(words("deed"), ["", ""], flattened(facts)),
+        command.table(words("deed"), ["", ""], showing.flattened(facts)),
         command.table(words("deed_updates"), columns, rows),
     )
 

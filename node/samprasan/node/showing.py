@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from rich.console import Console
@@ -47,6 +47,11 @@ def moment(iso: str) -> str:
     """A moment for people: Buddhist-era day and time in Bangkok."""
     at = datetime.fromisoformat(iso)
     return f"{calendar.buddhist(at.date())} {at:%H:%M:%S}"
+
+
+def day(iso: str) -> str:
+    """A day for people: of the Buddhist era."""
+    return calendar.buddhist(date.fromisoformat(iso))
 
 
 def flattened(document: dict[str, Any], prefix: str = "") -> list[list[str]]:

@@ -26,7 +26,10 @@ _BLOCK_BYTES = 1 << 20
 _UNPACKED_ANYWAY = 16 << 20  # so small that no ratio matters
 _SHEETS = "xl/worksheets/"
 _CELL = re.compile(rb'<c r="([A-Z]{1,3})(\d{1,7})"')
-_REPEATED = re.compile(rb'number-(?:rows|columns)-repeated="(\d{1,9})"')
+_ODS_ROW = re.compile(rb"<table:table-row([^>]*?)(?:/>|>(.*?)</table:table-row>)", re.DOTALL)
+_ODS_CELL = re.compile(rb"<table:(?:covered-)?table-cell([^>]*)>")
+_ODS_REPEATED = re.compile(rb"""number-(?:rows|columns)-repeated\s*=\s*["'](\d{1,9})["']""")
+_ODS_CONTENT = "content.xml"
 _FAILURES = (OSError, IndexError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
@@ -42,44 +45,74 @@ def table(path: Path, sheet: str) -> Table:
     Raises Malformed ``file_unreadable``, ``file_bomb``, ``file_over_limit`` or ``sheet_missing``.
     """
     try:
-        streams, repeats = _weighed(path)
+        streams = _is_heavy(path)
     except _FAILURES as problem:
         raise Malformed("file_unreadable", file=path.name, problem=type(problem).__name__) from problem
-    if repeats > limits.ROWS_MAX:
-        raise Malformed("file_bomb", file=path.name, most=limits.ROWS_MAX)
     return _streamed(path, sheet) if streams else _whole(path, sheet)
 
 
-def _weighed(path: Path) -> tuple[bool, int]:
-    """Whether the workbook is to be streamed; and how often an .ods repeats a row or column at most.
+def _is_heavy(path: Path) -> bool:
+    """Whether the workbook is to be streamed.
 
-    Raises Malformed ``file_bomb`` for one that unpacks to far more than it should.
+    Raises Malformed ``file_bomb`` for one that unpacks to far more than it should, ``file_over_limit`` for a heavy one
+    of a kind that cannot be streamed.
     """
     if not zipfile.is_zipfile(path):
         if path.stat().st_size > _OLD_BYTES_MAX:
             raise Malformed("file_over_limit", file=path.name, most=_OLD_BYTES_MAX)
-        return False, 0
-    packed, unpacked, cells, repeats = path.stat().st_size, 0, 0, 0
+        return False
     with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        for name in names:
-            columns = rows = 0
-            for block in _unpacked(archive, name):
-                unpacked += len(block)
-                if unpacked > limits.UNPACKED_BYTES_MAX or (
-                    unpacked > _UNPACKED_ANYWAY and unpacked > packed * limits.UNPACKED_SHARE_MAX
-                ):
-                    raise Malformed("file_bomb", file=path.name, most=limits.UNPACKED_BYTES_MAX)
-                if name.startswith(_SHEETS) and unpacked <= WHOLE_BYTES_MAX:
-                    for column, row in _CELL.findall(block):
-                        columns, rows = max(columns, _number(column)), max(rows, int(row))
-                elif name == "content.xml":
-                    repeats = max(repeats, *map(int, _REPEATED.findall(block)), 0)
-            cells = max(cells, columns * rows)
-    heavy = unpacked > WHOLE_BYTES_MAX or cells > _WHOLE_CELLS_MAX
-    if heavy and not any(name.startswith(_SHEETS) and name.endswith(".xml") for name in names):
+        sheets = [name for name in archive.namelist() if name.startswith(_SHEETS) and name.endswith(".xml")]
+        heavy = _unpacked_bytes(path, archive) > WHOLE_BYTES_MAX
+        if not heavy and _ODS_CONTENT in archive.namelist():
+            if _cells_in_ods(archive.read(_ODS_CONTENT)) > _WHOLE_CELLS_MAX:
+                raise Malformed("file_bomb", file=path.name, most=_WHOLE_CELLS_MAX)
+        elif not heavy:
+            heavy = any(_cells_in_sheet(archive.read(name)) > _WHOLE_CELLS_MAX for name in sheets)
+    if heavy and not sheets:
         raise Malformed("file_over_limit", file=path.name, most=WHOLE_BYTES_MAX)
-    return heavy, repeats
+    return heavy
+
+
+def _unpacked_bytes(path: Path, archive: zipfile.ZipFile) -> int:
+    """How much the workbook really unpacks to, whatever it says of itself."""
+    packed, unpacked = path.stat().st_size, 0
+    for name in archive.namelist():
+        for block in _unpacked(archive, name):
+            unpacked += len(block)
+            far_too_much = unpacked > _UNPACKED_ANYWAY and unpacked > packed * limits.UNPACKED_SHARE_MAX
+            if unpacked > limits.UNPACKED_BYTES_MAX or far_too_much:
+                raise Malformed("file_bomb", file=path.name, most=limits.UNPACKED_BYTES_MAX)
+    return unpacked
+
+
+def _cells_in_sheet(content: bytes) -> int:
+    """How many cells the rectangle up to the farthest cell has."""
+    columns = rows = 0
+    for column, row in _CELL.findall(content):
+        columns, rows = max(columns, _number(column)), max(rows, int(row))
+    return columns * rows
+
+
+def _cells_in_ods(content: bytes) -> int:
+    """How many cells the largest rectangle has that an .ods fills by repeating rows and cells."""
+    rows = columns = empty = 0
+    for attributes, cells in _ODS_ROW.findall(content):
+        repeated = _times(attributes)
+        width = filled = 0
+        for cell in _ODS_CELL.findall(cells):
+            width += _times(cell)
+            filled = width if b"value-type" in cell or b"formula" in cell else filled
+        if filled:
+            rows, columns, empty = rows + empty + repeated, max(columns, filled), 0
+        else:
+            empty += repeated
+    return rows * columns
+
+
+def _times(attributes: bytes) -> int:
+    found = _ODS_REPEATED.search(attributes)
+    return int(found[1]) if found else 1
 
 
 def _unpacked(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:

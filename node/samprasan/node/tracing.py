@@ -43,7 +43,7 @@ def show(store: Store, identity: Identity, source: str, record_id: str) -> dict[
                 "import_id": deed.import_id,
                 "file_sha256": brought.file_digest.hex() if brought else None,
                 "imported_at": calendar.at(brought.imported_at).isoformat(timespec="seconds") if brought else None,
-                "undone": deed.gone,
+                "undone": bool(deed.gone),
             },
             "updates": [_update(tx, each) for each in awards],
         }
