@@ -25,9 +25,9 @@ def hub(home: Path, *arguments: str) -> Done:
     return _run(hub_app, [*arguments, "--home", str(home)])
 
 
-def node(home: Path, *arguments: str) -> Done:
-    """``samprasan-node`` at ``home``."""
-    return _run(node_app, [*arguments, "--home", str(home)])
+def node(home: Path | None, *arguments: str) -> Done:
+    """``samprasan-node`` at ``home``, or at none."""
+    return _run(node_app, [*arguments, *(["--home", str(home)] if home else [])])
 
 
 def _run(app: typer.Typer, arguments: list[str]) -> Done:

@@ -1,6 +1,6 @@
 """One row becomes a deed, or says which cell is wrong and why."""
 
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -17,8 +17,7 @@ POLICY = policy.from_document(
     policy.from_toml((SAMPLES / "policy.toml").read_text("utf-8").replace("2025-01-01", "2020-01-01"), b"f" * 16, 1, 2)
 )
 TODAY = date(2026, 11, 23)
-PROFILE = profiles.read(
-    """
+PROFILE_TEXT = """
     record = "deed"
     source = "test"
     registry = "codi.council"
@@ -37,7 +36,7 @@ PROFILE = profiles.read(
     status = "S"
     consent = "Y"
     """
-)
+PROFILE = profiles.read(PROFILE_TEXT)
 ROW: dict[str, Any] = {
     "R": "R1",
     "K": "person",
@@ -82,6 +81,14 @@ def test_a_good_row_is_a_deed() -> None:
         ("13-11-2026", date(2026, 11, 13)),
         ("2026-11-13", date(2026, 11, 13)),
         ("2026-11-13 00:00:00", date(2026, 11, 13)),
+        ("2569-11-13", date(2026, 11, 13)),
+        ("13 พ.ย. 2569", date(2026, 11, 13)),
+        ("๑๓ พฤศจิกายน ๒๕๖๙", date(2026, 11, 13)),
+        ("วันที่ 13 พฤศจิกายน พ.ศ. 2569", date(2026, 11, 13)),
+        ("13พ.ย.2569", date(2026, 11, 13)),
+        ("13-พ.ย.-2569", date(2026, 11, 13)),
+        ("13 พ.ย. ค.ศ. 2026", date(2026, 11, 13)),
+        ("13 Nov 2026", date(2026, 11, 13)),
         ("29/02/2567", date(2024, 2, 29)),
         (date(2026, 11, 13), date(2026, 11, 13)),
         (datetime(2026, 11, 13, 8), date(2026, 11, 13)),  # noqa: DTZ001
@@ -106,6 +113,18 @@ def test_dates_are_read_as_thais_and_spreadsheets_write_them(written: object, da
         ({"K": "area", "I": "999999"}, ("invalid_subject_id", "subject_id", "area_unknown")),
         ({"C": "juggling"}, ("unknown_category", "category", "category_unmapped")),
         ({"D": "31/02/2569"}, ("invalid_date", "occurred_on", "date_impossible")),
+        ({"D": "13 พ.ค.ย. 2569"}, ("invalid_date", "occurred_on", "date_unreadable")),
+        ({"D": "13/11/69"}, ("invalid_date", "occurred_on", "date_two_digits")),
+        ({"Q": "=SUM(A1:A3)"}, ("invalid_quantity", "quantity", "formula")),
+        ({"Q": "1:75"}, ("invalid_quantity", "quantity", "quantity_unreadable")),
+        ({"Q": "0:00"}, ("invalid_quantity", "quantity", "quantity_not_positive")),
+        ({"Q": "12:01"}, ("quantity_over_limit", "quantity", "quantity_over_limit")),
+        ({"N": "ก" * 1001}, ("missing_field", "subject_name", "cell_over_limit")),
+        ({"N": "ก\x00"}, ("missing_field", "subject_name", "cell_nul")),
+        ({"R": "R\x001"}, ("missing_field", "record_id", "cell_nul")),
+        ({"A": "100205"}, ("unknown_area", "area_code", "area_abolished")),
+        ({"A": "", "T": "บางซื่อ", "U": "ดุสิต"}, ("unknown_area", "subdistrict", "area_abolished")),
+        ({"S": "µÃÇ¨ÊÍºáÅéÇ"}, ("unknown_status", "status", "mistaken_encoding")),
         ({"D": "yesterday"}, ("invalid_date", "occurred_on", "date_unreadable")),
         ({"D": "24/11/2569"}, ("future_date", "occurred_on", "future_date")),
         ({"D": "31/12/2562"}, ("outside_policy", "occurred_on", "outside_policy")),
@@ -134,7 +153,21 @@ def test_an_ambiguous_name_comes_with_its_matches() -> None:
 
 
 @pytest.mark.parametrize(
-    ("quantity", "amount"), [("1,234.5", None), (2.5, 20), ("๒.๕", 20), ("12", 96), (12.0, 96), ("0.1", 0)]
+    ("quantity", "amount"),
+    [
+        ("1,234.5", None),
+        (2.5, 20),
+        ("๒.๕", 20),
+        ("12", 96),
+        (12.0, 96),
+        ("0.1", 0),
+        ("2:30", 20),
+        ("๒:๓๐", 20),
+        ("12:00:00", 96),
+        (time(2, 30), 20),
+        (timedelta(hours=2, minutes=30), 20),
+        ('="2.5"', 20),
+    ],
 )
 def test_quantities_are_numbers_in_any_digits(quantity: object, amount: int | None) -> None:
     if amount is None:
@@ -159,3 +192,58 @@ def test_whatever_a_cell_holds_the_row_is_a_deed_or_rejected(changes: dict[str, 
     else:
         assert found.credits >= 0
         assert "ชื่อสมมติ" not in repr(found)
+
+
+def with_settings(settings_: str) -> profiles.Profile:
+    """The profile of these tests with more settings."""
+    return profiles.read(PROFILE_TEXT.replace('source = "test"', f'source = "test"\n{settings_}'))
+
+
+@pytest.mark.parametrize(
+    ("calendar", "written", "day"),
+    [
+        ("buddhist", "13/11/69", date(2026, 11, 13)),
+        ("buddhist", "13 พ.ย. 69", date(2026, 11, 13)),
+        ("gregorian", "13/11/26", date(2026, 11, 13)),
+        ("buddhist", "29/02/67", date(2024, 2, 29)),
+    ],
+)
+def test_years_may_have_two_digits_if_the_profile_says_so(calendar: str, written: str, day: date) -> None:
+    profile = with_settings(f'calendar = "{calendar}"\nyear_digits = 2')
+    assert read(profile, D=written).occurred_on == day
+
+
+@pytest.mark.parametrize(("minutes", "earned"), [("720", 96), ("20", 2), ("7", 0), ("8", 1), (90.0, 12)])
+def test_minutes_are_hours_exactly(minutes: object, earned: int) -> None:
+    """At 8 credits an hour 7.5 minutes earn one."""
+    assert read(with_settings("quantity_scale = 0.0166667"), Q=minutes).credits == earned
+
+
+def test_twenty_minutes_at_six_credits_an_hour_are_two() -> None:
+    assert read(C="welfare-fund", Q="0:20").credits == 2
+
+
+def test_a_record_id_made_from_an_id_is_only_shown_as_a_hash() -> None:
+    profile = profiles.read(PROFILE_TEXT.replace('record_id = "R"', 'record_id = ["R", "I"]'))
+    found = read(profile)
+    assert found.record_id == f"#{len('R1/') + 13}"
+    with pytest.raises(Rejected) as problem:
+        read(profile, R="")
+    assert problem.value.field == "record_id"
+
+
+def test_every_field_may_have_words_and_defaults() -> None:
+    text = PROFILE_TEXT + '[values.area_code]\n"สามชุก" = "720803"\n[values.quantity]\n"ครึ่งวัน" = "4"\n'
+    profile = profiles.read(text + '[defaults]\nconsent = "yes"\nconsent_publish = "yes"\noccurred_on = "13/11/2569"\n')
+    found = read(profile, A="สามชุก", Q="ครึ่งวัน", Y="", D=None)
+    assert (found.area_code, found.credits, found.occurred_on) == ("720803", 32, date(2026, 11, 13))
+    assert (found.consents.share, found.consents.integrators, found.consents.publish) == (True, False, True)
+
+
+def test_a_row_longer_than_its_header_is_no_guess() -> None:
+    reader = deeds.Reader(PROFILE, HEADER, [POLICY], TODAY, keyed_hash=str)
+    row = [ROW.get(column) for column in HEADER]
+    assert reader.deed([*row, None, ""]).credits == 20
+    with pytest.raises(Rejected) as problem:
+        reader.deed([*row, "x"])
+    assert problem.value.detail == "row_longer"

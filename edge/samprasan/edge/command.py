@@ -98,7 +98,7 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Sequence[object]]) 
     listed = [list(row) for row in rows]
     for index, column in enumerate(columns):
         numbers = bool(listed) and all(isinstance(row[index], int) for row in listed)
-        made.add_column(column, justify="right" if numbers else "left")
+        made.add_column(column, justify="right" if numbers else "left", overflow="fold")
     for row in listed:
         made.add_row(
             *(f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell) for cell in row)

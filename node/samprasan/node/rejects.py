@@ -5,7 +5,9 @@ owner may read it.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from errno import EISDIR
+from os import strerror
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +29,22 @@ words = Words("samprasan.node")
 def written(path: Path, header: Sequence[str]) -> Iterator[Callable[[Rejection, Row], None]]:
     """Give a function that adds a rejected row; the file is there when the block ends, and not if it raises.
 
-    Raises Refused ``file_unwritable``.
+    Raises Refused ``file_unwritable``, at once and not after an hour's import.
     """
+    part = path.with_name(path.name + ".part")
     try:
-        path.touch(mode=0o600)  # now, not after an hour's import
+        if path.is_dir():
+            raise IsADirectoryError(EISDIR, strerror(EISDIR))
+        part.touch(mode=0o600)
         book = _Book(header)
         yield book.add
-        book.save(path)
+        book.save(part)
+        part.replace(path)
     except OSError as problem:
         raise Refused("file_unwritable", file=path.name, problem=problem.strerror or type(problem).__name__) from None
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 class _Book:
@@ -71,11 +80,5 @@ class _Book:
         return cell
 
     def save(self, path: Path) -> None:
-        """Write the file in one go."""
-        part = path.with_name(path.name + ".part")
-        try:
-            part.touch(mode=0o600)
-            self._book.save(part)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        """Write the file."""
+        self._book.save(path)
