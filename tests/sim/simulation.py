@@ -9,7 +9,8 @@ import hashlib
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,8 +22,8 @@ from samprasan.hub.store import log as hub_log
 from samprasan.keys import signing
 from samprasan.keys.errors import SamprasanError
 from samprasan.ledger import verify
-from samprasan.node import sync
-from samprasan.node.deeds import Consents
+from samprasan.node import sync, undoing
+from samprasan.node.deeds import Consents, Deed
 from samprasan.node.store import awards as node_awards
 from samprasan.node.tables import awards, batches
 from samprasan.v1 import log_pb2
@@ -118,6 +119,7 @@ class Simulation:
     in_flight: list[Message] = field(default_factory=list)
     trace: Any = field(default_factory=hashlib.sha256)
     given: dict[str, dict[str, int]] = field(default_factory=dict)
+    records: dict[str, dict[int, list[tuple[int, Deed]]]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     codes: set[str] = field(default_factory=set)
 
@@ -128,6 +130,7 @@ class Simulation:
             assert isinstance(party.store, SimulatedStore)
             party.store.sync()  # the setting up happened long ago
         self.given = {agency: {} for agency in self.fed.nodes}
+        self.records = {agency: {} for agency in self.fed.nodes}
 
     def run(self, steps: int) -> "Simulation":
         """``steps`` steps with faults, then heal, then check that everybody agrees."""
@@ -204,17 +207,53 @@ class Simulation:
 
     def _import(self, number: int) -> None:
         agency = self.chance.choice(sorted(self.fed.nodes))
+        known = sorted(self.records[agency])
+        if known and self._strikes(300):
+            self._change(agency, self.chance.choice(known))
+            return
         consents = self.chance.random() < 0.9
         subject = self.chance.randrange(SUBJECTS) + (0 if consents else SUBJECTS)  # nobody changes his mind here
-        made = federation.deed(number, subject, consents=Consents(share=consents, redeem=consents))
+        self._give(agency, _made(number, subject, 2, consents=consents))
+
+    def _change(self, agency: str, number: int) -> None:
+        """The record says something else, or its last import is undone."""
+        newest = self.records[agency][number][-1]
+        if self._strikes(300):
+            self._traced("undo", agency)
+            node = self.fed.nodes[agency]
+            undoing.undo(node.store, node.world, newest[0])
+            self.records[agency][number].pop()
+            self._expect(agency, number)
+            return
+        made = newest[1]
+        subject = self.chance.randrange(SUBJECTS) if self._strikes(100) and made.consents.share else None
+        person = made.subject if subject is None else federation.deed(0, subject).subject
+        hours = self.chance.choice([0, 1, 2, 5])
+        status = "verified" if hours else "revoked"
+        changed = replace(made, quantity=Decimal(hours or 2), credits=8 * (hours or 2), status=status, subject=person)
+        self._give(agency, changed)
+
+    def _give(self, agency: str, made: Deed) -> None:
         self._traced("import", agency)
-        self.fed.give(agency, made)
-        if made.may_leave:
-            self.given[agency][made.record_id] = made.credits
+        report = self.fed.give(agency, made)
+        assert report.import_id is not None
+        number = int(made.record_id[1:])
+        if not report.unchanged:
+            self.records[agency].setdefault(number, []).append((report.import_id, made))
+        self._expect(agency, number)
+
+    def _expect(self, agency: str, number: int) -> None:
+        """What the newest word on the record is worth."""
+        said = self.records[agency][number]
+        if not said:
+            del self.records[agency][number]
+        worth = said[-1][1].credits if said and said[-1][1].may_leave else 0
+        self.given[agency][f"R{number:05d}"] = worth
 
     def _forget_settled(self, agency: str) -> None:
         """A table that came back from an older copy: settled deeds are queued again, under their old op_ids."""
         self._traced("forget", agency)
+        self.records[agency].clear()  # what was forgotten is not changed: its next op_id would be a second award
         with self.fed.nodes[agency].store.begin() as tx:
             tx.execute(awards.update().where(awards.c.state == "settled").values(state="queued", seq=None))
 
@@ -292,6 +331,11 @@ class Simulation:
         for seq, receipt in seen:
             if receipts.get((node.name, seq)) != receipt:
                 self.problems.append(f"{node.name} holds a receipt for batch {seq} that the log does not")
+
+
+def _made(number: int, subject: int, hours: int, *, consents: bool) -> Deed:
+    share = Consents(share=consents, redeem=consents)
+    return federation.deed(number, subject, quantity=Decimal(hours), credits=8 * hours, consents=share)
 
 
 def run(seed: int, steps: int, faults: Faults | None = None) -> Simulation:

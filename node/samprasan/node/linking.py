@@ -119,6 +119,8 @@ def answered(store: Store, world: World, identity: Identity, sender: str, envelo
     peer_index = _commitment(current.linking, sender).index
     keys = []
     for (who, blind), element in zip(plan, evaluated, strict=True):
+        if who not in rows:
+            continue  # the import that brought the subject was undone meanwhile
         value = _identifier(identity, rows[who]).domain_bytes()
         key = sharing.combine(share, peer_index, value, blind, element)
         keys.append((who, _sealed_key(world, identity, key)))

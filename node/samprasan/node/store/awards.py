@@ -109,8 +109,9 @@ def settle(tx: sa.Connection, seq: int, declined: Iterable[tuple[bytes, int]]) -
     first award.
     """
     refused = dict(declined)
-    rows = [AwardRow(*row) for row in tx.execute(sa.select(awards).where(awards.c.seq == seq))]
-    tx.execute(awards.update().where(awards.c.seq == seq).values(state="settled"))
+    sent = (awards.c.seq == seq, awards.c.state == "queued")
+    rows = [AwardRow(*row) for row in tx.execute(sa.select(awards).where(*sent))]
+    tx.execute(awards.update().where(*sent).values(state="settled"))
     for row in rows:
         own = awards.c.award_id == row.award_id
         if row.op_id in refused:

@@ -106,8 +106,8 @@ def without_key(tx: sa.Connection, limit: int, excluded: Iterable[int]) -> list[
 
 
 def without_account(tx: sa.Connection, limit: int) -> list[Row]:
-    """Subjects whose key is known and whose account is not."""
-    query = sa.select(subjects).where(subjects.c.account_id.is_(None), subjects.c.sealed_key.is_not(None))
+    """Subjects that need an account and whose key is known."""
+    query = sa.select(subjects).where(_needs_account(), subjects.c.sealed_key.is_not(None))
     return list(tx.execute(query.order_by(subjects.c.subject_id).limit(limit)))
 
 
