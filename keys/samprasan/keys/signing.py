@@ -18,6 +18,12 @@ from samprasan.v1.envelope_pb2 import Envelope, Signature
 
 ENVELOPE_BYTES_MAX = 1 << 20  # one gRPC message carries one envelope
 SIGNATURES_MAX = 32  # a roster is signed by the agencies of the old one and of the new one, 16 at most each
+_KEY_BYTES = 32
+_FIELD = 2**255 - 19
+_Y_MASK = 2**255 - 1
+# y of the eight points whose order divides 8: the identity, the point of order 2, those of order 4, and of order 8.
+_ORDER_8_Y = int.from_bytes(bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little")
+_SMALL_ORDER_Y = frozenset({1, _FIELD - 1, 0, _ORDER_8_Y, _FIELD - _ORDER_8_Y})
 _TYPE_PREFIX = "application/vnd.samprasan.v1."
 
 M = TypeVar("M", bound=Message)
@@ -55,12 +61,23 @@ class KeySigner:
 
 
 def verify_ed25519(public_key: bytes, data: bytes, signature: bytes) -> bool:
-    """Whether ``signature`` over ``data`` was made with the raw ``public_key`` (RFC 8032)."""
+    """Whether ``signature`` over ``data`` was made with the raw ``public_key`` (RFC 8032).
+
+    A key of small order, or one that is not written canonically, verifies nothing: under the former anybody can sign
+    (RFC 8032 section 8.9 leaves the choice), and a roster must not have two spellings of one key.
+    """
+    if len(public_key) != _KEY_BYTES or not _is_sound(public_key):
+        return False
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, data)
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def _is_sound(public_key: bytes) -> bool:
+    y = int.from_bytes(public_key, "little") & _Y_MASK  # without the sign of x
+    return y < _FIELD and y not in _SMALL_ORDER_Y
 
 
 def key_id(public_key: bytes) -> bytes:
