@@ -15,7 +15,7 @@ define suite
 	begun=$$(date +%s); $(2); echo "== $(1): $$(($$(date +%s) - begun)) s"
 endef
 
-.PHONY: help demo test check check-long format proto bench docs pins static unit wire sim kills documentation package
+.PHONY: help demo test check check-long format proto bench docs pins static unit wire sim kills documentation package fuzz
 
 help: ## list what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -37,7 +37,7 @@ $(READY): requirements-uv.txt requirements-dev.txt pyproject.toml
 demo: $(READY) ## bring up a hub and three nodes, import the samples, show the shared totals
 	@$(BIN)/python deploy/local/demo.py
 
-test: $(READY) unit wire sim kills documentation ## run the tests
+test: $(READY) unit fuzz wire sim kills documentation ## run the tests
 
 check: $(READY) static test package ## everything that CI runs
 	@echo "== all checks passed"
@@ -45,6 +45,7 @@ check: $(READY) static test package ## everything that CI runs
 check-long: $(READY) ## the slower figures: 200 kills, a million simulated steps
 	@$(call suite,long simulation,$(PYTEST) tests/sim --long)
 	$(call suite,long kills,$(PYTEST) tests/kills --long)
+	$(call suite,fuzzing with new seeds,$(PYTEST) -n 2 tests/fuzz --long)
 
 static: $(READY) .venv-proto/.installed
 	@begun=$$(date +%s)
@@ -60,6 +61,9 @@ static: $(READY) .venv-proto/.installed
 
 unit: $(READY)
 	@$(call suite,unit and PostgreSQL,$(PYTEST) -n 2 tests/house tests/keys tests/ledger tests/edge tests/hub tests/node tests/postgresql)
+
+fuzz: $(READY)
+	@$(call suite,fuzzing,$(PYTEST) -n 2 tests/fuzz)
 
 wire: $(READY)
 	@$(call suite,wire,$(PYTEST) tests/wire)

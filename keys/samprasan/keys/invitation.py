@@ -55,6 +55,6 @@ class Invitation:
                 raise ValueError
             if not isinstance(document["expires_at"], int):
                 raise ValueError
-        except (ValueError, TypeError, binascii.Error) as problem:
+        except (ValueError, TypeError, RecursionError, binascii.Error) as problem:
             raise Malformed("invite_file") from problem
         return cls(agency, name, join, hub, authority, secret, document["expires_at"])

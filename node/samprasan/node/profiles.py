@@ -107,7 +107,7 @@ def read(text: str) -> Profile:
     """The profile in a TOML file's text.  Raises Malformed ``toml`` or ``profile_…``, naming key and problem."""
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
+    except (tomllib.TOMLDecodeError, RecursionError) as problem:
         raise Malformed("toml", problem=problem) from problem
     for key in table.keys() - _KEYS - _TABLES:
         raise Malformed("profile_key", key=key, known=", ".join(sorted(_KEYS | _TABLES)))

@@ -210,9 +210,12 @@ def _receipt(update: dict[str, Any]) -> str:
 def text_in(file: Path) -> str:
     """A text file that a person wrote.  Raises Refused ``file_missing``, Malformed ``file_unreadable``."""
     from samprasan.keys.errors import Malformed, Refused
+    from samprasan.node import limits
 
     if not file.is_file():
         raise Refused("file_missing", file=file.name)
+    if file.stat().st_size > limits.TEXT_BYTES_MAX:
+        raise Malformed("file_over_limit", file=file.name, most=limits.TEXT_BYTES_MAX)
     try:
         return file.read_text("utf-8-sig")
     except UnicodeDecodeError as problem:

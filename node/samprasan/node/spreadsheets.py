@@ -1,17 +1,21 @@
 """Spreadsheets: .xlsx, .xls, .xlsb and .ods, known by their first bytes.
 
-python-calamine reads them all, fast, and holds the whole sheet in memory; so a workbook that unpacks to more than
-``WHOLE_BYTES_MAX``, or names a cell far away, is read row by row with openpyxl instead: slower, in bounded memory.
-Nothing is unpacked before it is known how much it unpacks to.
+python-calamine reads them all, fast, in a process of its own (:mod:`.calamine_reader`), and holds the whole sheet in
+memory; so a workbook that unpacks to more than ``WHOLE_BYTES_MAX``, or names a cell far away, is read row by row with
+openpyxl instead: slower, in bounded memory.  Nothing is unpacked before it is known how much it unpacks to.
 """
 
+import datetime as datetimes
+import pickle
 import re
+import subprocess
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
 from datetime import datetime, time
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from samprasan.keys.errors import Malformed
 from samprasan.node import limits
@@ -20,6 +24,7 @@ from samprasan.node.tabular import Row, Table
 
 WHOLE_BYTES_MAX = 48 << 20  # unpacked; calamine needs 1.7 times that
 _WHOLE_CELLS_MAX = 4_000_000  # calamine makes room for every cell up to the farthest
+_READER = Path(__file__).with_name("calamine_reader.py")
 _OLD_BYTES_MAX = 64 << 20  # .xls holds 65,536 rows, .ods and .xlsb are read whole
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _BLOCK_BYTES = 1 << 20
@@ -30,7 +35,21 @@ _ODS_ROW = re.compile(rb"<table:table-row([^>]*?)(?:/>|>(.*?)</table:table-row>)
 _ODS_CELL = re.compile(rb"<table:(?:covered-)?table-cell([^>]*)>")
 _ODS_REPEATED = re.compile(rb"""number-(?:rows|columns)-repeated\s*=\s*["'](\d{1,9})["']""")
 _ODS_CONTENT = "content.xml"
-_FAILURES = (OSError, IndexError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+# What zipfile and openpyxl raise for what is no workbook; SyntaxError is how ElementTree says "no XML".
+_FAILURES = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def is_one(path: Path) -> bool:
@@ -129,31 +148,65 @@ def _number(column: bytes) -> int:
 
 
 def _whole(path: Path, sheet: str) -> Table:
-    from python_calamine import CalamineError, CalamineWorkbook
+    with path.open("rb") as file:
+        reader = subprocess.Popen(  # noqa: S603 -- our own script
+            [sys.executable, "-I", str(_READER), sheet],
+            stdin=file,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # a panic prints what it saw, which may be a cell
+            env={},
+        )
+    answers = _answers(path, reader)
+    names = next(answers)
+    _chosen(path, sheet, names)
+    return Table(next(answers), enumerate((row for chunk in answers for row in chunk), 1))
 
+
+def _answers(path: Path, reader: "subprocess.Popen[bytes]") -> Iterator[Any]:
+    """What the reading process says, until it ends.  Raises Malformed ``file_unreadable`` if it ended badly."""
+    assert reader.stdout is not None
     try:
-        with path.open("rb") as file, CalamineWorkbook.from_filelike(file) as book:
-            name = _chosen(path, sheet, book.sheet_names)
-            found = book.get_sheet_by_name(name).to_python(skip_empty_area=False)
-    except (CalamineError, *_FAILURES) as problem:
-        raise Malformed("file_unreadable", file=path.name, problem=type(problem).__name__) from problem
-    return Table(len(found), enumerate(found, 1))
+        with reader.stdout:
+            while True:
+                try:
+                    yield _Cells(reader.stdout).load()
+                except EOFError:
+                    break
+                except (pickle.UnpicklingError, AttributeError, LookupError, ValueError, TypeError) as problem:
+                    raise Malformed("file_unreadable", file=path.name, problem=type(problem).__name__) from None
+        if reader.wait() != 0:
+            raise Malformed("file_unreadable", file=path.name, problem="calamine")
+    finally:
+        reader.kill()
+        reader.wait()
+
+
+class _Cells(pickle.Unpickler):
+    """Takes cells and lists of them and nothing else: whoever took the reading process over gets no further."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == "datetime" and name in {"date", "datetime", "time", "timedelta"}:
+            return getattr(datetimes, name)
+        raise pickle.UnpicklingError(name)
 
 
 def _streamed(path: Path, sheet: str) -> Table:
     import openpyxl
+    from openpyxl.utils.exceptions import InvalidFileException
 
+    file = path.open("rb")
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        name = _chosen(path, sheet, book.sheetnames)
-        found = book[name]
+        book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+        found = book[_chosen(path, sheet, book.sheetnames)]
         found.reset_dimensions()  # what the file says of its size is not believed
-    except _FAILURES as problem:
+        count = _rows_in(file, found)
+    except (InvalidFileException, *_FAILURES) as problem:
+        file.close()
         raise Malformed("file_unreadable", file=path.name, problem=type(problem).__name__) from problem
-    return Table(_rows_in(path, found), _stream(path, book, found))
+    return Table(count, _stream(path, file, book, found))
 
 
-def _stream(path: Path, book: Any, found: Any) -> Iterator[tuple[int, Row]]:
+def _stream(path: Path, file: BinaryIO, book: Any, found: Any) -> Iterator[tuple[int, Row]]:
     try:
         for number, row in enumerate(found.iter_rows(values_only=True, max_col=limits.COLUMNS_MAX + 1), 1):
             yield number, [_as_calamine(cell) for cell in _trimmed(row)]
@@ -161,6 +214,7 @@ def _stream(path: Path, book: Any, found: Any) -> Iterator[tuple[int, Row]]:
         raise Malformed("file_unreadable", file=path.name, problem=type(problem).__name__) from problem
     finally:
         book.close()
+        file.close()
 
 
 def _trimmed(row: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -177,9 +231,9 @@ def _as_calamine(cell: Any) -> Cell:
     return found
 
 
-def _rows_in(path: Path, found: Any) -> int:
+def _rows_in(file: BinaryIO, found: Any) -> int:
     """About how many rows the sheet has, for the progress bar."""
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(file) as archive:
         return sum(block.count(b"<row ") for block in _unpacked(archive, found._worksheet_path.lstrip("/")))
 
 

@@ -96,7 +96,7 @@ def from_toml(text: str, federation_id: bytes, created_at: int, expires_at: int)
     """The unsigned document for a policy file.  Raises Malformed, naming the key."""
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
+    except (tomllib.TOMLDecodeError, RecursionError) as problem:
         raise Malformed("toml", problem=problem) from problem
     _exactly(table, {"version", "title", "valid_from", "limits", "category"}, "")
     _exactly(table["limits"], set(_LIMITS), "limits.")

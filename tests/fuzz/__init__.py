@@ -1,0 +1,1 @@
+"""Fuzzing: whatever comes in, only our own errors come out, and memory stays flat."""
