@@ -6,17 +6,19 @@ so offering a suite there that no P-256 certificate can serve leaves TLS 1.3 as 
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 os.environ["GRPC_SSL_CIPHER_SUITES"] = "ECDHE-RSA-AES128-GCM-SHA256"  # read when gRPC first makes a TLS context
 
 import grpc
 from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 from samprasan.keys.certificates import HUB_NAME
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailable, Unproven
+from samprasan.ledger.nearing import Nearing
 
 MESSAGE_BYTES_MAX = (1 << 20) + 65_536  # one envelope of 1 MiB and what carries it
 METADATA_BYTES_MAX = 8_192
@@ -110,6 +112,38 @@ def _details(error: Any) -> list[any_pb2.Any]:
     return list(status.details) if status else []
 
 
+class _Unreadable:
+    """Stands for a request whose bytes are no message: gRPC itself would call that an internal error."""
+
+
+def _reading(deserialize: Callable[[bytes], Message]) -> Callable[[bytes], "Message | _Unreadable"]:
+    def read(data: bytes) -> Message | _Unreadable:
+        try:
+            return deserialize(data)
+        except DecodeError:
+            return _Unreadable()
+
+    return read
+
+
+def _check_readable(request: object) -> None:
+    if isinstance(request, _Unreadable):
+        raise Malformed("request_unreadable")
+
+
+async def _readable(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        _check_readable(request)
+        yield request
+
+
+def warn_if_large(log: Any, method: str, request: Any) -> None:
+    """Tell the log of a message that takes 70 % of what one may, naming the setting."""
+    used = Nearing("message_bytes_max", "", request.ByteSize(), MESSAGE_BYTES_MAX)
+    if used.is_near:
+        log.warning("limit is near", method=method, setting=used.setting, used=used.used, most=used.most)
+
+
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
     """Turns our errors into gRPC status, and writes one canonical line a call: method, code, milliseconds."""
 
@@ -122,6 +156,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         method = details.method.rpartition("/")[2]
+        handler = handler._replace(request_deserializer=_reading(handler.request_deserializer))
         for kind in ("unary_unary", "stream_unary"):
             if getattr(handler, kind):
                 return handler._replace(**{kind: self._answering(method, getattr(handler, kind))})
@@ -134,6 +169,8 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         async def answer(request: Any, context: Any) -> Any:
             started = time.monotonic()
             try:
+                _check_readable(request)
+                warn_if_large(self._logger, method, request)
                 response = await serve(request, context)
             except Exception as problem:
                 await self._abort(method, started, context, problem)
@@ -147,7 +184,10 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         async def stream(request: Any, context: Any) -> Any:
             started = time.monotonic()
             try:
-                async for response in serve(request, context):
+                is_one = isinstance(request, Message | _Unreadable)
+                if is_one:
+                    _check_readable(request)
+                async for response in serve(request if is_one else _readable(request), context):
                     yield response
             except Exception as problem:
                 await self._abort(method, started, context, problem)

@@ -120,6 +120,7 @@ def status(home: Home, as_json: Json = False, lang: Lang = None) -> None:
                 for each in agencies
             ],
         ),
+        *(words("limit_near", **each) for each in document["warnings"]),
     )
 
 

@@ -1,16 +1,42 @@
 """What the operator sees: the log, the shared totals, every agency."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from samprasan.edge.database import Store
+from samprasan.edge.database import Store, Tx
+from samprasan.hub import limits
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import ledger as ledger_store
 from samprasan.hub.store import log as log_store
+from samprasan.hub.store import mailbox as mailbox_store
 from samprasan.hub.store import members as members_store
-from samprasan.ledger import calendar
+from samprasan.ledger import calendar, nearing, policy
 from samprasan.ledger.ledger import AgencyTotals
+from samprasan.ledger.nearing import Nearing
 
 CONNECTED_MS = 120_000  # a node says hello every 60 s; one lost hello is no alarm
+
+
+def warnings(store: Store, now: int) -> list[dict[str, Any]]:
+    """Limits of which 70 % or more is taken."""
+    with store.read() as tx:
+        return nearing.near(_limits(tx, now))
+
+
+def _limits(tx: Tx, now: int) -> Iterator[Nearing]:
+    """Every limit that fills up over time, with the name of its setting."""
+    today = calendar.day_of(now)
+    policy_now = policy.in_force(documents_store.agreed_on(tx).policies.values(), today)
+    for agency, did in ledger_store.agency_totals(tx).items():
+        if policy_now and did.day == calendar.packed(today):
+            most = policy_now.credits_per_agency_day_max
+            yield Nearing("policy: credits_per_agency_day_max", agency, did.earned_on_day, most)
+    for (reader, sender), count in mailbox_store.waiting_by_pair(tx).items():
+        yield Nearing("mail_waiting_max", f"{sender} → {reader}", count, limits.MAIL_WAITING_MAX)
+    for agency, count in log_store.refusals_by_agency(tx).items():
+        yield Nearing("refusals_per_agency_max", agency, count, limits.REFUSALS_PER_AGENCY_MAX)
+    proposed = len(documents_store.proposed(tx))
+    yield Nearing("documents_proposed_max", "", proposed, limits.DOCUMENTS_PROPOSED_MAX)
 
 
 def status(store: Store, now: int) -> dict[str, Any]:
@@ -43,4 +69,5 @@ def status(store: Store, now: int) -> dict[str, Any]:
             "log": {"size": log_store.head_now(tx).size},
             "totals": ledger_store.federation_totals(tx),
             "agencies": agencies,
+            "warnings": nearing.near(_limits(tx, now)),
         }

@@ -17,7 +17,7 @@ from samprasan.edge import wire
 from samprasan.edge.database import Store
 from samprasan.edge.logs import logger
 from samprasan.edge.world import World
-from samprasan.hub import accounts, agreeing, greeting, intake, joining, limits, mailbox
+from samprasan.hub import accounts, agreeing, greeting, intake, joining, limits, mailbox, overview
 from samprasan.hub.joining import Authority
 from samprasan.hub.sequencer import Sequencer
 from samprasan.keys import certificates
@@ -27,9 +27,11 @@ from samprasan.v1 import hub_pb2, hub_pb2_grpc
 from samprasan.v1.log_pb2 import Receipt
 
 T = TypeVar("T")
+log = logger("hub")
 NEWS_POLL_SECONDS = 0.25  # another hub process on the same database may have stored mail
 NEWS_WAIT_SECONDS = 30.0  # a stream looks for itself now and then, whatever the watcher says
 DRAIN_SECONDS = 5.0
+WARN_SECONDS = 60.0  # how often limits are looked at
 GARBAGE_THRESHOLD = 100_000  # objects: about 20 MiB of tuples at the most
 
 
@@ -72,6 +74,18 @@ class Running:
         """Wake every stream that waits for news."""
         self.news.set()
         self.news = asyncio.Event()
+
+    async def warn(self) -> None:
+        """Tell the log of limits that are near; of each again when more of it is taken."""
+        told: dict[tuple[str, str], int] = {}
+        while True:
+            with contextlib.suppress(SamprasanError):
+                for each in await self.read(overview.warnings, self.store, self.world.now()):
+                    key = (each["setting"], each["agency"])
+                    if told.get(key) != each["used"]:
+                        told[key] = each["used"]
+                        log.warning("limit is near", **each)
+            await asyncio.sleep(WARN_SECONDS)
 
     async def watch(self) -> None:
         """Ring when mail or documents change, whichever hub process stored them."""
@@ -133,6 +147,7 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         hub = self._running
         try:
             async for request in requests:
+                wire.warn_if_large(log, "Push", request)
                 submission = await hub.read(intake.verify, hub.store, hub.world, agency, request.batch)
                 await ahead.put(hub.sequencer.submit(submission))
         except Exception as problem:  # told in its turn, behind the answers to what came before
@@ -225,11 +240,12 @@ class Servers:
     joining: grpc.aio.Server
     hub_port: int
     join_port: int
-    watcher: "asyncio.Task[None]"
+    watchers: "list[asyncio.Task[None]]"
 
     async def stop(self, grace_seconds: float = DRAIN_SECONDS) -> None:
         """Let calls finish, then stop everything."""
-        self.watcher.cancel()
+        for watcher in self.watchers:
+            watcher.cancel()
         self.running.draining = True
         self.running.ring()
         await asyncio.gather(self.hub.stop(grace_seconds), self.joining.stop(grace_seconds))
@@ -240,7 +256,7 @@ class Servers:
 async def start(store: Store, world: World, authority: Authority, listening: Listening) -> Servers:
     """Both listeners, serving.  Raises Refused ``address_taken``."""
     running = Running(store, world, authority)
-    interceptors = [wire.ErrorInterceptor(logger("hub"))]
+    interceptors = [wire.ErrorInterceptor(log)]
     hub = grpc.aio.server(interceptors=interceptors, options=wire.SERVER_OPTIONS)
     hub_pb2_grpc.add_HubServicer_to_server(HubServicer(running), hub)
     health_servicer = health.aio.HealthServicer()
@@ -253,7 +269,8 @@ async def start(store: Store, world: World, authority: Authority, listening: Lis
     hub_port = wire.bind(hub, listening.listen, mutual)
     join_port = wire.bind(joining_server, listening.join_listen, one_sided)
     await asyncio.gather(hub.start(), joining_server.start())
-    return Servers(running, hub, joining_server, hub_port, join_port, asyncio.create_task(running.watch()))
+    watchers = [asyncio.create_task(each()) for each in (running.watch, running.warn)]
+    return Servers(running, hub, joining_server, hub_port, join_port, watchers)
 
 
 def collect_garbage_rarely() -> None:

@@ -16,7 +16,6 @@ DOCUMENT_LIFETIME_MS = 30 * 86_400_000  # time to gather approvals
 CLOCK_OFF_MS_MAX = 120_000  # PROTOCOL: alarm beyond
 TEXT_BYTES_MAX = 1 << 20  # a profile or policy; 500 categories need 200 KiB
 WARN_DAYS = 30  # before a certificate ends
-WARN_SHARE = 0.7  # of a limit: the operator is told while there is still time
 
 # One import.
 FILE_BYTES_MAX = 2 << 30  # the largest export seen has 40 MiB

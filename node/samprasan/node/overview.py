@@ -1,11 +1,13 @@
 """How a node stands: what ``status`` prints."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from samprasan.edge.database import Store
+from samprasan.edge.database import Store, Tx
 from samprasan.keys import certificates
-from samprasan.ledger import calendar
-from samprasan.node import sync
+from samprasan.ledger import calendar, nearing, policy
+from samprasan.ledger.nearing import Nearing
+from samprasan.node import limits, sync
 from samprasan.node.identity import Identity
 from samprasan.node.store import awards as awards_store
 from samprasan.node.store import batches as batches_store
@@ -43,6 +45,7 @@ def status(store: Store, identity: Identity, certificate: bytes | None, now: int
             "deeds": {"local": deeds_store.local(tx)} | {name: by_state.get(name, 0) for name in _STATES},
             "credits_settled": awards_store.settled_credits(tx),
             "halted": outbox.halted or None,
+            "warnings": nearing.near(_limits(tx, identity.agency, now)),
             "hub": {
                 "connected": now - seen_at < CONNECTED_MS,
                 "last_seen": calendar.at(seen_at).isoformat(timespec="seconds") if seen_at else None,
@@ -52,6 +55,26 @@ def status(store: Store, identity: Identity, certificate: bytes | None, now: int
         ends = certificates.expires_at(certificate)
         document["expires"] = [{"what": "certificate", "at": ends.isoformat(timespec="seconds")}]
     return document
+
+
+def _limits(tx: Tx, agency: str, now: int) -> Iterator[Nearing]:
+    """The linking allowance of today: what this node asked of each peer, and what each peer asked of it."""
+    today = calendar.day_of(now)
+    current = policy.in_force(documents_store.agreed_on(tx).policies.values(), today)
+    if current is None:
+        return
+    most = current.linking_elements_per_day // limits.QUOTA_SHARE
+    since = calendar.start_of(today)
+    for peer, elements in linking_store.asked_since(tx, since).items():
+        yield Nearing("policy: linking_elements_per_day", f"{agency} → {peer}", elements, most)
+    for peer, elements in linking_store.evaluated_by_requester(tx, calendar.packed(today)).items():
+        yield Nearing("policy: linking_elements_per_day", f"{peer} → {agency}", elements, most)
+
+
+def warnings(store: Store, agency: str, now: int) -> list[dict[str, Any]]:
+    """Limits of which 70 % or more is taken."""
+    with store.read() as tx:
+        return nearing.near(_limits(tx, agency, now))
 
 
 def settled_and_declined(store: Store) -> tuple[int, int]:

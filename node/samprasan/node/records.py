@@ -33,7 +33,9 @@ def import_(
 
     Example: samprasan-node import deeds.csv --profile mpc.toml --rejects rejected.xlsx --home /srv/node --dry-run
     """
-    from samprasan.node import exports, importing, profiles
+    from samprasan.edge.logs import logger
+    from samprasan.ledger.nearing import Nearing
+    from samprasan.node import exports, importing, limits, profiles
     from samprasan.node import home as homes
     from samprasan.node import rejects as spreadsheet
     from samprasan.node.showing import progress_bar, rejection_message
@@ -41,6 +43,9 @@ def import_(
     node = homes.open_home(home).node
     chosen = profiles.read(text_in(profile))
     export = exports.read(file, chosen)
+    rows = Nearing("rows_max", "", export.count, limits.ROWS_MAX)
+    if rows.is_near:
+        logger("node").warning("limit is near", setting=rows.setting, used=rows.used, most=rows.most)
     with contextlib.ExitStack() as stack:
         advance = stack.enter_context(progress_bar(export.count, quiet=as_json))
         watcher = importing.Watcher(progress=advance)

@@ -16,7 +16,7 @@ from samprasan.edge.database import Store
 from samprasan.edge.logs import logger
 from samprasan.edge.world import World
 from samprasan.keys.errors import Refused, SamprasanError, Unavailable, Unproven
-from samprasan.node import agreeing, letters, limits, linking, mail, sync
+from samprasan.node import agreeing, letters, limits, linking, mail, overview, sync
 from samprasan.node.identity import Identity
 from samprasan.node.letters import Letter
 from samprasan.v1.envelope_pb2 import Envelope
@@ -149,6 +149,8 @@ class _Session:
         after_seq = await self._step(sync.greeted, node.store, node.world, node.identity, said, answer)
         if abs(answer.now - node.world.now()) > limits.CLOCK_OFF_MS_MAX:
             log.error("clock is off", seconds=round((answer.now - node.world.now()) / 1000))
+        for each in await self._step(overview.warnings, node.store, node.identity.agency, node.world.now()):
+            log.warning("limit is near", **each)
         return after_seq
 
     async def _greet(self) -> None:

@@ -1,6 +1,6 @@
 """Days and months of Asia/Bangkok, which has no daylight saving: UTC+7, always."""
 
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 
 BANGKOK = timezone(timedelta(hours=7), "Asia/Bangkok")
 BUDDHIST_ERA = 543
@@ -14,6 +14,11 @@ def at(milliseconds: int) -> datetime:
 def day_of(milliseconds: int) -> date:
     """The day in Bangkok at that moment."""
     return at(milliseconds).date()
+
+
+def start_of(day: date) -> int:
+    """When ``day`` begins in Bangkok, milliseconds since the Unix epoch."""
+    return int(datetime.combine(day, time(), BANGKOK).timestamp() * 1000)
 
 
 def month_of(day: date) -> int:

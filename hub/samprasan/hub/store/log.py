@@ -89,6 +89,12 @@ def refusal_count(tx: sa.Connection, agency: str) -> int:
     return tx.execute(sa.select(sa.func.count()).where(refusals.c.agency == agency)).scalar_one()
 
 
+def refusals_by_agency(tx: sa.Connection) -> dict[str, int]:
+    """Agency → how many of its batches were refused."""
+    rows = tx.execute(sa.select(refusals.c.agency, sa.func.count()).group_by(refusals.c.agency))
+    return {row[0]: row[1] for row in rows}
+
+
 def add_refusal(tx: sa.Connection, agency: str, digest: bytes, refusal: bytes) -> None:
     """Remember that the batch is refused."""
     tx.execute(refusals.insert().values(agency=agency, digest=digest, refusal=refusal))

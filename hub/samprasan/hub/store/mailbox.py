@@ -16,6 +16,12 @@ def waiting(tx: sa.Connection, reader: str, sender: str) -> int:
     return tx.execute(query).scalar_one()
 
 
+def waiting_by_pair(tx: sa.Connection) -> dict[tuple[str, str], int]:
+    """(reader, sender) → how many pieces wait."""
+    pair = (mailbox.c.reader, mailbox.c.sender)
+    return {(row[0], row[1]): row[2] for row in tx.execute(sa.select(*pair, sa.func.count()).group_by(*pair))}
+
+
 def after(tx: sa.Connection, reader: str, number: int, limit: int) -> list[AnyRow]:
     """(number, sender, sealed) of mail with a higher number, ascending."""
     query = (

@@ -46,6 +46,18 @@ def asked(tx: sa.Connection) -> int:
     return tx.execute(sa.select(sa.func.count()).select_from(questions)).scalar_one()
 
 
+def asked_since(tx: sa.Connection, moment: int) -> dict[str, int]:
+    """Peer → how many elements it was asked to evaluate since ``moment``."""
+    sums = sa.select(questions.c.evaluator, sa.func.sum(questions.c.elements)).where(questions.c.asked_at >= moment)
+    return {row[0]: int(row[1]) for row in tx.execute(sums.group_by(questions.c.evaluator))}
+
+
+def evaluated_by_requester(tx: sa.Connection, day: int) -> dict[str, int]:
+    """Peer → how many elements were evaluated for it on ``day`` (YYYYMMDD)."""
+    sums = sa.select(evaluations.c.requester, sa.func.sum(evaluations.c.elements)).where(evaluations.c.day == day)
+    return {row[0]: int(row[1]) for row in tx.execute(sums.group_by(evaluations.c.requester))}
+
+
 def unanswered_since_last_answer(tx: sa.Connection, now: int) -> int:
     """How many questions ran out since a peer last answered one."""
     last = sa.select(sa.func.coalesce(sa.func.max(questions.c.asked_at), 0)).where(questions.c.state == "answered")

@@ -1,0 +1,247 @@
+"""Bytes that no honest client sends: each call ends with a clear status, and the next caller is answered at once."""
+
+import asyncio
+import gzip
+import socket
+import ssl
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from samprasan.edge import wire
+from samprasan.edge.configuration import address_of
+from samprasan.keys import certificates
+
+from tests.wire.conftest import Live
+from tests.wire.test_identity import Shown, address, authority_of, nodes_own, shown_by
+
+UNARY = ("Hello", "OpenAccounts", "GetTotals", "PostMail", "AcknowledgeMail", "SubmitDocument", "ListDocuments")
+GRANTED_SECONDS = 10.0
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+
+def own(live: Live, agency: str = "codi") -> Shown:
+    shown = shown_by(live, _OWN[agency])
+    assert shown is not None
+    return shown
+
+
+_OWN = {agency: (lambda live, agency=agency: nodes_own(live, agency)) for agency in ("codi", "nhco")}
+
+
+def channel(live: Live, agency: str = "codi", **options: int) -> grpc.aio.Channel:
+    shown = own(live, agency)
+    credentials = wire.channel_credentials(
+        certificates.pem_of(authority_of(live)), shown.key, certificates.pem_of(shown.certificate)
+    )
+    more = [(f"grpc.{name}", value) for name, value in options.items()]
+    return grpc.aio.secure_channel(address(live), credentials, options=[*wire.CHANNEL_OPTIONS, *more])
+
+
+def send(live: Live, method: str, data: bytes, **options: object) -> tuple[grpc.StatusCode, str]:
+    """The status that raw bytes get."""
+
+    async def run() -> tuple[grpc.StatusCode, str]:
+        async with channel(live) as opened:
+            call: Any = opened.unary_unary(f"/samprasan.v1.Hub/{method}")
+            try:
+                await call(data, timeout=GRANTED_SECONDS, **options)
+            except grpc.aio.AioRpcError as problem:
+                return problem.code(), problem.details() or ""
+            return grpc.StatusCode.OK, ""
+
+    return asyncio.run(run())
+
+
+def answers_at_once(live: Live) -> None:
+    begun = time.monotonic()
+
+    async def hello() -> None:
+        async with channel(live, "nhco") as opened:
+            await opened.unary_unary("/samprasan.v1.Hub/Hello")(b"", timeout=5)  # type: ignore[arg-type]
+
+    asyncio.run(hello())
+    assert time.monotonic() - begun < 3
+
+
+def hub_memory_mebibytes(live: Live) -> int:
+    pid = live.federation.processes["hub"].pid
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) // 1024
+    raise AssertionError("the hub is gone")
+
+
+def nested(depth: int) -> bytes:
+    return b"\xfb\x07" * depth + b"\xfc\x07" * depth
+
+
+UNREADABLE = {
+    "no message": b"\xff\xff\xff\xff",
+    "wrong wire type": b"\x0a\xff",  # a length that goes beyond the end
+    "a varint without end": b"\x08" + b"\xff" * 11,
+    "nested 101 deep": nested(101),
+    "a group that ends another": b"\xfb\x07\xf4\x07",
+    "an unknown wire type": b"\x0f",
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+@pytest.mark.parametrize("method", UNARY)
+def test_bytes_that_are_no_message_are_malformed(live: Live, method: str, what: str) -> None:
+    code, _ = send(live, method, UNREADABLE[what])
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+
+
+OURS = {
+    grpc.StatusCode.OK,
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.FAILED_PRECONDITION,
+}
+ODD = {
+    "a scalar twice": b"\x0a\x10" + b"a" * 16 + b"\x0a\x10" + b"b" * 16,
+    "a varint of ten bytes for zero": b"\x18" + b"\x80" * 9 + b"\x00",
+    "an unknown field": b"\xf8\x07\x01",
+    "text that is no UTF-8": b"\x0a\x03\xff\xfe\xfd",
+    "a field of another type": b"\x08\x01",
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+@pytest.mark.parametrize("method", UNARY)
+def test_odd_but_readable_bytes_are_answered_or_refused_in_our_words(live: Live, method: str, what: str) -> None:
+    """A request is not signed: oddities in it are harmless; those in signed payloads are Malformed (tests/keys)."""
+    code, _ = send(live, method, ODD[what])
+    assert code in OURS
+
+
+def test_ten_thousand_metadata_keys_are_refused(live: Live) -> None:
+    metadata = tuple((f"key-{number}", "x" * 20) for number in range(10_000))
+    code, _ = send(live, "Hello", b"", metadata=metadata)
+    assert code is not grpc.StatusCode.OK
+    answers_at_once(live)
+
+
+@pytest.mark.parametrize("method", ["PostMail", "SubmitDocument"])
+def test_a_message_that_decompresses_to_far_more_is_not_kept(live: Live, method: str) -> None:
+    field = b"\x12" if method == "PostMail" else b"\x0a"
+    size = 256 << 20
+    length = b""
+    rest = size
+    while rest:
+        length += bytes([rest & 127 | (128 if rest > 127 else 0)])
+        rest >>= 7
+    before = hub_memory_mebibytes(live)
+    code, _ = send(live, method, field + length + bytes(size), compression=grpc.Compression.Gzip)
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert len(gzip.compress(bytes(size), 1)) < 2 << 20
+    assert hub_memory_mebibytes(live) - before < 64
+    answers_at_once(live)
+
+
+@contextmanager
+def connected(live: Live, count: int) -> Iterator[list[ssl.SSLSocket]]:
+    """Connections that shook hands as codi and say what they like."""
+    shown = own(live)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=authority_of(live))
+    pem = live.federation.folder / "hostile.pem"
+    pem.write_bytes(shown.key + certificates.pem_of(shown.certificate))
+    context.load_cert_chain(pem)
+    context.set_alpn_protocols(["h2"])
+    opened = []
+    try:
+        for _ in range(count):
+            plain = socket.create_connection(address_of(address(live)), 5)
+            opened.append(context.wrap_socket(plain, server_hostname="samprasan-hub"))
+        yield opened
+    finally:
+        for each in opened:
+            each.close()
+
+
+def frame(kind: int, stream: int, payload: bytes, flags: int = 0) -> bytes:
+    """An HTTP/2 frame (RFC 9113 section 4.1)."""
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+HALVES = {
+    "nothing": b"",
+    "half a preface": PREFACE[:10],
+    "a preface and half a frame's head": PREFACE + frame(4, 0, b"") + b"\x00\x00",
+    "a frame that announces more than comes": PREFACE
+    + frame(4, 0, b"")
+    + b"\x00\x40\x00\x00\x00\x00\x00\x00\x01"
+    + b"x",
+    "headers that never end": PREFACE + frame(4, 0, b"") + frame(1, 1, b"\x82\x86\x84"),
+}
+
+
+@pytest.mark.parametrize("what", HALVES)
+def test_connections_that_stop_in_the_middle_hold_nobody_up(live: Live, what: str) -> None:
+    before = hub_memory_mebibytes(live)
+    with connected(live, 60) as sockets:
+        for each in sockets:
+            each.sendall(HALVES[what])
+        answers_at_once(live)
+        assert hub_memory_mebibytes(live) - before < 64
+
+
+def test_bytes_one_at_a_time_hold_nobody_up(live: Live) -> None:
+    data = PREFACE + frame(4, 0, b"")
+    with connected(live, 20) as sockets:
+        for byte in data:
+            for each in sockets:
+                each.sendall(bytes([byte]))
+        answers_at_once(live)
+
+
+FLOODS = {
+    "settings": frame(4, 0, b"") * 2000,
+    "pings": frame(6, 0, bytes(8)) * 2000,
+    "streams opened and reset": b"".join(
+        frame(1, 1 + 2 * n, b"\x82\x86\x84", 4) + frame(3, 1 + 2 * n, struct.pack(">I", 8)) for n in range(2000)
+    ),
+    "window updates that overflow": frame(8, 0, b"\x7f\xff\xff\xff") * 10,
+    "garbage": bytes(range(256)) * 100,
+}
+
+
+@pytest.mark.parametrize("what", FLOODS)
+def test_floods_of_frames_hold_nobody_up(live: Live, what: str) -> None:
+    before = hub_memory_mebibytes(live)
+    with connected(live, 4) as sockets:
+        for each in sockets:
+            try:
+                each.sendall(PREFACE + frame(4, 0, b"") + FLOODS[what])
+            except OSError:
+                continue  # the hub has hung up: that is an answer too
+        answers_at_once(live)
+    assert hub_memory_mebibytes(live) - before < 64
+
+
+def test_a_storm_of_reconnects_leaves_everybody_answered(live: Live) -> None:
+    """Two hundred callers at once, each on a connection of its own, five times over."""
+
+    async def once() -> int:
+        async with channel(live, use_local_subchannel_pool=1) as opened:
+            try:
+                await opened.unary_unary("/samprasan.v1.Hub/Hello")(b"", timeout=30)  # type: ignore[arg-type]
+            except grpc.aio.AioRpcError:
+                return 0
+            return 1
+
+    async def storm() -> list[int]:
+        return await asyncio.gather(*(once() for _ in range(200)))
+
+    before = hub_memory_mebibytes(live)
+    for _ in range(3):
+        assert sum(asyncio.run(storm())) == 200, "none is silently cancelled"
+    answers_at_once(live)
+    assert hub_memory_mebibytes(live) - before < 200
