@@ -23,9 +23,9 @@ def submit(store: Store, world: World, agency: str, envelope: Envelope) -> None:
     Raises Malformed for what cannot be read, Unproven for signatures that do not hold or are not the caller's, Refused
     for a version that does not come next, a document that expired, or an inbox that is full.
     """
-    body = documents.read(envelope)
     if len(envelope.payload) > limits.DOCUMENT_BYTES_MAX:
         raise Malformed("envelope_over_limit", bytes_max=limits.DOCUMENT_BYTES_MAX, signatures_max=1)
+    body = documents.read(envelope)
     if isinstance(body, Policy):
         policy.from_document(body)
     with store.begin() as tx:

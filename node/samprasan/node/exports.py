@@ -65,17 +65,16 @@ def digest_of(path: Path) -> bytes:
     """SHA-256 of a file that may be an export, 32 bytes."""
     if not path.is_file():
         raise Refused("file_missing", file=path.name)
-    hasher = hashlib.sha256()
+    hasher, size = hashlib.sha256(), 0
     with path.open("rb") as file:
-        start = file.read(_BLOCK_BYTES)
-        _only_tables(path, start)
-        size = len(start)
-        hasher.update(start)
-        while block := file.read(_BLOCK_BYTES):
+        block = file.read(_BLOCK_BYTES)
+        _only_tables(path, block)
+        while block:
             hasher.update(block)
             size += len(block)
             if size > limits.FILE_BYTES_MAX:
                 raise Malformed("file_over_limit", file=path.name, most=limits.FILE_BYTES_MAX)
+            block = file.read(_BLOCK_BYTES)
     return hasher.digest()
 
 

@@ -1,0 +1,128 @@
+"""Every message a second time, before and after a restart of the hub: the same answer, and nothing twice."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from samprasan.edge.database import open_store
+from samprasan.hub import auditing, overview
+from samprasan.keys.errors import SamprasanError
+from samprasan.node import letters, linking
+from samprasan.node.store import batches as batches_store
+from samprasan.v1 import hub_pb2
+from samprasan.v1.envelope_pb2 import Envelope
+
+from tests import federation
+from tests.conftest import Databases
+from tests.federation import Federation, HubParty, deed
+
+
+def a_batch(fed: Federation) -> tuple[str, Any]:
+    with fed.nodes["mpc"].store.read() as tx:
+        row = batches_store.find(tx, 1)
+    assert row is not None
+    return "push", Envelope.FromString(row.envelope)
+
+
+def opening_accounts(fed: Federation) -> tuple[str, Any]:
+    subject = hub_pb2.SubjectRef(subject_key=b"k" * 32, kind=1)  # type: ignore[arg-type]
+    return "open_accounts", hub_pb2.OpenAccountsRequest(request_id=b"r" * 16, subjects=[subject])
+
+
+def totals(fed: Federation) -> tuple[str, Any]:
+    return "totals", hub_pb2.GetTotalsRequest(request_id=b"r" * 16, account_ids=[b"a" * 16])
+
+
+def hello(fed: Federation) -> tuple[str, Any]:
+    from samprasan.node import sync
+
+    return "hello", sync.greeting(fed.nodes["mpc"].store)
+
+
+REPLAYED: dict[str, Callable[[Federation], tuple[str, Any]]] = {
+    "batch": a_batch,
+    "accounts": opening_accounts,
+    "totals": totals,
+    "hello": hello,
+}
+
+
+def answer(fed: Federation, kind: str, body: Any) -> bytes:
+    """The hub's answer as bytes, an error by its code."""
+    try:
+        found = fed.ask_hub("mpc", kind, body)
+    except SamprasanError as problem:
+        return problem.code.encode()
+    if kind in {"hello", "open_accounts"}:
+        found = found[1]
+    if kind == "open_accounts":
+        return b"".join(each.account_id for each in hub_pb2.AccountsOpened.FromString(found.payload).accounts)
+    if kind == "hello":
+        return found.head.SerializeToString()  # type: ignore[no-any-return]
+    return found.SerializeToString()  # type: ignore[no-any-return]
+
+
+def restarted(fed: Federation, databases: Databases, url: str) -> HubParty:
+    """The same hub in a new process: nothing but its store is left."""
+    fed.hub.store.close()
+    return HubParty(open_store(url), fed.hub.world, fed.hub.authority)
+
+
+@pytest.mark.parametrize("name", REPLAYED)
+def test_a_message_again_is_answered_as_before_and_changes_nothing(name: str, databases: Databases) -> None:
+    urls: dict[str, str] = {}
+
+    def make_store(party: str) -> Any:
+        urls[party] = databases.url(party)
+        return open_store(urls[party])
+
+    fed = federation.make(make_store)
+    fed.give("mpc", *(deed(number, number) for number in range(5)))
+    fed.run()
+    kind, body = REPLAYED[name](fed)
+    first = answer(fed, kind, body)
+    before = standing(fed)
+    for _ in range(3):
+        assert answer(fed, kind, body) == first
+        fed.clock.now_ms += 3_600_000
+        assert standing(fed) == before
+        fed.hub = restarted(fed, databases, urls["hub"])
+    fed.close()
+
+
+def standing(fed: Federation) -> tuple[Any, ...]:
+    hub = fed.hub
+    assert auditing.audit(hub.store, hub.world, hub.world.signer.public_key).problems == []
+    found = overview.status(hub.store, hub.world.now())
+    return found["totals"], found["log"]
+
+
+def test_a_document_again_changes_nothing(fed: Federation) -> None:
+    listing = fed.hub
+    from samprasan.hub import agreeing
+
+    documents = agreeing.listed(listing.store)
+    for envelope in (*documents.active, *documents.proposed):
+        try:
+            agreeing.submit(listing.store, listing.world, "mpc", envelope)
+        except SamprasanError as problem:
+            assert problem.code  # noqa: PT017
+    assert agreeing.listed(listing.store) == documents
+
+
+def test_a_question_between_nodes_again_is_answered_from_memory_after_a_restart_too(fed: Federation) -> None:
+    fed.give("mpc", deed(1, 1))
+    asker = fed.nodes["mpc"]
+    linking.ask(asker.store, asker.world, asker.identity)
+    ((_, letter),) = linking.unposted(asker.store, asker.world)
+    peer = fed.nodes[letter.to]
+    sealed = letters.seal(asker.store, asker.identity, letter)
+    piece = hub_pb2.Mail(number=1, sender="mpc", sealed=sealed)
+    from samprasan.node import mail
+
+    first = mail.read(peer.store, peer.world, peer.identity, piece)
+    peer.restart()
+    again = mail.read(peer.store, peer.world, peer.identity, piece)
+    assert first is not None
+    assert again is not None
+    assert first.envelope == again.envelope
