@@ -66,7 +66,7 @@ fuzz: $(READY)
 	@$(call suite,fuzzing,$(PYTEST) -n 2 tests/fuzz)
 
 wire: $(READY)
-	@$(call suite,wire,$(PYTEST) tests/wire)
+	@$(call suite,wire,$(PYTEST) -n 2 --dist loadfile tests/wire)
 
 sim: $(READY)
 	@$(call suite,simulation,$(PYTEST) -n 2 tests/sim)

@@ -9,6 +9,7 @@ once, by this script: good for trying things out, not for people's data.
 
 import argparse
 import json
+import os
 import re
 import secrets
 import signal
@@ -19,6 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from samprasan.edge import logs
 from samprasan.hub import home as hub_homes
 from samprasan.hub import joining
 from samprasan.keys import pseudonym, sharing
@@ -89,7 +91,7 @@ class Federation:
             log = (self.folder / f"{party}.log").open("a", encoding="utf-8")
             kind = "hub" if party == "hub" else "node"
             command = [sys.executable, "-m", f"samprasan.{kind}", "serve", "--home", str(self.home(party))]
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=self._environment())
             log.close()
             self.processes[party] = process
             if party == "hub":
@@ -127,7 +129,10 @@ class Federation:
         """Run a command line of ``samprasan-hub`` or ``samprasan-node`` at a party's home."""
         kind = "hub" if party == "hub" else "node"
         command = [sys.executable, "-m", f"samprasan.{kind}", *arguments, "--home", str(self.home(party))]
-        return subprocess.run(command, capture_output=True, text=True, check=check)
+        return subprocess.run(command, capture_output=True, text=True, check=check, env=self._environment())
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, **({logs.DEBUG_VARIABLE: "debug", "GRPC_VERBOSITY": "debug"} if self.debug else {})}
 
     def answer(self, party: str, *arguments: str) -> Any:
         """The JSON that a command prints, whatever its exit code."""

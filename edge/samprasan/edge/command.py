@@ -5,6 +5,7 @@ happened and what to do; exit 0 done, 1 refused or not finished, 2 wrong usage.
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -48,7 +49,7 @@ def application(help_text: str) -> typer.Typer:
 
 def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
     """Run one command line and say how it ended: 0, 1 or 2."""
-    logs.configure(json=not sys.stderr.isatty())
+    logs.configure(json=not sys.stderr.isatty(), debug=os.environ.get(logs.DEBUG_VARIABLE) == "debug")
     try:
         result = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
         return result if isinstance(result, int) else 0

@@ -12,9 +12,13 @@ from typing import Any
 
 import structlog
 
+DEBUG_VARIABLE = "SAMPRASAN_LOG"  # =debug: what the libraries say, too
+
 
 def configure(*, json: bool, debug: bool = False) -> None:
-    """Send every log line of this process to stderr."""
+    """Send every log line of this process to stderr; with ``debug`` those of the libraries as well."""
+    if debug:
+        logging.basicConfig(stream=sys.stderr, level=logging.DEBUG, force=True)
     renderer: Any = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=False)
     structlog.configure(
         processors=[
