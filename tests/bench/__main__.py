@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "deploy" / "local"))
 
-from tests.bench import push, servers  # noqa: E402
+from tests.bench import exports, hostile, push, servers  # noqa: E402
 
 
 def main() -> None:
@@ -24,6 +24,8 @@ def main() -> None:
             show("signed updates to receipt, mTLS, PostgreSQL", on_postgresql, transactions)
         on_sqlite = push.updates_per_second(folder / "sqlite", "")
         show("signed updates to receipt, mTLS, SQLite", on_sqlite, transactions)
+        hostile.run(folder / "hostile")
+        exports.run(folder)
 
 
 def show(what: str, rate: float, against: float) -> None:

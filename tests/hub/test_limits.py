@@ -102,7 +102,7 @@ LIMITS: dict[str, tuple[int, Try]] = {
     "REFUSALS_PER_AGENCY_MAX": (limits.REFUSALS_PER_AGENCY_MAX, refusals),
 }
 # They bound what the hub itself does, not what others may send: tests/hub/test_sequencer.py and tests/wire.
-OF_ITS_OWN = {"PUSH_IN_FLIGHT_MAX", "PUSH_GROUP_MAX"}
+OF_ITS_OWN = {"PUSH_IN_FLIGHT_MAX", "PUSH_GROUP_MAX", "PUSH_STREAMS_PER_AGENCY_MAX"}
 
 
 def test_every_limit_is_tried() -> None:

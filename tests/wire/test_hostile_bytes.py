@@ -6,8 +6,9 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +16,50 @@ import grpc
 import pytest
 from samprasan.edge import wire
 from samprasan.edge.configuration import address_of
+from samprasan.hub import home as hub_homes
+from samprasan.hub import limits
+from samprasan.hub.tables import certificates as issued
 from samprasan.keys import certificates
 
 from tests.wire.conftest import Live
-from tests.wire.test_identity import Shown, address, authority_of, nodes_own, shown_by
+from tests.wire.test_identity import NOW, Shown, address, authority_of, nodes_own, shown_by
 
 UNARY = ("Hello", "OpenAccounts", "GetTotals", "PostMail", "AcknowledgeMail", "SubmitDocument", "ListDocuments")
 GRANTED_SECONDS = 10.0
+CERTIFICATES = 700
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
+@cache
+def certificates_of_codi(live: Live) -> Iterator[Shown]:
+    """As many as the tests need: who makes faults under one certificate soon has to wait."""
+    hub = hub_homes.open_hub(live.federation.home("hub"))
+    made = []
+    for _ in range(CERTIFICATES):
+        key = certificates.new_key()
+        request = certificates.certificate_request(key, "codi")
+        der = certificates.client_certificate(request, "codi", hub.authority.key, hub.authority.certificate, NOW)
+        made.append(Shown(certificates.key_pem(key), der))
+    with hub.store.begin() as tx:
+        rows = [
+            {"fingerprint": certificates.fingerprint(each.certificate), "agency": "codi", "revoked": False}
+            for each in made
+        ]
+        tx.execute(issued.insert(), rows)
+    hub.store.close()
+    return iter(made)
+
+
 def own(live: Live, agency: str = "codi") -> Shown:
-    shown = shown_by(live, _OWN[agency])
+    if agency == "codi":
+        return next(certificates_of_codi(live))
+    shown = shown_by(live, nhcos_own)
     assert shown is not None
     return shown
 
 
-_OWN = {agency: (lambda live, agency=agency: nodes_own(live, agency)) for agency in ("codi", "nhco")}
+def nhcos_own(live: Live) -> Shown:
+    return nodes_own(live, "nhco")
 
 
 def channel(live: Live, agency: str = "codi", **options: int) -> grpc.aio.Channel:
@@ -245,3 +273,42 @@ def test_a_storm_of_reconnects_leaves_everybody_answered(live: Live) -> None:
         assert sum(asyncio.run(storm())) == 200, "none is silently cancelled"
     answers_at_once(live)
     assert hub_memory_mebibytes(live) - before < 200
+
+
+def test_who_goes_on_making_faults_waits_and_nobody_else_does(live: Live) -> None:
+    async def junk() -> list[float]:
+        taken = []
+        async with channel(live) as opened:
+            call: Any = opened.unary_unary("/samprasan.v1.Hub/Hello")
+            for _ in range(14):
+                begun = time.monotonic()
+                with pytest.raises(grpc.aio.AioRpcError):
+                    await call(b"\xff", timeout=GRANTED_SECONDS)
+                taken.append(time.monotonic() - begun)
+        return taken
+
+    taken = asyncio.run(junk())
+    assert max(taken[:8]) < 0.5 < sum(taken[8:])
+    answers_at_once(live)
+
+
+def test_one_agency_pushes_over_eight_streams_and_no_more(live: Live) -> None:
+    async def never() -> AsyncIterator[bytes]:
+        await asyncio.sleep(GRANTED_SECONDS)
+        yield b""
+
+    async def codes(count: int) -> list[grpc.StatusCode]:
+        async with channel(live) as opened:
+            method: Any = opened.stream_stream("/samprasan.v1.Hub/Push")
+            calls = [method(never(), timeout=GRANTED_SECONDS) for _ in range(count)]
+            ended = [asyncio.create_task(call.code()) for call in calls]
+            await asyncio.wait(ended, timeout=2)
+            found = [each.result() for each in ended if each.done()]
+            for call in calls:
+                call.cancel()
+            return found
+
+    assert asyncio.run(codes(limits.PUSH_STREAMS_PER_AGENCY_MAX - 1)) == []  # codi's own node has one too
+    time.sleep(0.5)
+    refused = asyncio.run(codes(limits.PUSH_STREAMS_PER_AGENCY_MAX + 1))
+    assert set(refused) == {grpc.StatusCode.FAILED_PRECONDITION}

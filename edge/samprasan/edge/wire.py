@@ -4,6 +4,7 @@ gRPC's Python API has no switch for TLS 1.3 alone.  Its environment variable for
 so offering a suite there that no P-256 certificate can serve leaves TLS 1.3 as the one version that connects.
 """
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable
@@ -16,6 +17,7 @@ from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
+from samprasan.edge.patience import Patience
 from samprasan.keys.certificates import HUB_NAME
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailable, Unproven
 from samprasan.ledger.nearing import Nearing
@@ -27,6 +29,7 @@ KEEPALIVE_MS = 60_000
 CONNECTION_AGE_MS_MAX = 30 * 60_000  # then the streams resume on a new connection, perhaps at another hub process
 PENDING_REQUESTS_MAX = 20_000  # a reconnect storm waits its turn instead of being cancelled
 DEADLINE_SECONDS = 20.0  # for every unary call
+_COSTLY = frozenset({"streams_over_limit"})  # honest, but whoever goes on is to wait too
 _DOMAIN = "samprasan"
 _TRAILER_BYTES_MAX = 4_096
 
@@ -137,6 +140,12 @@ async def _readable(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
         yield request
 
 
+def _caller(context: Any) -> str:
+    """Who calls: its certificate, or else its address without the port."""
+    certificate: bytes = context.auth_context().get("x509_pem_cert", [b""])[0]
+    return certificate.decode("ascii", "replace") or context.peer().rpartition(":")[0]
+
+
 def warn_if_large(log: Any, method: str, request: Any) -> None:
     """Tell the log of a message that takes 70 % of what one may, naming the setting."""
     used = Nearing("message_bytes_max", "", request.ByteSize(), MESSAGE_BYTES_MAX)
@@ -145,10 +154,14 @@ def warn_if_large(log: Any, method: str, request: Any) -> None:
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
-    """Turns our errors into gRPC status, and writes one canonical line a call: method, code, milliseconds."""
+    """Turns our errors into gRPC status, and writes one canonical line a call: method, code, milliseconds.
+
+    Who keeps making faults waits before its next call is looked at: see :mod:`.patience`.
+    """
 
     def __init__(self, logger: Any) -> None:
         self._logger = logger
+        self._patience = Patience()
 
     async def intercept_service(self, continuation: Any, details: grpc.HandlerCallDetails) -> Any:
         """Wrap the handler that would have served the call."""
@@ -168,6 +181,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
     def _answering(self, method: str, serve: Callable[..., Any]) -> Callable[..., Any]:
         async def answer(request: Any, context: Any) -> Any:
             started = time.monotonic()
+            await self._listen(context)
             try:
                 _check_readable(request)
                 warn_if_large(self._logger, method, request)
@@ -183,6 +197,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
     def _streaming(self, method: str, serve: Callable[..., Any]) -> Callable[..., Any]:
         async def stream(request: Any, context: Any) -> Any:
             started = time.monotonic()
+            await self._listen(context)
             try:
                 is_one = isinstance(request, Message | _Unreadable)
                 if is_one:
@@ -203,9 +218,16 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             self._logger.error("failed", method=method, exc_info=True)
             problem = Unavailable("internal")
         self._log(method, started, problem.code, type(problem).__name__)
+        if isinstance(problem, Malformed | Unproven) or problem.code in _COSTLY:
+            self._patience.fault(_caller(context), time.monotonic())
         status = rpc_status.to_status(to_status(problem))
         context.set_trailing_metadata(status.trailing_metadata)
         await context.abort(status.code, status.details)
+
+    async def _listen(self, context: Any) -> None:
+        """Let who made many faults wait: before anything is read, so that what it sends stays where it is."""
+        if wait := self._patience.wait_seconds(_caller(context), time.monotonic()):
+            await asyncio.sleep(wait)
 
     def _log(self, method: str, started: float, code: str, error: str = "") -> None:
         milliseconds = round((time.monotonic() - started) * 1000, 1)

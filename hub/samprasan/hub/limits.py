@@ -16,6 +16,7 @@ DOCUMENT_BYTES_MAX = 256 * 1024  # 500 categories need 200 KiB
 INVITE_LIFETIME_MS = 7 * 86_400_000  # long enough for a letter, short enough to be lost safely
 REFUSALS_PER_AGENCY_MAX = 1000  # a node stops at its first; more come only from a broken one
 PUSH_IN_FLIGHT_MAX = 16  # batches read ahead on one stream: 16 MiB
+PUSH_STREAMS_PER_AGENCY_MAX = 8  # a node uses one; after a broken line its old ones take minutes to be noticed
 PUSH_GROUP_MAX = 32  # batches in one commit: larger groups gain under 2 % and delay the first
 READING_THREADS = 4
 ROSTER_THRESHOLD_SHARE = 2  # a joint document needs more than one part in two of the agencies

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from samprasan.hub import accounts, agreeing, greeting, intake, joining, limits,
 from samprasan.hub.joining import Authority
 from samprasan.hub.sequencer import Sequencer
 from samprasan.keys import certificates
-from samprasan.keys.errors import SamprasanError
+from samprasan.keys.errors import Refused, SamprasanError
 from samprasan.keys.signing import payload_type
 from samprasan.v1 import hub_pb2, hub_pb2_grpc
 from samprasan.v1.log_pb2 import Receipt
@@ -57,6 +58,7 @@ class Running:
     threads: ThreadPoolExecutor = field(init=False)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     draining: bool = False
+    pushing: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.sequencer = Sequencer(lambda submissions: intake.append(self.store, self.world, submissions))
@@ -132,13 +134,18 @@ class HubServicer(hub_pb2_grpc.HubServicer):
 
     async def Push(self, request_iterator: Any, context: Any) -> AsyncIterator[hub_pb2.PushResponse]:
         """See :mod:`samprasan.hub.intake`.  Batches are read ahead; answers keep their order."""
-        agency = await self._running.caller(context)
+        hub = self._running
+        agency = await hub.caller(context)
+        if hub.pushing[agency] >= limits.PUSH_STREAMS_PER_AGENCY_MAX:
+            raise Refused("streams_over_limit", agency=agency, most=limits.PUSH_STREAMS_PER_AGENCY_MAX)
         ahead: asyncio.Queue[Future[intake.Answer] | None] = asyncio.Queue(limits.PUSH_IN_FLIGHT_MAX)
         reader = asyncio.create_task(self._read_ahead(agency, request_iterator, ahead))
+        hub.pushing[agency] += 1
         try:
             while (future := await ahead.get()) is not None:
                 yield _push_response(await asyncio.wrap_future(future))
         finally:
+            hub.pushing[agency] -= 1
             reader.cancel()
 
     async def _read_ahead(

@@ -1,0 +1,37 @@
+"""Who keeps sending what cannot be read or believed waits longer and longer before it is listened to again.
+
+Without it one broken or hostile caller takes as much of the server as everybody else together.  A few faults cost
+nothing; the wait doubles from then on; a minute without a fault forgets them.
+"""
+
+from dataclasses import dataclass, field
+
+FREE_FAULTS = 8  # a client of another version fails a few times before somebody looks
+FIRST_WAIT_SECONDS = 0.02
+WAIT_SECONDS_MAX = 8.0
+FORGOTTEN_SECONDS = 60.0
+CALLERS_MAX = 10_000  # remembered at once; beyond, the one that was quiet longest is forgotten
+
+
+@dataclass
+class Patience:
+    """Counts faults by caller; ``now`` is seconds of any clock that goes on."""
+
+    _faults: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+    def fault(self, caller: str, now: float) -> None:
+        """The caller sent what it should not have."""
+        count = self._count(caller, now) + 1
+        self._faults.pop(caller, None)
+        self._faults[caller] = (count, now)
+        if len(self._faults) > CALLERS_MAX:
+            del self._faults[next(iter(self._faults))]
+
+    def wait_seconds(self, caller: str, now: float) -> float:
+        """How long its next call is to wait."""
+        doublings = min(self._count(caller, now) - FREE_FAULTS - 1, 30)
+        return 0.0 if doublings < 0 else min(FIRST_WAIT_SECONDS * 2**doublings, WAIT_SECONDS_MAX)
+
+    def _count(self, caller: str, now: float) -> int:
+        count, at = self._faults.get(caller, (0, now))
+        return 0 if now - at > FORGOTTEN_SECONDS else count
