@@ -75,7 +75,7 @@ kills: $(READY)
 	@$(call suite,kills,$(PYTEST) tests/kills)
 
 documentation: $(READY)
-	@$(call suite,docs and demo,$(PYTEST) tests/docs)
+	@$(call suite,docs and demo,$(PYTEST) -n 2 tests/docs)
 
 package: $(READY)
 	@$(call suite,package,$(PYTEST) tests/package)

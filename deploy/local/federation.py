@@ -141,10 +141,11 @@ class Federation:
             raise RuntimeError(done.stderr)
         return json.loads(done.stdout)
 
-    def import_samples(self, agency: str, stage: str = "deeds") -> Any:
+    def import_samples(self, agency: str, stage: str = "deeds", profile: str = "") -> Any:
         """Import an agency's sample export and give the report."""
         file = next((SAMPLES / agency).glob(f"{stage}.*"))
-        return self.answer(agency, "import", str(file), "--profile", str(SAMPLES / "profiles" / f"{agency}.toml"))
+        path = SAMPLES / "profiles" / f"{profile or agency}.toml"
+        return self.answer(agency, "import", str(file), "--profile", str(path))
 
     _ports_kept = False
 
