@@ -67,7 +67,7 @@ def run(folder: Path) -> None:
     for file, reader in ((comma, "csv.DictReader"), (sheet, "python-calamine")):
         bare = measured(reader, file, folder)
         show(f"{reader} alone, {file.name}", bare, bare)
-        show(f"dry run of an import, {file.name}", measured("dry", file, folder), bare)
+        show(f"read and decide on every row, {file.name}", measured("decide", file, folder), bare)
         show(f"import into SQLite, {file.name}", measured("import", file, folder), bare)
 
 
@@ -126,58 +126,69 @@ def write_xlsx(path: Path) -> None:
 
 def main(what: str, file: Path, folder: Path) -> None:
     """In the measured process: do it, print seconds and peak megabytes."""
-    works: dict[str, Callable[[Path, Path], int]] = {
+    works: dict[str, Callable[[Path, Path], tuple[int, float]]] = {
         "csv.DictReader": read_with_csv,
         "python-calamine": read_with_calamine,
-        "dry": dry_run,
-        "import": real_run,
+        "decide": decide,
+        "import": bring_in,
     }
-    begun = time.perf_counter()
-    count = works[what](file, folder)
-    seconds = time.perf_counter() - begun
+    count, seconds = works[what](file, folder)
     if count != ROWS:
         raise RuntimeError(f"{count} rows instead of {ROWS}")
     print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024]))
 
 
-def read_with_csv(file: Path, _folder: Path) -> int:
-    """The rows that ``csv.DictReader`` finds."""
+def read_with_csv(file: Path, _folder: Path) -> tuple[int, float]:
+    """The rows that ``csv.DictReader`` finds, and seconds."""
+    begun = time.perf_counter()
     with file.open(encoding="utf-8-sig", newline="") as opened:
-        return sum(1 for _ in csv.DictReader(opened))
+        count = sum(1 for _ in csv.DictReader(opened))
+    return count, time.perf_counter() - begun
 
 
-def read_with_calamine(file: Path, _folder: Path) -> int:
-    """The rows that python-calamine finds."""
+def read_with_calamine(file: Path, _folder: Path) -> tuple[int, float]:
+    """The rows that python-calamine finds, and seconds."""
     from python_calamine import CalamineWorkbook
 
-    return sum(1 for _ in CalamineWorkbook.from_path(file).get_sheet_by_index(0).iter_rows()) - 1
+    begun = time.perf_counter()
+    count = sum(1 for _ in CalamineWorkbook.from_path(file).get_sheet_by_index(0).iter_rows()) - 1
+    return count, time.perf_counter() - begun
 
 
-def dry_run(file: Path, folder: Path) -> int:
-    """An import that is undone."""
-    return _import(file, folder, dry_run=True)
+def decide(file: Path, _folder: Path) -> tuple[int, float]:
+    """Every row read and decided on, nothing stored: what ``profile check`` does."""
+    from samprasan.edge import garbage
+    from samprasan.node import checking, exports, profiles
+
+    from tests import federation
+
+    node = federation.make().nodes["mpc"]
+    profile = profiles.read(_PROFILE)
+    garbage.collect_rarely()
+    begun = time.perf_counter()
+    findings = checking.check(node.store, node.world, node.identity, profile, exports.read(file, profile))
+    return findings.rows, time.perf_counter() - begun
 
 
-def real_run(file: Path, folder: Path) -> int:
-    """An import."""
-    return _import(file, folder, dry_run=False)
-
-
-def _import(file: Path, folder: Path, *, dry_run: bool) -> int:
-    from samprasan.edge import database
+def bring_in(file: Path, folder: Path) -> tuple[int, float]:
+    """An import, as ``samprasan-node import`` does it, and seconds."""
+    from samprasan.edge import database, garbage
     from samprasan.node import exports, importing, profiles
 
     from tests import federation
 
-    path = folder / f"{file.suffix[1:]}-{dry_run}"
+    path = folder / file.suffix[1:]
     path.mkdir()
     fed = federation.make(lambda party: database.open_store(f"sqlite:///{path / party}.db"))
     node = fed.nodes["mpc"]
     profile = profiles.read(_PROFILE)
+    garbage.collect_rarely()
+    begun = time.perf_counter()
     export = exports.read(file, profile)
-    report = importing.bring_in(node.store, node.world, node.identity, profile, export, dry_run=dry_run)
+    report = importing.bring_in(node.store, node.world, node.identity, profile, export)
+    seconds = time.perf_counter() - begun
     fed.close()
-    return report.accepted
+    return report.accepted, seconds
 
 
 if __name__ == "__main__":

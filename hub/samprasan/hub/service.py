@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +13,7 @@ import grpc
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from samprasan.edge import wire
+from samprasan.edge import garbage, wire
 from samprasan.edge.database import Store
 from samprasan.edge.logs import logger
 from samprasan.edge.world import World
@@ -33,7 +32,6 @@ NEWS_POLL_SECONDS = 0.25  # another hub process on the same database may have st
 NEWS_WAIT_SECONDS = 30.0  # a stream looks for itself now and then, whatever the watcher says
 DRAIN_SECONDS = 5.0
 WARN_SECONDS = 60.0  # how often limits are looked at
-GARBAGE_THRESHOLD = 100_000  # objects: about 20 MiB of tuples at the most
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,15 +278,6 @@ async def start(store: Store, world: World, authority: Authority, listening: Lis
     return Servers(running, hub, joining_server, hub_port, join_port, watchers)
 
 
-def collect_garbage_rarely() -> None:
-    """A batch makes thousands of short-lived tuples and no cycles; Python's default collects after every 700.
-
-    Measured: 40 % of the CPU that appending a batch takes.
-    """
-    gc.freeze()
-    gc.set_threshold(GARBAGE_THRESHOLD, 20, 50)
-
-
 async def serve(
     store: Store, world: World, authority: Authority, listening: Listening, announce: Callable[[int, int], None]
 ) -> None:
@@ -297,7 +286,7 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     servers = await start(store, world, authority, listening)
-    collect_garbage_rarely()
+    garbage.collect_rarely()
     announce(servers.hub_port, servers.join_port)
     await stopped.wait()
     await servers.stop()

@@ -33,6 +33,7 @@ def import_(
 
     Example: samprasan-node import deeds.csv --profile mpc.toml --rejects rejected.xlsx --home /srv/node --dry-run
     """
+    from samprasan.edge import garbage
     from samprasan.edge.logs import logger
     from samprasan.ledger.nearing import Nearing
     from samprasan.node import exports, importing, limits, profiles
@@ -40,6 +41,7 @@ def import_(
     from samprasan.node import rejects as spreadsheet
     from samprasan.node.showing import progress_bar, rejection_message
 
+    garbage.collect_rarely()
     node = homes.open_home(home).node
     chosen = profiles.read(text_in(profile))
     export = exports.read(file, chosen)
