@@ -381,7 +381,9 @@ def share_documents(federation: Federation) -> None:
         node_agreeing.take(node.store, node.world, node.identity, TLS_CA, listing)
 
 
-def bring_in(node: NodeParty, deeds: Iterable[Deed], source: str = "test") -> importing.Report:
+def bring_in(
+    node: NodeParty, deeds: Iterable[Deed], source: str = "test", watcher: importing.Watcher | None = None
+) -> importing.Report:
     """Import ready-made deeds through the importer, as if a file had said them."""
     rows = [list(_cells(deed).values()) for deed in deeds]
     header = _cells_names()
@@ -389,7 +391,7 @@ def bring_in(node: NodeParty, deeds: Iterable[Deed], source: str = "test") -> im
     profile = Profile(source=source, columns=columns, record_columns=("record_id",), registry="codi.council")
     digest = hashlib.sha256(source.encode()).digest()
     export = Export(digest, len(rows), header, iter(enumerate(rows, 2)), lambda: None)
-    return importing.bring_in(node.store, node.world, node.identity, profile, export)
+    return importing.bring_in(node.store, node.world, node.identity, profile, export, watcher=watcher)
 
 
 def _cells_names() -> tuple[str, ...]:

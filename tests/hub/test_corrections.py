@@ -71,3 +71,16 @@ def test_an_award_on_an_account_the_batch_does_not_name_is_corrected(agency: Age
     agency.send(agency.sign(agency.batch(award)))
     assert outcomes(agency.send(agency.sign(agency.batch(reverse(agency, award.op_id))))) == [APPLIED]
     assert totals(agency)["available"] == 16
+
+
+def test_what_was_declined_under_a_used_op_id_is_no_award_to_reverse(agency: Agency) -> None:
+    """Twice the same op_id in one batch: the first took effect, a Reverse takes back that one and no more."""
+    link, small, large = agency.link(), agency.award(1), agency.award(400)
+    small.op_id = large.op_id
+    disguised = agency.award(300)
+    disguised.op_id = link.op_id
+    agency.send(agency.sign(agency.batch(link, disguised, small, large)))
+    before = totals(agency)["earned"]
+    answer = agency.send(agency.sign(agency.batch(reverse(agency, link.op_id), reverse(agency, large.op_id))))
+    assert outcomes(answer) == [(log.OUTCOME_KIND_DECLINED, log.DECLINE_REASON_AWARD_UNKNOWN), APPLIED]
+    assert totals(agency)["earned"] == before - 1

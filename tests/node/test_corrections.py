@@ -1,17 +1,20 @@
 """A record that says something else: the hub hears of the difference, once, whatever was on its way meanwhile."""
 
+import threading
 from datetime import date
 from typing import Any
 
 import pytest
 from samprasan.hub import auditing, overview
+from samprasan.keys import signing
 from samprasan.keys.errors import Refused
 from samprasan.node import sync, tracing, undoing
 from samprasan.node.deeds import Consents, Deed
+from samprasan.node.importing import Watcher
 from samprasan.node.store import subjects as subjects_store
 from samprasan.v1 import log_pb2 as log
 
-from tests.federation import SAMPLES, Federation, deed, propose_policy
+from tests.federation import SAMPLES, Federation, bring_in, deed, propose_policy
 from tests.node.test_sync import batches
 
 NO = Consents(share=False, redeem=False)
@@ -280,3 +283,121 @@ def test_one_no_in_a_file_is_a_no_in_whatever_chunk(fed: Federation) -> None:
     between = (deed(number, number) for number in range(100, 1200))
     fed.give("mpc", deed(2, 1, consents=NO), *between, deed(3, 1))
     assert not subject(fed, 1).share
+
+
+def test_undo_of_a_wrong_yes_takes_back_what_was_shared(fed: Federation) -> None:
+    """The consent column was mapped wrongly: that is what undo is for."""
+    fed.give("mpc", deed(1, 1, consents=NO))
+    fed.give("mpc", deed(2, 1))
+    fed.run()
+    assert totals(fed) == (16, 16)
+    undo(fed, 2)
+    assert not subject(fed, 1).share
+    assert not sync.outbox(fed.nodes["mpc"].store).is_empty
+    fed.run()
+    assert totals(fed) == (0, 0)
+    assert sync.outbox(fed.nodes["mpc"].store).is_empty
+
+
+@pytest.mark.parametrize("no_first", [True, False])
+def test_an_unchanged_rows_no_counts_in_whatever_chunk(fed: Federation, no_first: bool) -> None:
+    """A cumulative export: R1 says no, as it did before; R3 is new and says yes."""
+    fed.give("mpc", deed(1, 1, consents=NO), deed(2, 1))
+    assert not subject(fed, 1).share
+    between = [deed(number, number) for number in range(100, 1200)]
+    old, new = deed(1, 1, consents=NO), deed(3, 1)
+    fed.give("mpc", *((old, *between, new) if no_first else (new, *between, old)), deed(2, 1))
+    assert not subject(fed, 1).share
+    assert not subject(fed, 1).redeem
+    assert subject(fed, 100).share
+
+
+def test_an_unchanged_rows_yes_gives_no_consent_anew(fed: Federation) -> None:
+    fed.give("mpc", deed(1, 1))
+    fed.give("mpc", deed(2, 1, consents=NO))
+    assert fed.give("mpc", deed(1, 1)).unchanged == 1
+    assert not subject(fed, 1).share
+
+
+def refuse(fed: Federation, envelope: Any) -> None:
+    node = fed.nodes["mpc"]
+    batch = log.Batch.FromString(envelope.payload)
+    refusal = log.Refusal(
+        federation_id=batch.federation_id,
+        agency="mpc",
+        seq=batch.seq,
+        batch_digest=signing.digest(envelope),
+        reason=log.REFUSAL_REASON_OVER_LIMIT,
+    )
+    sync.refused(node.store, node.world, fed.hub.world.sign(refusal))
+    sync.resume(node.store)
+
+
+def test_a_refused_reversal_of_a_record_that_came_back_is_not_sent_again(fed: Federation) -> None:
+    fed.give("mpc", deed(1, 1))
+    fed.run()
+    undo(fed, 1)
+    _, envelope = _sealed(fed.nodes["mpc"])
+    fed.give("mpc", deed(1, 1))
+    refuse(fed, envelope)
+    fed.run()
+    assert totals(fed) == (16, 16)
+    assert shown(fed)["credits_at_hub"] == 16
+
+
+def test_a_refused_first_award_that_was_corrected_meanwhile_is_one_award(fed: Federation) -> None:
+    fed.give("mpc", deed(8, 1), deed(9, 2))
+    fed.run()
+    fed.give("mpc", deed(1, 1))
+    _, envelope = _sealed(fed.nodes["mpc"])
+    fed.give("mpc", deed(1, 2))
+    fed.give("mpc", deed(7, 1, consents=NO))
+    refuse(fed, envelope)
+    fed.run()
+    assert totals(fed) == (48, 48)
+
+
+def test_undo_finds_the_subject_that_an_earlier_word_named(fed: Federation) -> None:
+    fed.give("mpc", deed(1, 1))
+    fed.give("mpc", deed(1, 2))
+    fed.give("mpc", deed(3, 1))
+    for number in (3, 2, 1):
+        undo(fed, number)
+    assert subject(fed, 1) is None
+    assert subject(fed, 2) is None
+
+
+def test_a_deed_that_was_undone_is_deleted_once_its_reversal_is_settled(fed: Federation) -> None:
+    fed.give("mpc", deed(1, 1))
+    fed.run()
+    undo(fed, 1)
+    assert shown(fed)["import"]["undone"] is True
+    fed.run()
+    assert totals(fed) == (0, 0)
+    with pytest.raises(Refused):
+        shown(fed)
+
+
+def test_nothing_is_sealed_beside_an_import(fed_on_each: Federation) -> None:
+    """A batch sealed then could carry an award that the import is about to replace."""
+    fed = fed_on_each
+    fed.give("mpc", deed(9, 1))
+    fed.run()
+    fed.give("mpc", deed(1, 1))
+    node = fed.nodes["mpc"]
+    after_seq = sync.outbox(node.store).head.seq
+    sealed: list[Any] = []
+    sealing = threading.Thread(
+        target=lambda: sealed.append(sync.next_batch(node.store, node.world, node.identity, after_seq))
+    )
+
+    def meanwhile(_rows: int) -> None:
+        sealing.start()
+        sealing.join(0.5)
+        assert sealed == []
+
+    bring_in(node, [deed(1, 1, quantity="3")], watcher=Watcher(progress=meanwhile))
+    sealing.join(10)
+    fed.run()
+    assert totals(fed) == (16 + 24, 40)
+    assert len(shown(fed)["updates"]) == 1

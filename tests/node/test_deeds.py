@@ -89,6 +89,7 @@ def test_a_good_row_is_a_deed() -> None:
         ("13-พ.ย.-2569", date(2026, 11, 13)),
         ("13 พ.ย. ค.ศ. 2026", date(2026, 11, 13)),
         ("13 Nov 2026", date(2026, 11, 13)),
+        ("13/11/2569 00:00:00", date(2026, 11, 13)),
         ("29/02/2567", date(2024, 2, 29)),
         (date(2026, 11, 13), date(2026, 11, 13)),
         (datetime(2026, 11, 13, 8), date(2026, 11, 13)),  # noqa: DTZ001
@@ -124,6 +125,7 @@ def test_dates_are_read_as_thais_and_spreadsheets_write_them(written: object, da
         ({"R": "R\x001"}, ("missing_field", "record_id", "cell_nul")),
         ({"A": "100205"}, ("unknown_area", "area_code", "area_abolished")),
         ({"A": "", "T": "บางซื่อ", "U": "ดุสิต"}, ("unknown_area", "subdistrict", "area_abolished")),
+        ({"A": "720803??"}, ("unknown_area", "area_code", "area_unknown")),
         ({"S": "µÃÇ¨ÊÍºáÅéÇ"}, ("unknown_status", "status", "mistaken_encoding")),
         ({"D": "yesterday"}, ("invalid_date", "occurred_on", "date_unreadable")),
         ({"D": "24/11/2569"}, ("future_date", "occurred_on", "future_date")),
@@ -247,3 +249,31 @@ def test_a_row_longer_than_its_header_is_no_guess() -> None:
     with pytest.raises(Rejected) as problem:
         reader.deed([*row, "x"])
     assert problem.value.detail == "row_longer"
+
+
+def test_a_composed_record_id_is_one_however_its_parts_are_written() -> None:
+    profile = profiles.read(PROFILE_TEXT.replace('record_id = "R"', 'record_id = ["I", "D"]'))
+    dashed = "-".join((citizen(1)[0], citizen(1)[1:5], citizen(1)[5:10], citizen(1)[10:12], citizen(1)[12]))
+
+    def record_id(**changes: Any) -> str:
+        reader = deeds.Reader(profile, HEADER, [POLICY], TODAY, keyed_hash=lambda text: text)
+        row = ROW | changes
+        return reader.deed([row.get(column) for column in HEADER]).record_id
+
+    first = record_id(D="01/10/2569")
+    assert first == f"{citizen(1)}/2026-10-01"
+    assert record_id(D="1/10/2569", I=dashed) == record_id(D=date(2026, 10, 1)) == first
+
+
+def test_a_code_that_a_spreadsheet_made_a_number_is_an_area() -> None:
+    assert read(A="720803.0").area_code == read(A=720803.0).area_code == "720803"
+
+
+def test_a_number_beyond_all_sense_is_over_the_limit_in_minutes_too() -> None:
+    assert rejected_by(with_settings("quantity_scale = 0.0166667"), Q="1234567890123456789012") == "quantity_over_limit"
+
+
+def rejected_by(profile: profiles.Profile, **changes: Any) -> str:
+    with pytest.raises(Rejected) as problem:
+        read(profile, **changes)
+    return problem.value.reason

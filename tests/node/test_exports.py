@@ -1,7 +1,9 @@
 """Exports: every usual file is read; one that cannot be is refused whole, in words."""
 
+import random
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from io import BytesIO
 from pathlib import Path
@@ -222,6 +224,30 @@ def test_a_large_workbook_is_streamed_and_says_the_same(tmp_path: Path, monkeypa
     export = exports.read(path, PROFILE)
     assert list(export.rows) == whole
     assert export.count == 301
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name_if_the_profile_says_utf_8(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", TEXT.encode("utf-8-sig"))
+    assert rows(path, replace(PROFILE, encoding="utf-8")) == [(2, "R1"), (4, "R2")]
+
+
+def test_a_row_of_a_million_cells_is_broken_and_a_long_one_is_cut(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", f"รหัส,จำนวน\nR1,{',' * 10**6}\nR2,{'x' * 200_000}\n".encode())
+    first, second = (row for _, row in exports.read(path, PROFILE).rows)
+    assert first == BrokenRow("row_wide")
+    assert [len(str(cell)) for cell in second] == [2, 1001]
+
+
+def test_shared_texts_beyond_what_memory_should_hold_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.xlsx", xlsx([["รหัส", "จำนวน"], ["R1", 1]]))
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    chance = random.Random(1)
+    parts["xl/sharedStrings.xml"] = b"<sst>" + chance.randbytes(1 << 20).hex().encode() * 50 + b"</sst>"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    assert refusal(path) == "file_over_limit"
 
 
 def refusal(path: Path, profile: Profile = PROFILE) -> str:

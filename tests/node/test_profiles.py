@@ -35,6 +35,8 @@ consent = "yes"
         ('source = "s"', 'source = "s"\ndelimiter = "ab"', "delimiter"),
         ('quantity = "Q"', 'quantity = ["Q", "P"]', "columns.quantity"),
         ('quantity = "Q"', 'quantity = ""', "columns.quantity"),
+        ('source = "s"', 'source = "s"\nencoding = "hex"', "encoding"),
+        ('record_id = "R"', "", "record_id"),
         ('consent = "yes"', 'consent = "yes"\nconsent_publish = "perhaps"', "values.consent_publish"),
         ('source = "s"', 'source = "s"\ncalender = "buddhist"', "calender"),
         ('record_id = "R"', 'recrod_id = "R"', "columns.recrod_id"),

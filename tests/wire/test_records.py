@@ -213,3 +213,11 @@ def test_a_file_that_cannot_be_taken_exits_1_with_what_to_do(
     expected = {"pdf": "เนื้อหาเป็น PDF", "empty": "ไม่มีแถวหัวตาราง", "changed": "เปลี่ยนไประหว่างอ่าน"}[code]
     assert expected in done.stderr
     assert said(home, "imports", "list") == {"imports": []}
+
+
+def test_a_row_with_stray_quotes_is_among_the_rejects(home: Path, tmp_path: Path) -> None:
+    file = csv(tmp_path, f'R1,"x"y,{GOOD}', f"R2,{GOOD}")
+    out = tmp_path / "out.xlsx"
+    report = said(home, "import", file, "--profile", str(PROFILE), "--rejects", str(out))
+    assert (report["accepted"], report["rejected_rows"]) == (1, 1)
+    assert openpyxl.load_workbook(out)["Sheet"].max_row == 2

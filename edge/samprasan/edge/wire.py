@@ -225,7 +225,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         await context.abort(status.code, status.details)
 
     async def _listen(self, context: Any) -> None:
-        """Let who made many faults wait: before anything is read, so that what it sends stays where it is."""
+        """Let who made many faults wait; of a stream nothing is read meanwhile, so what it sends stays where it is."""
         if wait := self._patience.wait_seconds(_caller(context), time.monotonic()):
             await asyncio.sleep(wait)
 

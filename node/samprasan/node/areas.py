@@ -14,6 +14,8 @@ _MATCHES_SHOWN = 20  # some names stand for sixty subdistricts; twenty fit a mes
 @lru_cache(maxsize=65_536)
 def is_known(code: str) -> bool:
     """Whether ``code`` names a province (2 digits), district (4), subdistrict (6), or village (8) of a known one."""
+    if not (code.isascii() and code.isdecimal()):
+        return False
     if len(code) == _VILLAGE_DIGITS:
         code = code[:6]
     found = {2: geothai.province, 4: geothai.district, 6: geothai.subdistrict}.get(len(code))

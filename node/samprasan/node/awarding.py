@@ -4,12 +4,13 @@ Everything is stored with the deed before it is sent.  Without the record's cons
 taken back: withdrawing consent reverses nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from samprasan.edge.database import Tx
 from samprasan.edge.world import World
 from samprasan.ledger import forms
 from samprasan.node.store import awards as awards_store
+from samprasan.node.store import deeds as deeds_store
 from samprasan.node.store.awards import AwardRow
 from samprasan.node.store.deeds import DeedRow
 from samprasan.v1 import log_pb2 as log
@@ -69,6 +70,19 @@ class Awarding:
     def _new_id(self) -> int:
         self._next_id += 1
         return self._next_id - 1
+
+
+def forget_gone(tx: Tx, deed_ids: Iterable[int]) -> None:
+    """Delete, of these deeds, those whose import was undone and of which nothing stands at the hub."""
+    gone = [deed.deed_id for deed in deeds_store.of_ids(tx, deed_ids) if deed.gone]
+    awards = awards_store.of_deeds(tx, gone)
+    over = [deed_id for deed_id in gone if _is_over(awards.get(deed_id, []))]
+    awards_store.forget(tx, over)
+    deeds_store.remove(tx, over)
+
+
+def _is_over(awards: Sequence[AwardRow]) -> bool:
+    return standing(awards) is None and not any(each.state == "queued" for each in awards)
 
 
 def standing(awards: Sequence[AwardRow]) -> AwardRow | None:

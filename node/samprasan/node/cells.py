@@ -6,7 +6,7 @@ off before a date is built, since 29/02/2567 is a real day and 29/02/2567 of the
 
 import re
 from datetime import date, datetime, time, timedelta
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, Decimal, localcontext
 from fractions import Fraction
 from functools import lru_cache
 from typing import TypeAlias
@@ -19,7 +19,7 @@ Cell: TypeAlias = str | float | int | bool | date | datetime | time | timedelta 
 
 _BUDDHIST_FROM = 2400  # a year above is of the Buddhist era
 _CENTURY = {"buddhist": 2500, "gregorian": 2000}  # of years written with two digits
-_DAY_MONTH_YEAR = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{2}|\d{4})", re.ASCII)
+_DAY_MONTH_YEAR = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{2}|\d{4})(?:\s+\d{1,2}:\d{2}(?::\d{2})?)?", re.ASCII)
 _YEAR_MONTH_DAY = re.compile(r"(\d{4})[/-](\d{1,2})[/-](\d{1,2})([T ].*)?", re.ASCII)
 _IN_WORDS = re.compile(r"(?:วันที่)?\s*(\d{1,2})[\s/-]*([^\d\s/-]+?)[\s/-]*(พ\.?ศ\.?|ค\.?ศ\.?)?\s*(\d{2}|\d{4})", re.ASCII)
 _ERAS = {"พศ": "buddhist", "คศ": "gregorian"}
@@ -138,7 +138,8 @@ def _quantity_in_text(cell: Cell, scale: Fraction) -> Decimal:
 
 def _decimal(quantity: Fraction) -> Decimal:
     """Nine places, rounded up: at 6 credits an hour twenty minutes earn 2, and 0.333333333 hours would earn 1."""
-    return (Decimal(quantity.numerator) / quantity.denominator).quantize(_NINE_PLACES, ROUND_CEILING)
+    with localcontext(prec=100):
+        return (Decimal(quantity.numerator) / quantity.denominator).quantize(_NINE_PLACES, ROUND_CEILING)
 
 
 def mistaken_encoding(text: str) -> str:

@@ -4,7 +4,9 @@ A deed is priced once, by the policy in force on the day it was done.  Only a ve
 to share may ever leave the node.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -20,6 +22,7 @@ from samprasan.node.profiles import FIELDS, KINDS, SCHEME_OF_KIND, WORDS, Profil
 _REASON_OF_WORD = {"status": "unknown_status"}  # the other fields with fixed words: missing_field
 _RECORD_ID_SEPARATOR = "/"
 _NOWHERE = 1 << 30
+_SEPARATORS = re.compile(r"[\s.-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +155,23 @@ class Reader:
 
     def record_id(self, row: Sequence[Cell]) -> str:
         """The record's id as kept and shown: a keyed hash if it is made from an id column; empty if a part is."""
-        parts = [cells.text_of(row[place]) if place < len(row) else "" for place in self._record_places]
+        parts = [self._record_part(row[place], place) if place < len(row) else "" for place in self._record_places]
         if not all(parts):
             return ""
         if any("\x00" in part for part in parts):
             raise Rejected("missing_field", "record_id", "cell_nul")
-        text = _RECORD_ID_SEPARATOR.join(map(fold_digits, parts)) if len(parts) > 1 else parts[0]
+        text = _RECORD_ID_SEPARATOR.join(parts)
         return self._keyed_hash(text) if self._profile.record_id_is_personal else text
+
+    def _record_part(self, cell: Cell, place: int) -> str:
+        """An id without its dashes and a day in one form, else one record would have several ids."""
+        text = cells.text_of(cell)
+        if place == self._fields["subject_id"][0]:
+            return _SEPARATORS.sub("", fold_digits(text))
+        if place == self._fields["occurred_on"][0] and text:
+            with suppress(UnreadableCell):
+                return cells.day_of(cell, self._profile.calendar, self._profile.year_digits).isoformat()
+        return fold_digits(text) if len(self._record_places) > 1 else text
 
     def _field(self, name: str, places: Mapping[str, int]) -> tuple[int, str, Mapping[str, str]]:
         """Where the field stands (beyond every row if nowhere), what it is if empty, and their words in ours."""
@@ -249,7 +262,7 @@ class Reader:
         return quantity
 
     def _area(self, row: Sequence[Cell]) -> str:
-        code = fold_digits(self.text(row, "area_code"))
+        code = fold_digits(self.text(row, "area_code")).removesuffix(".0")
         if code:
             _known_area("unknown_area", "area_code", code)
             return code

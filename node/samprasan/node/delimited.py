@@ -14,7 +14,7 @@ from typing import TextIO
 from samprasan.keys.errors import Malformed
 from samprasan.node import limits
 from samprasan.node.cells import text_of
-from samprasan.node.profiles import Profile
+from samprasan.node.profiles import ENCODINGS, Profile
 from samprasan.node.tabular import BrokenRow, Row, Table
 
 _DELIMITERS = ",;\t|"
@@ -41,11 +41,7 @@ def _examined(path: Path, encoding: str) -> tuple[str, int]:
     with path.open("rb") as file:
         start = file.read(_BLOCK_BYTES)
     if encoding:
-        try:
-            codecs.lookup(encoding)
-        except LookupError as problem:
-            raise Malformed("profile_value", key="encoding", known="utf-8, cp874") from problem
-        return encoding, _line_ends(path)
+        return ENCODINGS[encoding.lower().replace("_", "-")], _line_ends(path)
     if start.startswith(_UTF_16_MARKS):
         return "utf-16", _line_ends(path)
     if start.count(0) * _NUL_SHARE_MAX > len(start):
@@ -112,7 +108,16 @@ def _rows(path: Path, encoding: str, delimiter: str) -> Iterator[tuple[int, Row]
                 raise Malformed("encoding_unknown", file=path.name) from problem
             if row is None:
                 return
-            yield number, row
+            yield number, _bounded(row)
+
+
+def _bounded(row: list[str]) -> Row:
+    """The row with nothing in it that is longer than anybody may use, so that a thousand rows fit into memory."""
+    if len(row) > limits.COLUMNS_MAX:
+        return BrokenRow("row_wide")
+    if sum(map(len, row)) > limits.ROW_CHARACTERS_MAX:
+        return [cell[: limits.CELL_CHARACTERS_MAX + 1] for cell in row]
+    return row
 
 
 def _lines(path: Path, file: TextIO) -> Iterator[str]:

@@ -94,8 +94,8 @@ def _header(path: Path, table: Table, profile: Profile) -> list[str]:
         number, row = next(table.rows, (0, ()))
         if not number:
             raise Malformed("file_empty", file=path.name)
-        if len(row) > limits.COLUMNS_MAX:
-            raise Malformed("columns_over_limit", file=path.name, most=limits.COLUMNS_MAX, found=len(row))
+        if len(row) > limits.COLUMNS_MAX or row == BrokenRow("row_wide"):
+            raise Malformed("columns_over_limit", file=path.name, most=limits.COLUMNS_MAX)
         upper[number] = [] if isinstance(row, BrokenRow) else [text_of(cell) for cell in row]
     header = joined([upper[number] for number in profile.header_rows])
     missing = [column for column in profile.named if column not in header]

@@ -20,6 +20,7 @@ from samprasan.node.deeds import Deed, Reader, Rejected
 from samprasan.node.exports import Export
 from samprasan.node.identity import Identity
 from samprasan.node.profiles import STATUSES, Profile
+from samprasan.node.store import awards as awards_store
 from samprasan.node.store import deeds as deeds_store
 from samprasan.node.store import documents as documents_store
 from samprasan.node.store.deeds import DeedRow
@@ -139,7 +140,7 @@ def bring_in(
             if not policies:
                 raise Refused("no_policy")
             reader = Reader(profile, export.header, policies, calendar.day_of(now), identity.record_hash)
-            deeds_store.lock(tx)
+            awards_store.lock(tx)
             _Import(tx, world, identity, profile, reader, export.digest, now, report, watcher or Watcher()).run(
                 export.rows
             )
@@ -190,6 +191,7 @@ class _Import:
         new: list[tuple[Deed, bytes]] = []
         changed: list[tuple[Deed, bytes, DeedRow]] = []
         in_chunk: dict[str, bytes] = {}
+        objected: set[int] = set()
         for number, row, deed in readable:
             fingerprint = self._vault.index(b"deed/" + deed.says())
             before = known.get(deed.record_id)
@@ -205,9 +207,12 @@ class _Import:
             else:
                 self._report.unchanged += 1
                 self._repeated.add(before.deed_id)
+                if not before.share:
+                    objected.add(before.subject_id)
         self._count(new, changed)
         self._writer.add(new)
         self._writer.change(changed)
+        self._writer.object(objected)
 
     def _readable(self, chunk: list[tuple[int, Row]]) -> Iterator[Taken]:
         for number, row in chunk:

@@ -24,6 +24,9 @@ UNPACKED_SHARE_MAX = 200  # sheets pack to a tenth, at best a fiftieth; a bomb t
 ROWS_MAX = 5_000_000  # larger exports are split
 COLUMNS_MAX = 1000  # the widest export seen has 60
 LINE_CHARACTERS_MAX = 16 << 20  # behind an open quote the rest of a file is one cell: no more of it is held
+ROW_CHARACTERS_MAX = (
+    100_000  # of longer ones, each cell is cut behind what a field may hold: a thousand rows wait at once
+)
 CELL_CHARACTERS_MAX = 1000  # no field of a deed needs more
 RECORD_ID_CHARACTERS_MAX = 200  # the longest seen in an export has 24
 QUANTITY_CHARACTERS_MAX = 32  # more digits than any policy can price

@@ -45,6 +45,17 @@ WORDS = {
     "consent_integrators": CONSENTS,
     "consent_publish": CONSENTS,
 }
+ENCODINGS = {  # as profiles may call them → as Python does
+    "utf-8": "utf-8-sig",
+    "utf-8-sig": "utf-8-sig",
+    "utf-16": "utf-16",
+    "utf-16-le": "utf-16-le",
+    "utf-16-be": "utf-16-be",
+    "cp874": "cp874",
+    "windows-874": "cp874",
+    "tis-620": "cp874",  # what calls itself so is Windows Thai
+    "iso8859-11": "iso8859-11",
+}
 CALENDARS = ("", "buddhist", "gregorian")
 SOURCE_CHARACTERS_MAX = 100
 HEADER_ROW_MAX = 1000  # nobody puts more titles above a table
@@ -118,7 +129,7 @@ def read(text: str) -> Profile:
     for where, names in (("columns", columns), ("defaults", defaults), ("values", values)):
         for name in names.keys() - set(FIELDS):
             raise Malformed("profile_key", key=f"{where}.{name}", known=", ".join(FIELDS))
-    given = columns.keys() | defaults.keys() | ({"record_id"} if record_columns else set())
+    given = (columns.keys() | defaults.keys()) - {"record_id"} | ({"record_id"} if record_columns else set())
     for name in REQUIRED:
         if name not in given:
             raise Malformed("profile_field_missing", field=name)
@@ -155,6 +166,8 @@ def _settings(table: Mapping[str, Any]) -> dict[str, Any]:
         settings[key] = table.get(key, "")
         if not isinstance(settings[key], str):
             raise Malformed("profile_value", key=key, known="text")
+    if settings["encoding"] and settings["encoding"].lower().replace("_", "-") not in ENCODINGS:
+        raise Malformed("profile_value", key="encoding", known=", ".join(ENCODINGS))
     if len(settings["delimiter"]) > 1 or settings["delimiter"] in {'"', "\r", "\n"}:
         raise Malformed("profile_value", key="delimiter", known="one character")
     return settings

@@ -7,6 +7,7 @@ owner may read it.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from errno import EISDIR
+from itertools import islice
 from os import strerror
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ class _Book:
             self._new_sheet()
         self._rows += 1
         width = len(self._header)
-        cells = [*row[:width], *[None] * (width - len(row))]
+        cells = [*islice(row, width), *[None] * (width - len(row))]
         reason = words.in_language("th", f"reject_{rejection.detail}", **rejection.values)
         column = f"{rejection.column}: " if rejection.column else ""
         self._sheet.append([*map(self._cell, cells), rejection.row, self._cell(column + reason)])

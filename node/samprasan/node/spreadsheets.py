@@ -30,6 +30,8 @@ _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _BLOCK_BYTES = 1 << 20
 _UNPACKED_ANYWAY = 16 << 20  # so small that no ratio matters
 _SHEETS = "xl/worksheets/"
+_SHARED = "xl/sharedStrings.xml"  # openpyxl holds all of it, at seven times its size
+_SHEET_ROWS_MAX = 1_048_576  # of the format
 _CELL = re.compile(rb'<c r="([A-Z]{1,3})(\d{1,7})"')
 _ODS_ROW = re.compile(rb"<table:table-row([^>]*?)(?:/>|>(.*?)</table:table-row>)", re.DOTALL)
 _ODS_CELL = re.compile(rb"<table:(?:covered-)?table-cell([^>]*)>")
@@ -88,7 +90,8 @@ def _is_heavy(path: Path) -> bool:
                 raise Malformed("file_bomb", file=path.name, most=_WHOLE_CELLS_MAX)
         elif not heavy:
             heavy = any(_cells_in_sheet(archive.read(name)) > _WHOLE_CELLS_MAX for name in sheets)
-    if heavy and not sheets:
+        shared = sum(map(len, _unpacked(archive, _SHARED))) if heavy and _SHARED in archive.namelist() else 0
+    if heavy and (not sheets or shared > WHOLE_BYTES_MAX):
         raise Malformed("file_over_limit", file=path.name, most=WHOLE_BYTES_MAX)
     return heavy
 
@@ -209,6 +212,8 @@ def _streamed(path: Path, sheet: str) -> Table:
 def _stream(path: Path, file: BinaryIO, book: Any, found: Any) -> Iterator[tuple[int, Row]]:
     try:
         for number, row in enumerate(found.iter_rows(values_only=True, max_col=limits.COLUMNS_MAX + 1), 1):
+            if number > _SHEET_ROWS_MAX:
+                raise Malformed("file_bomb", file=path.name, most=_SHEET_ROWS_MAX)
             yield number, [_as_calamine(cell) for cell in _trimmed(row)]
     except _FAILURES as problem:
         raise Malformed("file_unreadable", file=path.name, problem=type(problem).__name__) from problem

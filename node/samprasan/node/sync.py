@@ -14,10 +14,11 @@ from samprasan.keys import chain, signing
 from samprasan.keys.chain import Head, Heads
 from samprasan.keys.errors import SamprasanError, Unproven
 from samprasan.ledger import forms
-from samprasan.node import limits
+from samprasan.node import awarding, limits
 from samprasan.node.identity import Identity
 from samprasan.node.store import awards as awards_store
 from samprasan.node.store import batches as batches_store
+from samprasan.node.store import deeds as deeds_store
 from samprasan.node.store import documents as documents_store
 from samprasan.node.store import notes as notes_store
 from samprasan.node.store import subjects as subjects_store
@@ -82,7 +83,7 @@ def next_batch(store: Store, world: World, identity: Identity, after_seq: int) -
             return None
     if stored is None:
         with store.begin() as tx:
-            batches_store.lock(tx)
+            awards_store.lock(tx)
             stored = batches_store.find(tx, after_seq + 1) or _seal(tx, world, identity, after_seq)
     return (after_seq + 1, Envelope.FromString(stored.envelope)) if stored else None
 
@@ -93,6 +94,7 @@ def settle(store: Store, world: World, envelope: Envelope) -> log.Receipt:
     Raises Unproven ``receipt_foreign`` for a receipt of a batch that this node did not make.
     """
     with store.begin() as tx:
+        awards_store.lock(tx)
         receipt = world.open(envelope, log.Receipt, documents_store.agreed_on(tx).required_roster.hub.signing_key)
         stored = batches_store.find(tx, receipt.seq)
         if stored is None or stored.digest != receipt.batch_digest:
@@ -103,7 +105,7 @@ def settle(store: Store, world: World, envelope: Envelope) -> log.Receipt:
         if len(receipt.outcomes) != len(batch.updates):
             raise Unproven("receipt_foreign", seq=receipt.seq)
         declined, linked = _sorted_out(batch, receipt)
-        awards_store.settle(tx, receipt.seq, declined)
+        awarding.forget_gone(tx, awards_store.settle(tx, receipt.seq, declined))
         subjects_store.settled_links(tx, linked)
         batches_store.settle(tx, receipt.seq, envelope.SerializeToString())
     return receipt
@@ -112,20 +114,22 @@ def settle(store: Store, world: World, envelope: Envelope) -> log.Receipt:
 def refused(store: Store, world: World, envelope: Envelope) -> log.Refusal:
     """Take the hub's signed refusal: sending halts until the operator has looked.
 
-    The batch and those behind it leave the chain, and their deeds queue again.  Raises Unproven ``receipt_foreign`` for
-    another's.
+    The batch and those behind it leave the chain, and what the hub is to hear of their deeds is worked out anew.
+    Raises Unproven ``receipt_foreign`` for another's.
     """
     with store.begin() as tx:
+        awards_store.lock(tx)
         refusal = world.open(envelope, log.Refusal, documents_store.agreed_on(tx).required_roster.hub.signing_key)
-        batches_store.lock(tx)
         stored = next((row for row in batches_store.unsettled(tx) if row.digest == refusal.batch_digest), None)
         if stored is None:
             raise Unproven("receipt_foreign", seq=refusal.seq)
+        deed_ids: set[int] = set()
         for row in batches_store.drop_from(tx, stored.seq):
             batch = log.Batch.FromString(Envelope.FromString(row.envelope).payload)
             links = (update.link.account_id for update in batch.updates if update.HasField("link"))
             subjects_store.unsealed_links(tx, links)
-            awards_store.unseal(tx, row.seq)
+            deed_ids |= awards_store.unseal(tx, row.seq)
+        awarding.Awarding(tx, world, world.now()).correct(deeds_store.of_ids(tx, deed_ids))
         batches_store.keep_refused(tx, stored.digest, stored.envelope, envelope.SerializeToString())
         notes_store.put(tx, notes_store.HALTED, "batch_refused")
     return refusal
@@ -209,8 +213,9 @@ def _updates(
     for row in rows:
         purposes = _purposes(row)
         bits = sum(1 << purpose for purpose in purposes)
-        needs_link = row.subject_id not in links and row.linked != bits
         is_award = hasattr(row, "award_id")
+        takes_back = is_award and row.reverse_reason  # over the Link under which it was given
+        needs_link = row.subject_id not in links and row.linked != bits and not takes_back
         if len(updates) + needs_link + is_award > limits.UPDATES_MAX:
             break
         if needs_link:

@@ -67,6 +67,8 @@ earlier = sa.Table(
     sa.Column("import_id", sa.BigInteger, primary_key=True, comment="The import that corrected the deed."),
     sa.Column("deed_id", sa.BigInteger, primary_key=True),
     sa.Column("content", sa.Text, nullable=False, comment="What the deed said before, JSON; no id and no name."),
+    sa.Column("subject_id", sa.BigInteger, nullable=False, comment="Of whom it said so."),
+    sa.Index("earlier_subject", "subject_id"),
 )
 awards = sa.Table(
     "awards",

@@ -12,7 +12,7 @@ from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World
 from samprasan.keys.errors import Refused
 from samprasan.ledger import calendar
-from samprasan.node.awarding import Awarding, standing
+from samprasan.node.awarding import Awarding, forget_gone
 from samprasan.node.store import awards as awards_store
 from samprasan.node.store import deeds as deeds_store
 from samprasan.node.store import subjects as subjects_store
@@ -44,7 +44,7 @@ def undo(store: Store, world: World, import_id: int) -> dict[str, Any]:
     """
     now = world.now()
     with store.begin() as tx:
-        deeds_store.lock(tx)
+        awards_store.lock(tx)
         found = deeds_store.find_import(tx, import_id)
         if found is None:
             raise Refused("import_unknown", number=import_id)
@@ -70,11 +70,7 @@ def _take_back(tx: Tx, awarding: Awarding, rows: Sequence[DeedRow], before: dict
     now = [before.get(row.deed_id) or row._replace(gone=True) for row in rows]
     deeds_store.replace(tx, now)
     awarding.correct(now)
-    gone = [row.deed_id for row in now if row.gone]
-    awards = awards_store.of_deeds(tx, gone)
-    unheard = [deed_id for deed_id in gone if standing(awards.get(deed_id, [])) is None]
-    awards_store.forget(tx, unheard)
-    deeds_store.remove(tx, unheard)
+    forget_gone(tx, [row.deed_id for row in now if row.gone])
     subject_ids = {row.subject_id for row in rows}
     alone = subject_ids - deeds_store.subjects_with_deeds(tx, subject_ids)
     subjects_store.remove(tx, subjects_store.unknown_outside(tx, alone))

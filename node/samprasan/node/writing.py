@@ -1,6 +1,6 @@
 """What an import writes, in one transaction: deeds and subjects, what they said before, what the hub is to hear."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from samprasan.edge.database import Tx
 from samprasan.edge.world import World
@@ -14,6 +14,7 @@ from samprasan.node.store import subjects as subjects_store
 from samprasan.node.store.deeds import DeedRow
 
 _NONCE_BYTES = 12
+_NEITHER = Consents(share=False, redeem=False, integrators=True, publish=True)
 
 
 class Writer:
@@ -29,6 +30,7 @@ class Writer:
         self._first_new_subject = self._next_subject
         self._next_deed = deeds_store.next_id(tx)
         self._awarding = Awarding(tx, world, now)
+        self._objected = Bitmap()  # subjects for whom an unchanged row says no
         self._stated = Bitmap()  # subjects of whom this import spoke
         self._kept = Bitmap()  # those of whom it said something else than before
 
@@ -70,7 +72,7 @@ class Writer:
                 ids[index] = self._next_subject
                 new_rows.append(self._new_subject(index, deed, consents))
         subjects_store.add(self._tx, new_rows)
-        self._restate([(row, *said[index]) for index, row in known.items()])
+        self._restate([(row, said[index][0], said[index][1].subject_name) for index, row in known.items()])
         return [ids[index] for index in indexes]
 
     def _new_subject(self, index: bytes, deed: Deed, consents: Consents) -> tuple[object, ...]:
@@ -80,17 +82,25 @@ class Writer:
         sealed_name = self._sealed(NAME_COLUMN, deed.subject_name)
         return (subject_id, index, deed.kind, deed.subject.scheme.value, sealed_id, sealed_name, *_flags(consents))
 
-    def _restate(self, statements: Sequence[tuple[subjects_store.Row, Consents, Deed]]) -> None:
+    def object(self, subject_ids: Collection[int]) -> None:
+        """Rows of the file that changed nothing say *no* for these subjects: no other row's *yes* counts for them."""
+        for subject_id in subject_ids:
+            self._objected.add(subject_id)
+        stated = [each for each in subject_ids if each >= self._first_new_subject or each in self._stated]
+        self._restate([(row, _NEITHER, "") for row in subjects_store.of_ids(self._tx, stated)])
+
+    def _restate(self, statements: Sequence[tuple[subjects_store.Row, Consents, str]]) -> None:
         """Known subjects: a first statement of this import is the newest, further ones only take away."""
         restated, earlier = [], []
-        for row, consents, deed in statements:
+        for row, consents, stated_name in statements:
             before = Consents(bool(row.share), bool(row.redeem), bool(row.integrators), bool(row.publish))
             is_new = row.subject_id >= self._first_new_subject
             said = consents.both(before) if is_new or row.subject_id in self._stated else consents
+            said = said.both(_NEITHER) if row.subject_id in self._objected else said
             name = self._identity.vault.open(NAME_COLUMN, row.sealed_name).decode()
-            if said == before and deed.subject_name in {"", name}:
+            if said == before and stated_name in {"", name}:
                 continue
-            sealed_name = self._sealed(NAME_COLUMN, deed.subject_name or name)
+            sealed_name = self._sealed(NAME_COLUMN, stated_name or name)
             restated.append((row.subject_id, sealed_name, *_flags(said)))
             if not is_new and row.subject_id not in self._kept:
                 self._kept.add(row.subject_id)

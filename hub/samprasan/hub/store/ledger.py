@@ -49,8 +49,10 @@ def _awards(tx: sa.Connection, agency: str, op_ids: set[bytes]) -> Iterator[tupl
     for log_index in sorted(set(wanted.values())):
         data = tx.execute(sa.select(log.c.batch).where(log.c.log_index == log_index)).scalar_one()
         for update in Batch.FromString(Envelope.FromString(data).payload).updates:
-            if wanted.get(update.op_id) == log_index and update.HasField("award"):
-                yield update.op_id, update.award
+            if wanted.get(update.op_id) == log_index:
+                del wanted[update.op_id]  # the first with that op_id took effect; a second in the batch was declined
+                if update.HasField("award"):
+                    yield update.op_id, update.award
 
 
 def load_all(tx: sa.Connection) -> State:

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow, delete_where_in, insert_rows, rows_where_in, update_where_in
+from samprasan.edge.database import AnyRow, delete_where_in, insert_rows, rows_where_in, take_turn, update_where_in
 from samprasan.node.tables import awards, subjects
+from samprasan.v1.log_pb2 import PURPOSE_SHARE, REVERSE_REASON_IMPORT_UNDONE
 
 Row = AnyRow
 
@@ -40,6 +41,15 @@ class AwardRow(NamedTuple):
     def stands(self) -> bool:
         """Whether the hub holds it, or will once it is there."""
         return self.state == "settled" or (self.state == "queued" and self.seq is not None)
+
+
+def lock(tx: sa.Connection) -> None:
+    """Keep everybody else from changing awards until the transaction ends.
+
+    Importing, undoing, sealing and settling each decide by what awards there are, so they take turns: a batch sealed
+    beside an import could carry an award that the import is about to replace.  SQLite has one writer anyway.
+    """
+    take_turn(tx, "samprasan: awards")
 
 
 def next_id(tx: sa.Connection) -> int:
@@ -76,8 +86,10 @@ def sendable(tx: sa.Connection, limit: int) -> list[Row]:
     A correction waits until what it corrects has its receipt.
     """
     before = awards.alias()
-    on_its_way = sa.exists().where(
-        before.c.deed_id == awards.c.deed_id, before.c.state == "queued", before.c.seq.is_not(None)
+    has_its_receipt = sa.exists().where(
+        before.c.deed_id == awards.c.deed_id,
+        before.c.op_id == awards.c.replaces,
+        before.c.state.in_(("settled", "replaced")),
     )
     query = (
         sa.select(
@@ -89,12 +101,18 @@ def sendable(tx: sa.Connection, limit: int) -> list[Row]:
             subjects.c.integrators,
         )
         .join(subjects, subjects.c.subject_id == awards.c.subject_id)
-        .where(awards.c.state == "queued", awards.c.seq.is_(None), subjects.c.account_id.is_not(None), subjects.c.share)
-        .where(sa.or_(awards.c.replaces.is_(None), ~on_its_way))
+        .where(awards.c.state == "queued", awards.c.seq.is_(None), subjects.c.account_id.is_not(None), _may_leave())
+        .where(sa.or_(awards.c.replaces.is_(None), has_its_receipt))
         .order_by(awards.c.award_id)
         .limit(limit)
     )
     return list(tx.execute(query))
+
+
+def _may_leave() -> sa.ColumnElement[bool]:
+    """The subject consents; or what a wrong import told of it is taken back, over the Link that is still open."""
+    is_linked = subjects.c.linked.op("&")(1 << PURPOSE_SHARE) != 0
+    return sa.or_(subjects.c.share, sa.and_(awards.c.reverse_reason == REVERSE_REASON_IMPORT_UNDONE, is_linked))
 
 
 def seal(tx: sa.Connection, seq: int, award_ids: Sequence[int]) -> None:
@@ -102,11 +120,11 @@ def seal(tx: sa.Connection, seq: int, award_ids: Sequence[int]) -> None:
     update_where_in(tx, awards, awards.c.award_id, award_ids, seq=seq)
 
 
-def settle(tx: sa.Connection, seq: int, declined: Iterable[tuple[bytes, int]]) -> None:
+def settle(tx: sa.Connection, seq: int, declined: Iterable[tuple[bytes, int]]) -> set[int]:
     """The batch's awards are settled, but for ``declined`` ones, (op_id, reason) each; what they replace no longer is.
 
     What waits to correct a declined award corrects the one before it instead; what waits to correct a reversal is a
-    first award.
+    first award.  Returns the deeds the batch was about.
     """
     refused = dict(declined)
     sent = (awards.c.seq == seq, awards.c.state == "queued")
@@ -122,6 +140,7 @@ def settle(tx: sa.Connection, seq: int, declined: Iterable[tuple[bytes, int]]) -
             tx.execute(awards.update().where(*replaced).values(state="replaced"))
             if row.reverse_reason:
                 _correct_instead(tx, row, None)
+    return {row.deed_id for row in rows}
 
 
 def _correct_instead(tx: sa.Connection, ended: AwardRow, instead: bytes | None) -> None:
@@ -132,9 +151,12 @@ def _correct_instead(tx: sa.Connection, ended: AwardRow, instead: bytes | None) 
     tx.execute(awards.update().where(*waiting).values(replaces=instead))
 
 
-def unseal(tx: sa.Connection, seq: int) -> None:
-    """The batch was refused: its awards are queued again."""
+def unseal(tx: sa.Connection, seq: int) -> set[int]:
+    """The batch was refused: its awards are queued again; the deeds they are about."""
+    rows = tx.execute(sa.select(awards.c.deed_id).where(awards.c.seq == seq, awards.c.state == "queued"))
+    deed_ids = {row.deed_id for row in rows}
     tx.execute(awards.update().where(awards.c.seq == seq, awards.c.state == "queued").values(seq=None))
+    return deed_ids
 
 
 def queued(tx: sa.Connection) -> int:
@@ -142,7 +164,7 @@ def queued(tx: sa.Connection) -> int:
     query = (
         sa.select(sa.func.count())
         .select_from(awards.join(subjects, subjects.c.subject_id == awards.c.subject_id))
-        .where(awards.c.state == "queued", subjects.c.share)
+        .where(awards.c.state == "queued", _may_leave())
     )
     return tx.execute(query).scalar_one()
 

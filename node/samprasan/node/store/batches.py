@@ -1,16 +1,11 @@
 """The node's own chain, batch by batch, with the receipts."""
 
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow, take_turn
+from samprasan.edge.database import AnyRow
 from samprasan.keys.chain import Head
 from samprasan.node.tables import batches, refused
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import Batch
-
-
-def lock(tx: sa.Connection) -> None:
-    """Keep every other process from sealing until the transaction ends."""
-    take_turn(tx, "samprasan: seal")
 
 
 def head(tx: sa.Connection) -> Head:

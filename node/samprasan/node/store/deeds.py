@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow, delete_where_in, insert_rows, rows_where_in, take_turn
+from samprasan.edge.database import AnyRow, delete_where_in, insert_rows, rows_where_in
 from samprasan.node.tables import awards, deeds, earlier, imports
 
 Row = AnyRow
@@ -44,13 +44,8 @@ def named(tx: sa.Connection, source: str, record_ids: Sequence[str]) -> DeedRow 
     return DeedRow(*row) if row else None
 
 
-def lock(tx: sa.Connection) -> None:
-    """Keep every other process from importing until the transaction ends."""
-    take_turn(tx, "samprasan: import")
-
-
 def next_id(tx: sa.Connection) -> int:
-    """A deed id above all in use; the caller holds :func:`lock`."""
+    """A deed id above all in use; the caller has :func:`awards.lock`."""
     return (tx.execute(sa.select(sa.func.max(deeds.c.deed_id))).scalar() or 0) + 1
 
 
@@ -76,14 +71,21 @@ def of_import(tx: sa.Connection, import_id: int, after: int, limit: int) -> list
     return [DeedRow(*row) for row in tx.execute(query.order_by(deeds.c.deed_id).limit(limit))]
 
 
+def of_ids(tx: sa.Connection, deed_ids: Iterable[int]) -> list[DeedRow]:
+    """Deeds by their ids."""
+    return [DeedRow(*row) for row in rows_where_in(tx, deeds, deeds.c.deed_id, deed_ids)]
+
+
 def subjects_with_deeds(tx: sa.Connection, subject_ids: Iterable[int]) -> set[int]:
-    """Which of these subjects have a deed, be it one whose import was undone."""
-    return {row[5] for row in rows_where_in(tx, deeds, deeds.c.subject_id, subject_ids)}
+    """Which of these subjects have a deed, be it one whose import was undone, or had one that an undo may restore."""
+    wanted = list(subject_ids)
+    now = {row[5] for row in rows_where_in(tx, deeds, deeds.c.subject_id, wanted)}
+    return now | {row[3] for row in rows_where_in(tx, earlier, earlier.c.subject_id, wanted)}
 
 
 def keep_earlier(tx: sa.Connection, import_id: int, rows: Sequence[DeedRow]) -> None:
     """Remember what these deeds said before the import corrected them."""
-    insert_rows(tx, earlier, [(import_id, row.deed_id, _packed(row)) for row in rows])
+    insert_rows(tx, earlier, [(import_id, row.deed_id, _packed(row), row.subject_id) for row in rows])
 
 
 def take_earlier(tx: sa.Connection, import_id: int, deed_ids: Sequence[int]) -> dict[int, DeedRow]:

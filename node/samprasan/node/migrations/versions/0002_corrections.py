@@ -58,8 +58,10 @@ def _create_history() -> None:
         ),
         sa.Column("deed_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("content", sa.Text(), nullable=False, comment="What the deed said before, JSON; no id and no name."),
+        sa.Column("subject_id", sa.BigInteger(), nullable=False, comment="Of whom it said so."),
         sa.PrimaryKeyConstraint("import_id", "deed_id"),
     )
+    op.create_index("earlier_subject", "earlier", ["subject_id"])
     op.create_table(
         "restated",
         sa.Column(
