@@ -65,7 +65,7 @@ class Identifier:
 
 def fold_digits(text: str) -> str:
     """``text`` with Thai digits as ASCII digits."""
-    return text.translate(_THAI_DIGITS)
+    return text if text.isascii() else text.translate(_THAI_DIGITS)
 
 
 def check_digit(twelve: str) -> str:

@@ -55,11 +55,14 @@ class UnreadableCell(Exception):
 
 def text_of(cell: Cell) -> str:
     """What a cell says as text: a whole number without its ``.0``, blank for nothing, Excel's ``="007"`` as 007."""
-    if cell is None:
+    if isinstance(cell, str):
+        text = cell.strip()
+    elif cell is None:
         return ""
-    if isinstance(cell, float) and cell.is_integer():
+    elif isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    text = str(cell).strip()
+    else:
+        text = str(cell)
     if text[:1] == "=":
         wrapped = _EXCEL_TEXT.fullmatch(text)
         return wrapped[1].strip() if wrapped else text

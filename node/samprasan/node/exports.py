@@ -134,12 +134,16 @@ def _repeated_to_the_right(row: Sequence[str]) -> list[str]:
 def _rows(path: Path, table: Table, profile: Profile) -> Iterator[tuple[int, Row]]:
     count = 0
     for number, row in table.rows:
-        if not isinstance(row, BrokenRow) and (_is_blank(row) or text_of(row[0]) in profile.skip_rows):
+        if not isinstance(row, BrokenRow) and (_is_blank(row) or _is_skipped(row, profile)):
             continue
         count += 1
         if count > limits.ROWS_MAX:
             raise Malformed("file_over_limit", file=path.name, most=limits.ROWS_MAX)
         yield number, row
+
+
+def _is_skipped(row: Sequence[Cell], profile: Profile) -> bool:
+    return bool(profile.skip_rows) and text_of(row[0]) in profile.skip_rows
 
 
 def _is_blank(row: Sequence[Cell]) -> bool:
