@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +21,20 @@ from samprasan.edge.world import World
 from samprasan.hub import accounts, agreeing, greeting, intake, joining, mailbox
 from samprasan.hub import home as hub_homes
 from samprasan.hub.store import members as members_store
-from samprasan.keys import certificates, pseudonym, sealing, sharing
+from samprasan.keys import certificates, sealing
 from samprasan.keys.errors import SamprasanError
 from samprasan.keys.identifiers import Scheme, check_digit, parse
 from samprasan.keys.sealing import Vault
-from samprasan.keys.signing import Signer, Verify, verify_ed25519
+from samprasan.keys.signing import KeySigner, Signer, Verify, verify_ed25519
 from samprasan.node import agreeing as node_agreeing
+from samprasan.node import ceremony, importing, letters, linking, mail, sync
 from samprasan.node import home as node_homes
-from samprasan.node import importing, letters, linking, mail, sync
 from samprasan.node.deeds import Consents, Deed
 from samprasan.node.exports import Export
 from samprasan.node.identity import Identity
 from samprasan.node.profiles import Profile
+from samprasan.node.store import documents as documents_store
 from samprasan.v1 import hub_pb2, log_pb2
-from samprasan.v1.documents_pb2 import ShareCommitment
 from samprasan.v1.envelope_pb2 import Envelope
 
 AGENCIES = ("mpc", "nhco", "codi")
@@ -93,14 +94,24 @@ class HubParty:
                 if isinstance(answer, SamprasanError):
                     raise answer
                 return back("pushed", answer)
+            case "submit":
+                agreeing.submit(self.store, self.world, agency, body)
+                return []
+            case "list":
+                return back("listed", agreeing.listed(self.store))
             case "open_accounts":
                 return back("opened", (body, accounts.open_accounts(self.store, self.world, agency, body)))
             case "totals":
                 return back("totals", accounts.totals(self.store, self.world, agency, body))
+        return self._mail(message)
+
+    def _mail(self, message: Message) -> list[Message]:
+        agency, body = message.sender, message.body
+        match message.kind:
             case "post":
                 request_id, request = body
                 mailbox.post(self.store, self.world, agency, request)
-                return back("posted", request_id)
+                return [Message(self.name, agency, "posted", request_id)]
             case "fetch":
                 return [Message(self.name, agency, "mail", piece) for piece in mailbox.after(self.store, agency, body)]
             case "acknowledge":
@@ -138,6 +149,7 @@ class NodeParty:
         return [
             self._to_hub("hello", sync.greeting(self.store)),
             self._to_hub("fetch", 0),
+            *self._ceremony(),
             *self._questions(),
             *self._accounts(),
         ]
@@ -159,15 +171,20 @@ class NodeParty:
         match message.kind:
             case "hello":
                 self.after_seq = sync.greeted(store, world, self.identity, *body)
-                return self._batches()
+                return [*self._news(body[1]), *self._batches()]
+            case "listed":
+                node_agreeing.take(store, world, self.identity, TLS_CA, body)
+                return self._ceremony()
             case "pushed":
                 return self._pushed(body)
             case "opened":
                 linking.accounts_opened(store, world, self.identity, *body)
                 return [*self._accounts(), *self._batches()]
             case "posted":
-                if body is not None:
+                if isinstance(body, bytes):
                     linking.posted(store, body)
+                elif body is not None:
+                    ceremony.posted(store, body)
                 return []
             case "mail":
                 return self._mail(body)
@@ -192,7 +209,7 @@ class NodeParty:
             letter = None
         if letter is not None:
             out.append(self._post(None, letter))
-        return [*out, self._to_hub("acknowledge", piece.number), *self._accounts()]
+        return [*out, self._to_hub("acknowledge", piece.number), *self._ceremony(), *self._accounts()]
 
     def _batches(self) -> list[Message]:
         found = []
@@ -204,6 +221,21 @@ class NodeParty:
             found.append(self._to_hub("push", batch[1]))
         return found
 
+    def _news(self, answer: hub_pb2.HelloResponse) -> list[Message]:
+        """Ask for the documents if the hub's are newer."""
+        with self.store.read() as tx:
+            kinds = (log_pb2.DOCUMENT_KIND_ROSTER, log_pb2.DOCUMENT_KIND_POLICY)
+            mine = tuple(documents_store.version_in_force(tx, kind) for kind in kinds)
+        return [] if mine == (answer.roster_version, answer.policy_version) else [self._to_hub("list", None)]
+
+    def _ceremony(self) -> list[Message]:
+        """Go on with a key ceremony, and send what it has to say."""
+        ceremony.advance(self.store, self.world, self.identity)
+        waiting = ceremony.unposted(self.store, self.identity)
+        confirmed = ceremony.confirmation(self.store, self.identity)
+        out = [self._post(letter_id, letter) for letter_id, letter in waiting]
+        return [*out, self._to_hub("submit", confirmed)] if confirmed else out
+
     def _questions(self) -> list[Message]:
         return [self._post(request_id, letter) for request_id, letter in linking.unposted(self.store, self.world)]
 
@@ -211,7 +243,7 @@ class NodeParty:
         request = linking.accounts_wanted(self.store, self.world, self.identity)
         return [self._to_hub("open_accounts", request)] if request else []
 
-    def _post(self, request_id: bytes | None, letter: letters.Letter) -> Message:
+    def _post(self, request_id: bytes | int | None, letter: letters.Letter) -> Message:
         sealed = letters.seal(self.store, self.identity, letter)
         return self._to_hub("post", (request_id, hub_pb2.PostMailRequest(to=letter.to, sealed=sealed)))
 
@@ -298,28 +330,71 @@ def make(
     make_signer: Callable[[bytes], Signer] | None = None,
     verify: Verify = verify_ed25519,
 ) -> Federation:
-    """A federation in memory: joined, roster 1 approved by all, the sample policy by two."""
-    from samprasan.keys.signing import KeySigner
+    """A federation: joined, roster 1 approved by all, the linking key made by all, the sample policy approved by two.
 
-    chance = random.Random(seed)
+    Those in memory are copies of one that is made once a process.
+    """
+    if make_store("hub").engine.url.database in (None, "", ":memory:"):
+        return _copy_of(*_template(make_signer or KeySigner, verify), make_store, seed)
+    made = approved(make_store, make_signer or KeySigner, verify)
+    finish(made)
+    return made
+
+
+def finish(made: Federation) -> None:
+    """The key ceremony begins by itself; then two agencies agree on the sample policy."""
+    made.run()
+    propose_policy(made, (SAMPLES / "policy.toml").read_text("utf-8"))
+
+
+@cache
+def _template(make_signer: Callable[[bytes], Signer], verify: Verify) -> tuple[Federation, dict[str, bytes]]:
+    """A federation in memory, and what its stores hold."""
+    made = approved(memory_store, make_signer, verify)
+    finish(made)
+    return made, {name: _connection(party.store).serialize() for name, party in made.parties.items()}
+
+
+def _copy_of(template: Federation, images: dict[str, bytes], make_store: MakeStore, seed: int) -> Federation:
+    clock, chance = Clock(), random.Random(f"copy {seed}")
+    stores = {name: make_store(name) for name in images}
+    for name, image in images.items():
+        _connection(stores[name]).deserialize(image)
+
+    def world(of: HubParty | NodeParty) -> World:
+        return World(of.world.signer, clock, chance.randbytes, of.world.verify)
+
+    hub = HubParty(stores["hub"], world(template.hub), template.hub.authority)
+    nodes = {name: NodeParty(stores[name], world(node), node.identity) for name, node in template.nodes.items()}
+    return Federation(clock, chance, hub, nodes)
+
+
+def _connection(store: Store) -> Any:
+    """The one sqlite3 connection behind a store in memory."""
+    return store.engine.raw_connection().driver_connection
+
+
+def approved(
+    make_store: MakeStore = memory_store,
+    make_signer: Callable[[bytes], Signer] = KeySigner,
+    verify: Verify = verify_ed25519,
+) -> Federation:
+    """A federation whose agencies have joined and approved roster 1; there is no linking key and no policy yet."""
+    chance = random.Random(1)
     clock = Clock()
 
     def world() -> World:
-        return World((make_signer or KeySigner)(chance.randbytes(32)), clock, chance.randbytes, verify)
+        return World(make_signer(chance.randbytes(32)), clock, chance.randbytes, verify)
 
     hub_store = make_store("hub")
     hub_homes.create_tables(hub_store)
     key = certificates.new_key()
     hub = HubParty(hub_store, world(), joining.Authority(key, TLS_CA))
-    key_scalar, slope = (pseudonym.random_scalar(chance.randbytes(64)) for _ in range(2))
-    shares = sharing.deal(key_scalar, slope)
     nodes = {}
-    for agency, share in zip(AGENCIES, shares, strict=True):
+    for agency in AGENCIES:
         store = make_store(agency)
         database.migrate(store, node_homes.MIGRATIONS)
-        nodes[agency] = NodeParty(
-            store, world(), Identity(agency, Vault(chance.randbytes(32)), chance.randbytes(32), share)
-        )
+        nodes[agency] = NodeParty(store, world(), Identity(agency, Vault(chance.randbytes(32)), chance.randbytes(32)))
     federation = Federation(clock, chance, hub, nodes)
     _join(federation)
     _agree(federation)
@@ -330,16 +405,11 @@ def _join(federation: Federation) -> None:
     """Put every application where joining puts it; certificates are the wire tests' business."""
     hub = federation.hub
     for number, (agency, node) in enumerate(federation.nodes.items()):
-        share = node.identity.share
-        assert share is not None
         application = hub_pb2.Application(
             agency=agency,
             signing_key=node.world.signer.public_key,
             sealing_key=sealing.sealing_public_key(node.identity.mail_key),
             certificate_request=b"-",
-            share=ShareCommitment(agency=agency, index=share.index, point=share.commitment()),
-            key_epoch=share.key_epoch,
-            share_version=share.share_version,
         )
         secret_hash = hashlib.sha256(bytes([number])).digest()
         with hub.store.begin() as tx:
@@ -359,7 +429,6 @@ def _agree(federation: Federation) -> None:
         )
         agreeing.submit(hub.store, hub.world, node.name, signed)
     share_documents(federation)
-    propose_policy(federation, (SAMPLES / "policy.toml").read_text("utf-8"))
 
 
 def propose_policy(federation: Federation, text: str) -> None:

@@ -28,7 +28,6 @@ def main() -> int:
         try:
             console.print("[bold]1. A hub and three nodes[/bold] join, and approve roster 1 and the joint policy …")
             federation.set_up()
-            federation.start(*AGENCIES)
             tell(federation)
             first = check(federation, EXPECTED["federation"])
             tell_of_corrections(federation)

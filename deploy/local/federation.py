@@ -3,8 +3,7 @@
     python deploy/local/federation.py --home DIR [--database-url URL] [--json]
 
 makes ``DIR/hub``, ``DIR/mpc``, ``DIR/nhco`` and ``DIR/codi`` with the sample policy in force, prints ``ready {…}`` and
-serves until SIGTERM.  A DIR that was made before is served again.  The three shares of the linking key are dealt here,
-once, by this script: good for trying things out, not for people's data.
+serves until SIGTERM.  A DIR that was made before is served again.
 """
 
 import argparse
@@ -16,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ from typing import Any
 from samprasan.edge import logs
 from samprasan.hub import home as hub_homes
 from samprasan.hub import joining
-from samprasan.keys import pseudonym, sharing
 from samprasan.keys.invitation import Invitation
 from samprasan.keys.keyring import write_private
 from samprasan.node import home as node_homes
@@ -36,6 +35,7 @@ AGENCIES = {
 }
 SAMPLES = Path(__file__).parent / "samples"
 STOP_SECONDS = 15.0
+CEREMONY_SECONDS = 60.0
 
 
 class Federation:
@@ -52,12 +52,11 @@ class Federation:
         return self.folder / party
 
     def set_up(self) -> None:
-        """Make every home, join, approve roster 1 and the sample policy; the hub runs meanwhile."""
+        """Make every home, join, approve roster 1 and the sample policy, and hold the key ceremony; all is served."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._make_hub()
         for agency in AGENCIES:
             self._make_node(agency)
-        self._deal()
         self.start("hub")
         hub = hub_homes.open_hub(self.home("hub"))
         for agency, name in AGENCIES.items():
@@ -76,12 +75,22 @@ class Federation:
             showing.approve(home, waiting["id"], waiting["digest"])
         for home in homes.values():
             showing.refresh(home)
+        self.start(*AGENCIES)  # the nodes begin the key ceremony by themselves
         proposed = showing.propose_policy(homes["mpc"], (SAMPLES / "policy.toml").read_text("utf-8"))
         showing.approve(homes["nhco"], proposed["id"], "")
         for home in homes.values():
             showing.refresh(home)
+        self._wait_for_key(homes["mpc"])
+        for home in homes.values():
             home.node.store.close()
         hub.store.close()
+
+    def _wait_for_key(self, home: node_homes.Home) -> None:
+        ends = time.monotonic() + CEREMONY_SECONDS
+        while not showing.has_linking_key(home):
+            if time.monotonic() > ends:
+                raise RuntimeError("the key ceremony did not end: see the logs of the nodes")
+            time.sleep(0.1)
 
     def start(self, *parties: str) -> None:
         """Serve these parties (all, if none is named) and wait until each says ``ready``."""
@@ -199,13 +208,6 @@ class Federation:
             connection.execute(f'CREATE DATABASE "{name}"'.encode())
         return url.set(database=name).render_as_string(hide_password=False)
 
-    def _deal(self) -> None:
-        key, slope = (pseudonym.random_scalar(secrets.token_bytes(64)) for _ in range(2))
-        for agency, share in zip(AGENCIES, sharing.deal(key, slope), strict=True):
-            home = node_homes.open_home(self.home(agency))
-            home.ring.put(node_homes.SHARE_KEY, share.encode())
-            home.node.store.close()
-
 
 def _finish(process: "subprocess.Popen[str]") -> None:
     process.wait()
@@ -237,7 +239,6 @@ def main(arguments: Sequence[str] | None = None, say: Callable[[str], None] = pr
             if not given.json:
                 say(f"making a hub and three nodes in {given.home} …")
             federation.set_up()
-            federation.start(*AGENCIES)
         else:
             federation.start()
         address = hub_homes.reached_at(federation.home("hub")).hub

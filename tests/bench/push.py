@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from federation import AGENCIES
 from federation import Federation as LocalFederation
 from samprasan.client.connection import Hub
 from samprasan.keys import signing
@@ -30,6 +31,8 @@ def updates_per_second(folder: Path, database_url: str) -> float:
     served = LocalFederation(folder, database_url)
     try:
         served.set_up()
+        for agency in AGENCIES:
+            served.kill(agency)  # nobody else extends its chain
         home = node_homes.open_home(served.home(AGENCY))
         rate = asyncio.run(service.ask(home.connect, lambda hub: Sender(home, hub).measure()))
         home.node.store.close()

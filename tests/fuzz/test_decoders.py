@@ -22,6 +22,7 @@ from samprasan.v1 import documents_pb2, hub_pb2, linking_pb2
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
 
+from tests.dealing import deal
 from tests.federation import SAMPLES
 from tests.fuzz.mutation import mutated
 
@@ -128,7 +129,7 @@ DECODERS = {
     "totals": message(hub_pb2.Totals, hub_pb2.Totals(request_id=ID, agency="mpc", as_of=5)),
     "elements": Decoder(the_elements, [ELEMENT, ELEMENT * 4]),
     "proof": Decoder(pseudonym.Proof.decode, [PROOF]),
-    "share": Decoder(sharing.Share.decode, [each.encode() for each in sharing.deal(5, 7)]),
+    "share": Decoder(sharing.Share.decode, [each.encode() for each in deal(5, 7)]),
     "invite": Decoder(Invitation.decode, [INVITE]),
     "id": Decoder(an_id, [each.encode() for each in IDS]),
     "day": Decoder(text(lambda each: cells.day_of(each, "", 4)), [each.encode() for each in DAYS]),

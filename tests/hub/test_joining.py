@@ -10,11 +10,11 @@ from samprasan.edge.database import Store
 from samprasan.edge.world import World
 from samprasan.hub import agreeing, joining
 from samprasan.hub import home as hub_homes
-from samprasan.keys import certificates, ristretto, sharing
+from samprasan.keys import certificates
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
 from samprasan.keys.signing import KeySigner
 from samprasan.v1 import hub_pb2
-from samprasan.v1.documents_pb2 import Roster, ShareCommitment
+from samprasan.v1.documents_pb2 import Roster
 
 from tests.federation import Clock
 
@@ -23,7 +23,6 @@ CLOCK = Clock()
 HUB = World(KeySigner(b"\x09" * 32), CLOCK)
 CA_KEY = certificates.new_key()
 AUTHORITY = joining.Authority(CA_KEY, certificates.authority(CA_KEY, datetime.now(UTC)))
-SHARES = dict(zip(AGENCIES, sharing.deal(5, 6), strict=True))
 
 
 @pytest.fixture
@@ -37,15 +36,11 @@ def store() -> Iterator[Store]:
 def apply(store: Store, agency: str, secret: bytes, key: int, **changes: Any) -> bytes:
     """Join as ``agency`` with an application that is good but for ``changes``."""
     signer = KeySigner(bytes([key]) * 32)
-    share = SHARES[agency]
     values: dict[str, Any] = {
         "agency": agency,
         "signing_key": signer.public_key,
         "sealing_key": bytes([key]) * 32,
         "certificate_request": certificates.certificate_request(certificates.new_key(), agency),
-        "share": ShareCommitment(agency=agency, index=share.index, point=share.commitment()),
-        "key_epoch": 1,
-        "share_version": 1,
     }
     envelope = World(signer, CLOCK).sign(hub_pb2.Application(**(values | changes)))
     request = hub_pb2.JoinRequest(invite_secret=secret, application=envelope)
@@ -61,9 +56,6 @@ def apply(store: Store, agency: str, secret: bytes, key: int, **changes: Any) ->
         ({"certificate_request": b"x"}, Malformed),
         ({"certificate_request": bytes(5000)}, Malformed),
         ({"sealing_key": b"x"}, Malformed),
-        ({"share": ShareCommitment(agency="mpc", index=4, point=ristretto.multiply_base(3))}, Malformed),
-        ({"share": ShareCommitment(agency="mpc", index=1, point=bytes(32))}, Malformed),
-        ({"share": ShareCommitment(agency="codi", index=1, point=ristretto.multiply_base(3))}, Malformed),
     ],
 )
 def test_a_bad_application_leaves_the_invite_as_it_was(
@@ -88,12 +80,13 @@ def test_an_unknown_invite_is_told_before_anything_is_read(store: Store) -> None
         apply(store, "mpc", bytes(32), 1, signing_key=b"short")
 
 
-@pytest.mark.parametrize("stale", [False, True])
-def test_shares_of_different_dealings_leave_roster_1_without_a_linking_key(store: Store, stale: bool) -> None:
-    for number, agency in enumerate(AGENCIES, 1):
+@pytest.mark.parametrize("agencies", [AGENCIES, AGENCIES[:2]])
+def test_roster_1_has_no_key_but_plans_one_of_three_shares(store: Store, agencies: tuple[str, ...]) -> None:
+    for number, agency in enumerate(agencies, 1):
         secret, _ = joining.invite(store, HUB, agency, agency)
-        other = ShareCommitment(agency=agency, index=SHARES[agency].index, point=ristretto.multiply_base(77))
-        apply(store, agency, secret, number, **({"share": other} if stale and agency == "mpc" else {}))
+        apply(store, agency, secret, number)
     assert agreeing.compose_roster(store, HUB, b"the hub's authority")
     (proposed,) = agreeing.listed(store).proposed
-    assert Roster.FromString(proposed.payload).HasField("linking") is not stale
+    roster = Roster.FromString(proposed.payload)
+    assert not roster.HasField("linking")
+    assert tuple(roster.plan.dealers) == (AGENCIES if len(agencies) == 3 else ())

@@ -13,6 +13,8 @@ from samprasan.keys import pseudonym, ristretto, sharing
 from samprasan.keys.errors import Malformed, Unproven
 from samprasan.keys.pseudonym import POPRF, VOPRF, Proof
 
+from tests.dealing import deal
+
 SUITES = json.loads((Path(__file__).parents[1] / "vectors" / "rfc9497_ristretto255.json").read_text("utf-8"))
 VECTORS = [(suite, vector) for suite in SUITES for vector in suite["vectors"]]
 BY_MODE = {suite["mode"]: suite for suite in SUITES}
@@ -67,7 +69,7 @@ def test_every_vector_comes_out(suite: dict[str, Any], vector: dict[str, Any]) -
 @pytest.mark.parametrize("vector", BY_MODE[VOPRF]["vectors"])
 @pytest.mark.parametrize(("own", "peer"), list(permutations(sharing.INDICES, 2)))
 def test_every_quorum_reproduces_the_vectors(vector: dict[str, Any], own: int, peer: int) -> None:
-    shares = {share.index: share for share in sharing.deal(scalar(BY_MODE[VOPRF]["skSm"]), 123_456_789)}
+    shares = {share.index: share for share in deal(scalar(BY_MODE[VOPRF]["skSm"]), 123_456_789)}
     for value, blind, expected in zip(
         parts(vector, "Input"), parts(vector, "Blind"), parts(vector, "Output"), strict=True
     ):
@@ -82,7 +84,7 @@ def test_every_quorum_reproduces_the_vectors(vector: dict[str, Any], own: int, p
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, ristretto.ORDER - 1), st.integers(1, ristretto.ORDER - 1), st.binary(min_size=1, max_size=40))
 def test_all_quorums_agree_and_one_share_alone_does_not(key: int, slope: int, value: bytes) -> None:
-    shares = sharing.deal(key, slope)
+    shares = deal(key, slope)
     found = {
         sharing.combine(mine, theirs.index, value, 7, pseudonym.evaluate(theirs.scalar, pseudonym.blind(value, 7)))
         for mine, theirs in permutations(shares, 2)
@@ -136,8 +138,8 @@ def test_a_proof_of_another_key_order_or_element_does_not_hold() -> None:
 
 
 def test_shares_of_another_line_are_found_out() -> None:
-    first, second, third = sharing.deal(5, 6)
-    stale = sharing.deal(5, 7)[2]
+    first, second, third = deal(5, 6)
+    stale = deal(5, 7)[2]
     with pytest.raises(Unproven):
         sharing.check_commitments({1: first.commitment(), 2: second.commitment(), 3: stale.commitment()})
     assert sharing.Share.decode(third.encode()) == third

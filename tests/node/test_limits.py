@@ -91,7 +91,7 @@ def test_a_peer_may_ask_4096_elements_at_once(fed: Federation, elements: int, an
 
 def settings(fed: Federation, agency: str) -> dict[str, int]:
     node = fed.nodes[agency]
-    found = overview.status(node.store, node.identity, None, node.world.now())["warnings"]
+    found = overview.status(node.store, node.world, node.identity, None)["warnings"]
     assert found == overview.warnings(node.store, agency, node.world.now())
     return {f"{each['setting']} {each['agency']}": each["used"] for each in found}
 

@@ -81,7 +81,7 @@ WRONG: dict[str, dict[str, object]] = {
     "another request": {"request_digest": b"x" * 32},
     "another epoch": {"key_epoch": 9},
     "another share": {"share_version": 9},
-    "another evaluator": {"evaluator": "codi"},
+    "another evaluator": {"evaluator": "hub"},
 }
 
 

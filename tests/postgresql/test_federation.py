@@ -12,7 +12,6 @@ def test_a_federation_on_postgresql_comes_to_the_same_totals(postgresql_url: str
     served = LocalFederation(tmp_path / "federation", postgresql_url)
     try:
         served.set_up()
-        served.start(*AGENCIES)
         for agency in AGENCIES:
             report = served.import_samples(agency)
             assert report["credits_shared"] == EXPECTED["reports"][agency]["credits_shared"]

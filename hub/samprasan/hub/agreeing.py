@@ -10,10 +10,10 @@ from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import members as members_store
 from samprasan.keys import documents, sharing, signing
 from samprasan.keys.documents import Body
-from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
+from samprasan.keys.errors import Malformed, Refused, Unproven
 from samprasan.ledger import policy
 from samprasan.v1 import hub_pb2, log_pb2
-from samprasan.v1.documents_pb2 import HubKeys, LinkingKey, Member, Policy, Roster
+from samprasan.v1.documents_pb2 import HubKeys, LinkingPlan, Member, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
 
 
@@ -32,6 +32,8 @@ def submit(store: Store, world: World, agency: str, envelope: Envelope) -> None:
         agreed = documents_store.agreed_on(tx)
         current = agreed.roster
         digest = signing.digest(envelope)
+        if digest in agreed.digests:
+            return  # a confirmation that came twice, or after the others sufficed
         stored = documents_store.find(tx, digest)
         _drop_expired(tx, world.now())
         judges = [current, body] if isinstance(body, Roster) else [current]
@@ -40,8 +42,6 @@ def submit(store: Store, world: World, agency: str, envelope: Envelope) -> None:
         found = documents.standing(merged, body, current, world.verify)
         if agency not in documents.standing(envelope, body, current, world.verify).signed:
             raise Unproven("approval_not_ones_own", agency=agency)
-        if digest in agreed.digests:
-            return
         _check_next(body, documents_store.version_in_force(tx, found.kind), agreed.federation_id, world.now())
         if stored is None and len(documents_store.proposed(tx)) >= limits.DOCUMENTS_PROPOSED_MAX:
             raise Refused("inbox_full", most=limits.DOCUMENTS_PROPOSED_MAX)
@@ -81,7 +81,7 @@ def compose_roster(store: Store, world: World, tls_ca: bytes) -> bool:
                 for each, invite in zip(applications, invites, strict=True)
             ],
             hub=HubKeys(signing_key=world.signer.public_key, tls_ca=tls_ca),
-            linking=_linking(applications),
+            plan=_plan([each.agency for each in applications]),
         )
         envelope = signing.seal(composed)
         body = documents.read(envelope)
@@ -95,16 +95,11 @@ def _application(envelope: bytes | None) -> hub_pb2.Application:
     return hub_pb2.Application.FromString(Envelope.FromString(envelope or b"").payload)
 
 
-def _linking(applications: list[hub_pb2.Application]) -> LinkingKey | None:
-    shared = [each for each in applications if each.HasField("share")]
-    if len(shared) != 3 or len({(each.key_epoch, each.share_version) for each in shared}) != 1:
+def _plan(agencies: list[str]) -> LinkingPlan | None:
+    """The ceremony that makes the first linking key: it takes three."""
+    if len(agencies) != len(sharing.INDICES):
         return None
-    commitments = sorted((each.share for each in shared), key=lambda share: share.index)
-    try:
-        sharing.check_commitments({share.index: share.point for share in commitments})
-    except SamprasanError:
-        return None  # shares of different dealings: the roster goes out without, and a later one brings them
-    return LinkingKey(key_epoch=shared[0].key_epoch, share_version=shared[0].share_version, commitments=commitments)
+    return LinkingPlan(key_epoch=1, share_version=1, dealers=agencies)
 
 
 def _merged(stored: Envelope | None, envelope: Envelope, counted: set[bytes]) -> Envelope:

@@ -13,7 +13,7 @@ from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World
 from samprasan.hub import limits
 from samprasan.hub.store import members as members_store
-from samprasan.keys import certificates, documents, ristretto, sharing, signing
+from samprasan.keys import certificates, documents, signing
 from samprasan.keys.errors import Malformed, Refused, Unproven
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -58,10 +58,6 @@ def examine(store: Store, world: World, request: hub_pb2.JoinRequest) -> hub_pb2
     sizes = (len(application.signing_key), len(application.sealing_key))
     if sizes != (32, 32) or len(application.certificate_request) > certificates.REQUEST_BYTES_MAX:
         raise Malformed("application")
-    if application.HasField("share"):
-        if application.share.agency != application.agency or application.share.index not in sharing.INDICES:
-            raise Malformed("application")
-        ristretto.decode_element(application.share.point)
     return world.open(request.application, hub_pb2.Application, application.signing_key)
 
 

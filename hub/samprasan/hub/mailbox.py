@@ -36,10 +36,10 @@ def after(store: Store, reader: str, number: int) -> list[hub_pb2.Mail]:
     return [hub_pb2.Mail(number=row.number, sender=row.sender, sealed=row.sealed) for row in rows]
 
 
-def acknowledge(store: Store, reader: str, up_to: int) -> None:
-    """Delete ``reader``'s mail up to a number."""
+def acknowledge(store: Store, reader: str, number: int) -> None:
+    """Delete a piece of ``reader``'s mail."""
     with store.begin() as tx:
-        mailbox_store.delete(tx, reader, min(up_to, _NUMBER_MAX))
+        mailbox_store.delete(tx, reader, min(number, _NUMBER_MAX))
 
 
 def news(store: Store) -> tuple[int, int]:

@@ -193,7 +193,7 @@ class HubServicer(hub_pb2_grpc.HubServicer):
     ) -> hub_pb2.AcknowledgeMailResponse:
         """See :func:`samprasan.hub.mailbox.acknowledge`."""
         hub = self._running
-        await hub.write(mailbox.acknowledge, hub.store, await hub.caller(context), request.up_to)
+        await hub.write(mailbox.acknowledge, hub.store, await hub.caller(context), request.number)
         return hub_pb2.AcknowledgeMailResponse()
 
     async def SubmitDocument(

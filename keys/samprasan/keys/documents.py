@@ -2,7 +2,8 @@
 
 A document of version N+1 takes effect when the threshold of the roster in force has signed it; a roster also needs its
 own threshold, and roster 1 every agency it names.  One key counts once, versions have no gap, approvals after the
-document's ``expires_at`` do not count (the hub stops collecting them; what is complete stays complete).
+document's ``expires_at`` do not count (the hub stops collecting them; what is complete stays complete).  A roster that
+changes a linking key needs every holder of a share of it: its signature says that the ceremony came out so for it, too.
 """
 
 import hashlib
@@ -13,8 +14,8 @@ from dataclasses import dataclass
 from google.protobuf.message import Message
 from samprasan.keys import sharing
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
-from samprasan.keys.signing import Verify, decode, expect_type, payload_type, signers_of
-from samprasan.v1.documents_pb2 import Member, Policy, Roster
+from samprasan.keys.signing import Verify, decode, encode, expect_type, payload_type, signers_of
+from samprasan.v1.documents_pb2 import LinkingKey, LinkingPlan, Member, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import DOCUMENT_KIND_POLICY, DOCUMENT_KIND_ROSTER, DocumentKind
 
@@ -22,6 +23,8 @@ FEDERATION_ID_BYTES = 16
 MEMBERS_MAX = 16
 CATEGORIES_MAX = 500
 HUB = "hub"
+QUORUM = 2  # shares that it takes to use the linking key
+_DIGEST_BYTES = 32
 _AGENCY = re.compile(r"[a-z0-9]{2,16}")
 _KINDS: Mapping[type[Message], DocumentKind.ValueType] = {Roster: DOCUMENT_KIND_ROSTER, Policy: DOCUMENT_KIND_POLICY}
 _NAMES = {DOCUMENT_KIND_ROSTER: "roster", DOCUMENT_KIND_POLICY: "policy"}
@@ -82,6 +85,19 @@ def member(roster: Roster, agency: str) -> Member:
     raise Refused("agency_unknown", agency=agency)
 
 
+def linking_keys(roster: Roster) -> list[LinkingKey]:
+    """The linking keys that are answered: the one in force, and the one that takes its place."""
+    keys = [roster.linking] if roster.HasField("linking") else []
+    return [*keys, roster.next] if roster.HasField("next") else keys
+
+
+def confirming(body: Roster, roster: Roster | None) -> frozenset[str]:
+    """Who must have signed ``body`` besides: the holders of every linking key that it brings or drops."""
+    before = {encode(key) for key in linking_keys(roster)} if roster else set()
+    after = {encode(key) for key in linking_keys(body)}
+    return frozenset(entry.agency for data in before ^ after for entry in LinkingKey.FromString(data).commitments)
+
+
 def standing(envelope: Envelope, body: Body, roster: Roster | None, verify: Verify) -> Standing:
     """Who of the roster in force (None before roster 1) signed ``envelope``, and whether that suffices.
 
@@ -104,6 +120,8 @@ def standing(envelope: Envelope, body: Body, roster: Roster | None, verify: Veri
         signed |= found
         missing |= everyone - found
         complete = complete and len(found) >= needed
+    if isinstance(body, Roster):
+        complete = complete and confirming(body, roster) <= signed
     digest = hashlib.sha256(envelope.payload).digest()
     return Standing(kind_of(body), body.version, digest, signed, missing, complete)
 
@@ -140,27 +158,44 @@ def _check_roster(roster: Roster) -> None:
             raise Malformed("document_form", kind="roster", problem=problem)
 
     codes = [entry.agency for entry in roster.members]
-    keys = {entry.signing_key for entry in roster.members} | {roster.hub.signing_key}
+    signing_keys_ = {entry.signing_key for entry in roster.members} | {roster.hub.signing_key}
     require(len(roster.federation_id) == (0 if roster.version == 1 else FEDERATION_ID_BYTES), "federation_id")
     require(codes == sorted(set(codes)) and 1 <= len(codes) <= MEMBERS_MAX, "members")
     require(all(_AGENCY.fullmatch(code) and code != HUB for code in codes), "agency")
     require(1 <= roster.threshold <= len(codes), "threshold")
-    require(all(len(key) == 32 for key in keys) and len(keys) == len(codes) + 1, "signing_key")
+    require(all(len(key) == 32 for key in signing_keys_) and len(signing_keys_) == len(codes) + 1, "signing_key")
     require(all(len(entry.sealing_key) == 32 for entry in roster.members), "sealing_key")
-    if roster.HasField("linking"):
-        _check_linking(roster, require_codes=frozenset(codes))
+    keys = linking_keys(roster)
+    require(all(_is_sound(key, frozenset(codes)) for key in keys), "linking")
+    # A key in roster 1 would be one that somebody dealt: the agencies' ceremony comes behind it.
+    require(roster.version > 1 or not keys, "linking")
+    require(not roster.HasField("next") or roster.next.key_epoch == roster.linking.key_epoch + 1, "next")
+    require(not roster.HasField("plan") or _can_be_held(roster.plan, keys, codes), "plan")
 
 
-def _check_linking(roster: Roster, require_codes: frozenset[str]) -> None:
-    linking = roster.linking
-    points = {entry.index: entry.point for entry in linking.commitments}
-    holders = {entry.agency for entry in linking.commitments}
+def _is_sound(key: LinkingKey, codes: frozenset[str]) -> bool:
+    points = {entry.index: entry.point for entry in key.commitments}
+    holders = {entry.agency for entry in key.commitments}
     try:
-        if len(points) != len(linking.commitments) or len(holders) != len(points) or not holders <= require_codes:
-            raise Unproven("share_commitments")
         sharing.check_commitments(points)
-    except SamprasanError as problem:
-        raise Malformed("document_form", kind="roster", problem="linking") from problem
+    except SamprasanError:
+        return False
+    one_each = len(points) == len(key.commitments) == len(holders) and holders <= codes
+    return one_each and key.key_epoch > 0 and key.share_version > 0 and len(key.transcript) == _DIGEST_BYTES
+
+
+def _can_be_held(plan: LinkingPlan, keys: list[LinkingKey], codes: list[str]) -> bool:
+    """Whether the plan's ceremony makes new shares of a key in force, or a key of the epoch that comes next."""
+    dealers = list(plan.dealers)
+    if dealers != sorted(set(dealers)):
+        return False
+    for key in keys:
+        if key.key_epoch == plan.key_epoch:
+            holders = {entry.agency for entry in key.commitments}
+            return plan.share_version == key.share_version + 1 and len(dealers) >= QUORUM and set(dealers) <= holders
+    last_epoch = keys[0].key_epoch if keys else 0
+    is_next = (plan.key_epoch, plan.share_version) == (last_epoch + 1, 1)
+    return is_next and len(keys) <= 1 and dealers == codes and len(codes) == len(sharing.INDICES)
 
 
 def check_agency_code(agency: str) -> None:

@@ -4,7 +4,7 @@ A share is a point of the line ``k + a·x``; its public commitment is ``share ·
 a peer's:  ``N = λ_A·k_A·H2G(x) + (λ_P·r⁻¹)·D``, where ``D = k_P·(r·H2G(x))`` is what the peer answered.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from samprasan.keys import pseudonym, ristretto
@@ -28,7 +28,7 @@ class Share:
         return ristretto.multiply_base(self.scalar)
 
     def encode(self) -> bytes:
-        """As kept in a keyring."""
+        """As a node keeps it, sealed."""
         return f"{_PREFIX} {self.key_epoch} {self.share_version} {self.index} ".encode() + ristretto.encode_scalar(
             self.scalar
         )
@@ -49,28 +49,23 @@ class Share:
         return f"<share {self.index} of epoch {self.key_epoch}.{self.share_version}>"
 
 
-def deal(key: int, slope: int, key_epoch: int = 1, share_version: int = 1) -> tuple[Share, Share, Share]:
-    """Three shares of ``key``; ``slope`` is a random scalar that is forgotten afterwards."""
-    first, second, third = (
-        Share(key_epoch, share_version, index, (key + slope * index) % ristretto.ORDER) for index in INDICES
-    )
-    return first, second, third
-
-
-def coefficient(index: int, other: int) -> int:
-    """Lagrange's coefficient at 0 of ``index`` in the quorum ``{index, other}``."""
-    if index == other or index not in INDICES or other not in INDICES:
+def coefficient(index: int, others: Collection[int]) -> int:
+    """Lagrange's coefficient at 0 of ``index`` in the quorum of ``index`` and ``others``."""
+    if not others or index in others or not {index, *others} <= set(INDICES):
         raise Malformed("share")
-    return other * ristretto.invert(other - index) % ristretto.ORDER
+    product = 1
+    for other in others:
+        product = product * other * ristretto.invert(other - index) % ristretto.ORDER
+    return product
 
 
 def combine(share: Share, peer_index: int, value: bytes, blind: int, evaluated: bytes) -> bytes:
     """The pseudonym of ``value``, 32 bytes, from one's own share and a peer's proven answer."""
     own = ristretto.multiply(
-        coefficient(share.index, peer_index) * share.scalar % ristretto.ORDER, pseudonym.hash_to_group(value)
+        coefficient(share.index, (peer_index,)) * share.scalar % ristretto.ORDER, pseudonym.hash_to_group(value)
     )
     theirs = ristretto.multiply(
-        coefficient(peer_index, share.index) * ristretto.invert(blind) % ristretto.ORDER, evaluated
+        coefficient(peer_index, (share.index,)) * ristretto.invert(blind) % ristretto.ORDER, evaluated
     )
     return pseudonym.pseudonym(value, ristretto.add(own, theirs))
 

@@ -38,8 +38,8 @@ class Hub(Protocol):
     def receive_mail(self, after: int) -> AsyncIterator[hub_pb2.ReceiveMailResponse]:
         """Mail with a higher number, and word of changed documents, until the connection ends."""
 
-    async def acknowledge_mail(self, up_to: int) -> None:
-        """Let the hub forget mail."""
+    async def acknowledge_mail(self, number: int) -> None:
+        """Let the hub forget a piece of mail."""
 
     async def submit_document(self, document: Envelope) -> None:
         """Propose or approve."""
@@ -100,9 +100,9 @@ class Connection:
         async for response in _streamed(self._hub.ReceiveMail(hub_pb2.ReceiveMailRequest(after=after))):
             yield response
 
-    async def acknowledge_mail(self, up_to: int) -> None:
-        """Let the hub forget mail."""
-        await _asked(self._hub.AcknowledgeMail, hub_pb2.AcknowledgeMailRequest(up_to=up_to))
+    async def acknowledge_mail(self, number: int) -> None:
+        """Let the hub forget a piece of mail."""
+        await _asked(self._hub.AcknowledgeMail, hub_pb2.AcknowledgeMailRequest(number=number))
 
     async def submit_document(self, document: Envelope) -> None:
         """Propose or approve."""

@@ -9,13 +9,14 @@ import typer
 from samprasan.edge import command
 from samprasan.edge.command import Home, Json, Lang
 from samprasan.edge.wording import Words
-from samprasan.node import records
+from samprasan.node import custody, records
 
 app = command.application("An agency's Samprasan node: imports deeds, links subjects, sends signed updates.")
 approvals = command.application("Joint documents that wait for this agency.")
 policy = command.application("The joint policy.")
 app.add_typer(approvals, name="approvals", invoke_without_command=True)
 app.add_typer(policy, name="policy")
+app.add_typer(custody.linking, name="linking")
 app.add_typer(records.imports, name="imports")
 app.add_typer(records.profile, name="profile")
 app.add_typer(records.deed, name="deed")
@@ -157,7 +158,7 @@ def status(home: Home, as_json: Json = False, lang: Lang = None) -> None:
 
     opened = homes.open_home(home)
     node = opened.node
-    document = overview.status(node.store, node.identity, opened.certificate, node.world.now())
+    document = overview.status(node.store, node.world, node.identity, opened.certificate)
     command.answer(document, as_json, command.table(words("status"), ["", ""], showing.flattened(document)))
 
 

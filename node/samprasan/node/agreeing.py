@@ -16,9 +16,11 @@ from samprasan.node import limits
 from samprasan.node.identity import Identity
 from samprasan.node.store import documents as documents_store
 from samprasan.v1 import hub_pb2
-from samprasan.v1.documents_pb2 import Roster
+from samprasan.v1.documents_pb2 import LinkingPlan, Roster
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import DOCUMENT_KIND_POLICY
+
+REFRESH, REPAIR = "refresh", "repair"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,12 @@ def take(store: Store, world: World, identity: Identity, tls_ca: bytes, listing:
             documents_store.put(tx, found, envelope.SerializeToString(), active=False)
 
 
+def has_roster(store: Store) -> bool:
+    """Whether roster 1 is in force here."""
+    with store.read() as tx:
+        return documents_store.agreed_on(tx).roster is not None
+
+
 def inbox(store: Store, world: World) -> list[Waiting]:
     """What waits, with who signed it so far."""
     with store.read() as tx:
@@ -86,6 +94,9 @@ def approve(
     spoken = "".join(spoken_digest.split()).replace(":", "").lower()
     if isinstance(waiting.body, Roster):
         _check_roster_is_ours(waiting.body, world, identity, tls_ca)
+        with store.read() as tx:
+            if identity.agency in documents.confirming(waiting.body, documents_store.agreed_on(tx).roster):
+                raise Refused("confirmed_by_ceremony")
         if waiting.body.version == 1 and not spoken:
             raise Refused("digest_needed")
     if spoken and spoken != waiting.standing.digest.hex():
@@ -109,6 +120,32 @@ def propose_policy(store: Store, world: World, text: str) -> Envelope:
     if document.version != expected:
         raise Refused("document_version", kind="policy", version=document.version, expected=expected)
     return world.sign(document)
+
+
+def propose_ceremony(store: Store, world: World, identity: Identity, purpose: str) -> Envelope:
+    """The next roster with a plan for a ceremony, signed: to ``refresh`` the shares, or to ``repair`` this node's.
+
+    Raises Refused ``no_linking_key`` while there is no key yet.
+    """
+    now = world.now()
+    with store.read() as tx:
+        agreed = documents_store.agreed_on(tx)
+    proposal = Roster()
+    proposal.CopyFrom(agreed.required_roster)
+    if not proposal.HasField("linking"):
+        raise Refused("no_linking_key")
+    holders = sorted(entry.agency for entry in proposal.linking.commitments)
+    proposal.federation_id = agreed.federation_id
+    proposal.version += 1
+    proposal.created_at, proposal.expires_at = now, now + limits.DOCUMENT_LIFETIME_MS
+    proposal.plan.CopyFrom(
+        LinkingPlan(
+            key_epoch=proposal.linking.key_epoch,
+            share_version=proposal.linking.share_version + 1,
+            dealers=[each for each in holders if purpose == REFRESH or each != identity.agency],
+        )
+    )
+    return world.sign(proposal)
 
 
 def _activate(tx: Tx, world: World, identity: Identity, tls_ca: bytes, envelope: Envelope) -> None:
@@ -136,7 +173,3 @@ def _check_roster_is_ours(body: Roster, world: World, identity: Identity, tls_ca
     own = documents.member(body, identity.agency)
     if own.signing_key != world.signer.public_key or body.hub.tls_ca != tls_ca:
         raise Unproven("roster_not_ours")
-    if identity.share is not None and body.HasField("linking"):
-        points = {entry.agency: entry.point for entry in body.linking.commitments}
-        if points.get(identity.agency) != identity.share.commitment():
-            raise Unproven("share_differs")

@@ -8,8 +8,9 @@ from samprasan.edge.database import Store, Tx, take_turn
 from samprasan.edge.world import World
 from samprasan.keys import documents, pseudonym, ristretto, signing
 from samprasan.keys.errors import Malformed
+from samprasan.keys.sharing import Share
 from samprasan.ledger import calendar, policy
-from samprasan.node import limits
+from samprasan.node import limits, shares
 from samprasan.node.identity import Identity
 from samprasan.node.letters import Letter
 from samprasan.node.store import documents as documents_store
@@ -41,8 +42,8 @@ def answer(store: Store, world: World, identity: Identity, sender: str, envelope
         if request.expires_at <= now:
             return _refusal(world, identity, request, digest, linking_pb2.EVAL_REFUSAL_REASON_EXPIRED)
         blinded = ristretto.elements(request.blinded)
-        share = identity.share
-        if share is None or (share.key_epoch, share.share_version) != (request.key_epoch, request.share_version):
+        share = _share(tx, identity, request)
+        if share is None:
             return _refusal(world, identity, request, digest, linking_pb2.EVAL_REFUSAL_REASON_EPOCH)
         today = calendar.packed(calendar.day_of(now))
         remaining = _allowance(tx, now) - linking_store.evaluated_on(tx, sender, today) - len(blinded)
@@ -93,6 +94,14 @@ def _check_addressed(tx: Tx, identity: Identity, sender: str, request: linking_p
         or not whole
     ):
         raise Malformed("eval_request")
+
+
+def _share(tx: Tx, identity: Identity, request: linking_pb2.EvalRequest) -> Share | None:
+    """The share of the key and version that the request names, if that is in force and this node holds it."""
+    wanted = (request.key_epoch, request.share_version)
+    keys = documents.linking_keys(documents_store.agreed_on(tx).required_roster)
+    key = next((each for each in keys if (each.key_epoch, each.share_version) == wanted), None)
+    return shares.held(tx, identity, key) if key else None
 
 
 def _allowance(tx: Tx, now: int) -> int:

@@ -10,10 +10,10 @@ from typing import Any
 
 from samprasan.edge.wording import Words, language
 from samprasan.keys import certificates, ristretto
-from samprasan.keys.errors import Refused, SamprasanError, Unproven
+from samprasan.keys.errors import Refused, SamprasanError
 from samprasan.ledger import calendar
 from samprasan.node import home as homes
-from samprasan.node import limits, service, sync
+from samprasan.node import limits, service, shares, sync
 from samprasan.node.home import Home
 from samprasan.node.store import documents as documents_store
 
@@ -90,12 +90,10 @@ def _database(opened: Home) -> str:
 def _roster(opened: Home) -> str:
     with opened.node.store.read() as tx:
         current = documents_store.agreed_on(tx).required_roster
-    share = opened.node.identity.share
-    if not current.HasField("linking") or share is None:
-        raise Refused("no_share")
-    points = {entry.agency: entry.point for entry in current.linking.commitments}
-    if points.get(opened.settings.agency) != share.commitment():
-        raise Unproven("share_differs")
+        if not current.HasField("linking"):
+            raise Refused("no_linking_key")
+        if shares.held(tx, opened.node.identity, current.linking) is None:
+            raise Refused("no_share")
     return words("doctor_roster", version=current.version, agencies=len(current.members))
 
 

@@ -18,15 +18,12 @@ from samprasan.keys.errors import Malformed, Refused
 from samprasan.keys.invitation import INVITE_BYTES_MAX, Invitation
 from samprasan.keys.keyring import Keyring, write_private
 from samprasan.keys.sealing import Vault
-from samprasan.keys.sharing import Share
 from samprasan.keys.signing import KeySigner
 from samprasan.node.identity import Identity
 from samprasan.node.service import Node
 from samprasan.v1 import hub_pb2
-from samprasan.v1.documents_pb2 import ShareCommitment
 
 MIGRATIONS = "samprasan.node"
-SHARE_KEY = "linking-share"
 _AUTHORITY_FILE = "authority.der"
 _CERTIFICATE_FILE = "certificate.der"
 _HUB_FILE = "hub"
@@ -94,8 +91,7 @@ def open_home(home: Path) -> Home:
     """The home with its keys."""
     settings = NodeSettings.load(home)
     ring = settings.keyring()
-    share = Share.decode(ring.get(SHARE_KEY)) if ring.has(SHARE_KEY) else None
-    identity = Identity(settings.agency, Vault(ring.get("vault")), ring.get("sealing"), share)
+    identity = Identity(settings.agency, Vault(ring.get("vault")), ring.get("sealing"))
     authority = home / _AUTHORITY_FILE
     node = Node(
         database.open_store(settings.database_url),
@@ -127,16 +123,9 @@ def join(opened: Home, invite_file: Path) -> Invitation:
 
 def _application(opened: Home) -> hub_pb2.Application:
     key = certificates.load_key(opened.ring.get("tls"))
-    application = hub_pb2.Application(
+    return hub_pb2.Application(
         agency=opened.settings.agency,
         signing_key=opened.node.world.signer.public_key,
         sealing_key=sealing.sealing_public_key(opened.node.identity.mail_key),
         certificate_request=certificates.certificate_request(key, opened.settings.agency),
     )
-    share = opened.node.identity.share
-    if share is not None:
-        application.key_epoch, application.share_version = share.key_epoch, share.share_version
-        application.share.CopyFrom(
-            ShareCommitment(agency=opened.settings.agency, index=share.index, point=share.commitment())
-        )
-    return application

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+from samprasan.edge.world import World
 from samprasan.keys import sealing
 from samprasan.keys.identifiers import Identifier
 from samprasan.keys.sealing import Vault
-from samprasan.keys.sharing import Share
 
+_NONCE_BYTES = 12
 ID_COLUMN = "subjects.sealed_id"
 NAME_COLUMN = "subjects.sealed_name"
 KEY_COLUMN = "subjects.sealed_key"
@@ -15,16 +16,19 @@ _RECORD_HASH_DIGITS = 32  # 128 bits: no two records of an agency meet
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Identity:
-    """``share`` is None until the linking key exists; ``mail_key`` is a raw X25519 private key, 32 bytes."""
+    """``mail_key`` is a raw X25519 private key, 32 bytes."""
 
     agency: str
     vault: Vault
     mail_key: bytes
-    share: Share | None
 
     def index(self, identifier: Identifier) -> bytes:
         """The keyed index under which the subject is found, 32 bytes."""
         return self.vault.index(b"subject/" + identifier.domain_bytes())
+
+    def seal(self, world: World, column: str, plaintext: bytes) -> bytes:
+        """``plaintext`` sealed for that column of the database."""
+        return self.vault.seal(column, plaintext, world.random_bytes(_NONCE_BYTES))
 
     def record_hash(self, record_id: str) -> str:
         """What stands for a record id that is made from a person's id: keyed, so that nobody can guess it."""

@@ -11,7 +11,7 @@ from samprasan.edge.world import World
 from samprasan.keys import documents, pseudonym, ristretto, sharing, signing
 from samprasan.keys.errors import Refused, Unproven
 from samprasan.keys.identifiers import Identifier, Scheme
-from samprasan.node import limits
+from samprasan.node import limits, shares
 from samprasan.node.identity import ID_COLUMN, KEY_COLUMN, Identity
 from samprasan.node.letters import Letter
 from samprasan.node.store import documents as documents_store
@@ -22,7 +22,6 @@ from samprasan.v1.documents_pb2 import LinkingKey, Roster, ShareCommitment
 from samprasan.v1.envelope_pb2 import Envelope
 
 _ID_BYTES = 16
-_NONCE_BYTES = 12
 _PLAN = "questions.sealed_plan"
 _PLAN_ROW = 8 + ristretto.SCALAR_BYTES
 
@@ -33,7 +32,7 @@ def ask(store: Store, world: World, identity: Identity) -> None:
     with store.begin() as tx:
         take_turn(tx, "samprasan: ask")
         linking = _linking_key(tx, identity)
-        open_questions = linking_store.open_questions(tx, now)
+        open_questions = _still_open(tx, linking, now)
         asked_about = {who for row in open_questions for who, _ in _plan(identity, row.sealed_plan)}
         if len(open_questions) >= limits.QUESTIONS_OPEN_MAX:
             return
@@ -79,7 +78,7 @@ def ask(store: Store, world: World, identity: Identity) -> None:
             elements=len(secret),
             digest=signing.digest(envelope),
             envelope=envelope.SerializeToString(),
-            sealed_plan=identity.vault.seal(_PLAN, plan, world.random_bytes(_NONCE_BYTES)),
+            sealed_plan=identity.seal(world, _PLAN, plan),
             expires_at=request.expires_at,
         )
 
@@ -107,15 +106,15 @@ def answered(store: Store, world: World, identity: Identity, sender: str, envelo
         public_key = documents.member(current, sender).signing_key
         answer = world.open(envelope, linking_pb2.EvalResponse, public_key)
         question = linking_store.question(tx, answer.request_id)
-        if question is None or question.state != "open":
+        if question is None or question.state != "open" or not _is_of(current.linking, question):
             return
         plan = _plan(identity, question.sealed_plan)
         rows = {row.subject_id: row for row in subjects_store.of_ids(tx, (who for who, _ in plan))}
-    request = linking_pb2.EvalRequest.FromString(Envelope.FromString(question.envelope).payload)
-    evaluated = _checked(current, sender, request, question.digest, answer)
-    share = identity.share
+        share = shares.held(tx, identity, current.linking)
     if share is None:
         raise Refused("no_share")
+    request = _asked(question)
+    evaluated = _checked(current, sender, request, question.digest, answer)
     peer_index = _commitment(current.linking, sender).index
     keys = []
     for (who, blind), element in zip(plan, evaluated, strict=True):
@@ -139,7 +138,9 @@ def refused(store: Store, world: World, sender: str, envelope: Envelope) -> link
         refusal = world.open(envelope, linking_pb2.EvalRefusal, public_key)
         question = linking_store.question(tx, refusal.request_id)
         if question is not None and question.state == "open" and question.digest == refusal.request_digest:
-            retry_at = max(refusal.retry_at, world.now() + limits.QUESTION_LIFETIME_MS)
+            is_behind = refusal.reason == linking_pb2.EVAL_REFUSAL_REASON_EPOCH
+            pause = limits.EPOCH_RETRY_MS if is_behind else limits.QUESTION_LIFETIME_MS
+            retry_at = max(refusal.retry_at, world.now() + pause)
             linking_store.close_question(tx, refusal.request_id, "refused", retry_at)
     return refusal
 
@@ -193,8 +194,27 @@ def _checked(
 
 
 def _linking_key(tx: Tx, identity: Identity) -> LinkingKey | None:
+    """The key in force, if there is one and this node holds its share of it."""
     current = documents_store.agreed_on(tx).required_roster
-    return current.linking if current.HasField("linking") and identity.share is not None else None
+    return current.linking if shares.held(tx, identity, current.linking) is not None else None
+
+
+def _still_open(tx: Tx, linking: LinkingKey | None, now: int) -> list[AnyRow]:
+    """Questions that may still be answered; those of earlier shares cannot be used any more and are closed."""
+    found = linking_store.open_questions(tx, now)
+    for row in found:
+        if linking is not None and not _is_of(linking, row):
+            linking_store.close_question(tx, row.request_id, "stale")
+    return [row for row in found if linking is None or _is_of(linking, row)]
+
+
+def _asked(question: AnyRow) -> linking_pb2.EvalRequest:
+    return linking_pb2.EvalRequest.FromString(Envelope.FromString(question.envelope).payload)
+
+
+def _is_of(linking: LinkingKey, question: AnyRow) -> bool:
+    request = _asked(question)
+    return (request.key_epoch, request.share_version) == (linking.key_epoch, linking.share_version)
 
 
 def _peer_in_turn(tx: Tx, identity: Identity, linking: LinkingKey | None, now: int) -> str | None:
@@ -227,4 +247,4 @@ def _identifier(identity: Identity, row: AnyRow) -> Identifier:
 
 
 def _sealed_key(world: World, identity: Identity, key: bytes) -> bytes:
-    return identity.vault.seal(KEY_COLUMN, key, world.random_bytes(_NONCE_BYTES))
+    return identity.seal(world, KEY_COLUMN, key)

@@ -4,10 +4,13 @@ from samprasan.edge.database import Store
 from samprasan.edge.world import World
 from samprasan.keys import signing
 from samprasan.keys.errors import Malformed
-from samprasan.node import evaluating, letters, linking
+from samprasan.node import ceremony, evaluating, letters, linking
 from samprasan.node.identity import Identity
 from samprasan.node.letters import Letter
 from samprasan.v1 import hub_pb2, linking_pb2
+from samprasan.v1.ceremony_pb2 import Complaint, DealerCommitment, DealerValue
+
+_CEREMONY = {signing.payload_type(each) for each in (Complaint, DealerCommitment, DealerValue)}
 
 
 def read(store: Store, world: World, identity: Identity, mail: hub_pb2.Mail) -> Letter | None:
@@ -26,4 +29,7 @@ def read(store: Store, world: World, identity: Identity, mail: hub_pb2.Mail) -> 
         names = {number: name for name, number in linking_pb2.EvalRefusalReason.items()}
         reason = names.get(refusal.reason, "unknown").removeprefix("EVAL_REFUSAL_REASON_").lower()
         raise Malformed("peer_refused", agency=refusal.evaluator, reason=reason)
+    if envelope.payload_type in _CEREMONY:
+        ceremony.take(store, world, identity, mail.sender, envelope)
+        return None
     raise Malformed("mail_unreadable", agency=mail.sender)

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from samprasan.edge.database import Store, Tx
+from samprasan.edge.world import World
 from samprasan.keys import certificates
 from samprasan.ledger import calendar, nearing, policy
 from samprasan.ledger.nearing import Nearing
-from samprasan.node import limits, sync
+from samprasan.node import ceremony, limits, shares, sync
 from samprasan.node.identity import Identity
 from samprasan.node.store import awards as awards_store
 from samprasan.node.store import batches as batches_store
@@ -21,8 +22,9 @@ _STATES = ("queued", "settled", "declined")
 CONNECTED_MS = 120_000  # the service says hello every 60 s; one lost hello is no alarm
 
 
-def status(store: Store, identity: Identity, certificate: bytes | None, now: int) -> dict[str, Any]:
+def status(store: Store, world: World, identity: Identity, certificate: bytes | None) -> dict[str, Any]:
     """The answer of ``samprasan-node status``."""
+    now = world.now()
     outbox = sync.outbox(store)
     with store.read() as tx:
         current = documents_store.agreed_on(tx).roster
@@ -34,11 +36,7 @@ def status(store: Store, identity: Identity, certificate: bytes | None, now: int
             "roster": current.version if current else 0,
             "policy": documents_store.version_in_force(tx, DOCUMENT_KIND_POLICY),
             "approvals": len(documents_store.proposed(tx)),
-            "linking": {
-                "share": identity.share.index if identity.share else None,
-                "key_epoch": identity.share.key_epoch if identity.share else None,
-                "open_questions": len(linking_store.open_questions(tx, now)),
-            },
+            "linking": _linking(tx, world, identity),
             "head": {"seq": outbox.head.seq, "digest": outbox.head.digest.hex()},
             "outbox": outbox.queued,
             "waiting_for_link": outbox.waiting_for_link,
@@ -55,6 +53,20 @@ def status(store: Store, identity: Identity, certificate: bytes | None, now: int
         ends = certificates.expires_at(certificate)
         document["expires"] = [{"what": "certificate", "at": ends.isoformat(timespec="seconds")}]
     return document
+
+
+def _linking(tx: Tx, world: World, identity: Identity) -> dict[str, Any]:
+    """The key in force, this node's share of it, and the ceremony that the roster plans."""
+    current = documents_store.agreed_on(tx).roster
+    key = current.linking if current and current.HasField("linking") else None
+    share = shares.held(tx, identity, key) if key else None
+    return {
+        "key_epoch": key.key_epoch if key else None,
+        "share_version": key.share_version if key else None,
+        "share": share.index if share else None,
+        "ceremony": ceremony.standing(tx, world, identity),
+        "open_questions": len(linking_store.open_questions(tx, world.now())),
+    }
 
 
 def _limits(tx: Tx, agency: str, now: int) -> Iterator[Nearing]:

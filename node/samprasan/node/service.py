@@ -15,8 +15,8 @@ from samprasan.client.connection import Hub
 from samprasan.edge.database import Store
 from samprasan.edge.logs import logger
 from samprasan.edge.world import World
-from samprasan.keys.errors import Refused, SamprasanError, Unavailable, Unproven
-from samprasan.node import agreeing, letters, limits, linking, mail, overview, sync
+from samprasan.keys.errors import SamprasanError, Unavailable, Unproven
+from samprasan.node import agreeing, ceremony, letters, limits, linking, mail, overview, sync
 from samprasan.node.identity import Identity
 from samprasan.node.letters import Letter
 from samprasan.v1.envelope_pb2 import Envelope
@@ -134,7 +134,13 @@ class _Session:
         after_seq = await self._say_hello()
         try:
             async with asyncio.TaskGroup() as tasks:
-                for task in (self._greet(), self._send(after_seq), self._link(), self._read_mail()):
+                for task in (
+                    self._greet(),
+                    self._send(after_seq),
+                    self._hold_ceremony(),
+                    self._link(),
+                    self._read_mail(),
+                ):
                     tasks.create_task(task)
         except* SamprasanError as problems:
             raise _first(problems) from None
@@ -186,10 +192,38 @@ class _Session:
             after_seq, envelope = found
             yield envelope
 
+    async def _hold_ceremony(self) -> None:
+        node = self.node
+        submitted = b""
+        while True:
+            async with self._patiently("ceremony"):
+                await self._step(ceremony.advance, node.store, node.world, node.identity)
+                for letter_id, letter in await self._step(ceremony.unposted, node.store, node.identity):
+                    if await self._post(letter):
+                        await self._step(ceremony.posted, node.store, letter_id)
+                confirmed = await self._step(ceremony.confirmation, node.store, node.identity)
+                if confirmed is not None and confirmed.payload != submitted:
+                    submitted = confirmed.payload
+                    await self.hub.submit_document(confirmed)
+            await self._rest()
+
+    @contextlib.asynccontextmanager
+    async def _patiently(self, task: str) -> AsyncIterator[None]:
+        """What one task may not do, or finds broken, must not stop the others: the operator is told, and it waits."""
+        try:
+            yield
+        except Unavailable:
+            raise
+        except SamprasanError as problem:
+            if problem.code == "no_roster":
+                return
+            log.error("task waits", task=task, code=problem.code)
+            await asyncio.sleep(HELLO_SECONDS)
+
     async def _link(self) -> None:
         node = self.node
         while True:
-            with contextlib.suppress(Refused):  # no roster yet
+            async with self._patiently("linking"):
                 await self._step(linking.ask, node.store, node.world, node.identity)
                 for request_id, letter in await self._step(linking.unposted, node.store, node.world):
                     if await self._post(letter):
@@ -217,20 +251,25 @@ class _Session:
             self.work.set()
 
     async def _read_mail(self) -> None:
-        node = self.node
         async for news in self.hub.receive_mail(after=0):
             if news.HasField("documents_changed"):
-                listing = await self.hub.list_documents()
-                await self._step(agreeing.take, node.store, node.world, node.identity, node.tls_ca, listing)
+                await self._fetch_documents()
             else:
                 await self._deal_with(news.mail)
             self.work.set()
         raise Unavailable("hub_unreachable", status="stream ended")
 
+    async def _fetch_documents(self) -> None:
+        node = self.node
+        listing = await self.hub.list_documents()
+        await self._step(agreeing.take, node.store, node.world, node.identity, node.tls_ca, listing)
+
     async def _deal_with(self, piece: Any) -> None:
         node = self.node
         letter = None
         try:
+            if not await self._step(agreeing.has_roster, node.store):
+                await self._fetch_documents()  # mail may come before the word that roster 1 is in force
             letter = await self._step(mail.read, node.store, node.world, node.identity, piece)
         except Unavailable:
             raise

@@ -19,7 +19,8 @@ from samprasan.node import agreeing, balances, service
 from samprasan.node.agreeing import Waiting
 from samprasan.node.home import Home
 from samprasan.node.importing import Rejection
-from samprasan.v1.documents_pb2 import Roster
+from samprasan.node.store import documents as documents_store
+from samprasan.v1.documents_pb2 import LinkingPlan, Roster
 from samprasan.v1.envelope_pb2 import Envelope
 
 words = Words("samprasan.node")
@@ -78,6 +79,13 @@ def refresh(opened: Home) -> None:
     asyncio.run(service.ask(opened.connect, fetch))
 
 
+def has_linking_key(opened: Home) -> bool:
+    """Whether the roster in force at this node names a linking key."""
+    with opened.node.store.read() as tx:
+        current = documents_store.agreed_on(tx).roster
+    return current is not None and current.HasField("linking")
+
+
 def inbox(opened: Home) -> dict[str, Any]:
     """The answer of ``approvals list``: as fresh as the hub can be reached."""
     fresh = True
@@ -107,12 +115,27 @@ def approve(opened: Home, short_id: str, spoken_digest: str) -> None:
 def propose_policy(opened: Home, text: str) -> dict[str, Any]:
     """Sign a policy as a proposal and bring it to the hub."""
     refresh(opened)
+    return _proposed(opened, agreeing.propose_policy(opened.node.store, opened.node.world, text))
+
+
+def propose_ceremony(opened: Home, purpose: str) -> dict[str, Any]:
+    """Sign the next roster, which plans a key ceremony, as a proposal and bring it to the hub."""
+    refresh(opened)
     node = opened.node
-    envelope = agreeing.propose_policy(node.store, node.world, text)
+    return _proposed(opened, agreeing.propose_ceremony(node.store, node.world, node.identity, purpose))
+
+
+def _proposed(opened: Home, envelope: Envelope) -> dict[str, Any]:
     _submit(opened, envelope)
     body = documents.read(envelope)
+    node = opened.node
     found = [each for each in agreeing.inbox(node.store, node.world) if each.envelope.payload == envelope.payload]
-    return {"kind": "policy", "version": body.version, "id": found[0].short_id if found else "", "waiting": bool(found)}
+    return {
+        "kind": documents.kind_name(documents.kind_of(body)),
+        "version": body.version,
+        "id": found[0].short_id if found else "",
+        "waiting": bool(found),
+    }
 
 
 def balance(opened: Home, identifier: Identifier, wait_seconds: float) -> dict[str, Any]:
@@ -159,6 +182,11 @@ def _summary(waiting: Waiting) -> dict[str, Any]:
     }
 
 
+def _plan(plan: LinkingPlan) -> dict[str, Any]:
+    """The key ceremony that a roster plans."""
+    return {"key_epoch": plan.key_epoch, "share_version": plan.share_version, "dealers": list(plan.dealers)}
+
+
 def _content(waiting: Waiting) -> dict[str, Any]:
     body = waiting.body
     if isinstance(body, Roster):
@@ -167,6 +195,7 @@ def _content(waiting: Waiting) -> dict[str, Any]:
             "hub_key": body.hub.signing_key.hex(),
             "members": {each.agency: f"{each.name} {each.signing_key.hex()}" for each in body.members},
             "linking": {each.agency: f"{each.index} {each.point.hex()}" for each in body.linking.commitments},
+            "plan": _plan(body.plan) if body.HasField("plan") else None,
         }
     return {
         "title": body.title_th,

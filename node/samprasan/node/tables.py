@@ -160,6 +160,44 @@ evaluations = sa.Table(
     sa.Column("day", sa.Integer, nullable=False),
     sa.Column("answer", sa.LargeBinary, nullable=False),
 )
+shares = sa.Table(
+    "shares",
+    metadata,
+    sa.Column("point", _DIGEST, primary_key=True, comment="The share's commitment, as a roster names it."),
+    sa.Column("sealed_share", sa.LargeBinary, nullable=False),
+    sa.Column("roster_digest", _DIGEST, nullable=False, comment="The roster whose ceremony made it."),
+)
+ceremonies = sa.Table(
+    "ceremonies",
+    metadata,
+    sa.Column("roster_digest", _DIGEST, primary_key=True, comment="The roster whose plan says what is made."),
+    sa.Column("attempt", sa.Integer, primary_key=True),
+    sa.Column("sealed_line", sa.LargeBinary, comment="What this node drew, if it deals."),
+    sa.Column("state", sa.String(12), nullable=False, comment="open, disputed, aborted or confirmed."),
+    sa.Column("culprit", _AGENCY, comment="Whose messages broke the rules, or say otherwise."),
+    sa.Column("reason", sa.String(16)),
+    sa.Column("result", sa.LargeBinary, comment="The next roster, signed: this node's confirmation."),
+)
+ceremony_messages = sa.Table(
+    "ceremony_messages",
+    metadata,
+    sa.Column("digest", _DIGEST, primary_key=True),
+    sa.Column("roster_digest", _DIGEST, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("dealer", _AGENCY, nullable=False),
+    sa.Column("holder", _AGENCY, nullable=False, comment="Whom a value is for; empty: a commitment."),
+    sa.Column("sealed_envelope", sa.LargeBinary, nullable=False),
+    sa.Index("ceremony_messages_of", "roster_digest", "attempt"),
+)
+ceremony_letters = sa.Table(
+    "ceremony_letters",
+    metadata,
+    sa.Column("letter_id", BigKey, primary_key=True, autoincrement=True),
+    sa.Column("roster_digest", _DIGEST, nullable=False),
+    sa.Column("reader", _AGENCY, nullable=False),
+    sa.Column("sealed_envelope", sa.LargeBinary, nullable=False),
+    sa.Column("posted", sa.Boolean, nullable=False),
+)
 documents = sa.Table(
     "documents",
     metadata,

@@ -13,7 +13,6 @@ from samprasan.node.store import deeds as deeds_store
 from samprasan.node.store import subjects as subjects_store
 from samprasan.node.store.deeds import DeedRow
 
-_NONCE_BYTES = 12
 _NEITHER = Consents(share=False, redeem=False, integrators=True, publish=True)
 
 
@@ -131,7 +130,7 @@ class Writer:
         )
 
     def _sealed(self, column: str, text: str) -> bytes:
-        return self._identity.vault.seal(column, text.encode(), self._world.random_bytes(_NONCE_BYTES))
+        return self._identity.seal(self._world, column, text.encode())
 
 
 def _flags(consents: Consents) -> tuple[bool, bool, bool, bool]:

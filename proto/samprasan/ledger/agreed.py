@@ -16,9 +16,10 @@ from samprasan.v1.envelope_pb2 import Envelope
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """``roster`` is None and ``federation_id`` empty before roster 1; ``policies`` by version."""
+    """What is in force.  Before roster 1 ``roster`` is None, ``roster_digest`` and ``federation_id`` are empty."""
 
     roster: Roster | None
+    roster_digest: bytes
     federation_id: bytes
     policies: Mapping[int, policy.Policy]
     policies_by_digest: Mapping[bytes, policy.Policy]
@@ -50,6 +51,7 @@ def of(envelopes: tuple[bytes, ...]) -> Agreed:
     }
     return Agreed(
         Roster.FromString(rosters[-1].payload) if rosters else None,
+        signing.digest(rosters[-1]) if rosters else b"",
         documents.federation_id(rosters[0]) if rosters else b"",
         {each.version: each for each in prices.values()},
         prices,

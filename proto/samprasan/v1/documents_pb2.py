@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from samprasan.v1 import log_pb2 as samprasan_dot_v1_dot_log__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csamprasan/v1/documents.proto\x12\x0csamprasan.v1\x1a\x16samprasan/v1/log.proto\"\xe1\x01\n\x06Roster\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x12\n\ncreated_at\x18\x03 \x01(\x03\x12\x12\n\nexpires_at\x18\x04 \x01(\x03\x12\x11\n\tthreshold\x18\x05 \x01(\r\x12%\n\x07members\x18\x06 \x03(\x0b\x32\x14.samprasan.v1.Member\x12\"\n\x03hub\x18\x07 \x01(\x0b\x32\x15.samprasan.v1.HubKeys\x12)\n\x07linking\x18\x08 \x01(\x0b\x32\x18.samprasan.v1.LinkingKey\"P\n\x06Member\x12\x0e\n\x06\x61gency\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0bsigning_key\x18\x03 \x01(\x0c\x12\x13\n\x0bsealing_key\x18\x04 \x01(\x0c\".\n\x07HubKeys\x12\x13\n\x0bsigning_key\x18\x01 \x01(\x0c\x12\x0e\n\x06tls_ca\x18\x02 \x01(\x0c\"j\n\nLinkingKey\x12\x11\n\tkey_epoch\x18\x01 \x01(\r\x12\x15\n\rshare_version\x18\x02 \x01(\r\x12\x32\n\x0b\x63ommitments\x18\x03 \x03(\x0b\x32\x1d.samprasan.v1.ShareCommitment\"?\n\x0fShareCommitment\x12\x0e\n\x06\x61gency\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\x12\r\n\x05point\x18\x03 \x01(\x0c\"\xe8\x01\n\x06Policy\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x12\n\ncreated_at\x18\x03 \x01(\x03\x12\x12\n\nexpires_at\x18\x04 \x01(\x03\x12\x10\n\x08title_th\x18\x05 \x01(\t\x12\x10\n\x08title_en\x18\x06 \x01(\t\x12\x12\n\nvalid_from\x18\x07 \x01(\r\x12*\n\x06limits\x18\x08 \x01(\x0b\x32\x1a.samprasan.v1.PolicyLimits\x12*\n\ncategories\x18\t \x03(\x0b\x32\x16.samprasan.v1.Category\"\xc7\x01\n\x0cPolicyLimits\x12\x1e\n\x16\x63redits_per_update_max\x18\x01 \x01(\x03\x12\"\n\x1a\x63redits_per_agency_day_max\x18\x02 \x01(\x03\x12 \n\x18linking_elements_per_day\x18\x03 \x01(\r\x12\x18\n\x10hold_seconds_max\x18\x04 \x01(\r\x12\x14\n\x0cpending_days\x18\x05 \x01(\r\x12!\n\x19\x65xpire_after_fiscal_years\x18\x06 \x01(\r\"\xb2\x01\n\x08\x43\x61tegory\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12*\n\tdimension\x18\x02 \x01(\x0e\x32\x17.samprasan.v1.Dimension\x12\x10\n\x08title_th\x18\x03 \x01(\t\x12\x10\n\x08title_en\x18\x04 \x01(\t\x12\x0c\n\x04unit\x18\x05 \x01(\t\x12\x18\n\x10\x63redits_per_unit\x18\x06 \x01(\x03\x12 \n\x18quantity_max_thousandths\x18\x07 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csamprasan/v1/documents.proto\x12\x0csamprasan.v1\x1a\x16samprasan/v1/log.proto\"\xb2\x02\n\x06Roster\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x12\n\ncreated_at\x18\x03 \x01(\x03\x12\x12\n\nexpires_at\x18\x04 \x01(\x03\x12\x11\n\tthreshold\x18\x05 \x01(\r\x12%\n\x07members\x18\x06 \x03(\x0b\x32\x14.samprasan.v1.Member\x12\"\n\x03hub\x18\x07 \x01(\x0b\x32\x15.samprasan.v1.HubKeys\x12)\n\x07linking\x18\x08 \x01(\x0b\x32\x18.samprasan.v1.LinkingKey\x12&\n\x04next\x18\t \x01(\x0b\x32\x18.samprasan.v1.LinkingKey\x12\'\n\x04plan\x18\n \x01(\x0b\x32\x19.samprasan.v1.LinkingPlan\"P\n\x06Member\x12\x0e\n\x06\x61gency\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0bsigning_key\x18\x03 \x01(\x0c\x12\x13\n\x0bsealing_key\x18\x04 \x01(\x0c\".\n\x07HubKeys\x12\x13\n\x0bsigning_key\x18\x01 \x01(\x0c\x12\x0e\n\x06tls_ca\x18\x02 \x01(\x0c\"~\n\nLinkingKey\x12\x11\n\tkey_epoch\x18\x01 \x01(\r\x12\x15\n\rshare_version\x18\x02 \x01(\r\x12\x32\n\x0b\x63ommitments\x18\x03 \x03(\x0b\x32\x1d.samprasan.v1.ShareCommitment\x12\x12\n\ntranscript\x18\x04 \x01(\x0c\"H\n\x0bLinkingPlan\x12\x11\n\tkey_epoch\x18\x01 \x01(\r\x12\x15\n\rshare_version\x18\x02 \x01(\r\x12\x0f\n\x07\x64\x65\x61lers\x18\x03 \x03(\t\"?\n\x0fShareCommitment\x12\x0e\n\x06\x61gency\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\x12\r\n\x05point\x18\x03 \x01(\x0c\"\xe8\x01\n\x06Policy\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x12\n\ncreated_at\x18\x03 \x01(\x03\x12\x12\n\nexpires_at\x18\x04 \x01(\x03\x12\x10\n\x08title_th\x18\x05 \x01(\t\x12\x10\n\x08title_en\x18\x06 \x01(\t\x12\x12\n\nvalid_from\x18\x07 \x01(\r\x12*\n\x06limits\x18\x08 \x01(\x0b\x32\x1a.samprasan.v1.PolicyLimits\x12*\n\ncategories\x18\t \x03(\x0b\x32\x16.samprasan.v1.Category\"\xc7\x01\n\x0cPolicyLimits\x12\x1e\n\x16\x63redits_per_update_max\x18\x01 \x01(\x03\x12\"\n\x1a\x63redits_per_agency_day_max\x18\x02 \x01(\x03\x12 \n\x18linking_elements_per_day\x18\x03 \x01(\r\x12\x18\n\x10hold_seconds_max\x18\x04 \x01(\r\x12\x14\n\x0cpending_days\x18\x05 \x01(\r\x12!\n\x19\x65xpire_after_fiscal_years\x18\x06 \x01(\r\"\xb2\x01\n\x08\x43\x61tegory\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12*\n\tdimension\x18\x02 \x01(\x0e\x32\x17.samprasan.v1.Dimension\x12\x10\n\x08title_th\x18\x03 \x01(\t\x12\x10\n\x08title_en\x18\x04 \x01(\t\x12\x0c\n\x04unit\x18\x05 \x01(\t\x12\x18\n\x10\x63redits_per_unit\x18\x06 \x01(\x03\x12 \n\x18quantity_max_thousandths\x18\x07 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,19 +33,21 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'samprasan.v1.documents_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ROSTER']._serialized_start=71
-  _globals['_ROSTER']._serialized_end=296
-  _globals['_MEMBER']._serialized_start=298
-  _globals['_MEMBER']._serialized_end=378
-  _globals['_HUBKEYS']._serialized_start=380
-  _globals['_HUBKEYS']._serialized_end=426
-  _globals['_LINKINGKEY']._serialized_start=428
-  _globals['_LINKINGKEY']._serialized_end=534
-  _globals['_SHARECOMMITMENT']._serialized_start=536
-  _globals['_SHARECOMMITMENT']._serialized_end=599
-  _globals['_POLICY']._serialized_start=602
-  _globals['_POLICY']._serialized_end=834
-  _globals['_POLICYLIMITS']._serialized_start=837
-  _globals['_POLICYLIMITS']._serialized_end=1036
-  _globals['_CATEGORY']._serialized_start=1039
-  _globals['_CATEGORY']._serialized_end=1217
+  _globals['_ROSTER']._serialized_end=377
+  _globals['_MEMBER']._serialized_start=379
+  _globals['_MEMBER']._serialized_end=459
+  _globals['_HUBKEYS']._serialized_start=461
+  _globals['_HUBKEYS']._serialized_end=507
+  _globals['_LINKINGKEY']._serialized_start=509
+  _globals['_LINKINGKEY']._serialized_end=635
+  _globals['_LINKINGPLAN']._serialized_start=637
+  _globals['_LINKINGPLAN']._serialized_end=709
+  _globals['_SHARECOMMITMENT']._serialized_start=711
+  _globals['_SHARECOMMITMENT']._serialized_end=774
+  _globals['_POLICY']._serialized_start=777
+  _globals['_POLICY']._serialized_end=1009
+  _globals['_POLICYLIMITS']._serialized_start=1012
+  _globals['_POLICYLIMITS']._serialized_end=1211
+  _globals['_CATEGORY']._serialized_start=1214
+  _globals['_CATEGORY']._serialized_end=1392
 # @@protoc_insertion_point(module_scope)

@@ -36,6 +36,8 @@ class Roster(_message.Message):
     MEMBERS_FIELD_NUMBER: _builtins.int
     HUB_FIELD_NUMBER: _builtins.int
     LINKING_FIELD_NUMBER: _builtins.int
+    NEXT_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
     federation_id: _builtins.bytes
     """The federation, 16 bytes; empty in version 1, whose digest makes it."""
     version: _builtins.int
@@ -56,7 +58,17 @@ class Roster(_message.Message):
 
     @_builtins.property
     def linking(self) -> Global___LinkingKey:
-        """The shares of the linking key; absent until there is one."""
+        """The linking key in force; absent until there is one. A roster that changes it is signed by every holder of a share,
+        each of which confirms with its signature that its part of the ceremony came out so.
+        """
+
+    @_builtins.property
+    def next(self) -> Global___LinkingKey:
+        """While a key is rotated: the one that takes its place. Both are answered."""
+
+    @_builtins.property
+    def plan(self) -> Global___LinkingPlan:
+        """A ceremony that the agencies agreed to hold. Their nodes begin it by themselves once the roster is in force."""
 
     def __init__(
         self,
@@ -69,10 +81,12 @@ class Roster(_message.Message):
         members: _abc.Iterable[Global___Member] | None = ...,
         hub: Global___HubKeys | None = ...,
         linking: Global___LinkingKey | None = ...,
+        next: Global___LinkingKey | None = ...,
+        plan: Global___LinkingPlan | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["hub", b"hub", "linking", b"linking"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hub", b"hub", "linking", b"linking", "next", b"next", "plan", b"plan"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "expires_at", b"expires_at", "federation_id", b"federation_id", "hub", b"hub", "linking", b"linking", "members", b"members", "threshold", b"threshold", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "expires_at", b"expires_at", "federation_id", b"federation_id", "hub", b"hub", "linking", b"linking", "members", b"members", "next", b"next", "plan", b"plan", "threshold", b"threshold", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -147,10 +161,13 @@ class LinkingKey(_message.Message):
     KEY_EPOCH_FIELD_NUMBER: _builtins.int
     SHARE_VERSION_FIELD_NUMBER: _builtins.int
     COMMITMENTS_FIELD_NUMBER: _builtins.int
+    TRANSCRIPT_FIELD_NUMBER: _builtins.int
     key_epoch: _builtins.int
     """Counts keys: another epoch means other pseudonyms."""
     share_version: _builtins.int
     """Counts refreshes of the same key: shares of different versions do not mix."""
+    transcript: _builtins.bytes
+    """SHA-256 of the ceremony that made these shares: its roster, its attempt and every dealer's commitment, 32 bytes."""
     @_builtins.property
     def commitments(self) -> _containers.RepeatedCompositeFieldContainer[Global___ShareCommitment]:
         """Ascending by index."""
@@ -161,14 +178,49 @@ class LinkingKey(_message.Message):
         key_epoch: _builtins.int = ...,
         share_version: _builtins.int = ...,
         commitments: _abc.Iterable[Global___ShareCommitment] | None = ...,
+        transcript: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commitments", b"commitments", "key_epoch", b"key_epoch", "share_version", b"share_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commitments", b"commitments", "key_epoch", b"key_epoch", "share_version", b"share_version", "transcript", b"transcript"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LinkingKey: _TypeAlias = LinkingKey  # noqa: Y015
+
+@_typing.final
+class LinkingPlan(_message.Message):
+    """Which shares a ceremony makes, and who deals. Another key_epoch than the key in force has: a new key, dealt by all three.
+    The same key_epoch and the next share_version: new shares of the same key, dealt by holders of the old ones.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_EPOCH_FIELD_NUMBER: _builtins.int
+    SHARE_VERSION_FIELD_NUMBER: _builtins.int
+    DEALERS_FIELD_NUMBER: _builtins.int
+    key_epoch: _builtins.int
+    """Of the shares to make."""
+    share_version: _builtins.int
+    """Of the shares to make."""
+    @_builtins.property
+    def dealers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Codes, ascending. Three to refresh, the other two to repair a lost share."""
+
+    def __init__(
+        self,
+        *,
+        key_epoch: _builtins.int = ...,
+        share_version: _builtins.int = ...,
+        dealers: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dealers", b"dealers", "key_epoch", b"key_epoch", "share_version", b"share_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LinkingPlan: _TypeAlias = LinkingPlan  # noqa: Y015
 
 @_typing.final
 class ShareCommitment(_message.Message):

@@ -7,7 +7,6 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
-from samprasan.v1 import documents_pb2 as _documents_pb2
 from samprasan.v1 import envelope_pb2 as _envelope_pb2
 from samprasan.v1 import log_pb2 as _log_pb2
 import builtins as _builtins
@@ -59,9 +58,6 @@ class Application(_message.Message):
     SIGNING_KEY_FIELD_NUMBER: _builtins.int
     SEALING_KEY_FIELD_NUMBER: _builtins.int
     CERTIFICATE_REQUEST_FIELD_NUMBER: _builtins.int
-    SHARE_FIELD_NUMBER: _builtins.int
-    KEY_EPOCH_FIELD_NUMBER: _builtins.int
-    SHARE_VERSION_FIELD_NUMBER: _builtins.int
     agency: _builtins.str
     """The agency's code, as in the invite."""
     signing_key: _builtins.bytes
@@ -70,14 +66,6 @@ class Application(_message.Message):
     """Raw X25519 public key, 32 bytes."""
     certificate_request: _builtins.bytes
     """Certificate signing request for its TLS key (PKCS #10, DER). Limit: 4 KiB."""
-    key_epoch: _builtins.int
-    """The share's key_epoch."""
-    share_version: _builtins.int
-    """The share's share_version."""
-    @_builtins.property
-    def share(self) -> _documents_pb2.ShareCommitment:
-        """Commitment to its share of the linking key, if it has one."""
-
     def __init__(
         self,
         *,
@@ -85,13 +73,10 @@ class Application(_message.Message):
         signing_key: _builtins.bytes = ...,
         sealing_key: _builtins.bytes = ...,
         certificate_request: _builtins.bytes = ...,
-        share: _documents_pb2.ShareCommitment | None = ...,
-        key_epoch: _builtins.int = ...,
-        share_version: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["share", b"share"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "certificate_request", b"certificate_request", "key_epoch", b"key_epoch", "sealing_key", b"sealing_key", "share", b"share", "share_version", b"share_version", "signing_key", b"signing_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "certificate_request", b"certificate_request", "sealing_key", b"sealing_key", "signing_key", b"signing_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -715,21 +700,21 @@ Global___DocumentsChanged: _TypeAlias = DocumentsChanged  # noqa: Y015
 
 @_typing.final
 class AcknowledgeMailRequest(_message.Message):
-    """Mail up to a number was dealt with."""
+    """A piece of mail was dealt with."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    UP_TO_FIELD_NUMBER: _builtins.int
-    up_to: _builtins.int
-    """The number of the newest of it."""
+    NUMBER_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Its number."""
     def __init__(
         self,
         *,
-        up_to: _builtins.int = ...,
+        number: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["up_to", b"up_to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -33,9 +33,9 @@ def after(tx: sa.Connection, reader: str, number: int, limit: int) -> list[AnyRo
     return list(tx.execute(query))
 
 
-def delete(tx: sa.Connection, reader: str, up_to: int) -> None:
-    """Forget ``reader``'s mail up to a number."""
-    tx.execute(mailbox.delete().where(mailbox.c.reader == reader, mailbox.c.number <= up_to))
+def delete(tx: sa.Connection, reader: str, number: int) -> None:
+    """Forget a piece of ``reader``'s mail."""
+    tx.execute(mailbox.delete().where(mailbox.c.reader == reader, mailbox.c.number == number))
 
 
 def delete_older(tx: sa.Connection, posted_before: int) -> None:

@@ -1,0 +1,58 @@
+"""The commands about the linking key: ``linking refresh``, ``repair`` and ``restart``."""
+
+from samprasan.edge import command
+from samprasan.edge.command import Home, Json, Lang
+from samprasan.edge.wording import Words
+
+linking = command.application("The linking key: new shares, a lost share, a ceremony that was given up.")
+words = Words("samprasan.node")
+
+
+@linking.callback()
+def linking_group() -> None:
+    """The linking key."""
+
+
+@linking.command()
+def refresh(home: Home, as_json: Json = False, lang: Lang = None) -> None:
+    """Propose new shares of the same key, so that a stolen old one is of no use; pseudonyms stay.
+
+    Example: samprasan-node linking refresh --home /srv/node
+    """
+    from samprasan.node.agreeing import REFRESH
+
+    _propose(home, REFRESH, as_json=as_json)
+
+
+@linking.command()
+def repair(home: Home, as_json: Json = False, lang: Lang = None) -> None:
+    """Propose that the other two make this node's lost share anew; pseudonyms stay.
+
+    Example: samprasan-node linking repair --home /srv/node
+    """
+    from samprasan.node.agreeing import REPAIR
+
+    _propose(home, REPAIR, as_json=as_json)
+
+
+@linking.command()
+def restart(home: Home, as_json: Json = False, lang: Lang = None) -> None:
+    """Give up the key ceremony that is stuck, and begin another attempt; the other nodes follow by themselves.
+
+    Example: samprasan-node linking restart --home /srv/node
+    """
+    from samprasan.node import ceremony, showing
+    from samprasan.node import home as homes
+
+    opened = homes.open_home(home)
+    showing.refresh(opened)
+    attempt = ceremony.restart(opened.node.store, opened.node.world, opened.node.identity)
+    command.answer({"attempt": attempt}, as_json, words("restarted", attempt=attempt))
+
+
+def _propose(home: Home, purpose: str, *, as_json: bool) -> None:
+    from samprasan.node import home as homes
+    from samprasan.node import showing
+
+    document = showing.propose_ceremony(homes.open_home(home), purpose)
+    command.answer(document, as_json, words("proposed", **document))

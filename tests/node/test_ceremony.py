@@ -1,0 +1,513 @@
+"""Key ceremonies between nodes: begun by themselves, resumed from anywhere, and no party ever knows the key."""
+
+import random
+from collections.abc import Callable, Iterator
+from itertools import combinations, permutations
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from google.protobuf.message import Message as Protobuf
+from samprasan.hub import agreeing
+from samprasan.keys import ceremony as rules
+from samprasan.keys import pseudonym, ristretto, sharing, signing
+from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
+from samprasan.keys.sharing import Share
+from samprasan.node import agreeing as node_agreeing
+from samprasan.node import ceremony, limits, linking, shares, tables
+from samprasan.node.store import documents as documents_store
+from samprasan.v1.ceremony_pb2 import CeremonyId, Complaint, DealerCommitment, DealerValue
+from samprasan.v1.envelope_pb2 import Envelope
+
+from tests import federation
+from tests.federation import TLS_CA, Federation, Message, NodeParty, deed
+
+HOLDERS = {"codi": 1, "mpc": 2, "nhco": 3}
+
+
+@pytest.fixture
+def young() -> Iterator[Federation]:
+    """Roster 1 is approved; nothing else has happened."""
+    made = federation.approved()
+    yield made
+    made.close()
+
+
+def share(node: NodeParty) -> Share | None:
+    with node.store.read() as tx:
+        return shares.held(tx, node.identity, documents_store.agreed_on(tx).required_roster.linking)
+
+
+def all_shares(fed: Federation) -> list[Share]:
+    found = [share(node) for node in fed.nodes.values()]
+    return [each for each in found if each is not None]
+
+
+def standing(fed: Federation, agency: str) -> dict[str, Any]:
+    node = fed.nodes[agency]
+    with node.store.read() as tx:
+        found = ceremony.standing(tx, node.world, node.identity)
+    return found or {"state": "none"}
+
+
+def states(fed: Federation) -> dict[str, tuple[str, str | None]]:
+    found = {agency: standing(fed, agency) for agency in fed.nodes}
+    return {agency: (each["state"], each.get("culprit")) for agency, each in found.items()}
+
+
+def key_of(first: Share, second: Share) -> int:
+    weights = sharing.coefficient(first.index, (second.index,)), sharing.coefficient(second.index, (first.index,))
+    return (weights[0] * first.scalar + weights[1] * second.scalar) % ristretto.ORDER
+
+
+def pseudonyms(fed: Federation) -> set[bytes]:
+    """What each quorum makes of one value."""
+    return {
+        sharing.combine(mine, theirs.index, b"x", 7, pseudonym.evaluate(theirs.scalar, pseudonym.blind(b"x", 7)))
+        for mine, theirs in permutations(all_shares(fed), 2)
+    }
+
+
+def test_a_federation_makes_its_key_by_itself_and_keeps_nothing_of_how(young: Federation) -> None:
+    assert states(young) == dict.fromkeys(young.nodes, ("waiting", None))
+    young.run()
+    assert {agency: held.index for agency, held in zip(young.nodes, all_shares(young), strict=True)} == HOLDERS
+    assert len(pseudonyms(young)) == 1
+    for node in young.nodes.values():
+        assert node.errors == []
+        with node.store.read() as tx:
+            for table in (tables.ceremonies, tables.ceremony_messages, tables.ceremony_letters):
+                assert tx.execute(sa.select(sa.func.count()).select_from(table)).scalar_one() == 0
+
+
+def wire(message: Message) -> bytes:
+    """Everything that the hub sees of a message."""
+    parts = message.body if isinstance(message.body, tuple) else (message.body,)
+    return b"".join(part.SerializeToString() for part in parts if isinstance(part, Protobuf))
+
+
+def known_scalars(node: NodeParty) -> list[int]:
+    """Every secret that the ceremony brought to one agency."""
+    found = [1]
+    with node.store.read() as tx:
+        for row in tx.execute(sa.select(tables.ceremonies)):
+            line = rules.Line.decode(node.identity.vault.open("ceremonies.sealed_line", row.sealed_line))
+            found += [line.constant, line.slope]
+        for row in tx.execute(sa.select(tables.ceremony_messages).where(tables.ceremony_messages.c.holder != "")):
+            opened = node.identity.vault.open("ceremony_messages.sealed_envelope", row.sealed_envelope)
+            value = DealerValue.FromString(Envelope.FromString(opened).payload)
+            found.append(ristretto.decode_scalar(value.value))
+        for row in tx.execute(sa.select(tables.shares)):
+            found.append(Share.decode(node.identity.vault.open("shares.sealed_share", row.sealed_share)).scalar)
+    return found
+
+
+def test_every_message_and_one_agencys_secrets_do_not_give_the_key_and_two_agencies_do(young: Federation) -> None:
+    seen: list[bytes] = []
+    secrets: dict[str, list[int]] = {}
+    waiting = [message for node in young.nodes.values() for message in node.tick()]
+    for _ in range(4):
+        while waiting:
+            message = waiting.pop(0)
+            seen.append(wire(message))
+            waiting += young.parties[message.to].receive(message)
+            for agency, node in young.nodes.items():
+                scalars = known_scalars(node)
+                secrets[agency] = max(secrets.get(agency, []), scalars, key=len)
+        waiting = [message for node in young.nodes.values() for message in node.tick()]
+    held = all_shares(young)
+    (key,) = {key_of(one, other) for one, other in combinations(held, 2)}
+    assert len(seen) > 50
+    assert all(ristretto.encode_scalar(key) not in data for data in seen)
+    factors = [sharing.coefficient(a, (b,)) for a, b in permutations(sharing.INDICES, 2)] + [0, 1, 2, 3]
+    factors += [ristretto.ORDER - each for each in factors]
+    for agency, scalars in secrets.items():
+        assert len(scalars) == 7, agency  # 1, its line, three values, its share
+        weighed = [(f * a) % ristretto.ORDER for a in scalars for f in factors]
+        sums = {(one + other) % ristretto.ORDER for one, other in combinations(weighed, 2)}
+        assert key not in sums | set(scalars)
+        # Another key fits everything that this agency knows just as well: it cannot tell them apart.
+        other = (key + 1) % ristretto.ORDER
+        mine = next(each for each in held if each.index == HOLDERS[agency])
+        slope = (mine.scalar - other) * ristretto.invert(mine.index) % ristretto.ORDER
+        assert (other + slope * mine.index) % ristretto.ORDER == mine.scalar
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_it_ends_well_however_messages_are_lost_doubled_or_late_and_whoever_restarts(seed: int) -> None:
+    fed = federation.approved()
+    chance = random.Random(seed)
+    waiting: list[Message] = []
+    for step in range(3000):
+        if step % 12 == 0:
+            party = chance.choice(list(fed.nodes.values()))
+            party.restart()
+            waiting += party.tick()
+        if not waiting:
+            continue
+        message = waiting.pop(chance.randrange(len(waiting)))
+        fate = chance.random()
+        if fate < 0.2:
+            continue
+        if fate < 0.4:
+            waiting.append(message)
+        waiting += fed.parties[message.to].receive(message)
+        if len(all_shares(fed)) == 3:
+            break
+    fed.run()
+    assert len(all_shares(fed)) == 3
+    assert len(pseudonyms(fed)) == 1
+    fed.close()
+
+
+def test_a_missing_party_is_waited_for_and_named(young: Federation) -> None:
+    gone = young.nodes.pop("nhco")
+    for _ in range(3):
+        young.deliver(m for node in young.nodes.values() for m in node.tick() if m.to != "nhco")
+    for agency in young.nodes:
+        assert standing(young, agency) | {"makes": 0} == {
+            "makes": 0,
+            "attempt": 1,
+            "state": "commitments",
+            "waiting_for": ["nhco"],
+            "culprit": None,
+            "reason": None,
+        }
+    young.nodes["nhco"] = gone
+    young.run()
+    assert len(all_shares(young)) == 3
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch, name: str, change: Callable[[Any], None]) -> None:
+    """Let a dealer say something else than it should."""
+    honest = getattr(rules, name)
+
+    def lying(*arguments: Any) -> Any:
+        message = honest(*arguments)
+        change(message)
+        return message
+
+    monkeypatch.setattr(rules, name, lying)
+
+
+def test_a_bad_value_names_its_dealer_everywhere_and_another_attempt_succeeds(
+    young: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(message: DealerValue) -> None:
+        if (message.dealer, message.holder) == ("mpc", "codi"):
+            message.value = ristretto.encode_scalar(5)
+
+    with monkeypatch.context() as patch:
+        spoil(patch, "value_for", change)
+        young.run()
+    assert set(states(young).values()) == {("aborted", "mpc")}
+    assert standing(young, "codi")["reason"] == "value"
+    assert all_shares(young) == []
+    assert len(agreeing.listed(young.hub.store).active) == 1, "no roster took effect"
+    node = young.nodes["codi"]
+    assert ceremony.restart(node.store, node.world, node.identity) == 2
+    young.run()
+    young.run()
+    assert len(all_shares(young)) == 3
+
+
+def test_a_bad_commitment_names_its_dealer_everywhere(young: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
+    def change(message: DealerCommitment) -> None:
+        if message.dealer == "nhco":
+            message.points = ristretto.multiply_base(3) * 2
+
+    spoil(monkeypatch, "commit", change)
+    young.run()
+    assert set(states(young).values()) == {("aborted", "nhco")}
+    assert all_shares(young) == []
+
+
+def another_commitment(fed: Federation, agency: str) -> Envelope:
+    """A second commitment by the same dealer in the same ceremony."""
+    node = fed.nodes[agency]
+    with node.store.read() as tx:
+        agreed = documents_store.agreed_on(tx)
+    found = rules.Ceremony(agreed.federation_id, agreed.required_roster, agreed.roster_digest, 1)
+    line = rules.draw(found, agency, None, node.world.random_bytes(rules.RANDOM_BYTES))
+    return node.world.sign(rules.commit(found, agency, line, node.world.now(), 5))
+
+
+def test_who_shows_two_faces_is_named_once_the_others_compare(young: Federation) -> None:
+    other = another_commitment(young, "mpc")
+    young.deliver(young.nodes["mpc"].tick()[:0])
+    mpc, nhco = young.nodes["mpc"], young.nodes["nhco"]
+    ceremony.advance(mpc.store, mpc.world, mpc.identity)
+    for letter_id, letter in ceremony.unposted(mpc.store, mpc.identity):
+        if letter.to == "nhco":  # nhco gets the other one instead
+            ceremony.posted(mpc.store, letter_id)
+    ceremony.take(nhco.store, nhco.world, nhco.identity, "mpc", other)
+    young.run()
+    assert {states(young)[agency] for agency in ("codi", "nhco")} == {("aborted", "mpc")}
+    assert standing(young, "codi")["reason"] == "two_commitments"
+    assert all_shares(young) == []
+
+
+def test_who_claims_another_transcript_stops_the_ceremony_and_is_named(
+    young: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(message: DealerValue) -> None:
+        if (message.dealer, message.holder) == ("mpc", "codi"):
+            message.transcript = bytes(32)
+
+    with monkeypatch.context() as patch:
+        spoil(patch, "value_for", change)
+        young.run()
+    assert states(young)["codi"] == ("disputed", "mpc")
+    assert all_shares(young) == [], "two confirmations are too few"
+    federation.share_documents(young)
+    assert standing(young, "nhco")["waiting_for"] == ["codi"]
+    node = young.nodes["nhco"]
+    ceremony.restart(node.store, node.world, node.identity)
+    young.run()
+    young.run()
+    assert len(pseudonyms(young)) == 1
+
+
+def test_a_complaint_without_ground_changes_nothing(young: Federation) -> None:
+    mpc, codi = young.nodes["mpc"], young.nodes["codi"]
+    ceremony.advance(mpc.store, mpc.world, mpc.identity)
+    (_, letter), *_ = ceremony.unposted(mpc.store, mpc.identity)
+    named = DealerCommitment.FromString(letter.envelope.payload).ceremony
+    complaint = mpc.world.sign(Complaint(ceremony=named, holder="mpc", evidence=[letter.envelope]))
+    ceremony.take(codi.store, codi.world, codi.identity, "mpc", complaint)
+    young.run()
+    assert len(all_shares(young)) == 3
+
+
+def unreadable(fed: Federation, **changes: Any) -> Envelope:
+    commitment = DealerCommitment.FromString(another_commitment(fed, "mpc").payload)
+    for name, value in changes.items():
+        if isinstance(value, Protobuf):
+            getattr(commitment, name).MergeFrom(value)
+        else:
+            setattr(commitment, name, value)
+    return fed.nodes["mpc"].world.sign(commitment)
+
+
+REFUSED: dict[str, tuple[Callable[[Federation], Envelope], type[SamprasanError]]] = {
+    "of another federation": (lambda f: unreadable(f, ceremony=CeremonyId(federation_id=b"x" * 16)), Malformed),
+    "of no roster": (lambda f: unreadable(f, ceremony=CeremonyId(roster_digest=b"x")), Malformed),
+    "of a far attempt": (lambda f: unreadable(f, ceremony=CeremonyId(attempt=10)), Malformed),
+    "in another's name": (lambda f: unreadable(f, dealer="nhco"), Malformed),
+    "signed by another": (lambda f: another_commitment(f, "nhco"), Unproven),
+    "too much evidence": (
+        lambda f: f.nodes["mpc"].world.sign(Complaint(holder="mpc", evidence=[Envelope()] * 17)),
+        Malformed,
+    ),
+    "evidence that is none": (
+        lambda f: f.nodes["mpc"].world.sign(Complaint(holder="mpc", evidence=[f.nodes["mpc"].world.sign(Complaint())])),
+        SamprasanError,
+    ),
+    "another's complaint": (lambda f: f.nodes["mpc"].world.sign(Complaint(holder="nhco")), Malformed),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_cannot_belong_to_the_ceremony_is_refused(young: Federation, what: str) -> None:
+    make, kind = REFUSED[what]
+    codi = young.nodes["codi"]
+    with pytest.raises(kind):
+        ceremony.take(codi.store, codi.world, codi.identity, "mpc", make(young))
+    young.run()
+    assert len(all_shares(young)) == 3
+
+
+def test_nobody_fills_a_node_with_messages(young: Federation) -> None:
+    codi = young.nodes["codi"]
+
+    def send(number: int) -> None:
+        message = unreadable(young, ceremony=CeremonyId(roster_digest=number.to_bytes(32, "big")))
+        ceremony.take(codi.store, codi.world, codi.identity, "mpc", message)
+
+    for number in range(limits.CEREMONY_MESSAGES_MAX):
+        send(number)
+    with pytest.raises(Refused) as refused:
+        send(limits.CEREMONY_MESSAGES_MAX)
+    assert refused.value.code == "ceremony_messages_over_limit"
+
+
+def agree(fed: Federation, proposer: str, approver: str, purpose: str) -> None:
+    """Propose a ceremony, approve it, and hold it."""
+    node, other = fed.nodes[proposer], fed.nodes[approver]
+    proposal = node_agreeing.propose_ceremony(node.store, node.world, node.identity, purpose)
+    agreeing.submit(fed.hub.store, fed.hub.world, proposer, proposal)
+    federation.share_documents(fed)
+    (waiting,) = node_agreeing.inbox(other.store, other.world)
+    signed = node_agreeing.approve(other.store, other.world, other.identity, TLS_CA, waiting.short_id, "")
+    agreeing.submit(fed.hub.store, fed.hub.world, approver, signed)
+    fed.run()
+
+
+def meet(fed: Federation, *agencies: str) -> int:
+    """In how many accounts these agencies meet a person whom each of them gets to know now."""
+    number = fed.random.randrange(10_000, 90_000)
+    accounts = set()
+    for agency in agencies:
+        fed.give(agency, deed(number, number), source=f"meeting {number}")
+        fed.run()
+        with fed.nodes[agency].store.read() as tx:
+            newest = sa.select(tables.subjects.c.account_id).order_by(tables.subjects.c.subject_id.desc())
+            accounts.add(tx.execute(newest.limit(1)).scalar())
+    assert None not in accounts
+    return len(accounts)
+
+
+def test_refreshed_shares_find_the_same_accounts_and_the_old_ones_are_gone(fed: Federation) -> None:
+    fed.give("mpc", deed(1, 1))
+    fed.run()
+    before, old = pseudonyms(fed), all_shares(fed)
+    agree(fed, "mpc", "codi", node_agreeing.REFRESH)
+    assert [each.share_version for each in all_shares(fed)] == [2, 2, 2]
+    assert pseudonyms(fed) == before
+    assert not {each.scalar for each in old} & {each.scalar for each in all_shares(fed)}
+    for node in fed.nodes.values():
+        with node.store.read() as tx:
+            assert tx.execute(sa.select(sa.func.count()).select_from(tables.shares)).scalar_one() == 1
+    fed.give("nhco", deed(2, 1))
+    fed.run()
+    with fed.hub.store.read() as tx:
+        assert len(set(documents_of(tx))) == 5  # three rosters, one policy; and the plan's
+    assert meet(fed, "mpc", "nhco", "codi") == 1
+    with fed.nodes["mpc"].store.read() as tx, fed.nodes["nhco"].store.read() as other:
+        found = {each.execute(sa.select(tables.subjects.c.account_id)).scalars().first() for each in (tx, other)}
+    assert len(found) == 1, "whom mpc linked with the old shares, nhco meets with the new"
+
+
+def documents_of(tx: sa.Connection) -> list[bytes]:
+    from samprasan.hub.store import documents as hub_documents
+
+    return hub_documents.active(tx)
+
+
+def test_a_question_from_before_a_refresh_is_asked_anew(fed: Federation) -> None:
+    fed.give("mpc", deed(1, 1))
+    node = fed.nodes["mpc"]
+    linking.ask(node.store, node.world, node.identity)
+    ((_, letter),) = linking.unposted(node.store, node.world)
+    peer = fed.nodes[letter.to]
+    from samprasan.node import evaluating
+
+    early = evaluating.answer(peer.store, peer.world, peer.identity, "mpc", letter.envelope)
+    with node.store.begin() as tx:  # the question never left, as far as mpc knows
+        tx.execute(tables.questions.update().values(posted=True))
+    agree(fed, "mpc", "codi", node_agreeing.REFRESH)
+    linking.answered(node.store, node.world, node.identity, letter.to, early.envelope)
+    late = evaluating.answer(peer.store, peer.world, peer.identity, "mpc", letter.envelope)
+    assert late.envelope == early.envelope, "remembered"
+    fed.run()
+    with node.store.read() as tx:
+        assert tx.execute(sa.select(tables.subjects.c.account_id)).scalar() is not None
+        states_ = set(tx.execute(sa.select(tables.questions.c.state)).scalars())
+    assert states_ == {"stale", "answered"}
+
+
+def lose(node: NodeParty) -> None:
+    with node.store.begin() as tx:
+        tx.execute(tables.shares.delete())
+
+
+def test_a_lost_share_is_made_anew_by_the_other_two(fed: Federation) -> None:
+    before = pseudonyms(fed)
+    lose(fed.nodes["nhco"])
+    assert len(all_shares(fed)) == 2
+    assert meet(fed, "mpc", "codi") == 1, "the other two go on meanwhile"
+    agree(fed, "nhco", "codi", node_agreeing.REPAIR)
+    assert pseudonyms(fed) == before
+    assert [each.share_version for each in all_shares(fed)] == [2, 2, 2]
+    assert meet(fed, "nhco", "mpc") == 1
+
+
+def test_a_share_from_an_old_backup_is_never_used(fed: Federation) -> None:
+    node = fed.nodes["nhco"]
+    with node.store.read() as tx:
+        old = tx.execute(sa.select(tables.shares)).one()
+    agree(fed, "mpc", "codi", node_agreeing.REFRESH)
+    lose(node)
+    with node.store.begin() as tx:
+        tx.execute(tables.shares.insert().values(old._mapping))
+    assert share(node) is None, "it is not the one that the roster names"
+    with node.store.begin() as tx:
+        current = documents_store.agreed_on(tx).required_roster.linking
+        point = next(entry.point for entry in current.commitments if entry.agency == "nhco")
+        tx.execute(tables.shares.update().values(point=point))
+    with pytest.raises(Unproven) as refused:
+        share(node)
+    assert refused.value.code == "share_differs"
+
+
+def test_people_cannot_approve_what_only_a_ceremony_confirms(fed: Federation) -> None:
+    lose(fed.nodes["nhco"])
+    proposer, approver, late = (fed.nodes[agency] for agency in ("nhco", "codi", "mpc"))
+    proposal = node_agreeing.propose_ceremony(proposer.store, proposer.world, proposer.identity, node_agreeing.REPAIR)
+    agreeing.submit(fed.hub.store, fed.hub.world, "nhco", proposal)
+    agreeing.submit(fed.hub.store, fed.hub.world, "codi", approver.world.sign(opened(proposal)))
+    federation.share_documents(fed)
+    del fed.nodes["mpc"]
+    for _ in range(3):
+        fed.deliver(m for node in fed.nodes.values() for m in node.tick())
+    fed.nodes["mpc"] = late
+    with late.store.read() as tx:
+        agreed = documents_store.agreed_on(tx)
+    assert agreed.required_roster.HasField("plan")
+    forged = type(agreed.required_roster)()
+    forged.CopyFrom(agreed.required_roster)
+    forged.ClearField("plan")
+    forged.version += 1
+    for entry, scalar in zip(forged.linking.commitments, (3, 4, 5), strict=True):
+        entry.point = ristretto.multiply_base(scalar)
+    agreeing.submit(fed.hub.store, fed.hub.world, "nhco", proposer.world.sign(forged))
+    federation.share_documents(fed)
+    (waiting,) = node_agreeing.inbox(late.store, late.world)
+    with pytest.raises(Refused) as refused:
+        node_agreeing.approve(late.store, late.world, late.identity, TLS_CA, waiting.short_id, "")
+    assert refused.value.code == "confirmed_by_ceremony"
+
+
+def opened(envelope: Envelope) -> Any:
+    from samprasan.v1.documents_pb2 import Roster
+
+    return signing.decode(Roster, envelope.payload)
+
+
+def test_without_a_plan_there_is_nothing_to_restart_and_without_a_key_nothing_to_refresh(
+    fed: Federation, young: Federation
+) -> None:
+    node = fed.nodes["mpc"]
+    with pytest.raises(Refused) as refused:
+        ceremony.restart(node.store, node.world, node.identity)
+    assert refused.value.code == "no_ceremony"
+    node = young.nodes["mpc"]
+    with pytest.raises(Refused) as refused:
+        node_agreeing.propose_ceremony(node.store, node.world, node.identity, node_agreeing.REFRESH)
+    assert refused.value.code == "no_linking_key"
+
+
+def test_with_one_agency_stopped_new_people_are_still_linked_and_with_two_they_wait(fed: Federation) -> None:
+    stopped = {"codi": fed.nodes.pop("codi")}
+
+    def run(rounds: int) -> None:
+        for _ in range(rounds):
+            fed.clock.now_ms += limits.QUESTION_LIFETIME_MS * 2
+            fed.deliver(m for node in fed.nodes.values() for m in node.tick())
+
+    def earned() -> int:
+        with fed.hub.store.read() as tx:
+            from samprasan.hub.store import ledger
+
+            return sum(each.earned for each in ledger.agency_totals(tx).values())
+
+    fed.give("mpc", *(deed(number, number) for number in range(5)))
+    run(6)
+    assert earned() == 5 * 16
+    stopped["nhco"] = fed.nodes.pop("nhco")
+    fed.give("mpc", *(deed(number, number) for number in range(5, 10)), source="later")
+    run(6)
+    assert earned() == 5 * 16
+    fed.nodes["nhco"] = stopped["nhco"]
+    run(10)
+    assert earned() == 10 * 16

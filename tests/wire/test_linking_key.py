@@ -1,0 +1,69 @@
+"""The linking key over the wire: made by real processes, refreshed while one is away, repaired when a share is lost."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from federation import AGENCIES, Federation
+
+from tests import local
+
+WAIT_SECONDS = 30.0
+
+
+@pytest.fixture
+def served(template: Path, tmp_path: Path) -> Iterator[Federation]:
+    with local.running(template, tmp_path / "federation") as federation:
+        yield federation
+
+
+def linking(served: Federation, agency: str) -> Any:
+    return served.answer(agency, "status")["linking"]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    ends = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < ends, "it did not come"
+        time.sleep(0.2)
+
+
+def approve(served: Federation, agency: str) -> None:
+    (waiting,) = served.answer(agency, "approvals", "list")["waiting"]
+    served.run(agency, "approvals", "approve", waiting["id"])
+
+
+def versions(served: Federation) -> set[tuple[int | None, bool]]:
+    found = [linking(served, agency) for agency in AGENCIES]
+    return {(each["share_version"], each["share"] is not None) for each in found}
+
+
+def test_the_key_is_made_refreshed_and_repaired_by_the_nodes_alone(served: Federation) -> None:
+    assert {agency: linking(served, agency)["share"] for agency in AGENCIES} == {"codi": 1, "mpc": 2, "nhco": 3}
+    assert linking(served, "mpc")["ceremony"] is None
+    served.kill("nhco")
+    shown = served.answer("mpc", "linking", "refresh")
+    assert (shown["kind"], shown["version"]) == ("roster", 3)
+    approve(served, "codi")
+    until(lambda: (linking(served, "mpc")["ceremony"] or {}).get("waiting_for") == ["nhco"])
+    served.kill("mpc")
+    served.start("nhco", "mpc")
+    until(lambda: versions(served) == {(2, True)})
+
+    served.kill("nhco")
+    database = sqlite3.connect(served.home("nhco") / "node.db")
+    database.execute("DELETE FROM shares")
+    database.commit()
+    database.close()
+    served.start("nhco")
+    findings = {each["check"]: each for each in served.answer("nhco", "doctor")["findings"]}
+    assert not findings["roster"]["ok"]
+    assert "linking repair" in findings["roster"]["remedy"]
+    served.answer("nhco", "linking", "repair")
+    approve(served, "mpc")
+    until(lambda: versions(served) == {(3, True)})
+    assert served.answer("nhco", "doctor")["ok"]
+    assert served.run("mpc", "linking", "restart", check=False).returncode == 1
