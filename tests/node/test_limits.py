@@ -122,6 +122,9 @@ OF_ITS_OWN = {
     "TEXT_BYTES_MAX",
     "ROW_CHARACTERS_MAX",  # cuts and refuses nothing
     "ELEMENTS_ANSWERED_MAX",
+    "ATTEMPTS_AHEAD_MAX",  # tests/node/test_ceremony.py, as are the next two
+    "CEREMONY_MESSAGES_MAX",
+    "EVIDENCE_MAX",
 }
 
 
