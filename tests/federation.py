@@ -335,7 +335,7 @@ def make(
     Those in memory are copies of one that is made once a process.
     """
     if make_store("hub").engine.url.database in (None, "", ":memory:"):
-        return _copy_of(*_template(make_signer or KeySigner, verify), make_store, seed)
+        return _copy_of(_template(make_signer or KeySigner, verify), make_store, seed)
     made = approved(make_store, make_signer or KeySigner, verify)
     finish(made)
     return made
@@ -348,18 +348,18 @@ def finish(made: Federation) -> None:
 
 
 @cache
-def _template(make_signer: Callable[[bytes], Signer], verify: Verify) -> tuple[Federation, dict[str, bytes]]:
-    """A federation in memory, and what its stores hold."""
+def _template(make_signer: Callable[[bytes], Signer], verify: Verify) -> Federation:
+    """A federation in memory, to be copied."""
     made = approved(memory_store, make_signer, verify)
     finish(made)
-    return made, {name: _connection(party.store).serialize() for name, party in made.parties.items()}
+    return made
 
 
-def _copy_of(template: Federation, images: dict[str, bytes], make_store: MakeStore, seed: int) -> Federation:
+def _copy_of(template: Federation, make_store: MakeStore, seed: int) -> Federation:
     clock, chance = Clock(), random.Random(f"copy {seed}")
-    stores = {name: make_store(name) for name in images}
-    for name, image in images.items():
-        _connection(stores[name]).deserialize(image)
+    stores = {name: make_store(name) for name in template.parties}
+    for name, party in template.parties.items():
+        _connection(party.store).backup(_connection(stores[name]))  # the pragmas of the copy stay its own
 
     def world(of: HubParty | NodeParty) -> World:
         return World(of.world.signer, clock, chance.randbytes, of.world.verify)

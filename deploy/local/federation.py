@@ -80,8 +80,8 @@ class Federation:
         showing.approve(homes["nhco"], proposed["id"], "")
         for home in homes.values():
             showing.refresh(home)
-        self._wait_for_key(homes["mpc"])
         for home in homes.values():
+            self._wait_for_key(home)
             home.node.store.close()
         hub.store.close()
 

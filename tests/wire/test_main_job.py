@@ -157,7 +157,7 @@ def samples_scanner() -> Scanner:
 def test_status_and_doctor_say_that_all_is_well(live: Live) -> None:
     for agency in AGENCIES:
         status = json.loads(commands.node(live.federation.home(agency), "status", "--json").stdout)
-        assert (status["roster"], status["policy"], status["outbox"], status["halted"]) == (1, 1, 0, None)
+        assert (status["roster"], status["policy"], status["outbox"], status["halted"]) == (2, 1, 0, None)
         assert status["hub"]["connected"] is True
         doctor = commands.node(live.federation.home(agency), "doctor", "--json")
         assert json.loads(doctor.stdout)["ok"] is True
