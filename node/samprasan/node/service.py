@@ -203,8 +203,8 @@ class _Session:
                         await self._step(ceremony.posted, node.store, letter_id)
                 confirmed = await self._step(ceremony.confirmation, node.store, node.identity)
                 if confirmed is not None and confirmed.payload != submitted:
-                    submitted = confirmed.payload
                     await self.hub.submit_document(confirmed)
+                    submitted = confirmed.payload
             await self._rest()
 
     @contextlib.asynccontextmanager
