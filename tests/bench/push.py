@@ -75,9 +75,8 @@ class Sender:
                 for _ in range(1000)
             ]
             request = hub_pb2.OpenAccountsRequest(request_id=self._chance.randbytes(16), subjects=subjects)
-            envelope = await self._hub.open_accounts(request)
-            opened = self._world.open(envelope, hub_pb2.AccountsOpened, self._hub_key)
-            found += [account.account_id for account in opened.accounts]
+            answers = await self._hub.open_accounts(request)
+            found += [self._world.open(each, hub_pb2.AccountOpened, self._hub_key).account_id for each in answers]
         return found
 
     async def _push(self, batches: list[list[log.Update]]) -> None:

@@ -125,7 +125,7 @@ DECODERS = {
     "eval request": message(linking_pb2.EvalRequest, QUESTION),
     "eval response": message(linking_pb2.EvalResponse, ANSWER),
     "application": message(hub_pb2.Application, hub_pb2.Application(agency="mpc", signing_key=bytes(32))),
-    "accounts opened": message(hub_pb2.AccountsOpened, hub_pb2.AccountsOpened(request_id=ID, agency="mpc")),
+    "account opened": message(hub_pb2.AccountOpened, hub_pb2.AccountOpened(request_id=ID, agency="mpc")),
     "totals": message(hub_pb2.Totals, hub_pb2.Totals(request_id=ID, agency="mpc", as_of=5)),
     "elements": Decoder(the_elements, [ELEMENT, ELEMENT * 4]),
     "proof": Decoder(pseudonym.Proof.decode, [PROOF]),

@@ -83,8 +83,8 @@ def open_account(fed: Federation) -> bytes:
     request = hub_pb2.OpenAccountsRequest(
         request_id=b"r" * 16, subjects=[hub_pb2.SubjectRef(subject_key=b"k" * 32, kind=log.SUBJECT_KIND_PERSON)]
     )
-    envelope = accounts.open_accounts(fed.hub.store, fed.hub.world, "mpc", request)
-    return hub_pb2.AccountsOpened.FromString(envelope.payload).accounts[0].account_id
+    (envelope,) = accounts.open_accounts(fed.hub.store, fed.hub.world, "mpc", request)
+    return hub_pb2.AccountOpened.FromString(envelope.payload).account_id
 
 
 def state_of(fed: Federation) -> tuple[bytes, int]:

@@ -56,7 +56,7 @@ def answer(fed: Federation, kind: str, body: Any) -> bytes:
     if kind in {"hello", "open_accounts"}:
         found = found[1]
     if kind == "open_accounts":
-        return b"".join(each.account_id for each in hub_pb2.AccountsOpened.FromString(found.payload).accounts)
+        return b"".join(hub_pb2.AccountOpened.FromString(each.payload).account_id for each in found)
     if kind == "hello":
         return found.head.SerializeToString()  # type: ignore[no-any-return]
     return found.SerializeToString()  # type: ignore[no-any-return]

@@ -21,7 +21,7 @@ SIGNED_KINDS = [
     linking_pb2.EvalResponse,
     linking_pb2.EvalRefusal,
     hub_pb2.Application,
-    hub_pb2.AccountsOpened,
+    hub_pb2.AccountOpened,
     hub_pb2.Totals,
 ]
 

@@ -46,11 +46,14 @@ class Load:
             assert report.accepted == DEEDS_A_CYCLE
             self.earned[agency] += report.credits_shared
 
+    def outboxes(self) -> dict[str, sync.Outbox]:
+        return {a: sync.outbox(home.node.store, home.node.world.now()) for a, home in self.homes.items()}
+
     def wait(self) -> None:
         """Until every outbox is empty."""
         until = time.monotonic() + DRAIN_SECONDS
-        while not all(sync.outbox(home.node.store).is_empty for home in self.homes.values()):
-            assert time.monotonic() < until, {a: sync.outbox(h.node.store) for a, h in self.homes.items()}
+        while any(not each.is_empty for each in self.outboxes().values()):
+            assert time.monotonic() < until, self.outboxes()
             time.sleep(0.2)
 
 

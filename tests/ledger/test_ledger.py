@@ -93,6 +93,17 @@ def test_a_retry_is_a_duplicate_and_the_same_op_id_with_other_content_is_decline
     assert books.take("nhco", award(1)) == [ledger.APPLIED], "an op_id is unique for its agency"
 
 
+def test_an_account_that_nobody_linked_can_be_given_up_and_one_that_others_linked_cannot() -> None:
+    def unlink(op: int) -> log.Update:
+        return log.Update(op_id=op_id(op), unlink=log.Unlink(account_id=ACCOUNT))
+
+    linked, opened = Ledger().opened(ACCOUNT).linked("nhco"), Ledger().opened(ACCOUNT)
+    assert linked.take("mpc", unlink(50)) == [declined(log.DECLINE_REASON_NOT_LINKED)]
+    assert opened.take("mpc", unlink(50)) == [ledger.APPLIED]
+    assert opened.take("nhco", link(ACCOUNT, (1,), 51)) == [declined(log.DECLINE_REASON_ACCOUNT_CLOSED)]
+    assert opened.take("mpc", unlink(52)) == [declined(log.DECLINE_REASON_NOT_LINKED)]
+
+
 def test_after_the_last_unlink_the_account_is_nobodys() -> None:
     books = Ledger().opened(ACCOUNT).linked("mpc").linked("nhco")
 

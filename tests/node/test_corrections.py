@@ -63,7 +63,7 @@ def test_what_changed_decides_what_the_hub_hears(
     fed.run()
     assert changes(fed) == kinds
     assert totals(fed) == (earned, earned)
-    assert sync.outbox(fed.nodes["mpc"].store).is_empty
+    assert sync.outbox(fed.nodes["mpc"].store, fed.nodes["mpc"].world.now()).is_empty
 
 
 def test_a_record_may_move_to_another_subject(fed: Federation) -> None:
@@ -111,7 +111,7 @@ def in_flight(fed: Federation) -> tuple[int, Any]:
 
 
 def _sealed(node: Any) -> tuple[int, Any]:
-    found = sync.next_batch(node.store, node.world, node.identity, sync.outbox(node.store).head.seq)
+    found = sync.next_batch(node.store, node.world, node.identity, sync.outbox(node.store, node.world.now()).head.seq)
     assert found is not None
     return found
 
@@ -293,10 +293,10 @@ def test_undo_of_a_wrong_yes_takes_back_what_was_shared(fed: Federation) -> None
     assert totals(fed) == (16, 16)
     undo(fed, 2)
     assert not subject(fed, 1).share
-    assert not sync.outbox(fed.nodes["mpc"].store).is_empty
+    assert not sync.outbox(fed.nodes["mpc"].store, fed.nodes["mpc"].world.now()).is_empty
     fed.run()
     assert totals(fed) == (0, 0)
-    assert sync.outbox(fed.nodes["mpc"].store).is_empty
+    assert sync.outbox(fed.nodes["mpc"].store, fed.nodes["mpc"].world.now()).is_empty
 
 
 @pytest.mark.parametrize("no_first", [True, False])
@@ -385,7 +385,7 @@ def test_nothing_is_sealed_beside_an_import(fed_on_each: Federation) -> None:
     fed.run()
     fed.give("mpc", deed(1, 1))
     node = fed.nodes["mpc"]
-    after_seq = sync.outbox(node.store).head.seq
+    after_seq = sync.outbox(node.store, node.world.now()).head.seq
     sealed: list[Any] = []
     sealing = threading.Thread(
         target=lambda: sealed.append(sync.next_batch(node.store, node.world, node.identity, after_seq))

@@ -52,7 +52,7 @@ def take(fed: Federation, letter: Letter, answer: Envelope) -> int:
     node = fed.nodes["mpc"]
     linking.answered(node.store, node.world, node.identity, letter.to, answer)
     with node.store.read() as tx:
-        return len(subjects_store.without_account(tx, 100))
+        return len(subjects_store.without_account(tx, 100, fed.clock()))
 
 
 def test_a_question_is_answered_once_and_remembered(fed: Federation) -> None:

@@ -32,7 +32,7 @@ def test_deeds_leave_in_the_order_they_came_each_behind_its_link(fed: Federation
     (batch,) = batches(fed)
     assert [update.WhichOneof("change") for update in batch.updates] == ["link", "award", "link"] + ["award"] * 5
     assert [update.award.credits for update in batch.updates if update.HasField("award")] == [8, 16, 24, 32, 40, 48]
-    assert sync.outbox(fed.nodes["mpc"].store).is_empty
+    assert sync.outbox(fed.nodes["mpc"].store, fed.nodes["mpc"].world.now()).is_empty
 
 
 def test_without_consent_nothing_leaves(fed: Federation) -> None:
@@ -92,7 +92,7 @@ def test_a_history_that_differs_halts_sending_until_somebody_looked(
         sync.greeted(node.store, node.world, node.identity, said, answer(fed, seq, digest))
     assert refused.value.code == code
     fed.give("mpc", deed(2, 1))
-    assert sync.outbox(node.store).halted == code
+    assert sync.outbox(node.store, node.world.now()).halted == code
     assert sync.next_batch(node.store, node.world, node.identity, 1) is None
     sync.resume(node.store)
     fed.run()
@@ -105,7 +105,7 @@ def test_a_hello_answered_late_is_no_hub_gone_back(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1))
     fed.run()
     assert sync.greeted(node.store, node.world, node.identity, said, answer(fed, 0, bytes(32))) == 0
-    assert sync.outbox(node.store).halted == ""
+    assert sync.outbox(node.store, node.world.now()).halted == ""
 
 
 def test_a_lost_receipt_is_asked_for_again(fed: Federation) -> None:
@@ -116,9 +116,9 @@ def test_a_lost_receipt_is_asked_for_again(fed: Federation) -> None:
     found = sync.next_batch(node.store, node.world, node.identity, 1)
     assert found is not None
     fed.ask_hub("mpc", "push", found[1])
-    assert sync.outbox(node.store).in_flight == 1
+    assert sync.outbox(node.store, node.world.now()).in_flight == 1
     fed.run()
-    assert sync.outbox(node.store).is_empty
+    assert sync.outbox(node.store, node.world.now()).is_empty
     assert len(batches(fed)) == 2
 
 
@@ -131,8 +131,8 @@ def test_a_refused_batch_goes_back_to_the_outbox_and_out_again_under_the_same_se
     assert found is not None
     refusal = log.Refusal(agency="mpc", seq=2, batch_digest=signing.digest(found[1]))
     sync.refused(node.store, node.world, hub.world.sign(refusal))
-    assert sync.outbox(node.store).halted == "batch_refused"
-    assert sync.outbox(node.store).queued == 1
+    assert sync.outbox(node.store, node.world.now()).halted == "batch_refused"
+    assert sync.outbox(node.store, node.world.now()).queued == 1
     fed.run()
     assert len(batches(fed)) == 1
     sync.resume(node.store)
@@ -162,7 +162,7 @@ def test_what_the_hub_declines_is_declined_here_with_its_reason(fed: Federation)
     fed.run()
     with node.store.read() as tx:
         assert awards_store.by_state(tx) == {"declined": 1}
-    assert sync.outbox(node.store).is_empty
+    assert sync.outbox(node.store, node.world.now()).is_empty
 
 
 def test_more_than_a_batch_holds_becomes_several(fed_on_each: Federation) -> None:
@@ -170,4 +170,4 @@ def test_more_than_a_batch_holds_becomes_several(fed_on_each: Federation) -> Non
     fed.give("mpc", *(deed(number, number % 7) for number in range(2_300)))
     fed.run()
     assert [len(batch.updates) for batch in batches(fed)] == [1000, 1000, 307]
-    assert sync.outbox(fed.nodes["mpc"].store).is_empty
+    assert sync.outbox(fed.nodes["mpc"].store, fed.nodes["mpc"].world.now()).is_empty

@@ -8,6 +8,27 @@ from federation import Federation as LocalFederation
 from tests.node.test_samples import EXPECTED
 
 
+def _leave(served: LocalFederation, person: str) -> None:
+    """A person of the sample takes consent back, agrees again and is erased."""
+    asked = ("--id", person)
+    before = served.answer("hub", "status")["agencies"]
+    taken = served.answer("mpc", "consent", "withdraw", *asked, "--purpose", "share", "--purpose", "redeem")
+    assert (taken["account"], taken["withdrawn"]) == ("leaving", ["share", "redeem"])
+    assert served.answer("mpc", "sync", "--wait", "60")["pending"] == 0
+    assert served.answer("mpc", "consent", "show", *asked)["account"] == "none"
+    assert served.answer("mpc", "consent", "give", *asked, "--purpose", "redeem")["redeem"]
+    assert served.answer("mpc", "erase", *asked, "--confirm")["done"]
+    assert served.answer("mpc", "sync", "--wait", "60")["pending"] == 0
+    after = served.answer("hub", "status")["agencies"]
+    linked = {each["agency"]: each["accounts"] for each in before}
+    assert {each["agency"]: each["accounts"] for each in after} == linked | {"mpc": linked["mpc"] - 1}
+    again = served.import_samples("mpc")
+    assert set(again["rejected"]) >= {"erased"}
+    for party in ("mpc", "hub"):
+        served.run(party, "compact")
+    assert served.answer("hub", "audit")["problems"] == []
+
+
 def test_a_federation_on_postgresql_comes_to_the_same_totals(postgresql_url: str, tmp_path: Path) -> None:
     served = LocalFederation(tmp_path / "federation", postgresql_url)
     try:
@@ -24,6 +45,7 @@ def test_a_federation_on_postgresql_comes_to_the_same_totals(postgresql_url: str
         assert status["totals"]["earned"] == EXPECTED["federation"]["earned"]
         assert status["totals"]["accounts"] == EXPECTED["federation"]["subjects"]
         assert served.answer("hub", "audit")["problems"] == []
+        _leave(served, "8887299505574")
         assert not list(served.folder.rglob("*.db"))
     finally:
         served.stop()

@@ -294,7 +294,7 @@ class Simulation:
 
     def _note(self, node: NodeParty) -> None:
         self.codes |= {problem.code for problem in node.errors}
-        halted = sync.outbox(node.store).halted
+        halted = sync.outbox(node.store, node.world.now()).halted
         if halted:
             self.problems.append(f"{node.name} halted: {halted}")
 
@@ -321,8 +321,8 @@ class Simulation:
         self._traced("end", *self.problems)
 
     def _check_node(self, node: NodeParty, expected: int, receipts: dict[tuple[str, int], bytes]) -> None:
-        if not sync.outbox(node.store).is_empty:
-            self.problems.append(f"{node.name} still waits: {sync.outbox(node.store)}")
+        if not sync.outbox(node.store, node.world.now()).is_empty:
+            self.problems.append(f"{node.name} still waits: {sync.outbox(node.store, node.world.now())}")
         with node.store.read() as tx:
             settled = node_awards.settled_credits(tx)
             seen = list(tx.execute(sa.select(batches.c.seq, batches.c.receipt).where(batches.c.receipt.is_not(None))))

@@ -98,6 +98,7 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA cache_size = -{SQLITE_CACHE_KIB}")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
         connection.execute("PRAGMA foreign_keys = ON")
 
     @sa.event.listens_for(engine, "begin")
@@ -209,6 +210,28 @@ def _is_one_of(tx: sa.Connection, column: sa.Column[Any], values: Sequence[Any])
     if is_postgresql(tx):
         return column == sa.any_(sa.literal(values, sa.ARRAY(column.type)))
     return column.in_(values)
+
+
+def compact(store: Store) -> None:
+    """Write the database anew, so that nothing of what was deleted is left in its files.
+
+    On PostgreSQL the tables are locked meanwhile; what its archives of the write-ahead log hold is not touched.
+    """
+    try:
+        connection = store.engine.raw_connection()
+    except DBAPIError as problem:
+        raise Unavailable("database", problem=type(problem.orig).__name__) from None
+    try:
+        if store.engine.dialect.name == "postgresql":
+            connection.driver_connection.autocommit = True  # type: ignore[union-attr]
+            connection.driver_connection.execute("VACUUM FULL")  # type: ignore[union-attr]
+        else:
+            for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                connection.driver_connection.execute(statement).fetchall()  # type: ignore[union-attr]
+    except store.engine.dialect.loaded_dbapi.Error as problem:
+        raise Unavailable("database", problem=type(problem).__name__) from None
+    finally:
+        connection.invalidate()
 
 
 def migrate(store: Store, package: str) -> None:

@@ -141,6 +141,21 @@ def audit(home: Home, as_json: Json = False, lang: Lang = None) -> int:
     return 0 if document["ok"] else 1
 
 
+@app.command()
+def compact(home: Home, lang: Lang = None) -> None:
+    """Write the database anew, so that nothing of what was deleted is left in its files; it is locked meanwhile.
+
+    Example: samprasan-hub compact --home /srv/hub
+    """
+    from samprasan.edge import database
+    from samprasan.hub import home as homes
+
+    _, store = homes.open_store(home)
+    database.compact(store)
+    store.close()
+    command.answer(None, False, words("compact_done"))
+
+
 def main() -> None:
     """The entry point."""
     raise SystemExit(command.run(app))

@@ -17,8 +17,8 @@ from samprasan.v1 import hub_pb2, log_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
 
-def open_accounts(store: Store, world: World, agency: str, request: hub_pb2.OpenAccountsRequest) -> Envelope:
-    """A signed AccountsOpened with an account for each subject of the request.  Raises Malformed ``request``."""
+def open_accounts(store: Store, world: World, agency: str, request: hub_pb2.OpenAccountsRequest) -> list[Envelope]:
+    """A signed AccountOpened for each subject of the request, in its order.  Raises Malformed ``request``."""
     _check_subjects(request)
     kinds = {subject.subject_key: subject.kind for subject in request.subjects}
     with store.begin() as tx:
@@ -36,17 +36,18 @@ def open_accounts(store: Store, world: World, agency: str, request: hub_pb2.Open
                 intake.append_own(tx, world, opened[first : first + UPDATES_MAX])
             subjects_store.add(tx, made)
     account_of = found | made
-    return world.sign(
-        hub_pb2.AccountsOpened(
-            federation_id=agreed.federation_id,
-            agency=agency,
-            request_id=request.request_id,
-            accounts=[
-                hub_pb2.SubjectAccount(subject_key=key, account_id=account_of[key])
-                for key in (subject.subject_key for subject in request.subjects)
-            ],
+    return [
+        world.sign(
+            hub_pb2.AccountOpened(
+                federation_id=agreed.federation_id,
+                agency=agency,
+                request_id=request.request_id,
+                subject_key=subject.subject_key,
+                account_id=account_of[subject.subject_key],
+            )
         )
-    )
+        for subject in request.subjects
+    ]
 
 
 def totals(store: Store, world: World, agency: str, request: hub_pb2.GetTotalsRequest) -> Envelope:

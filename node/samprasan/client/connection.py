@@ -3,7 +3,7 @@
 ``Hub`` is what callers are written against; :class:`Connection` is the real one over mutual TLS 1.3.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
@@ -23,8 +23,8 @@ class Hub(Protocol):
     async def hello(self, request: hub_pb2.HelloRequest) -> hub_pb2.HelloResponse:
         """Say one's head, hear the hub's."""
 
-    async def open_accounts(self, request: hub_pb2.OpenAccountsRequest) -> Envelope:
-        """A signed AccountsOpened."""
+    async def open_accounts(self, request: hub_pb2.OpenAccountsRequest) -> Sequence[Envelope]:
+        """A signed AccountOpened for each subject, in the order asked."""
 
     async def totals(self, request: hub_pb2.GetTotalsRequest) -> Envelope:
         """A signed Totals."""
@@ -71,8 +71,8 @@ class Connection:
         response: hub_pb2.HelloResponse = await _asked(self._hub.Hello, request)
         return response
 
-    async def open_accounts(self, request: hub_pb2.OpenAccountsRequest) -> Envelope:
-        """A signed AccountsOpened."""
+    async def open_accounts(self, request: hub_pb2.OpenAccountsRequest) -> Sequence[Envelope]:
+        """A signed AccountOpened for each subject, in the order asked."""
         response: hub_pb2.OpenAccountsResponse = await _asked(self._hub.OpenAccounts, request)
         return response.accounts_opened
 

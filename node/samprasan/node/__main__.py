@@ -1,15 +1,14 @@
 """``samprasan-node``: the command line of an agency's IT team."""
 
 import asyncio
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from samprasan.edge import command
 from samprasan.edge.command import Home, Json, Lang
 from samprasan.edge.wording import Words
-from samprasan.node import custody, records
+from samprasan.node import custody, personal, records
 
 app = command.application("An agency's Samprasan node: imports deeds, links subjects, sends signed updates.")
 approvals = command.application("Joint documents that wait for this agency.")
@@ -20,11 +19,13 @@ app.add_typer(custody.linking, name="linking")
 app.add_typer(records.imports, name="imports")
 app.add_typer(records.profile, name="profile")
 app.add_typer(records.deed, name="deed")
+app.add_typer(personal.consent, name="consent")
 app.command("import")(records.import_)
+app.command()(personal.balance)
+app.command()(personal.erase)
 words = Words("samprasan.node")
 
 SYNC_WAIT_SECONDS = 30.0
-BALANCE_WAIT_SECONDS = 20.0
 
 
 @app.command()
@@ -106,45 +107,15 @@ def sync(
         steps.resume(node.store)
     opened.hub_address()
     before = overview.settled_and_declined(node.store)
-    seq_before = steps.outbox(node.store).head.seq
-    done = asyncio.run(service.drain(node, opened.connect, wait, lambda: steps.outbox(node.store).is_empty))
-    document = overview.sync_report(node.store, before, seq_before)
+
+    def outbox() -> steps.Outbox:
+        return steps.outbox(node.store, node.world.now())
+
+    seq_before = outbox().head.seq
+    done = asyncio.run(service.drain(node, opened.connect, wait, lambda: outbox().is_empty))
+    document = overview.sync_report(node.store, node.world.now(), before, seq_before)
     command.answer(document, as_json, words("sync_done" if done else "sync_pending", **document))
     return 0 if done else 1
-
-
-@app.command()
-def balance(
-    home: Home,
-    id: Annotated[str, typer.Option("--id", help='The id; "-" asks for it or reads stdin.')],  # noqa: A002
-    scheme: Annotated[str, typer.Option(help="th-pid, th-jid, registry or th-area.")] = "th-pid",
-    registry: Annotated[str, typer.Option(help="The register, for --scheme registry.")] = "",
-    as_json: Json = False,
-    lang: Lang = None,
-) -> None:
-    """Read what a consenting subject owns across all agencies.
-
-    Example: echo 1234567890121 | samprasan-node balance --id - --home /srv/node
-    """
-    from samprasan.keys.identifiers import parse
-    from samprasan.node import home as homes
-    from samprasan.node import showing
-
-    identifier = parse(_scheme(scheme), _typed_id(id), registry)
-    opened = homes.open_home(home)
-    document = showing.balance(opened, identifier, BALANCE_WAIT_SECONDS)
-    names = ("earned", "available", "pending", "held", "spent", "expired", "earned_here")
-    command.answer(
-        document,
-        as_json,
-        command.table(words("balance"), [words(name) for name in names], [[document[name] for name in names]]),
-        command.table(
-            words("by_dimension"),
-            [words(name) for name in document["by_dimension"]],
-            [list(document["by_dimension"].values())],
-        ),
-        words("as_of_now" if document["fresh"] else "as_of_then", at=showing.moment(document["as_of"])),
-    )
 
 
 @app.command()
@@ -176,6 +147,21 @@ def doctor(home: Home, as_json: Json = False, lang: Lang = None) -> int:
     columns = [words("check"), "", words("found"), words("remedy")]
     command.answer(document, as_json, command.table(words("doctor"), columns, rows))
     return 0 if document["ok"] else 1
+
+
+@app.command()
+def compact(home: Home, lang: Lang = None) -> None:
+    """Write the database anew, so that nothing of what was deleted is left in its files; it is locked meanwhile.
+
+    Example: samprasan-node compact --home /srv/node
+    """
+    from samprasan.edge import database
+    from samprasan.node import home as homes
+
+    store = homes.open_store(home)
+    database.compact(store)
+    store.close()
+    command.answer(None, False, words("compact_done"))
 
 
 @approvals.callback()
@@ -270,25 +256,6 @@ def policy_propose(
 
     document = showing.propose_policy(homes.open_home(home), records.text_in(file))
     command.answer(document, as_json, words("proposed", **document))
-
-
-def _scheme(text: str) -> Any:
-    from samprasan.keys.identifiers import Scheme
-
-    try:
-        return Scheme(text)
-    except ValueError as problem:
-        raise typer.BadParameter(f"--scheme: {', '.join(Scheme)}") from problem
-
-
-def _typed_id(given: str) -> str:
-    """The id as given, or asked for without echo, or from stdin."""
-    if given != "-":
-        return given
-    if sys.stdin.isatty():
-        typed: str = typer.prompt(words("ask_id"), hide_input=True, err=True)
-        return typed
-    return sys.stdin.readline()
 
 
 def main() -> None:

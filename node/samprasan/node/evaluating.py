@@ -34,11 +34,14 @@ def answer(store: Store, world: World, identity: Identity, sender: str, envelope
         request = world.open(envelope, linking_pb2.EvalRequest, public_key)
         _check_addressed(tx, identity, sender, request)
         digest = signing.digest(envelope)
+        linking_store.forget_answers(tx, now)
         remembered = linking_store.evaluation(tx, sender, request.request_id)
         if remembered is not None:
             if remembered.digest != digest:
                 return _refusal(world, identity, request, digest, linking_pb2.EVAL_REFUSAL_REASON_REPLAY)
-            return Letter(sender, Envelope.FromString(remembered.answer))
+            if remembered.answer:
+                return Letter(sender, Envelope.FromString(remembered.answer))
+            return _refusal(world, identity, request, digest, linking_pb2.EVAL_REFUSAL_REASON_EXPIRED)
         if request.expires_at <= now:
             return _refusal(world, identity, request, digest, linking_pb2.EVAL_REFUSAL_REASON_EXPIRED)
         blinded = ristretto.elements(request.blinded)
@@ -79,6 +82,7 @@ def answer(store: Store, world: World, identity: Identity, sender: str, envelope
             elements=len(blinded),
             day=today,
             answer=response.SerializeToString(),
+            expires_at=request.expires_at,
         )
     return Letter(sender, response)
 

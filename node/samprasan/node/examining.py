@@ -83,7 +83,7 @@ def _libsodium() -> str:
 
 
 def _database(opened: Home) -> str:
-    outbox = sync.outbox(opened.node.store)
+    outbox = sync.outbox(opened.node.store, opened.node.world.now())
     return words("doctor_database", queued=outbox.queued)
 
 
@@ -126,7 +126,7 @@ def _hub(opened: Home) -> str:
 
 
 def _sending(opened: Home) -> str:
-    halted = sync.outbox(opened.node.store).halted
+    halted = sync.outbox(opened.node.store, opened.node.world.now()).halted
     if halted:
         raise Refused("halted", reason=halted)
     return words("doctor_sending")

@@ -11,6 +11,7 @@ _NONCE_BYTES = 12
 ID_COLUMN = "subjects.sealed_id"
 NAME_COLUMN = "subjects.sealed_name"
 KEY_COLUMN = "subjects.sealed_key"
+OPENED_COLUMN = "subjects.sealed_opened"
 _RECORD_HASH_DIGITS = 32  # 128 bits: no two records of an agency meet
 
 
@@ -33,6 +34,10 @@ class Identity:
     def record_hash(self, record_id: str) -> str:
         """What stands for a record id that is made from a person's id: keyed, so that nobody can guess it."""
         return "#" + self.vault.index(b"record/" + record_id.encode()).hex()[:_RECORD_HASH_DIGITS]
+
+    def tombstone(self, source: str, record_id: str) -> bytes:
+        """What is kept of an erased record, so that it does not come back: a keyed hash, 32 bytes."""
+        return self.vault.index(b"erased/" + source.encode() + b"\0" + record_id.encode())
 
     def open_mail(self, sealed: bytes, context: bytes) -> bytes:
         """The plaintext of mail sealed for this node; else Unproven ``mail_unopenable``."""

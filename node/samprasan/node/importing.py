@@ -23,6 +23,7 @@ from samprasan.node.profiles import STATUSES, Profile
 from samprasan.node.store import awards as awards_store
 from samprasan.node.store import deeds as deeds_store
 from samprasan.node.store import documents as documents_store
+from samprasan.node.store import subjects as subjects_store
 from samprasan.node.store.deeds import DeedRow
 from samprasan.node.tabular import BrokenRow, Row
 from samprasan.node.writing import Writer
@@ -176,6 +177,9 @@ class _Import:
         self._import_id = deeds_store.add_import(tx, profile.source, file_digest, now, "{}")
         self._writer = Writer(tx, world, identity, profile.source, self._import_id, now)
         self._repeated = Bitmap()
+        self._identity = identity
+        self._any_erased = deeds_store.any_erased(tx)
+        self._being_erased = subjects_store.indexes_being_erased(tx)
 
     def run(self, rows: Iterable[tuple[int, Row]]) -> None:
         """Take every row in, chunk by chunk; then keep the report."""
@@ -188,11 +192,15 @@ class _Import:
     def _take(self, chunk: list[tuple[int, Row]]) -> None:
         readable = list(self._readable(chunk))
         known = deeds_store.known(self._tx, self._profile.source, [deed.record_id for *_, deed in readable])
+        erased = self._erased([deed for *_, deed in readable if deed.record_id not in known])
         new: list[tuple[Deed, bytes]] = []
         changed: list[tuple[Deed, bytes, DeedRow]] = []
         in_chunk: dict[str, bytes] = {}
         objected: set[int] = set()
         for number, row, deed in readable:
+            if deed.record_id in erased or self._is_being_erased(deed):
+                self._reject(number, row, Rejected("erased", "subject_id", "erased"), deed.record_id)
+                continue
             fingerprint = self._vault.index(b"deed/" + deed.says())
             before = known.get(deed.record_id)
             first = in_chunk.get(deed.record_id) or self._said_in_file(before)
@@ -223,6 +231,17 @@ class _Import:
                 yield number, row, self._reader.deed(row)
             except Rejected as problem:
                 self._reject(number, row, problem, self._shown_record_id(row))
+
+    def _erased(self, deeds: list[Deed]) -> set[str]:
+        """The record ids among those of ``deeds``, all unknown, that were erased."""
+        if not self._any_erased:
+            return set()
+        hashes = {deed.record_id: self._identity.tombstone(self._profile.source, deed.record_id) for deed in deeds}
+        gone = deeds_store.erased_among(self._tx, hashes.values())
+        return {record_id for record_id, tombstone in hashes.items() if tombstone in gone}
+
+    def _is_being_erased(self, deed: Deed) -> bool:
+        return bool(self._being_erased) and self._identity.index(deed.subject) in self._being_erased
 
     def _said_in_file(self, before: DeedRow | None) -> bytes | None:
         """What an earlier chunk of this file said of the record, if it did."""

@@ -12,7 +12,7 @@ from samprasan.keys import documents, pseudonym, ristretto, sharing, signing
 from samprasan.keys.errors import Refused, Unproven
 from samprasan.keys.identifiers import Identifier, Scheme
 from samprasan.node import limits, shares
-from samprasan.node.identity import ID_COLUMN, KEY_COLUMN, Identity
+from samprasan.node.identity import ID_COLUMN, KEY_COLUMN, OPENED_COLUMN, Identity
 from samprasan.node.letters import Letter
 from samprasan.node.store import documents as documents_store
 from samprasan.node.store import linking as linking_store
@@ -31,6 +31,7 @@ def ask(store: Store, world: World, identity: Identity) -> None:
     now = world.now()
     with store.begin() as tx:
         take_turn(tx, "samprasan: ask")
+        linking_store.expire_questions(tx, now)
         linking = _linking_key(tx, identity)
         open_questions = _still_open(tx, linking, now)
         asked_about = {who for row in open_questions for who, _ in _plan(identity, row.sealed_plan)}
@@ -148,7 +149,7 @@ def refused(store: Store, world: World, sender: str, envelope: Envelope) -> link
 def accounts_wanted(store: Store, world: World, identity: Identity) -> hub_pb2.OpenAccountsRequest | None:
     """What to ask the hub next: accounts for subjects whose keys are known; None if there are none."""
     with store.read() as tx:
-        rows = subjects_store.without_account(tx, limits.ACCOUNTS_PER_REQUEST)
+        rows = subjects_store.without_account(tx, limits.ACCOUNTS_PER_REQUEST, world.now())
     if not rows:
         return None
     return hub_pb2.OpenAccountsRequest(
@@ -161,22 +162,36 @@ def accounts_wanted(store: Store, world: World, identity: Identity) -> hub_pb2.O
 
 
 def accounts_opened(
-    store: Store, world: World, identity: Identity, request: hub_pb2.OpenAccountsRequest, envelope: Envelope
+    store: Store,
+    world: World,
+    identity: Identity,
+    request: hub_pb2.OpenAccountsRequest,
+    envelopes: Sequence[Envelope],
 ) -> None:
-    """Take the hub's signed answer to ``request``.  Raises Unproven ``answer_foreign`` if it answers another."""
-    with store.begin() as tx:
+    """Take the hub's signed answers to ``request``, one for each subject, and keep them sealed.
+
+    Raises Unproven ``answer_foreign`` if they answer another.
+    """
+    with store.read() as tx:
         agreed = documents_store.agreed_on(tx)
-        opened = world.open(envelope, hub_pb2.AccountsOpened, agreed.required_roster.hub.signing_key)
-        asked = [subject.subject_key for subject in request.subjects]
-        named = [account.subject_key for account in opened.accounts]
-        ours = (opened.request_id, opened.agency, opened.federation_id)
-        if ours != (request.request_id, identity.agency, agreed.federation_id) or named != asked:
-            raise Unproven("answer_foreign", kind="AccountsOpened")
-        account_of = {account.subject_key: account.account_id for account in opened.accounts}
-        rows = subjects_store.without_account(tx, limits.ACCOUNTS_PER_REQUEST)
+    hub_key = agreed.required_roster.hub.signing_key
+    opened = [world.open(each, hub_pb2.AccountOpened, hub_key) for each in envelopes]
+    named = [(each.request_id, each.agency, each.federation_id, each.subject_key) for each in opened]
+    ours = (request.request_id, identity.agency, agreed.federation_id)
+    if named != [(*ours, subject.subject_key) for subject in request.subjects]:
+        raise Unproven("answer_foreign", kind="AccountOpened")
+    answers = {each.subject_key: (each, data) for each, data in zip(opened, envelopes, strict=True)}
+    with store.begin() as tx:
+        rows = subjects_store.without_account(tx, limits.ACCOUNTS_PER_REQUEST, world.now())
         found = [(row.subject_id, identity.vault.open(KEY_COLUMN, row.sealed_key)) for row in rows]
-        known = [(who, account_of[key]) for who, key in found if key in account_of]
-        subjects_store.set_accounts(tx, envelope.SerializeToString(), known)
+        known = [(who, *answers[key]) for who, key in found if key in answers]
+        subjects_store.set_accounts(
+            tx,
+            [
+                (who, each.account_id, identity.seal(world, OPENED_COLUMN, data.SerializeToString()))
+                for who, each, data in known
+            ],
+        )
 
 
 def _checked(

@@ -15,6 +15,7 @@ from samprasan.node.store import batches as batches_store
 from samprasan.node.store import deeds as deeds_store
 from samprasan.node.store import documents as documents_store
 from samprasan.node.store import linking as linking_store
+from samprasan.node.store import links as links_store
 from samprasan.node.store import notes as notes_store
 from samprasan.v1.log_pb2 import DOCUMENT_KIND_POLICY
 
@@ -25,7 +26,7 @@ CONNECTED_MS = 120_000  # the service says hello every 60 s; one lost hello is n
 def status(store: Store, world: World, identity: Identity, certificate: bytes | None) -> dict[str, Any]:
     """The answer of ``samprasan-node status``."""
     now = world.now()
-    outbox = sync.outbox(store)
+    outbox = sync.outbox(store, now)
     with store.read() as tx:
         current = documents_store.agreed_on(tx).roster
         seen_at = int(notes_store.get(tx, notes_store.HUB_SEEN_AT) or 0)
@@ -40,6 +41,7 @@ def status(store: Store, world: World, identity: Identity, certificate: bytes | 
             "head": {"seq": outbox.head.seq, "digest": outbox.head.digest.hex()},
             "outbox": outbox.queued,
             "waiting_for_link": outbox.waiting_for_link,
+            "leaving": links_store.leaving(tx),
             "deeds": {"local": deeds_store.local(tx)} | {name: by_state.get(name, 0) for name in _STATES},
             "credits_settled": awards_store.settled_credits(tx),
             "halted": outbox.halted or None,
@@ -96,9 +98,9 @@ def settled_and_declined(store: Store) -> tuple[int, int]:
     return by_state.get("settled", 0) + by_state.get("replaced", 0), by_state.get("declined", 0)
 
 
-def sync_report(store: Store, before: tuple[int, int], seq_before: int) -> dict[str, Any]:
+def sync_report(store: Store, now: int, before: tuple[int, int], seq_before: int) -> dict[str, Any]:
     """The answer of ``samprasan-node sync``, given how things stood before it."""
-    outbox = sync.outbox(store)
+    outbox = sync.outbox(store, now)
     applied, declined = (now - then for now, then in zip(settled_and_declined(store), before, strict=True))
     with store.read() as tx:
         pushed = batches_store.updates_after(tx, seq_before)
@@ -106,7 +108,7 @@ def sync_report(store: Store, before: tuple[int, int], seq_before: int) -> dict[
         "pushed_updates": pushed,
         "applied": applied,
         "declined": declined,
-        "pending": max(outbox.queued, outbox.waiting_for_link, outbox.in_flight),
+        "pending": max(outbox.queued, outbox.waiting_for_link, outbox.links_due, outbox.in_flight),
         "halted": outbox.halted or None,
         "head": {"seq": outbox.head.seq, "digest": outbox.head.digest.hex()},
     }

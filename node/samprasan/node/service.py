@@ -77,7 +77,7 @@ async def drain(node: Node, connect: Connect, wait_seconds: float, is_done: Call
     stopped = asyncio.Event()
 
     async def look() -> None:
-        while not await asyncio.to_thread(is_done) and not (await asyncio.to_thread(sync.outbox, node.store)).halted:
+        while not await asyncio.to_thread(is_done) and not await asyncio.to_thread(sync.halted, node.store):
             await asyncio.sleep(LOOK_SECONDS / 5)
         stopped.set()
 

@@ -20,6 +20,7 @@ from samprasan.node.store import awards as awards_store
 from samprasan.node.store import batches as batches_store
 from samprasan.node.store import deeds as deeds_store
 from samprasan.node.store import documents as documents_store
+from samprasan.node.store import links as links_store
 from samprasan.node.store import notes as notes_store
 from samprasan.node.store import subjects as subjects_store
 from samprasan.v1 import hub_pb2
@@ -27,6 +28,7 @@ from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
 
 _NO_REASON = 0
+_PURPOSES = (log.PURPOSE_SHARE, log.PURPOSE_REDEEM, log.PURPOSE_INTEGRATORS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def next_batch(store: Store, world: World, identity: Identity, after_seq: int) -
         if notes_store.get(tx, notes_store.HALTED):
             return None
         stored = batches_store.find(tx, after_seq + 1)
-        if stored is None and not _anything(tx):
+        if stored is None and not _anything(tx, world.now()):
             return None
     if stored is None:
         with store.begin() as tx:
@@ -91,6 +93,8 @@ def next_batch(store: Store, world: World, identity: Identity, after_seq: int) -
 def settle(store: Store, world: World, envelope: Envelope) -> log.Receipt:
     """Take the hub's signed receipt: its batch's awards are settled or declined.  Again, it changes nothing.
 
+    Accounts that the batch gave up, or that were closed before it came, are forgotten; awards that were declined
+    because their account had gone are made anew, for the account that the subject gets instead.
     Raises Unproven ``receipt_foreign`` for a receipt of a batch that this node did not make.
     """
     with store.begin() as tx:
@@ -104,9 +108,15 @@ def settle(store: Store, world: World, envelope: Envelope) -> log.Receipt:
         batch = log.Batch.FromString(Envelope.FromString(stored.envelope).payload)
         if len(receipt.outcomes) != len(batch.updates):
             raise Unproven("receipt_foreign", seq=receipt.seq)
-        declined, linked = _sorted_out(batch, receipt)
-        awarding.forget_gone(tx, awards_store.settle(tx, receipt.seq, declined))
-        subjects_store.settled_links(tx, linked)
+        found = _sorted_out(batch, receipt)
+        awarding.forget_gone(tx, awards_store.settle(tx, receipt.seq, found.declined))
+        links_store.settle(tx, found.linked)
+        links_store.forget_accounts(tx, found.given_up)
+        subjects_store.remove(tx, subjects_store.erased(tx))
+        known = links_store.held(tx, found.accounts.values())
+        lost = [op_id for op_id, account_id in found.accounts.items() if account_id not in known]
+        again = deeds_store.of_ids(tx, awards_store.deeds_of(tx, receipt.seq, lost))
+        awarding.Awarding(tx, world, world.now()).correct(again)
         batches_store.settle(tx, receipt.seq, envelope.SerializeToString())
     return receipt
 
@@ -126,8 +136,9 @@ def refused(store: Store, world: World, envelope: Envelope) -> log.Refusal:
         deed_ids: set[int] = set()
         for row in batches_store.drop_from(tx, stored.seq):
             batch = log.Batch.FromString(Envelope.FromString(row.envelope).payload)
-            links = (update.link.account_id for update in batch.updates if update.HasField("link"))
-            subjects_store.unsealed_links(tx, links)
+            kinds = ((update, update.WhichOneof("change")) for update in batch.updates)
+            named = (getattr(update, kind).account_id for update, kind in kinds if kind in {"link", "unlink"})
+            links_store.unseal(tx, named)
             deed_ids |= awards_store.unseal(tx, row.seq)
         awarding.Awarding(tx, world, world.now()).correct(deeds_store.of_ids(tx, deed_ids))
         batches_store.keep_refused(tx, stored.digest, stored.envelope, envelope.SerializeToString())
@@ -141,6 +152,12 @@ def halt(store: Store, problem: SamprasanError) -> None:
         notes_store.put(tx, notes_store.HALTED, problem.code)
 
 
+def halted(store: Store) -> str:
+    """The code of the error that stopped sending; empty if none did."""
+    with store.read() as tx:
+        return notes_store.get(tx, notes_store.HALTED) or ""
+
+
 def resume(store: Store) -> None:
     """The operator has looked: send again."""
     with store.begin() as tx:
@@ -149,10 +166,15 @@ def resume(store: Store) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """What is left to do: deeds without receipt, subjects without account, batches without receipt; why it stands."""
+    """What is left to do, and why it stands.
+
+    Deeds without receipt, subjects without account, subjects of whose consents the hub is to hear (at most
+    ``UPDATES_MAX`` are counted), batches without receipt.
+    """
 
     queued: int
     waiting_for_link: int
+    links_due: int
     in_flight: int
     head: Head
     halted: str
@@ -160,23 +182,24 @@ class Outbox:
     @property
     def is_empty(self) -> bool:
         """Whether everything that may be sent has its receipt."""
-        return not (self.queued or self.waiting_for_link or self.in_flight)
+        return not (self.queued or self.waiting_for_link or self.links_due or self.in_flight)
 
 
-def outbox(store: Store) -> Outbox:
+def outbox(store: Store, now: int) -> Outbox:
     """How the outbox stands."""
     with store.read() as tx:
         return Outbox(
             awards_store.queued(tx),
-            subjects_store.waiting_for_link(tx),
+            subjects_store.waiting_for_link(tx, now),
+            len(links_store.due(tx, limits.UPDATES_MAX, now)),
             batches_store.in_flight(tx),
             batches_store.head(tx),
             notes_store.get(tx, notes_store.HALTED) or "",
         )
 
 
-def _anything(tx: Tx) -> bool:
-    return bool(awards_store.sendable(tx, 1) or subjects_store.to_link(tx, 1))
+def _anything(tx: Tx, now: int) -> bool:
+    return bool(awards_store.sendable(tx, 1) or links_store.due(tx, 1, now))
 
 
 def _seal(tx: Tx, world: World, identity: Identity, after_seq: int) -> AnyRow | None:
@@ -185,7 +208,7 @@ def _seal(tx: Tx, world: World, identity: Identity, after_seq: int) -> AnyRow | 
         return None
     now = world.now()
     rows = awards_store.sendable(tx, limits.UPDATES_MAX)
-    updates, links, sealed = _updates(world, [*subjects_store.to_link(tx, limits.UPDATES_MAX // 2), *rows], now)
+    updates, links, sealed = _updates(world, [*links_store.due(tx, limits.UPDATES_MAX // 2, now), *rows], now)
     if not updates:
         return None
     batch = log.Batch(
@@ -199,7 +222,7 @@ def _seal(tx: Tx, world: World, identity: Identity, after_seq: int) -> AnyRow | 
     envelope = world.sign(batch)
     batches_store.add(tx, batch.seq, signing.digest(envelope), envelope.SerializeToString())
     awards_store.seal(tx, batch.seq, sealed)
-    subjects_store.sealed_link(tx, links)
+    links_store.seal(tx, links)
     return batches_store.find(tx, batch.seq)
 
 
@@ -211,30 +234,27 @@ def _updates(
     links: dict[int, int] = {}
     sealed: list[int] = []
     for row in rows:
-        purposes = _purposes(row)
-        bits = sum(1 << purpose for purpose in purposes)
+        bits = links_store.purposes_of(row, now)
         is_award = hasattr(row, "award_id")
         takes_back = is_award and row.reverse_reason  # over the Link under which it was given
-        needs_link = row.subject_id not in links and row.linked != bits and not takes_back
+        says_otherwise = not is_award or (row.linked != bits and not takes_back)
+        needs_link = says_otherwise and row.subject_id not in links
         if len(updates) + needs_link + is_award > limits.UPDATES_MAX:
             break
         if needs_link:
-            links[row.subject_id] = bits
-            op_id = forms.new_op_id(world.random_bytes(10), now)
-            updates.append(log.Update(op_id=op_id, link=log.Link(account_id=row.account_id, purposes=purposes)))
+            links[row.subject_id] = bits or links_store.UNLINKING
+            updates.append(_link(row.account_id, bits, forms.new_op_id(world.random_bytes(10), now)))
         if is_award:
             sealed.append(row.award_id)
             updates.append(_update(row))
     return updates, list(links.items()), sealed
 
 
-def _purposes(row: AnyRow) -> list[log.Purpose.ValueType]:
-    consents = (
-        (row.share, log.PURPOSE_SHARE),
-        (row.redeem, log.PURPOSE_REDEEM),
-        (row.integrators, log.PURPOSE_INTEGRATORS),
-    )
-    return [purpose for given, purpose in consents if given]
+def _link(account_id: bytes, bits: int, op_id: bytes) -> log.Update:
+    if not bits:
+        return log.Update(op_id=op_id, unlink=log.Unlink(account_id=account_id))
+    purposes = [purpose for purpose in _PURPOSES if bits & 1 << purpose]
+    return log.Update(op_id=op_id, link=log.Link(account_id=account_id, purposes=purposes))
 
 
 def _update(row: AnyRow) -> log.Update:
@@ -251,13 +271,33 @@ def _update(row: AnyRow) -> log.Update:
     return log.Update(op_id=row.op_id, award=award)
 
 
-def _sorted_out(batch: log.Batch, receipt: log.Receipt) -> tuple[list[tuple[bytes, int]], list[bytes]]:
-    """Declined awards and reversals, (op_id, reason) each, and the accounts whose Link holds."""
-    declined, linked = [], []
+@dataclass(slots=True)
+class _Found:
+    """What a receipt says.
+
+    Declined awards and reversals, (op_id, reason) each; Links that hold, (account id, purposes as bits) each; accounts
+    that are this agency's no more; op_id → account of awards declined for want of a Link.
+    """
+
+    declined: list[tuple[bytes, int]]
+    linked: list[tuple[bytes, int]]
+    given_up: list[bytes]
+    accounts: dict[bytes, bytes]
+
+
+def _sorted_out(batch: log.Batch, receipt: log.Receipt) -> _Found:
+    found = _Found([], [], [], {})
     for update, outcome in zip(batch.updates, receipt.outcomes, strict=True):
-        if update.HasField("link"):
-            if outcome.reason == _NO_REASON:
-                linked.append(update.link.account_id)
-        elif outcome.reason != _NO_REASON:
-            declined.append((update.op_id, int(outcome.reason)))
-    return declined, linked
+        match update.WhichOneof("change"), outcome.reason:
+            case "link", log.DECLINE_REASON_ACCOUNT_CLOSED:
+                found.given_up.append(update.link.account_id)
+            case "link", log.DECLINE_REASON_UNSPECIFIED:
+                bits = sum(1 << purpose for purpose in update.link.purposes)
+                found.linked.append((update.link.account_id, bits))
+            case "unlink", _:
+                found.given_up.append(update.unlink.account_id)
+            case _, reason if reason != _NO_REASON:
+                found.declined.append((update.op_id, int(reason)))
+                if update.HasField("award") and reason == log.DECLINE_REASON_NOT_LINKED:
+                    found.accounts[update.op_id] = update.award.account_id
+    return found

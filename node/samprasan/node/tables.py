@@ -28,14 +28,27 @@ subjects = sa.Table(
     ),
     sa.Column("sealed_key", sa.LargeBinary, comment="The subject key (pseudonym) until the account is known."),
     sa.Column("account_id", _ID, unique=True),
-    sa.Column("opened_id", sa.BigInteger, comment="The hub's signed answer that named the account."),
     sa.Column(
-        "linked", sa.SmallInteger, nullable=False, comment="Purposes of the newest Link in a sealed batch, as bits."
+        "linked",
+        sa.SmallInteger,
+        nullable=False,
+        comment="Purposes of the newest Link in a sealed batch, as bits; 1: an Unlink is on its way.",
     ),
     sa.Column("link_settled", sa.SmallInteger, nullable=False, comment="The same, once its receipt is here."),
     sa.Column("totals", sa.LargeBinary, comment="The hub's newest signed Totals."),
     sa.Column("integrators", sa.Boolean, nullable=False, comment="Consent: integrators may see changes."),
     sa.Column("publish", sa.Boolean, nullable=False, comment="Consent: may be shown as an exemplar."),
+    sa.Column("sealed_opened", sa.LargeBinary, comment="The hub's signed answer that named the account."),
+    sa.Column("unlink_at", sa.BigInteger, comment="Nothing is agreed to any more: when the hub is to hear of it."),
+    sa.Column(
+        "withdrawn",
+        sa.SmallInteger,
+        nullable=False,
+        comment="Consents taken back by the subject, as bits: no import gives them again.",
+    ),
+    sa.Column("erasing", sa.Boolean, nullable=False, comment="Kept only until the hub has heard of it."),
+    sa.Column("due", sa.Boolean, nullable=False, comment="The hub may have to hear of a consent, or of its end."),
+    sa.Index("subjects_due", "due", "account_id"),
     sa.Index("subjects_unlinked", "account_id", "share"),
 )
 deeds = sa.Table(
@@ -127,11 +140,10 @@ refused = sa.Table(
     sa.Column("envelope", sa.LargeBinary, nullable=False),
     sa.Column("refusal", sa.LargeBinary, nullable=False),
 )
-opened = sa.Table(
-    "opened",
+erased = sa.Table(
+    "erased",
     metadata,
-    sa.Column("opened_id", BigKey, primary_key=True, autoincrement=True),
-    sa.Column("envelope", sa.LargeBinary, nullable=False),
+    sa.Column("record_hash", _DIGEST, primary_key=True, comment="Keyed, of source and record id: not to come back."),
 )
 questions = sa.Table(
     "questions",
@@ -146,7 +158,9 @@ questions = sa.Table(
     sa.Column("sealed_plan", sa.LargeBinary, nullable=False, comment="Subject ids and blinds, in the order asked."),
     sa.Column("expires_at", sa.BigInteger, nullable=False),
     sa.Column("posted", sa.Boolean, nullable=False),
-    sa.Column("state", sa.String(8), nullable=False, comment="open, answered or refused."),
+    sa.Column(
+        "state", sa.String(8), nullable=False, comment="open; once it is answered, refused, expired or stale: no plan."
+    ),
     sa.Column("retry_at", sa.BigInteger, nullable=False, comment="Refused: do not ask this peer before."),
 )
 evaluations = sa.Table(
@@ -158,7 +172,9 @@ evaluations = sa.Table(
     sa.Column("purpose", sa.SmallInteger, nullable=False),
     sa.Column("elements", sa.Integer, nullable=False),
     sa.Column("day", sa.Integer, nullable=False),
-    sa.Column("answer", sa.LargeBinary, nullable=False),
+    sa.Column("answer", sa.LargeBinary, nullable=False, comment="Empty once the request has expired."),
+    sa.Column("expires_at", sa.BigInteger, nullable=False),
+    sa.Index("evaluations_expiry", "expires_at"),
 )
 shares = sa.Table(
     "shares",

@@ -12,6 +12,7 @@ from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World
 from samprasan.keys.errors import Refused
 from samprasan.ledger import calendar
+from samprasan.node import limits
 from samprasan.node.awarding import Awarding, forget_gone
 from samprasan.node.store import awards as awards_store
 from samprasan.node.store import deeds as deeds_store
@@ -61,7 +62,7 @@ def undo(store: Store, world: World, import_id: int) -> dict[str, Any]:
             report["restored"] += len(before)
             report["removed"] += len(rows) - len(before)
             _take_back(tx, awarding, rows, before)
-        _restate(tx, import_id)
+        _restate(tx, import_id, now + limits.UNLINK_GRACE_MS)
         deeds_store.set_undone(tx, import_id, now)
     return report
 
@@ -76,11 +77,11 @@ def _take_back(tx: Tx, awarding: Awarding, rows: Sequence[DeedRow], before: dict
     subjects_store.remove(tx, subjects_store.unknown_outside(tx, alone))
 
 
-def _restate(tx: Tx, import_id: int) -> None:
+def _restate(tx: Tx, import_id: int, unlink_at: int) -> None:
     """Subjects said to agree to what they agreed to before, unless a later import said something newer."""
     rows = subjects_store.take_restated(tx, import_id)
     later = subjects_store.restated_by(tx, import_id, [row[0] for row in rows])
-    subjects_store.restate(tx, [row for row in rows if row[0] not in later])
+    subjects_store.restate(tx, [row for row in rows if row[0] not in later], unlink_at)
     subjects_store.pass_on_restated(tx, later, [row for row in rows if row[0] in later])
 
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from samprasan.edge.database import Tx
 from samprasan.edge.world import World
 from samprasan.ledger import calendar
+from samprasan.node import limits
 from samprasan.node.awarding import Awarding
 from samprasan.node.bitmap import Bitmap
 from samprasan.node.deeds import Consents, Deed
@@ -25,6 +26,7 @@ class Writer:
         self._identity = identity
         self._source = source
         self._import_id = import_id
+        self._unlink_at = now + limits.UNLINK_GRACE_MS
         self._next_subject = subjects_store.next_id(tx)
         self._first_new_subject = self._next_subject
         self._next_deed = deeds_store.next_id(tx)
@@ -107,7 +109,7 @@ class Writer:
         for row, *_ in statements:
             self._stated.add(row.subject_id)
         subjects_store.keep_restated(self._tx, self._import_id, earlier)
-        subjects_store.restate(self._tx, restated)
+        subjects_store.restate(self._tx, restated, self._unlink_at)
 
     def _row(self, deed_id: int, deed: Deed, fingerprint: bytes, subject_id: int) -> DeedRow:
         return DeedRow(

@@ -6,7 +6,7 @@
 - Link first: an Award or a Reverse needs its signer's own open Link with purpose *share*.
 - A correction (an Award that ``replaces`` another, or a Reverse) is the awarder's alone, once an award, and atomic: one
   change by the difference.  It recovers at most what is unspent; the rest is written off to the awarder, never a debt.
-- After the last Unlink the account is closed and nobody's.
+- After the last Unlink the account is closed and nobody's; so is one that is given up before anybody linked it.
 - Every account keeps ``earned + written_off = available + pending + held + spent + expired``.
 
 Policies and rosters are found by the digest that an Activate names; the fold never sees a pseudonym.
@@ -301,12 +301,15 @@ def _unlink(step: _Step, unlink: log.Unlink) -> Decline:
     account = step.account(unlink.account_id)
     if account is None:
         return log.DECLINE_REASON_ACCOUNT_UNKNOWN
-    if not step.link(unlink.account_id):
+    if step.link(unlink.account_id):
+        links = account.links - 1
+        step.changes.links[step.agency, unlink.account_id] = frozenset()
+        step.linked -= 1
+    elif account.links or account.closed:
         return log.DECLINE_REASON_NOT_LINKED
-    links = account.links - 1
+    else:
+        links = 0
     step.changes.accounts[unlink.account_id] = account._replace(links=links, closed=links == 0)
-    step.changes.links[step.agency, unlink.account_id] = frozenset()
-    step.linked -= 1
     return NO_DECLINE
 
 

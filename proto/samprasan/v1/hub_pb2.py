@@ -26,7 +26,7 @@ from samprasan.v1 import envelope_pb2 as samprasan_dot_v1_dot_envelope__pb2
 from samprasan.v1 import log_pb2 as samprasan_dot_v1_dot_log__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16samprasan/v1/hub.proto\x12\x0csamprasan.v1\x1a\x1bsamprasan/v1/envelope.proto\x1a\x16samprasan/v1/log.proto\"Q\n\x0bJoinRequest\x12\x15\n\rinvite_secret\x18\x01 \x01(\x0c\x12+\n\x0b\x61pplication\x18\x02 \x01(\x0b\x32\x16.samprasan.v1.Envelope\"d\n\x0b\x41pplication\x12\x0e\n\x06\x61gency\x18\x01 \x01(\t\x12\x13\n\x0bsigning_key\x18\x02 \x01(\x0c\x12\x13\n\x0bsealing_key\x18\x03 \x01(\x0c\x12\x1b\n\x13\x63\x65rtificate_request\x18\x04 \x01(\x0c\"#\n\x0cJoinResponse\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\"G\n\x0cHelloRequest\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12 \n\x04head\x18\x02 \x01(\x0b\x32\x12.samprasan.v1.Head\"#\n\x04Head\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"\x95\x01\n\rHelloResponse\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12 \n\x04head\x18\x03 \x01(\x0b\x32\x12.samprasan.v1.Head\x12\x0b\n\x03now\x18\x04 \x01(\x03\x12\x16\n\x0eroster_version\x18\x05 \x01(\r\x12\x16\n\x0epolicy_version\x18\x06 \x01(\r\"U\n\x13OpenAccountsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x0c\x12*\n\x08subjects\x18\x02 \x03(\x0b\x32\x18.samprasan.v1.SubjectRef\"J\n\nSubjectRef\x12\x13\n\x0bsubject_key\x18\x01 \x01(\x0c\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.samprasan.v1.SubjectKind\"G\n\x14OpenAccountsResponse\x12/\n\x0f\x61\x63\x63ounts_opened\x18\x01 \x01(\x0b\x32\x16.samprasan.v1.Envelope\"{\n\x0e\x41\x63\x63ountsOpened\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\x0c\x12.\n\x08\x61\x63\x63ounts\x18\x04 \x03(\x0b\x32\x1c.samprasan.v1.SubjectAccount\"9\n\x0eSubjectAccount\x12\x13\n\x0bsubject_key\x18\x01 \x01(\x0c\x12\x12\n\naccount_id\x18\x02 \x01(\x0c\"4\n\x0bPushRequest\x12%\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x16.samprasan.v1.Envelope\"n\n\x0cPushResponse\x12)\n\x07receipt\x18\x01 \x01(\x0b\x32\x16.samprasan.v1.EnvelopeH\x00\x12)\n\x07refusal\x18\x02 \x01(\x0b\x32\x16.samprasan.v1.EnvelopeH\x00\x42\x08\n\x06\x61nswer\";\n\x10GetTotalsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x0c\x12\x13\n\x0b\x61\x63\x63ount_ids\x18\x02 \x03(\x0c\";\n\x11GetTotalsResponse\x12&\n\x06totals\x18\x01 \x01(\x0b\x32\x16.samprasan.v1.Envelope\"\x93\x01\n\x06Totals\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\x0c\x12\x10\n\x08log_size\x18\x04 \x01(\x04\x12\r\n\x05\x61s_of\x18\x05 \x01(\x03\x12-\n\x08\x61\x63\x63ounts\x18\x06 \x03(\x0b\x32\x1b.samprasan.v1.AccountTotals\"\xe6\x01\n\rAccountTotals\x12\x12\n\naccount_id\x18\x01 \x01(\x0c\x12-\n\x08\x64\x65\x63lined\x18\x02 \x01(\x0e\x32\x1b.samprasan.v1.DeclineReason\x12\x0e\n\x06\x65\x61rned\x18\x03 \x01(\x03\x12\x13\n\x0bwritten_off\x18\x04 \x01(\x03\x12\x11\n\tavailable\x18\x05 \x01(\x03\x12\x0f\n\x07pending\x18\x06 \x01(\x03\x12\x0c\n\x04held\x18\x07 \x01(\x03\x12\r\n\x05spent\x18\x08 \x01(\x03\x12\x0f\n\x07\x65xpired\x18\t \x01(\x03\x12\x1b\n\x13\x65\x61rned_by_dimension\x18\n \x03(\x03\"-\n\x0fPostMailRequest\x12\n\n\x02to\x18\x01 \x01(\t\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\"\x12\n\x10PostMailResponse\"#\n\x12ReceiveMailRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\x04\"~\n\x13ReceiveMailResponse\x12\"\n\x04mail\x18\x01 \x01(\x0b\x32\x12.samprasan.v1.MailH\x00\x12;\n\x11\x64ocuments_changed\x18\x02 \x01(\x0b\x32\x1e.samprasan.v1.DocumentsChangedH\x00\x42\x06\n\x04news\"6\n\x04Mail\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0e\n\x06sender\x18\x02 \x01(\t\x12\x0e\n\x06sealed\x18\x03 \x01(\x0c\"\x12\n\x10\x44ocumentsChanged\"(\n\x16\x41\x63knowledgeMailRequest\x12\x0e\n\x06number\x18\x01 \x01(\x04\"\x19\n\x17\x41\x63knowledgeMailResponse\"A\n\x15SubmitDocumentRequest\x12(\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x16.samprasan.v1.Envelope\"\x18\n\x16SubmitDocumentResponse\"\x16\n\x14ListDocumentsRequest\"i\n\x15ListDocumentsResponse\x12&\n\x06\x61\x63tive\x18\x01 \x03(\x0b\x32\x16.samprasan.v1.Envelope\x12(\n\x08proposed\x18\x02 \x03(\x0b\x32\x16.samprasan.v1.Envelope2H\n\x07Joining\x12=\n\x04Join\x12\x19.samprasan.v1.JoinRequest\x1a\x1a.samprasan.v1.JoinResponse2\xe7\x05\n\x03Hub\x12@\n\x05Hello\x12\x1a.samprasan.v1.HelloRequest\x1a\x1b.samprasan.v1.HelloResponse\x12U\n\x0cOpenAccounts\x12!.samprasan.v1.OpenAccountsRequest\x1a\".samprasan.v1.OpenAccountsResponse\x12\x41\n\x04Push\x12\x19.samprasan.v1.PushRequest\x1a\x1a.samprasan.v1.PushResponse(\x01\x30\x01\x12L\n\tGetTotals\x12\x1e.samprasan.v1.GetTotalsRequest\x1a\x1f.samprasan.v1.GetTotalsResponse\x12I\n\x08PostMail\x12\x1d.samprasan.v1.PostMailRequest\x1a\x1e.samprasan.v1.PostMailResponse\x12T\n\x0bReceiveMail\x12 .samprasan.v1.ReceiveMailRequest\x1a!.samprasan.v1.ReceiveMailResponse0\x01\x12^\n\x0f\x41\x63knowledgeMail\x12$.samprasan.v1.AcknowledgeMailRequest\x1a%.samprasan.v1.AcknowledgeMailResponse\x12[\n\x0eSubmitDocument\x12#.samprasan.v1.SubmitDocumentRequest\x1a$.samprasan.v1.SubmitDocumentResponse\x12X\n\rListDocuments\x12\".samprasan.v1.ListDocumentsRequest\x1a#.samprasan.v1.ListDocumentsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16samprasan/v1/hub.proto\x12\x0csamprasan.v1\x1a\x1bsamprasan/v1/envelope.proto\x1a\x16samprasan/v1/log.proto\"Q\n\x0bJoinRequest\x12\x15\n\rinvite_secret\x18\x01 \x01(\x0c\x12+\n\x0b\x61pplication\x18\x02 \x01(\x0b\x32\x16.samprasan.v1.Envelope\"d\n\x0b\x41pplication\x12\x0e\n\x06\x61gency\x18\x01 \x01(\t\x12\x13\n\x0bsigning_key\x18\x02 \x01(\x0c\x12\x13\n\x0bsealing_key\x18\x03 \x01(\x0c\x12\x1b\n\x13\x63\x65rtificate_request\x18\x04 \x01(\x0c\"#\n\x0cJoinResponse\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\"G\n\x0cHelloRequest\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12 \n\x04head\x18\x02 \x01(\x0b\x32\x12.samprasan.v1.Head\"#\n\x04Head\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"\x95\x01\n\rHelloResponse\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12 \n\x04head\x18\x03 \x01(\x0b\x32\x12.samprasan.v1.Head\x12\x0b\n\x03now\x18\x04 \x01(\x03\x12\x16\n\x0eroster_version\x18\x05 \x01(\r\x12\x16\n\x0epolicy_version\x18\x06 \x01(\r\"U\n\x13OpenAccountsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x0c\x12*\n\x08subjects\x18\x02 \x03(\x0b\x32\x18.samprasan.v1.SubjectRef\"J\n\nSubjectRef\x12\x13\n\x0bsubject_key\x18\x01 \x01(\x0c\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.samprasan.v1.SubjectKind\"G\n\x14OpenAccountsResponse\x12/\n\x0f\x61\x63\x63ounts_opened\x18\x01 \x03(\x0b\x32\x16.samprasan.v1.Envelope\"s\n\rAccountOpened\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\x0c\x12\x13\n\x0bsubject_key\x18\x04 \x01(\x0c\x12\x12\n\naccount_id\x18\x05 \x01(\x0c\"4\n\x0bPushRequest\x12%\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x16.samprasan.v1.Envelope\"n\n\x0cPushResponse\x12)\n\x07receipt\x18\x01 \x01(\x0b\x32\x16.samprasan.v1.EnvelopeH\x00\x12)\n\x07refusal\x18\x02 \x01(\x0b\x32\x16.samprasan.v1.EnvelopeH\x00\x42\x08\n\x06\x61nswer\";\n\x10GetTotalsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x0c\x12\x13\n\x0b\x61\x63\x63ount_ids\x18\x02 \x03(\x0c\";\n\x11GetTotalsResponse\x12&\n\x06totals\x18\x01 \x01(\x0b\x32\x16.samprasan.v1.Envelope\"\x93\x01\n\x06Totals\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x0e\n\x06\x61gency\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\x0c\x12\x10\n\x08log_size\x18\x04 \x01(\x04\x12\r\n\x05\x61s_of\x18\x05 \x01(\x03\x12-\n\x08\x61\x63\x63ounts\x18\x06 \x03(\x0b\x32\x1b.samprasan.v1.AccountTotals\"\xe6\x01\n\rAccountTotals\x12\x12\n\naccount_id\x18\x01 \x01(\x0c\x12-\n\x08\x64\x65\x63lined\x18\x02 \x01(\x0e\x32\x1b.samprasan.v1.DeclineReason\x12\x0e\n\x06\x65\x61rned\x18\x03 \x01(\x03\x12\x13\n\x0bwritten_off\x18\x04 \x01(\x03\x12\x11\n\tavailable\x18\x05 \x01(\x03\x12\x0f\n\x07pending\x18\x06 \x01(\x03\x12\x0c\n\x04held\x18\x07 \x01(\x03\x12\r\n\x05spent\x18\x08 \x01(\x03\x12\x0f\n\x07\x65xpired\x18\t \x01(\x03\x12\x1b\n\x13\x65\x61rned_by_dimension\x18\n \x03(\x03\"-\n\x0fPostMailRequest\x12\n\n\x02to\x18\x01 \x01(\t\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\"\x12\n\x10PostMailResponse\"#\n\x12ReceiveMailRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\x04\"~\n\x13ReceiveMailResponse\x12\"\n\x04mail\x18\x01 \x01(\x0b\x32\x12.samprasan.v1.MailH\x00\x12;\n\x11\x64ocuments_changed\x18\x02 \x01(\x0b\x32\x1e.samprasan.v1.DocumentsChangedH\x00\x42\x06\n\x04news\"6\n\x04Mail\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0e\n\x06sender\x18\x02 \x01(\t\x12\x0e\n\x06sealed\x18\x03 \x01(\x0c\"\x12\n\x10\x44ocumentsChanged\"(\n\x16\x41\x63knowledgeMailRequest\x12\x0e\n\x06number\x18\x01 \x01(\x04\"\x19\n\x17\x41\x63knowledgeMailResponse\"A\n\x15SubmitDocumentRequest\x12(\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x16.samprasan.v1.Envelope\"\x18\n\x16SubmitDocumentResponse\"\x16\n\x14ListDocumentsRequest\"i\n\x15ListDocumentsResponse\x12&\n\x06\x61\x63tive\x18\x01 \x03(\x0b\x32\x16.samprasan.v1.Envelope\x12(\n\x08proposed\x18\x02 \x03(\x0b\x32\x16.samprasan.v1.Envelope2H\n\x07Joining\x12=\n\x04Join\x12\x19.samprasan.v1.JoinRequest\x1a\x1a.samprasan.v1.JoinResponse2\xe7\x05\n\x03Hub\x12@\n\x05Hello\x12\x1a.samprasan.v1.HelloRequest\x1a\x1b.samprasan.v1.HelloResponse\x12U\n\x0cOpenAccounts\x12!.samprasan.v1.OpenAccountsRequest\x1a\".samprasan.v1.OpenAccountsResponse\x12\x41\n\x04Push\x12\x19.samprasan.v1.PushRequest\x1a\x1a.samprasan.v1.PushResponse(\x01\x30\x01\x12L\n\tGetTotals\x12\x1e.samprasan.v1.GetTotalsRequest\x1a\x1f.samprasan.v1.GetTotalsResponse\x12I\n\x08PostMail\x12\x1d.samprasan.v1.PostMailRequest\x1a\x1e.samprasan.v1.PostMailResponse\x12T\n\x0bReceiveMail\x12 .samprasan.v1.ReceiveMailRequest\x1a!.samprasan.v1.ReceiveMailResponse0\x01\x12^\n\x0f\x41\x63knowledgeMail\x12$.samprasan.v1.AcknowledgeMailRequest\x1a%.samprasan.v1.AcknowledgeMailResponse\x12[\n\x0eSubmitDocument\x12#.samprasan.v1.SubmitDocumentRequest\x1a$.samprasan.v1.SubmitDocumentResponse\x12X\n\rListDocuments\x12\".samprasan.v1.ListDocumentsRequest\x1a#.samprasan.v1.ListDocumentsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,48 +51,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBJECTREF']._serialized_end=738
   _globals['_OPENACCOUNTSRESPONSE']._serialized_start=740
   _globals['_OPENACCOUNTSRESPONSE']._serialized_end=811
-  _globals['_ACCOUNTSOPENED']._serialized_start=813
-  _globals['_ACCOUNTSOPENED']._serialized_end=936
-  _globals['_SUBJECTACCOUNT']._serialized_start=938
-  _globals['_SUBJECTACCOUNT']._serialized_end=995
-  _globals['_PUSHREQUEST']._serialized_start=997
-  _globals['_PUSHREQUEST']._serialized_end=1049
-  _globals['_PUSHRESPONSE']._serialized_start=1051
-  _globals['_PUSHRESPONSE']._serialized_end=1161
-  _globals['_GETTOTALSREQUEST']._serialized_start=1163
-  _globals['_GETTOTALSREQUEST']._serialized_end=1222
-  _globals['_GETTOTALSRESPONSE']._serialized_start=1224
-  _globals['_GETTOTALSRESPONSE']._serialized_end=1283
-  _globals['_TOTALS']._serialized_start=1286
-  _globals['_TOTALS']._serialized_end=1433
-  _globals['_ACCOUNTTOTALS']._serialized_start=1436
-  _globals['_ACCOUNTTOTALS']._serialized_end=1666
-  _globals['_POSTMAILREQUEST']._serialized_start=1668
-  _globals['_POSTMAILREQUEST']._serialized_end=1713
-  _globals['_POSTMAILRESPONSE']._serialized_start=1715
-  _globals['_POSTMAILRESPONSE']._serialized_end=1733
-  _globals['_RECEIVEMAILREQUEST']._serialized_start=1735
-  _globals['_RECEIVEMAILREQUEST']._serialized_end=1770
-  _globals['_RECEIVEMAILRESPONSE']._serialized_start=1772
-  _globals['_RECEIVEMAILRESPONSE']._serialized_end=1898
-  _globals['_MAIL']._serialized_start=1900
-  _globals['_MAIL']._serialized_end=1954
-  _globals['_DOCUMENTSCHANGED']._serialized_start=1956
-  _globals['_DOCUMENTSCHANGED']._serialized_end=1974
-  _globals['_ACKNOWLEDGEMAILREQUEST']._serialized_start=1976
-  _globals['_ACKNOWLEDGEMAILREQUEST']._serialized_end=2016
-  _globals['_ACKNOWLEDGEMAILRESPONSE']._serialized_start=2018
-  _globals['_ACKNOWLEDGEMAILRESPONSE']._serialized_end=2043
-  _globals['_SUBMITDOCUMENTREQUEST']._serialized_start=2045
-  _globals['_SUBMITDOCUMENTREQUEST']._serialized_end=2110
-  _globals['_SUBMITDOCUMENTRESPONSE']._serialized_start=2112
-  _globals['_SUBMITDOCUMENTRESPONSE']._serialized_end=2136
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=2138
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=2160
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=2162
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=2267
-  _globals['_JOINING']._serialized_start=2269
-  _globals['_JOINING']._serialized_end=2341
-  _globals['_HUB']._serialized_start=2344
-  _globals['_HUB']._serialized_end=3087
+  _globals['_ACCOUNTOPENED']._serialized_start=813
+  _globals['_ACCOUNTOPENED']._serialized_end=928
+  _globals['_PUSHREQUEST']._serialized_start=930
+  _globals['_PUSHREQUEST']._serialized_end=982
+  _globals['_PUSHRESPONSE']._serialized_start=984
+  _globals['_PUSHRESPONSE']._serialized_end=1094
+  _globals['_GETTOTALSREQUEST']._serialized_start=1096
+  _globals['_GETTOTALSREQUEST']._serialized_end=1155
+  _globals['_GETTOTALSRESPONSE']._serialized_start=1157
+  _globals['_GETTOTALSRESPONSE']._serialized_end=1216
+  _globals['_TOTALS']._serialized_start=1219
+  _globals['_TOTALS']._serialized_end=1366
+  _globals['_ACCOUNTTOTALS']._serialized_start=1369
+  _globals['_ACCOUNTTOTALS']._serialized_end=1599
+  _globals['_POSTMAILREQUEST']._serialized_start=1601
+  _globals['_POSTMAILREQUEST']._serialized_end=1646
+  _globals['_POSTMAILRESPONSE']._serialized_start=1648
+  _globals['_POSTMAILRESPONSE']._serialized_end=1666
+  _globals['_RECEIVEMAILREQUEST']._serialized_start=1668
+  _globals['_RECEIVEMAILREQUEST']._serialized_end=1703
+  _globals['_RECEIVEMAILRESPONSE']._serialized_start=1705
+  _globals['_RECEIVEMAILRESPONSE']._serialized_end=1831
+  _globals['_MAIL']._serialized_start=1833
+  _globals['_MAIL']._serialized_end=1887
+  _globals['_DOCUMENTSCHANGED']._serialized_start=1889
+  _globals['_DOCUMENTSCHANGED']._serialized_end=1907
+  _globals['_ACKNOWLEDGEMAILREQUEST']._serialized_start=1909
+  _globals['_ACKNOWLEDGEMAILREQUEST']._serialized_end=1949
+  _globals['_ACKNOWLEDGEMAILRESPONSE']._serialized_start=1951
+  _globals['_ACKNOWLEDGEMAILRESPONSE']._serialized_end=1976
+  _globals['_SUBMITDOCUMENTREQUEST']._serialized_start=1978
+  _globals['_SUBMITDOCUMENTREQUEST']._serialized_end=2043
+  _globals['_SUBMITDOCUMENTRESPONSE']._serialized_start=2045
+  _globals['_SUBMITDOCUMENTRESPONSE']._serialized_end=2069
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=2071
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=2093
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=2095
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=2200
+  _globals['_JOINING']._serialized_start=2202
+  _globals['_JOINING']._serialized_end=2274
+  _globals['_HUB']._serialized_start=2277
+  _globals['_HUB']._serialized_end=3020
 # @@protoc_insertion_point(module_scope)

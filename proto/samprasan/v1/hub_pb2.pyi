@@ -264,15 +264,15 @@ class OpenAccountsResponse(_message.Message):
 
     ACCOUNTS_OPENED_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def accounts_opened(self) -> _envelope_pb2.Envelope:
-        """An AccountsOpened signed by the hub."""
+    def accounts_opened(self) -> _containers.RepeatedCompositeFieldContainer[_envelope_pb2.Envelope]:
+        """An AccountOpened signed by the hub for each subject, in the order asked."""
 
     def __init__(
         self,
         *,
-        accounts_opened: _envelope_pb2.Envelope | None = ...,
+        accounts_opened: _abc.Iterable[_envelope_pb2.Envelope] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accounts_opened", b"accounts_opened"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts_opened", b"accounts_opened"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
@@ -281,49 +281,24 @@ class OpenAccountsResponse(_message.Message):
 Global___OpenAccountsResponse: _TypeAlias = OpenAccountsResponse  # noqa: Y015
 
 @_typing.final
-class AccountsOpened(_message.Message):
-    """Which accounts belong to the subjects asked for. Payload type "accounts-opened". Only the asking agency sees it."""
+class AccountOpened(_message.Message):
+    """Which account belongs to a subject. Payload type "account-opened". Only the asking agency sees it, and keeps it while it is
+    linked; one for each subject, so that forgetting one forgets no other.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FEDERATION_ID_FIELD_NUMBER: _builtins.int
     AGENCY_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
-    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    SUBJECT_KEY_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     federation_id: _builtins.bytes
     """The federation, 16 bytes."""
     agency: _builtins.str
     """Who asked."""
     request_id: _builtins.bytes
     """The request's id."""
-    @_builtins.property
-    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubjectAccount]:
-        """In the order asked."""
-
-    def __init__(
-        self,
-        *,
-        federation_id: _builtins.bytes = ...,
-        agency: _builtins.str = ...,
-        request_id: _builtins.bytes = ...,
-        accounts: _abc.Iterable[Global___SubjectAccount] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "agency", b"agency", "federation_id", b"federation_id", "request_id", b"request_id"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___AccountsOpened: _TypeAlias = AccountsOpened  # noqa: Y015
-
-@_typing.final
-class SubjectAccount(_message.Message):
-    """A subject's account."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    SUBJECT_KEY_FIELD_NUMBER: _builtins.int
-    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     subject_key: _builtins.bytes
     """As asked, 32 bytes."""
     account_id: _builtins.bytes
@@ -331,16 +306,19 @@ class SubjectAccount(_message.Message):
     def __init__(
         self,
         *,
+        federation_id: _builtins.bytes = ...,
+        agency: _builtins.str = ...,
+        request_id: _builtins.bytes = ...,
         subject_key: _builtins.bytes = ...,
         account_id: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "subject_key", b"subject_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "agency", b"agency", "federation_id", b"federation_id", "request_id", b"request_id", "subject_key", b"subject_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SubjectAccount: _TypeAlias = SubjectAccount  # noqa: Y015
+Global___AccountOpened: _TypeAlias = AccountOpened  # noqa: Y015
 
 @_typing.final
 class PushRequest(_message.Message):

@@ -383,7 +383,9 @@ Global___Link: _TypeAlias = Link  # noqa: Y015
 
 @_typing.final
 class Unlink(_message.Message):
-    """The signer gives up every right on the account. Hub and signer see it."""
+    """The signer gives up every right on the account, or an account that it had opened and nobody has linked. Hub and signer see
+    it.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 import sqlalchemy as sa
-from samprasan.edge.database import insert_rows, rows_where_in
+from samprasan.edge.database import delete_where_in, insert_rows, rows_where_in
 from samprasan.hub.tables import subjects
 
 
@@ -19,5 +19,4 @@ def add(tx: sa.Connection, made: Mapping[bytes, bytes]) -> None:
 
 def forget(tx: sa.Connection, account_ids: Iterable[bytes]) -> None:
     """Delete what ties these accounts to anybody."""
-    for account_id in account_ids:
-        tx.execute(subjects.delete().where(subjects.c.account_id == account_id))
+    delete_where_in(tx, subjects, subjects.c.account_id, account_ids)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 from samprasan.edge.database import AnyRow, delete_where_in, insert_rows, rows_where_in, take_turn, update_where_in
+from samprasan.node.store.links import UNLINKING
 from samprasan.node.tables import awards, subjects
 from samprasan.v1.log_pb2 import PURPOSE_SHARE, REVERSE_REASON_IMPORT_UNDONE
 
@@ -72,6 +73,14 @@ def forget(tx: sa.Connection, deed_ids: Iterable[int]) -> None:
     delete_where_in(tx, awards, awards.c.deed_id, deed_ids)
 
 
+def erase(tx: sa.Connection, subject_id: int) -> list[int]:
+    """Delete every award about the subject; the deeds they were of."""
+    own = awards.c.subject_id == subject_id
+    deed_ids = list(tx.execute(sa.select(awards.c.deed_id).where(own).distinct()).scalars())
+    tx.execute(awards.delete().where(own))
+    return deed_ids
+
+
 def of_deeds(tx: sa.Connection, deed_ids: Iterable[int]) -> dict[int, list[AwardRow]]:
     """Deed id → its awards, oldest first."""
     found: dict[int, list[AwardRow]] = {}
@@ -99,9 +108,11 @@ def sendable(tx: sa.Connection, limit: int) -> list[Row]:
             subjects.c.share,
             subjects.c.redeem,
             subjects.c.integrators,
+            subjects.c.unlink_at,
         )
         .join(subjects, subjects.c.subject_id == awards.c.subject_id)
-        .where(awards.c.state == "queued", awards.c.seq.is_(None), subjects.c.account_id.is_not(None), _may_leave())
+        .where(awards.c.state == "queued", awards.c.seq.is_(None), _may_leave())
+        .where(subjects.c.account_id.is_not(None), subjects.c.linked != UNLINKING)
         .where(sa.or_(awards.c.replaces.is_(None), has_its_receipt))
         .order_by(awards.c.award_id)
         .limit(limit)
@@ -149,6 +160,13 @@ def _correct_instead(tx: sa.Connection, ended: AwardRow, instead: bytes | None) 
     if instead is None:
         tx.execute(awards.delete().where(*waiting, awards.c.reverse_reason != 0))
     tx.execute(awards.update().where(*waiting).values(replaces=instead))
+
+
+def deeds_of(tx: sa.Connection, seq: int, op_ids: Iterable[bytes]) -> set[int]:
+    """The deeds of these awards of the batch ``seq``."""
+    rows = tx.execute(sa.select(awards.c.deed_id, awards.c.op_id).where(awards.c.seq == seq))
+    named = set(op_ids)
+    return {row.deed_id for row in rows if row.op_id in named}
 
 
 def unseal(tx: sa.Connection, seq: int) -> set[int]:

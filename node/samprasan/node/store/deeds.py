@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 from samprasan.edge.database import AnyRow, delete_where_in, insert_rows, rows_where_in
-from samprasan.node.tables import awards, deeds, earlier, imports
+from samprasan.node.tables import awards, deeds, earlier, erased, imports
 
 Row = AnyRow
 
@@ -74,6 +74,31 @@ def of_import(tx: sa.Connection, import_id: int, after: int, limit: int) -> list
 def of_ids(tx: sa.Connection, deed_ids: Iterable[int]) -> list[DeedRow]:
     """Deeds by their ids."""
     return [DeedRow(*row) for row in rows_where_in(tx, deeds, deeds.c.deed_id, deed_ids)]
+
+
+def of_subject(tx: sa.Connection, subject_id: int) -> list[DeedRow]:
+    """The subject's deeds, also those whose import was undone."""
+    query = sa.select(deeds).where(deeds.c.subject_id == subject_id)
+    return [DeedRow(*row) for row in tx.execute(query.order_by(deeds.c.deed_id))]
+
+
+def erase(tx: sa.Connection, subject_id: int, record_hashes: Sequence[bytes]) -> None:
+    """Delete the subject's deeds and what was said of it before; the records are not to come back."""
+    insert_rows(tx, erased, [(each,) for each in record_hashes])
+    deed_ids = [row.deed_id for row in of_subject(tx, subject_id)]
+    delete_where_in(tx, earlier, earlier.c.deed_id, deed_ids)
+    tx.execute(earlier.delete().where(earlier.c.subject_id == subject_id))
+    tx.execute(deeds.delete().where(deeds.c.subject_id == subject_id))
+
+
+def any_erased(tx: sa.Connection) -> bool:
+    """Whether any record was ever erased."""
+    return tx.execute(sa.select(erased.c.record_hash).limit(1)).first() is not None
+
+
+def erased_among(tx: sa.Connection, record_hashes: Iterable[bytes]) -> set[bytes]:
+    """Which of these records were erased."""
+    return {row.record_hash for row in rows_where_in(tx, erased, erased.c.record_hash, record_hashes)}
 
 
 def subjects_with_deeds(tx: sa.Connection, subject_ids: Iterable[int]) -> set[int]:

@@ -7,6 +7,7 @@ from samprasan.edge.database import AnyRow
 from samprasan.node.tables import evaluations, questions
 
 Row = AnyRow
+_FORGOTTEN = {"envelope": b"", "sealed_plan": b""}
 
 
 def add_question(tx: sa.Connection, **values: Any) -> None:
@@ -38,7 +39,13 @@ def posted(tx: sa.Connection, request_id: bytes) -> None:
 def close_question(tx: sa.Connection, request_id: bytes, state: str, retry_at: int = 0) -> None:
     """The question is ``answered`` or ``refused``."""
     change = questions.update().where(questions.c.request_id == request_id)
-    tx.execute(change.values(state=state, retry_at=retry_at))
+    tx.execute(change.values(state=state, retry_at=retry_at, **_FORGOTTEN))
+
+
+def expire_questions(tx: sa.Connection, now: int) -> None:
+    """Questions that ran out: what would have opened their answers is forgotten."""
+    ran_out = (questions.c.state == "open", questions.c.expires_at <= now)
+    tx.execute(questions.update().where(*ran_out).values(state="expired", **_FORGOTTEN))
 
 
 def asked(tx: sa.Connection) -> int:
@@ -62,7 +69,9 @@ def unanswered_since_last_answer(tx: sa.Connection, now: int) -> int:
     """How many questions ran out since a peer last answered one."""
     last = sa.select(sa.func.coalesce(sa.func.max(questions.c.asked_at), 0)).where(questions.c.state == "answered")
     query = sa.select(sa.func.count()).where(
-        questions.c.state == "open", questions.c.expires_at <= now, questions.c.asked_at > last.scalar_subquery()
+        questions.c.state.in_(("open", "expired")),
+        questions.c.expires_at <= now,
+        questions.c.asked_at > last.scalar_subquery(),
     )
     return tx.execute(query).scalar_one()
 
@@ -82,6 +91,12 @@ def evaluation(tx: sa.Connection, requester: str, request_id: bytes) -> Row | No
 def add_evaluation(tx: sa.Connection, **values: Any) -> None:
     """An answer that is about to be sent."""
     tx.execute(evaluations.insert().values(**values))
+
+
+def forget_answers(tx: sa.Connection, now: int) -> None:
+    """Answers to requests that have expired: nobody may ask for them again."""
+    expired = (evaluations.c.expires_at <= now, evaluations.c.answer != b"")
+    tx.execute(evaluations.update().where(*expired).values(answer=b""))
 
 
 def evaluated_on(tx: sa.Connection, requester: str, day: int) -> int:

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow, delete_where_in, insert_rows, rows_where_in, update_where_in
+from samprasan.edge.database import AnyRow, delete_where_in, insert_rows, rows_where_in
 from samprasan.node.store import notes as notes_store
-from samprasan.node.tables import awards, opened, restated, subjects
+from samprasan.node.tables import awards, restated, subjects
 
 Row = AnyRow
+CONSENT_BITS = {"share": 2, "redeem": 4, "integrators": 8, "publish": 16}
 
 
 def by_index(tx: sa.Connection, indexes: Iterable[bytes]) -> dict[bytes, Row]:
@@ -29,8 +30,8 @@ def next_id(tx: sa.Connection) -> int:
 
 def add(tx: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     """(subject_id, id_index, kind, scheme, sealed_id, sealed_name, share, redeem, integrators, publish) of new ones."""
-    blank = (False, None, None, None, 0, 0, None)
-    insert_rows(tx, subjects, [(*row[:8], *blank, *row[8:]) for row in rows])
+    blank = (False, None, None, 0, 0, None)
+    insert_rows(tx, subjects, [(*row[:8], *blank, *row[8:], None, None, 0, False, False) for row in rows])
 
 
 def remove(tx: sa.Connection, subject_ids: Sequence[int]) -> None:
@@ -51,14 +52,29 @@ def unknown_outside(tx: sa.Connection, subject_ids: Iterable[int]) -> list[int]:
     ]
 
 
-def restate(tx: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """(subject_id, sealed_name, share, redeem, integrators, publish): what the newest import says of known subjects."""
-    names = ("sealed_name", "share", "redeem", "integrators", "publish")
+def restate(tx: sa.Connection, rows: Sequence[tuple[Any, ...]], unlink_at: int) -> None:
+    """(subject_id, sealed_name, share, redeem, integrators, publish): what the newest import says of known subjects.
+
+    What a subject took back stays so.  Those who agree to nothing any more are to be given up at ``unlink_at``, if that
+    was not to be earlier.
+    """
     change = subjects.update().where(subjects.c.subject_id == sa.bindparam("who"))
-    if rows:
-        values: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in names}
-        parameters = [{"who": row[0], **{f"new_{name}": row[at] for at, name in enumerate(names, 1)}} for row in rows]
-        tx.execute(change.values(values), parameters)
+    agreed: dict[str, sa.ColumnElement[bool]] = {
+        name: sa.and_(sa.bindparam(f"new_{name}", type_=sa.Boolean), subjects.c.withdrawn.op("&")(bit) == 0)
+        for name, bit in CONSENT_BITS.items()
+    }
+    agrees = sa.or_(agreed["share"], agreed["redeem"], agreed["integrators"])
+    later = sa.func.coalesce(subjects.c.unlink_at, sa.bindparam("unlink", type_=sa.BigInteger))
+    change = change.values(
+        sealed_name=sa.bindparam("new_sealed_name"), unlink_at=sa.case((agrees, None), else_=later), due=True, **agreed
+    )
+    names = ("sealed_name", *CONSENT_BITS)
+    parameters = [
+        {"who": row[0], "unlink": unlink_at, **{f"new_{name}": row[at] for at, name in enumerate(names, 1)}}
+        for row in rows
+    ]
+    if parameters:
+        tx.execute(change, parameters)
 
 
 def keep_restated(tx: sa.Connection, import_id: int, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -87,14 +103,50 @@ def pass_on_restated(tx: sa.Connection, later: dict[int, int], rows: Sequence[tu
         insert_rows(tx, restated, [(later[row[0]], *row)])
 
 
+def set_consents(
+    tx: sa.Connection, subject_id: int, consents: dict[str, bool], withdrawn: int, unlink_at: int | None
+) -> None:
+    """The subject's own word; a balance that was wanted is not any more if it may not be read."""
+    own = subjects.c.subject_id == subject_id
+    tx.execute(subjects.update().where(own).values(withdrawn=withdrawn, unlink_at=unlink_at, due=True, **consents))
+    tx.execute(subjects.update().where(own, ~subjects.c.redeem).values(wanted=False))
+
+
+def begin_erasing(tx: sa.Connection, subject_id: int, nothing: bytes, now: int) -> None:
+    """Keep of the subject only what the hub still has to hear; ``nothing`` is an empty text, sealed."""
+    set_consents(tx, subject_id, dict.fromkeys(CONSENT_BITS, False), 0, now)
+    own = subjects.c.subject_id == subject_id
+    tx.execute(subjects.update().where(own).values(erasing=True, sealed_name=nothing, totals=None))
+    tx.execute(restated.delete().where(restated.c.subject_id == subject_id))
+
+
+def erased(tx: sa.Connection) -> list[int]:
+    """Subjects to erase of whom the hub knows nothing, or nothing any more."""
+    query = sa.select(subjects.c.subject_id).where(
+        subjects.c.erasing, subjects.c.account_id.is_(None), subjects.c.sealed_key.is_(None)
+    )
+    return list(tx.execute(query).scalars())
+
+
+def indexes_being_erased(tx: sa.Connection) -> set[bytes]:
+    """The indexes of subjects that wait to be erased."""
+    return set(tx.execute(sa.select(subjects.c.id_index).where(subjects.c.erasing)).scalars())
+
+
 def want(tx: sa.Connection, subject_id: int) -> None:
     """Somebody asked for the subject's balance."""
-    tx.execute(subjects.update().where(subjects.c.subject_id == subject_id).values(wanted=True))
+    tx.execute(subjects.update().where(subjects.c.subject_id == subject_id).values(wanted=True, due=True))
 
 
 def _needs_account() -> sa.ColumnElement[bool]:
     queued = sa.exists().where(awards.c.subject_id == subjects.c.subject_id, awards.c.state == "queued")
-    return sa.and_(subjects.c.account_id.is_(None), sa.or_(sa.and_(subjects.c.share, queued), subjects.c.wanted))
+    is_wanted = sa.and_(subjects.c.wanted, subjects.c.redeem)
+    return sa.and_(subjects.c.account_id.is_(None), sa.or_(sa.and_(subjects.c.share, queued), is_wanted))
+
+
+def _may_have_account(now: int) -> sa.ColumnElement[bool]:
+    """Is to be given up, and the hub may have been asked for an account whose answer never came."""
+    return sa.and_(subjects.c.account_id.is_(None), subjects.c.sealed_key.is_not(None), subjects.c.unlink_at <= now)
 
 
 def without_key(tx: sa.Connection, limit: int, excluded: Iterable[int]) -> list[Row]:
@@ -105,15 +157,17 @@ def without_key(tx: sa.Connection, limit: int, excluded: Iterable[int]) -> list[
     return [row for row in found if row.subject_id not in left_out][:limit]
 
 
-def without_account(tx: sa.Connection, limit: int) -> list[Row]:
-    """Subjects that need an account and whose key is known."""
-    query = sa.select(subjects).where(_needs_account(), subjects.c.sealed_key.is_not(None))
+def without_account(tx: sa.Connection, limit: int, now: int) -> list[Row]:
+    """Subjects that need an account, be it to give it up, and whose key is known."""
+    with_key = sa.and_(_needs_account(), subjects.c.sealed_key.is_not(None))
+    query = sa.select(subjects).where(sa.or_(with_key, _may_have_account(now)))
     return list(tx.execute(query.order_by(subjects.c.subject_id).limit(limit)))
 
 
-def waiting_for_link(tx: sa.Connection) -> int:
+def waiting_for_link(tx: sa.Connection, now: int) -> int:
     """How many subjects need an account that is not known yet."""
-    return tx.execute(sa.select(sa.func.count()).select_from(subjects).where(_needs_account())).scalar_one()
+    needs = sa.or_(_needs_account(), _may_have_account(now))
+    return tx.execute(sa.select(sa.func.count()).select_from(subjects).where(needs)).scalar_one()
 
 
 def of_ids(tx: sa.Connection, subject_ids: Iterable[int]) -> Iterator[Row]:
@@ -130,42 +184,14 @@ def set_keys(tx: sa.Connection, sealed_keys: Sequence[tuple[int, bytes]]) -> Non
         )
 
 
-def set_accounts(tx: sa.Connection, envelope: bytes, accounts: Sequence[tuple[int, bytes]]) -> None:
-    """Remember accounts, (subject_id, account id) each, with the signed answer; the key is forgotten."""
-    if not accounts:
-        return
-    key = tx.execute(opened.insert().values(envelope=envelope)).inserted_primary_key
-    assert key is not None
+def set_accounts(tx: sa.Connection, accounts: Sequence[tuple[int, bytes, bytes]]) -> None:
+    """Remember accounts, (subject_id, account id, sealed signed answer) each; the key is forgotten."""
     change = subjects.update().where(subjects.c.subject_id == sa.bindparam("who"), subjects.c.account_id.is_(None))
-    tx.execute(
-        change.values(account_id=sa.bindparam("account"), opened_id=key[0], sealed_key=None),
-        [{"who": who, "account": account} for who, account in accounts],
-    )
-
-
-def to_link(tx: sa.Connection, limit: int) -> list[Row]:
-    """Subjects with an account somebody asked about and no Link sealed yet."""
-    query = sa.select(subjects).where(
-        subjects.c.wanted, subjects.c.account_id.is_not(None), subjects.c.linked == 0, subjects.c.redeem
-    )
-    return list(tx.execute(query.order_by(subjects.c.subject_id).limit(limit)))
-
-
-def sealed_link(tx: sa.Connection, links: Sequence[tuple[int, int]]) -> None:
-    """Links, (subject_id, purposes as bits) each, stand in a sealed batch."""
-    if links:
-        change = subjects.update().where(subjects.c.subject_id == sa.bindparam("who"))
-        tx.execute(change.values(linked=sa.bindparam("bits")), [{"who": who, "bits": bits} for who, bits in links])
-
-
-def settled_links(tx: sa.Connection, account_ids: Iterable[bytes]) -> None:
-    """The hub applied the newest Link of these accounts."""
-    update_where_in(tx, subjects, subjects.c.account_id, account_ids, link_settled=subjects.c.linked, wanted=False)
-
-
-def unsealed_links(tx: sa.Connection, account_ids: Iterable[bytes]) -> None:
-    """The Links of a refused batch never left: they are to be sealed again."""
-    update_where_in(tx, subjects, subjects.c.account_id, account_ids, linked=subjects.c.link_settled)
+    if accounts:
+        tx.execute(
+            change.values(account_id=sa.bindparam("account"), sealed_opened=sa.bindparam("answer"), sealed_key=None),
+            [{"who": who, "account": account, "answer": answer} for who, account, answer in accounts],
+        )
 
 
 def keep_totals(tx: sa.Connection, account_id: bytes, totals: bytes) -> None:

@@ -1,0 +1,104 @@
+"""Links: what the hub is told each subject agrees to, and that an account is given up.
+
+A subject's ``linked`` are the purposes of its newest Link in a sealed batch, as bits, or ``UNLINKING``;
+``link_settled`` are those of its newest Link with a receipt.  ``due`` marks subjects that have to be looked at: finding
+them must not take longer the more there are.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import sqlalchemy as sa
+from samprasan.edge.database import AnyRow, rows_where_in, update_where_in
+from samprasan.node.tables import awards, subjects
+from samprasan.v1.log_pb2 import PURPOSE_INTEGRATORS, PURPOSE_REDEEM, PURPOSE_SHARE, REVERSE_REASON_IMPORT_UNDONE
+
+UNLINKING = 1  # no purpose has number 0
+_CONSENTS = (
+    (subjects.c.share, PURPOSE_SHARE),
+    (subjects.c.redeem, PURPOSE_REDEEM),
+    (subjects.c.integrators, PURPOSE_INTEGRATORS),
+)
+_AGREED = sum(
+    (sa.cast(column, sa.Integer) * (1 << purpose) for column, purpose in _CONSENTS), start=sa.literal(0, sa.Integer)
+)
+
+
+def purposes_of(row: AnyRow, now: int) -> int:
+    """What the hub is to know the subject to agree to, as bits; 0: the account is to be given up.
+
+    Between the moment somebody agrees to nothing any more and the moment the hub is to hear of it, one purpose is left
+    of the Link: no update is made under it.
+    """
+    consents = ((row.share, PURPOSE_SHARE), (row.redeem, PURPOSE_REDEEM), (row.integrators, PURPOSE_INTEGRATORS))
+    bits = sum(1 << purpose for given, purpose in consents if given)
+    if bits or row.unlink_at is None or row.unlink_at <= now:
+        return bits
+    return int(row.linked & -row.linked)
+
+
+def due(tx: sa.Connection, limit: int, now: int) -> list[AnyRow]:
+    """Subjects of whom the hub is to hear something new, oldest first."""
+    asked_about = sa.and_(subjects.c.linked == 0, subjects.c.wanted, subjects.c.redeem)
+    agrees = sa.or_(*(column for column, _ in _CONSENTS))
+    changed = sa.and_(agrees, subjects.c.linked.not_in((0, UNLINKING)), subjects.c.linked != _AGREED)
+    single = [1 << purpose for _, purpose in _CONSENTS]
+    lessened = sa.and_(~agrees, subjects.c.unlink_at > now, subjects.c.linked.not_in((0, UNLINKING, *single)))
+    leaving = sa.and_(~agrees, subjects.c.unlink_at <= now, subjects.c.linked != UNLINKING, ~_taken_back())
+    known = (subjects.c.due, subjects.c.account_id.is_not(None))
+    query = sa.select(subjects).where(*known, sa.or_(asked_about, changed, lessened, leaving))
+    return list(tx.execute(query.order_by(subjects.c.subject_id).limit(limit)))
+
+
+def _taken_back() -> sa.ColumnElement[bool]:
+    """Whether something told of the subject by mistake still has to be taken back, over the Link that is open."""
+    is_linked = subjects.c.linked.op("&")(1 << PURPOSE_SHARE) != 0
+    reversal = sa.exists().where(
+        awards.c.subject_id == subjects.c.subject_id,
+        awards.c.state == "queued",
+        awards.c.seq.is_(None),
+        awards.c.reverse_reason == REVERSE_REASON_IMPORT_UNDONE,
+    )
+    return sa.and_(is_linked, reversal)
+
+
+def seal(tx: sa.Connection, links: Sequence[tuple[int, int]]) -> None:
+    """Links and Unlinks, (subject_id, purposes as bits or ``UNLINKING``) each, stand in a sealed batch."""
+    if links:
+        change = subjects.update().where(subjects.c.subject_id == sa.bindparam("who"))
+        is_to_leave = sa.and_(subjects.c.unlink_at.is_not(None), sa.bindparam("bits") != UNLINKING)
+        tx.execute(
+            change.values(linked=sa.bindparam("bits"), due=is_to_leave),
+            [{"who": who, "bits": bits} for who, bits in links],
+        )
+
+
+def settle(tx: sa.Connection, links: Sequence[tuple[bytes, int]]) -> None:
+    """The hub applied these Links, (account id, purposes as bits) each."""
+    if links:
+        change = subjects.update().where(subjects.c.account_id == sa.bindparam("account"))
+        tx.execute(
+            change.values(link_settled=sa.bindparam("bits"), wanted=False),
+            [{"account": account, "bits": bits} for account, bits in links],
+        )
+
+
+def unseal(tx: sa.Connection, account_ids: Iterable[bytes]) -> None:
+    """The Links and Unlinks of a refused batch never left: they are to be sealed again."""
+    update_where_in(tx, subjects, subjects.c.account_id, account_ids, linked=subjects.c.link_settled, due=True)
+
+
+def forget_accounts(tx: sa.Connection, account_ids: Iterable[bytes]) -> None:
+    """Accounts that this agency may do nothing with any more."""
+    nothing = {"account_id": None, "sealed_opened": None, "totals": None, "linked": 0, "link_settled": 0, "due": True}
+    update_where_in(tx, subjects, subjects.c.account_id, account_ids, **nothing)
+
+
+def held(tx: sa.Connection, account_ids: Iterable[bytes]) -> set[bytes]:
+    """Which of these accounts a subject has."""
+    return {row.account_id for row in rows_where_in(tx, subjects, subjects.c.account_id, account_ids)}
+
+
+def leaving(tx: sa.Connection) -> int:
+    """How many subjects agree to nothing any more and still have an account."""
+    query = sa.select(sa.func.count()).where(subjects.c.unlink_at.is_not(None), subjects.c.account_id.is_not(None))
+    return tx.execute(query).scalar_one()
