@@ -100,12 +100,14 @@ class Faults:
 
     lost: int = 50
     doubled: int = 50
-    corrupted: int = 20
+    corrupted: int = 20  # of mail
+    forged: int = 20  # of batches and receipts
     crashed: int = 15
     forgotten: int = 10
 
 
-NO_FAULTS = Faults(0, 0, 0, 0, 0)
+_SIGNED = frozenset({"push", "pushed"})
+NO_FAULTS = Faults(0, 0, 0, 0, 0, 0)
 
 
 @dataclass
@@ -178,7 +180,7 @@ class Simulation:
             return
         if self._strikes(self.faults.doubled):
             self.in_flight.append(message)
-        if self._strikes(self.faults.corrupted):
+        if self._strikes(self.faults.forged if message.kind in _SIGNED else self.faults.corrupted):
             message = self._corrupted(message)
         self._act(message.to, message)
 
@@ -260,7 +262,7 @@ class Simulation:
     def _corrupted(self, message: Message) -> Message:
         """The same message with one byte of what is signed or sealed changed."""
         body = message.body
-        if message.kind in {"push", "pushed"}:
+        if message.kind in _SIGNED:
             changed = type(body)()
             changed.CopyFrom(body)
             changed.payload = self._forged(body.payload) if message.kind == "push" else self._flipped(body.payload)

@@ -75,7 +75,7 @@ def no_signature_check(patch: pytest.MonkeyPatch) -> None:
 PLANTED = [
     (no_duplicate_check, simulation.Faults(forgotten=60)),
     (acknowledged_before_durable, simulation.Faults(crashed=30)),
-    (no_signature_check, simulation.Faults(corrupted=300)),
+    (no_signature_check, simulation.Faults(forged=300)),
 ]
 
 
