@@ -147,7 +147,7 @@ class NodeParty:
         self.after_seq = None
         linking.ask(self.store, self.world, self.identity)
         return [
-            self._to_hub("hello", sync.greeting(self.store)),
+            self._to_hub("hello", sync.greeting(self.store, self.world.now())),
             self._to_hub("fetch", 0),
             *self._ceremony(),
             *self._questions(),

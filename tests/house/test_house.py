@@ -75,7 +75,8 @@ ALLOWED = {
     "ShareCommitment": {"agency", "index", "point"},
     "Envelope": {"payload_type", "payload", "signatures"},
     "Signature": {"key_id", "signature"},
-    "HelloRequest": {"federation_id", "head"},
+    "HelloRequest": {"federation_id", "head", "evaluated"},
+    "Evaluated": {"requester", "day", "elements"},
     "Head": {"seq", "digest"},
     "OpenAccountsRequest": {"request_id", "subjects"},
     "SubjectRef": {"subject_key", "kind"},
@@ -134,6 +135,7 @@ ALLOWED = {
 TEXTS = {
     ("Envelope", "payload_type"),
     ("Application", "agency"),
+    ("Evaluated", "requester"),
     ("ShareCommitment", "agency"),
     ("LinkingPlan", "dealers"),
     ("Batch", "agency"),

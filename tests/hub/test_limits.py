@@ -1,13 +1,15 @@
 """Each limit of the hub at n and at n + 1; and a warning that names it at 70 %."""
 
+import itertools
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from samprasan.hub import accounts, agreeing, intake, limits, mailbox, overview
+from samprasan.hub import accounts, agreeing, greeting, intake, limits, mailbox, overview
 from samprasan.keys import signing
 from samprasan.keys.errors import SamprasanError
-from samprasan.ledger import forms, nearing
+from samprasan.ledger import calendar, forms, nearing
 from samprasan.ledger.nearing import Nearing
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
@@ -90,7 +92,24 @@ def refusals(fed: Federation, count: int) -> str:
     return last.code if isinstance(last, SamprasanError) else ""
 
 
+def a_report(fed: Federation, rows: int = 1, days: int = 0, elements: int = 1) -> str:
+    today = calendar.day_of(fed.clock())
+    evaluated = [
+        hub_pb2.Evaluated(
+            requester=requester,
+            day=calendar.packed(today - timedelta(days=days + number // 2)),
+            elements=elements,
+        )
+        for number, requester in zip(range(rows), itertools.cycle(("nhco", "codi")), strict=False)
+    ]
+    request = hub_pb2.HelloRequest(evaluated=evaluated)
+    return code_of(lambda: greeting.hello(fed.hub.store, fed.hub.world, "mpc", request))
+
+
 LIMITS: dict[str, tuple[int, Try]] = {
+    "EVALUATED_DAYS_MAX": (limits.EVALUATED_DAYS_MAX, lambda fed, n: a_report(fed, days=n)),
+    "EVALUATED_MAX": (limits.EVALUATED_MAX, lambda fed, n: a_report(fed, elements=n)),
+    "EVALUATED_ROWS_MAX": (limits.EVALUATED_ROWS_MAX, lambda fed, n: a_report(fed, rows=n)),
     "UPDATES_MAX": (limits.UPDATES_MAX, updates_in_a_batch),
     "BATCH_BYTES_MAX": (limits.BATCH_BYTES_MAX, batch_bytes),
     "SUBJECTS_PER_REQUEST_MAX": (limits.SUBJECTS_PER_REQUEST_MAX, subjects_in_a_request),

@@ -36,7 +36,7 @@ def totals(fed: Federation) -> tuple[str, Any]:
 def hello(fed: Federation) -> tuple[str, Any]:
     from samprasan.node import sync
 
-    return "hello", sync.greeting(fed.nodes["mpc"].store)
+    return "hello", sync.greeting(fed.nodes["mpc"].store, fed.clock())
 
 
 REPLAYED: dict[str, Callable[[Federation], tuple[str, Any]]] = {

@@ -87,7 +87,7 @@ def test_a_history_that_differs_halts_sending_until_somebody_looked(
     fed.give("mpc", deed(1, 1))
     fed.run()
     node = fed.nodes["mpc"]
-    said = sync.greeting(node.store)
+    said = sync.greeting(node.store, node.world.now())
     with pytest.raises(Unproven) as refused:
         sync.greeted(node.store, node.world, node.identity, said, answer(fed, seq, digest))
     assert refused.value.code == code
@@ -101,7 +101,7 @@ def test_a_history_that_differs_halts_sending_until_somebody_looked(
 
 def test_a_hello_answered_late_is_no_hub_gone_back(fed: Federation) -> None:
     node = fed.nodes["mpc"]
-    said = sync.greeting(node.store)
+    said = sync.greeting(node.store, node.world.now())
     fed.give("mpc", deed(1, 1))
     fed.run()
     assert sync.greeted(node.store, node.world, node.identity, said, answer(fed, 0, bytes(32))) == 0

@@ -16,13 +16,17 @@ _CREDENTIAL = "passphrase"  # systemd: LoadCredential=passphrase:…
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What every home's TOML file says; subclasses add their own keys.  An unknown key is Malformed."""
+    """What every home's TOML file says; subclasses add their own keys.  An unknown key is Malformed.
+
+    ``metrics`` is the ``HOST:PORT`` at which Prometheus may ask; empty: nowhere.
+    """
 
     file_name: ClassVar[str]
     database_name: ClassVar[str]
     home: Path
     database: str = ""
     passphrase_file: str = ""
+    metrics: str = ""
 
     @classmethod
     def load(cls, home: Path) -> Self:

@@ -73,17 +73,20 @@ def serve(home: Home, lang: Lang = None) -> None:
 
     Example: samprasan-hub serve --home /srv/hub
     """
+    from samprasan.edge import metrics
     from samprasan.hub import home as homes
-    from samprasan.hub import service
+    from samprasan.hub import overview, service
 
     hub = homes.open_hub(home)
     homes.create_tables(hub.store)
 
     def announce(hub_port: int, join_port: int) -> None:
         reached = homes.note_ports(home, hub.settings, hub_port, join_port)
-        command.ready({"listen": reached.hub, "join_listen": reached.join})
+        more = {"metrics": metrics_at} if metrics_at else {}
+        command.ready({"listen": reached.hub, "join_listen": reached.join} | more)
 
-    asyncio.run(service.serve(hub.store, hub.world, hub.authority, hub.listening, announce))
+    with metrics.served(hub.settings.metrics, lambda: overview.gauges(hub.store, hub.world.now())) as metrics_at:
+        asyncio.run(service.serve(hub.store, hub.world, hub.authority, hub.listening, announce))
     hub.store.close()
 
 

@@ -1,7 +1,8 @@
-"""Hello: both sides say their head of the caller's chain, and the hub remembers that it saw the agency."""
+"""Hello: both sides say their head of the caller's chain, and how many ids were evaluated for whom."""
 
 from samprasan.edge.database import Store
 from samprasan.edge.world import World
+from samprasan.hub import probing
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import log as log_store
 from samprasan.hub.store import members as members_store
@@ -10,13 +11,18 @@ from samprasan.v1 import hub_pb2, log_pb2
 
 
 def hello(store: Store, world: World, agency: str, request: hub_pb2.HelloRequest) -> hub_pb2.HelloResponse:
-    """The hub's head of ``agency``'s chain, its clock and what is in force.  Unproven ``federation`` for another's."""
+    """The hub's head of ``agency``'s chain, its clock, what is in force, and what came of everybody's evaluations.
+
+    Raises Unproven ``federation`` for another's, Malformed ``request`` for counts that cannot be.
+    """
     now = world.now()
     with store.begin() as tx:
         federation_id = documents_store.agreed_on(tx).federation_id
         if request.federation_id and request.federation_id != federation_id:
             raise Unproven("federation", kind="Hello")
         members_store.saw(tx, agency, now)
+        if request.evaluated:
+            probing.note(tx, agency, request.evaluated, now)
         head = log_store.chain_head(tx, agency)
         return hub_pb2.HelloResponse(
             federation_id=federation_id,
@@ -25,7 +31,14 @@ def hello(store: Store, world: World, agency: str, request: hub_pb2.HelloRequest
             now=now,
             roster_version=documents_store.version_in_force(tx, log_pb2.DOCUMENT_KIND_ROSTER),
             policy_version=documents_store.version_in_force(tx, log_pb2.DOCUMENT_KIND_POLICY),
+            linking_use=[_told(each) for each in probing.uses(tx, now)],
         )
+
+
+def _told(use: probing.Use) -> hub_pb2.LinkingUse:
+    return hub_pb2.LinkingUse(
+        agency=use.agency, evaluated=use.evaluated, used=use.used, unused=use.unused, probing=use.is_probing
+    )
 
 
 def caller(store: Store, fingerprint: bytes, named: str) -> str:

@@ -20,3 +20,11 @@ PUSH_STREAMS_PER_AGENCY_MAX = 8  # a node uses one; after a broken line its old 
 PUSH_GROUP_MAX = 32  # batches in one commit: larger groups gain under 2 % and delay the first
 READING_THREADS = 4
 ROSTER_THRESHOLD_SHARE = 2  # a joint document needs more than one part in two of the agencies
+
+# The alarm against probing.
+UNUSED_AFTER_DAYS = 30  # SAFETY: an evaluation leads to an award or a redemption by then, or counts as unused
+UNUSED_ALWAYS_ALLOWED = 100  # people who changed their minds, questions that were asked twice
+UNUSED_SHARE = 10  # of many, one in ten may be unused
+EVALUATED_ROWS_MAX = 100  # in one hello: 40 days of two requesters, and room
+EVALUATED_DAYS_MAX = 60  # a node that was away for a month still reports
+EVALUATED_MAX = 1 << 32  # elements in a row: more than any policy allows, and sums stay small

@@ -1,10 +1,12 @@
 """What the operator sees: the log, the shared totals, every agency."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from samprasan.edge.database import Store, Tx
-from samprasan.hub import limits
+from samprasan.edge.metrics import Gauge
+from samprasan.hub import limits, probing
+from samprasan.hub.probing import Use
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import ledger as ledger_store
 from samprasan.hub.store import log as log_store
@@ -46,6 +48,7 @@ def status(store: Store, now: int) -> dict[str, Any]:
         awarded = ledger_store.agency_totals(tx)
         seen = members_store.last_seen(tx)
         codes = sorted({each.agency for each in members_store.invited(tx)})
+        uses = {each.agency: each for each in probing.uses(tx, now)}
         agencies = []
         for agency in codes:
             head = log_store.chain_head(tx, agency)
@@ -61,6 +64,7 @@ def status(store: Store, now: int) -> dict[str, Any]:
                     "earned": did.earned,
                     "written_off": did.written_off,
                     "accounts": did.accounts,
+                    "linking": _use(uses.get(agency) or Use(agency, 0, did.used)),
                 }
             )
         return {
@@ -71,3 +75,35 @@ def status(store: Store, now: int) -> dict[str, Any]:
             "agencies": agencies,
             "warnings": nearing.near(_limits(tx, now)),
         }
+
+
+def _use(use: Use) -> dict[str, Any]:
+    """Ids evaluated for an agency more than 30 days ago, and what came of them."""
+    return {"evaluated": use.evaluated, "used": use.used, "unused": use.unused, "probing": use.is_probing}
+
+
+def probers(store: Store, now: int) -> list[tuple[str, int]]:
+    """Agencies that have too many ids evaluated which lead to nothing, and how many."""
+    with store.read() as tx:
+        return [(each.agency, each.unused) for each in probing.uses(tx, now) if each.is_probing]
+
+
+def gauges(store: Store, now: int) -> list[Gauge]:
+    """What a monitoring system reads."""
+    document = status(store, now)
+    agencies = document["agencies"]
+
+    def each(name: str, help_text: str, value: Callable[[dict[str, Any]], float]) -> Gauge:
+        return Gauge(f"samprasan_hub_{name}", help_text, {each["agency"]: value(each) for each in agencies})
+
+    return [
+        Gauge("samprasan_hub_log_size", "Entries in the log.", {"": document["log"]["size"]}),
+        Gauge("samprasan_hub_limits_near", "Limits of which 70 % is taken.", {"": len(document["warnings"])}),
+        each("agency_connected", "1 if the agency said hello within two minutes.", lambda row: row["connected"]),
+        each("agency_seq", "The agency's newest batch in the log.", lambda row: row["seq"]),
+        each(
+            "linking_evaluated", "Ids evaluated for it more than 30 days ago.", lambda row: row["linking"]["evaluated"]
+        ),
+        each("linking_unused", "Of these, those that led to nothing.", lambda row: row["linking"]["unused"]),
+        each("linking_probing", "1 if too many led to nothing.", lambda row: row["linking"]["probing"]),
+    ]

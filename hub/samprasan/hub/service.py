@@ -76,7 +76,7 @@ class Running:
         self.news = asyncio.Event()
 
     async def warn(self) -> None:
-        """Tell the log of limits that are near; of each again when more of it is taken."""
+        """Tell the log of limits that are near, and of agencies that may be probing; again when there is more."""
         told: dict[tuple[str, str], int] = {}
         while True:
             with contextlib.suppress(SamprasanError):
@@ -85,6 +85,10 @@ class Running:
                     if told.get(key) != each["used"]:
                         told[key] = each["used"]
                         log.warning("limit is near", **each)
+                for agency, unused in await self.read(overview.probers, self.store, self.world.now()):
+                    if told.get(("probing", agency)) != unused:
+                        told["probing", agency] = unused
+                        log.warning("ids evaluated without use", agency=agency, unused=unused)
             await asyncio.sleep(WARN_SECONDS)
 
     async def watch(self) -> None:

@@ -64,7 +64,7 @@ links = sa.Table(
     metadata,
     sa.Column("agency", _AGENCY, primary_key=True),
     sa.Column("account_id", _ID, primary_key=True),
-    sa.Column("purposes", sa.SmallInteger, nullable=False, comment="Bit p is set for purpose p; 0: ended."),
+    sa.Column("purposes", sa.SmallInteger, nullable=False, comment="Bit p: purpose p; bit 0 alone, or none: ended."),
 )
 operations = sa.Table(
     "operations",
@@ -91,6 +91,15 @@ agencies = sa.Table(
     sa.Column("day", sa.Integer, nullable=False),
     sa.Column("earned_on_day", sa.BigInteger, nullable=False),
     sa.Column("written_off", sa.BigInteger, nullable=False),
+    sa.Column("used", sa.BigInteger, nullable=False),
+)
+evaluated = sa.Table(
+    "evaluated",
+    metadata,
+    sa.Column("evaluator", _AGENCY, primary_key=True),
+    sa.Column("requester", _AGENCY, primary_key=True),
+    sa.Column("day", sa.Integer, primary_key=True),
+    sa.Column("elements", sa.BigInteger, nullable=False, comment="As the evaluator reported, at most."),
 )
 presence = sa.Table(
     "presence",

@@ -68,18 +68,24 @@ def serve(home: Home, lang: Lang = None) -> None:
 
     Example: samprasan-node serve --home /srv/node
     """
-    from samprasan.edge import database
+    from samprasan.edge import database, metrics
     from samprasan.node import home as homes
-    from samprasan.node import service
+    from samprasan.node import overview, service
 
     opened = homes.open_home(home)
     database.migrate(opened.node.store, homes.MIGRATIONS)
     hub = opened.hub_address()
-    asyncio.run(
-        service.serve(
-            opened.node, opened.connect, lambda: command.ready({"agency": opened.settings.agency, "hub": hub})
-        )
-    )
+    node = opened.node
+
+    def announce() -> None:
+        more = {"metrics": metrics_at} if metrics_at else {}
+        command.ready({"agency": opened.settings.agency, "hub": hub} | more)
+
+    def read() -> list[metrics.Gauge]:
+        return overview.gauges(node.store, node.world, node.identity)
+
+    with metrics.served(opened.settings.metrics, read) as metrics_at:
+        asyncio.run(service.serve(node, opened.connect, announce))
     opened.node.store.close()
 
 

@@ -117,7 +117,7 @@ def _certificate(opened: Home) -> str:
 
 def _hub(opened: Home) -> str:
     node = opened.node
-    request = sync.greeting(node.store).request
+    request = sync.greeting(node.store, node.world.now()).request
     answer = asyncio.run(service.ask(opened.connect, lambda hub: hub.hello(request)))
     off_ms = answer.now - node.world.now()
     if abs(off_ms) > limits.CLOCK_OFF_MS_MAX:

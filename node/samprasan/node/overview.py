@@ -1,9 +1,11 @@
 """How a node stands: what ``status`` prints."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 from samprasan.edge.database import Store, Tx
+from samprasan.edge.metrics import Gauge
 from samprasan.edge.world import World
 from samprasan.keys import certificates
 from samprasan.ledger import calendar, nearing, policy
@@ -57,6 +59,34 @@ def status(store: Store, world: World, identity: Identity, certificate: bytes | 
     return document
 
 
+def gauges(store: Store, world: World, identity: Identity) -> list[Gauge]:
+    """What a monitoring system reads."""
+    document = status(store, world, identity, None)
+    uses = document["linking"]["use"]
+
+    def plain(name: str, help_text: str, value: float) -> Gauge:
+        return Gauge(f"samprasan_node_{name}", help_text, {"": value})
+
+    return [
+        plain("outbox", "Awards and reversals without receipt.", document["outbox"]),
+        plain("waiting_for_link", "Subjects without account.", document["waiting_for_link"]),
+        plain("seq", "The newest signed batch.", document["head"]["seq"]),
+        plain("halted", "1 if sending waits for an operator.", bool(document["halted"])),
+        plain("hub_connected", "1 if the hub answered within two minutes.", document["hub"]["connected"]),
+        plain("limits_near", "Limits of which 70 % is taken.", len(document["warnings"])),
+        Gauge(
+            "samprasan_node_linking_unused",
+            "Ids evaluated for an agency more than 30 days ago that led to nothing.",
+            {each["agency"]: each["unused"] for each in uses},
+        ),
+        Gauge(
+            "samprasan_node_linking_probing",
+            "1 if too many led to nothing.",
+            {each["agency"]: each["probing"] for each in uses},
+        ),
+    ]
+
+
 def _linking(tx: Tx, world: World, identity: Identity) -> dict[str, Any]:
     """The key in force, this node's share of it, and the ceremony that the roster plans."""
     current = documents_store.agreed_on(tx).roster
@@ -68,6 +98,7 @@ def _linking(tx: Tx, world: World, identity: Identity) -> dict[str, Any]:
         "share": share.index if share else None,
         "ceremony": ceremony.standing(tx, world, identity),
         "open_questions": len(linking_store.open_questions(tx, world.now())),
+        "use": json.loads(notes_store.get(tx, notes_store.LINKING_USE) or "[]"),
     }
 
 

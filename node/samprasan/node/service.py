@@ -128,6 +128,7 @@ class _Session:
     node: Node
     hub: Hub
     work: asyncio.Event = field(default_factory=asyncio.Event)
+    told: dict[str, int] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Hello first, then everything at once, until one of the tasks fails; that failure is raised."""
@@ -150,13 +151,17 @@ class _Session:
 
     async def _say_hello(self) -> int:
         node = self.node
-        said = await self._step(sync.greeting, node.store)
+        said = await self._step(sync.greeting, node.store, node.world.now())
         answer = await self.hub.hello(said.request)
         after_seq = await self._step(sync.greeted, node.store, node.world, node.identity, said, answer)
         if abs(answer.now - node.world.now()) > limits.CLOCK_OFF_MS_MAX:
             log.error("clock is off", seconds=round((answer.now - node.world.now()) / 1000))
         for each in await self._step(overview.warnings, node.store, node.identity.agency, node.world.now()):
             log.warning("limit is near", **each)
+        for use in answer.linking_use:
+            if use.probing and self.told.get(use.agency) != use.unused:
+                self.told[use.agency] = use.unused
+                log.warning("ids evaluated without use", agency=use.agency, unused=use.unused)
         return after_seq
 
     async def _greet(self) -> None:

@@ -5,21 +5,25 @@ Sealing (sequence, bytes, signature) is one write transaction, done only when a 
 nothing is overwritten.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 from samprasan.edge.database import AnyRow, Store, Tx
 from samprasan.edge.world import World
 from samprasan.keys import chain, signing
 from samprasan.keys.chain import Head, Heads
 from samprasan.keys.errors import SamprasanError, Unproven
-from samprasan.ledger import forms
+from samprasan.ledger import calendar, forms
 from samprasan.node import awarding, limits
 from samprasan.node.identity import Identity
 from samprasan.node.store import awards as awards_store
 from samprasan.node.store import batches as batches_store
 from samprasan.node.store import deeds as deeds_store
 from samprasan.node.store import documents as documents_store
+from samprasan.node.store import linking as linking_store
 from samprasan.node.store import links as links_store
 from samprasan.node.store import notes as notes_store
 from samprasan.node.store import subjects as subjects_store
@@ -39,13 +43,18 @@ class Greeting:
     settled_seq: int
 
 
-def greeting(store: Store) -> Greeting:
-    """The hello of this node: its head of its own chain."""
+def greeting(store: Store, now: int) -> Greeting:
+    """The hello of this node: its head of its own chain, and how much it evaluated for whom lately."""
+    since = calendar.packed(calendar.day_of(now) - timedelta(days=limits.EVALUATED_DAYS_REPORTED))
     with store.read() as tx:
         head = batches_store.head(tx)
         request = hub_pb2.HelloRequest(
             federation_id=documents_store.agreed_on(tx).federation_id,
             head=hub_pb2.Head(seq=head.seq, digest=head.digest),
+            evaluated=[
+                hub_pb2.Evaluated(requester=requester, day=day, elements=elements)
+                for requester, day, elements in linking_store.evaluated_since(tx, since)
+            ],
         )
         return Greeting(request, batches_store.settled_seq(tx))
 
@@ -62,6 +71,7 @@ def greeted(store: Store, world: World, identity: Identity, said: Greeting, answ
             raise Unproven("federation", kind="Hello")
         notes_store.put(tx, notes_store.HUB_SEEN_AT, str(world.now()))
         notes_store.put(tx, notes_store.CLOCK_OFF_MS, str(answer.now - world.now()))
+        notes_store.put(tx, notes_store.LINKING_USE, json.dumps([_use(each) for each in answer.linking_use]))
         mine, theirs = batches_store.head(tx), Head(answer.head.seq, answer.head.digest)
         found = chain.compare(mine, theirs, batches_store.digest_at(tx, theirs.seq))
         problem = {Heads.FORK: "chain_fork", Heads.AHEAD: "node_went_back"}.get(found)
@@ -73,6 +83,11 @@ def greeted(store: Store, world: World, identity: Identity, said: Greeting, answ
     if problem:
         raise Unproven(problem, agency=identity.agency, seq=theirs.seq)
     return min([theirs.seq, *(int(row.seq) - 1 for row in unsettled)])
+
+
+def _use(told: hub_pb2.LinkingUse) -> dict[str, Any]:
+    names = ("agency", "evaluated", "used", "unused", "probing")
+    return {name: getattr(told, name) for name in names}
 
 
 def next_batch(store: Store, world: World, identity: Identity, after_seq: int) -> tuple[int, Envelope] | None:

@@ -24,6 +24,8 @@ from samprasan.v1 import log_pb2 as log
 Decline: TypeAlias = log.DeclineReason.ValueType
 AccountId: TypeAlias = bytes
 
+USED = 0  # beside the purposes of a Link: the agency has awarded on the account; outlasts an Unlink
+_LOOKED_UP = (log.SUBJECT_KIND_PERSON, log.SUBJECT_KIND_ORGANIZATION)  # their ids are evaluated by a peer
 NO_DECLINE = log.DECLINE_REASON_UNSPECIFIED
 APPLIED = log.Outcome(kind=log.OUTCOME_KIND_APPLIED)
 
@@ -67,7 +69,8 @@ class Operation(NamedTuple):
 class AgencyTotals(NamedTuple):
     """What one agency did: credits awarded net of corrections, accounts linked, credits awarded on ``day`` (YYYYMMDD).
 
-    ``written_off`` are credits that its corrections could not recover.
+    ``written_off`` are credits that its corrections could not recover; ``used`` counts the accounts of persons and
+    organizations on which it ever awarded.
     """
 
     earned: int = 0
@@ -75,13 +78,15 @@ class AgencyTotals(NamedTuple):
     day: int = 0
     earned_on_day: int = 0
     written_off: int = 0
+    used: int = 0
 
 
 @dataclass(slots=True)
 class State:
     """A slice of the ledger: all that a batch touches, or everything.
 
-    ``awards`` are those that took effect, as signed, by agency and op_id; ``corrections`` the op_id that corrected one.
+    ``links`` are purposes and ``USED``.  ``awards`` are those that took effect, as signed, by agency and op_id;
+    ``corrections`` the op_id that corrected one.
     """
 
     accounts: dict[AccountId, Totals] = field(default_factory=dict)
@@ -141,10 +146,11 @@ class _Step:
         self.day, self.month = calendar.packed(today), calendar.month_of(today)
         totals = state.agencies.get(agency, AgencyTotals())
         self.earned, self.linked, self.written_off = totals.earned, totals.accounts, totals.written_off
+        self.used = totals.used
         self.earned_on_day = totals.earned_on_day if totals.day == self.day else 0
 
     def totals(self) -> AgencyTotals:
-        return AgencyTotals(self.earned, self.linked, self.day, self.earned_on_day, self.written_off)
+        return AgencyTotals(self.earned, self.linked, self.day, self.earned_on_day, self.written_off, self.used)
 
     def account(self, account_id: AccountId) -> Totals | None:
         return self.changes.accounts.get(account_id) or self.before.accounts.get(account_id)
@@ -153,6 +159,18 @@ class _Step:
         key = (self.agency, account_id)
         found = self.changes.links.get(key)
         return self.before.links.get(key, frozenset()) if found is None else found
+
+    def is_linked(self, account_id: AccountId) -> bool:
+        return bool(self.link(account_id) - {USED})
+
+    def use(self, account_id: AccountId) -> None:
+        """The agency has awarded on the account."""
+        link = self.link(account_id)
+        account = self.account(account_id)
+        assert account is not None
+        if USED not in link:
+            self.changes.links[self.agency, account_id] = link | {USED}
+            self.used += account.kind in _LOOKED_UP
 
     def operation(self, op_id: bytes) -> Operation | None:
         key = (self.agency, op_id)
@@ -225,6 +243,7 @@ def _award(step: _Step, op_id: bytes, award: log.Award) -> Decline:
         _replace(step, replaced, award)
         step.changes.corrections[step.agency, award.replaces] = op_id
     step.changes.awards[step.agency, op_id] = award
+    step.use(award.account_id)
     return NO_DECLINE
 
 
@@ -290,10 +309,10 @@ def _link(step: _Step, link: log.Link) -> Decline:
         return log.DECLINE_REASON_ACCOUNT_UNKNOWN
     if account.closed:
         return log.DECLINE_REASON_ACCOUNT_CLOSED
-    if not step.link(link.account_id):
+    if not step.is_linked(link.account_id):
         step.changes.accounts[link.account_id] = account._replace(links=account.links + 1)
         step.linked += 1
-    step.changes.links[step.agency, link.account_id] = frozenset(link.purposes)
+    step.changes.links[step.agency, link.account_id] = frozenset(link.purposes) | step.link(link.account_id) & {USED}
     return NO_DECLINE
 
 
@@ -301,9 +320,9 @@ def _unlink(step: _Step, unlink: log.Unlink) -> Decline:
     account = step.account(unlink.account_id)
     if account is None:
         return log.DECLINE_REASON_ACCOUNT_UNKNOWN
-    if step.link(unlink.account_id):
+    if step.is_linked(unlink.account_id):
         links = account.links - 1
-        step.changes.links[step.agency, unlink.account_id] = frozenset()
+        step.changes.links[step.agency, unlink.account_id] = step.link(unlink.account_id) & {USED}
         step.linked -= 1
     elif account.links or account.closed:
         return log.DECLINE_REASON_NOT_LINKED

@@ -112,25 +112,61 @@ class HelloRequest(_message.Message):
 
     FEDERATION_ID_FIELD_NUMBER: _builtins.int
     HEAD_FIELD_NUMBER: _builtins.int
+    EVALUATED_FIELD_NUMBER: _builtins.int
     federation_id: _builtins.bytes
     """The federation, 16 bytes; empty before roster 1 is in force."""
     @_builtins.property
     def head(self) -> Global___Head:
         """The caller's newest signed batch."""
 
+    @_builtins.property
+    def evaluated(self) -> _containers.RepeatedCompositeFieldContainer[Global___Evaluated]:
+        """How many ids the caller evaluated for others, of the last weeks. Limit: 100."""
+
     def __init__(
         self,
         *,
         federation_id: _builtins.bytes = ...,
         head: Global___Head | None = ...,
+        evaluated: _abc.Iterable[Global___Evaluated] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["federation_id", b"federation_id", "head", b"head"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluated", b"evaluated", "federation_id", b"federation_id", "head", b"head"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HelloRequest: _TypeAlias = HelloRequest  # noqa: Y015
+
+@_typing.final
+class Evaluated(_message.Message):
+    """How many ids one agency had evaluated by the caller on one day. Counts alone: never an id, a pseudonym or an element."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTER_FIELD_NUMBER: _builtins.int
+    DAY_FIELD_NUMBER: _builtins.int
+    ELEMENTS_FIELD_NUMBER: _builtins.int
+    requester: _builtins.str
+    """Who asked."""
+    day: _builtins.int
+    """The day as YYYYMMDD, Gregorian, Asia/Bangkok."""
+    elements: _builtins.int
+    """Elements evaluated; a later report of the same day only adds."""
+    def __init__(
+        self,
+        *,
+        requester: _builtins.str = ...,
+        day: _builtins.int = ...,
+        elements: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["day", b"day", "elements", b"elements", "requester", b"requester"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Evaluated: _TypeAlias = Evaluated  # noqa: Y015
 
 @_typing.final
 class Head(_message.Message):
@@ -170,6 +206,7 @@ class HelloResponse(_message.Message):
     NOW_FIELD_NUMBER: _builtins.int
     ROSTER_VERSION_FIELD_NUMBER: _builtins.int
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    LINKING_USE_FIELD_NUMBER: _builtins.int
     federation_id: _builtins.bytes
     """The federation, 16 bytes; empty before roster 1 is in force."""
     agency: _builtins.str
@@ -184,6 +221,10 @@ class HelloResponse(_message.Message):
     def head(self) -> Global___Head:
         """The newest batch of the caller that is in the log."""
 
+    @_builtins.property
+    def linking_use(self) -> _containers.RepeatedCompositeFieldContainer[Global___LinkingUse]:
+        """What each agency had evaluated, and what came of it."""
+
     def __init__(
         self,
         *,
@@ -193,14 +234,53 @@ class HelloResponse(_message.Message):
         now: _builtins.int = ...,
         roster_version: _builtins.int = ...,
         policy_version: _builtins.int = ...,
+        linking_use: _abc.Iterable[Global___LinkingUse] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "federation_id", b"federation_id", "head", b"head", "now", b"now", "policy_version", b"policy_version", "roster_version", b"roster_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "federation_id", b"federation_id", "head", b"head", "linking_use", b"linking_use", "now", b"now", "policy_version", b"policy_version", "roster_version", b"roster_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HelloResponse: _TypeAlias = HelloResponse  # noqa: Y015
+
+@_typing.final
+class LinkingUse(_message.Message):
+    """Ids that an agency had evaluated and that led to nothing within 30 days: the alarm against probing. Seen by every agency."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENCY_FIELD_NUMBER: _builtins.int
+    EVALUATED_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    UNUSED_FIELD_NUMBER: _builtins.int
+    PROBING_FIELD_NUMBER: _builtins.int
+    agency: _builtins.str
+    """Who asked."""
+    evaluated: _builtins.int
+    """Ids evaluated for it more than 30 days ago, as the agencies that evaluated them report."""
+    used: _builtins.int
+    """Accounts of persons and organizations that it ever awarded credits to or redeemed from."""
+    unused: _builtins.int
+    """Evaluated and not used."""
+    probing: _builtins.bool
+    """Too many are unused to be typing errors and people who changed their minds."""
+    def __init__(
+        self,
+        *,
+        agency: _builtins.str = ...,
+        evaluated: _builtins.int = ...,
+        used: _builtins.int = ...,
+        unused: _builtins.int = ...,
+        probing: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "evaluated", b"evaluated", "probing", b"probing", "unused", b"unused", "used", b"used"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LinkingUse: _TypeAlias = LinkingUse  # noqa: Y015
 
 @_typing.final
 class OpenAccountsRequest(_message.Message):

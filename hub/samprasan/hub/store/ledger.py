@@ -113,8 +113,8 @@ def agency_totals(tx: sa.Connection) -> dict[str, AgencyTotals]:
 
 @cache
 def purposes_of(bits: int) -> frozenset[int]:
-    """The purposes whose bits are set."""
-    return frozenset(purpose for purpose in range(1, 16) if bits >> purpose & 1)
+    """The purposes whose bits are set, and ``USED``."""
+    return frozenset(purpose for purpose in range(16) if bits >> purpose & 1)
 
 
 def _bits(purposes: frozenset[int]) -> int:

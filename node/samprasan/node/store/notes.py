@@ -7,6 +7,7 @@ from samprasan.node.tables import notes
 SUBJECTS_REMOVED_UP_TO = "subjects_removed_up_to"  # no subject id up to it is given out again
 HALTED = "halted"  # the code of the error that stopped sending
 HUB_SEEN_AT = "hub_seen_at"  # when the hub last answered a hello, milliseconds since the Unix epoch
+LINKING_USE = "linking_use"  # what the hub said of everybody's evaluations, JSON
 CLOCK_OFF_MS = "clock_off_ms"  # the hub's clock less ours, then
 
 
