@@ -120,6 +120,7 @@ DECODERS = {
     "receipt": message(log.Receipt, RECEIPT),
     "refusal": message(log.Refusal, log.Refusal(federation_id=ID, agency="mpc", seq=1, batch_digest=bytes(32))),
     "roster": message(documents_pb2.Roster, ROSTER),
+    "grant": message(documents_pb2.Grant, documents_pb2.Grant(federation_id=ID, version=1, agency="mpc", elements=5)),
     "policy": Decoder(a_policy, [signing.encode(policy_document())]),
     "document": Decoder(a_document, [signing.encode(policy_document())]),
     "eval request": message(linking_pb2.EvalRequest, QUESTION),

@@ -60,6 +60,7 @@ RECEIVED = {
     "SubmitDocumentRequest",
     "Roster",
     "Policy",
+    "Grant",
     "ListDocumentsRequest",
 }
 # Every field the hub can receive, by message.  A new one is added here only after asking: can it hold an id, a name,
@@ -111,6 +112,7 @@ ALLOWED = {
     "Member": {"agency", "name", "signing_key", "sealing_key"},
     "HubKeys": {"signing_key", "tls_ca"},
     "LinkingKey": {"key_epoch", "share_version", "commitments", "transcript"},
+    "Grant": {"federation_id", "version", "created_at", "expires_at", "agency", "elements", "valid_until"},
     "Policy": {
         "federation_id",
         "version",
@@ -142,6 +144,7 @@ TEXTS = {
     ("PostMailRequest", "to"),
     ("Member", "agency"),
     ("Member", "name"),
+    ("Grant", "agency"),
     ("Policy", "title_th"),
     ("Policy", "title_en"),
     ("Category", "code"),

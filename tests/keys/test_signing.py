@@ -17,6 +17,7 @@ SIGNED_KINDS = [
     log_pb2.Refusal,
     documents_pb2.Roster,
     documents_pb2.Policy,
+    documents_pb2.Grant,
     linking_pb2.EvalRequest,
     linking_pb2.EvalResponse,
     linking_pb2.EvalRefusal,

@@ -11,13 +11,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from google.protobuf.message import Message
 from samprasan.keys import sharing
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
 from samprasan.keys.signing import Verify, decode, encode, expect_type, payload_type, signers_of
-from samprasan.v1.documents_pb2 import LinkingKey, LinkingPlan, Member, Policy, Roster
+from samprasan.v1.documents_pb2 import Grant, LinkingKey, LinkingPlan, Member, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
-from samprasan.v1.log_pb2 import DOCUMENT_KIND_POLICY, DOCUMENT_KIND_ROSTER, DocumentKind
+from samprasan.v1.log_pb2 import DOCUMENT_KIND_GRANT, DOCUMENT_KIND_POLICY, DOCUMENT_KIND_ROSTER, DocumentKind
 
 FEDERATION_ID_BYTES = 16
 MEMBERS_MAX = 16
@@ -26,10 +25,18 @@ HUB = "hub"
 QUORUM = 2  # shares that it takes to use the linking key
 _DIGEST_BYTES = 32
 _AGENCY = re.compile(r"[a-z0-9]{2,16}")
-_KINDS: Mapping[type[Message], DocumentKind.ValueType] = {Roster: DOCUMENT_KIND_ROSTER, Policy: DOCUMENT_KIND_POLICY}
-_NAMES = {DOCUMENT_KIND_ROSTER: "roster", DOCUMENT_KIND_POLICY: "policy"}
+GRANT_ELEMENTS_MAX = 100_000_000  # more people than there are
+GRANT_DAYS_MAX = 366  # what takes longer is agreed on again
+_DAY_MS = 86_400_000
 
-Body = Roster | Policy
+Body = Roster | Policy | Grant
+_KINDS: Mapping[type[Body], DocumentKind.ValueType] = {
+    Roster: DOCUMENT_KIND_ROSTER,
+    Policy: DOCUMENT_KIND_POLICY,
+    Grant: DOCUMENT_KIND_GRANT,
+}
+_NAMES = {DOCUMENT_KIND_ROSTER: "roster", DOCUMENT_KIND_POLICY: "policy", DOCUMENT_KIND_GRANT: "grant"}
+_BY_PAYLOAD_TYPE: Mapping[str, type[Body]] = {payload_type(kind): kind for kind in _KINDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,7 @@ class Standing:
 
 
 def kind_name(kind: DocumentKind.ValueType) -> str:
-    """``"roster"`` or ``"policy"``."""
+    """``"roster"``, ``"policy"`` or ``"grant"``."""
     return _NAMES[kind]
 
 
@@ -56,13 +63,9 @@ def kind_of(body: Body) -> DocumentKind.ValueType:
 
 def read(envelope: Envelope) -> Body:
     """The document inside, well-formed but not yet believed.  Raises Malformed."""
-    body: Body
-    if envelope.payload_type == payload_type(Roster):
-        expect_type(envelope, Roster)
-        body = decode(Roster, envelope.payload)
-    else:
-        expect_type(envelope, Policy)
-        body = decode(Policy, envelope.payload)
+    kind = _BY_PAYLOAD_TYPE.get(envelope.payload_type, Policy)
+    expect_type(envelope, kind)
+    body: Body = decode(kind, envelope.payload)
     _check_form(body)
     return body
 
@@ -148,8 +151,21 @@ def _check_form(body: Body) -> None:
         raise Malformed("document_form", kind=kind_name(kind_of(body)), problem="version, created_at or expires_at")
     if isinstance(body, Roster):
         _check_roster(body)
-    elif len(body.federation_id) != FEDERATION_ID_BYTES or len(body.categories) > CATEGORIES_MAX:
-        raise Malformed("document_form", kind="policy", problem="federation_id or categories")
+        return
+    kind = kind_name(kind_of(body))
+    if len(body.federation_id) != FEDERATION_ID_BYTES:
+        raise Malformed("document_form", kind=kind, problem="federation_id")
+    if isinstance(body, Policy) and len(body.categories) > CATEGORIES_MAX:
+        raise Malformed("document_form", kind=kind, problem="categories")
+    if isinstance(body, Grant):
+        lasts = body.valid_until - body.created_at
+        for holds, problem in (
+            (_is_code(body.agency), "agency"),
+            (1 <= body.elements <= GRANT_ELEMENTS_MAX, "elements"),
+            (0 < lasts <= GRANT_DAYS_MAX * _DAY_MS, "valid_until"),
+        ):
+            if not holds:
+                raise Malformed("document_form", kind=kind, problem=problem)
 
 
 def _check_roster(roster: Roster) -> None:
@@ -161,7 +177,7 @@ def _check_roster(roster: Roster) -> None:
     signing_keys_ = {entry.signing_key for entry in roster.members} | {roster.hub.signing_key}
     require(len(roster.federation_id) == (0 if roster.version == 1 else FEDERATION_ID_BYTES), "federation_id")
     require(codes == sorted(set(codes)) and 1 <= len(codes) <= MEMBERS_MAX, "members")
-    require(all(_AGENCY.fullmatch(code) and code != HUB for code in codes), "agency")
+    require(all(map(_is_code, codes)), "agency")
     require(1 <= roster.threshold <= len(codes), "threshold")
     require(all(len(key) == 32 for key in signing_keys_) and len(signing_keys_) == len(codes) + 1, "signing_key")
     require(all(len(entry.sealing_key) == 32 for entry in roster.members), "sealing_key")
@@ -200,5 +216,9 @@ def _can_be_held(plan: LinkingPlan, keys: list[LinkingKey], codes: list[str]) ->
 
 def check_agency_code(agency: str) -> None:
     """That ``agency`` may be an agency's code; else Malformed ``agency_code``."""
-    if not _AGENCY.fullmatch(agency) or agency == HUB:
+    if not _is_code(agency):
         raise Malformed("agency_code", agency=agency)
+
+
+def _is_code(agency: str) -> bool:
+    return bool(_AGENCY.fullmatch(agency)) and agency != HUB

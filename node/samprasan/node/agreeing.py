@@ -15,10 +15,11 @@ from samprasan.ledger import policy
 from samprasan.node import limits
 from samprasan.node.identity import Identity
 from samprasan.node.store import documents as documents_store
+from samprasan.node.store import linking as linking_store
 from samprasan.v1 import hub_pb2
-from samprasan.v1.documents_pb2 import LinkingPlan, Roster
+from samprasan.v1.documents_pb2 import Grant, LinkingPlan, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
-from samprasan.v1.log_pb2 import DOCUMENT_KIND_POLICY
+from samprasan.v1.log_pb2 import DOCUMENT_KIND_GRANT, DOCUMENT_KIND_POLICY
 
 REFRESH, REPAIR = "refresh", "repair"
 
@@ -122,6 +123,31 @@ def propose_policy(store: Store, world: World, text: str) -> Envelope:
     return world.sign(document)
 
 
+def propose_grant(store: Store, world: World, identity: Identity, elements: int, days: int) -> Envelope:
+    """A grant for this agency as a signed proposal: ``elements`` ids more than its allowance, within ``days`` days.
+
+    Raises Refused ``no_roster``, Malformed ``document_form``.
+    """
+    now = world.now()
+    with store.read() as tx:
+        federation_id = documents_store.agreed_on(tx).federation_id
+        version = documents_store.version_in_force(tx, DOCUMENT_KIND_GRANT) + 1
+    if not federation_id:
+        raise Refused("no_roster")
+    grant = Grant(
+        federation_id=federation_id,
+        version=version,
+        created_at=now,
+        expires_at=now + limits.DOCUMENT_LIFETIME_MS,
+        agency=identity.agency,
+        elements=max(0, min(elements, documents.GRANT_ELEMENTS_MAX + 1)),
+        valid_until=now + max(0, min(days, documents.GRANT_DAYS_MAX + 1)) * 86_400_000,
+    )
+    envelope = world.sign(grant)
+    documents.read(envelope)
+    return envelope
+
+
 def propose_ceremony(store: Store, world: World, identity: Identity, purpose: str) -> Envelope:
     """The next roster with a plan for a ceremony, signed: to ``refresh`` the shares, or to ``repair`` this node's.
 
@@ -161,8 +187,10 @@ def _activate(tx: Tx, world: World, identity: Identity, tls_ca: bytes, envelope:
         _check_roster_is_ours(body, world, identity, tls_ca)
     elif body.version != documents_store.version_in_force(tx, kind) + 1:
         raise Unproven("document_skipped", kind=documents.kind_name(kind), version=body.version)
-    else:
+    elif isinstance(body, Policy):
         policy.from_document(body)
+    elif body.agency == identity.agency:
+        linking_store.ask_again(tx)  # peers that had enough of this node's questions
     if body.federation_id != agreed.federation_id:
         raise Unproven("federation", kind=documents.kind_name(kind))
     found = documents.standing(envelope, body, agreed.roster, world.verify)

@@ -1,10 +1,13 @@
-"""The commands about the linking key: ``linking refresh``, ``repair`` and ``restart``."""
+"""The commands about the linking key: ``linking refresh``, ``repair``, ``restart`` and ``grant``."""
 
+from typing import Annotated
+
+import typer
 from samprasan.edge import command
 from samprasan.edge.command import Home, Json, Lang
 from samprasan.edge.wording import Words
 
-linking = command.application("The linking key: new shares, a lost share, a ceremony that was given up.")
+linking = command.application("The linking key: new shares, a lost share, a stuck ceremony, a larger allowance.")
 words = Words("samprasan.node")
 
 
@@ -48,6 +51,25 @@ def restart(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     showing.refresh(opened)
     attempt = ceremony.restart(opened.node.store, opened.node.world, opened.node.identity)
     command.answer({"attempt": attempt}, as_json, words("restarted", attempt=attempt))
+
+
+@linking.command()
+def grant(
+    home: Home,
+    elements: Annotated[int, typer.Option(help="How many ids more than the daily allowance, in all.")],
+    days: Annotated[int, typer.Option(help="For how long, from now.")] = 30,
+    as_json: Json = False,
+    lang: Lang = None,
+) -> None:
+    """Propose that this agency may look up more ids than its daily allowance, for the records of years before.
+
+    Example: samprasan-node linking grant --elements 500000 --days 30 --home /srv/node
+    """
+    from samprasan.node import home as homes
+    from samprasan.node import showing
+
+    document = showing.propose_grant(homes.open_home(home), elements, days)
+    command.answer(document, as_json, words("proposed", **document))
 
 
 def _propose(home: Home, purpose: str, *, as_json: bool) -> None:

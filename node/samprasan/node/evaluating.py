@@ -1,8 +1,10 @@
 """Evaluating for peers: the quota first, then every element, then one proof; and every request remembered.
 
-A request that comes again gets the remembered answer at no charge.  What is kept names no id: the requester, a digest,
-a purpose and a count.
+What passes a day's allowance is charged to a grant, if the agencies agreed on one.  A request that comes again gets the
+remembered answer at no charge.  What is kept names no id: the requester, a digest, a purpose and a count.
 """
+
+from dataclasses import dataclass
 
 from samprasan.edge.database import Store, Tx, take_turn
 from samprasan.edge.world import World
@@ -48,9 +50,8 @@ def answer(store: Store, world: World, identity: Identity, sender: str, envelope
         share = _share(tx, identity, request)
         if share is None:
             return _refusal(world, identity, request, digest, linking_pb2.EVAL_REFUSAL_REASON_EPOCH)
-        today = calendar.packed(calendar.day_of(now))
-        remaining = _allowance(tx, now) - linking_store.evaluated_on(tx, sender, today) - len(blinded)
-        if remaining < 0:
+        room = _room(tx, sender, now)
+        if len(blinded) > room.in_all:
             return _refusal(
                 world, identity, request, digest, linking_pb2.EVAL_REFUSAL_REASON_QUOTA, retry_at=_tomorrow(now)
             )
@@ -70,7 +71,7 @@ def answer(store: Store, world: World, identity: Identity, sender: str, envelope
                 share_version=request.share_version,
                 evaluated=b"".join(evaluated),
                 proof=pseudonym.prove(share.scalar, nonce, blinded, evaluated).encode(),
-                quota_remaining=remaining,
+                quota_remaining=room.in_all - len(blinded),
             )
         )
         linking_store.add_evaluation(
@@ -80,9 +81,11 @@ def answer(store: Store, world: World, identity: Identity, sender: str, envelope
             digest=digest,
             purpose=request.purpose,
             elements=len(blinded),
-            day=today,
+            day=calendar.packed(calendar.day_of(now)),
             answer=response.SerializeToString(),
             expires_at=request.expires_at,
+            granted=max(0, len(blinded) - room.today),
+            grant_version=room.grant_version if len(blinded) > room.today else 0,
         )
     return Letter(sender, response)
 
@@ -106,6 +109,30 @@ def _share(tx: Tx, identity: Identity, request: linking_pb2.EvalRequest) -> Shar
     keys = documents.linking_keys(documents_store.agreed_on(tx).required_roster)
     key = next((each for each in keys if (each.key_epoch, each.share_version) == wanted), None)
     return shares.held(tx, identity, key) if key else None
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many elements a requester may still have evaluated here: of today's allowance, and of its newest grant."""
+
+    today: int
+    granted: int
+    grant_version: int
+
+    @property
+    def in_all(self) -> int:
+        """Both together."""
+        return self.today + self.granted
+
+
+def _room(tx: Tx, requester: str, now: int) -> Room:
+    today = calendar.packed(calendar.day_of(now))
+    left = max(0, _allowance(tx, now) - linking_store.evaluated_on(tx, requester, today))
+    grant = documents_store.agreed_on(tx).grant_of(requester, now)
+    if grant is None:
+        return Room(left, 0, 0)
+    charged = linking_store.charged_to(tx, requester, grant.version)
+    return Room(left, max(0, grant.elements // limits.QUOTA_SHARE - charged), grant.version)
 
 
 def _allowance(tx: Tx, now: int) -> int:

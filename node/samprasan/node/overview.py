@@ -19,6 +19,7 @@ from samprasan.node.store import documents as documents_store
 from samprasan.node.store import linking as linking_store
 from samprasan.node.store import links as links_store
 from samprasan.node.store import notes as notes_store
+from samprasan.v1.documents_pb2 import Grant
 from samprasan.v1.log_pb2 import DOCUMENT_KIND_POLICY
 
 _STATES = ("queued", "settled", "declined")
@@ -92,13 +93,26 @@ def _linking(tx: Tx, world: World, identity: Identity) -> dict[str, Any]:
     current = documents_store.agreed_on(tx).roster
     key = current.linking if current and current.HasField("linking") else None
     share = shares.held(tx, identity, key) if key else None
+    members = current.members if current else []
+    grants = [documents_store.agreed_on(tx).grant_of(each.agency, world.now()) for each in members]
     return {
         "key_epoch": key.key_epoch if key else None,
         "share_version": key.share_version if key else None,
         "share": share.index if share else None,
         "ceremony": ceremony.standing(tx, world, identity),
         "open_questions": len(linking_store.open_questions(tx, world.now())),
+        "grants": [_grant(tx, identity.agency, each) for each in grants if each],
         "use": json.loads(notes_store.get(tx, notes_store.LINKING_USE) or "[]"),
+    }
+
+
+def _grant(tx: Tx, own: str, grant: Grant) -> dict[str, Any]:
+    """A grant, and how much of it was charged here; of one's own the peers know that."""
+    return {
+        "agency": grant.agency,
+        "elements": grant.elements,
+        "valid_until": calendar.at(grant.valid_until).isoformat(timespec="seconds"),
+        "charged_here": None if grant.agency == own else linking_store.charged_to(tx, grant.agency, grant.version),
     }
 
 

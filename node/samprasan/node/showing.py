@@ -20,7 +20,7 @@ from samprasan.node.agreeing import Waiting
 from samprasan.node.home import Home
 from samprasan.node.importing import Rejection
 from samprasan.node.store import documents as documents_store
-from samprasan.v1.documents_pb2 import LinkingPlan, Roster
+from samprasan.v1.documents_pb2 import Grant, LinkingPlan, Roster
 from samprasan.v1.envelope_pb2 import Envelope
 
 words = Words("samprasan.node")
@@ -125,6 +125,13 @@ def propose_ceremony(opened: Home, purpose: str) -> dict[str, Any]:
     return _proposed(opened, agreeing.propose_ceremony(node.store, node.world, node.identity, purpose))
 
 
+def propose_grant(opened: Home, elements: int, days: int) -> dict[str, Any]:
+    """Sign a grant for this agency as a proposal and bring it to the hub."""
+    refresh(opened)
+    node = opened.node
+    return _proposed(opened, agreeing.propose_grant(node.store, node.world, node.identity, elements, days))
+
+
 def _proposed(opened: Home, envelope: Envelope) -> dict[str, Any]:
     _submit(opened, envelope)
     body = documents.read(envelope)
@@ -197,6 +204,9 @@ def _content(waiting: Waiting) -> dict[str, Any]:
             "linking": {each.agency: f"{each.index} {each.point.hex()}" for each in body.linking.commitments},
             "plan": _plan(body.plan) if body.HasField("plan") else None,
         }
+    if isinstance(body, Grant):
+        until = calendar.buddhist(calendar.day_of(body.valid_until))
+        return {"agency": body.agency, "elements": body.elements, "valid_until": until}
     return {
         "title": body.title_th,
         "valid_from": calendar.buddhist(calendar.unpacked(body.valid_from)),

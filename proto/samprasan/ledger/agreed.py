@@ -1,4 +1,4 @@
-"""What the agencies agreed on: the roster in force, the federation it makes, and every policy.
+"""What the agencies agreed on: the roster in force, the federation it makes, every policy and every grant.
 
 Made from documents that were believed before they were stored; nothing is verified again here.
 """
@@ -10,7 +10,7 @@ from functools import lru_cache
 from samprasan.keys import documents, signing
 from samprasan.keys.errors import Refused, Unproven
 from samprasan.ledger import policy
-from samprasan.v1.documents_pb2 import Policy, Roster
+from samprasan.v1.documents_pb2 import Grant, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
 
 
@@ -24,6 +24,7 @@ class Agreed:
     policies: Mapping[int, policy.Policy]
     policies_by_digest: Mapping[bytes, policy.Policy]
     digests: frozenset[bytes]
+    grants: tuple[Grant, ...] = ()
 
     @property
     def required_roster(self) -> Roster:
@@ -31,6 +32,11 @@ class Agreed:
         if self.roster is None:
             raise Refused("no_roster")
         return self.roster
+
+    def grant_of(self, agency: str, now: int) -> Grant | None:
+        """The newest grant of ``agency`` that is still valid."""
+        found = [each for each in self.grants if each.agency == agency and each.valid_until > now]
+        return found[-1] if found else None
 
     def roster_with(self, agency: str) -> Roster:
         """The roster in force, of which ``agency`` is a member; Refused ``no_roster``, Unproven ``not_a_member``."""
@@ -41,7 +47,7 @@ class Agreed:
 
 @lru_cache(maxsize=16)
 def of(envelopes: tuple[bytes, ...]) -> Agreed:
-    """What stored envelopes in force, rosters and policies of all versions ascending, amount to."""
+    """What stored envelopes in force, of every kind and all versions ascending, amount to."""
     opened = [Envelope.FromString(data) for data in envelopes]
     rosters = [each for each in opened if each.payload_type == signing.payload_type(Roster)]
     prices = {
@@ -56,4 +62,5 @@ def of(envelopes: tuple[bytes, ...]) -> Agreed:
         {each.version: each for each in prices.values()},
         prices,
         frozenset(map(signing.digest, opened)),
+        tuple(Grant.FromString(each.payload) for each in opened if each.payload_type == signing.payload_type(Grant)),
     )

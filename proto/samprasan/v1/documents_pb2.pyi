@@ -397,3 +397,51 @@ class Category(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Category: _TypeAlias = Category  # noqa: Y015
+
+@_typing.final
+class Grant(_message.Message):
+    """Lets one agency have more ids evaluated than its daily allowance, once: for the records of years before. Payload type
+    "grant". Public to the federation. What passes the daily allowance is charged to the newest grant of that agency.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEDERATION_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    AGENCY_FIELD_NUMBER: _builtins.int
+    ELEMENTS_FIELD_NUMBER: _builtins.int
+    VALID_UNTIL_FIELD_NUMBER: _builtins.int
+    federation_id: _builtins.bytes
+    """The federation, 16 bytes."""
+    version: _builtins.int
+    """From 1 without a gap, over all agencies."""
+    created_at: _builtins.int
+    """When it was proposed, milliseconds since the Unix epoch."""
+    expires_at: _builtins.int
+    """Approvals after this moment do not count, milliseconds since the Unix epoch."""
+    agency: _builtins.str
+    """Who may ask for more."""
+    elements: _builtins.int
+    """How many ids more, over all its peers: half of them at each of two. Limit: 100,000,000."""
+    valid_until: _builtins.int
+    """After this nothing more is charged to it, milliseconds since the Unix epoch. At most a year after created_at."""
+    def __init__(
+        self,
+        *,
+        federation_id: _builtins.bytes = ...,
+        version: _builtins.int = ...,
+        created_at: _builtins.int = ...,
+        expires_at: _builtins.int = ...,
+        agency: _builtins.str = ...,
+        elements: _builtins.int = ...,
+        valid_until: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "created_at", b"created_at", "elements", b"elements", "expires_at", b"expires_at", "federation_id", b"federation_id", "valid_until", b"valid_until", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Grant: _TypeAlias = Grant  # noqa: Y015

@@ -804,7 +804,7 @@ class SubmitDocumentRequest(_message.Message):
     DOCUMENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def document(self) -> _envelope_pb2.Envelope:
-        """Payload type "roster" or "policy"; one signature is the caller's."""
+        """Payload type "roster", "policy" or "grant"; one signature is the caller's."""
 
     def __init__(
         self,
@@ -863,7 +863,7 @@ class ListDocumentsResponse(_message.Message):
     PROPOSED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def active(self) -> _containers.RepeatedCompositeFieldContainer[_envelope_pb2.Envelope]:
-        """In force, in the order they took effect. Rosters and policies of all versions."""
+        """In force, in the order they took effect. Documents of every kind and all versions."""
 
     @_builtins.property
     def proposed(self) -> _containers.RepeatedCompositeFieldContainer[_envelope_pb2.Envelope]:

@@ -89,6 +89,11 @@ def retry_at(tx: sa.Connection, evaluator: str) -> int:
     return tx.execute(query).scalar() or 0
 
 
+def ask_again(tx: sa.Connection) -> None:
+    """Peers that refused may be asked at once."""
+    tx.execute(questions.update().values(retry_at=0))
+
+
 def evaluation(tx: sa.Connection, requester: str, request_id: bytes) -> Row | None:
     """What was answered to that request."""
     query = sa.select(evaluations).where(evaluations.c.requester == requester, evaluations.c.request_id == request_id)
@@ -107,8 +112,16 @@ def forget_answers(tx: sa.Connection, now: int) -> None:
 
 
 def evaluated_on(tx: sa.Connection, requester: str, day: int) -> int:
-    """How many elements were evaluated for ``requester`` on ``day`` (YYYYMMDD)."""
-    query = sa.select(sa.func.coalesce(sa.func.sum(evaluations.c.elements), 0)).where(
-        evaluations.c.requester == requester, evaluations.c.day == day
+    """How many elements were evaluated for ``requester`` on ``day`` (YYYYMMDD) within its allowance."""
+    within = sa.func.sum(evaluations.c.elements - evaluations.c.granted)
+    query = sa.select(sa.func.coalesce(within, 0)).where(evaluations.c.requester == requester, evaluations.c.day == day)
+    return int(tx.execute(query).scalar_one())
+
+
+def charged_to(tx: sa.Connection, requester: str, grant_version: int) -> int:
+    """How many elements were charged to that grant of ``requester``."""
+    charged = sa.func.sum(evaluations.c.granted)
+    query = sa.select(sa.func.coalesce(charged, 0)).where(
+        evaluations.c.requester == requester, evaluations.c.grant_version == grant_version
     )
     return int(tx.execute(query).scalar_one())

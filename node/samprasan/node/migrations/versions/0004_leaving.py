@@ -1,4 +1,4 @@
-"""Leaving: consents taken back, accounts given up, people erased; the hub's answers are kept one by one."""
+"""Leaving: consents taken back, accounts given up, people erased; the hub's answers one by one; grants charged."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -78,4 +78,9 @@ def upgrade() -> None:
             comment="Empty once the request has expired.",
         )
         table.add_column(sa.Column("expires_at", sa.BigInteger(), nullable=False, server_default="0"))
+        for name, comment in (
+            ("granted", "Of the elements, those charged to a grant."),
+            ("grant_version", "That grant; 0: none."),
+        ):
+            table.add_column(sa.Column(name, sa.Integer(), nullable=False, server_default="0", comment=comment))
     op.create_index("evaluations_expiry", "evaluations", ["expires_at"])
