@@ -34,6 +34,11 @@ $(READY): requirements-uv.txt requirements-dev.txt pyproject.toml
 	$(BIN)/uv pip sync --quiet --python .venv-proto/bin/python --require-hashes requirements-proto.txt
 	touch $@
 
+.venv-psi/.installed: $(READY) requirements-psi.txt
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-psi
+	$(BIN)/uv pip sync --quiet --python .venv-psi/bin/python --require-hashes requirements-psi.txt
+	touch $@
+
 demo: $(READY) ## bring up a hub and three nodes, import the samples, show the shared totals
 	@$(BIN)/python deploy/local/demo.py
 
@@ -88,7 +93,7 @@ format: $(READY) ## put code and messages into one form
 proto: .venv-proto/.installed ## generate code from the messages
 	@$(BIN)/python deploy/checks/generated.py --write
 
-bench: $(READY) ## measure, and print both sides and the ratio
+bench: $(READY) .venv-psi/.installed ## measure, and print both sides and the ratio
 	@$(BIN)/python -m tests.bench
 
 docs: $(READY) ## write the reference pages from the code
@@ -98,4 +103,5 @@ pins: ## pin every dependency anew, with hashes
 	@compile="$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url --no-emit-find-links"
 	$$compile --python-version 3.11 --extra dev pyproject.toml --output-file requirements-dev.txt
 	$$compile --python-version 3.11 requirements-proto.in --output-file requirements-proto.txt
+	$$compile --python-version 3.11 requirements-psi.in --output-file requirements-psi.txt
 	$$compile --python-version 3.11 requirements-uv.in --output-file requirements-uv.txt

@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "deploy" / "local"))
 
-from tests.bench import exports, hostile, push, servers  # noqa: E402
+from tests.bench import exports, hostile, linking, push, servers  # noqa: E402
 
 
 def main() -> None:
@@ -26,6 +26,7 @@ def main() -> None:
         show("signed updates to receipt, mTLS, SQLite", on_sqlite, transactions)
         hostile.run(folder / "hostile")
         exports.run(folder)
+        linking.run()
 
 
 def show(what: str, rate: float, against: float) -> None:

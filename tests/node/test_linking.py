@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from samprasan.edge.world import in_threads
 from samprasan.hub import agreeing
 from samprasan.keys import pseudonym, ristretto, sealing, signing
 from samprasan.keys.errors import Malformed, SamprasanError, Unproven
@@ -199,6 +200,30 @@ def test_serve_and_a_command_may_answer_the_same_letter_at_once(fed_on_each: Fed
         assert len(set(pool.map(both, range(12)))) == 1
     with node.store.read() as tx:
         assert linking_store.evaluated_on(tx, "mpc", 20261123) == 4
+
+
+def test_a_request_that_was_charged_before_a_crash_is_answered_and_charged_once(
+    fed: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letter = question(fed)
+
+    def crash(*_: object) -> bytes:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pseudonym, "evaluate", crash)
+        with pytest.raises(MemoryError):
+            evaluate(fed, letter)
+    first = evaluate(fed, letter)
+    assert first.envelope.payload_type.endswith("eval-response")
+    assert evaluate(fed, letter).envelope == first.envelope
+    with fed.nodes[letter.to].store.read() as tx:
+        assert linking_store.evaluated_on(tx, "mpc", 20261123) == 4
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 1000])
+def test_in_threads_the_results_keep_their_order(count: int) -> None:
+    assert in_threads(lambda value: value * 2, range(count)) == [value * 2 for value in range(count)]
 
 
 def test_half_the_daily_allowance_at_each_peer_and_the_rest_waits_for_tomorrow() -> None:

@@ -2,12 +2,15 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 from samprasan.keys import signing
+from samprasan.keys.pseudonym import Map
 from samprasan.keys.signing import Signer, Verify
 from samprasan.v1.envelope_pb2 import Envelope
 
@@ -19,14 +22,33 @@ def system_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
+def in_threads(work: Callable[[Any], Any], values: Sequence[Any]) -> Iterable[Any]:
+    """``map``, on every core: worth it for work that lets other threads run, such as libsodium's."""
+    pool, cores = _pool()
+    size = -(-len(values) // (4 * cores)) or 1
+    parts = [values[start : start + size] for start in range(0, len(values), size)]
+    done = pool.map(lambda part: [work(value) for value in part], parts)
+    return [result for part in done for result in part]
+
+
+@cache
+def _pool() -> tuple[ThreadPoolExecutor, int]:
+    cores = len(os.sched_getaffinity(0))
+    return ThreadPoolExecutor(cores, thread_name_prefix="curve"), cores
+
+
 @dataclass(frozen=True, slots=True)
 class World:
-    """Steps take time, randomness and signatures from here alone, so that a simulation can give them its own."""
+    """Steps take time, randomness and signatures from here alone, so that a simulation can give them its own.
+
+    ``each`` does the same to many values, as :func:`map` does.
+    """
 
     signer: Signer
     clock: Callable[[], int] = system_clock
     entropy: Callable[[int], bytes] = os.urandom
     verify: Verify = signing.verify_ed25519
+    each: Map = map
 
     def now(self) -> int:
         """Milliseconds since the Unix epoch."""

@@ -5,8 +5,9 @@ The mode byte is part of every pseudonym for ever; the other modes exist here fo
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from samprasan.keys import ristretto
 from samprasan.keys.errors import Malformed, Unproven
@@ -16,6 +17,9 @@ VOPRF = 0x01
 POPRF = 0x02
 PSEUDONYM_BYTES = 32
 PROOF_BYTES = 2 * ristretto.SCALAR_BYTES
+_WEIGHED_AT_ONCE = 128
+Map: TypeAlias = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
+"""How to do the same to many values, results in order: one after another, or in threads (libsodium lets them run)."""
 
 
 def context(mode: int) -> bytes:
@@ -72,10 +76,17 @@ class Proof:
         return cls(ristretto.decode_scalar(data[:32]), ristretto.decode_scalar(data[32:]))
 
 
-def prove(key: int, nonce: int, blinded: Sequence[bytes], evaluated: Sequence[bytes], mode: int = VOPRF) -> Proof:
+def prove(
+    key: int,
+    nonce: int,
+    blinded: Sequence[bytes],
+    evaluated: Sequence[bytes],
+    mode: int = VOPRF,
+    each: Map = map,
+) -> Proof:
     """GenerateProof (section 2.2.1).  ``nonce`` is a fresh random scalar."""
     public = ristretto.multiply_base(key)
-    weighted = _weigh(_weights(public, blinded, evaluated, mode), blinded)
+    weighted = _weigh(_weights(public, blinded, evaluated, mode), blinded, each)
     answer = ristretto.multiply(key, weighted)
     commitments = (ristretto.multiply_base(nonce), ristretto.multiply(nonce, weighted))
     challenge = _challenge(mode, public, weighted, answer, *commitments)
@@ -83,7 +94,12 @@ def prove(key: int, nonce: int, blinded: Sequence[bytes], evaluated: Sequence[by
 
 
 def verify(
-    public: bytes, blinded: Sequence[bytes], evaluated: Sequence[bytes], proof: Proof, mode: int = VOPRF
+    public: bytes,
+    blinded: Sequence[bytes],
+    evaluated: Sequence[bytes],
+    proof: Proof,
+    mode: int = VOPRF,
+    each: Map = map,
 ) -> None:
     """VerifyProof (section 2.2.2).  Raises Unproven ``dleq_proof``; Malformed for what is no element."""
     if len(blinded) != len(evaluated) or not blinded:
@@ -91,7 +107,7 @@ def verify(
     for element in evaluated:
         ristretto.decode_element(element)
     weights = _weights(public, blinded, evaluated, mode)
-    weighted, answer = _weigh(weights, blinded), _weigh(weights, evaluated)
+    weighted, answer = _weigh(weights, blinded, each), _weigh(weights, evaluated, each)
     commitments = (
         ristretto.add(ristretto.multiply_base(proof.response), ristretto.multiply(proof.challenge, public)),
         ristretto.add(ristretto.multiply(proof.response, weighted), ristretto.multiply(proof.challenge, answer)),
@@ -112,10 +128,20 @@ def _weights(public: bytes, blinded: Sequence[bytes], evaluated: Sequence[bytes]
     ]
 
 
-def _weigh(weights: Sequence[int], elements: Sequence[bytes]) -> bytes:
+def _weigh(weights: Sequence[int], elements: Sequence[bytes], each: Map) -> bytes:
+    pairs = list(zip(weights, elements, strict=True))
+    parts = [pairs[start : start + _WEIGHED_AT_ONCE] for start in range(0, len(pairs), _WEIGHED_AT_ONCE)]
+    return _sum(each(_weighed, parts))
+
+
+def _weighed(pairs: Sequence[tuple[int, bytes]]) -> bytes:
+    return _sum(ristretto.multiply(weight, element) for weight, element in pairs)
+
+
+def _sum(elements: Iterable[bytes]) -> bytes:
     total = ristretto.IDENTITY
-    for weight, element in zip(weights, elements, strict=True):
-        total = ristretto.add(total, ristretto.multiply(weight, element))
+    for element in elements:
+        total = ristretto.add(total, element)
     return total
 
 

@@ -6,6 +6,7 @@ a peer's:  ``N = λ_A·k_A·H2G(x) + (λ_P·r⁻¹)·D``, where ``D = k_P·(r·H
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from samprasan.keys import pseudonym, ristretto
 from samprasan.keys.errors import Malformed, Unproven
@@ -51,6 +52,11 @@ class Share:
 
 def coefficient(index: int, others: Collection[int]) -> int:
     """Lagrange's coefficient at 0 of ``index`` in the quorum of ``index`` and ``others``."""
+    return _coefficient(index, tuple(others))
+
+
+@cache
+def _coefficient(index: int, others: tuple[int, ...]) -> int:
     if not others or index in others or not {index, *others} <= set(INDICES):
         raise Malformed("share")
     product = 1

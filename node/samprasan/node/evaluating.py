@@ -27,67 +27,97 @@ _PURPOSES = (linking_pb2.EVAL_PURPOSE_AWARD, linking_pb2.EVAL_PURPOSE_BALANCE)
 def answer(store: Store, world: World, identity: Identity, sender: str, envelope: Envelope) -> Letter:
     """The signed answer or refusal to a peer's request, stored before it is sent.
 
+    The request is charged before it is evaluated, and evaluated without keeping others from the database.
     Raises Unproven or Malformed for a request that ``sender`` did not sign for this node: it is dropped.
     """
-    now = world.now()
-    with store.begin() as tx:
-        take_turn(tx, "samprasan: evaluate")
+    with store.read() as tx:
         public_key = documents.member(documents_store.agreed_on(tx).required_roster, sender).signing_key
         request = world.open(envelope, linking_pb2.EvalRequest, public_key)
         _check_addressed(tx, identity, sender, request)
-        digest = signing.digest(envelope)
-        linking_store.forget_answers(tx, now)
-        remembered = linking_store.evaluation(tx, sender, request.request_id)
-        if remembered is not None:
-            if remembered.digest != digest:
-                return _refusal(world, identity, request, digest, linking_pb2.EVAL_REFUSAL_REASON_REPLAY)
-            if remembered.answer:
-                return Letter(sender, Envelope.FromString(remembered.answer))
-            return _refusal(world, identity, request, digest, linking_pb2.EVAL_REFUSAL_REASON_EXPIRED)
-        if request.expires_at <= now:
-            return _refusal(world, identity, request, digest, linking_pb2.EVAL_REFUSAL_REASON_EXPIRED)
-        blinded = ristretto.elements(request.blinded)
         share = _share(tx, identity, request)
-        if share is None:
-            return _refusal(world, identity, request, digest, linking_pb2.EVAL_REFUSAL_REASON_EPOCH)
-        room = _room(tx, sender, now)
-        if len(blinded) > room.in_all:
-            return _refusal(
-                world, identity, request, digest, linking_pb2.EVAL_REFUSAL_REASON_QUOTA, retry_at=_tomorrow(now)
-            )
-        for index, element in enumerate(blinded):
-            if not _readable(element):
-                reason = linking_pb2.EVAL_REFUSAL_REASON_BAD_ELEMENT
-                return _refusal(world, identity, request, digest, reason, index=index)
-        evaluated = [pseudonym.evaluate(share.scalar, element) for element in blinded]
-        nonce = pseudonym.random_scalar(world.random_bytes(64))
-        response = world.sign(
-            linking_pb2.EvalResponse(
-                federation_id=request.federation_id,
-                request_id=request.request_id,
-                request_digest=digest,
-                evaluator=identity.agency,
-                key_epoch=request.key_epoch,
-                share_version=request.share_version,
-                evaluated=b"".join(evaluated),
-                proof=pseudonym.prove(share.scalar, nonce, blinded, evaluated).encode(),
-                quota_remaining=room.in_all - len(blinded),
-            )
+    blinded = ristretto.elements(request.blinded)
+    bad_index = next((index for index, element in enumerate(blinded) if not _readable(element)), None)
+    asked = _Asked(request, signing.digest(envelope), blinded, bad_index)
+    charged = _charge(store, world, identity, asked, share)
+    if isinstance(charged, Letter):
+        return charged
+    assert share is not None
+    scalar = share.scalar
+    evaluated = list(world.each(lambda element: pseudonym.evaluate(scalar, element), asked.blinded))
+    nonce = pseudonym.random_scalar(world.random_bytes(64))
+    response = world.sign(
+        linking_pb2.EvalResponse(
+            federation_id=request.federation_id,
+            request_id=request.request_id,
+            request_digest=asked.digest,
+            evaluator=identity.agency,
+            key_epoch=request.key_epoch,
+            share_version=request.share_version,
+            evaluated=b"".join(evaluated),
+            proof=pseudonym.prove(scalar, nonce, asked.blinded, evaluated, each=world.each).encode(),
+            quota_remaining=charged,
         )
+    )
+    with store.begin() as tx:
+        take_turn(tx, "samprasan: evaluate")
+        first = linking_store.evaluation(tx, sender, request.request_id)
+        if first is not None and first.answer:
+            return Letter(sender, Envelope.FromString(first.answer))  # the same request was answered meanwhile
+        linking_store.keep_answer(tx, sender, request.request_id, response.SerializeToString())
+    return Letter(sender, response)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request, its digest, its elements, and the index of the first that is none."""
+
+    request: linking_pb2.EvalRequest
+    digest: bytes
+    blinded: list[bytes]
+    bad_index: int | None
+
+
+def _charge(store: Store, world: World, identity: Identity, asked: _Asked, share: Share | None) -> Letter | int:
+    """Charge the request, once; the remembered answer or a refusal, or else how many elements are left to ask for."""
+    now = world.now()
+    request, blinded = asked.request, asked.blinded
+
+    def refusal(reason: linking_pb2.EvalRefusalReason.ValueType, **more: int) -> Letter:
+        return _refusal(world, identity, request, asked.digest, reason, **more)
+
+    with store.begin() as tx:
+        take_turn(tx, "samprasan: evaluate")
+        remembered = linking_store.evaluation(tx, request.requester, request.request_id)
+        linking_store.forget_answers(tx, now)
+        if remembered is not None and remembered.digest != asked.digest:
+            return refusal(linking_pb2.EVAL_REFUSAL_REASON_REPLAY)
+        if request.expires_at <= now:
+            return refusal(linking_pb2.EVAL_REFUSAL_REASON_EXPIRED)
+        if remembered is not None and remembered.answer:
+            return Letter(request.requester, Envelope.FromString(remembered.answer))
+        if share is None:
+            return refusal(linking_pb2.EVAL_REFUSAL_REASON_EPOCH)
+        room = _room(tx, request.requester, now)
+        if remembered is not None:
+            return room.in_all  # it was charged, and the process died before it had answered
+        if len(blinded) > room.in_all:
+            return refusal(linking_pb2.EVAL_REFUSAL_REASON_QUOTA, retry_at=_tomorrow(now))
+        if asked.bad_index is not None:
+            return refusal(linking_pb2.EVAL_REFUSAL_REASON_BAD_ELEMENT, index=asked.bad_index)
         linking_store.add_evaluation(
             tx,
-            requester=sender,
+            requester=request.requester,
             request_id=request.request_id,
-            digest=digest,
+            digest=asked.digest,
             purpose=request.purpose,
             elements=len(blinded),
             day=calendar.packed(calendar.day_of(now)),
-            answer=response.SerializeToString(),
+            answer=b"",
             expires_at=request.expires_at,
             granted=max(0, len(blinded) - room.today),
             grant_version=room.grant_version if len(blinded) > room.today else 0,
         )
-    return Letter(sender, response)
+        return room.in_all - len(blinded)
 
 
 def _check_addressed(tx: Tx, identity: Identity, sender: str, request: linking_pb2.EvalRequest) -> None:

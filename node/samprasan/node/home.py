@@ -12,7 +12,7 @@ from samprasan.client.connection import Connection
 from samprasan.edge import database
 from samprasan.edge.configuration import Settings
 from samprasan.edge.database import Store
-from samprasan.edge.world import World
+from samprasan.edge.world import World, in_threads
 from samprasan.keys import certificates, documents, sealing
 from samprasan.keys.errors import Malformed, Refused
 from samprasan.keys.invitation import INVITE_BYTES_MAX, Invitation
@@ -95,7 +95,7 @@ def open_home(home: Path) -> Home:
     authority = home / _AUTHORITY_FILE
     node = Node(
         database.open_store(settings.database_url),
-        World(KeySigner(ring.get("signing"))),
+        World(KeySigner(ring.get("signing")), each=in_threads),
         identity,
         authority.read_bytes() if authority.exists() else b"",
     )

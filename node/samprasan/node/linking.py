@@ -48,10 +48,8 @@ def ask(store: Store, world: World, identity: Identity) -> None:
             return
         assert linking is not None
         blinds = [pseudonym.random_scalar(world.random_bytes(64)) for _ in secret]
-        blinded = [
-            pseudonym.blind(_identifier(identity, row).domain_bytes(), blind)
-            for row, blind in zip(secret, blinds, strict=True)
-        ]
+        values = [_identifier(identity, row).domain_bytes() for row in secret]
+        blinded = world.each(lambda pair: pseudonym.blind(*pair), list(zip(values, blinds, strict=True)))
         tries = min(linking_store.unanswered_since_last_answer(tx, now), limits.QUESTION_DOUBLINGS_MAX)
         awarding = any(row.share for row in secret)
         request = linking_pb2.EvalRequest(
@@ -115,15 +113,19 @@ def answered(store: Store, world: World, identity: Identity, sender: str, envelo
     if share is None:
         raise Refused("no_share")
     request = _asked(question)
-    evaluated = _checked(current, sender, request, question.digest, answer)
+    evaluated = _checked(world, current, sender, request, question.digest, answer)
     peer_index = _commitment(current.linking, sender).index
-    keys = []
-    for (who, blind), element in zip(plan, evaluated, strict=True):
-        if who not in rows:
-            continue  # the import that brought the subject was undone meanwhile
-        value = _identifier(identity, rows[who]).domain_bytes()
-        key = sharing.combine(share, peer_index, value, blind, element)
-        keys.append((who, _sealed_key(world, identity, key)))
+    known = [  # the import that brought a subject may have been undone meanwhile
+        (who, _identifier(identity, rows[who]).domain_bytes(), blind, element)
+        for (who, blind), element in zip(plan, evaluated, strict=True)
+        if who in rows
+    ]
+
+    def combined(each: tuple[int, bytes, int, bytes]) -> tuple[int, bytes]:
+        who, value, blind, element = each
+        return who, sharing.combine(share, peer_index, value, blind, element)
+
+    keys = [(who, _sealed_key(world, identity, key)) for who, key in world.each(combined, known)]
     with store.begin() as tx:
         subjects_store.set_keys(tx, keys)
         linking_store.close_question(tx, answer.request_id, "answered")
@@ -195,7 +197,12 @@ def accounts_opened(
 
 
 def _checked(
-    current: Roster, sender: str, request: linking_pb2.EvalRequest, digest: bytes, answer: linking_pb2.EvalResponse
+    world: World,
+    current: Roster,
+    sender: str,
+    request: linking_pb2.EvalRequest,
+    digest: bytes,
+    answer: linking_pb2.EvalResponse,
 ) -> list[bytes]:
     """The evaluated elements, once everything about the answer holds."""
     ours = (answer.evaluator, answer.request_digest, answer.key_epoch, answer.share_version, answer.federation_id)
@@ -204,7 +211,8 @@ def _checked(
         raise Unproven("answer_foreign", kind="EvalResponse")
     evaluated = ristretto.elements(answer.evaluated)
     point = _commitment(current.linking, sender).point
-    pseudonym.verify(point, ristretto.elements(request.blinded), evaluated, pseudonym.Proof.decode(answer.proof))
+    proof = pseudonym.Proof.decode(answer.proof)
+    pseudonym.verify(point, ristretto.elements(request.blinded), evaluated, proof, each=world.each)
     return evaluated
 
 

@@ -172,7 +172,7 @@ evaluations = sa.Table(
     sa.Column("purpose", sa.SmallInteger, nullable=False),
     sa.Column("elements", sa.Integer, nullable=False),
     sa.Column("day", sa.Integer, nullable=False),
-    sa.Column("answer", sa.LargeBinary, nullable=False, comment="Empty once the request has expired."),
+    sa.Column("answer", sa.LargeBinary, nullable=False, comment="Empty until made, and once the request expired."),
     sa.Column("expires_at", sa.BigInteger, nullable=False),
     sa.Column("granted", sa.Integer, nullable=False, comment="Of the elements, those charged to a grant."),
     sa.Column("grant_version", sa.Integer, nullable=False, comment="That grant; 0: none."),

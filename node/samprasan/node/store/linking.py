@@ -101,8 +101,14 @@ def evaluation(tx: sa.Connection, requester: str, request_id: bytes) -> Row | No
 
 
 def add_evaluation(tx: sa.Connection, **values: Any) -> None:
-    """An answer that is about to be sent."""
+    """A request that is charged; its answer follows."""
     tx.execute(evaluations.insert().values(**values))
+
+
+def keep_answer(tx: sa.Connection, requester: str, request_id: bytes, answer: bytes) -> None:
+    """An answer that is about to be sent."""
+    own = (evaluations.c.requester == requester, evaluations.c.request_id == request_id)
+    tx.execute(evaluations.update().where(*own).values(answer=answer))
 
 
 def forget_answers(tx: sa.Connection, now: int) -> None:

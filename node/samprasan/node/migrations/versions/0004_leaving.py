@@ -75,7 +75,7 @@ def upgrade() -> None:
             "answer",
             existing_type=sa.LargeBinary(),
             existing_nullable=False,
-            comment="Empty once the request has expired.",
+            comment="Empty until made, and once the request expired.",
         )
         table.add_column(sa.Column("expires_at", sa.BigInteger(), nullable=False, server_default="0"))
         for name, comment in (
