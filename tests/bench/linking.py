@@ -77,7 +77,7 @@ def link_all(values: list[bytes], each: Map, *, proofs: bool) -> Parties:
 
 
 def intersection(ids: list[str]) -> float:
-    """CPU seconds of both parties of openmined-psi; it pins a protobuf of its own, so it has an environment of its own."""
+    """CPU seconds of both parties of openmined-psi, in an environment of its own: it pins another protobuf."""
     done = subprocess.run(
         [ROOT / ".venv-psi" / "bin" / "python", Path(__file__).with_name("intersection.py")],
         input="\n".join(ids),
