@@ -18,7 +18,7 @@ from typing import Any
 from samprasan.edge import database
 from samprasan.edge.database import Store
 from samprasan.edge.world import World
-from samprasan.hub import accounts, agreeing, greeting, intake, joining, mailbox
+from samprasan.hub import accounts, agreeing, greeting, intake, joining, mailbox, rekeying
 from samprasan.hub import home as hub_homes
 from samprasan.hub.store import members as members_store
 from samprasan.keys import certificates, sealing
@@ -27,7 +27,7 @@ from samprasan.keys.identifiers import Scheme, check_digit, parse
 from samprasan.keys.sealing import Vault
 from samprasan.keys.signing import KeySigner, Signer, Verify, verify_ed25519
 from samprasan.node import agreeing as node_agreeing
-from samprasan.node import ceremony, importing, letters, linking, mail, sync
+from samprasan.node import ceremony, importing, letters, linking, mail, rotation, sync
 from samprasan.node import home as node_homes
 from samprasan.node.deeds import Consents, Deed
 from samprasan.node.exports import Export
@@ -101,6 +101,9 @@ class HubParty:
                 return back("listed", agreeing.listed(self.store))
             case "open_accounts":
                 return back("opened", (body, accounts.open_accounts(self.store, self.world, agency, body)))
+            case "rekey":
+                moved = rekeying.rekey(self.store, self.world, agency, body)
+                return back("rekeyed", (body, moved.accounts_opened))
             case "totals":
                 return back("totals", accounts.totals(self.store, self.world, agency, body))
         return self._mail(message)
@@ -177,9 +180,10 @@ class NodeParty:
                 return self._ceremony()
             case "pushed":
                 return self._pushed(body)
-            case "opened":
-                linking.accounts_opened(store, world, self.identity, *body)
-                return [*self._accounts(), *self._batches()]
+            case "opened" | "rekeyed":
+                take = linking.accounts_opened if message.kind == "opened" else rotation.told
+                take(store, world, self.identity, *body)
+                return [*self._accounts(), *self._batches(), *self._ceremony()]
             case "posted":
                 if isinstance(body, bytes):
                     linking.posted(store, body)
@@ -234,14 +238,17 @@ class NodeParty:
         waiting = ceremony.unposted(self.store, self.identity)
         confirmed = ceremony.confirmation(self.store, self.identity)
         out = [self._post(letter_id, letter) for letter_id, letter in waiting]
-        return [*out, self._to_hub("submit", confirmed)] if confirmed else out
+        ends = rotation.ended(self.store, self.world)
+        return [*out, *(self._to_hub("submit", each) for each in ([confirmed] if confirmed else []) + ends)]
 
     def _questions(self) -> list[Message]:
         return [self._post(request_id, letter) for request_id, letter in linking.unposted(self.store, self.world)]
 
     def _accounts(self) -> list[Message]:
         request = linking.accounts_wanted(self.store, self.world, self.identity)
-        return [self._to_hub("open_accounts", request)] if request else []
+        keys = rotation.keys_to_tell(self.store, self.world, self.identity)
+        wanted = [self._to_hub("open_accounts", request)] if request else []
+        return [*wanted, self._to_hub("rekey", keys)] if keys else wanted
 
     def _post(self, request_id: bytes | int | None, letter: letters.Letter) -> Message:
         sealed = letters.seal(self.store, self.identity, letter)

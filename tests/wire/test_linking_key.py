@@ -1,4 +1,4 @@
-"""The linking key over the wire: made by real processes, refreshed while one is away, repaired when a share is lost."""
+"""The linking key over the wire: made by real processes, refreshed while one is away, repaired, and rotated."""
 
 import sqlite3
 import time
@@ -67,3 +67,26 @@ def test_the_key_is_made_refreshed_and_repaired_by_the_nodes_alone(served: Feder
     until(lambda: versions(served) == {(3, True)})
     assert served.answer("nhco", "doctor")["ok"]
     assert served.run("mpc", "linking", "restart", check=False).returncode == 1
+
+
+def test_the_key_is_rotated_by_the_nodes_alone_and_credits_stay(served: Federation) -> None:
+    served.import_samples("mpc")
+    assert served.answer("mpc", "sync", "--wait", "60")["pending"] == 0
+    before = served.answer("hub", "status")["totals"]
+    served.answer("mpc", "linking", "rotate")
+    approve(served, "codi")
+    until(lambda: (linking(served, "mpc")["rotation"] or linking(served, "mpc"))["key_epoch"] == 2)
+    served.kill("mpc")
+    served.start("mpc")
+    until(lambda: {linking(served, agency)["key_epoch"] for agency in AGENCIES} == {2})
+    assert {linking(served, agency)["rotation"] is None for agency in AGENCIES} == {True}
+    served.import_samples("nhco")
+    assert served.answer("nhco", "sync", "--wait", "60")["pending"] == 0
+    after = served.answer("hub", "status")["totals"]
+    assert (
+        before["accounts"]
+        < after["accounts"]
+        < before["accounts"] + served.answer("nhco", "status")["deeds"]["settled"]
+    )
+    assert after["earned"] > before["earned"]
+    assert served.answer("hub", "audit")["problems"] == []

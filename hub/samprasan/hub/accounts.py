@@ -11,43 +11,57 @@ from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import ledger as ledger_store
 from samprasan.hub.store import log as log_store
 from samprasan.hub.store import subjects as subjects_store
-from samprasan.keys.errors import Malformed
+from samprasan.keys.errors import Malformed, Refused
+from samprasan.ledger.agreed import Agreed
 from samprasan.ledger.forms import DIGEST_BYTES, ID_BYTES, UPDATES_MAX
 from samprasan.v1 import hub_pb2, log_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
 
 def open_accounts(store: Store, world: World, agency: str, request: hub_pb2.OpenAccountsRequest) -> list[Envelope]:
-    """A signed AccountOpened for each subject of the request, in its order.  Raises Malformed ``request``."""
+    """A signed AccountOpened for each subject of the request, in its order.
+
+    Raises Malformed ``request``, Refused ``key_epoch`` for a pseudonym of another linking key than the one in force.
+    """
     _check_subjects(request)
     kinds = {subject.subject_key: subject.kind for subject in request.subjects}
+    epochs = {subject.subject_key: subject.key_epoch for subject in request.subjects}
     with store.begin() as tx:
         agreed = documents_store.agreed_on(tx)
-        agreed.roster_with(agency)
+        in_force = agreed.roster_with(agency).linking.key_epoch
+        if not set(epochs.values()) <= {subjects_store.PUBLIC, in_force}:
+            raise Refused("key_epoch", in_force=in_force)
         log_store.lock_head(tx)
         found = subjects_store.accounts_of(tx, kinds)
         made = {key: world.random_bytes(ID_BYTES) for key in kinds if key not in found}
         if made:
-            opened = [
+            entries = [
                 log_pb2.Update(opened=log_pb2.Opened(account_id=account_id, kind=kinds[key]))
                 for key, account_id in made.items()
             ]
-            for first in range(0, len(opened), UPDATES_MAX):
-                intake.append_own(tx, world, opened[first : first + UPDATES_MAX])
-            subjects_store.add(tx, made)
+            for first in range(0, len(entries), UPDATES_MAX):
+                intake.append_own(tx, world, entries[first : first + UPDATES_MAX])
+            subjects_store.add(tx, made, epochs)
     account_of = found | made
     return [
-        world.sign(
-            hub_pb2.AccountOpened(
-                federation_id=agreed.federation_id,
-                agency=agency,
-                request_id=request.request_id,
-                subject_key=subject.subject_key,
-                account_id=account_of[subject.subject_key],
-            )
-        )
+        opened(world, agreed, agency, request.request_id, subject.subject_key, account_of[subject.subject_key])
         for subject in request.subjects
     ]
+
+
+def opened(
+    world: World, agreed: Agreed, agency: str, request_id: bytes, subject_key: bytes, account_id: bytes
+) -> Envelope:
+    """The hub's signed word on which account belongs to a subject."""
+    return world.sign(
+        hub_pb2.AccountOpened(
+            federation_id=agreed.federation_id,
+            agency=agency,
+            request_id=request_id,
+            subject_key=subject_key,
+            account_id=account_id,
+        )
+    )
 
 
 def totals(store: Store, world: World, agency: str, request: hub_pb2.GetTotalsRequest) -> Envelope:

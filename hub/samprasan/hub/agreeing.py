@@ -8,6 +8,7 @@ from samprasan.edge.world import World
 from samprasan.hub import intake, limits
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import members as members_store
+from samprasan.hub.store import subjects as subjects_store
 from samprasan.keys import documents, sharing, signing
 from samprasan.keys.documents import Body
 from samprasan.keys.errors import Malformed, Refused, Unproven
@@ -45,6 +46,8 @@ def submit(store: Store, world: World, agency: str, envelope: Envelope) -> None:
         _check_next(body, documents_store.version_in_force(tx, found.kind), agreed.federation_id, world.now())
         if stored is None and len(documents_store.proposed(tx)) >= limits.DOCUMENTS_PROPOSED_MAX:
             raise Refused("inbox_full", most=limits.DOCUMENTS_PROPOSED_MAX)
+        if found.complete and isinstance(body, Roster) and current is not None:
+            _end_rotation(tx, current, body)
         documents_store.put(tx, found, merged.SerializeToString(), world.now(), active=found.complete)
         if found.complete:
             documents_store.drop_proposed(tx, found.kind, found.version)
@@ -89,6 +92,14 @@ def compose_roster(store: Store, world: World, tls_ca: bytes) -> bool:
         found = documents.standing(envelope, body, None, world.verify)
         documents_store.put(tx, found, envelope.SerializeToString(), now, active=False)
         return True
+
+
+def _end_rotation(tx: Tx, current: Roster, body: Roster) -> None:
+    """Pseudonyms of a key that the roster drops are nobody's; Refused if somebody would not be found any more."""
+    if current.HasField("linking") and body.linking.key_epoch != current.linking.key_epoch:
+        if left := subjects_store.not_moved(tx, body.linking.key_epoch):
+            raise Refused("rotation_unfinished", accounts=left)
+        subjects_store.end_rotation(tx, body.linking.key_epoch)
 
 
 def _application(envelope: bytes | None) -> hub_pb2.Application:

@@ -2,7 +2,7 @@
 
 from samprasan.edge.database import Store
 from samprasan.edge.world import World
-from samprasan.hub import probing
+from samprasan.hub import probing, rotating
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import log as log_store
 from samprasan.hub.store import members as members_store
@@ -24,6 +24,7 @@ def hello(store: Store, world: World, agency: str, request: hub_pb2.HelloRequest
         if request.evaluated:
             probing.note(tx, agency, request.evaluated, now)
         head = log_store.chain_head(tx, agency)
+        running = rotating.standing(tx)
         return hub_pb2.HelloResponse(
             federation_id=federation_id,
             agency=agency,
@@ -31,6 +32,7 @@ def hello(store: Store, world: World, agency: str, request: hub_pb2.HelloRequest
             now=now,
             roster_version=documents_store.version_in_force(tx, log_pb2.DOCUMENT_KIND_ROSTER),
             policy_version=documents_store.version_in_force(tx, log_pb2.DOCUMENT_KIND_POLICY),
+            rotation=hub_pb2.Rotation(key_epoch=running.key_epoch, not_moved=running.not_moved) if running else None,
             linking_use=[_told(each) for each in probing.uses(tx, now)],
         )
 

@@ -142,7 +142,7 @@ class _Group:
             rows.append(_row(submission, log_index, receipt))
         ledger_store.save(self.tx, every_change, operations)
         log_store.append(self.tx, rows, appended_at)
-        subjects_store.forget(self.tx, (key for key, totals in every_change.accounts.items() if totals.closed))
+        subjects_store.forget(self.tx, [key for key, totals in every_change.accounts.items() if totals.closed])
         return receipts
 
     def _again(self, submission: Submission) -> int | Answer:

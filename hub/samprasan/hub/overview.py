@@ -1,11 +1,12 @@
 """What the operator sees: the log, the shared totals, every agency."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 from samprasan.edge.database import Store, Tx
 from samprasan.edge.metrics import Gauge
-from samprasan.hub import limits, probing
+from samprasan.hub import limits, probing, rotating
 from samprasan.hub.probing import Use
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import ledger as ledger_store
@@ -73,6 +74,7 @@ def status(store: Store, now: int) -> dict[str, Any]:
             "log": {"size": log_store.head_now(tx).size},
             "totals": ledger_store.federation_totals(tx),
             "agencies": agencies,
+            "rotation": asdict(running) if (running := rotating.standing(tx)) else None,
             "warnings": nearing.near(_limits(tx, now)),
         }
 

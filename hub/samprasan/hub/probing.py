@@ -1,7 +1,8 @@
 """The alarm against probing: who has ids evaluated that lead to nothing.
 
 The agencies that evaluate report how many elements they evaluated for whom on which day; the log tells on how many
-accounts of persons and organizations an agency ever awarded.  What was evaluated more than 30 days ago and led to
+accounts of persons and organizations an agency ever awarded, and on how many it looked an id up again because the
+linking key was rotated.  What was evaluated more than 30 days ago and led to
 nothing is *unused*: some of it is people who changed their minds, much of it is somebody looking for people.
 """
 
@@ -14,6 +15,7 @@ from samprasan.hub import limits
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import evaluated as evaluated_store
 from samprasan.hub.store import ledger as ledger_store
+from samprasan.hub.store import subjects as subjects_store
 from samprasan.keys.errors import Malformed
 from samprasan.ledger import calendar
 from samprasan.ledger.ledger import AgencyTotals
@@ -60,5 +62,6 @@ def uses(tx: Tx, now: int) -> list[Use]:
     current = documents_store.agreed_on(tx).roster
     until = calendar.packed(calendar.day_of(now) - timedelta(days=limits.UNUSED_AFTER_DAYS))
     counts, did = evaluated_store.up_to(tx, until), ledger_store.agency_totals(tx)
+    again = subjects_store.rekeyed_in_all(tx)
     codes = [each.agency for each in current.members] if current else []
-    return [Use(code, counts.get(code, 0), did.get(code, AgencyTotals()).used) for code in codes]
+    return [Use(code, counts.get(code, 0), did.get(code, AgencyTotals()).used + again.get(code, 0)) for code in codes]

@@ -17,7 +17,7 @@ from samprasan.edge import garbage, wire
 from samprasan.edge.database import Store
 from samprasan.edge.logs import logger
 from samprasan.edge.world import World
-from samprasan.hub import accounts, agreeing, greeting, intake, joining, limits, mailbox, overview
+from samprasan.hub import accounts, agreeing, greeting, intake, joining, limits, mailbox, overview, rekeying
 from samprasan.hub.joining import Authority
 from samprasan.hub.sequencer import Sequencer
 from samprasan.keys import certificates
@@ -127,6 +127,11 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         agency = await hub.caller(context)
         opened = await hub.write(accounts.open_accounts, hub.store, hub.world, agency, request)
         return hub_pb2.OpenAccountsResponse(accounts_opened=opened)
+
+    async def Rekey(self, request: hub_pb2.RekeyRequest, context: Any) -> hub_pb2.RekeyResponse:
+        """See :func:`samprasan.hub.rekeying.rekey`."""
+        hub = self._running
+        return await hub.write(rekeying.rekey, hub.store, hub.world, await hub.caller(context), request)
 
     async def GetTotals(self, request: hub_pb2.GetTotalsRequest, context: Any) -> hub_pb2.GetTotalsResponse:
         """See :func:`samprasan.hub.accounts.totals`."""

@@ -57,7 +57,24 @@ subjects = sa.Table(
     "subjects",
     metadata,
     sa.Column("subject_key", _DIGEST, primary_key=True, comment="The one place where a pseudonym stands; deletable."),
-    sa.Column("account_id", _ID, nullable=False, unique=True),
+    sa.Column("account_id", _ID, nullable=False),
+    sa.Column("key_epoch", sa.Integer, nullable=False, comment="The linking key that made it; 0: a public id."),
+    sa.Index("subjects_account", "account_id"),
+)
+rekeyed = sa.Table(
+    "rekeyed",
+    metadata,
+    sa.Column("agency", _AGENCY, primary_key=True),
+    sa.Column("account_id", _ID, primary_key=True),
+    sa.Column("subject_key", _DIGEST, nullable=False, comment="As this agency calls it under the next key."),
+    sa.Index("rekeyed_account", "account_id"),
+)
+rotations = sa.Table(
+    "rotations",
+    metadata,
+    sa.Column("agency", _AGENCY, primary_key=True),
+    sa.Column("key_epoch", sa.Integer, primary_key=True, comment="The key that was brought in."),
+    sa.Column("accounts", sa.BigInteger, nullable=False, comment="How many ids the agency had evaluated for it."),
 )
 links = sa.Table(
     "links",

@@ -26,6 +26,9 @@ class Hub(Protocol):
     async def open_accounts(self, request: hub_pb2.OpenAccountsRequest) -> Sequence[Envelope]:
         """A signed AccountOpened for each subject, in the order asked."""
 
+    async def rekey(self, request: hub_pb2.RekeyRequest) -> Sequence[Envelope]:
+        """A signed AccountOpened for each account that is found under the next linking key now."""
+
     async def totals(self, request: hub_pb2.GetTotalsRequest) -> Envelope:
         """A signed Totals."""
 
@@ -74,6 +77,11 @@ class Connection:
     async def open_accounts(self, request: hub_pb2.OpenAccountsRequest) -> Sequence[Envelope]:
         """A signed AccountOpened for each subject, in the order asked."""
         response: hub_pb2.OpenAccountsResponse = await _asked(self._hub.OpenAccounts, request)
+        return response.accounts_opened
+
+    async def rekey(self, request: hub_pb2.RekeyRequest) -> Sequence[Envelope]:
+        """A signed AccountOpened for each account that is found under the next linking key now."""
+        response: hub_pb2.RekeyResponse = await _asked(self._hub.Rekey, request)
         return response.accounts_opened
 
     async def totals(self, request: hub_pb2.GetTotalsRequest) -> Envelope:

@@ -16,12 +16,14 @@ from samprasan.node import limits
 from samprasan.node.identity import Identity
 from samprasan.node.store import documents as documents_store
 from samprasan.node.store import linking as linking_store
+from samprasan.node.store import rotation as rotation_store
+from samprasan.node.store import subjects as subjects_store
 from samprasan.v1 import hub_pb2
 from samprasan.v1.documents_pb2 import Grant, LinkingPlan, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import DOCUMENT_KIND_GRANT, DOCUMENT_KIND_POLICY
 
-REFRESH, REPAIR = "refresh", "repair"
+REFRESH, REPAIR, ROTATE = "refresh", "repair", "rotate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +151,10 @@ def propose_grant(store: Store, world: World, identity: Identity, elements: int,
 
 
 def propose_ceremony(store: Store, world: World, identity: Identity, purpose: str) -> Envelope:
-    """The next roster with a plan for a ceremony, signed: to ``refresh`` the shares, or to ``repair`` this node's.
+    """The next roster with a plan for a ceremony, signed.
 
-    Raises Refused ``no_linking_key`` while there is no key yet.
+    To ``refresh`` the shares, to ``repair`` this node's, or to ``rotate`` the key.  Raises Refused ``no_linking_key``
+    while there is no key yet, ``rotation_runs`` while the last rotation is not at its end.
     """
     now = world.now()
     with store.read() as tx:
@@ -160,15 +163,17 @@ def propose_ceremony(store: Store, world: World, identity: Identity, purpose: st
     proposal.CopyFrom(agreed.required_roster)
     if not proposal.HasField("linking"):
         raise Refused("no_linking_key")
+    if purpose == ROTATE and proposal.HasField("next"):
+        raise Refused("rotation_runs")
     holders = sorted(entry.agency for entry in proposal.linking.commitments)
     proposal.federation_id = agreed.federation_id
     proposal.version += 1
     proposal.created_at, proposal.expires_at = now, now + limits.DOCUMENT_LIFETIME_MS
     proposal.plan.CopyFrom(
         LinkingPlan(
-            key_epoch=proposal.linking.key_epoch,
-            share_version=proposal.linking.share_version + 1,
-            dealers=[each for each in holders if purpose == REFRESH or each != identity.agency],
+            key_epoch=proposal.linking.key_epoch + (purpose == ROTATE),
+            share_version=1 if purpose == ROTATE else proposal.linking.share_version + 1,
+            dealers=[each for each in holders if purpose != REPAIR or each != identity.agency],
         )
     )
     return world.sign(proposal)
@@ -195,6 +200,10 @@ def _activate(tx: Tx, world: World, identity: Identity, tls_ca: bytes, envelope:
         raise Unproven("federation", kind=documents.kind_name(kind))
     found = documents.standing(envelope, body, agreed.roster, world.verify)
     documents_store.put(tx, found, envelope.SerializeToString(), active=True)
+    if isinstance(body, Roster) and agreed.roster and body.linking.key_epoch != agreed.roster.linking.key_epoch:
+        subjects_store.drop_other_keys(tx, body.linking.key_epoch)
+        subjects_store.remove(tx, subjects_store.erased(tx))
+        rotation_store.over(tx)
 
 
 def _check_roster_is_ours(body: Roster, world: World, identity: Identity, tls_ca: bytes) -> None:

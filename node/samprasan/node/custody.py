@@ -1,4 +1,4 @@
-"""The commands about the linking key: ``linking refresh``, ``repair``, ``restart`` and ``grant``."""
+"""The commands about the linking key: ``linking refresh``, ``repair``, ``rotate``, ``restart`` and ``grant``."""
 
 from typing import Annotated
 
@@ -36,6 +36,17 @@ def repair(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     from samprasan.node.agreeing import REPAIR
 
     _propose(home, REPAIR, as_json=as_json)
+
+
+@linking.command()
+def rotate(home: Home, as_json: Json = False, lang: Lang = None) -> None:
+    """Propose a new linking key: pseudonyms change, accounts and credits stay; it runs by itself until all have moved.
+
+    Example: samprasan-node linking rotate --home /srv/node
+    """
+    from samprasan.node.agreeing import ROTATE
+
+    _propose(home, ROTATE, as_json=as_json)
 
 
 @linking.command()

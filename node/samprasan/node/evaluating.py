@@ -21,7 +21,7 @@ from samprasan.v1 import linking_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
 _DAY_MS = 86_400_000
-_PURPOSES = (linking_pb2.EVAL_PURPOSE_AWARD, linking_pb2.EVAL_PURPOSE_BALANCE)
+_PURPOSES = (linking_pb2.EVAL_PURPOSE_AWARD, linking_pb2.EVAL_PURPOSE_BALANCE, linking_pb2.EVAL_PURPOSE_REKEY)
 
 
 def answer(store: Store, world: World, identity: Identity, sender: str, envelope: Envelope) -> Letter:

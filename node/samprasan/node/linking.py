@@ -4,7 +4,7 @@ A question to a peer is stored before it is sent; its answer is checked against 
 used.  Peers are asked in turn; one that does not answer in time is passed over.  Public ids need no peer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from samprasan.edge.database import AnyRow, Store, Tx, take_turn
 from samprasan.edge.world import World
@@ -16,9 +16,10 @@ from samprasan.node.identity import ID_COLUMN, KEY_COLUMN, OPENED_COLUMN, Identi
 from samprasan.node.letters import Letter
 from samprasan.node.store import documents as documents_store
 from samprasan.node.store import linking as linking_store
+from samprasan.node.store import rotation as rotation_store
 from samprasan.node.store import subjects as subjects_store
 from samprasan.v1 import hub_pb2, linking_pb2
-from samprasan.v1.documents_pb2 import LinkingKey, Roster, ShareCommitment
+from samprasan.v1.documents_pb2 import LinkingKey, ShareCommitment
 from samprasan.v1.envelope_pb2 import Envelope
 
 _ID_BYTES = 16
@@ -27,59 +28,78 @@ _PLAN_ROW = 8 + ristretto.SCALAR_BYTES
 
 
 def ask(store: Store, world: World, identity: Identity) -> None:
-    """Store a question about every subject that needs one; public ids get their key at once."""
+    """Store a question about every subject that needs a key; public ids get theirs at once.
+
+    While the linking key is rotated, subjects with an account are asked about under the next key, too.
+    """
     now = world.now()
     with store.begin() as tx:
         take_turn(tx, "samprasan: ask")
         linking_store.expire_questions(tx, now)
-        linking = _linking_key(tx, identity)
-        open_questions = _still_open(tx, linking, now)
+        keys = _keys_held(tx, identity)
+        open_questions = _still_open(tx, keys, now)
         asked_about = {who for row in open_questions for who, _ in _plan(identity, row.sealed_plan)}
         if len(open_questions) >= limits.QUESTIONS_OPEN_MAX:
             return
         rows = subjects_store.without_key(tx, limits.ELEMENTS_PER_QUESTION, asked_about)
         public = [(row.subject_id, _identifier(identity, row)) for row in rows if _is_public(row.scheme)]
-        subjects_store.set_keys(
-            tx, [(who, _sealed_key(world, identity, each.public_subject_key())) for who, each in public]
-        )
+        sealed = [(who, _sealed_key(world, identity, each.public_subject_key())) for who, each in public]
+        subjects_store.set_keys(tx, sealed, subjects_store.PUBLIC)
         secret = [row for row in rows if not _is_public(row.scheme)]
-        peer = _peer_in_turn(tx, identity, linking, now) if secret else None
-        if peer is None:
-            return
-        assert linking is not None
-        blinds = [pseudonym.random_scalar(world.random_bytes(64)) for _ in secret]
-        values = [_identifier(identity, row).domain_bytes() for row in secret]
-        blinded = world.each(lambda pair: pseudonym.blind(*pair), list(zip(values, blinds, strict=True)))
-        tries = min(linking_store.unanswered_since_last_answer(tx, now), limits.QUESTION_DOUBLINGS_MAX)
-        awarding = any(row.share for row in secret)
-        request = linking_pb2.EvalRequest(
-            federation_id=documents_store.agreed_on(tx).federation_id,
-            request_id=world.random_bytes(_ID_BYTES),
-            requester=identity.agency,
-            evaluator=peer,
-            expires_at=now + (limits.QUESTION_LIFETIME_MS << tries),
-            purpose=linking_pb2.EVAL_PURPOSE_AWARD if awarding else linking_pb2.EVAL_PURPOSE_BALANCE,
-            key_epoch=linking.key_epoch,
-            share_version=linking.share_version,
-            blinded=b"".join(blinded),
-        )
-        envelope = world.sign(request)
-        plan = b"".join(
-            row.subject_id.to_bytes(8, "big") + ristretto.encode_scalar(blind)
-            for row, blind in zip(secret, blinds, strict=True)
-        )
-        linking_store.add_question(
-            tx,
-            request_id=request.request_id,
-            asked_at=now,
-            evaluator=peer,
-            purpose=request.purpose,
-            elements=len(secret),
-            digest=signing.digest(envelope),
-            envelope=envelope.SerializeToString(),
-            sealed_plan=identity.seal(world, _PLAN, plan),
-            expires_at=request.expires_at,
-        )
+        in_force, coming = keys
+        if secret and in_force is not None and not rotation_store.is_closing(tx, now):
+            awarding = any(row.share for row in secret)
+            purpose = linking_pb2.EVAL_PURPOSE_AWARD if awarding else linking_pb2.EVAL_PURPOSE_BALANCE
+            _ask_about(tx, world, identity, in_force, purpose, secret)
+        elif coming is not None:
+            behind = subjects_store.to_rekey(tx, coming.key_epoch, limits.ELEMENTS_PER_QUESTION, asked_about)
+            _ask_about(tx, world, identity, coming, linking_pb2.EVAL_PURPOSE_REKEY, behind)
+
+
+def _ask_about(
+    tx: Tx,
+    world: World,
+    identity: Identity,
+    key: LinkingKey,
+    purpose: linking_pb2.EvalPurpose.ValueType,
+    rows: Sequence[AnyRow],
+) -> None:
+    now = world.now()
+    peer = _peer_in_turn(tx, identity, key, now) if rows else None
+    if peer is None:
+        return
+    blinds = [pseudonym.random_scalar(world.random_bytes(64)) for _ in rows]
+    values = [_identifier(identity, row).domain_bytes() for row in rows]
+    blinded = world.each(lambda pair: pseudonym.blind(*pair), list(zip(values, blinds, strict=True)))
+    tries = min(linking_store.unanswered_since_last_answer(tx, now), limits.QUESTION_DOUBLINGS_MAX)
+    request = linking_pb2.EvalRequest(
+        federation_id=documents_store.agreed_on(tx).federation_id,
+        request_id=world.random_bytes(_ID_BYTES),
+        requester=identity.agency,
+        evaluator=peer,
+        expires_at=now + (limits.QUESTION_LIFETIME_MS << tries),
+        purpose=purpose,
+        key_epoch=key.key_epoch,
+        share_version=key.share_version,
+        blinded=b"".join(blinded),
+    )
+    envelope = world.sign(request)
+    plan = b"".join(
+        row.subject_id.to_bytes(8, "big") + ristretto.encode_scalar(blind)
+        for row, blind in zip(rows, blinds, strict=True)
+    )
+    linking_store.add_question(
+        tx,
+        request_id=request.request_id,
+        asked_at=now,
+        evaluator=peer,
+        purpose=request.purpose,
+        elements=len(rows),
+        digest=signing.digest(envelope),
+        envelope=envelope.SerializeToString(),
+        sealed_plan=identity.seal(world, _PLAN, plan),
+        expires_at=request.expires_at,
+    )
 
 
 def unposted(store: Store, world: World) -> list[tuple[bytes, Letter]]:
@@ -105,16 +125,19 @@ def answered(store: Store, world: World, identity: Identity, sender: str, envelo
         public_key = documents.member(current, sender).signing_key
         answer = world.open(envelope, linking_pb2.EvalResponse, public_key)
         question = linking_store.question(tx, answer.request_id)
-        if question is None or question.state != "open" or not _is_of(current.linking, question):
+        if question is None or question.state != "open":
+            return
+        linking = next((key for key in documents.linking_keys(current) if _is_of(key, question)), None)
+        if linking is None:
             return
         plan = _plan(identity, question.sealed_plan)
         rows = {row.subject_id: row for row in subjects_store.of_ids(tx, (who for who, _ in plan))}
-        share = shares.held(tx, identity, current.linking)
+        share = shares.held(tx, identity, linking)
     if share is None:
         raise Refused("no_share")
     request = _asked(question)
-    evaluated = _checked(world, current, sender, request, question.digest, answer)
-    peer_index = _commitment(current.linking, sender).index
+    evaluated = _checked(world, linking, sender, request, question.digest, answer)
+    peer_index = _commitment(linking, sender).index
     known = [  # the import that brought a subject may have been undone meanwhile
         (who, _identifier(identity, rows[who]).domain_bytes(), blind, element)
         for (who, blind), element in zip(plan, evaluated, strict=True)
@@ -127,7 +150,8 @@ def answered(store: Store, world: World, identity: Identity, sender: str, envelo
 
     keys = [(who, _sealed_key(world, identity, key)) for who, key in world.each(combined, known)]
     with store.begin() as tx:
-        subjects_store.set_keys(tx, keys)
+        keep = subjects_store.set_keys if linking == current.linking else subjects_store.set_next_keys
+        keep(tx, keys, linking.key_epoch)
         linking_store.close_question(tx, answer.request_id, "answered")
 
 
@@ -151,13 +175,17 @@ def refused(store: Store, world: World, sender: str, envelope: Envelope) -> link
 def accounts_wanted(store: Store, world: World, identity: Identity) -> hub_pb2.OpenAccountsRequest | None:
     """What to ask the hub next: accounts for subjects whose keys are known; None if there are none."""
     with store.read() as tx:
+        if rotation_store.is_closing(tx, world.now()):
+            return None
         rows = subjects_store.without_account(tx, limits.ACCOUNTS_PER_REQUEST, world.now())
     if not rows:
         return None
     return hub_pb2.OpenAccountsRequest(
         request_id=world.random_bytes(_ID_BYTES),
         subjects=[
-            hub_pb2.SubjectRef(subject_key=identity.vault.open(KEY_COLUMN, row.sealed_key), kind=row.kind)
+            hub_pb2.SubjectRef(
+                subject_key=identity.vault.open(KEY_COLUMN, row.sealed_key), kind=row.kind, key_epoch=row.key_epoch
+            )
             for row in rows
         ],
     )
@@ -174,13 +202,8 @@ def accounts_opened(
 
     Raises Unproven ``answer_foreign`` if they answer another.
     """
-    with store.read() as tx:
-        agreed = documents_store.agreed_on(tx)
-    hub_key = agreed.required_roster.hub.signing_key
-    opened = [world.open(each, hub_pb2.AccountOpened, hub_key) for each in envelopes]
-    named = [(each.request_id, each.agency, each.federation_id, each.subject_key) for each in opened]
-    ours = (request.request_id, identity.agency, agreed.federation_id)
-    if named != [(*ours, subject.subject_key) for subject in request.subjects]:
+    opened = read_opened(store, world, identity, request.request_id, envelopes)
+    if [each.subject_key for each in opened] != [subject.subject_key for subject in request.subjects]:
         raise Unproven("answer_foreign", kind="AccountOpened")
     answers = {each.subject_key: (each, data) for each, data in zip(opened, envelopes, strict=True)}
     with store.begin() as tx:
@@ -196,9 +219,23 @@ def accounts_opened(
         )
 
 
+def read_opened(
+    store: Store, world: World, identity: Identity, request_id: bytes, envelopes: Iterable[Envelope]
+) -> list[hub_pb2.AccountOpened]:
+    """What the hub signed for this node in answer to that request; else Unproven ``answer_foreign``."""
+    with store.read() as tx:
+        agreed = documents_store.agreed_on(tx)
+    hub_key = agreed.required_roster.hub.signing_key
+    opened = [world.open(each, hub_pb2.AccountOpened, hub_key) for each in envelopes]
+    ours = (request_id, identity.agency, agreed.federation_id)
+    if any((each.request_id, each.agency, each.federation_id) != ours for each in opened):
+        raise Unproven("answer_foreign", kind="AccountOpened")
+    return opened
+
+
 def _checked(
     world: World,
-    current: Roster,
+    linking: LinkingKey,
     sender: str,
     request: linking_pb2.EvalRequest,
     digest: bytes,
@@ -210,25 +247,28 @@ def _checked(
     if sender != request.evaluator or ours != asked or len(answer.evaluated) != len(request.blinded):
         raise Unproven("answer_foreign", kind="EvalResponse")
     evaluated = ristretto.elements(answer.evaluated)
-    point = _commitment(current.linking, sender).point
+    point = _commitment(linking, sender).point
     proof = pseudonym.Proof.decode(answer.proof)
     pseudonym.verify(point, ristretto.elements(request.blinded), evaluated, proof, each=world.each)
     return evaluated
 
 
-def _linking_key(tx: Tx, identity: Identity) -> LinkingKey | None:
-    """The key in force, if there is one and this node holds its share of it."""
+def _keys_held(tx: Tx, identity: Identity) -> tuple[LinkingKey | None, LinkingKey | None]:
+    """The key in force and the one that takes its place, each if there is one and this node holds its share of it."""
     current = documents_store.agreed_on(tx).required_roster
-    return current.linking if shares.held(tx, identity, current.linking) is not None else None
+    in_force = current.linking if shares.held(tx, identity, current.linking) is not None else None
+    coming = current.next if shares.held(tx, identity, current.next) is not None else None
+    return in_force, coming
 
 
-def _still_open(tx: Tx, linking: LinkingKey | None, now: int) -> list[AnyRow]:
+def _still_open(tx: Tx, keys: Iterable[LinkingKey | None], now: int) -> list[AnyRow]:
     """Questions that may still be answered; those of earlier shares cannot be used any more and are closed."""
+    live = [key for key in keys if key is not None]
     found = linking_store.open_questions(tx, now)
-    for row in found:
-        if linking is not None and not _is_of(linking, row):
-            linking_store.close_question(tx, row.request_id, "stale")
-    return [row for row in found if linking is None or _is_of(linking, row)]
+    stale = [row for row in found if live and not any(_is_of(key, row) for key in live)]
+    for row in stale:
+        linking_store.close_question(tx, row.request_id, "stale")
+    return [row for row in found if row not in stale]
 
 
 def _asked(question: AnyRow) -> linking_pb2.EvalRequest:
@@ -240,9 +280,7 @@ def _is_of(linking: LinkingKey, question: AnyRow) -> bool:
     return (request.key_epoch, request.share_version) == (linking.key_epoch, linking.share_version)
 
 
-def _peer_in_turn(tx: Tx, identity: Identity, linking: LinkingKey | None, now: int) -> str | None:
-    if linking is None:
-        return None
+def _peer_in_turn(tx: Tx, identity: Identity, linking: LinkingKey, now: int) -> str | None:
     peers = [entry.agency for entry in linking.commitments if entry.agency != identity.agency]
     willing = [peer for peer in peers if linking_store.retry_at(tx, peer) <= now]
     return willing[linking_store.asked(tx) % len(willing)] if willing else None

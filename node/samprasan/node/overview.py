@@ -10,7 +10,7 @@ from samprasan.edge.world import World
 from samprasan.keys import certificates
 from samprasan.ledger import calendar, nearing, policy
 from samprasan.ledger.nearing import Nearing
-from samprasan.node import ceremony, limits, shares, sync
+from samprasan.node import ceremony, limits, rotation, shares, sync
 from samprasan.node.identity import Identity
 from samprasan.node.store import awards as awards_store
 from samprasan.node.store import batches as batches_store
@@ -99,6 +99,7 @@ def _linking(tx: Tx, world: World, identity: Identity) -> dict[str, Any]:
         "key_epoch": key.key_epoch if key else None,
         "share_version": key.share_version if key else None,
         "share": share.index if share else None,
+        "rotation": rotation.standing(tx),
         "ceremony": ceremony.standing(tx, world, identity),
         "open_questions": len(linking_store.open_questions(tx, world.now())),
         "grants": [_grant(tx, identity.agency, each) for each in grants if each],

@@ -16,7 +16,7 @@ from samprasan.edge.database import Store
 from samprasan.edge.logs import logger
 from samprasan.edge.world import World
 from samprasan.keys.errors import SamprasanError, Unavailable, Unproven
-from samprasan.node import agreeing, ceremony, letters, limits, linking, mail, overview, sync
+from samprasan.node import agreeing, ceremony, letters, limits, linking, mail, overview, rotation, sync
 from samprasan.node.identity import Identity
 from samprasan.node.letters import Letter
 from samprasan.v1.envelope_pb2 import Envelope
@@ -24,6 +24,7 @@ from tenacity import retry, retry_if_exception_type, wait_random_exponential
 
 T = TypeVar("T")
 HELLO_SECONDS = 60.0
+ROTATION_HELLO_SECONDS = 10.0  # the hub says how many have moved to the next linking key
 LOOK_SECONDS = 0.5  # an import in another process is found by looking
 RETRY_SECONDS_MAX = 5.0
 _HALTING = frozenset({"chain_fork", "node_went_back", "hub_went_back", "receipt_foreign"})
@@ -165,9 +166,13 @@ class _Session:
         return after_seq
 
     async def _greet(self) -> None:
+        waited = 0.0
         while True:
-            await asyncio.sleep(HELLO_SECONDS)
-            await self._say_hello()
+            await asyncio.sleep(ROTATION_HELLO_SECONDS)
+            waited += ROTATION_HELLO_SECONDS
+            if waited >= HELLO_SECONDS or await self._step(rotation.is_running, self.node.store):
+                await self._say_hello()
+                waited = 0.0
 
     async def _send(self, after_seq: int) -> None:
         room = asyncio.Semaphore(limits.BATCHES_IN_FLIGHT_MAX)
@@ -200,6 +205,7 @@ class _Session:
     async def _hold_ceremony(self) -> None:
         node = self.node
         submitted = b""
+        ends: set[bytes] = set()
         while True:
             async with self._patiently("ceremony"):
                 await self._step(ceremony.advance, node.store, node.world, node.identity)
@@ -210,6 +216,10 @@ class _Session:
                 if confirmed is not None and confirmed.payload != submitted:
                     await self.hub.submit_document(confirmed)
                     submitted = confirmed.payload
+                for last in await self._step(rotation.ended, node.store, node.world):
+                    if last.payload not in ends:
+                        await self.hub.submit_document(last)
+                        ends.add(last.payload)
             await self._rest()
 
     @contextlib.asynccontextmanager
@@ -254,6 +264,9 @@ class _Session:
             opened = await self.hub.open_accounts(request)
             await self._step(linking.accounts_opened, node.store, node.world, node.identity, request, opened)
             self.work.set()
+        while keys := await self._step(rotation.keys_to_tell, node.store, node.world, node.identity):
+            moved = await self.hub.rekey(keys)
+            await self._step(rotation.told, node.store, node.world, node.identity, keys, moved)
 
     async def _read_mail(self) -> None:
         async for news in self.hub.receive_mail(after=0):

@@ -26,6 +26,7 @@ from samprasan.node.store import documents as documents_store
 from samprasan.node.store import linking as linking_store
 from samprasan.node.store import links as links_store
 from samprasan.node.store import notes as notes_store
+from samprasan.node.store import rotation as rotation_store
 from samprasan.node.store import subjects as subjects_store
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
@@ -72,6 +73,8 @@ def greeted(store: Store, world: World, identity: Identity, said: Greeting, answ
         notes_store.put(tx, notes_store.HUB_SEEN_AT, str(world.now()))
         notes_store.put(tx, notes_store.CLOCK_OFF_MS, str(answer.now - world.now()))
         notes_store.put(tx, notes_store.LINKING_USE, json.dumps([_use(each) for each in answer.linking_use]))
+        if answer.HasField("rotation"):
+            rotation_store.note_left(tx, answer.rotation.key_epoch, answer.rotation.not_moved)
         mine, theirs = batches_store.head(tx), Head(answer.head.seq, answer.head.digest)
         found = chain.compare(mine, theirs, batches_store.digest_at(tx, theirs.seq))
         problem = {Heads.FORK: "chain_fork", Heads.AHEAD: "node_went_back"}.get(found)
@@ -223,7 +226,10 @@ def _seal(tx: Tx, world: World, identity: Identity, after_seq: int) -> AnyRow | 
         return None
     now = world.now()
     rows = awards_store.sendable(tx, limits.UPDATES_MAX)
-    updates, links, sealed = _updates(world, [*links_store.due(tx, limits.UPDATES_MAX // 2, now), *rows], now)
+    rows = [*links_store.due(tx, limits.UPDATES_MAX // 2, now), *rows]
+    if rotation_store.is_closing(tx, now):
+        rows = [row for row in rows if row.linked]  # nobody is linked anew under a key that is about to go
+    updates, links, sealed = _updates(world, rows, now)
     if not updates:
         return None
     batch = log.Batch(

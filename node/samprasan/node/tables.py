@@ -26,7 +26,11 @@ subjects = sa.Table(
     sa.Column(
         "wanted", sa.Boolean, nullable=False, comment="Somebody asked for a balance before there was an account."
     ),
-    sa.Column("sealed_key", sa.LargeBinary, comment="The subject key (pseudonym) until the account is known."),
+    sa.Column(
+        "sealed_key",
+        sa.LargeBinary,
+        comment="The subject key (pseudonym) until the account is known; then, the next one until it has moved.",
+    ),
     sa.Column("account_id", _ID, unique=True),
     sa.Column(
         "linked",
@@ -48,6 +52,8 @@ subjects = sa.Table(
     ),
     sa.Column("erasing", sa.Boolean, nullable=False, comment="Kept only until the hub has heard of it."),
     sa.Column("due", sa.Boolean, nullable=False, comment="The hub may have to hear of a consent, or of its end."),
+    sa.Column("key_epoch", sa.Integer, nullable=False, comment="Of the key that the hub was told; 0: a public id."),
+    sa.Column("rekey_at", sa.BigInteger, nullable=False, comment="Not to tell the hub of the next key before."),
     sa.Index("subjects_due", "due", "account_id"),
     sa.Index("subjects_unlinked", "account_id", "share"),
 )

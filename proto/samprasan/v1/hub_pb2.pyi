@@ -207,6 +207,7 @@ class HelloResponse(_message.Message):
     ROSTER_VERSION_FIELD_NUMBER: _builtins.int
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
     LINKING_USE_FIELD_NUMBER: _builtins.int
+    ROTATION_FIELD_NUMBER: _builtins.int
     federation_id: _builtins.bytes
     """The federation, 16 bytes; empty before roster 1 is in force."""
     agency: _builtins.str
@@ -225,6 +226,10 @@ class HelloResponse(_message.Message):
     def linking_use(self) -> _containers.RepeatedCompositeFieldContainer[Global___LinkingUse]:
         """What each agency had evaluated, and what came of it."""
 
+    @_builtins.property
+    def rotation(self) -> Global___Rotation:
+        """How far the rotation of the linking key is; absent if none runs."""
+
     def __init__(
         self,
         *,
@@ -235,14 +240,41 @@ class HelloResponse(_message.Message):
         roster_version: _builtins.int = ...,
         policy_version: _builtins.int = ...,
         linking_use: _abc.Iterable[Global___LinkingUse] | None = ...,
+        rotation: Global___Rotation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "rotation", b"rotation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "federation_id", b"federation_id", "head", b"head", "linking_use", b"linking_use", "now", b"now", "policy_version", b"policy_version", "roster_version", b"roster_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "federation_id", b"federation_id", "head", b"head", "linking_use", b"linking_use", "now", b"now", "policy_version", b"policy_version", "roster_version", b"roster_version", "rotation", b"rotation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HelloResponse: _TypeAlias = HelloResponse  # noqa: Y015
+
+@_typing.final
+class Rotation(_message.Message):
+    """A rotation of the linking key. Seen by every agency."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_EPOCH_FIELD_NUMBER: _builtins.int
+    NOT_MOVED_FIELD_NUMBER: _builtins.int
+    key_epoch: _builtins.int
+    """The next key's epoch."""
+    not_moved: _builtins.int
+    """Linked accounts that are not found under it yet, at all agencies."""
+    def __init__(
+        self,
+        *,
+        key_epoch: _builtins.int = ...,
+        not_moved: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_epoch", b"key_epoch", "not_moved", b"not_moved"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rotation: _TypeAlias = Rotation  # noqa: Y015
 
 @_typing.final
 class LinkingUse(_message.Message):
@@ -318,23 +350,111 @@ class SubjectRef(_message.Message):
 
     SUBJECT_KEY_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
+    KEY_EPOCH_FIELD_NUMBER: _builtins.int
     subject_key: _builtins.bytes
     """A pseudonym (persons, organizations) or the hash of a public id (communities, areas), 32 bytes."""
     kind: _log_pb2.SubjectKind.ValueType
     """Its kind."""
+    key_epoch: _builtins.int
+    """Which linking key made the pseudonym; 0 for the hash of a public id."""
     def __init__(
         self,
         *,
         subject_key: _builtins.bytes = ...,
         kind: _log_pb2.SubjectKind.ValueType = ...,
+        key_epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "subject_key", b"subject_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_epoch", b"key_epoch", "kind", b"kind", "subject_key", b"subject_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SubjectRef: _TypeAlias = SubjectRef  # noqa: Y015
+
+@_typing.final
+class RekeyRequest(_message.Message):
+    """While the linking key is rotated: what the caller's accounts are called under the next key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    KEY_EPOCH_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.bytes
+    """16 random bytes, echoed in the signed answers."""
+    key_epoch: _builtins.int
+    """The next key's epoch."""
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rekeyed]:
+        """Limit: 1,000."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.bytes = ...,
+        key_epoch: _builtins.int = ...,
+        accounts: _abc.Iterable[Global___Rekeyed] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "key_epoch", b"key_epoch", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RekeyRequest: _TypeAlias = RekeyRequest  # noqa: Y015
+
+@_typing.final
+class Rekeyed(_message.Message):
+    """An account and its subject's pseudonym under the next key. Hub and sender see it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_KEY_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.bytes
+    """16 bytes; the caller needs an open Link on it."""
+    subject_key: _builtins.bytes
+    """32 bytes."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.bytes = ...,
+        subject_key: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "subject_key", b"subject_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rekeyed: _TypeAlias = Rekeyed  # noqa: Y015
+
+@_typing.final
+class RekeyResponse(_message.Message):
+    """The answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNTS_OPENED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def accounts_opened(self) -> _containers.RepeatedCompositeFieldContainer[_envelope_pb2.Envelope]:
+        """An AccountOpened signed by the hub for each account that is found under the next key now: every agency that is linked to
+        it said the same. The others wait.
+        """
+
+    def __init__(
+        self,
+        *,
+        accounts_opened: _abc.Iterable[_envelope_pb2.Envelope] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts_opened", b"accounts_opened"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RekeyResponse: _TypeAlias = RekeyResponse  # noqa: Y015
 
 @_typing.final
 class OpenAccountsResponse(_message.Message):

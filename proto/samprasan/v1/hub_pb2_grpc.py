@@ -121,6 +121,11 @@ class HubStub(object):
                 request_serializer=samprasan_dot_v1_dot_hub__pb2.OpenAccountsRequest.SerializeToString,
                 response_deserializer=samprasan_dot_v1_dot_hub__pb2.OpenAccountsResponse.FromString,
                 _registered_method=True)
+        self.Rekey = channel.unary_unary(
+                '/samprasan.v1.Hub/Rekey',
+                request_serializer=samprasan_dot_v1_dot_hub__pb2.RekeyRequest.SerializeToString,
+                response_deserializer=samprasan_dot_v1_dot_hub__pb2.RekeyResponse.FromString,
+                _registered_method=True)
         self.Push = channel.stream_stream(
                 '/samprasan.v1.Hub/Push',
                 request_serializer=samprasan_dot_v1_dot_hub__pb2.PushRequest.SerializeToString,
@@ -171,6 +176,13 @@ class HubServicer(object):
 
     def OpenAccounts(self, request, context):
         """Finds or makes the accounts of subjects.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Rekey(self, request, context):
+        """While the linking key is rotated: tells what accounts are called under the next key.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -237,6 +249,11 @@ def add_HubServicer_to_server(servicer, server):
                     servicer.OpenAccounts,
                     request_deserializer=samprasan_dot_v1_dot_hub__pb2.OpenAccountsRequest.FromString,
                     response_serializer=samprasan_dot_v1_dot_hub__pb2.OpenAccountsResponse.SerializeToString,
+            ),
+            'Rekey': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rekey,
+                    request_deserializer=samprasan_dot_v1_dot_hub__pb2.RekeyRequest.FromString,
+                    response_serializer=samprasan_dot_v1_dot_hub__pb2.RekeyResponse.SerializeToString,
             ),
             'Push': grpc.stream_stream_rpc_method_handler(
                     servicer.Push,
@@ -329,6 +346,33 @@ class Hub(object):
             '/samprasan.v1.Hub/OpenAccounts',
             samprasan_dot_v1_dot_hub__pb2.OpenAccountsRequest.SerializeToString,
             samprasan_dot_v1_dot_hub__pb2.OpenAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rekey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/samprasan.v1.Hub/Rekey',
+            samprasan_dot_v1_dot_hub__pb2.RekeyRequest.SerializeToString,
+            samprasan_dot_v1_dot_hub__pb2.RekeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -68,6 +68,8 @@ class HubStub:
     """On every connection and every 60 s: both sides say their head of the caller's chain."""
     OpenAccounts: _grpc.UnaryUnaryMultiCallable[_hub_pb2.OpenAccountsRequest, _hub_pb2.OpenAccountsResponse]
     """Finds or makes the accounts of subjects."""
+    Rekey: _grpc.UnaryUnaryMultiCallable[_hub_pb2.RekeyRequest, _hub_pb2.RekeyResponse]
+    """While the linking key is rotated: tells what accounts are called under the next key."""
     Push: _grpc.StreamStreamMultiCallable[_hub_pb2.PushRequest, _hub_pb2.PushResponse]
     """Sends signed batches, about 8 in flight; each gets its receipt or refusal, in order."""
     GetTotals: _grpc.UnaryUnaryMultiCallable[_hub_pb2.GetTotalsRequest, _hub_pb2.GetTotalsResponse]
@@ -92,6 +94,8 @@ class HubAsyncStub(HubStub):
     """On every connection and every 60 s: both sides say their head of the caller's chain."""
     OpenAccounts: _aio.UnaryUnaryMultiCallable[_hub_pb2.OpenAccountsRequest, _hub_pb2.OpenAccountsResponse]  # type: ignore[assignment]
     """Finds or makes the accounts of subjects."""
+    Rekey: _aio.UnaryUnaryMultiCallable[_hub_pb2.RekeyRequest, _hub_pb2.RekeyResponse]  # type: ignore[assignment]
+    """While the linking key is rotated: tells what accounts are called under the next key."""
     Push: _aio.StreamStreamMultiCallable[_hub_pb2.PushRequest, _hub_pb2.PushResponse]  # type: ignore[assignment]
     """Sends signed batches, about 8 in flight; each gets its receipt or refusal, in order."""
     GetTotals: _aio.UnaryUnaryMultiCallable[_hub_pb2.GetTotalsRequest, _hub_pb2.GetTotalsResponse]  # type: ignore[assignment]
@@ -125,6 +129,14 @@ class HubServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_hub_pb2.OpenAccountsResponse, _abc.Awaitable[_hub_pb2.OpenAccountsResponse]]:
         """Finds or makes the accounts of subjects."""
+
+    @_abc_1.abstractmethod
+    def Rekey(
+        self,
+        request: _hub_pb2.RekeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hub_pb2.RekeyResponse, _abc.Awaitable[_hub_pb2.RekeyResponse]]:
+        """While the linking key is rotated: tells what accounts are called under the next key."""
 
     @_abc_1.abstractmethod
     def Push(

@@ -28,6 +28,8 @@ class _EvalPurposeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EvalPurpo
     """The agency has verified deeds to send."""
     EVAL_PURPOSE_BALANCE: _EvalPurpose.ValueType  # 2
     """Somebody asked for a balance."""
+    EVAL_PURPOSE_REKEY: _EvalPurpose.ValueType  # 3
+    """The linking key is rotated."""
 
 class EvalPurpose(_EvalPurpose, metaclass=_EvalPurposeEnumTypeWrapper):
     """Why ids are looked up."""
@@ -37,6 +39,8 @@ EVAL_PURPOSE_AWARD: EvalPurpose.ValueType  # 1
 """The agency has verified deeds to send."""
 EVAL_PURPOSE_BALANCE: EvalPurpose.ValueType  # 2
 """Somebody asked for a balance."""
+EVAL_PURPOSE_REKEY: EvalPurpose.ValueType  # 3
+"""The linking key is rotated."""
 Global___EvalPurpose: _TypeAlias = EvalPurpose  # noqa: Y015
 
 class _EvalRefusalReason:

@@ -1,10 +1,13 @@
-"""Subject key → account: the one deletable table that ties the two."""
+"""Subject key → account: the one deletable place that ties the two; under two linking keys while one is rotated."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
-from samprasan.edge.database import delete_where_in, insert_rows, rows_where_in
-from samprasan.hub.tables import subjects
+from samprasan.edge.database import delete_where_in, insert_rows, rows_where_in, upsert_rows
+from samprasan.hub.tables import links, rekeyed, rotations, subjects
+
+PUBLIC = 0  # the epoch of the hash of a public id
+_OPEN = links.c.purposes > 1  # bit 0 says only that the agency once awarded
 
 
 def accounts_of(tx: sa.Connection, subject_keys: Iterable[bytes]) -> dict[bytes, bytes]:
@@ -12,11 +15,70 @@ def accounts_of(tx: sa.Connection, subject_keys: Iterable[bytes]) -> dict[bytes,
     return {row[0]: row[1] for row in rows_where_in(tx, subjects, subjects.c.subject_key, subject_keys)}
 
 
-def add(tx: sa.Connection, made: Mapping[bytes, bytes]) -> None:
-    """Tie new subject keys to new accounts."""
-    insert_rows(tx, subjects, list(made.items()))
+def add(tx: sa.Connection, made: Mapping[bytes, bytes], key_epochs: Mapping[bytes, int]) -> None:
+    """Tie new subject keys, each of its linking key, to accounts."""
+    insert_rows(tx, subjects, [(key, account_id, key_epochs[key]) for key, account_id in made.items()])
 
 
-def forget(tx: sa.Connection, account_ids: Iterable[bytes]) -> None:
+def forget(tx: sa.Connection, account_ids: Sequence[bytes]) -> None:
     """Delete what ties these accounts to anybody."""
     delete_where_in(tx, subjects, subjects.c.account_id, account_ids)
+    delete_where_in(tx, rekeyed, rekeyed.c.account_id, account_ids)
+
+
+def note_rekeyed(tx: sa.Connection, agency: str, keys: Mapping[bytes, bytes]) -> None:
+    """What the agency calls accounts, account id → subject key, under the next linking key."""
+    upsert_rows(tx, rekeyed, [(agency, account_id, key) for account_id, key in keys.items()])
+
+
+def rekeyed_by(tx: sa.Connection, account_ids: Iterable[bytes]) -> dict[bytes, dict[str, bytes]]:
+    """Account id → what each agency calls it under the next key."""
+    found: dict[bytes, dict[str, bytes]] = {}
+    for agency, account_id, key in rows_where_in(tx, rekeyed, rekeyed.c.account_id, account_ids):
+        found.setdefault(account_id, {})[agency] = key
+    return found
+
+
+def linked_agencies(tx: sa.Connection, account_ids: Iterable[bytes]) -> dict[bytes, set[str]]:
+    """Account id → the agencies with an open Link on it."""
+    found: dict[bytes, set[str]] = {}
+    for agency, account_id, purposes in rows_where_in(tx, links, links.c.account_id, account_ids):
+        if purposes > 1:
+            found.setdefault(account_id, set()).add(agency)
+    return found
+
+
+def not_moved(tx: sa.Connection, key_epoch: int) -> int:
+    """How many linked accounts of persons or organizations are not found under that key yet."""
+    moved = subjects.alias()
+    is_moved = sa.exists().where(moved.c.account_id == subjects.c.account_id, moved.c.key_epoch == key_epoch)
+    is_linked = sa.exists().where(links.c.account_id == subjects.c.account_id, _OPEN)
+    query = sa.select(sa.func.count()).where(subjects.c.key_epoch.not_in((PUBLIC, key_epoch)), is_linked, ~is_moved)
+    return tx.execute(query).scalar_one()
+
+
+def disagreements(tx: sa.Connection) -> int:
+    """How many accounts agencies call differently under the next key: one of them is wrong."""
+    several = sa.select(rekeyed.c.account_id).group_by(rekeyed.c.account_id)
+    differing = several.having(sa.func.count(sa.distinct(rekeyed.c.subject_key)) > 1).subquery()
+    return tx.execute(sa.select(sa.func.count()).select_from(differing)).scalar_one()
+
+
+def end_rotation(tx: sa.Connection, key_epoch: int) -> None:
+    """Only that linking key is left; how much each agency had evaluated for it is remembered."""
+    counts = sa.select(rekeyed.c.agency, sa.func.count()).group_by(rekeyed.c.agency)
+    upsert_rows(tx, rotations, [(row[0], key_epoch, row[1]) for row in tx.execute(counts)])
+    tx.execute(rekeyed.delete())
+    tx.execute(subjects.delete().where(subjects.c.key_epoch.not_in((PUBLIC, key_epoch))))
+
+
+def rekeyed_in_all(tx: sa.Connection) -> dict[str, int]:
+    """Agency → ids it ever had evaluated because the linking key was rotated."""
+    found: dict[str, int] = {}
+    for query in (
+        sa.select(rekeyed.c.agency, sa.func.count()).group_by(rekeyed.c.agency),
+        sa.select(rotations.c.agency, sa.func.sum(rotations.c.accounts)).group_by(rotations.c.agency),
+    ):
+        for agency, count in tx.execute(query):
+            found[agency] = found.get(agency, 0) + int(count)
+    return found

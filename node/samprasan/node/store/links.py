@@ -90,6 +90,7 @@ def unseal(tx: sa.Connection, account_ids: Iterable[bytes]) -> None:
 def forget_accounts(tx: sa.Connection, account_ids: Iterable[bytes]) -> None:
     """Accounts that this agency may do nothing with any more."""
     nothing = {"account_id": None, "sealed_opened": None, "totals": None, "linked": 0, "link_settled": 0, "due": True}
+    nothing["sealed_key"] = None  # of the next linking key; it was for that account
     update_where_in(tx, subjects, subjects.c.account_id, account_ids, **nothing)
 
 

@@ -8,6 +8,8 @@ SUBJECTS_REMOVED_UP_TO = "subjects_removed_up_to"  # no subject id up to it is g
 HALTED = "halted"  # the code of the error that stopped sending
 HUB_SEEN_AT = "hub_seen_at"  # when the hub last answered a hello, milliseconds since the Unix epoch
 LINKING_USE = "linking_use"  # what the hub said of everybody's evaluations, JSON
+ROTATION_LEFT = "rotation_left"  # the next key and how many accounts the hub did not find under it yet
+ROTATION_CLOSING = "rotation_closing"  # this node signed that everybody has moved to the next key; until then
 CLOCK_OFF_MS = "clock_off_ms"  # the hub's clock less ours, then
 
 

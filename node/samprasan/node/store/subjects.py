@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow, delete_where_in, insert_rows, rows_where_in
+from samprasan.edge.database import AnyRow, delete_where_in, insert_rows, rows_where_in, update_where_in
 from samprasan.node.store import notes as notes_store
 from samprasan.node.tables import awards, restated, subjects
 
 Row = AnyRow
+PUBLIC = 0  # the epoch of the hash of a public id
 CONSENT_BITS = {"share": 2, "redeem": 4, "integrators": 8, "publish": 16}
 
 
@@ -31,7 +32,7 @@ def next_id(tx: sa.Connection) -> int:
 def add(tx: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     """(subject_id, id_index, kind, scheme, sealed_id, sealed_name, share, redeem, integrators, publish) of new ones."""
     blank = (False, None, None, 0, 0, None)
-    insert_rows(tx, subjects, [(*row[:8], *blank, *row[8:], None, None, 0, False, False) for row in rows])
+    insert_rows(tx, subjects, [(*row[:8], *blank, *row[8:], None, None, 0, False, False, 0, 0) for row in rows])
 
 
 def remove(tx: sa.Connection, subject_ids: Sequence[int]) -> None:
@@ -175,13 +176,73 @@ def of_ids(tx: sa.Connection, subject_ids: Iterable[int]) -> Iterator[Row]:
     yield from rows_where_in(tx, subjects, subjects.c.subject_id, subject_ids)
 
 
-def set_keys(tx: sa.Connection, sealed_keys: Sequence[tuple[int, bytes]]) -> None:
+def set_keys(tx: sa.Connection, sealed_keys: Sequence[tuple[int, bytes]], key_epoch: int) -> None:
     """Remember subject keys, (subject_id, sealed key) each, of subjects without an account."""
     change = subjects.update().where(subjects.c.subject_id == sa.bindparam("who"), subjects.c.account_id.is_(None))
     if sealed_keys:
         tx.execute(
+            change.values(sealed_key=sa.bindparam("key"), key_epoch=key_epoch),
+            [{"who": who, "key": key} for who, key in sealed_keys],
+        )
+
+
+def to_rekey(tx: sa.Connection, key_epoch: int, limit: int, excluded: Iterable[int]) -> list[Row]:
+    """Subjects with an account whose key of the next epoch is not known yet, but for ``excluded`` ones."""
+    left_out = set(excluded)
+    query = sa.select(subjects).where(_stays_behind(key_epoch), subjects.c.sealed_key.is_(None))
+    found = tx.execute(query.order_by(subjects.c.subject_id).limit(limit + len(left_out)))
+    return [row for row in found if row.subject_id not in left_out][:limit]
+
+
+def set_next_keys(tx: sa.Connection, sealed_keys: Sequence[tuple[int, bytes]], key_epoch: int) -> None:
+    """Remember keys of the next epoch, (subject_id, sealed key) each, of subjects with an account."""
+    change = subjects.update().where(subjects.c.subject_id == sa.bindparam("who"), _stays_behind(key_epoch))
+    if sealed_keys:
+        tx.execute(
             change.values(sealed_key=sa.bindparam("key")), [{"who": who, "key": key} for who, key in sealed_keys]
         )
+
+
+def to_move(tx: sa.Connection, key_epoch: int, limit: int, now: int) -> list[Row]:
+    """Subjects with an account whose next key is known and that the hub is to hear of now."""
+    query = sa.select(subjects).where(
+        _stays_behind(key_epoch), subjects.c.sealed_key.is_not(None), subjects.c.rekey_at <= now
+    )
+    return list(tx.execute(query.order_by(subjects.c.subject_id).limit(limit)))
+
+
+def told_of_next_key(tx: sa.Connection, subject_ids: Iterable[int], rekey_at: int) -> None:
+    """The hub heard of these; those that have not moved are told of again at ``rekey_at``."""
+    update_where_in(tx, subjects, subjects.c.subject_id, subject_ids, rekey_at=rekey_at)
+
+
+def moved(tx: sa.Connection, key_epoch: int, answers: Sequence[tuple[int, bytes]]) -> None:
+    """Subjects, (subject_id, sealed signed answer) each, that the hub finds under the key of that epoch now."""
+    change = subjects.update().where(subjects.c.subject_id == sa.bindparam("who"))
+    change = change.values(sealed_opened=sa.bindparam("answer"), sealed_key=None, key_epoch=key_epoch, rekey_at=0)
+    if answers:
+        tx.execute(change, [{"who": who, "answer": answer} for who, answer in answers])
+
+
+def staying_behind(tx: sa.Connection, key_epoch: int) -> int:
+    """How many subjects with an account the hub does not find under the key of that epoch yet."""
+    return tx.execute(sa.select(sa.func.count()).select_from(subjects).where(_stays_behind(key_epoch))).scalar_one()
+
+
+def drop_other_keys(tx: sa.Connection, key_epoch: int) -> None:
+    """Keys of other epochs, and accounts that were opened with one and never linked: the hub does not find them now."""
+    known = sa.or_(subjects.c.account_id.is_not(None), subjects.c.sealed_key.is_not(None))
+    nothing = {"sealed_key": None, "account_id": None, "sealed_opened": None, "due": True}
+    tx.execute(subjects.update().where(_is_of_another(key_epoch), known).values(nothing))
+
+
+def _stays_behind(key_epoch: int) -> sa.ColumnElement[bool]:
+    is_linked = sa.or_(subjects.c.linked != 0, subjects.c.link_settled != 0)
+    return sa.and_(subjects.c.account_id.is_not(None), is_linked, _is_of_another(key_epoch))
+
+
+def _is_of_another(key_epoch: int) -> sa.ColumnElement[bool]:
+    return sa.and_(subjects.c.key_epoch != PUBLIC, subjects.c.key_epoch != key_epoch)
 
 
 def set_accounts(tx: sa.Connection, accounts: Sequence[tuple[int, bytes, bytes]]) -> None:

@@ -1,4 +1,4 @@
-"""Leaving: consents taken back, accounts given up, people erased; the hub's answers one by one; grants charged."""
+"""Leaving: consents taken back, accounts given up, people erased; the hub's answers one by one; grants; rotation."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ _DIGEST = sa.LargeBinary(length=32)
 
 
 def upgrade() -> None:
-    """What subjects took back, tombstones, and one signed answer for each account."""
+    """What subjects took back, tombstones, one signed answer for each account, and the linking key of each."""
     with op.batch_alter_table("subjects") as table:
         table.drop_column("opened_id")
         table.alter_column(
@@ -54,6 +54,30 @@ def upgrade() -> None:
                 nullable=False,
                 server_default=sa.true(),
                 comment="The hub may have to hear of a consent, or of its end.",
+            )
+        )
+        table.alter_column(
+            "sealed_key",
+            existing_type=sa.LargeBinary(),
+            existing_nullable=True,
+            comment="The subject key (pseudonym) until the account is known; then, the next one until it has moved.",
+        )
+        table.add_column(
+            sa.Column(
+                "key_epoch",
+                sa.Integer(),
+                nullable=False,
+                server_default="1",
+                comment="Of the key that the hub was told; 0: a public id.",
+            )
+        )
+        table.add_column(
+            sa.Column(
+                "rekey_at",
+                sa.BigInteger(),
+                nullable=False,
+                server_default="0",
+                comment="Not to tell the hub of the next key before.",
             )
         )
     op.create_index("subjects_due", "subjects", ["due", "account_id"])
