@@ -458,7 +458,12 @@ def share_documents(federation: Federation) -> None:
 
 
 def bring_in(
-    node: NodeParty, deeds: Iterable[Deed], source: str = "test", watcher: importing.Watcher | None = None
+    node: NodeParty,
+    deeds: Iterable[Deed],
+    source: str = "test",
+    watcher: importing.Watcher | None = None,
+    *,
+    confirm: bool = False,
 ) -> importing.Report:
     """Import ready-made deeds through the importer, as if a file had said them."""
     rows = [list(_cells(deed).values()) for deed in deeds]
@@ -467,7 +472,7 @@ def bring_in(
     profile = Profile(source=source, columns=columns, record_columns=("record_id",), registry="codi.council")
     digest = hashlib.sha256(source.encode()).digest()
     export = Export(digest, len(rows), header, iter(enumerate(rows, 2)), lambda: None)
-    return importing.bring_in(node.store, node.world, node.identity, profile, export, watcher=watcher)
+    return importing.bring_in(node.store, node.world, node.identity, profile, export, watcher=watcher, confirm=confirm)
 
 
 def _cells_names() -> tuple[str, ...]:

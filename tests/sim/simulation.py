@@ -229,10 +229,11 @@ class Simulation:
             return
         made = newest[1]
         subject = self.chance.randrange(SUBJECTS) if self._strikes(100) and made.consents.share else None
-        person = made.subject if subject is None else federation.deed(0, subject).subject
+        other = made if subject is None else federation.deed(0, subject)
         hours = self.chance.choice([0, 1, 2, 5])
         status = "verified" if hours else "revoked"
-        changed = replace(made, quantity=Decimal(hours or 2), credits=8 * (hours or 2), status=status, subject=person)
+        changed = replace(made, quantity=Decimal(hours or 2), credits=8 * (hours or 2), status=status)
+        changed = replace(changed, subject=other.subject, subject_name=other.subject_name)
         self._give(agency, changed)
 
     def _give(self, agency: str, made: Deed) -> None:

@@ -13,12 +13,13 @@ from typing import Any, TypeAlias
 from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World
 from samprasan.keys.errors import Refused
+from samprasan.keys.identifiers import Scheme
 from samprasan.ledger import calendar
-from samprasan.node import limits
+from samprasan.node import limits, names
 from samprasan.node.bitmap import Bitmap
 from samprasan.node.deeds import Deed, Reader, Rejected
 from samprasan.node.exports import Export
-from samprasan.node.identity import Identity
+from samprasan.node.identity import NAME_COLUMN, Identity
 from samprasan.node.profiles import STATUSES, Profile
 from samprasan.node.store import awards as awards_store
 from samprasan.node.store import deeds as deeds_store
@@ -30,6 +31,7 @@ from samprasan.node.writing import Writer
 
 CHUNK_ROWS = 1000  # rows looked up and stored at once
 _RECORD_ID_SHOWN = 200
+_NAMED_BY_ID = (Scheme.CITIZEN, Scheme.JURISTIC)  # a mistyped one may be somebody else's
 Taken: TypeAlias = tuple[int, Row, Deed]
 
 
@@ -128,9 +130,11 @@ def bring_in(
     *,
     dry_run: bool = False,
     watcher: Watcher | None = None,
+    confirm: bool = False,
 ) -> Report:
     """Import every row of ``export`` that can be taken.  A ``dry_run`` does the same and then undoes it.
 
+    Rows whose name is not that of their id are rejected, unless somebody looked at them and says ``confirm``.
     Raises Refused ``no_policy`` if no policy is in force yet, ``file_changed`` if the file changed meanwhile.
     """
     now = world.now()
@@ -142,15 +146,30 @@ def bring_in(
                 raise Refused("no_policy")
             reader = Reader(profile, export.header, policies, calendar.day_of(now), identity.record_hash)
             awards_store.lock(tx)
-            _Import(tx, world, identity, profile, reader, export.digest, now, report, watcher or Watcher()).run(
-                export.rows
-            )
+            watching = watcher or Watcher()
+            work = _Import(tx, world, identity, profile, reader, export.digest, now, report, watching, confirm=confirm)
+            work.run(export.rows)
             export.recheck()
             if dry_run:
                 raise _Undone
     except _Undone:
         report.import_id = None
     return report
+
+
+@dataclass(frozen=True, slots=True)
+class KnownNames:
+    """The name first told for each subject, by the subject's index; None: whatever name is told is right."""
+
+    names: dict[bytes, str] | None
+    identity: Identity
+
+    def fits(self, deed: Deed) -> bool:
+        """Whether the deed's name may be its subject's."""
+        if self.names is None or deed.subject.scheme not in _NAMED_BY_ID:
+            return True
+        index = self.identity.index(deed.subject)
+        return not names.differ(self.names.setdefault(index, deed.subject_name), deed.subject_name)
 
 
 class _Import:
@@ -167,6 +186,8 @@ class _Import:
         now: int,
         report: Report,
         watcher: Watcher,
+        *,
+        confirm: bool,
     ) -> None:
         self._tx = tx
         self._vault = identity.vault
@@ -176,6 +197,7 @@ class _Import:
         self._watcher = watcher
         self._import_id = deeds_store.add_import(tx, profile.source, file_digest, now, "{}")
         self._writer = Writer(tx, world, identity, profile.source, self._import_id, now)
+        self._confirm = confirm
         self._repeated = Bitmap()
         self._identity = identity
         self._any_erased = deeds_store.any_erased(tx)
@@ -197,20 +219,30 @@ class _Import:
         changed: list[tuple[Deed, bytes, DeedRow]] = []
         in_chunk: dict[str, bytes] = {}
         objected: set[int] = set()
-        for number, row, deed in readable:
+        fingerprints = [self._vault.index(b"deed/" + deed.says()) for *_, deed in readable]
+        says_news = [
+            deed
+            for (*_, deed), fingerprint in zip(readable, fingerprints, strict=True)
+            if (before := known.get(deed.record_id)) is None or before.fingerprint != fingerprint
+        ]
+        known_names = self._names(says_news)
+        for (number, row, deed), fingerprint in zip(readable, fingerprints, strict=True):
             if deed.record_id in erased or self._is_being_erased(deed):
                 self._reject(number, row, Rejected("erased", "subject_id", "erased"), deed.record_id)
                 continue
-            fingerprint = self._vault.index(b"deed/" + deed.says())
             before = known.get(deed.record_id)
             first = in_chunk.get(deed.record_id) or self._said_in_file(before)
             if first is not None:
                 self._repeat(number, row, deed, same=first == fingerprint)
                 continue
+            is_news = before is None or before.gone or before.fingerprint != fingerprint
+            if is_news and not known_names.fits(deed):
+                self._reject(number, row, Rejected("name_differs", "subject_name", "name_differs"), deed.record_id)
+                continue
             in_chunk[deed.record_id] = fingerprint
             if before is None:
                 new.append((deed, fingerprint))
-            elif before.gone or before.fingerprint != fingerprint:
+            elif is_news:
                 changed.append((deed, fingerprint, before))
             else:
                 self._report.unchanged += 1
@@ -231,6 +263,17 @@ class _Import:
                 yield number, row, self._reader.deed(row)
             except Rejected as problem:
                 self._reject(number, row, problem, self._shown_record_id(row))
+
+    def _names(self, deeds: Iterable[Deed]) -> KnownNames:
+        """What is known of the names of these deeds' subjects, so that an id that was typed wrong is noticed."""
+        if self._confirm:
+            return KnownNames(None, self._identity)
+        indexes = {self._identity.index(deed.subject) for deed in deeds if deed.subject.scheme in _NAMED_BY_ID}
+        rows = subjects_store.by_index(self._tx, indexes)
+        open_name = self._identity.vault.open
+        return KnownNames(
+            {index: open_name(NAME_COLUMN, row.sealed_name).decode() for index, row in rows.items()}, self._identity
+        )
 
     def _erased(self, deeds: list[Deed]) -> set[str]:
         """The record ids among those of ``deeds``, all unknown, that were erased."""

@@ -23,6 +23,9 @@ def import_(
     home: Home,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide everything, change nothing.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if any row is rejected.")] = False,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Take rows whose name differs from what is known of their id, too.")
+    ] = False,
     rejects: Annotated[
         Path | None, typer.Option(help="Write rejected rows, with the reason in Thai, to this .xlsx.")
     ] = None,
@@ -54,7 +57,7 @@ def import_(
         if rejects:
             watcher = importing.Watcher(advance, stack.enter_context(spreadsheet.written(rejects, export.header)))
         report = importing.bring_in(
-            node.store, node.world, node.identity, chosen, export, dry_run=dry_run, watcher=watcher
+            node.store, node.world, node.identity, chosen, export, dry_run=dry_run, watcher=watcher, confirm=confirm
         )
     document = report.document(rejection_message)
     listed = [[each.row, each.record_id, rejection_message(each)] for each in report.rejections]
