@@ -8,7 +8,7 @@ otherwise a crash takes back everything since the last sync.
 import hashlib
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -19,13 +19,15 @@ from samprasan.edge.database import Store
 from samprasan.hub import auditing
 from samprasan.hub.store import ledger as hub_ledger
 from samprasan.hub.store import log as hub_log
+from samprasan.hub.tables import subjects as hub_subjects
 from samprasan.keys import signing
-from samprasan.keys.errors import SamprasanError
+from samprasan.keys.errors import Refused, SamprasanError
 from samprasan.ledger import verify
-from samprasan.node import sync, undoing
+from samprasan.ledger.ledger import USED
+from samprasan.node import consent, erasing, sync, undoing
 from samprasan.node.deeds import Consents, Deed
 from samprasan.node.store import awards as node_awards
-from samprasan.node.tables import awards, batches
+from samprasan.node.tables import awards, batches, subjects
 from samprasan.v1 import log_pb2
 
 from tests import federation
@@ -35,6 +37,8 @@ SQLITE_FULL = 2
 COMMITS_PER_SYNC = 20  # of a store that does not sync by itself
 CHECK_EVERY = 100
 SUBJECTS = 40
+LEAVERS = 6
+LEAVERS_FROM = 2 * SUBJECTS
 
 
 class Crash(BaseException):
@@ -116,6 +120,7 @@ class Simulation:
 
     seed: int
     faults: Faults = field(default_factory=Faults)
+    leaving: bool = False  # people take consent back, agree again and are erased: what was earned is not added up then
     fed: Federation = field(init=False)
     chance: random.Random = field(init=False)
     in_flight: list[Message] = field(default_factory=list)
@@ -168,6 +173,8 @@ class Simulation:
             self._forget_settled(self.chance.choice(sorted(self.fed.nodes)))
         elif choice < 150:
             self._import(number)
+        elif self.leaving and choice < 230:
+            self._leave(number)
         elif choice < 350 or not self.in_flight:
             self._act(self.chance.choice(sorted(self.fed.nodes)), None)
         else:
@@ -178,7 +185,7 @@ class Simulation:
         if self._strikes(self.faults.lost):
             self._traced("lost", message.kind)
             return
-        if self._strikes(self.faults.doubled):
+        if message.kind != "open_accounts" and self._strikes(self.faults.doubled):  # a late second call opens another
             self.in_flight.append(message)
         if self._strikes(self.faults.forged if message.kind in _SIGNED else self.faults.corrupted):
             message = self._corrupted(message)
@@ -216,6 +223,24 @@ class Simulation:
         consents = self.chance.random() < 0.9
         subject = self.chance.randrange(SUBJECTS) + (0 if consents else SUBJECTS)  # nobody changes his mind here
         self._give(agency, _made(number, subject, 2, consents=consents))
+
+    def _leave(self, number: int) -> None:
+        """Somebody comes, takes consent back, agrees again, or is erased; at one agency, whatever the others know."""
+        agency = self.chance.choice(sorted(self.fed.nodes))
+        made = _made(number, LEAVERS_FROM + self.chance.randrange(LEAVERS), 2, consents=True)
+        node = self.fed.nodes[agency]
+        at = (node.store, node.world, node.identity, made.subject)
+        what = self.chance.choice(("import", "import", "withdraw", "give", "erase"))
+        self._traced(what, agency)
+        with suppress(Refused):  # nobody of that id here
+            if what == "import":
+                self.fed.give(agency, made)
+            elif what == "withdraw":
+                consent.withdraw(*at, consent.PURPOSES)
+            elif what == "give":
+                consent.give(*at, ("share", "redeem"))
+            else:
+                erasing.erase(*at)
 
     def _change(self, agency: str, number: int) -> None:
         """The record says something else, or its last import is undone."""
@@ -313,6 +338,9 @@ class Simulation:
             awarded = hub_ledger.agency_totals(tx)
             totals = hub_ledger.federation_totals(tx)
             receipts = {(row.agency, row.seq): row.receipt for row in hub_log.entries(tx)}
+        if self.leaving:
+            self._check_links()
+            return
         expected = {agency: sum(earned.values()) for agency, earned in self.given.items()}
         for agency, node in self.fed.nodes.items():
             found = awarded[agency].earned if agency in awarded else 0
@@ -321,6 +349,28 @@ class Simulation:
             self._check_node(node, expected[agency], receipts)
         if totals["available"] != sum(expected.values()):
             self.problems.append(f"{totals['available']} can be spent, {sum(expected.values())} were earned")
+        self._traced("end", *self.problems)
+
+    def _check_links(self) -> None:
+        """Nothing waits, who was erased is gone, and each node says what the hub says of its Links and pseudonyms."""
+        with self.fed.hub.store.read() as tx:
+            links = hub_ledger.load_all(tx).links
+            known = {row.account_id for row in tx.execute(sa.select(hub_subjects.c.account_id))}
+        held = set()
+        for agency, node in self.fed.nodes.items():
+            if not sync.outbox(node.store, node.world.now()).is_empty:
+                self.problems.append(f"{agency} still waits: {sync.outbox(node.store, node.world.now())}")
+            at_hub = {key[1]: purposes - {USED} for key, purposes in links.items() if key[0] == agency}
+            with node.store.read() as tx:
+                rows = list(tx.execute(sa.select(subjects)))
+            held |= {row.account_id for row in rows}
+            here = {row.account_id: hub_ledger.purposes_of(row.linked) for row in rows if row.linked}
+            if here != {account_id: purposes for account_id, purposes in at_hub.items() if purposes}:
+                self.problems.append(f"{agency} and the hub say otherwise of its Links")
+            if any(row.erasing for row in rows) or not here.keys() <= known:
+                self.problems.append(f"somebody of {agency} was not erased, or cannot be found")
+        if not known <= held:
+            self.problems.append(f"the hub holds {len(known - held)} pseudonyms that no node knows of")
         self._traced("end", *self.problems)
 
     def _check_node(self, node: NodeParty, expected: int, receipts: dict[tuple[str, int], bytes]) -> None:
@@ -341,9 +391,9 @@ def _made(number: int, subject: int, hours: int, *, consents: bool) -> Deed:
     return federation.deed(number, subject, quantity=Decimal(hours), credits=8 * hours, consents=share)
 
 
-def run(seed: int, steps: int, faults: Faults | None = None) -> Simulation:
+def run(seed: int, steps: int, faults: Faults | None = None, *, leaving: bool = False) -> Simulation:
     """A whole simulation; an error that is not ours ends it and is a problem too."""
-    simulation = Simulation(seed, faults or Faults())
+    simulation = Simulation(seed, faults or Faults(), leaving)
     try:
         simulation.run(steps)
     except SamprasanError as problem:

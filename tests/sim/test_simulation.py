@@ -36,6 +36,13 @@ def test_with_loss_doubling_reorder_corruption_and_crashes_everything_agrees_in_
     print(f"{count * STEPS / (time.perf_counter() - begun):.0f} steps/s")
 
 
+def test_people_who_come_and_leave_are_linked_or_forgotten_everywhere_alike(long_run: bool) -> None:
+    for seed in range(200 if long_run else 6):
+        found = simulation.run(seed, STEPS // 2, leaving=True)
+        assert found.problems == [], f"seed {seed}"
+        assert found.codes <= EXPECTED_CODES, f"seed {seed}"
+
+
 def test_the_same_seed_gives_the_same_trace_whatever_the_hash_seed() -> None:
     here = simulation.run(7, 300).digest()
     script = "from tests.sim import simulation; print(simulation.run(7, 300).digest())"

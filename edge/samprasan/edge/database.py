@@ -226,8 +226,10 @@ def compact(store: Store) -> None:
             connection.driver_connection.autocommit = True  # type: ignore[union-attr]
             connection.driver_connection.execute("VACUUM FULL")  # type: ignore[union-attr]
         else:
-            for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
-                connection.driver_connection.execute(statement).fetchall()  # type: ignore[union-attr]
+            connection.driver_connection.execute("VACUUM")  # type: ignore[union-attr]
+            checkpoint = connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+            if checkpoint.fetchone()[0]:
+                raise Unavailable("database", problem="busy")
     except store.engine.dialect.loaded_dbapi.Error as problem:
         raise Unavailable("database", problem=type(problem).__name__) from None
     finally:

@@ -27,11 +27,11 @@ def open_accounts(store: Store, world: World, agency: str, request: hub_pb2.Open
     kinds = {subject.subject_key: subject.kind for subject in request.subjects}
     epochs = {subject.subject_key: subject.key_epoch for subject in request.subjects}
     with store.begin() as tx:
+        log_store.lock_head(tx)  # no key goes meanwhile
         agreed = documents_store.agreed_on(tx)
         in_force = agreed.roster_with(agency).linking.key_epoch
         if not set(epochs.values()) <= {subjects_store.PUBLIC, in_force}:
             raise Refused("key_epoch", in_force=in_force)
-        log_store.lock_head(tx)
         found = subjects_store.accounts_of(tx, kinds)
         made = {key: world.random_bytes(ID_BYTES) for key in kinds if key not in found}
         if made:

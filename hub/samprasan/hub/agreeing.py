@@ -7,6 +7,7 @@ from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World
 from samprasan.hub import intake, limits
 from samprasan.hub.store import documents as documents_store
+from samprasan.hub.store import log as log_store
 from samprasan.hub.store import members as members_store
 from samprasan.hub.store import subjects as subjects_store
 from samprasan.keys import documents, sharing, signing
@@ -30,13 +31,15 @@ def submit(store: Store, world: World, agency: str, envelope: Envelope) -> None:
     if isinstance(body, Policy):
         policy.from_document(body)
     with store.begin() as tx:
+        _drop_expired(tx, world.now())
+    with store.begin() as tx:
+        log_store.lock_head(tx)
         agreed = documents_store.agreed_on(tx)
         current = agreed.roster
         digest = signing.digest(envelope)
         if digest in agreed.digests:
             return  # a confirmation that came twice, or after the others sufficed
         stored = documents_store.find(tx, digest)
-        _drop_expired(tx, world.now())
         judges = [current, body] if isinstance(body, Roster) else [current]
         counted = {key for judge in judges if judge for key in documents.signing_keys(judge)}
         merged = _merged(Envelope.FromString(stored) if stored else None, envelope, counted)

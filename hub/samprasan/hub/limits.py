@@ -25,6 +25,6 @@ ROSTER_THRESHOLD_SHARE = 2  # a joint document needs more than one part in two o
 UNUSED_AFTER_DAYS = 30  # SAFETY: an evaluation leads to an award or a redemption by then, or counts as unused
 UNUSED_ALWAYS_ALLOWED = 100  # people who changed their minds, questions that were asked twice
 UNUSED_SHARE = 10  # of many, one in ten may be unused
-EVALUATED_ROWS_MAX = 100  # in one hello: 40 days of two requesters, and room
+EVALUATED_ROWS_MAX = 700  # in one hello: 41 days of as many requesters as a roster may name
 EVALUATED_DAYS_MAX = 60  # a node that was away for a month still reports
 EVALUATED_MAX = 1 << 32  # elements in a row: more than any policy allows, and sums stay small

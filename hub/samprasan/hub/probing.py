@@ -43,18 +43,20 @@ class Use:
 
 
 def note(tx: Tx, evaluator: str, reported: Iterable[hub_pb2.Evaluated], now: int) -> None:
-    """Keep what ``evaluator`` reports.  Raises Malformed ``request`` for what cannot be so."""
+    """Keep what ``evaluator`` reports of members and of the last weeks; the rest tells nothing and is passed over.
+
+    A node whose clock was once wrong, or that still counts for an agency that left, must not be shut out for it.
+    Raises Malformed ``request`` for too many rows, or a count that cannot be.
+    """
     members = {each.agency for each in documents_store.agreed_on(tx).roster_with(evaluator).members} - {evaluator}
     today = calendar.day_of(now)
     newest = calendar.packed(today + timedelta(days=1))  # the evaluator's clock may be a little ahead
     oldest = calendar.packed(today - timedelta(days=limits.EVALUATED_DAYS_MAX))
-    counts = {(each.requester, each.day): each.elements for each in reported}
-    for (requester, day), elements in counts.items():
-        if requester not in members or not oldest <= day <= newest or not 0 < elements <= limits.EVALUATED_MAX:
-            raise Malformed("request", limit=limits.EVALUATED_ROWS_MAX)
-    if len(counts) > limits.EVALUATED_ROWS_MAX:
+    rows = list(reported)
+    if len(rows) > limits.EVALUATED_ROWS_MAX or any(not 0 < row.elements <= limits.EVALUATED_MAX for row in rows):
         raise Malformed("request", limit=limits.EVALUATED_ROWS_MAX)
-    evaluated_store.note(tx, evaluator, counts)
+    known = [row for row in rows if row.requester in members and oldest <= row.day <= newest]
+    evaluated_store.note(tx, evaluator, {(row.requester, row.day): row.elements for row in known})
 
 
 def uses(tx: Tx, now: int) -> list[Use]:

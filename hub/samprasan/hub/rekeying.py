@@ -8,6 +8,7 @@ from samprasan.edge.database import Store
 from samprasan.edge.world import World
 from samprasan.hub import accounts, limits
 from samprasan.hub.store import documents as documents_store
+from samprasan.hub.store import log as log_store
 from samprasan.hub.store import subjects as subjects_store
 from samprasan.keys.errors import Malformed, Refused
 from samprasan.ledger.forms import DIGEST_BYTES, ID_BYTES
@@ -22,6 +23,7 @@ def rekey(store: Store, world: World, agency: str, request: hub_pb2.RekeyRequest
     """
     _check(request)
     with store.begin() as tx:
+        log_store.lock_head(tx)  # no account is closed meanwhile
         agreed = documents_store.agreed_on(tx)
         current = agreed.roster_with(agency)
         if not current.HasField("next") or request.key_epoch != current.next.key_epoch:

@@ -12,8 +12,9 @@ from samprasan.keys import documents, signing
 from samprasan.keys.documents import Body, Standing
 from samprasan.keys.errors import Refused, SamprasanError, Unproven
 from samprasan.ledger import policy
-from samprasan.node import limits
+from samprasan.node import limits, shares
 from samprasan.node.identity import Identity
+from samprasan.node.store import awards as awards_store
 from samprasan.node.store import documents as documents_store
 from samprasan.node.store import linking as linking_store
 from samprasan.node.store import rotation as rotation_store
@@ -159,8 +160,9 @@ def propose_ceremony(store: Store, world: World, identity: Identity, purpose: st
     now = world.now()
     with store.read() as tx:
         agreed = documents_store.agreed_on(tx)
-    proposal = Roster()
-    proposal.CopyFrom(agreed.required_roster)
+        proposal = Roster()
+        proposal.CopyFrom(agreed.required_roster)
+        has_next = proposal.HasField("next") and shares.held(tx, identity, proposal.next) is not None
     if not proposal.HasField("linking"):
         raise Refused("no_linking_key")
     if purpose == ROTATE and proposal.HasField("next"):
@@ -169,10 +171,12 @@ def propose_ceremony(store: Store, world: World, identity: Identity, purpose: st
     proposal.federation_id = agreed.federation_id
     proposal.version += 1
     proposal.created_at, proposal.expires_at = now, now + limits.DOCUMENT_LIFETIME_MS
+    lost_next = purpose == REPAIR and proposal.HasField("next") and not has_next
+    key = proposal.next if lost_next else proposal.linking
     proposal.plan.CopyFrom(
         LinkingPlan(
-            key_epoch=proposal.linking.key_epoch + (purpose == ROTATE),
-            share_version=1 if purpose == ROTATE else proposal.linking.share_version + 1,
+            key_epoch=key.key_epoch + (purpose == ROTATE),
+            share_version=1 if purpose == ROTATE else key.share_version + 1,
             dealers=[each for each in holders if purpose != REPAIR or each != identity.agency],
         )
     )
@@ -201,6 +205,7 @@ def _activate(tx: Tx, world: World, identity: Identity, tls_ca: bytes, envelope:
     found = documents.standing(envelope, body, agreed.roster, world.verify)
     documents_store.put(tx, found, envelope.SerializeToString(), active=True)
     if isinstance(body, Roster) and agreed.roster and body.linking.key_epoch != agreed.roster.linking.key_epoch:
+        awards_store.lock(tx)
         subjects_store.drop_other_keys(tx, body.linking.key_epoch)
         subjects_store.remove(tx, subjects_store.erased(tx))
         rotation_store.over(tx)

@@ -11,6 +11,7 @@ from samprasan.edge.world import World
 from samprasan.ledger import forms
 from samprasan.node.store import awards as awards_store
 from samprasan.node.store import deeds as deeds_store
+from samprasan.node.store import links as links_store
 from samprasan.node.store.awards import AwardRow
 from samprasan.node.store.deeds import DeedRow
 from samprasan.v1 import log_pb2 as log
@@ -35,8 +36,23 @@ class Awarding:
         """Queue what brings the hub from what it holds of known deeds to what they say now."""
         found = awards_store.of_deeds(self._tx, [deed.deed_id for deed in deeds])
         awards_store.remove(self._tx, [each.award_id for awards in found.values() for each in awards if each.is_open])
-        queued = [self._correction(deed, standing(found.get(deed.deed_id, []))) for deed in deeds]
+        pairs = [(deed, standing(found.get(deed.deed_id, []))) for deed in deeds]
+        out_of_reach = self._out_of_reach(pairs)
+        queued = [
+            self._correction(deed, None if before and before.op_id in out_of_reach else before)
+            for deed, before in pairs
+        ]
         awards_store.add(self._tx, [award for award in queued if award])
+
+    def _out_of_reach(self, pairs: Sequence[tuple[DeedRow, AwardRow | None]]) -> set[bytes]:
+        """Awards to somebody else on whose account this agency can do nothing any more: they stay as they are."""
+        others = {before.subject_id for deed, before in pairs if before and _is_anothers(before, deed)}
+        linked = links_store.sharing(self._tx, others)
+        return {
+            before.op_id
+            for deed, before in pairs
+            if before and _is_anothers(before, deed) and before.subject_id not in linked
+        }
 
     def _correction(self, deed: DeedRow, before: AwardRow | None) -> AwardRow | None:
         if not _counts(deed):
@@ -93,6 +109,10 @@ def standing(awards: Sequence[AwardRow]) -> AwardRow | None:
 
 def _counts(deed: DeedRow) -> bool:
     return deed.status == "verified" and deed.credits > 0 and not deed.gone
+
+
+def _is_anothers(award: AwardRow, deed: DeedRow) -> bool:
+    return award.subject_id != deed.subject_id
 
 
 def _says_the_same(award: AwardRow, deed: DeedRow) -> bool:

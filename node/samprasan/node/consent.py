@@ -1,4 +1,7 @@
-"""What a subject agrees to, told at the counter: it outlasts every import until the subject says otherwise.
+"""What a subject agrees to, told at the counter.
+
+What was taken back there outlasts every import until the subject agrees again; what was given is the newest statement,
+as an import's is.
 
 Taking consent back reverses nothing.  Once nothing is agreed to that the hub knows of, the account is given up: one
 Unlink, after which this agency can do nothing with it.

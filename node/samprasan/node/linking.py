@@ -150,8 +150,14 @@ def answered(store: Store, world: World, identity: Identity, sender: str, envelo
 
     keys = [(who, _sealed_key(world, identity, key)) for who, key in world.each(combined, known)]
     with store.begin() as tx:
-        keep = subjects_store.set_keys if linking == current.linking else subjects_store.set_next_keys
-        keep(tx, keys, linking.key_epoch)
+        take_turn(tx, "samprasan: documents")
+        now_in_force = documents_store.agreed_on(tx).required_roster
+        if linking == now_in_force.linking:
+            subjects_store.set_keys(tx, keys, linking.key_epoch)
+        elif linking == now_in_force.next:
+            subjects_store.set_next_keys(tx, keys, linking.key_epoch)
+        else:
+            return  # a roster without that key, or with other shares of it, came meanwhile: the question is stale
         linking_store.close_question(tx, answer.request_id, "answered")
 
 
@@ -167,7 +173,9 @@ def refused(store: Store, world: World, sender: str, envelope: Envelope) -> link
         if question is not None and question.state == "open" and question.digest == refusal.request_digest:
             is_behind = refusal.reason == linking_pb2.EVAL_REFUSAL_REASON_EPOCH
             pause = limits.EPOCH_RETRY_MS if is_behind else limits.QUESTION_LIFETIME_MS
-            retry_at = max(refusal.retry_at, world.now() + pause)
+            granted = documents_store.agreed_on(tx).grant_of(_asked(question).requester, world.now())
+            told = 0 if granted else refusal.retry_at  # the peer may not have heard of the grant yet
+            retry_at = max(told, world.now() + pause)
             linking_store.close_question(tx, refusal.request_id, "refused", retry_at)
     return refusal
 
@@ -177,7 +185,9 @@ def accounts_wanted(store: Store, world: World, identity: Identity) -> hub_pb2.O
     with store.read() as tx:
         if rotation_store.is_closing(tx, world.now()):
             return None
+        in_force = documents_store.agreed_on(tx).required_roster.linking.key_epoch
         rows = subjects_store.without_account(tx, limits.ACCOUNTS_PER_REQUEST, world.now())
+        rows = [row for row in rows if row.key_epoch in (subjects_store.PUBLIC, in_force)]
     if not rows:
         return None
     return hub_pb2.OpenAccountsRequest(

@@ -18,6 +18,8 @@ _ALIKE = 0.75  # of the characters in order: one or two letters of a word may be
 
 def differ(known: str, stated: str) -> bool:
     """Whether neither the given name nor the whole is a spelling of the other's; an empty name tells nothing."""
+    if known == stated:
+        return False
     first, second = _normalised(known), _normalised(stated)
     if not first or not second:
         return False

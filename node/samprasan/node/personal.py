@@ -9,7 +9,7 @@ from samprasan.edge import command
 from samprasan.edge.command import Home, Json, Lang
 from samprasan.edge.wording import Words
 
-consent = command.application("What a subject agrees to; the subject's own word outlasts every import.")
+consent = command.application("What a subject agrees to; what was taken back outlasts every import.")
 words = Words("samprasan.node")
 
 WAIT_SECONDS = 20.0

@@ -15,6 +15,7 @@ from samprasan.keys import documents, signing
 from samprasan.keys.errors import Unproven
 from samprasan.node import limits, linking
 from samprasan.node.identity import KEY_COLUMN, OPENED_COLUMN, Identity
+from samprasan.node.store import awards as awards_store
 from samprasan.node.store import documents as documents_store
 from samprasan.node.store import rotation as rotation_store
 from samprasan.node.store import subjects as subjects_store
@@ -77,12 +78,13 @@ def ended(store: Store, world: World) -> list[Envelope]:
             return []
     with store.begin() as tx:
         take_turn(tx, "samprasan: documents")
+        awards_store.lock(tx)  # no batch is sealed between looking and closing
         if not _everybody_moved(tx):
             return []
         agreed = documents_store.agreed_on(tx)
         found = [Envelope.FromString(data) for data in documents_store.proposed(tx)]
-        proposed = [each for each in found if _is_last(each, agreed.required_roster)]
         now = world.now()
+        proposed = [each for each in found if _is_last(each, agreed.required_roster, now)]
         if not proposed:
             made = _last(agreed.required_roster, agreed.federation_id, now, now + limits.DOCUMENT_LIFETIME_MS)
             proposed = [signing.seal(made)]
@@ -130,9 +132,12 @@ def _last(current: Roster, federation_id: bytes, created_at: int, expires_at: in
     return made
 
 
-def _is_last(envelope: Envelope, current: Roster) -> bool:
+def _is_last(envelope: Envelope, current: Roster, now: int) -> bool:
+    """Whether it only drops the old key, and may still be approved."""
     body = documents.read(envelope)
-    return isinstance(body, Roster) and body == _last(current, body.federation_id, body.created_at, body.expires_at)
+    if not isinstance(body, Roster) or body.expires_at <= now:
+        return False
+    return body == _last(current, body.federation_id, body.created_at, body.expires_at)
 
 
 def _signed(world: World, envelope: Envelope) -> Envelope:

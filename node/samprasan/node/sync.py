@@ -112,7 +112,8 @@ def settle(store: Store, world: World, envelope: Envelope) -> log.Receipt:
     """Take the hub's signed receipt: its batch's awards are settled or declined.  Again, it changes nothing.
 
     Accounts that the batch gave up, or that were closed before it came, are forgotten; awards that were declined
-    because their account had gone are made anew, for the account that the subject gets instead.
+    because their account had gone are made anew, for the account that the subject gets instead, and so are those that
+    were to take the place of an award to somebody who had left.
     Raises Unproven ``receipt_foreign`` for a receipt of a batch that this node did not make.
     """
     with store.begin() as tx:
@@ -129,14 +130,23 @@ def settle(store: Store, world: World, envelope: Envelope) -> log.Receipt:
         found = _sorted_out(batch, receipt)
         awarding.forget_gone(tx, awards_store.settle(tx, receipt.seq, found.declined))
         links_store.settle(tx, found.linked)
-        links_store.forget_accounts(tx, found.given_up)
-        subjects_store.remove(tx, subjects_store.erased(tx))
+        _give_up(tx, found.given_up)
         known = links_store.held(tx, found.accounts.values())
         lost = [op_id for op_id, account_id in found.accounts.items() if account_id not in known]
-        again = deeds_store.of_ids(tx, awards_store.deeds_of(tx, receipt.seq, lost))
+        moved = awards_store.moved_in_vain(tx, receipt.seq, found.accounts)
+        again = deeds_store.of_ids(tx, awards_store.deeds_of(tx, receipt.seq, lost) | moved)
         awarding.Awarding(tx, world, world.now()).correct(again)
         batches_store.settle(tx, receipt.seq, envelope.SerializeToString())
     return receipt
+
+
+def _give_up(tx: Tx, account_ids: Sequence[bytes]) -> None:
+    """Forget these accounts, and subjects of whom nothing else is known; what somebody took back is remembered."""
+    rows = [row for row in links_store.subjects_of(tx, account_ids) if row.unlink_at is not None and not row.withdrawn]
+    links_store.forget_accounts(tx, account_ids)
+    alone = {row.subject_id for row in rows}
+    alone -= deeds_store.subjects_with_deeds(tx, alone)
+    subjects_store.remove(tx, sorted(alone | set(subjects_store.erased(tx))))
 
 
 def refused(store: Store, world: World, envelope: Envelope) -> log.Refusal:
@@ -225,10 +235,11 @@ def _seal(tx: Tx, world: World, identity: Identity, after_seq: int) -> AnyRow | 
     if head.seq != after_seq or batches_store.in_flight(tx) >= limits.BATCHES_IN_FLIGHT_MAX:
         return None
     now = world.now()
-    rows = awards_store.sendable(tx, limits.UPDATES_MAX)
-    rows = [*links_store.due(tx, limits.UPDATES_MAX // 2, now), *rows]
-    if rotation_store.is_closing(tx, now):
-        rows = [row for row in rows if row.linked]  # nobody is linked anew under a key that is about to go
+    closing = rotation_store.is_closing(tx, now)  # nobody is linked anew under a key that is about to go
+    rows = [
+        *links_store.due(tx, limits.UPDATES_MAX // 2, now, linked_only=closing),
+        *awards_store.sendable(tx, limits.UPDATES_MAX, linked_only=closing),
+    ]
     updates, links, sealed = _updates(world, rows, now)
     if not updates:
         return None

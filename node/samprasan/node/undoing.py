@@ -61,20 +61,22 @@ def undo(store: Store, world: World, import_id: int) -> dict[str, Any]:
             before = deeds_store.take_earlier(tx, import_id, [row.deed_id for row in rows])
             report["restored"] += len(before)
             report["removed"] += len(rows) - len(before)
-            _take_back(tx, awarding, rows, before)
+            _take_back(tx, awarding, rows, before, now + limits.UNLINK_GRACE_MS)
         _restate(tx, import_id, now + limits.UNLINK_GRACE_MS)
         deeds_store.set_undone(tx, import_id, now)
     return report
 
 
-def _take_back(tx: Tx, awarding: Awarding, rows: Sequence[DeedRow], before: dict[int, DeedRow]) -> None:
+def _take_back(tx: Tx, awarding: Awarding, rows: Sequence[DeedRow], before: dict[int, DeedRow], unlink_at: int) -> None:
     now = [before.get(row.deed_id) or row._replace(gone=True) for row in rows]
     deeds_store.replace(tx, now)
     awarding.correct(now)
     forget_gone(tx, [row.deed_id for row in now if row.gone])
     subject_ids = {row.subject_id for row in rows}
     alone = subject_ids - deeds_store.subjects_with_deeds(tx, subject_ids)
-    subjects_store.remove(tx, subjects_store.unknown_outside(tx, alone))
+    unknown = subjects_store.unknown_outside(tx, alone)
+    subjects_store.remove(tx, unknown)
+    subjects_store.agree_to_nothing(tx, alone - set(unknown), unlink_at)
 
 
 def _restate(tx: Tx, import_id: int, unlink_at: int) -> None:

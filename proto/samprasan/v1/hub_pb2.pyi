@@ -121,7 +121,7 @@ class HelloRequest(_message.Message):
 
     @_builtins.property
     def evaluated(self) -> _containers.RepeatedCompositeFieldContainer[Global___Evaluated]:
-        """How many ids the caller evaluated for others, of the last weeks. Limit: 100."""
+        """How many ids the caller evaluated for others, of the last weeks. Limit: 700."""
 
     def __init__(
         self,

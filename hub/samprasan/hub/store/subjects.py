@@ -58,10 +58,17 @@ def not_moved(tx: sa.Connection, key_epoch: int) -> int:
 
 
 def disagreements(tx: sa.Connection) -> int:
-    """How many accounts agencies call differently under the next key: one of them is wrong."""
+    """How many accounts agencies call differently under the next key, or as another account is called.
+
+    One of them is wrong.
+    """
     several = sa.select(rekeyed.c.account_id).group_by(rekeyed.c.account_id)
-    differing = several.having(sa.func.count(sa.distinct(rekeyed.c.subject_key)) > 1).subquery()
-    return tx.execute(sa.select(sa.func.count()).select_from(differing)).scalar_one()
+    differing = several.having(sa.func.count(sa.distinct(rekeyed.c.subject_key)) > 1)
+    taken = sa.select(rekeyed.c.account_id).where(
+        subjects.c.subject_key == rekeyed.c.subject_key, subjects.c.account_id != rekeyed.c.account_id
+    )
+    either = differing.union(taken).subquery()
+    return tx.execute(sa.select(sa.func.count()).select_from(either)).scalar_one()
 
 
 def end_rotation(tx: sa.Connection, key_epoch: int) -> None:

@@ -89,7 +89,7 @@ def of_deeds(tx: sa.Connection, deed_ids: Iterable[int]) -> dict[int, list[Award
     return found
 
 
-def sendable(tx: sa.Connection, limit: int) -> list[Row]:
+def sendable(tx: sa.Connection, limit: int, *, linked_only: bool = False) -> list[Row]:
     """Queued awards of consenting subjects with an account, in the order they came, with what a Link needs.
 
     A correction waits until what it corrects has its receipt.
@@ -117,6 +117,8 @@ def sendable(tx: sa.Connection, limit: int) -> list[Row]:
         .order_by(awards.c.award_id)
         .limit(limit)
     )
+    if linked_only:
+        query = query.where(subjects.c.linked != 0)
     return list(tx.execute(query))
 
 
@@ -167,6 +169,19 @@ def deeds_of(tx: sa.Connection, seq: int, op_ids: Iterable[bytes]) -> set[int]:
     rows = tx.execute(sa.select(awards.c.deed_id, awards.c.op_id).where(awards.c.seq == seq))
     named = set(op_ids)
     return {row.deed_id for row in rows if row.op_id in named}
+
+
+def moved_in_vain(tx: sa.Connection, seq: int, op_ids: Iterable[bytes]) -> set[int]:
+    """The deeds of those of these awards of the batch that were to take the place of an award to somebody else."""
+    before = awards.alias()
+    query = sa.select(awards.c.deed_id, awards.c.op_id).where(
+        awards.c.seq == seq,
+        before.c.deed_id == awards.c.deed_id,
+        before.c.op_id == awards.c.replaces,
+        before.c.subject_id != awards.c.subject_id,
+    )
+    named = set(op_ids)
+    return {row.deed_id for row in tx.execute(query) if row.op_id in named}
 
 
 def unseal(tx: sa.Connection, seq: int) -> set[int]:

@@ -36,21 +36,26 @@ def purposes_of(row: AnyRow, now: int) -> int:
     return int(row.linked & -row.linked)
 
 
-def due(tx: sa.Connection, limit: int, now: int) -> list[AnyRow]:
-    """Subjects of whom the hub is to hear something new, oldest first."""
+def due(tx: sa.Connection, limit: int, now: int, *, linked_only: bool = False) -> list[AnyRow]:
+    """Subjects of whom the hub is to hear something new, oldest first; or only those that it has a Link of."""
     asked_about = sa.and_(subjects.c.linked == 0, subjects.c.wanted, subjects.c.redeem)
     agrees = sa.or_(*(column for column, _ in _CONSENTS))
     changed = sa.and_(agrees, subjects.c.linked.not_in((0, UNLINKING)), subjects.c.linked != _AGREED)
     single = [1 << purpose for _, purpose in _CONSENTS]
     lessened = sa.and_(~agrees, subjects.c.unlink_at > now, subjects.c.linked.not_in((0, UNLINKING, *single)))
     leaving = sa.and_(~agrees, subjects.c.unlink_at <= now, subjects.c.linked != UNLINKING, ~_taken_back())
-    known = (subjects.c.due, subjects.c.account_id.is_not(None))
+    known = [subjects.c.due, subjects.c.account_id.is_not(None)]
+    if linked_only:
+        known.append(subjects.c.linked != 0)
     query = sa.select(subjects).where(*known, sa.or_(asked_about, changed, lessened, leaving))
     return list(tx.execute(query.order_by(subjects.c.subject_id).limit(limit)))
 
 
 def _taken_back() -> sa.ColumnElement[bool]:
-    """Whether something told of the subject by mistake still has to be taken back, over the Link that is open."""
+    """Whether something told of the subject by mistake still has to be taken back, over the Link that is open.
+
+    Its import was undone, or the deed is another's, who agrees to share.
+    """
     is_linked = subjects.c.linked.op("&")(1 << PURPOSE_SHARE) != 0
     reversal = sa.exists().where(
         awards.c.subject_id == subjects.c.subject_id,
@@ -58,7 +63,23 @@ def _taken_back() -> sa.ColumnElement[bool]:
         awards.c.seq.is_(None),
         awards.c.reverse_reason == REVERSE_REASON_IMPORT_UNDONE,
     )
-    return sa.and_(is_linked, reversal)
+    told, receiver = awards.alias(), subjects.alias()
+    moves = sa.exists().where(
+        told.c.subject_id == subjects.c.subject_id,
+        told.c.op_id == awards.c.replaces,
+        awards.c.subject_id == receiver.c.subject_id,
+        awards.c.subject_id != subjects.c.subject_id,
+        awards.c.state == "queued",
+        awards.c.seq.is_(None),
+        receiver.c.share,
+    )
+    return sa.and_(is_linked, sa.or_(reversal, moves))
+
+
+def sharing(tx: sa.Connection, subject_ids: Iterable[int]) -> set[int]:
+    """Which of these subjects have an open Link under which awards are given and taken back."""
+    rows = rows_where_in(tx, subjects, subjects.c.subject_id, subject_ids)
+    return {row.subject_id for row in rows if row.account_id is not None and row.linked & 1 << PURPOSE_SHARE}
 
 
 def seal(tx: sa.Connection, links: Sequence[tuple[int, int]]) -> None:
@@ -94,9 +115,14 @@ def forget_accounts(tx: sa.Connection, account_ids: Iterable[bytes]) -> None:
     update_where_in(tx, subjects, subjects.c.account_id, account_ids, **nothing)
 
 
+def subjects_of(tx: sa.Connection, account_ids: Iterable[bytes]) -> list[AnyRow]:
+    """The subjects with these accounts."""
+    return list(rows_where_in(tx, subjects, subjects.c.account_id, account_ids))
+
+
 def held(tx: sa.Connection, account_ids: Iterable[bytes]) -> set[bytes]:
     """Which of these accounts a subject has."""
-    return {row.account_id for row in rows_where_in(tx, subjects, subjects.c.account_id, account_ids)}
+    return {row.account_id for row in subjects_of(tx, account_ids)}
 
 
 def leaving(tx: sa.Connection) -> int:

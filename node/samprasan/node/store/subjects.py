@@ -107,10 +107,17 @@ def pass_on_restated(tx: sa.Connection, later: dict[int, int], rows: Sequence[tu
 def set_consents(
     tx: sa.Connection, subject_id: int, consents: dict[str, bool], withdrawn: int, unlink_at: int | None
 ) -> None:
-    """The subject's own word; a balance that was wanted is not any more if it may not be read."""
+    """The subject's own word, which no undone import changes; what may not be read is not wanted any more."""
     own = subjects.c.subject_id == subject_id
     tx.execute(subjects.update().where(own).values(withdrawn=withdrawn, unlink_at=unlink_at, due=True, **consents))
     tx.execute(subjects.update().where(own, ~subjects.c.redeem).values(wanted=False))
+    tx.execute(restated.delete().where(restated.c.subject_id == subject_id))
+
+
+def agree_to_nothing(tx: sa.Connection, subject_ids: Iterable[int], unlink_at: int) -> None:
+    """Nothing is left that told of these subjects' consent: they are given up at ``unlink_at``."""
+    consents = dict.fromkeys(CONSENT_BITS, False)
+    update_where_in(tx, subjects, subjects.c.subject_id, subject_ids, unlink_at=unlink_at, due=True, **consents)
 
 
 def begin_erasing(tx: sa.Connection, subject_id: int, nothing: bytes, now: int) -> None:
@@ -118,7 +125,6 @@ def begin_erasing(tx: sa.Connection, subject_id: int, nothing: bytes, now: int) 
     set_consents(tx, subject_id, dict.fromkeys(CONSENT_BITS, False), 0, now)
     own = subjects.c.subject_id == subject_id
     tx.execute(subjects.update().where(own).values(erasing=True, sealed_name=nothing, totals=None))
-    tx.execute(restated.delete().where(restated.c.subject_id == subject_id))
 
 
 def erased(tx: sa.Connection) -> list[int]:
@@ -177,8 +183,9 @@ def of_ids(tx: sa.Connection, subject_ids: Iterable[int]) -> Iterator[Row]:
 
 
 def set_keys(tx: sa.Connection, sealed_keys: Sequence[tuple[int, bytes]], key_epoch: int) -> None:
-    """Remember subject keys, (subject_id, sealed key) each, of subjects without an account."""
-    change = subjects.update().where(subjects.c.subject_id == sa.bindparam("who"), subjects.c.account_id.is_(None))
+    """Remember subject keys, (subject_id, sealed key) each, of subjects without an account that still agree."""
+    own = (subjects.c.subject_id == sa.bindparam("who"), subjects.c.account_id.is_(None))
+    change = subjects.update().where(*own, subjects.c.unlink_at.is_(None))
     if sealed_keys:
         tx.execute(
             change.values(sealed_key=sa.bindparam("key"), key_epoch=key_epoch),
@@ -232,7 +239,8 @@ def staying_behind(tx: sa.Connection, key_epoch: int) -> int:
 def drop_other_keys(tx: sa.Connection, key_epoch: int) -> None:
     """Keys of other epochs, and accounts that were opened with one and never linked: the hub does not find them now."""
     known = sa.or_(subjects.c.account_id.is_not(None), subjects.c.sealed_key.is_not(None))
-    nothing = {"sealed_key": None, "account_id": None, "sealed_opened": None, "due": True}
+    nothing: dict[str, Any] = {"sealed_key": None, "account_id": None, "sealed_opened": None, "totals": None, "due": True}
+    nothing |= {"linked": 0, "link_settled": 0}
     tx.execute(subjects.update().where(_is_of_another(key_epoch), known).values(nothing))
 
 

@@ -21,7 +21,10 @@ def upgrade() -> None:
         sa.Column("key_epoch", sa.Integer(), nullable=False, comment="The linking key that made it; 0: a public id."),
         sa.PrimaryKeyConstraint("subject_key", name="subjects_key"),
     )
-    op.execute("INSERT INTO subjects SELECT subject_key, account_id, 1 FROM subjects_before")
+    op.execute(
+        "INSERT INTO subjects SELECT subject_key, before.account_id, CASE WHEN kind IN (3, 4) THEN 0 ELSE 1 END"
+        " FROM subjects_before AS before JOIN accounts ON accounts.account_id = before.account_id"
+    )
     op.drop_table("subjects_before")
     op.create_index("subjects_account", "subjects", ["account_id"])
     op.create_table(

@@ -80,6 +80,7 @@ def upgrade() -> None:
                 comment="Not to tell the hub of the next key before.",
             )
         )
+    op.execute("UPDATE subjects SET key_epoch = 0 WHERE scheme IN ('registry', 'th-area')")
     op.create_index("subjects_due", "subjects", ["due", "account_id"])
     op.drop_table("opened")
     op.create_table(
