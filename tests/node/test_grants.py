@@ -130,3 +130,24 @@ def test_the_largest_grant_is_taken(fed: Federation) -> None:
     node = fed.nodes["nhco"]
     status = overview.status(node.store, node.world, node.identity, None)["linking"]["grants"]
     assert status[0]["elements"] == documents.GRANT_ELEMENTS_MAX
+
+
+def test_a_peer_that_hears_of_the_grant_a_moment_later_is_asked_again_soon(narrow: Federation) -> None:
+    narrow.give("mpc", *(deed(number, number) for number in range(20)))
+    mpc, nhco = narrow.nodes["mpc"], narrow.nodes["nhco"]
+    proposal = node_agreeing.propose_grant(mpc.store, mpc.world, mpc.identity, 100, 5)
+    agreeing.submit(narrow.hub.store, narrow.hub.world, "mpc", proposal)
+    federation.share_documents(narrow)
+    (waiting,) = node_agreeing.inbox(nhco.store, nhco.world)
+    signed = node_agreeing.approve(nhco.store, nhco.world, nhco.identity, TLS_CA, waiting.short_id, "")
+    agreeing.submit(narrow.hub.store, narrow.hub.world, "nhco", signed)
+    node_agreeing.take(mpc.store, mpc.world, mpc.identity, TLS_CA, agreeing.listed(narrow.hub.store))
+    peers = {name: node for name, node in narrow.nodes.items() if name != "mpc"}
+    for node in (mpc, *peers.values()):
+        messages = node.tick()
+        narrow.deliver(message for message in messages if message.kind != "hello" or node is mpc)
+    federation.share_documents(narrow)
+    for _ in range(4):
+        narrow.run()
+        narrow.clock.now_ms += 130_000
+    assert sync.outbox(mpc.store, narrow.clock()).is_empty

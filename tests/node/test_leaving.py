@@ -14,7 +14,7 @@ from samprasan.node import consent, erasing, limits, sync, undoing
 from samprasan.node.deeds import Consents
 from samprasan.node.identity import OPENED_COLUMN
 from samprasan.node.store import subjects as subjects_store
-from samprasan.node.tables import evaluations, questions
+from samprasan.node.tables import evaluations, questions, subjects
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
@@ -264,6 +264,99 @@ class TestImports:
         fed.run()
         assert row_of(fed, 1).account_id == account
         assert purposes(fed) == [[1, 2], [1], [1, 2]]
+
+    def test_undoing_an_import_does_not_undo_what_the_subject_said_since(self, fed: Federation) -> None:
+        fed.give("mpc", deed(1, 1, consents=NO))
+        later = fed.give("mpc", deed(2, 1, consents=NO, status="pending"), deed(3, 1, consents=NO))
+        give(fed, 1, "share", "redeem")
+        fed.run()
+        node = fed.nodes["mpc"]
+        assert later.import_id is not None
+        undoing.undo(node.store, node.world, later.import_id)
+        assert (row_of(fed, 1).share, row_of(fed, 1).unlink_at) == (True, None)
+
+    def test_people_whom_only_an_undone_import_brought_are_given_up_and_forgotten(self, fed: Federation) -> None:
+        wrong = fed.give("mpc", deed(1, 1))
+        fed.give("mpc", deed(2, 2))
+        fed.run()
+        node = fed.nodes["mpc"]
+        assert wrong.import_id is not None
+        undoing.undo(node.store, node.world, wrong.import_id)
+        fed.run()
+        assert len(pseudonyms(fed)) == 2
+        fed.clock.now_ms += limits.UNLINK_GRACE_MS
+        fed.run()
+        assert (row_of(fed, 1), len(pseudonyms(fed))) == (None, 1)
+        assert changes(fed)[-2:] == ["reverse", "unlink"] or changes(fed)[-3:] == ["reverse", "link", "unlink"]
+
+
+class TestRecordsOfPeopleWhoLeft:
+    """A record that turns out to be somebody else's, when the one it was booked on has left or is about to."""
+
+    def test_the_right_person_gets_the_credits_though_the_wrong_one_has_left(self, fed: Federation) -> None:
+        fed.give("mpc", deed(1, 1), deed(2, 2))
+        fed.run()
+        withdraw(fed, 1, *ALL)
+        fed.run()
+        fed.give("mpc", deed(1, 2))
+        fed.run()
+        assert owned(fed, 2) == 32
+        assert sync.outbox(fed.nodes["mpc"].store, fed.clock()).is_empty
+
+    def test_what_is_to_be_moved_is_moved_before_the_wrong_one_leaves(self, fed: Federation) -> None:
+        fed.give("mpc", deed(1, 1), deed(2, 2))
+        fed.run()
+        withdraw(fed, 1, *ALL)
+        fed.give("mpc", deed(1, 2))
+        fed.run()
+        assert (owned(fed, 2), available(fed)) == (32, 32), "nothing stays where it was booked by mistake"
+        assert changes(fed)[-2:] == ["award", "unlink"]
+
+    def test_undoing_gives_the_first_one_its_credits_back_though_the_second_has_left(self, fed: Federation) -> None:
+        fed.give("mpc", deed(1, 1), deed(5, 2))
+        fed.run()
+        wrong = fed.give("mpc", deed(1, 2))
+        fed.run()
+        assert owned(fed, 1) == 0
+        withdraw(fed, 2, *ALL)
+        fed.run()
+        node = fed.nodes["mpc"]
+        assert wrong.import_id is not None
+        undoing.undo(node.store, node.world, wrong.import_id)
+        fed.run()
+        assert owned(fed, 1) == 16
+
+    def test_a_move_that_met_the_unlink_on_its_way_is_made_anew(self, fed: Federation) -> None:
+        fed.give("mpc", deed(1, 1), deed(2, 2))
+        fed.run()
+        node = fed.nodes["mpc"]
+        withdraw(fed, 1, *ALL)
+        first = sync.next_batch(node.store, node.world, node.identity, sync.outbox(node.store, fed.clock()).head.seq)
+        assert first is not None
+        with node.store.begin() as tx:  # as if the Link had not been looked at
+            tx.execute(subjects.update().where(subjects.c.linked == 1).values(linked=6))
+        fed.give("mpc", deed(1, 2))
+        second = sync.next_batch(node.store, node.world, node.identity, first[0])
+        assert second is not None
+        fed.run()
+        assert owned(fed, 2) == 32
+
+
+def owned(fed: Federation, number: int) -> int:
+    """What stands on the subject's account."""
+    with fed.hub.store.read() as tx:
+        return ledger_store.load_all(tx).accounts[row_of(fed, number).account_id].available
+
+
+def test_who_withdraws_while_a_peer_evaluates_is_never_told_of(fed: Federation) -> None:
+    fed.give("mpc", deed(1, 1))
+    messages = fed.nodes["mpc"].tick()
+    withdraw(fed, 1, *ALL)
+    fed.deliver(messages)
+    fed.run()
+    with fed.hub.store.read() as tx:
+        assert ledger_store.load_all(tx).accounts == {}
+    assert (changes(fed), row_of(fed, 1).sealed_key) == ([], None)
 
 
 class TestErasing:

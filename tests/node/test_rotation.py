@@ -8,13 +8,17 @@ import pytest
 from samprasan.hub import accounts, agreeing, overview, rekeying
 from samprasan.hub.store import ledger as ledger_store
 from samprasan.hub.tables import rekeyed, subjects
+from samprasan.keys import sharing, signing
 from samprasan.keys.errors import Refused, SamprasanError
 from samprasan.keys.identifiers import Scheme, parse
 from samprasan.node import agreeing as node_agreeing
 from samprasan.node import limits, rotation
 from samprasan.node import overview as node_overview
 from samprasan.node.store import documents as documents_store
+from samprasan.node.store import rotation as rotation_store
 from samprasan.node.store import subjects as subjects_store
+from samprasan.node.tables import shares as node_shares
+from samprasan.node.tables import subjects as node_subjects
 from samprasan.v1 import hub_pb2, log_pb2
 
 from tests import federation
@@ -216,6 +220,8 @@ def test_what_agencies_call_differently_stays_and_is_shown(fed: Federation) -> N
     found = overview.status(fed.hub.store, fed.clock())["rotation"]
     assert (found["not_moved"], found["disagreements"]) == (1, 1)
     assert rekey(fed, "nhco", request(fed, "nhco")) == 1
+    found = overview.status(fed.hub.store, fed.clock())["rotation"]
+    assert (found["not_moved"], found["disagreements"]) == (0, 0)
 
 
 def go_on_until_next(fed: Federation) -> None:
@@ -239,6 +245,7 @@ def test_a_pseudonym_that_belongs_to_another_account_moves_nobody(fed: Federatio
     for account_id, expected in ((first, 1), (second, 0), (first, 1)):
         asked = request(fed, "mpc", accounts=[hub_pb2.Rekeyed(account_id=account_id, subject_key=b"k" * 32)])
         assert rekey(fed, "mpc", asked) == expected
+    assert overview.status(fed.hub.store, fed.clock())["rotation"]["disagreements"] == 1
 
 
 BAD: dict[str, tuple[str, Callable[[Federation], hub_pb2.RekeyRequest], str | int]] = {
@@ -291,6 +298,111 @@ def test_the_hub_does_not_drop_the_old_key_while_anybody_stays_behind(fed: Feder
         agreeing.submit(fed.hub.store, fed.hub.world, "codi", fed.nodes["codi"].world.sign(last))
     assert (refused.value.code, refused.value.values["accounts"]) == ("rotation_unfinished", 1)
     assert len(keys(fed)) == 1
+
+
+def rounds(fed: Federation, drop: Callable[[Message], bool], count: int = 6) -> None:
+    """Ticks a minute apart in which some messages are lost."""
+    for _ in range(count):
+        waiting = [message for node in fed.nodes.values() for message in node.tick()]
+        while waiting:
+            message = waiting.pop(0)
+            if not drop(message):
+                waiting.extend(fed.parties[message.to].receive(message))
+        fed.clock.now_ms += limits.REKEY_AGAIN_MS
+        federation.share_documents(fed)
+
+
+def test_a_rotation_whose_last_roster_nobody_completed_in_time_gets_another(fed: Federation) -> None:
+    populate(fed)
+    start(fed)
+    go_on_until_next(fed)
+    rounds(fed, lambda message: message.sender == "codi" and message.kind == "submit")
+    assert epoch(fed) == (1, 2)
+    fed.clock.now_ms += 31 * DAY_MS
+    go_on(fed)
+    assert epoch(fed) == epoch(fed, "codi") == (2, 0)
+
+
+def test_a_key_that_comes_after_the_rotation_is_not_kept(fed: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process activates the last roster while this one still computes."""
+    fed.give("mpc", deed(1, 1))
+    fed.run()
+    start(fed)
+    go_on_until_next(fed)
+    mpc = fed.nodes["mpc"]
+    fed.give("mpc", deed(2, 2))
+    held: list[Message] = []
+
+    def hold(message: Message) -> bool:
+        if message.kind == "mail" and message.to == "mpc":
+            held.append(message)
+            return True
+        return message.to == "mpc" and message.kind in {"hello", "listed"}
+
+    rounds(fed, hold, 3)
+    assert held
+    with mpc.store.read() as tx:
+        current = documents_store.agreed_on(tx)
+    last = rotation._last(current.required_roster, current.federation_id, fed.clock(), fed.clock() + DAY_MS)
+    signed = signing.seal(last)
+    for node in fed.nodes.values():
+        signing.add_signature(signed, node.world.signer)
+    combine = sharing.combine
+
+    def combined(*arguments: Any) -> bytes:
+        listing = agreeing.listed(fed.hub.store)
+        listing.active.append(signed)
+        node_agreeing.take(mpc.store, mpc.world, mpc.identity, TLS_CA, listing)
+        return combine(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sharing, "combine", combined)
+        mpc.receive(held[0])
+    with mpc.store.read() as tx:
+        assert [row.sealed_key for row in subjects_store.of_ids(tx, (2,))] == [None]
+
+
+def test_a_lost_share_of_the_next_key_is_repaired_and_the_rotation_goes_on(fed: Federation) -> None:
+    populate(fed)
+    start(fed)
+    go_on_until_next(fed)
+    mpc, nhco = fed.nodes["mpc"], fed.nodes["nhco"]
+    with mpc.store.begin() as tx:
+        coming = documents_store.agreed_on(tx).required_roster.next
+        (point,) = (entry.point for entry in coming.commitments if entry.agency == "mpc")
+        tx.execute(node_shares.delete().where(node_shares.c.point == point))
+        tx.execute(node_subjects.update().values(sealed_key=None))
+    go_on(fed)
+    assert epoch(fed) == (1, 2)
+    proposal = node_agreeing.propose_ceremony(mpc.store, mpc.world, mpc.identity, node_agreeing.REPAIR)
+    agreeing.submit(fed.hub.store, fed.hub.world, "mpc", proposal)
+    federation.share_documents(fed)
+    (waiting,) = node_agreeing.inbox(nhco.store, nhco.world)
+    signed = node_agreeing.approve(nhco.store, nhco.world, nhco.identity, TLS_CA, waiting.short_id, "")
+    agreeing.submit(fed.hub.store, fed.hub.world, "nhco", signed)
+    federation.share_documents(fed)
+    go_on(fed, 16)
+    assert epoch(fed) == (2, 0)
+    assert len(keys(fed)) == 9
+
+
+def test_while_the_old_key_goes_those_who_wait_to_be_linked_hold_up_nobody_else(
+    fed: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "UPDATES_MAX", 4)
+    fed.give("mpc", deed(1, 1))
+    fed.run()
+    mpc = fed.nodes["mpc"]
+    fed.give("mpc", *(deed(number, number) for number in range(100, 110)))
+    run_without(fed, "hello")
+    with mpc.store.begin() as tx:
+        rotation_store.close(tx, fed.clock() + DAY_MS)
+    fed.give("mpc", deed(2, 1))
+    fed.run()
+    assert available(fed) == 32
+    fed.clock.now_ms += DAY_MS
+    fed.run()
+    assert available(fed) == 32 + 160
 
 
 def test_a_pseudonym_of_an_old_key_opens_nothing(fed: Federation) -> None:

@@ -76,7 +76,8 @@ def _take_back(tx: Tx, awarding: Awarding, rows: Sequence[DeedRow], before: dict
     alone = subject_ids - deeds_store.subjects_with_deeds(tx, subject_ids)
     unknown = subjects_store.unknown_outside(tx, alone)
     subjects_store.remove(tx, unknown)
-    subjects_store.agree_to_nothing(tx, alone - set(unknown), unlink_at)
+    told_of_nobody = subject_ids - deeds_store.subjects_with_deeds(tx, subject_ids, or_gone=False)
+    subjects_store.agree_to_nothing(tx, told_of_nobody - set(unknown), unlink_at)
 
 
 def _restate(tx: Tx, import_id: int, unlink_at: int) -> None:

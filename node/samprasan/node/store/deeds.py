@@ -101,10 +101,11 @@ def erased_among(tx: sa.Connection, record_hashes: Iterable[bytes]) -> set[bytes
     return {row.record_hash for row in rows_where_in(tx, erased, erased.c.record_hash, record_hashes)}
 
 
-def subjects_with_deeds(tx: sa.Connection, subject_ids: Iterable[int]) -> set[int]:
-    """Which of these subjects have a deed, be it one whose import was undone, or had one that an undo may restore."""
+def subjects_with_deeds(tx: sa.Connection, subject_ids: Iterable[int], *, or_gone: bool = True) -> set[int]:
+    """Which of these subjects have a deed, or had one that an undo may restore; ``or_gone``: be its import undone."""
     wanted = list(subject_ids)
-    now = {row[5] for row in rows_where_in(tx, deeds, deeds.c.subject_id, wanted)}
+    rows = (DeedRow(*row) for row in rows_where_in(tx, deeds, deeds.c.subject_id, wanted))
+    now = {row.subject_id for row in rows if or_gone or not row.gone}
     return now | {row[3] for row in rows_where_in(tx, earlier, earlier.c.subject_id, wanted)}
 
 

@@ -239,7 +239,13 @@ def staying_behind(tx: sa.Connection, key_epoch: int) -> int:
 def drop_other_keys(tx: sa.Connection, key_epoch: int) -> None:
     """Keys of other epochs, and accounts that were opened with one and never linked: the hub does not find them now."""
     known = sa.or_(subjects.c.account_id.is_not(None), subjects.c.sealed_key.is_not(None))
-    nothing: dict[str, Any] = {"sealed_key": None, "account_id": None, "sealed_opened": None, "totals": None, "due": True}
+    nothing: dict[str, Any] = {
+        "sealed_key": None,
+        "account_id": None,
+        "sealed_opened": None,
+        "totals": None,
+        "due": True,
+    }
     nothing |= {"linked": 0, "link_settled": 0}
     tx.execute(subjects.update().where(_is_of_another(key_epoch), known).values(nothing))
 
