@@ -83,6 +83,34 @@ def test_a_transaction_that_raises_leaves_nothing(databases: Databases) -> None:
         assert tx.execute(sa.select(PAIRS)).all() == []
 
 
+def test_an_upgrade_keeps_subjects_and_their_deeds(databases: Databases) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    store = databases.store("upgraded")
+    config = Config()
+    config.set_main_option("script_location", f"{node_homes.MIGRATIONS}:migrations")
+    with store.begin() as tx:
+        config.attributes["connection"] = tx
+        command.upgrade(config, "0003")
+        values = "1, '\\x00', 1, 'th-area', 'i', 'n', true, true, false, 0, 0, false, false"
+        tx.exec_driver_sql(
+            "INSERT INTO subjects (subject_id, id_index, kind, scheme, sealed_id, sealed_name, share, redeem, wanted,"
+            f" linked, link_settled, integrators, publish) VALUES ({values})"
+        )
+        tx.exec_driver_sql(
+            "INSERT INTO deeds (deed_id, source, record_id, fingerprint, import_id, subject_id, category, quantity,"
+            " occurred_on, area_code, status, share, credits, dimension, policy_version, gone)"
+            " VALUES (1, 's', 'r', 'f', 1, 1, 'c', '1', 20261001, '720803', 'verified', true, 16, 1, 1, false)"
+        )
+    database.migrate(store, node_homes.MIGRATIONS)
+    with store.read() as tx:
+        subjects, deeds = node_metadata.tables["subjects"], node_metadata.tables["deeds"]
+        found = tx.execute(sa.select(subjects.c.subject_id, subjects.c.key_epoch, subjects.c.due)).all()
+        assert [tuple(row) for row in found] == [(1, 0, True)]
+        assert list(tx.execute(sa.select(deeds.c.subject_id)).scalars()) == [1]
+
+
 def test_writers_wait_for_each_other(databases: Databases) -> None:
     url = databases.url("shared")
     stores = [database.open_store(url) for _ in range(2)]
