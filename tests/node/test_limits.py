@@ -120,6 +120,7 @@ OF_ITS_OWN = {
     "UNPACKED_BYTES_MAX",  # tests/node/test_exports.py, the zip bombs
     "UNPACKED_SHARE_MAX",
     "TEXT_BYTES_MAX",
+    "OFFICER_CHARACTERS_MAX",  # tests/node/test_moving.py
     "ROW_CHARACTERS_MAX",  # cuts and refuses nothing
     "ELEMENTS_ANSWERED_MAX",
     "ATTEMPTS_AHEAD_MAX",  # tests/node/test_ceremony.py, as are the next two

@@ -1,4 +1,7 @@
-"""The linking key over the wire: made by real processes, refreshed while one is away, repaired, and rotated."""
+"""The linking key over the wire: made by real processes, refreshed while one is away, repaired, and rotated.
+
+With the same processes: deeds under a wrong id that another agency knows, too, moved once that agency approved.
+"""
 
 import sqlite3
 import time
@@ -10,6 +13,7 @@ import pytest
 from federation import AGENCIES, Federation
 
 from tests import local
+from tests.node.test_samples import EXPECTED
 
 WAIT_SECONDS = 60.0
 
@@ -68,6 +72,7 @@ def test_the_key_is_made_refreshed_repaired_and_rotated_by_the_nodes_alone(serve
     assert served.answer("nhco", "doctor")["ok"]
     assert served.run("mpc", "linking", "restart", check=False).returncode == 1
     rotate(served)
+    move(served)
 
 
 def rotate(served: Federation) -> None:
@@ -89,3 +94,28 @@ def rotate(served: Federation) -> None:
     assert before["accounts"] < after["accounts"] < before["accounts"] + settled
     assert after["earned"] > before["earned"]
     assert served.answer("hub", "audit")["problems"] == []
+
+
+def move(served: Federation) -> None:
+    """Two people of mpc agree that one person's deeds are another's; nhco, who knows the first, approves."""
+    people = {key: each["by_agency"] for key, each in EXPECTED["subjects"].items() if each["kind"] == "person"}
+    wrong = next(key for key, by in people.items() if by.get("mpc", 0) > 0 and by.get("nhco", 0) > 0)
+    right = next(key for key, by in people.items() if by.get("mpc", 0) > 0 and key != wrong)
+    earned = {key: earned_at_mpc(served, key) for key in (wrong, right)}
+    proposed = served.answer("mpc", "merge", "--from", wrong, "--to", right, "--by", "มาลี")
+    assert served.run("mpc", "moves", "confirm", "1", "--by", "มาลี", check=False).returncode == 1
+    confirmed = served.answer("mpc", "moves", "confirm", "1", "--by", "สมชาย")
+    assert (proposed["state"], confirmed["state"]) == ("proposed", "waiting")
+    (waiting,) = served.answer("nhco", "approvals", "list")["waiting"]
+    content = served.answer("nhco", "approvals", "show", waiting["id"])["content"]
+    assert (content["agency"], content["credits"]) == ("mpc", earned[wrong])
+    assert content["known_here"].endswith("***")
+    approve(served, "nhco")
+    until(lambda: bool(served.answer("mpc", "moves", "list")[0]["state"] == "done"))
+    assert served.answer("mpc", "sync", "--wait", "60")["pending"] == 0
+    assert earned_at_mpc(served, right) == sum(earned.values())
+    assert served.answer("hub", "audit")["ok"]
+
+
+def earned_at_mpc(served: Federation, person: str) -> int:
+    return int(served.answer("mpc", "balance", "--id", person)["earned_here"])

@@ -14,6 +14,7 @@ from samprasan.hub.store import subjects as subjects_store
 from samprasan.keys.errors import Malformed, Refused
 from samprasan.ledger.agreed import Agreed
 from samprasan.ledger.forms import DIGEST_BYTES, ID_BYTES, UPDATES_MAX
+from samprasan.ledger.ledger import USED
 from samprasan.v1 import hub_pb2, log_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
@@ -88,8 +89,9 @@ def totals(store: Store, world: World, agency: str, request: hub_pb2.GetTotalsRe
     )
     for account_id in asked:
         entry = answer.accounts.add(account_id=account_id)
-        account = found.get(account_id)
-        if account is None or log_pb2.PURPOSE_REDEEM not in purposes.get(account_id, ()):
+        account, agreed_to = found.get(account_id), purposes.get(account_id, frozenset())
+        entry.linked_elsewhere = account is not None and bool(agreed_to - {USED}) and account.links > 1
+        if account is None or log_pb2.PURPOSE_REDEEM not in agreed_to:
             # Not told apart: an agency may not learn which accounts exist.
             entry.declined = log_pb2.DECLINE_REASON_NOT_LINKED
             continue

@@ -14,9 +14,26 @@ from dataclasses import dataclass
 from samprasan.keys import sharing
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
 from samprasan.keys.signing import Verify, decode, encode, expect_type, payload_type, signers_of
-from samprasan.v1.documents_pb2 import Grant, LinkingKey, LinkingPlan, Member, Policy, Roster
+from samprasan.v1.documents_pb2 import (
+    MOVE_REASON_TWO_IDS,
+    MOVE_REASON_TWO_SUBJECTS,
+    MOVE_REASON_WRONG_ID,
+    Grant,
+    LinkingKey,
+    LinkingPlan,
+    Member,
+    Move,
+    Policy,
+    Roster,
+)
 from samprasan.v1.envelope_pb2 import Envelope
-from samprasan.v1.log_pb2 import DOCUMENT_KIND_GRANT, DOCUMENT_KIND_POLICY, DOCUMENT_KIND_ROSTER, DocumentKind
+from samprasan.v1.log_pb2 import (
+    DOCUMENT_KIND_GRANT,
+    DOCUMENT_KIND_MOVE,
+    DOCUMENT_KIND_POLICY,
+    DOCUMENT_KIND_ROSTER,
+    DocumentKind,
+)
 
 FEDERATION_ID_BYTES = 16
 MEMBERS_MAX = 16
@@ -27,15 +44,19 @@ _DIGEST_BYTES = 32
 _AGENCY = re.compile(r"[a-z0-9]{2,16}")
 GRANT_ELEMENTS_MAX = 100_000_000  # more people than there are
 GRANT_DAYS_MAX = 366  # what takes longer is agreed on again
+MOVE_AWARDS_MAX = 100_000  # of one subject; nobody has a thousandth of that
+_ID_BYTES = 16
 _DAY_MS = 86_400_000
 
-Body = Roster | Policy | Grant
+Body = Roster | Policy | Grant | Move
 _KINDS: Mapping[type[Body], DocumentKind.ValueType] = {
     Roster: DOCUMENT_KIND_ROSTER,
     Policy: DOCUMENT_KIND_POLICY,
     Grant: DOCUMENT_KIND_GRANT,
+    Move: DOCUMENT_KIND_MOVE,
 }
-_NAMES = {DOCUMENT_KIND_ROSTER: "roster", DOCUMENT_KIND_POLICY: "policy", DOCUMENT_KIND_GRANT: "grant"}
+_NAMES = {kind: body.__name__.lower() for body, kind in _KINDS.items()}
+_MOVE_REASONS = (MOVE_REASON_WRONG_ID, MOVE_REASON_TWO_IDS, MOVE_REASON_TWO_SUBJECTS)
 _BY_PAYLOAD_TYPE: Mapping[str, type[Body]] = {payload_type(kind): kind for kind in _KINDS}
 
 
@@ -52,7 +73,7 @@ class Standing:
 
 
 def kind_name(kind: DocumentKind.ValueType) -> str:
-    """``"roster"``, ``"policy"`` or ``"grant"``."""
+    """``"roster"``, ``"policy"``, ``"grant"`` or ``"move"``."""
     return _NAMES[kind]
 
 
@@ -152,20 +173,30 @@ def _check_form(body: Body) -> None:
     if isinstance(body, Roster):
         _check_roster(body)
         return
-    kind = kind_name(kind_of(body))
-    if len(body.federation_id) != FEDERATION_ID_BYTES:
-        raise Malformed("document_form", kind=kind, problem="federation_id")
-    if isinstance(body, Policy) and len(body.categories) > CATEGORIES_MAX:
-        raise Malformed("document_form", kind=kind, problem="categories")
+    for holds, problem in ((len(body.federation_id) == FEDERATION_ID_BYTES, "federation_id"), *_form_of(body)):
+        if not holds:
+            raise Malformed("document_form", kind=kind_name(kind_of(body)), problem=problem)
+
+
+def _form_of(body: Policy | Grant | Move) -> list[tuple[bool, str]]:
+    """Whether each field reads, and its name."""
+    if isinstance(body, Policy):
+        return [(len(body.categories) <= CATEGORIES_MAX, "categories")]
     if isinstance(body, Grant):
         lasts = body.valid_until - body.created_at
-        for holds, problem in (
+        return [
             (_is_code(body.agency), "agency"),
             (1 <= body.elements <= GRANT_ELEMENTS_MAX, "elements"),
             (0 < lasts <= GRANT_DAYS_MAX * _DAY_MS, "valid_until"),
-        ):
-            if not holds:
-                raise Malformed("document_form", kind=kind, problem=problem)
+        ]
+    return [
+        (_is_code(body.agency), "agency"),
+        (len(body.account_id) == _ID_BYTES, "account_id"),
+        (1 <= body.awards <= MOVE_AWARDS_MAX, "awards"),
+        (body.credits > 0, "credits"),
+        (body.reason in _MOVE_REASONS, "reason"),
+        (len(body.move_id) == _ID_BYTES, "move_id"),
+    ]
 
 
 def _check_roster(roster: Roster) -> None:

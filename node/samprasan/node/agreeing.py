@@ -12,7 +12,7 @@ from samprasan.keys import documents, signing
 from samprasan.keys.documents import Body, Standing
 from samprasan.keys.errors import Refused, SamprasanError, Unproven
 from samprasan.ledger import policy
-from samprasan.node import limits, shares
+from samprasan.node import limits, moving, shares
 from samprasan.node.identity import Identity
 from samprasan.node.store import awards as awards_store
 from samprasan.node.store import documents as documents_store
@@ -20,7 +20,7 @@ from samprasan.node.store import linking as linking_store
 from samprasan.node.store import rotation as rotation_store
 from samprasan.node.store import subjects as subjects_store
 from samprasan.v1 import hub_pb2
-from samprasan.v1.documents_pb2 import Grant, LinkingPlan, Policy, Roster
+from samprasan.v1.documents_pb2 import Grant, LinkingPlan, Move, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import DOCUMENT_KIND_GRANT, DOCUMENT_KIND_POLICY
 
@@ -198,12 +198,14 @@ def _activate(tx: Tx, world: World, identity: Identity, tls_ca: bytes, envelope:
         raise Unproven("document_skipped", kind=documents.kind_name(kind), version=body.version)
     elif isinstance(body, Policy):
         policy.from_document(body)
-    elif body.agency == identity.agency:
+    elif isinstance(body, Grant) and body.agency == identity.agency:
         linking_store.ask_again(tx)  # peers that had enough of this node's questions
     if body.federation_id != agreed.federation_id:
         raise Unproven("federation", kind=documents.kind_name(kind))
     found = documents.standing(envelope, body, agreed.roster, world.verify)
     documents_store.put(tx, found, envelope.SerializeToString(), active=True)
+    if isinstance(body, Move) and body.agency == identity.agency:
+        moving.approved(tx, world, found.digest)
     if isinstance(body, Roster) and agreed.roster and body.linking.key_epoch != agreed.roster.linking.key_epoch:
         awards_store.lock(tx)
         subjects_store.drop_other_keys(tx, body.linking.key_epoch)

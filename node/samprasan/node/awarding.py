@@ -12,6 +12,7 @@ from samprasan.ledger import forms
 from samprasan.node.store import awards as awards_store
 from samprasan.node.store import deeds as deeds_store
 from samprasan.node.store import links as links_store
+from samprasan.node.store import subjects as subjects_store
 from samprasan.node.store.awards import AwardRow
 from samprasan.node.store.deeds import DeedRow
 from samprasan.v1 import log_pb2 as log
@@ -95,6 +96,15 @@ def forget_gone(tx: Tx, deed_ids: Iterable[int]) -> None:
     over = [deed_id for deed_id in gone if _is_over(awards.get(deed_id, []))]
     awards_store.forget(tx, over)
     deeds_store.remove(tx, over)
+
+
+def give_up_untold(tx: Tx, subject_ids: set[int], unlink_at: int) -> None:
+    """Of subjects that no deed tells of, forget those that nobody heard of, and give the others up at ``unlink_at``."""
+    alone = subject_ids - deeds_store.subjects_with_deeds(tx, subject_ids)
+    unknown = subjects_store.unknown_outside(tx, alone)
+    subjects_store.remove(tx, unknown)
+    told_of_nobody = subject_ids - deeds_store.subjects_with_deeds(tx, subject_ids, or_gone=False)
+    subjects_store.agree_to_nothing(tx, told_of_nobody - set(unknown), unlink_at)
 
 
 def _is_over(awards: Sequence[AwardRow]) -> bool:

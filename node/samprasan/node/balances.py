@@ -1,9 +1,10 @@
 """Balances: what a subject owns across all agencies, read from the hub under the subject's own consent here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from samprasan.edge.database import Store
+from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World
 from samprasan.keys.errors import Refused, Unproven
 from samprasan.keys.identifiers import Identifier
@@ -56,16 +57,31 @@ def keep(
 ) -> Envelope:
     """Take the hub's signed answer to ``request``; Unproven ``answer_foreign`` if it answers another."""
     with store.begin() as tx:
-        totals = world.open(envelope, hub_pb2.Totals, documents_store.agreed_on(tx).required_roster.hub.signing_key)
-        ours = (totals.request_id, totals.agency, totals.federation_id)
-        named = [account.account_id for account in totals.accounts]
-        asked = (request.request_id, identity.agency, documents_store.agreed_on(tx).federation_id)
-        if ours != asked or named != list(request.account_ids):
-            raise Unproven("answer_foreign", kind="Totals")
-        if totals.accounts[0].declined:
+        (account,) = _answered(tx, world, identity, request, envelope)
+        if account.declined:
             raise Refused("not_linked")
-        subjects_store.keep_totals(tx, named[0], envelope.SerializeToString())
+        subjects_store.keep_totals(tx, account.account_id, envelope.SerializeToString())
     return envelope
+
+
+def is_linked_elsewhere(
+    store: Store, world: World, identity: Identity, request: hub_pb2.GetTotalsRequest, envelope: Envelope
+) -> bool:
+    """Whether another agency is linked to the account that ``request`` is about; Unproven ``answer_foreign``."""
+    with store.read() as tx:
+        return any(each.linked_elsewhere for each in _answered(tx, world, identity, request, envelope))
+
+
+def _answered(
+    tx: Tx, world: World, identity: Identity, request: hub_pb2.GetTotalsRequest, envelope: Envelope
+) -> Sequence[hub_pb2.AccountTotals]:
+    agreed = documents_store.agreed_on(tx)
+    totals = world.open(envelope, hub_pb2.Totals, agreed.required_roster.hub.signing_key)
+    ours = (totals.request_id, totals.agency, totals.federation_id)
+    asked = (request.request_id, identity.agency, agreed.federation_id)
+    if ours != asked or [account.account_id for account in totals.accounts] != list(request.account_ids):
+        raise Unproven("answer_foreign", kind="Totals")
+    return totals.accounts
 
 
 def document(identifier: Identifier, envelope: Envelope, earned_here: int, *, fresh: bool) -> dict[str, Any]:

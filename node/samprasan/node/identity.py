@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from samprasan.edge.database import AnyRow
 from samprasan.edge.world import World
 from samprasan.keys import sealing
-from samprasan.keys.identifiers import Identifier
+from samprasan.keys.identifiers import Identifier, Scheme
 from samprasan.keys.sealing import Vault
 
 _NONCE_BYTES = 12
@@ -26,6 +27,10 @@ class Identity:
     def index(self, identifier: Identifier) -> bytes:
         """The keyed index under which the subject is found, 32 bytes."""
         return self.vault.index(b"subject/" + identifier.domain_bytes())
+
+    def identifier(self, row: AnyRow) -> Identifier:
+        """Whom a subject's row is about."""
+        return Identifier(Scheme(row.scheme), self.vault.open(ID_COLUMN, row.sealed_id).decode())
 
     def seal(self, world: World, column: str, plaintext: bytes) -> bytes:
         """``plaintext`` sealed for that column of the database."""

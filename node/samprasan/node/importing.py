@@ -7,7 +7,7 @@ what it said before.  What an import says of a subject's consent is its newest s
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from samprasan.edge.database import Store, Tx
@@ -24,6 +24,7 @@ from samprasan.node.profiles import STATUSES, Profile
 from samprasan.node.store import awards as awards_store
 from samprasan.node.store import deeds as deeds_store
 from samprasan.node.store import documents as documents_store
+from samprasan.node.store import moves as moves_store
 from samprasan.node.store import subjects as subjects_store
 from samprasan.node.store.deeds import DeedRow
 from samprasan.node.tabular import BrokenRow, Row
@@ -201,6 +202,7 @@ class _Import:
         self._repeated = Bitmap()
         self._identity = identity
         self._any_erased = deeds_store.any_erased(tx)
+        self._any_moved = moves_store.any_moved(tx)
         self._being_erased = subjects_store.indexes_being_erased(tx)
 
     def run(self, rows: Iterable[tuple[int, Row]]) -> None:
@@ -214,12 +216,13 @@ class _Import:
     def _take(self, chunk: list[tuple[int, Row]]) -> None:
         readable = list(self._readable(chunk))
         known = deeds_store.known(self._tx, self._profile.source, [deed.record_id for *_, deed in readable])
+        fingerprints = [self._vault.index(b"deed/" + deed.says()) for *_, deed in readable]
+        readable = self._put_right(readable, known)
         erased = self._erased([deed for *_, deed in readable if deed.record_id not in known])
         new: list[tuple[Deed, bytes]] = []
         changed: list[tuple[Deed, bytes, DeedRow]] = []
         in_chunk: dict[str, bytes] = {}
         objected: set[int] = set()
-        fingerprints = [self._vault.index(b"deed/" + deed.says()) for *_, deed in readable]
         says_news = [
             deed
             for (*_, deed), fingerprint in zip(readable, fingerprints, strict=True)
@@ -263,6 +266,25 @@ class _Import:
                 yield number, row, self._reader.deed(row)
             except Rejected as problem:
                 self._reject(number, row, problem, self._shown_record_id(row))
+
+    def _put_right(self, taken: list[Taken], known: dict[str, DeedRow]) -> list[Taken]:
+        """Deeds that were moved, and whose record still states the wrong id, are whom they were moved to."""
+        if not self._any_moved:
+            return taken
+        wrong = moves_store.wrong_indexes(self._tx, [row.deed_id for row in known.values()])
+        rows = (row for row in known.values() if row.deed_id in wrong)
+        subjects = {row.subject_id: row for row in subjects_store.of_ids(self._tx, {row.subject_id for row in rows})}
+        put_right: list[Taken] = []
+        for number, row, deed in taken:
+            before = known.get(deed.record_id)
+            if before and wrong.get(before.deed_id) == self._identity.index(deed.subject):
+                right = subjects[before.subject_id]
+                put_right.append(
+                    (number, row, replace(deed, kind=right.kind, subject=self._identity.identifier(right)))
+                )
+            else:
+                put_right.append((number, row, deed))
+        return put_right
 
     def _names(self, deeds: Iterable[Deed]) -> KnownNames:
         """What is known of the names of these deeds' subjects, so that an id that was typed wrong is noticed."""

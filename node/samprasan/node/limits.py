@@ -21,6 +21,7 @@ UNLINK_GRACE_MS = 7 * 86_400_000  # an export that says no by mistake can be put
 ACCOUNTS_PER_REQUEST = 1000  # the hub's limit
 DOCUMENT_LIFETIME_MS = 30 * 86_400_000  # time to gather approvals
 CLOCK_OFF_MS_MAX = 120_000  # PROTOCOL: alarm beyond
+OFFICER_CHARACTERS_MAX = 100  # who did it, by name
 TEXT_BYTES_MAX = 1 << 20  # a profile or policy; 500 categories need 200 KiB
 WARN_DAYS = 30  # before a certificate ends
 

@@ -10,9 +10,9 @@ from samprasan.edge.database import AnyRow, Store, Tx, take_turn
 from samprasan.edge.world import World
 from samprasan.keys import documents, pseudonym, ristretto, sharing, signing
 from samprasan.keys.errors import Refused, Unproven
-from samprasan.keys.identifiers import Identifier, Scheme
+from samprasan.keys.identifiers import Scheme
 from samprasan.node import limits, shares
-from samprasan.node.identity import ID_COLUMN, KEY_COLUMN, OPENED_COLUMN, Identity
+from samprasan.node.identity import KEY_COLUMN, OPENED_COLUMN, Identity
 from samprasan.node.letters import Letter
 from samprasan.node.store import documents as documents_store
 from samprasan.node.store import linking as linking_store
@@ -42,7 +42,7 @@ def ask(store: Store, world: World, identity: Identity) -> None:
         if len(open_questions) >= limits.QUESTIONS_OPEN_MAX:
             return
         rows = subjects_store.without_key(tx, limits.ELEMENTS_PER_QUESTION, asked_about)
-        public = [(row.subject_id, _identifier(identity, row)) for row in rows if _is_public(row.scheme)]
+        public = [(row.subject_id, identity.identifier(row)) for row in rows if _is_public(row.scheme)]
         sealed = [(who, _sealed_key(world, identity, each.public_subject_key())) for who, each in public]
         subjects_store.set_keys(tx, sealed, subjects_store.PUBLIC)
         secret = [row for row in rows if not _is_public(row.scheme)]
@@ -69,7 +69,7 @@ def _ask_about(
     if peer is None:
         return
     blinds = [pseudonym.random_scalar(world.random_bytes(64)) for _ in rows]
-    values = [_identifier(identity, row).domain_bytes() for row in rows]
+    values = [identity.identifier(row).domain_bytes() for row in rows]
     blinded = world.each(lambda pair: pseudonym.blind(*pair), list(zip(values, blinds, strict=True)))
     tries = min(linking_store.unanswered_since_last_answer(tx, now), limits.QUESTION_DOUBLINGS_MAX)
     request = linking_pb2.EvalRequest(
@@ -139,7 +139,7 @@ def answered(store: Store, world: World, identity: Identity, sender: str, envelo
     evaluated = _checked(world, linking, sender, request, question.digest, answer)
     peer_index = _commitment(linking, sender).index
     known = [  # the import that brought a subject may have been undone meanwhile
-        (who, _identifier(identity, rows[who]).domain_bytes(), blind, element)
+        (who, identity.identifier(rows[who]).domain_bytes(), blind, element)
         for (who, blind), element in zip(plan, evaluated, strict=True)
         if who in rows
     ]
@@ -311,10 +311,6 @@ def _plan(identity: Identity, sealed: bytes) -> Sequence[tuple[int, int]]:
 
 def _is_public(scheme: str) -> bool:
     return scheme in (Scheme.REGISTRY, Scheme.AREA)
-
-
-def _identifier(identity: Identity, row: AnyRow) -> Identifier:
-    return Identifier(Scheme(row.scheme), identity.vault.open(ID_COLUMN, row.sealed_id).decode())
 
 
 def _sealed_key(world: World, identity: Identity, key: bytes) -> bytes:

@@ -13,6 +13,7 @@ _TITLES = (
     *("ห้างหุ้นส่วนจำกัด", "หจก.", "บริษัท", "บจก.", "มูลนิธิ", "สมาคม"),
     *("mrs.", "mrs ", "mr.", "mr ", "miss ", "ms.", "ms ", "dr.", "dr "),
 )
+_LETTERS_SHOWN = 2
 _ALIKE = 0.75  # of the characters in order: one or two letters of a word may be written otherwise
 
 
@@ -24,6 +25,21 @@ def differ(known: str, stated: str) -> bool:
     if not first or not second:
         return False
     return not (_alike(first[0], second[0]) or _alike("".join(first), "".join(second)))
+
+
+def masked(name: str) -> str:
+    """The name so that who knows it knows it again, and nobody else does: ``สม*** ใจ***``."""
+    return " ".join(_beginning(word) + "***" for word in name.split())
+
+
+def _beginning(word: str) -> str:
+    """The first two letters, with the vowels and tones above and below them."""
+    letters = 0
+    for at, character in enumerate(word):
+        letters += not unicodedata.combining(character) and unicodedata.category(character) != "Mn"
+        if letters > _LETTERS_SHOWN:
+            return word[:at]
+    return word[:1]
 
 
 def _alike(one: str, other: str) -> bool:

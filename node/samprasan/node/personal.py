@@ -34,7 +34,7 @@ def balance(
     from samprasan.node import home as homes
     from samprasan.node import showing
 
-    identifier = _identifier(id, scheme, registry)
+    identifier = identifier_of(id, scheme, registry)
     opened = homes.open_home(home)
     document = showing.balance(opened, identifier, WAIT_SECONDS)
     names = ("earned", "available", "pending", "held", "spent", "expired", "earned_here")
@@ -68,7 +68,7 @@ def consent_show(
     from samprasan.node import home as homes
 
     node = homes.open_home(home).node
-    _tell(consents.show(node.store, node.identity, _identifier(id, scheme, registry)), as_json=as_json)
+    _tell(consents.show(node.store, node.identity, identifier_of(id, scheme, registry)), as_json=as_json)
 
 
 @consent.command("give")
@@ -90,7 +90,7 @@ def consent_give(
 
     given = _purposes(purpose)
     node = homes.open_home(home).node
-    identifier = _identifier(id, scheme, registry)
+    identifier = identifier_of(id, scheme, registry)
     _tell(consents.give(node.store, node.world, node.identity, identifier, given), as_json=as_json)
 
 
@@ -113,7 +113,7 @@ def consent_withdraw(
 
     taken = _purposes(purpose)
     node = homes.open_home(home).node
-    identifier = _identifier(id, scheme, registry)
+    identifier = identifier_of(id, scheme, registry)
     document = consents.withdraw(node.store, node.world, node.identity, identifier, taken)
     note = [words("last_consent")] if document["account"] == "leaving" else []
     _tell(document, *note, as_json=as_json)
@@ -138,7 +138,7 @@ def erase(
 
     opened = homes.open_home(home)
     node = opened.node
-    identifier = _identifier(id, scheme, registry)
+    identifier = identifier_of(id, scheme, registry)
     deeds = erasing.deeds_of(node.store, node.identity, identifier)
     if not confirm:
         raise Refused("erase_unconfirmed", deeds=deeds)
@@ -172,7 +172,8 @@ def _purposes(given: list[str]) -> list[str]:
     return given
 
 
-def _identifier(id: str, scheme: str, registry: str) -> Any:  # noqa: A002
+def identifier_of(id: str, scheme: str, registry: str) -> Any:  # noqa: A002
+    """The id that a command names.  Raises Malformed."""
     from samprasan.keys.identifiers import Scheme, parse
 
     try:

@@ -15,12 +15,12 @@ from samprasan.keys import documents
 from samprasan.keys.errors import Unavailable
 from samprasan.keys.identifiers import Identifier
 from samprasan.ledger import calendar
-from samprasan.node import agreeing, balances, service
+from samprasan.node import agreeing, balances, moving, service
 from samprasan.node.agreeing import Waiting
 from samprasan.node.home import Home
 from samprasan.node.importing import Rejection
 from samprasan.node.store import documents as documents_store
-from samprasan.v1.documents_pb2 import Grant, LinkingPlan, Roster
+from samprasan.v1.documents_pb2 import Grant, LinkingPlan, Move, Roster
 from samprasan.v1.envelope_pb2 import Envelope
 
 words = Words("samprasan.node")
@@ -101,7 +101,7 @@ def waiting_document(opened: Home, short_id: str) -> dict[str, Any]:
     """The answer of ``approvals show``."""
     refresh(opened)
     waiting = agreeing.find(opened.node.store, opened.node.world, short_id)
-    return _summary(waiting) | {"content": _content(waiting)}
+    return _summary(waiting) | {"content": _content(opened, waiting)}
 
 
 def approve(opened: Home, short_id: str, spoken_digest: str) -> None:
@@ -130,6 +130,23 @@ def propose_grant(opened: Home, elements: int, days: int) -> dict[str, Any]:
     refresh(opened)
     node = opened.node
     return _proposed(opened, agreeing.propose_grant(node.store, node.world, node.identity, elements, days))
+
+
+def confirm_move(opened: Home, move_id: int, by: str) -> None:
+    """Carry a move out, or lay it before the other agencies if one of them is linked to the wrong account.
+
+    Raises as :func:`moving.question`; Unavailable if the hub has to be asked and is away.
+    """
+    node = opened.node
+    request = moving.question(node.store, node.world, move_id, by)
+    elsewhere = False
+    if request is not None:
+        refresh(opened)
+        totals = asyncio.run(service.ask(opened.connect, lambda hub: hub.totals(request)))
+        elsewhere = balances.is_linked_elsewhere(node.store, node.world, node.identity, request, totals)
+    envelope = moving.confirm(node.store, node.world, node.identity, move_id, by, linked_elsewhere=elsewhere)
+    if envelope is not None:
+        _submit(opened, envelope)
 
 
 def _proposed(opened: Home, envelope: Envelope) -> dict[str, Any]:
@@ -194,7 +211,7 @@ def _plan(plan: LinkingPlan) -> dict[str, Any]:
     return {"key_epoch": plan.key_epoch, "share_version": plan.share_version, "dealers": list(plan.dealers)}
 
 
-def _content(waiting: Waiting) -> dict[str, Any]:
+def _content(opened: Home, waiting: Waiting) -> dict[str, Any]:
     body = waiting.body
     if isinstance(body, Roster):
         return {
@@ -207,6 +224,17 @@ def _content(waiting: Waiting) -> dict[str, Any]:
     if isinstance(body, Grant):
         until = calendar.buddhist(calendar.day_of(body.valid_until))
         return {"agency": body.agency, "elements": body.elements, "valid_until": until}
+    if isinstance(body, Move):
+        with opened.node.store.read() as tx:
+            known_here = moving.masked_name(tx, opened.node.identity, body.account_id)
+        return {
+            "agency": body.agency,
+            "account": body.account_id.hex(),
+            "known_here": known_here,
+            "awards": body.awards,
+            "credits": body.credits,
+            "reason": moving.reason_word(body.reason),
+        }
     return {
         "title": body.title_th,
         "valid_from": calendar.buddhist(calendar.unpacked(body.valid_from)),

@@ -222,6 +222,40 @@ ceremony_letters = sa.Table(
     sa.Column("sealed_envelope", sa.LargeBinary, nullable=False),
     sa.Column("posted", sa.Boolean, nullable=False),
 )
+moves = sa.Table(
+    "moves",
+    metadata,
+    sa.Column("move_id", BigKey, primary_key=True, autoincrement=True),
+    sa.Column("reason", sa.SmallInteger, nullable=False),
+    sa.Column("maker", sa.String(100), nullable=False),
+    sa.Column("checker", sa.String(100)),
+    sa.Column("proposed_at", sa.BigInteger, nullable=False),
+    sa.Column("subject_id", sa.BigInteger, nullable=False, comment="Whose deeds they are by mistake."),
+    sa.Column("scheme", sa.String(8), nullable=False, comment="Of the right id."),
+    sa.Column("id_index", _DIGEST, nullable=False, comment="Of the right id."),
+    sa.Column("sealed_id", sa.LargeBinary, comment="The right id; until the move is over, as is the name."),
+    sa.Column("sealed_name", sa.LargeBinary),
+    sa.Column("credits", sa.BigInteger, nullable=False),
+    sa.Column(
+        "state", sa.String(8), nullable=False, comment="proposed, waiting (for another agency), done or dropped."
+    ),
+    sa.Column("document", _DIGEST, comment="Digest of the joint document that it waits for."),
+    sa.Index("moves_subject", "subject_id"),
+)
+moving = sa.Table(
+    "moving",
+    metadata,
+    sa.Column("move_id", sa.BigInteger, primary_key=True),
+    sa.Column("deed_id", sa.BigInteger, primary_key=True),
+    sa.Index("moving_deed", "deed_id"),
+)
+moved = sa.Table(
+    "moved",
+    metadata,
+    sa.Column("deed_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("wrong_index", _DIGEST, nullable=False, comment="Of the id that the record states by mistake."),
+    sa.Index("moved_wrong", "wrong_index"),
+)
 documents = sa.Table(
     "documents",
     metadata,

@@ -13,7 +13,7 @@ from samprasan.edge.world import World
 from samprasan.keys.errors import Refused
 from samprasan.ledger import calendar
 from samprasan.node import limits
-from samprasan.node.awarding import Awarding, forget_gone
+from samprasan.node.awarding import Awarding, forget_gone, give_up_untold
 from samprasan.node.store import awards as awards_store
 from samprasan.node.store import deeds as deeds_store
 from samprasan.node.store import subjects as subjects_store
@@ -72,12 +72,7 @@ def _take_back(tx: Tx, awarding: Awarding, rows: Sequence[DeedRow], before: dict
     deeds_store.replace(tx, now)
     awarding.correct(now)
     forget_gone(tx, [row.deed_id for row in now if row.gone])
-    subject_ids = {row.subject_id for row in rows}
-    alone = subject_ids - deeds_store.subjects_with_deeds(tx, subject_ids)
-    unknown = subjects_store.unknown_outside(tx, alone)
-    subjects_store.remove(tx, unknown)
-    told_of_nobody = subject_ids - deeds_store.subjects_with_deeds(tx, subject_ids, or_gone=False)
-    subjects_store.agree_to_nothing(tx, told_of_nobody - set(unknown), unlink_at)
+    give_up_untold(tx, {row.subject_id for row in rows}, unlink_at)
 
 
 def _restate(tx: Tx, import_id: int, unlink_at: int) -> None:

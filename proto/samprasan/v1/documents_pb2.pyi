@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from samprasan.v1 import log_pb2 as _log_pb2
 import builtins as _builtins
 import sys
@@ -18,6 +19,32 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _MoveReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MoveReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MoveReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MOVE_REASON_UNSPECIFIED: _MoveReason.ValueType  # 0
+    MOVE_REASON_WRONG_ID: _MoveReason.ValueType  # 1
+    """The id was typed wrong."""
+    MOVE_REASON_TWO_IDS: _MoveReason.ValueType  # 2
+    """One subject was recorded under two ids."""
+    MOVE_REASON_TWO_SUBJECTS: _MoveReason.ValueType  # 3
+    """Deeds of two subjects were recorded under one id."""
+
+class MoveReason(_MoveReason, metaclass=_MoveReasonEnumTypeWrapper):
+    """Why awards are on the wrong account. Public."""
+
+MOVE_REASON_UNSPECIFIED: MoveReason.ValueType  # 0
+MOVE_REASON_WRONG_ID: MoveReason.ValueType  # 1
+"""The id was typed wrong."""
+MOVE_REASON_TWO_IDS: MoveReason.ValueType  # 2
+"""One subject was recorded under two ids."""
+MOVE_REASON_TWO_SUBJECTS: MoveReason.ValueType  # 3
+"""Deeds of two subjects were recorded under one id."""
+Global___MoveReason: _TypeAlias = MoveReason  # noqa: Y015
 
 @_typing.final
 class Roster(_message.Message):
@@ -445,3 +472,63 @@ class Grant(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Grant: _TypeAlias = Grant  # noqa: Y015
+
+@_typing.final
+class Move(_message.Message):
+    """Lets one agency move its own awards from an account to another subject's, where another agency has a Link to that account,
+    too: its subject will have earned less. Payload type "move". Public to the federation.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEDERATION_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    AGENCY_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    AWARDS_FIELD_NUMBER: _builtins.int
+    CREDITS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MOVE_ID_FIELD_NUMBER: _builtins.int
+    federation_id: _builtins.bytes
+    """The federation, 16 bytes."""
+    version: _builtins.int
+    """From 1 without a gap, over all agencies."""
+    created_at: _builtins.int
+    """When it was proposed, milliseconds since the Unix epoch."""
+    expires_at: _builtins.int
+    """Approvals after this moment do not count, milliseconds since the Unix epoch."""
+    agency: _builtins.str
+    """Whose awards they are."""
+    account_id: _builtins.bytes
+    """The account that they leave, 16 bytes. Only agencies that are linked to it know whose it is."""
+    awards: _builtins.int
+    """How many awards. Limit: 100,000."""
+    credits: _builtins.int
+    """Their credits in all."""
+    reason: Global___MoveReason.ValueType
+    """Why they are on the wrong account."""
+    move_id: _builtins.bytes
+    """16 random bytes: two moves that are alike are two."""
+    def __init__(
+        self,
+        *,
+        federation_id: _builtins.bytes = ...,
+        version: _builtins.int = ...,
+        created_at: _builtins.int = ...,
+        expires_at: _builtins.int = ...,
+        agency: _builtins.str = ...,
+        account_id: _builtins.bytes = ...,
+        awards: _builtins.int = ...,
+        credits: _builtins.int = ...,
+        reason: Global___MoveReason.ValueType = ...,
+        move_id: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "agency", b"agency", "awards", b"awards", "created_at", b"created_at", "credits", b"credits", "expires_at", b"expires_at", "federation_id", b"federation_id", "move_id", b"move_id", "reason", b"reason", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Move: _TypeAlias = Move  # noqa: Y015

@@ -688,6 +688,7 @@ class AccountTotals(_message.Message):
     SPENT_FIELD_NUMBER: _builtins.int
     EXPIRED_FIELD_NUMBER: _builtins.int
     EARNED_BY_DIMENSION_FIELD_NUMBER: _builtins.int
+    LINKED_ELSEWHERE_FIELD_NUMBER: _builtins.int
     account_id: _builtins.bytes
     """16 bytes."""
     declined: _log_pb2.DeclineReason.ValueType
@@ -706,6 +707,8 @@ class AccountTotals(_message.Message):
     """Credits spent."""
     expired: _builtins.int
     """Credits lapsed by policy."""
+    linked_elsewhere: _builtins.bool
+    """Another agency has an open Link, too. Told to callers that have one, whatever its purposes."""
     @_builtins.property
     def earned_by_dimension(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Credits earned by dimension: health, economy, social, environment."""
@@ -723,10 +726,11 @@ class AccountTotals(_message.Message):
         spent: _builtins.int = ...,
         expired: _builtins.int = ...,
         earned_by_dimension: _abc.Iterable[_builtins.int] | None = ...,
+        linked_elsewhere: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "available", b"available", "declined", b"declined", "earned", b"earned", "earned_by_dimension", b"earned_by_dimension", "expired", b"expired", "held", b"held", "pending", b"pending", "spent", b"spent", "written_off", b"written_off"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "available", b"available", "declined", b"declined", "earned", b"earned", "earned_by_dimension", b"earned_by_dimension", "expired", b"expired", "held", b"held", "linked_elsewhere", b"linked_elsewhere", "pending", b"pending", "spent", b"spent", "written_off", b"written_off"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -924,7 +928,7 @@ class SubmitDocumentRequest(_message.Message):
     DOCUMENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def document(self) -> _envelope_pb2.Envelope:
-        """Payload type "roster", "policy" or "grant"; one signature is the caller's."""
+        """Payload type "roster", "policy", "grant" or "move"; one signature is the caller's."""
 
     def __init__(
         self,

@@ -121,6 +121,7 @@ class _DocumentKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Document
     DOCUMENT_KIND_ROSTER: _DocumentKind.ValueType  # 1
     DOCUMENT_KIND_POLICY: _DocumentKind.ValueType  # 2
     DOCUMENT_KIND_GRANT: _DocumentKind.ValueType  # 3
+    DOCUMENT_KIND_MOVE: _DocumentKind.ValueType  # 4
 
 class DocumentKind(_DocumentKind, metaclass=_DocumentKindEnumTypeWrapper):
     """Kinds of joint documents. Public."""
@@ -129,6 +130,7 @@ DOCUMENT_KIND_UNSPECIFIED: DocumentKind.ValueType  # 0
 DOCUMENT_KIND_ROSTER: DocumentKind.ValueType  # 1
 DOCUMENT_KIND_POLICY: DocumentKind.ValueType  # 2
 DOCUMENT_KIND_GRANT: DocumentKind.ValueType  # 3
+DOCUMENT_KIND_MOVE: DocumentKind.ValueType  # 4
 Global___DocumentKind: _TypeAlias = DocumentKind  # noqa: Y015
 
 class _OutcomeKind:

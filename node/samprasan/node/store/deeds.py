@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 from samprasan.edge.database import AnyRow, delete_where_in, insert_rows, rows_where_in
-from samprasan.node.tables import awards, deeds, earlier, erased, imports
+from samprasan.node.tables import awards, deeds, earlier, erased, imports, moved, moving
 
 Row = AnyRow
 
@@ -62,7 +62,9 @@ def replace(tx: sa.Connection, rows: Sequence[DeedRow]) -> None:
 
 def remove(tx: sa.Connection, deed_ids: Iterable[int]) -> None:
     """Deeds that nobody outside ever heard of."""
-    delete_where_in(tx, deeds, deeds.c.deed_id, deed_ids)
+    gone = list(deed_ids)
+    for table in (moving, moved, deeds):
+        delete_where_in(tx, table, table.c.deed_id, gone)
 
 
 def of_import(tx: sa.Connection, import_id: int, after: int, limit: int) -> list[DeedRow]:
@@ -86,7 +88,8 @@ def erase(tx: sa.Connection, subject_id: int, record_hashes: Sequence[bytes]) ->
     """Delete the subject's deeds and what was said of it before; the records are not to come back."""
     insert_rows(tx, erased, [(each,) for each in record_hashes])
     deed_ids = [row.deed_id for row in of_subject(tx, subject_id)]
-    delete_where_in(tx, earlier, earlier.c.deed_id, deed_ids)
+    for table in (earlier, moving, moved):
+        delete_where_in(tx, table, table.c.deed_id, deed_ids)
     tx.execute(earlier.delete().where(earlier.c.subject_id == subject_id))
     tx.execute(deeds.delete().where(deeds.c.subject_id == subject_id))
 
@@ -112,6 +115,14 @@ def subjects_with_deeds(tx: sa.Connection, subject_ids: Iterable[int], *, or_gon
 def keep_earlier(tx: sa.Connection, import_id: int, rows: Sequence[DeedRow]) -> None:
     """Remember what these deeds said before the import corrected them."""
     insert_rows(tx, earlier, [(import_id, row.deed_id, _packed(row), row.subject_id) for row in rows])
+
+
+def change_earlier(tx: sa.Connection, deed_ids: Sequence[int], subject_id: int, instead: int) -> None:
+    """What these deeds said of the subject before, they said of ``instead``."""
+    for row in list(rows_where_in(tx, earlier, earlier.c.deed_id, deed_ids, subject_id=subject_id)):
+        content = _packed(_unpacked(row[2])._replace(subject_id=instead))
+        own = (earlier.c.import_id == row[0], earlier.c.deed_id == row[1])
+        tx.execute(earlier.update().where(*own).values(content=content, subject_id=instead))
 
 
 def take_earlier(tx: sa.Connection, import_id: int, deed_ids: Sequence[int]) -> dict[int, DeedRow]:

@@ -39,6 +39,14 @@ def put(tx: sa.Connection, found: Standing, envelope: bytes, *, active: bool) ->
         tx.execute(documents.insert().values(new | values))
 
 
+def is_proposed(tx: sa.Connection, digest: bytes) -> bool:
+    """Whether the document waits for approvals, as far as this node has heard."""
+    return (
+        tx.execute(sa.select(documents.c.digest).where(documents.c.digest == digest, ~documents.c.active)).first()
+        is not None
+    )
+
+
 def clear_proposed(tx: sa.Connection) -> None:
     """Forget what waits: the hub's list replaces it."""
     tx.execute(documents.delete().where(~documents.c.active))

@@ -45,11 +45,11 @@ def remove(tx: sa.Connection, subject_ids: Sequence[int]) -> None:
 
 
 def unknown_outside(tx: sa.Connection, subject_ids: Iterable[int]) -> list[int]:
-    """Which of these have no account and no key, and nobody asked for their balance."""
+    """Which of these have no account and no key, nobody asked for their balance, and took nothing back."""
     return [
         row.subject_id
         for row in of_ids(tx, subject_ids)
-        if not row.wanted and row.sealed_key is None and row.account_id is None
+        if not row.wanted and not row.withdrawn and row.sealed_key is None and row.account_id is None
     ]
 
 
