@@ -7,8 +7,10 @@ import pytest
 from samprasan.hub import agreeing, auditing
 from samprasan.hub.store import ledger as ledger_store
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
+from samprasan.keys.identifiers import Scheme, parse
 from samprasan.node import agreeing as node_agreeing
 from samprasan.node import balances, consent, erasing, limits, moving, names, undoing
+from samprasan.node.deeds import Consents
 from samprasan.node.store import deeds as deeds_store
 from samprasan.node.store import subjects as subjects_store
 from samprasan.node.tables import moved, moves
@@ -243,7 +245,7 @@ def test_a_deed_that_an_import_gave_to_somebody_else_meanwhile_is_left_alone(fed
 
 
 def test_somebody_new_agrees_to_what_the_records_say(fed: Federation) -> None:
-    fed.give("mpc", deed(1, 1), deed(2, 1, consents=federation.Consents(share=False, redeem=False)))
+    fed.give("mpc", deed(1, 1), deed(2, 1, consents=Consents(share=False, redeem=False)))
     confirm(fed, propose_merge(fed))
     node = fed.nodes["mpc"]
     found = consent.show(node.store, node.identity, deed(1, 2).subject)
@@ -293,7 +295,7 @@ def test_what_is_over_keeps_neither_id_nor_name(fed: Federation) -> None:
 )
 def test_what_cannot_be_moved_is_refused_with_its_reason(fed: Federation, code: str, attempt: Any) -> None:
     fed.give("mpc", deed(1, 1), deed(2, 1), deed(3, 2))
-    fed.give("mpc", deed(4, 3, consents=federation.Consents(share=False, redeem=False)))
+    fed.give("mpc", deed(4, 3, consents=Consents(share=False, redeem=False)))
     fed.run()
     with pytest.raises((Refused, Malformed)) as refused:
         attempt(fed)
@@ -302,7 +304,7 @@ def test_what_cannot_be_moved_is_refused_with_its_reason(fed: Federation, code: 
 
 def test_an_organization_that_was_entered_under_a_citizens_id_needs_a_known_right_side(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1))
-    right = federation.parse(federation.Scheme.REGISTRY, "X1", "codi.council")
+    right = parse(Scheme.REGISTRY, "X1", "codi.council")
     with pytest.raises(Refused) as refused:
         moving.merge(*at(fed), deed(1, 1).subject, right, "สภา", "wrong-id", "มาลี")
     assert refused.value.code == "move_scheme"
