@@ -27,7 +27,7 @@ from samprasan.keys.identifiers import Scheme, check_digit, parse
 from samprasan.keys.sealing import Vault
 from samprasan.keys.signing import KeySigner, Signer, Verify, verify_ed25519
 from samprasan.node import agreeing as node_agreeing
-from samprasan.node import ceremony, importing, letters, linking, mail, rotation, sync
+from samprasan.node import ceremony, importing, letters, linking, mail, redemption, rotation, sync
 from samprasan.node import home as node_homes
 from samprasan.node.deeds import Consents, Deed
 from samprasan.node.exports import Export
@@ -123,7 +123,8 @@ class HubParty:
         raise AssertionError(message.kind)
 
     def tick(self) -> list[Message]:
-        """The hub starts nothing by itself yet."""
+        """The hub says which holds have run out; nobody is told."""
+        intake.expire_due(self.store, self.world)
         return []
 
     def restart(self) -> None:
@@ -148,6 +149,7 @@ class NodeParty:
     def tick(self) -> list[Message]:
         """A new session: hello; and everything that may not have arrived is sent again."""
         self.after_seq = None
+        redemption.expire(self.store, self.world.now())
         linking.ask(self.store, self.world, self.identity)
         return [
             self._to_hub("hello", sync.greeting(self.store, self.world.now())),
@@ -447,6 +449,35 @@ def propose_policy(federation: Federation, text: str) -> None:
     (waiting,) = node_agreeing.inbox(nhco.store, nhco.world)
     signed = node_agreeing.approve(nhco.store, nhco.world, nhco.identity, TLS_CA, waiting.short_id, "")
     agreeing.submit(hub.store, hub.world, "nhco", signed)
+    share_documents(federation)
+
+
+CATALOGUE = """
+[[benefit]]
+code = "rice"
+title = { th = "ข้าวสาร", en = "Rice" }
+credits = 10
+valid_from = 2026-01-01
+valid_until = 2027-12-31
+
+[[benefit]]
+code = "book"
+title = { th = "หนังสือ", en = "Book" }
+credits = 4
+stock = 3
+per_subject_max = 1
+period = "month"
+areas = ["72"]
+valid_from = 2026-01-01
+valid_until = 2027-12-31
+"""
+
+
+def publish(federation: Federation, agency: str = "codi", text: str = CATALOGUE) -> None:
+    """Let an agency publish its catalogue."""
+    node = federation.nodes[agency]
+    envelope = node_agreeing.publish(node.store, node.world, node.identity, text)
+    agreeing.submit(federation.hub.store, federation.hub.world, agency, envelope)
     share_documents(federation)
 
 

@@ -71,7 +71,7 @@ def changed_policy(fed: Federation, **changes: Any) -> Envelope:
         ({"federation_id": b"x" * 16}, Unproven, "federation"),
         ({"expires_at": federation.START_MS - 1, "created_at": 1}, Refused, "document_expired"),
         ({"expires_at": 1}, Malformed, "document_form"),
-        ({"valid_from": 20251340}, Malformed, "policy_value"),
+        ({"valid_from": 20251340}, Malformed, "entry_value"),
     ],
 )
 def test_a_document_out_of_order_time_or_place_is_refused(

@@ -4,13 +4,25 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from samprasan.ledger import ledger
-from samprasan.ledger.ledger import Entry, State
+from samprasan.ledger import benefits, ledger
+from samprasan.ledger.benefits import Benefit, Catalogue
 from samprasan.ledger.policy import Policy
+from samprasan.ledger.state import Entry, State
+from samprasan.v1 import documents_pb2 as documents
 from samprasan.v1 import log_pb2 as log
 
+HOUR_MS = 3_600_000
 NOW = 1_795_402_800_000  # 23 November 2026, 10:00 in Bangkok
-POLICY = Policy(1, date(2025, 1, 1), 500, 1_200, 1000, {})
+POLICY = Policy(1, date(2025, 1, 1), 500, 1_200, 1000, 3_600, {})
+KINDS: dict[str, Any] = {
+    "any": {},
+    "few": {"stock": 2},
+    "once": {"per_subject_max": 1, "period": documents.PERIOD_MONTH},
+    "firms": {"kinds": [log.SUBJECT_KIND_ORGANIZATION]},
+    "green": {"dimensions": [log.DIMENSION_ENVIRONMENT]},
+    "past": {"valid_from": 20250101, "valid_until": 20251231},
+    "soon": {"valid_from": 20261124, "valid_until": 20271231},
+}
 ACCOUNT, OTHER, CLOSED = b"a" * 16, b"b" * 16, b"c" * 16
 
 
@@ -24,7 +36,7 @@ class Ledger:
 
     def take(self, agency: str, *updates: log.Update) -> list[log.Outcome]:
         entry = Entry(log.Batch(agency=agency, updates=updates), self.at)
-        changes, outcomes = ledger.fold(self.state, entry, {b"p" * 32: POLICY})
+        changes, outcomes = ledger.fold(self.state, entry, ACTIVATED)
         self.state.include(changes)
         self.entries.append(entry)
         return outcomes
@@ -33,12 +45,41 @@ class Ledger:
         activate = log.Update(activate=log.Activate(document=log.DOCUMENT_KIND_POLICY, version=1, digest=b"p" * 32))
         opened = [log.Update(opened=log.Opened(account_id=each, kind=log.SUBJECT_KIND_PERSON)) for each in account_ids]
         self.take("hub", activate, *opened)
+        self.publish(b"c")
         return self
+
+    def publish(self, digest: bytes) -> None:
+        activate = log.Activate(document=log.DOCUMENT_KIND_CATALOGUE, version=1, digest=digest * 32)
+        self.take("hub", log.Update(activate=activate))
+
+    def expire_due(self) -> None:
+        due = [key for key, hold in self.state.holds.items() if hold.state == 1 and hold.deadline <= self.at]
+        for agency, hold_id in sorted(due):
+            expired = log.Update(expire=log.Expire(agency=agency, hold_id=hold_id))
+            assert self.take("hub", expired) == [ledger.APPLIED]
 
     def linked(self, agency: str = "mpc", account_id: bytes = ACCOUNT, purposes: tuple[int, ...] = (1, 2)) -> "Ledger":
         (outcome,) = self.take(agency, link(account_id, purposes, op=len(self.entries)))
         assert outcome == ledger.APPLIED
         return self
+
+
+def benefit(code: str, **changes: Any) -> Benefit:
+    values: dict[str, Any] = {
+        "code": code,
+        "title_th": "ข้าวสาร",
+        "title_en": "Rice",
+        "credits": 10,
+        "period": documents.PERIOD_EVER,
+        "valid_from": 20260101,
+        "valid_until": 20271231,
+    }
+    return benefits.from_message(documents.Benefit(**(values | changes)).SerializeToString(deterministic=True))
+
+
+CATALOGUE = Catalogue("codi", 1, {code: benefit(code, **changes) for code, changes in KINDS.items()})
+DEARER = Catalogue("codi", 2, {"any": benefit("any", credits=12), "few": benefit("few", stock=2)})
+ACTIVATED: dict[bytes, Policy | Catalogue] = {b"p" * 32: POLICY, b"c" * 32: CATALOGUE, b"d" * 32: DEARER}
 
 
 def op_id(number: int) -> bytes:
@@ -72,3 +113,36 @@ def replacing(op: int, replaced: int, **changes: Any) -> log.Update:
 def reverse(op: int, reversed_op: int) -> log.Update:
     change = log.Reverse(award_op_id=op_id(reversed_op), reason=log.REVERSE_REASON_RECORD_CHANGED)
     return log.Update(op_id=op_id(op), reverse=change)
+
+
+def reserve(op: int, code: str = "any", **changes: Any) -> log.Update:
+    values: dict[str, Any] = {
+        "account_id": ACCOUNT,
+        "credits": 10,
+        "benefit_agency": "codi",
+        "benefit": code,
+        "benefit_digest": CATALOGUE.benefits[code].digest if code in KINDS else bytes(32),
+        "ttl_seconds": 600,
+    }
+    return log.Update(op_id=op_id(op), reserve=log.Reserve(**(values | changes)))
+
+
+def post(op: int, hold: int, credits_: int = 10) -> log.Update:
+    return log.Update(op_id=op_id(op), post=log.Post(hold_id=op_id(hold), credits=credits_))
+
+
+def void(op: int, hold: int) -> log.Update:
+    return log.Update(op_id=op_id(op), void=log.Void(hold_id=op_id(hold), reason=log.VOID_REASON_CANCELLED))
+
+
+def refund(op: int, hold: int, credits_: int = 10, agency: str = "mpc") -> log.Update:
+    change = log.Refund(agency=agency, hold_id=op_id(hold), credits=credits_, reason=log.REFUND_REASON_MISTAKE)
+    return log.Update(op_id=op_id(op), refund=change)
+
+
+def expire(hold: int, agency: str = "mpc") -> log.Update:
+    return log.Update(expire=log.Expire(agency=agency, hold_id=op_id(hold)))
+
+
+def unlink(op: int, account_id: bytes = ACCOUNT) -> log.Update:
+    return log.Update(op_id=op_id(op), unlink=log.Unlink(account_id=account_id))

@@ -2,20 +2,38 @@
 
 import pytest
 from samprasan.ledger import ledger, verify
-from samprasan.ledger.ledger import Totals
+from samprasan.ledger.benefits import Catalogue
+from samprasan.ledger.state import Totals
 from samprasan.v1 import log_pb2 as log
 
-from tests.ledger.books import ACCOUNT, OTHER, Ledger, award, declined, op_id, replacing, reverse
+from tests.ledger.books import (
+    ACCOUNT,
+    ACTIVATED,
+    OTHER,
+    Ledger,
+    award,
+    benefit,
+    declined,
+    op_id,
+    post,
+    replacing,
+    reserve,
+    reverse,
+)
 
 APPLIED = ledger.APPLIED
+DEAR = Catalogue("codi", 3, {"any": benefit("any", credits=16)})
+ACTIVATED[b"e" * 32] = DEAR
 
 
 def books_with_an_award(credits_: int = 16, spent: int = 0) -> Ledger:
     """One award at mpc, of which some credits were spent."""
     books = Ledger().opened(ACCOUNT, OTHER).linked().linked(account_id=OTHER)
     assert books.take("mpc", award(1, credits=credits_)) == [APPLIED]
-    account = books.state.accounts[ACCOUNT]
-    books.state.accounts[ACCOUNT] = account._replace(available=credits_ - spent, spent=spent)
+    if spent:
+        dear = reserve(900, "any", credits=16, benefit_digest=DEAR.benefits["any"].digest)
+        books.take("hub", log.Update(activate=log.Activate(digest=b"e" * 32)))
+        assert books.take("mpc", dear, post(901, 900, spent)) == [APPLIED, APPLIED]
     return books
 
 

@@ -120,6 +120,7 @@ OF_ITS_OWN = {
     "UNPACKED_BYTES_MAX",  # tests/node/test_exports.py, the zip bombs
     "UNPACKED_SHARE_MAX",
     "TEXT_BYTES_MAX",
+    "REDEMPTIONS_LISTED_MAX",  # of a list that may be as long as one likes
     "OFFICER_CHARACTERS_MAX",  # tests/node/test_moving.py
     "ROW_CHARACTERS_MAX",  # cuts and refuses nothing
     "ELEMENTS_ANSWERED_MAX",

@@ -23,7 +23,7 @@ from samprasan.hub.tables import subjects as hub_subjects
 from samprasan.keys import signing
 from samprasan.keys.errors import Refused, SamprasanError
 from samprasan.ledger import verify
-from samprasan.ledger.ledger import USED
+from samprasan.ledger.state import USED
 from samprasan.node import consent, erasing, sync, undoing
 from samprasan.node.deeds import Consents, Deed
 from samprasan.node.store import awards as node_awards

@@ -11,7 +11,7 @@ import pytest
 from samprasan.edge import database
 from samprasan.hub.store import ledger as hub_ledger
 from samprasan.keys import signing
-from samprasan.ledger import ledger
+from samprasan.ledger import state
 
 from tests.sim import simulation
 
@@ -57,7 +57,7 @@ def test_the_same_seed_gives_the_same_trace_whatever_the_hash_seed() -> None:
 
 def no_duplicate_check(patch: pytest.MonkeyPatch) -> None:
     """The hub forgets which op_ids it has seen."""
-    patch.setattr(ledger._Step, "operation", lambda *_: None)
+    patch.setattr(state.Step, "operation", lambda *_: None)
     patch.setattr(hub_ledger, "insert_rows", database.upsert_rows)
 
 

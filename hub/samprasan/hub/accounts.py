@@ -8,13 +8,14 @@ from samprasan.edge.database import Store
 from samprasan.edge.world import World
 from samprasan.hub import intake, limits
 from samprasan.hub.store import documents as documents_store
+from samprasan.hub.store import holds as holds_store
 from samprasan.hub.store import ledger as ledger_store
 from samprasan.hub.store import log as log_store
 from samprasan.hub.store import subjects as subjects_store
 from samprasan.keys.errors import Malformed, Refused
 from samprasan.ledger.agreed import Agreed
 from samprasan.ledger.forms import DIGEST_BYTES, ID_BYTES, UPDATES_MAX
-from samprasan.ledger.ledger import USED
+from samprasan.ledger.state import USED
 from samprasan.v1 import hub_pb2, log_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
@@ -80,6 +81,7 @@ def totals(store: Store, world: World, agency: str, request: hub_pb2.GetTotalsRe
         head = log_store.head_now(tx)
         found = ledger_store.totals_of(tx, asked)
         purposes = ledger_store.purposes_at(tx, agency, asked)
+        run_out = holds_store.credits_run_out(tx, asked, max(world.now(), head.appended_at))
     answer = hub_pb2.Totals(
         federation_id=agreed.federation_id,
         agency=agency,
@@ -96,7 +98,9 @@ def totals(store: Store, world: World, agency: str, request: hub_pb2.GetTotalsRe
             entry.declined = log_pb2.DECLINE_REASON_NOT_LINKED
             continue
         entry.earned, entry.written_off = account.earned_in_all, account.written_off
-        entry.available, entry.pending, entry.held = account.available, account.pending, account.held
+        given_back = run_out.get(account_id, 0)  # their Expire may not stand in the log yet
+        entry.available, entry.pending = account.available + given_back, account.pending
+        entry.held = account.held - given_back
         entry.spent, entry.expired = account.spent, account.expired
         entry.earned_by_dimension.extend(account.earned)
     return world.sign(answer)

@@ -13,9 +13,9 @@ from samprasan.hub.store import subjects as subjects_store
 from samprasan.keys import documents, sharing, signing
 from samprasan.keys.documents import Body
 from samprasan.keys.errors import Malformed, Refused, Unproven
-from samprasan.ledger import policy
+from samprasan.ledger import benefits, policy
 from samprasan.v1 import hub_pb2, log_pb2
-from samprasan.v1.documents_pb2 import HubKeys, LinkingPlan, Member, Policy, Roster
+from samprasan.v1.documents_pb2 import Catalogue, HubKeys, LinkingPlan, Member, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
 
 
@@ -30,6 +30,8 @@ def submit(store: Store, world: World, agency: str, envelope: Envelope) -> None:
     body = documents.read(envelope)
     if isinstance(body, Policy):
         policy.from_document(body)
+    elif isinstance(body, Catalogue):
+        benefits.from_document(body)
     with store.begin() as tx:
         _drop_expired(tx, world.now())
     with store.begin() as tx:
@@ -44,25 +46,30 @@ def submit(store: Store, world: World, agency: str, envelope: Envelope) -> None:
         counted = {key for judge in judges if judge for key in documents.signing_keys(judge)}
         merged = _merged(Envelope.FromString(stored) if stored else None, envelope, counted)
         found = documents.standing(merged, body, current, world.verify)
-        if agency not in documents.standing(envelope, body, current, world.verify).signed:
+        if agency not in documents.standing(envelope, body, current, world.verify).signed:  # nor is another's catalogue
             raise Unproven("approval_not_ones_own", agency=agency)
-        _check_next(body, documents_store.version_in_force(tx, found.kind), agreed.federation_id, world.now())
+        _check_next(
+            body, documents_store.version_in_force(tx, found.kind, found.owner), agreed.federation_id, world.now()
+        )
         if stored is None and len(documents_store.proposed(tx)) >= limits.DOCUMENTS_PROPOSED_MAX:
             raise Refused("inbox_full", most=limits.DOCUMENTS_PROPOSED_MAX)
         if found.complete and isinstance(body, Roster) and current is not None:
             _end_rotation(tx, current, body)
         documents_store.put(tx, found, merged.SerializeToString(), world.now(), active=found.complete)
         if found.complete:
-            documents_store.drop_proposed(tx, found.kind, found.version)
+            if not found.owner:
+                documents_store.drop_proposed(tx, found.kind, found.version)
             activate = log_pb2.Activate(document=found.kind, version=found.version, digest=found.digest)
             intake.append_own(tx, world, [log_pb2.Update(activate=activate)])
 
 
 def listed(store: Store) -> hub_pb2.ListDocumentsResponse:
-    """Everything in force and everything that waits, with the signatures known so far."""
+    """Everything in force and everything that waits, with the signatures known so far; of catalogues the newest."""
     with store.read() as tx:
+        over = documents_store.superseded(tx)
+        active = [Envelope.FromString(each) for each in documents_store.active(tx)]
         return hub_pb2.ListDocumentsResponse(
-            active=[Envelope.FromString(each) for each in documents_store.active(tx)],
+            active=[each for each in active if signing.digest(each) not in over],
             proposed=[Envelope.FromString(each) for each in documents_store.proposed(tx)],
         )
 

@@ -1,6 +1,6 @@
 """Audit: re-verify every signature, chain and receipt, fold the log anew, compare with what the tables say."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +13,8 @@ from samprasan.keys import chain, documents, signing
 from samprasan.keys.chain import Fit, Head
 from samprasan.keys.errors import SamprasanError
 from samprasan.ledger import forms, ledger, verify
-from samprasan.ledger.ledger import Entry, State
-from samprasan.ledger.policy import Policy
+from samprasan.ledger.ledger import Activated
+from samprasan.ledger.state import Entry, State
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.documents_pb2 import Roster
 from samprasan.v1.envelope_pb2 import Envelope
@@ -43,7 +43,7 @@ def audit(store: Store, world: World, hub_key: bytes) -> Report:
         agreed = documents_store.agreed_on(tx)
         keys = _keys_by_agency(tx, world, hub_key, report)
         checked = _checked(tx, world, agreed.federation_id, keys, report)
-        state = _folded(checked, agreed.policies_by_digest, report)
+        state = _folded(checked, agreed.activated, report)
         if verify.digest_of(state) != verify.digest_of(ledger_store.load_all(tx)):
             report.problems.append("the tables are not what the log folds to")
         report.problems += verify.breaches(state)
@@ -118,7 +118,7 @@ def _opened(envelope: Envelope, kind: type[Any], keys: set[bytes], world: World)
     return world.open(envelope, kind, bytes(32))
 
 
-def _folded(checked: Iterator[_Checked], activated: Mapping[bytes, Policy], report: Report) -> State:
+def _folded(checked: Iterator[_Checked], activated: Activated, report: Report) -> State:
     state = State()
     for each in checked:
         changes, outcomes = ledger.fold(state, each.entry, activated)

@@ -5,13 +5,14 @@ for all batches that wait, then their signed receipts (:func:`append`).  A batch
 stored receipt, byte for byte.  A batch that can never be read gets a signed refusal, stored so that it stays refused.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World
 from samprasan.hub import limits
 from samprasan.hub.store import documents as documents_store
+from samprasan.hub.store import holds as holds_store
 from samprasan.hub.store import ledger as ledger_store
 from samprasan.hub.store import log as log_store
 from samprasan.hub.store import subjects as subjects_store
@@ -20,7 +21,9 @@ from samprasan.keys import chain, documents, signing
 from samprasan.keys.chain import Fit, Head
 from samprasan.keys.errors import Malformed, SamprasanError, Unavailable, Unproven
 from samprasan.ledger import forms, ledger
-from samprasan.ledger.ledger import Entry, State
+from samprasan.ledger.benefits import Catalogue
+from samprasan.ledger.forms import UPDATES_MAX
+from samprasan.ledger.state import Entry, State
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
 
@@ -68,26 +71,53 @@ def append(store: Store, world: World, submissions: Sequence[Submission]) -> lis
 
 def append_own(tx: Tx, world: World, updates: Sequence[log.Update]) -> None:
     """Append a batch of the hub's own chain within the open transaction."""
-    log_store.lock_head(tx)
+    _append_own(tx, world, updates, _expire_due(tx, world))
+
+
+def expire_due(store: Store, world: World) -> int:
+    """Say in the log which holds have run out; how many entries that took."""
+    with store.read() as tx:
+        if not holds_store.run_out(tx, world.now(), 1):
+            return 0
+    with store.begin() as tx:
+        before = log_store.lock_head(tx).size
+        _expire_due(tx, world)
+        return log_store.head_now(tx).size - before
+
+
+def append_in(tx: Tx, world: World, submissions: Sequence[Submission]) -> list[Answer]:
+    """:func:`append` within an open transaction.  Holds that have run out are over before anything else applies."""
+    return _append_at(tx, world, submissions, _expire_due(tx, world))
+
+
+def _expire_due(tx: Tx, world: World) -> int:
+    """Expire holds that have run out; the moment as of which they had, which what comes next is to be appended at."""
+    now = max(world.now(), log_store.lock_head(tx).appended_at)
+    while due := holds_store.run_out(tx, now, UPDATES_MAX):
+        expired = [log.Expire(agency=agency, hold_id=hold_id) for agency, hold_id in due]
+        _append_own(tx, world, [log.Update(expire=each) for each in expired], now)
+    return now
+
+
+def _append_own(tx: Tx, world: World, updates: Sequence[log.Update], now: int) -> None:
     head = log_store.chain_head(tx, documents.HUB)
     batch = log.Batch(
         federation_id=documents_store.agreed_on(tx).federation_id,
         agency=documents.HUB,
         seq=head.seq + 1,
         previous=head.digest,
-        created_at=world.now(),
+        created_at=now,
         updates=updates,
     )
     envelope = world.sign(batch)
     submission = Submission(documents.HUB, envelope.SerializeToString(), signing.digest(envelope), batch)
-    (answer,) = append_in(tx, world, [submission])
+    (answer,) = _append_at(tx, world, [submission], now)
     if isinstance(answer, SamprasanError):
         raise answer
 
 
-def append_in(tx: Tx, world: World, submissions: Sequence[Submission]) -> list[Answer]:
-    """:func:`append` within an open transaction."""
-    group = _Group(tx, world, log_store.lock_head(tx))
+def _append_at(tx: Tx, world: World, submissions: Sequence[Submission], now: int) -> list[Answer]:
+    group = _Group(tx, world, log_store.lock_head(tx), now)
     placed = [group.place(submission) for submission in submissions]
     receipts = group.commit()
     return [receipts[place] if isinstance(place, int) else place for place in placed]
@@ -100,6 +130,7 @@ class _Group:
     tx: Tx
     world: World
     log_head: log_store.LogHead
+    now: int
     heads: dict[str, Head] = field(default_factory=dict)
     accepted: list[Submission] = field(default_factory=list)
 
@@ -126,14 +157,14 @@ class _Group:
 
     def commit(self) -> list[Envelope]:
         """Fold, sign and store what was accepted; the receipts in order."""
-        state = ledger_store.load(self.tx, _touched(self.accepted))
         agreed = documents_store.agreed_on(self.tx)
+        state = ledger_store.load(self.tx, _touched(self.accepted, agreed.catalogues_by_digest))
         state.policies = dict(agreed.policies)
-        appended_at = max(self.world.now(), self.log_head.appended_at)
+        appended_at = self.now
         every_change, operations, rows, receipts = State(), [], [], []
         for offset, submission in enumerate(self.accepted):
             log_index = self.log_head.size + offset
-            changes, outcomes = ledger.fold(state, Entry(submission.batch, appended_at), agreed.policies_by_digest)
+            changes, outcomes = ledger.fold(state, Entry(submission.batch, appended_at), agreed.activated)
             state.include(changes)
             every_change.include(changes)
             operations.append((log_index, changes))
@@ -170,21 +201,37 @@ class _Group:
         return refusal
 
 
-def _touched(submissions: Sequence[Submission]) -> dict[str, Touched]:
+def _touched(submissions: Sequence[Submission], catalogues: Mapping[bytes, Catalogue]) -> dict[str, Touched]:
     touched: dict[str, Touched] = {}
     for submission in submissions:
         named = touched.setdefault(submission.agency, Touched())
         for update in submission.batch.updates:
-            kind = update.WhichOneof("change")
-            if kind == "reverse":
-                named.award_op_ids.add(update.reverse.award_op_id)
-            elif kind != "activate":
-                named.account_ids.add(getattr(update, kind or "").account_id)
-            if kind == "award" and update.award.replaces:
-                named.award_op_ids.add(update.award.replaces)
             if update.op_id:
                 named.op_ids.add(update.op_id)
+            _touch(named, submission.agency, update, catalogues)
     return touched
+
+
+def _touch(named: Touched, agency: str, update: log.Update, catalogues: Mapping[bytes, Catalogue]) -> None:
+    kind = update.WhichOneof("change") or ""
+    change = getattr(update, kind)
+    match kind:
+        case "reverse":
+            named.award_op_ids.add(change.award_op_id)
+        case "post" | "void":
+            named.hold_ids.add((agency, change.hold_id))
+        case "refund" | "expire":
+            named.hold_ids.add((change.agency, change.hold_id))
+        case "activate":
+            named.owners.update(each.agency for each in (catalogues.get(change.digest),) if each)
+        case _:
+            named.account_ids.add(change.account_id)
+    if kind == "award" and change.replaces:
+        named.award_op_ids.add(change.replaces)
+    if kind in {"reserve", "unlink"}:
+        named.reserving.add(change.account_id)
+    if kind == "reserve":
+        named.owners.add(change.benefit_agency)
 
 
 def _receipt(submission: Submission, log_index: int, appended_at: int, outcomes: Sequence[log.Outcome]) -> log.Receipt:

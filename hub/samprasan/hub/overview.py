@@ -14,8 +14,8 @@ from samprasan.hub.store import log as log_store
 from samprasan.hub.store import mailbox as mailbox_store
 from samprasan.hub.store import members as members_store
 from samprasan.ledger import calendar, nearing, policy
-from samprasan.ledger.ledger import AgencyTotals
 from samprasan.ledger.nearing import Nearing
+from samprasan.ledger.state import AgencyTotals
 
 CONNECTED_MS = 120_000  # a node says hello every 60 s; one lost hello is no alarm
 
@@ -64,6 +64,7 @@ def status(store: Store, now: int) -> dict[str, Any]:
                     "last_seen": calendar.at(seen_at).isoformat(timespec="seconds") if seen_at else None,
                     "earned": did.earned,
                     "written_off": did.written_off,
+                    "spent": did.spent,
                     "accounts": did.accounts,
                     "linking": _use(uses.get(agency) or Use(agency, 0, did.used)),
                 }

@@ -18,7 +18,7 @@ from samprasan.hub.store import ledger as ledger_store
 from samprasan.hub.store import subjects as subjects_store
 from samprasan.keys.errors import Malformed
 from samprasan.ledger import calendar
-from samprasan.ledger.ledger import AgencyTotals
+from samprasan.ledger.state import AgencyTotals
 from samprasan.v1 import hub_pb2
 
 

@@ -31,6 +31,7 @@ log = logger("hub")
 NEWS_POLL_SECONDS = 0.25  # another hub process on the same database may have stored mail
 NEWS_WAIT_SECONDS = 30.0  # a stream looks for itself now and then, whatever the watcher says
 DRAIN_SECONDS = 5.0
+EXPIRE_SECONDS = 1.0  # reads and what comes next see a hold as over in any case
 WARN_SECONDS = 60.0  # how often limits are looked at
 
 
@@ -90,6 +91,13 @@ class Running:
                         told["probing", agency] = unused
                         log.warning("ids evaluated without use", agency=agency, unused=unused)
             await asyncio.sleep(WARN_SECONDS)
+
+    async def expire(self) -> None:
+        """Say in the log which holds have run out."""
+        while True:
+            with contextlib.suppress(SamprasanError):
+                await self.write(intake.expire_due, self.store, self.world)
+            await asyncio.sleep(EXPIRE_SECONDS)
 
     async def watch(self) -> None:
         """Ring when mail or documents change, whichever hub process stored them."""
@@ -283,7 +291,7 @@ async def start(store: Store, world: World, authority: Authority, listening: Lis
     hub_port = wire.bind(hub, listening.listen, mutual)
     join_port = wire.bind(joining_server, listening.join_listen, one_sided)
     await asyncio.gather(hub.start(), joining_server.start())
-    watchers = [asyncio.create_task(each()) for each in (running.watch, running.warn)]
+    watchers = [asyncio.create_task(each()) for each in (running.watch, running.warn, running.expire)]
     return Servers(running, hub, joining_server, hub_port, join_port, watchers)
 
 

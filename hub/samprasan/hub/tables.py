@@ -83,6 +83,48 @@ links = sa.Table(
     sa.Column("account_id", _ID, primary_key=True),
     sa.Column("purposes", sa.SmallInteger, nullable=False, comment="Bit p: purpose p; bit 0 alone, or none: ended."),
 )
+holding = sa.Table(
+    "holding",
+    metadata,
+    sa.Column("agency", _AGENCY, primary_key=True),
+    sa.Column("account_id", _ID, primary_key=True),
+    sa.Column("open_holds", sa.Integer, nullable=False),
+)
+holds = sa.Table(
+    "holds",
+    metadata,
+    sa.Column("agency", _AGENCY, primary_key=True, comment="Who reserved."),
+    sa.Column("hold_id", _ID, primary_key=True, comment="op_id of its Reserve."),
+    sa.Column("account_id", _ID, nullable=False),
+    sa.Column("credits", sa.BigInteger, nullable=False),
+    sa.Column("owner", _AGENCY, nullable=False, comment="Whose benefit."),
+    sa.Column("benefit", sa.String(64), nullable=False),
+    sa.Column("period", sa.Integer, nullable=False, comment="In which it counts for its subject."),
+    sa.Column("deadline", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.SmallInteger, nullable=False, comment="HoldState."),
+    sa.Column("posted", sa.BigInteger, nullable=False),
+    sa.Column("refunded", sa.BigInteger, nullable=False),
+    sa.Index("holds_deadline", "state", "deadline"),
+    sa.Index("holds_account", "account_id", "state"),
+)
+offers = sa.Table(
+    "offers",
+    metadata,
+    sa.Column("owner", _AGENCY, primary_key=True),
+    sa.Column("benefit", sa.String(64), primary_key=True),
+    sa.Column("message", sa.LargeBinary, nullable=False, comment="The Benefit as its catalogue states it."),
+    sa.Column("withdrawn", sa.Boolean, nullable=False),
+    sa.Column("taken", sa.BigInteger, nullable=False, comment="Pieces given or set aside."),
+)
+uses = sa.Table(
+    "uses",
+    metadata,
+    sa.Column("account_id", _ID, primary_key=True),
+    sa.Column("owner", _AGENCY, primary_key=True),
+    sa.Column("benefit", sa.String(64), primary_key=True),
+    sa.Column("period", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("count", sa.Integer, nullable=False),
+)
 operations = sa.Table(
     "operations",
     metadata,
@@ -109,6 +151,7 @@ agencies = sa.Table(
     sa.Column("earned_on_day", sa.BigInteger, nullable=False),
     sa.Column("written_off", sa.BigInteger, nullable=False),
     sa.Column("used", sa.BigInteger, nullable=False),
+    sa.Column("spent", sa.BigInteger, nullable=False),
 )
 evaluated = sa.Table(
     "evaluated",
@@ -146,6 +189,7 @@ documents = sa.Table(
     metadata,
     sa.Column("digest", _DIGEST, primary_key=True),
     sa.Column("kind", sa.SmallInteger, nullable=False),
+    sa.Column("owner", _AGENCY, nullable=False, comment="Whose own document it is; empty: a joint one."),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("proposed_at", sa.BigInteger, nullable=False),
     sa.Column("envelope", sa.LargeBinary, nullable=False, comment="With every signature known so far."),

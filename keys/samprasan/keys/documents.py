@@ -4,6 +4,7 @@ A document of version N+1 takes effect when the threshold of the roster in force
 own threshold, and roster 1 every agency it names.  One key counts once, versions have no gap, approvals after the
 document's ``expires_at`` do not count (the hub stops collecting them; what is complete stays complete).  A roster that
 changes a linking key needs every holder of a share of it: its signature says that the ceremony came out so for it, too.
+A catalogue is its owner's alone: one signature, and versions of its own.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from samprasan.v1.documents_pb2 import (
     MOVE_REASON_TWO_IDS,
     MOVE_REASON_TWO_SUBJECTS,
     MOVE_REASON_WRONG_ID,
+    Catalogue,
     Grant,
     LinkingKey,
     LinkingPlan,
@@ -28,6 +30,7 @@ from samprasan.v1.documents_pb2 import (
 )
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import (
+    DOCUMENT_KIND_CATALOGUE,
     DOCUMENT_KIND_GRANT,
     DOCUMENT_KIND_MOVE,
     DOCUMENT_KIND_POLICY,
@@ -44,16 +47,18 @@ _DIGEST_BYTES = 32
 _AGENCY = re.compile(r"[a-z0-9]{2,16}")
 GRANT_ELEMENTS_MAX = 100_000_000  # more people than there are
 GRANT_DAYS_MAX = 366  # what takes longer is agreed on again
+BENEFITS_MAX = 200  # of one agency, told in 256 KiB
 MOVE_AWARDS_MAX = 100_000  # of one subject; nobody has a thousandth of that
 _ID_BYTES = 16
 _DAY_MS = 86_400_000
 
-Body = Roster | Policy | Grant | Move
+Body = Roster | Policy | Grant | Move | Catalogue
 _KINDS: Mapping[type[Body], DocumentKind.ValueType] = {
     Roster: DOCUMENT_KIND_ROSTER,
     Policy: DOCUMENT_KIND_POLICY,
     Grant: DOCUMENT_KIND_GRANT,
     Move: DOCUMENT_KIND_MOVE,
+    Catalogue: DOCUMENT_KIND_CATALOGUE,
 }
 _NAMES = {kind: body.__name__.lower() for body, kind in _KINDS.items()}
 _MOVE_REASONS = (MOVE_REASON_WRONG_ID, MOVE_REASON_TWO_IDS, MOVE_REASON_TWO_SUBJECTS)
@@ -65,6 +70,7 @@ class Standing:
     """How far a document has come: who signed, who must still, and whether that is enough."""
 
     kind: DocumentKind.ValueType
+    owner: str
     version: int
     digest: bytes
     signed: frozenset[str]
@@ -73,13 +79,18 @@ class Standing:
 
 
 def kind_name(kind: DocumentKind.ValueType) -> str:
-    """``"roster"``, ``"policy"``, ``"grant"`` or ``"move"``."""
+    """``"roster"``, ``"policy"``, ``"grant"``, ``"move"`` or ``"catalogue"``."""
     return _NAMES[kind]
 
 
 def kind_of(body: Body) -> DocumentKind.ValueType:
     """Which kind of document ``body`` is."""
     return _KINDS[type(body)]
+
+
+def owner_of(body: Body) -> str:
+    """Whose own document it is, each with its own versions, for which its signature is enough; else an empty text."""
+    return body.agency if isinstance(body, Catalogue) else ""
 
 
 def read(envelope: Envelope) -> Body:
@@ -141,13 +152,15 @@ def standing(envelope: Envelope, body: Body, roster: Roster | None, verify: Veri
         found = signers_of(envelope, signing_keys(judge), verify)
         everyone = frozenset(entry.agency for entry in judge.members)
         needed = len(everyone) if roster is None else judge.threshold
+        if owner := owner_of(body):
+            found, everyone, needed = found & {owner}, frozenset({owner}), 1
         signed |= found
         missing |= everyone - found
         complete = complete and len(found) >= needed
     if isinstance(body, Roster):
         complete = complete and confirming(body, roster) <= signed
     digest = hashlib.sha256(envelope.payload).digest()
-    return Standing(kind_of(body), body.version, digest, signed, missing, complete)
+    return Standing(kind_of(body), owner_of(body), body.version, digest, signed, missing, complete)
 
 
 def believe(envelope: Envelope, roster: Roster | None, verify: Verify) -> Body:
@@ -178,10 +191,12 @@ def _check_form(body: Body) -> None:
             raise Malformed("document_form", kind=kind_name(kind_of(body)), problem=problem)
 
 
-def _form_of(body: Policy | Grant | Move) -> list[tuple[bool, str]]:
+def _form_of(body: Policy | Grant | Move | Catalogue) -> list[tuple[bool, str]]:
     """Whether each field reads, and its name."""
     if isinstance(body, Policy):
         return [(len(body.categories) <= CATEGORIES_MAX, "categories")]
+    if isinstance(body, Catalogue):
+        return [(_is_code(body.agency), "agency"), (len(body.benefits) <= BENEFITS_MAX, "benefits")]
     if isinstance(body, Grant):
         lasts = body.valid_until - body.created_at
         return [

@@ -8,7 +8,7 @@ import typer
 from samprasan.edge import command
 from samprasan.edge.command import Home, Json, Lang
 from samprasan.edge.wording import Words
-from samprasan.node import corrections, custody, personal, records
+from samprasan.node import corrections, counter, custody, personal, records
 
 app = command.application("An agency's Samprasan node: imports deeds, links subjects, sends signed updates.")
 approvals = command.application("Joint documents that wait for this agency.")
@@ -21,11 +21,14 @@ app.add_typer(records.profile, name="profile")
 app.add_typer(records.deed, name="deed")
 app.add_typer(personal.consent, name="consent")
 app.add_typer(corrections.moves, name="moves")
+app.add_typer(counter.redemptions, name="redemptions")
+app.add_typer(counter.benefit, name="benefit")
 app.command("import")(records.import_)
 app.command()(personal.balance)
 app.command()(personal.erase)
 app.command()(corrections.merge)
 app.command()(corrections.split)
+app.command()(counter.redeem)
 words = Words("samprasan.node")
 
 SYNC_WAIT_SECONDS = 30.0

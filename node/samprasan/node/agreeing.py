@@ -11,7 +11,7 @@ from samprasan.edge.world import World
 from samprasan.keys import documents, signing
 from samprasan.keys.documents import Body, Standing
 from samprasan.keys.errors import Refused, SamprasanError, Unproven
-from samprasan.ledger import policy
+from samprasan.ledger import benefits, policy
 from samprasan.node import limits, moving, shares
 from samprasan.node.identity import Identity
 from samprasan.node.store import awards as awards_store
@@ -20,9 +20,9 @@ from samprasan.node.store import linking as linking_store
 from samprasan.node.store import rotation as rotation_store
 from samprasan.node.store import subjects as subjects_store
 from samprasan.v1 import hub_pb2
-from samprasan.v1.documents_pb2 import Grant, LinkingPlan, Move, Policy, Roster
+from samprasan.v1.documents_pb2 import Catalogue, Grant, LinkingPlan, Move, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
-from samprasan.v1.log_pb2 import DOCUMENT_KIND_GRANT, DOCUMENT_KIND_POLICY
+from samprasan.v1.log_pb2 import DOCUMENT_KIND_CATALOGUE, DOCUMENT_KIND_GRANT, DOCUMENT_KIND_POLICY
 
 REFRESH, REPAIR, ROTATE = "refresh", "repair", "rotate"
 
@@ -151,6 +151,20 @@ def propose_grant(store: Store, world: World, identity: Identity, elements: int,
     return envelope
 
 
+def publish(store: Store, world: World, identity: Identity, text: str) -> Envelope:
+    """What this agency offers, as its file says it, signed.  Refused ``no_roster``; Malformed, naming the key."""
+    now = world.now()
+    with store.read() as tx:
+        federation_id = documents_store.agreed_on(tx).federation_id
+        version = documents_store.version_in_force(tx, DOCUMENT_KIND_CATALOGUE, identity.agency) + 1
+    if not federation_id:
+        raise Refused("no_roster")
+    expires_at = now + limits.DOCUMENT_LIFETIME_MS
+    envelope = world.sign(benefits.from_toml(text, identity.agency, federation_id, version, now, expires_at))
+    documents.read(envelope)
+    return envelope
+
+
 def propose_ceremony(store: Store, world: World, identity: Identity, purpose: str) -> Envelope:
     """The next roster with a plan for a ceremony, signed.
 
@@ -187,18 +201,18 @@ def _activate(tx: Tx, world: World, identity: Identity, tls_ca: bytes, envelope:
     body = documents.read(envelope)
     kind = documents.kind_of(body)
     agreed = documents_store.agreed_on(tx)
-    if body.version <= documents_store.version_in_force(tx, kind):
+    in_force = documents_store.version_in_force(tx, kind, documents.owner_of(body))
+    if body.version <= in_force:
         if signing.digest(envelope) not in agreed.digests:
             raise Unproven("document_replaced", kind=documents.kind_name(kind), version=body.version)
         return
     documents.believe(envelope, agreed.roster, world.verify)
     if isinstance(body, Roster):
         _check_roster_is_ours(body, world, identity, tls_ca)
-    elif body.version != documents_store.version_in_force(tx, kind) + 1:
+    elif body.version != in_force + 1 and not documents.owner_of(body):
         raise Unproven("document_skipped", kind=documents.kind_name(kind), version=body.version)
-    elif isinstance(body, Policy):
-        policy.from_document(body)
-    elif isinstance(body, Grant) and body.agency == identity.agency:
+    _check_content(body)
+    if isinstance(body, Grant) and body.agency == identity.agency:
         linking_store.ask_again(tx)  # peers that had enough of this node's questions
     if body.federation_id != agreed.federation_id:
         raise Unproven("federation", kind=documents.kind_name(kind))
@@ -207,10 +221,21 @@ def _activate(tx: Tx, world: World, identity: Identity, tls_ca: bytes, envelope:
     if isinstance(body, Move) and body.agency == identity.agency:
         moving.approved(tx, world, found.digest)
     if isinstance(body, Roster) and agreed.roster and body.linking.key_epoch != agreed.roster.linking.key_epoch:
-        awards_store.lock(tx)
-        subjects_store.drop_other_keys(tx, body.linking.key_epoch)
-        subjects_store.remove(tx, subjects_store.erased(tx))
-        rotation_store.over(tx)
+        _end_rotation(tx, body)
+
+
+def _check_content(body: Body) -> None:
+    if isinstance(body, Policy):
+        policy.from_document(body)
+    elif isinstance(body, Catalogue):
+        benefits.from_document(body)
+
+
+def _end_rotation(tx: Tx, body: Roster) -> None:
+    awards_store.lock(tx)
+    subjects_store.drop_other_keys(tx, body.linking.key_epoch)
+    subjects_store.remove(tx, subjects_store.erased(tx))
+    rotation_store.over(tx)
 
 
 def _check_roster_is_ours(body: Roster, world: World, identity: Identity, tls_ca: bytes) -> None:

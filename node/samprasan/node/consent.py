@@ -19,6 +19,7 @@ from samprasan.node.awarding import Awarding
 from samprasan.node.identity import Identity
 from samprasan.node.store import awards as awards_store
 from samprasan.node.store import deeds as deeds_store
+from samprasan.node.store import redemptions as redemptions_store
 from samprasan.node.store import subjects as subjects_store
 from samprasan.node.store.subjects import CONSENT_BITS, Row
 
@@ -63,6 +64,8 @@ def withdraw(
         row = _subject(tx, identity, identifier)
         taken = set(purposes)
         withdrawn = row.withdrawn | sum(CONSENT_BITS[each] for each in taken)
+        if "redeem" in taken:
+            redemptions_store.drop(tx, redemptions_store.asked_by(tx, row.subject_id))
         _set(tx, row, _agreed(row) - taken, withdrawn, world.now())
         return _document(identifier, _subject(tx, identity, identifier))
 

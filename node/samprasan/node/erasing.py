@@ -15,6 +15,7 @@ from samprasan.node.identity import NAME_COLUMN, Identity
 from samprasan.node.store import awards as awards_store
 from samprasan.node.store import deeds as deeds_store
 from samprasan.node.store import moves as moves_store
+from samprasan.node.store import redemptions as redemptions_store
 from samprasan.node.store import subjects as subjects_store
 
 
@@ -39,6 +40,7 @@ def erase(store: Store, world: World, identity: Identity, identifier: Identifier
         if row is None:
             raise Refused("subject_unknown")
         deeds = deeds_store.of_subject(tx, row.subject_id)
+        redemptions_store.drop(tx, redemptions_store.asked_by(tx, row.subject_id))
         moves_store.forget(tx, row.subject_id, row.id_index)
         deeds_store.erase(tx, row.subject_id, [identity.tombstone(each.source, each.record_id) for each in deeds])
         others = deeds_store.of_ids(tx, awards_store.erase(tx, row.subject_id))

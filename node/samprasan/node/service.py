@@ -16,7 +16,7 @@ from samprasan.edge.database import Store
 from samprasan.edge.logs import logger
 from samprasan.edge.world import World
 from samprasan.keys.errors import SamprasanError, Unavailable, Unproven
-from samprasan.node import agreeing, ceremony, letters, limits, linking, mail, overview, rotation, sync
+from samprasan.node import agreeing, ceremony, letters, limits, linking, mail, overview, redemption, rotation, sync
 from samprasan.node.identity import Identity
 from samprasan.node.letters import Letter
 from samprasan.v1.envelope_pb2 import Envelope
@@ -44,13 +44,31 @@ class Node:
 Connect = Callable[[], "contextlib.AbstractAsyncContextManager[Hub]"]
 
 
-async def run_until(node: Node, connect: Connect, stopped: asyncio.Event, *, patient: bool = True) -> None:
+class Bell:
+    """Wakes every task that rests.  Who takes :meth:`next` before looking misses no ring."""
+
+    def __init__(self) -> None:
+        self._next = asyncio.Event()
+
+    def next(self) -> asyncio.Event:
+        """Set at the next ring."""
+        return self._next
+
+    def ring(self) -> None:
+        """There is work."""
+        self._next.set()
+        self._next = asyncio.Event()
+
+
+async def run_until(
+    node: Node, connect: Connect, stopped: asyncio.Event, bell: Bell | None = None, *, patient: bool = True
+) -> None:
     """Keep a session going until ``stopped``, however often the hub goes away.
 
     A ``patient`` caller also waits for an operator to mend what is refused; else such an error is raised.
     """
     stopper = asyncio.create_task(stopped.wait())
-    runner = asyncio.create_task(_keep_going(node, connect, patient=patient))
+    runner = asyncio.create_task(_keep_going(node, connect, bell or Bell(), patient=patient))
     try:
         await asyncio.wait({stopper, runner}, return_when=asyncio.FIRST_COMPLETED)
         if runner.done():
@@ -93,10 +111,34 @@ async def drain(node: Node, connect: Connect, wait_seconds: float, is_done: Call
     return await asyncio.to_thread(is_done)
 
 
-async def _keep_going(node: Node, connect: Connect, *, patient: bool) -> None:
+async def settle(node: Node, connect: Connect, wait_seconds: float, is_done: Callable[[], bool]) -> bool:
+    """Run one session until ``is_done`` says so or the time is over; whether it was done.
+
+    Raises Unavailable at once if the hub cannot be reached, since somebody waits at a counter.
+    """
+    async with connect() as hub:
+        session = asyncio.create_task(_Session(node, hub, Bell()).run())
+        try:
+            async with asyncio.timeout(wait_seconds):
+                while not session.done() and not await asyncio.to_thread(is_done):
+                    await asyncio.wait({session}, timeout=LOOK_SECONDS / 20)
+        except TimeoutError:
+            pass
+        finally:
+            ended = session.done()
+            session.cancel()
+            found = (await asyncio.gather(session, return_exceptions=True))[0]
+    if await asyncio.to_thread(is_done):
+        return True
+    if ended and isinstance(found, SamprasanError):
+        raise found
+    return False
+
+
+async def _keep_going(node: Node, connect: Connect, bell: Bell, *, patient: bool) -> None:
     while True:
         try:
-            await _session(node, connect)
+            await _session(node, connect, bell)
         except Unavailable:
             raise
         except SamprasanError as problem:
@@ -110,12 +152,12 @@ async def _keep_going(node: Node, connect: Connect, *, patient: bool) -> None:
     retry=retry_if_exception_type(Unavailable),
     wait=wait_random_exponential(multiplier=0.2, max=RETRY_SECONDS_MAX),  # full jitter
 )
-async def _session(node: Node, connect: Connect) -> None:
+async def _session(node: Node, connect: Connect, bell: Bell) -> None:
     """One session; one that worked for a while returns, so that the next attempt comes without the long waits."""
     started = asyncio.get_running_loop().time()
     try:
         async with connect() as hub:
-            await _Session(node, hub).run()
+            await _Session(node, hub, bell).run()
     except Unavailable as problem:
         log.warning("session ended", code=problem.code)
         if asyncio.get_running_loop().time() - started < RETRY_SECONDS_MAX:
@@ -128,7 +170,7 @@ class _Session:
 
     node: Node
     hub: Hub
-    work: asyncio.Event = field(default_factory=asyncio.Event)
+    work: Bell
     told: dict[str, int] = field(default_factory=dict)
 
     async def run(self) -> None:
@@ -157,6 +199,7 @@ class _Session:
         after_seq = await self._step(sync.greeted, node.store, node.world, node.identity, said, answer)
         if abs(answer.now - node.world.now()) > limits.CLOCK_OFF_MS_MAX:
             log.error("clock is off", seconds=round((answer.now - node.world.now()) / 1000))
+        await self._step(redemption.expire, node.store, node.world.now())
         for each in await self._step(overview.warnings, node.store, node.identity.agency, node.world.now()):
             log.warning("limit is near", **each)
         for use in answer.linking_use:
@@ -185,7 +228,7 @@ class _Session:
                     raise Unproven("batch_refused", seq=refusal.seq)
                 await self._step(sync.settle, node.store, node.world, response.receipt)
                 room.release()
-                self.work.set()
+                self.work.ring()
         except Unproven as problem:
             await self._halt_if_needed(problem)
             raise
@@ -195,10 +238,12 @@ class _Session:
         node = self.node
         while True:
             await room.acquire()
-            while (
-                found := await self._step(sync.next_batch, node.store, node.world, node.identity, after_seq)
-            ) is None:
-                await self._rest()
+            while True:
+                news = self.work.next()
+                found = await self._step(sync.next_batch, node.store, node.world, node.identity, after_seq)
+                if found is not None:
+                    break
+                await _rest(news)
             after_seq, envelope = found
             yield envelope
 
@@ -207,6 +252,7 @@ class _Session:
         submitted = b""
         ends: set[bytes] = set()
         while True:
+            news = self.work.next()
             async with self._patiently("ceremony"):
                 await self._step(ceremony.advance, node.store, node.world, node.identity)
                 for letter_id, letter in await self._step(ceremony.unposted, node.store, node.identity):
@@ -220,7 +266,7 @@ class _Session:
                     if last.payload not in ends:
                         await self.hub.submit_document(last)
                         ends.add(last.payload)
-            await self._rest()
+            await _rest(news)
 
     @contextlib.asynccontextmanager
     async def _patiently(self, task: str) -> AsyncIterator[None]:
@@ -238,13 +284,14 @@ class _Session:
     async def _link(self) -> None:
         node = self.node
         while True:
+            news = self.work.next()
             async with self._patiently("linking"):
                 await self._step(linking.ask, node.store, node.world, node.identity)
                 for request_id, letter in await self._step(linking.unposted, node.store, node.world):
                     if await self._post(letter):
                         await self._step(linking.posted, node.store, request_id)
                 await self._open_accounts()
-            await self._rest()
+            await _rest(news)
 
     async def _post(self, letter: Letter) -> bool:
         """Whether the letter is in its reader's box; a full box is tried again later."""
@@ -263,7 +310,7 @@ class _Session:
         while request := await self._step(linking.accounts_wanted, node.store, node.world, node.identity):
             opened = await self.hub.open_accounts(request)
             await self._step(linking.accounts_opened, node.store, node.world, node.identity, request, opened)
-            self.work.set()
+            self.work.ring()
         while keys := await self._step(rotation.keys_to_tell, node.store, node.world, node.identity):
             moved = await self.hub.rekey(keys)
             await self._step(rotation.told, node.store, node.world, node.identity, keys, moved)
@@ -274,7 +321,7 @@ class _Session:
                 await self._fetch_documents()
             else:
                 await self._deal_with(news.mail)
-            self.work.set()
+            self.work.ring()
         raise Unavailable("hub_unreachable", status="stream ended")
 
     async def _fetch_documents(self) -> None:
@@ -303,11 +350,11 @@ class _Session:
         if problem.code in _HALTING:
             await self._step(sync.halt, self.node.store, problem)
 
-    async def _rest(self) -> None:
-        """Until there is news, or long enough that another process may have left work."""
-        self.work.clear()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.work.wait(), LOOK_SECONDS)
+
+async def _rest(news: asyncio.Event) -> None:
+    """Until there is news, or long enough that another process may have left work."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(news.wait(), LOOK_SECONDS)
 
 
 def _first(problems: "ExceptionGroup[Any]") -> SamprasanError:

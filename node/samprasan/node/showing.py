@@ -1,9 +1,10 @@
 """What commands show: steps and connection together, results as documents for people and scripts."""
 
 import asyncio
+import contextlib
 import sys
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any
 
@@ -12,21 +13,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from samprasan.client.connection import Hub
 from samprasan.edge.wording import Words
 from samprasan.keys import documents
-from samprasan.keys.errors import Unavailable
+from samprasan.keys.errors import SamprasanError, Unavailable
 from samprasan.keys.identifiers import Identifier
-from samprasan.ledger import calendar
-from samprasan.node import agreeing, balances, moving, service
+from samprasan.ledger import benefits, calendar, policy
+from samprasan.node import agreeing, balances, moving, redemption, service
 from samprasan.node.agreeing import Waiting
 from samprasan.node.home import Home
 from samprasan.node.importing import Rejection
 from samprasan.node.store import documents as documents_store
-from samprasan.v1.documents_pb2 import Grant, LinkingPlan, Move, Roster
+from samprasan.v1.documents_pb2 import Catalogue, Grant, LinkingPlan, Move, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
 
 words = Words("samprasan.node")
 
 
-@contextmanager
+@contextlib.contextmanager
 def progress_bar(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
     """A bar on stderr that counts rows; nothing for scripts."""
     if quiet or not sys.stderr.isatty():
@@ -189,6 +190,108 @@ def balance(opened: Home, identifier: Identifier, wait_seconds: float) -> dict[s
     return balances.document(identifier, totals, found.earned_here, fresh=True)
 
 
+def publish(opened: Home, text: str) -> dict[str, Any]:
+    """Sign this agency's catalogue and bring it to the hub."""
+    refresh(opened)
+    node = opened.node
+    envelope = agreeing.publish(node.store, node.world, node.identity, text)
+    _submit(opened, envelope)
+    body = documents.read(envelope)
+    assert isinstance(body, Catalogue)
+    return {"agency": body.agency, "version": body.version, "benefits": len(body.benefits)}
+
+
+def benefits_offered(opened: Home) -> dict[str, Any]:
+    """The answer of ``benefit list``: as fresh as the hub can be reached."""
+    fresh = True
+    try:
+        refresh(opened)
+    except Unavailable:
+        fresh = False
+    with opened.node.store.read() as tx:
+        catalogues = documents_store.agreed_on(tx).catalogues
+    return {
+        "benefits": [_benefit(agency, each) for agency in sorted(catalogues) for each in _sorted(catalogues[agency])],
+        "fresh": fresh,
+    }
+
+
+def _sorted(catalogue: benefits.Catalogue) -> list[benefits.Benefit]:
+    return [catalogue.benefits[code] for code in sorted(catalogue.benefits)]
+
+
+def _benefit(agency: str, benefit: benefits.Benefit) -> dict[str, Any]:
+    return {
+        "benefit": f"{agency}/{benefit.code}",
+        "title": dict(benefit.title),
+        "credits": benefit.credits,
+        "stock": benefit.stock,
+        "per_subject_max": benefit.per_subject_max or None,
+        "period": benefits.PERIODS[benefit.period - 1],
+        "kinds": [benefits.KINDS[each - 1] for each in sorted(benefit.kinds)],
+        "dimensions": [policy.DIMENSIONS[each - 1] for each in sorted(benefit.dimensions)],
+        "areas": list(benefit.areas),
+        "valid_from": benefit.valid_from.isoformat(),
+        "valid_until": benefit.valid_until.isoformat(),
+    }
+
+
+def redeem(opened: Home, wish: redemption.Wish, wait_seconds: float) -> dict[str, Any]:
+    """The answer of ``redeem``: what the hub decided, and what the subject has left.
+
+    Raises as :func:`redemption.ask`; Unavailable ``counter_offline`` if the hub is away, so that nothing was asked for;
+    Unavailable ``redemption_pending`` if something has left and its answer has not come.
+    """
+    node = opened.node
+    redemption.ask(node.store, node.world, node.identity, wish)
+    return _decided(opened, wish.op_key, wait_seconds) | {"available": _available(opened, wish.subject)}
+
+
+def settled(opened: Home, op_key: bytes, wait_seconds: float) -> dict[str, Any]:
+    """A redemption once the hub has answered what was queued about it.  Raises Unavailable ``redemption_pending``."""
+    return _decided(opened, op_key, wait_seconds)
+
+
+def _decided(opened: Home, op_key: bytes, wait_seconds: float) -> dict[str, Any]:
+    node = opened.node
+
+    def is_decided() -> bool:
+        return redemption.is_decided(node.store, op_key)
+
+    why = "link_pending"
+    try:
+        done = is_decided() or asyncio.run(service.settle(node, opened.connect, wait_seconds, is_decided))
+    except Unavailable as problem:
+        done, why = is_decided(), problem.code
+    if not done:
+        if redemption.give_up(node.store, op_key):
+            raise Unavailable("counter_offline", why=why)
+        raise Unavailable("redemption_pending", id=uuid.UUID(bytes=op_key))
+    return redemption.find(node.store, node.identity, op_key)
+
+
+def _available(opened: Home, subject: Identifier) -> int | None:
+    """What the subject can spend now, as far as the hub can be asked."""
+    with contextlib.suppress(SamprasanError):
+        return int(balance(opened, subject, 0)["available"])
+    return None
+
+
+def refund_elsewhere(
+    opened: Home, agency: str, hold_id: bytes, credits_: int, reason: str, wait_seconds: float
+) -> dict[str, Any]:
+    """Give back what another agency's counter took for one of this agency's benefits; what came of it."""
+    node = opened.node
+    redemption.refund_elsewhere(node.store, node.world, node.identity, agency, hold_id, credits_, reason)
+
+    def is_told() -> bool:
+        return redemption.came_of(node.store, hold_id)[0] != "queued"
+
+    asyncio.run(service.settle(node, opened.connect, wait_seconds, is_told))
+    state, why = redemption.came_of(node.store, hold_id)
+    return {"state": {"settled": "refunded"}.get(state, state), "reason": why, "hold": f"{agency}/{hold_id.hex()}"}
+
+
 def _submit(opened: Home, envelope: Envelope) -> None:
     asyncio.run(service.ask(opened.connect, lambda hub: hub.submit_document(envelope)))
     refresh(opened)
@@ -235,6 +338,7 @@ def _content(opened: Home, waiting: Waiting) -> dict[str, Any]:
             "credits": body.credits,
             "reason": moving.reason_word(body.reason),
         }
+    assert isinstance(body, Policy)  # a catalogue waits for nobody
     return {
         "title": body.title_th,
         "valid_from": calendar.buddhist(calendar.unpacked(body.valid_from)),

@@ -26,6 +26,7 @@ from samprasan.node.store import documents as documents_store
 from samprasan.node.store import linking as linking_store
 from samprasan.node.store import links as links_store
 from samprasan.node.store import notes as notes_store
+from samprasan.node.store import redemptions as redemptions_store
 from samprasan.node.store import rotation as rotation_store
 from samprasan.node.store import subjects as subjects_store
 from samprasan.v1 import hub_pb2
@@ -128,6 +129,8 @@ def settle(store: Store, world: World, envelope: Envelope) -> log.Receipt:
         if len(receipt.outcomes) != len(batch.updates):
             raise Unproven("receipt_foreign", seq=receipt.seq)
         found = _sorted_out(batch, receipt)
+        reasons = {each.op_id: came.reason for each, came in zip(batch.updates, receipt.outcomes, strict=True)}
+        redemptions_store.settle(tx, receipt.seq, reasons, receipt.appended_at)
         awarding.forget_gone(tx, awards_store.settle(tx, receipt.seq, found.declined))
         links_store.settle(tx, found.linked)
         _give_up(tx, found.given_up)
@@ -168,6 +171,7 @@ def refused(store: Store, world: World, envelope: Envelope) -> log.Refusal:
             named = (getattr(update, kind).account_id for update, kind in kinds if kind in {"link", "unlink"})
             links_store.unseal(tx, named)
             deed_ids |= awards_store.unseal(tx, row.seq)
+            redemptions_store.unseal(tx, row.seq)
         awarding.Awarding(tx, world, world.now()).correct(deeds_store.of_ids(tx, deed_ids))
         batches_store.keep_refused(tx, stored.digest, stored.envelope, envelope.SerializeToString())
         notes_store.put(tx, notes_store.HALTED, "batch_refused")
@@ -196,8 +200,8 @@ def resume(store: Store) -> None:
 class Outbox:
     """What is left to do, and why it stands.
 
-    Deeds without receipt, subjects without account, subjects of whose consents the hub is to hear (at most
-    ``UPDATES_MAX`` are counted), batches without receipt.
+    Deeds and hold updates without receipt, subjects without account, subjects of whose consents the hub is to hear (at
+    most ``UPDATES_MAX`` are counted), batches without receipt.
     """
 
     queued: int
@@ -217,7 +221,7 @@ def outbox(store: Store, now: int) -> Outbox:
     """How the outbox stands."""
     with store.read() as tx:
         return Outbox(
-            awards_store.queued(tx),
+            awards_store.queued(tx) + redemptions_store.queued(tx),
             subjects_store.waiting_for_link(tx, now),
             len(links_store.due(tx, limits.UPDATES_MAX, now)),
             batches_store.in_flight(tx),
@@ -227,7 +231,7 @@ def outbox(store: Store, now: int) -> Outbox:
 
 
 def _anything(tx: Tx, now: int) -> bool:
-    return bool(awards_store.sendable(tx, 1) or links_store.due(tx, 1, now))
+    return bool(redemptions_store.sendable(tx, 1) or awards_store.sendable(tx, 1) or links_store.due(tx, 1, now))
 
 
 def _seal(tx: Tx, world: World, identity: Identity, after_seq: int) -> AnyRow | None:
@@ -237,10 +241,11 @@ def _seal(tx: Tx, world: World, identity: Identity, after_seq: int) -> AnyRow | 
     now = world.now()
     closing = rotation_store.is_closing(tx, now)  # nobody is linked anew under a key that is about to go
     rows = [
+        *redemptions_store.sendable(tx, limits.UPDATES_MAX // 2, linked_only=closing),  # somebody waits at a counter
         *links_store.due(tx, limits.UPDATES_MAX // 2, now, linked_only=closing),
         *awards_store.sendable(tx, limits.UPDATES_MAX, linked_only=closing),
     ]
-    updates, links, sealed = _updates(world, rows, now)
+    updates, links, sealed, told = _updates(world, rows, now)
     if not updates:
         return None
     batch = log.Batch(
@@ -254,32 +259,66 @@ def _seal(tx: Tx, world: World, identity: Identity, after_seq: int) -> AnyRow | 
     envelope = world.sign(batch)
     batches_store.add(tx, batch.seq, signing.digest(envelope), envelope.SerializeToString())
     awards_store.seal(tx, batch.seq, sealed)
+    redemptions_store.seal(tx, batch.seq, told)
     links_store.seal(tx, links)
     return batches_store.find(tx, batch.seq)
 
 
 def _updates(
     world: World, rows: "Sequence[AnyRow]", now: int
-) -> tuple[list[log.Update], list[tuple[int, int]], list[int]]:
-    """The updates for ``rows`` (subjects to link, then awards), the links among them, and the awards they carry."""
+) -> tuple[list[log.Update], list[tuple[int, int]], list[int], list[int]]:
+    """The updates for ``rows`` (hold updates, subjects, awards), and the links, awards and hold updates in them."""
     updates: list[log.Update] = []
     links: dict[int, int] = {}
     sealed: list[int] = []
+    told: list[int] = []
     for row in rows:
-        bits = links_store.purposes_of(row, now)
-        is_award = hasattr(row, "award_id")
-        takes_back = is_award and row.reverse_reason  # over the Link under which it was given
-        says_otherwise = not is_award or (row.linked != bits and not takes_back)
-        needs_link = says_otherwise and row.subject_id not in links
-        if len(updates) + needs_link + is_award > limits.UPDATES_MAX:
+        is_award, is_hold = hasattr(row, "award_id"), hasattr(row, "update_id")
+        needs_link = row.subject_id not in links and _says_otherwise(row, now, is_award=is_award, is_hold=is_hold)
+        if len(updates) + needs_link + (is_award or is_hold) > limits.UPDATES_MAX:
             break
         if needs_link:
+            bits = links_store.purposes_of(row, now)
             links[row.subject_id] = bits or links_store.UNLINKING
             updates.append(_link(row.account_id, bits, forms.new_op_id(world.random_bytes(10), now)))
         if is_award:
             sealed.append(row.award_id)
             updates.append(_update(row))
-    return updates, list(links.items()), sealed
+        elif is_hold:
+            told.append(row.update_id)
+            updates.append(_hold_update(row))
+    return updates, list(links.items()), sealed, told
+
+
+def _says_otherwise(row: AnyRow, now: int, *, is_award: bool, is_hold: bool) -> bool:
+    """Whether the hub has to hear of the subject's consents before the row's own update."""
+    if is_hold:
+        return row.change == "reserve" and bool(row.linked != links_store.purposes_of(row, now))
+    if is_award:
+        takes_back = row.reverse_reason  # over the Link under which it was given
+        return bool(row.linked != links_store.purposes_of(row, now) and not takes_back)
+    return True
+
+
+def _hold_update(row: AnyRow) -> log.Update:
+    match row.change:
+        case "reserve":
+            reserve = log.Reserve(
+                account_id=row.account_id,
+                credits=row.credits,
+                benefit_agency=row.owner,
+                benefit=row.benefit,
+                benefit_digest=row.benefit_digest,
+                ttl_seconds=row.ttl_seconds,
+            )
+            return log.Update(op_id=row.op_id, reserve=reserve)
+        case "post":
+            return log.Update(op_id=row.op_id, post=log.Post(hold_id=row.hold_id, credits=row.credits))
+        case "void":
+            return log.Update(op_id=row.op_id, void=log.Void(hold_id=row.hold_id, reason=row.why))
+        case _:
+            refund = log.Refund(agency=row.agency, hold_id=row.hold_id, credits=row.credits, reason=row.why)
+            return log.Update(op_id=row.op_id, refund=refund)
 
 
 def _link(account_id: bytes, bits: int, op_id: bytes) -> log.Update:

@@ -1,16 +1,16 @@
-"""What the agencies agreed on: the roster in force, the federation it makes, every policy and every grant.
+"""What the agencies agreed on: the roster in force, the federation it makes, every policy, grant and catalogue.
 
 Made from documents that were believed before they were stored; nothing is verified again here.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from samprasan.keys import documents, signing
 from samprasan.keys.errors import Refused, Unproven
-from samprasan.ledger import policy
-from samprasan.v1.documents_pb2 import Grant, Policy, Roster
+from samprasan.ledger import benefits, policy
+from samprasan.v1.documents_pb2 import Catalogue, Grant, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
 
 
@@ -25,6 +25,13 @@ class Agreed:
     policies_by_digest: Mapping[bytes, policy.Policy]
     digests: frozenset[bytes]
     grants: tuple[Grant, ...] = ()
+    catalogues: Mapping[str, benefits.Catalogue] = field(default_factory=dict)
+    catalogues_by_digest: Mapping[bytes, benefits.Catalogue] = field(default_factory=dict)
+
+    @property
+    def activated(self) -> Mapping[bytes, policy.Policy | benefits.Catalogue]:
+        """What an Activate in the log may name, by digest."""
+        return {**self.policies_by_digest, **self.catalogues_by_digest}
 
     @property
     def required_roster(self) -> Roster:
@@ -55,6 +62,11 @@ def of(envelopes: tuple[bytes, ...]) -> Agreed:
         for each in opened
         if each.payload_type == signing.payload_type(Policy)
     }
+    offered = {
+        signing.digest(each): benefits.from_document(Catalogue.FromString(each.payload))
+        for each in opened
+        if each.payload_type == signing.payload_type(Catalogue)
+    }
     return Agreed(
         Roster.FromString(rosters[-1].payload) if rosters else None,
         signing.digest(rosters[-1]) if rosters else b"",
@@ -63,4 +75,6 @@ def of(envelopes: tuple[bytes, ...]) -> Agreed:
         prices,
         frozenset(map(signing.digest, opened)),
         tuple(Grant.FromString(each.payload) for each in opened if each.payload_type == signing.payload_type(Grant)),
+        {each.agency: each for each in offered.values()},
+        offered,
     )

@@ -26,6 +26,11 @@ def month_of(day: date) -> int:
     return day.year * 100 + day.month
 
 
+def fiscal_year_of(day: date) -> int:
+    """The government's fiscal year that ``day`` is in, Gregorian: it begins on 1 October of the year before."""
+    return day.year + (day.month >= 10)
+
+
 def packed(day: date) -> int:
     """``day`` as YYYYMMDD."""
     return day.year * 10_000 + day.month * 100 + day.day

@@ -13,6 +13,8 @@ UPDATES_MAX = 1000  # a batch is one transaction; 1,000 amortise a signature and
 BATCH_BYTES_MAX = 1 << 20  # gRPC's habit; 1,000 updates need about 70 KiB
 ID_BYTES = 16
 DIGEST_BYTES = 32
+_AGENCY_CHARACTERS_MAX = 16
+_CODE_CHARACTERS_MAX = 64
 _RANDOM_BITS = 74  # of a UUIDv7 (RFC 9562 section 5.7)
 _DAY_MS = 86_400_000
 
@@ -60,6 +62,29 @@ def _reads_reverse(reverse: log.Reverse) -> bool:
     return len(reverse.award_op_id) == ID_BYTES and reverse.reason in _REVERSE_REASONS
 
 
+def _reads_reserve(reserve: log.Reserve) -> bool:
+    named = (
+        0 < len(reserve.benefit_agency) <= _AGENCY_CHARACTERS_MAX and 0 < len(reserve.benefit) <= _CODE_CHARACTERS_MAX
+    )
+    return _names_account(reserve) and named and len(reserve.benefit_digest) == DIGEST_BYTES
+
+
+def _names_hold(change: Any) -> bool:
+    return len(change.hold_id) == ID_BYTES
+
+
+def _reads_void(void: log.Void) -> bool:
+    return _names_hold(void) and void.reason in _VOID_REASONS
+
+
+def _reads_refund(refund: log.Refund) -> bool:
+    return _reads_expire(refund) and refund.reason in _REFUND_REASONS
+
+
+def _reads_expire(change: Any) -> bool:
+    return _names_hold(change) and 0 < len(change.agency) <= _AGENCY_CHARACTERS_MAX
+
+
 def _reads_link(link: log.Link) -> bool:
     purposes = list(link.purposes)
     known = all(purpose in _PURPOSES for purpose in purposes)
@@ -72,10 +97,20 @@ def _reads_activate(activate: log.Activate) -> bool:
 
 _PURPOSES = frozenset({log.PURPOSE_SHARE, log.PURPOSE_REDEEM, log.PURPOSE_INTEGRATORS})
 _REVERSE_REASONS = frozenset({log.REVERSE_REASON_RECORD_CHANGED, log.REVERSE_REASON_IMPORT_UNDONE})
+_VOID_REASONS = frozenset({log.VOID_REASON_CANCELLED, log.VOID_REASON_NOT_GIVEN})
+_REFUND_REASONS = frozenset({log.REFUND_REASON_RETURNED, log.REFUND_REASON_NOT_GIVEN, log.REFUND_REASON_MISTAKE})
 _AGENCY_CHANGES: dict[str, Callable[[Any], bool]] = {
     "link": _reads_link,
     "unlink": _names_account,
     "award": _reads_award,
     "reverse": _reads_reverse,
+    "reserve": _reads_reserve,
+    "post": _names_hold,
+    "void": _reads_void,
+    "refund": _reads_refund,
 }
-_HUB_CHANGES: dict[str, Callable[[Any], bool]] = {"opened": _names_account, "activate": _reads_activate}
+_HUB_CHANGES: dict[str, Callable[[Any], bool]] = {
+    "opened": _names_account,
+    "activate": _reads_activate,
+    "expire": _reads_expire,
+}

@@ -5,7 +5,6 @@ unknown key, a missing one or a value out of range is Malformed as a whole.
 """
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -14,15 +13,14 @@ from typing import Any
 
 from samprasan.keys.errors import Malformed
 from samprasan.ledger import calendar
+from samprasan.ledger.written import CREDITS_MAX, day, exactly, in_range, table_of, title, whole
 from samprasan.v1 import documents_pb2 as documents
 from samprasan.v1.log_pb2 import Dimension
 
 DIMENSIONS = ("health", "economy", "social", "environment")
 UNITS = ("event", "hour")
-CREDITS_MAX = 2**53  # exact in every JSON reader
-TITLE_CHARACTERS_MAX = 200
 _VERSION_MAX = 2**31 - 1
-_CODE = re.compile(r"[a-z0-9][a-z0-9.\-]{0,63}")
+CODE = re.compile(r"[a-z0-9][a-z0-9.\-]{0,63}")
 _LIMITS = {
     "credits_per_update_max": CREDITS_MAX,
     "credits_per_agency_day_max": CREDITS_MAX,
@@ -55,6 +53,7 @@ class Policy:
     credits_per_update_max: int
     credits_per_agency_day_max: int
     linking_elements_per_day: int
+    hold_seconds_max: int
     categories: Mapping[str, Category]
 
 
@@ -63,57 +62,52 @@ def credits_for(category: Category, quantity: Decimal) -> int:
     return int((quantity * category.credits_per_unit).to_integral_value(ROUND_FLOOR))
 
 
-def in_force(policies: Iterable[Policy], day: date) -> Policy | None:
-    """The newest version that prices deeds of ``day``; None if none does."""
-    return max((policy for policy in policies if policy.valid_from <= day), key=lambda p: p.version, default=None)
+def in_force(policies: Iterable[Policy], on: date) -> Policy | None:
+    """The newest version that prices deeds of ``on``; None if none does."""
+    return max((policy for policy in policies if policy.valid_from <= on), key=lambda p: p.version, default=None)
 
 
 def from_document(document: documents.Policy) -> Policy:
-    """The policy in a signed document.  Raises Malformed ``policy_value`` or ``policy_unsupported``."""
+    """The policy in a signed document.  Raises Malformed ``entry_value`` or ``policy_unsupported``."""
     limits = document.limits
     for name, most in _LIMITS.items():
-        _in_range(name, getattr(limits, name), 0 if name in _MAY_BE_ZERO else 1, most)
+        in_range(name, getattr(limits, name), 0 if name in _MAY_BE_ZERO else 1, most)
     if limits.pending_days or limits.expire_after_fiscal_years:
         raise Malformed("policy_unsupported", key="pending_days, expire_after_fiscal_years")
     categories = {entry.code: _category(entry) for entry in document.categories}
     if list(categories) != sorted(categories) or len(categories) != len(document.categories) or not categories:
-        raise Malformed("policy_value", key="category", value="code")
+        raise Malformed("entry_value", key="category", value="code")
     try:
         valid_from = calendar.unpacked(document.valid_from)
     except ValueError as problem:
-        raise Malformed("policy_value", key="valid_from", value=document.valid_from) from problem
+        raise Malformed("entry_value", key="valid_from", value=document.valid_from) from problem
     return Policy(
         document.version,
         valid_from,
         limits.credits_per_update_max,
         limits.credits_per_agency_day_max,
         limits.linking_elements_per_day,
+        limits.hold_seconds_max,
         categories,
     )
 
 
 def from_toml(text: str, federation_id: bytes, created_at: int, expires_at: int) -> documents.Policy:
     """The unsigned document for a policy file.  Raises Malformed, naming the key."""
-    try:
-        table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as problem:
-        raise Malformed("toml", problem=problem) from problem
-    _exactly(table, {"version", "title", "valid_from", "limits", "category"}, "")
-    _exactly(table["limits"], set(_LIMITS), "limits.")
-    valid_from = table["valid_from"]
-    if type(valid_from) is not date:
-        raise Malformed("policy_value", key="valid_from", value=valid_from)
-    title = _title(table["title"], "title")
+    table = table_of(text)
+    exactly(table, {"version", "title", "valid_from", "limits", "category"}, "")
+    exactly(table["limits"], set(_LIMITS), "limits.")
+    titles = title(table["title"], "title")
     document = documents.Policy(
         federation_id=federation_id,
-        version=_whole(table["version"], "version", _VERSION_MAX),
+        version=whole(table["version"], "version", _VERSION_MAX),
         created_at=created_at,
         expires_at=expires_at,
-        title_th=title["th"],
-        title_en=title["en"],
-        valid_from=calendar.packed(valid_from),
+        title_th=titles["th"],
+        title_en=titles["en"],
+        valid_from=calendar.packed(day(table["valid_from"], "valid_from")),
         limits=documents.PolicyLimits(
-            **{name: _whole(table["limits"][name], name, most) for name, most in _LIMITS.items()}
+            **{name: whole(table["limits"][name], name, most) for name, most in _LIMITS.items()}
         ),
         categories=sorted(map(_category_message, table["category"]), key=lambda entry: entry.code),
     )
@@ -123,35 +117,35 @@ def from_toml(text: str, federation_id: bytes, created_at: int, expires_at: int)
 
 def _category_message(table: dict[str, Any]) -> documents.Category:
     keys = {"code", "dimension", "title", "unit", "credits_per_unit", "quantity_max"}
-    _exactly(table, keys, "category.")
+    exactly(table, keys, "category.")
     if table["dimension"] not in DIMENSIONS:
-        raise Malformed("policy_value", key="category.dimension", value=table["dimension"])
-    title = _title(table["title"], "category.title")
+        raise Malformed("entry_value", key="category.dimension", value=table["dimension"])
+    titles = title(table["title"], "category.title")
     if type(table["quantity_max"]) not in (int, float):
-        raise Malformed("policy_value", key="category.quantity_max", value=table["quantity_max"])
+        raise Malformed("entry_value", key="category.quantity_max", value=table["quantity_max"])
     thousandths = Decimal(str(table["quantity_max"])) * 1000
     if thousandths != thousandths.to_integral_value() or not 0 < thousandths <= CREDITS_MAX:
-        raise Malformed("policy_value", key="category.quantity_max", value=table["quantity_max"])
+        raise Malformed("entry_value", key="category.quantity_max", value=table["quantity_max"])
     return documents.Category(
         code=str(table["code"]),
         dimension=Dimension.ValueType(DIMENSIONS.index(table["dimension"]) + 1),
-        title_th=title["th"],
-        title_en=title["en"],
+        title_th=titles["th"],
+        title_en=titles["en"],
         unit=str(table["unit"]),
-        credits_per_unit=_whole(table["credits_per_unit"], "category.credits_per_unit"),
+        credits_per_unit=whole(table["credits_per_unit"], "category.credits_per_unit"),
         quantity_max_thousandths=int(thousandths),
     )
 
 
 def _category(entry: documents.Category) -> Category:
-    if not _CODE.fullmatch(entry.code):
-        raise Malformed("policy_value", key="category.code", value=entry.code)
+    if not CODE.fullmatch(entry.code):
+        raise Malformed("entry_value", key="category.code", value=entry.code)
     if entry.unit not in UNITS:
-        raise Malformed("policy_value", key=f"{entry.code}: unit", value=entry.unit)
+        raise Malformed("entry_value", key=f"{entry.code}: unit", value=entry.unit)
     if not 1 <= entry.dimension <= len(DIMENSIONS):
-        raise Malformed("policy_value", key=f"{entry.code}: dimension", value=entry.dimension)
-    _in_range(f"{entry.code}: credits_per_unit", entry.credits_per_unit, 0, CREDITS_MAX)
-    _in_range(f"{entry.code}: quantity_max", entry.quantity_max_thousandths, 1, CREDITS_MAX)
+        raise Malformed("entry_value", key=f"{entry.code}: dimension", value=entry.dimension)
+    in_range(f"{entry.code}: credits_per_unit", entry.credits_per_unit, 0, CREDITS_MAX)
+    in_range(f"{entry.code}: quantity_max", entry.quantity_max_thousandths, 1, CREDITS_MAX)
     return Category(
         entry.code,
         entry.dimension,
@@ -160,32 +154,3 @@ def _category(entry: documents.Category) -> Category:
         entry.credits_per_unit,
         Decimal(entry.quantity_max_thousandths) / 1000,
     )
-
-
-def _exactly(table: object, keys: set[str], where: str) -> None:
-    if not isinstance(table, dict):
-        raise Malformed("policy_value", key=where.rstrip("."), value=type(table).__name__)
-    for key in sorted(keys - table.keys()):
-        raise Malformed("policy_key_missing", key=where + key)
-    for key in sorted(table.keys() - keys):
-        raise Malformed("policy_key_unknown", key=where + key)
-
-
-def _whole(value: object, key: str, most: int = CREDITS_MAX) -> int:
-    if type(value) is not int or not 0 <= value <= most:
-        raise Malformed("policy_value", key=key, value=value)
-    return value
-
-
-def _title(value: object, key: str) -> dict[str, str]:
-    if not isinstance(value, dict) or set(value) != {"th", "en"}:
-        raise Malformed("policy_value", key=key, value=value)
-    titles = {language: str(text) for language, text in value.items()}
-    if not all(0 < len(text) <= TITLE_CHARACTERS_MAX for text in titles.values()):
-        raise Malformed("policy_value", key=key, value=value)
-    return titles
-
-
-def _in_range(key: str, value: int, least: int, most: int) -> None:
-    if not least <= value <= most:
-        raise Malformed("policy_value", key=key, value=value)

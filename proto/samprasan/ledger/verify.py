@@ -1,14 +1,16 @@
 """An auditor's view: fold the log anew and compare; no database, no pseudonym, no trust in who stored it."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from samprasan.ledger import ledger
-from samprasan.ledger.ledger import Entry, State
-from samprasan.ledger.policy import Policy
+from samprasan.ledger.ledger import Activated
+from samprasan.ledger.state import Entry, State
+from samprasan.v1.log_pb2 import HOLD_STATE_HELD
 
 
-def fold_log(entries: Iterable[Entry], activated: Mapping[bytes, Policy]) -> State:
+def fold_log(entries: Iterable[Entry], activated: Activated) -> State:
     """The whole state after ``entries``, in the order of the log."""
     state = State()
     for entry in entries:
@@ -20,26 +22,28 @@ def fold_log(entries: Iterable[Entry], activated: Mapping[bytes, Policy]) -> Sta
 def digest_of(state: State) -> bytes:
     """SHA-256 over all of the state that is stored, in ascending order: equal states, equal bytes."""
     hasher = hashlib.sha256()
-
-    def add(name: str, *values: object) -> None:
-        hasher.update(repr((name, *values)).encode())
-
-    for account_id, totals in sorted(state.accounts.items()):
-        add("account", account_id, totals)
-    for (agency, account_id), purposes in sorted(state.links.items(), key=lambda item: item[0]):
-        if purposes:
-            add("link", agency, account_id, sorted(purposes))
-    for (agency, op_id), operation in sorted(state.operations.items(), key=lambda item: item[0]):
-        add("operation", agency, op_id, operation)
-    for (agency, op_id), corrected_by in sorted(state.corrections.items(), key=lambda item: item[0]):
-        add("correction", agency, op_id, corrected_by)
-    for agency, agency_totals in sorted(state.agencies.items()):
-        add("agency", agency, agency_totals)
+    for name, rows in _rows(state):
+        for row in sorted(rows):
+            hasher.update(repr((name, *row)).encode())
     return hasher.digest()
 
 
+def _rows(state: State) -> Iterator[tuple[str, Iterable[tuple[object, ...]]]]:
+    """Every kind of row that stands for something, each row beginning with what it is found by."""
+    offers = ((*key, each.benefit.digest, each.withdrawn, each.taken) for key, each in state.offers.items())
+    yield "account", state.accounts.items()
+    yield "link", ((*key, sorted(purposes)) for key, purposes in state.links.items() if purposes)
+    yield "operation", ((*key, operation) for key, operation in state.operations.items())
+    yield "correction", ((*key, corrected_by) for key, corrected_by in state.corrections.items())
+    yield "agency", state.agencies.items()
+    yield "hold", ((*key, hold) for key, hold in state.holds.items())
+    yield "holding", ((*key, count) for key, count in state.holding.items() if count)
+    yield "offer", offers
+    yield "use", ((*use, count) for use, count in state.uses.items() if count)
+
+
 def breaches(state: State) -> list[str]:
-    """Accounts that break invariants 1 or 2, and awards that are not what the accounts hold; empty if sound."""
+    """Accounts that break invariants 1 or 2, awards and holds that are not what the accounts have; empty if sound."""
     problems = [
         f"account {key.hex()} does not conserve" for key, totals in state.accounts.items() if not totals.conserves
     ]
@@ -51,4 +55,37 @@ def breaches(state: State) -> list[str]:
     written_off = sum(totals.written_off for totals in state.agencies.values())
     if lost != written_off:
         problems.append(f"accounts show {lost} credits written off, agencies {written_off}")
-    return problems
+    return problems + _hold_breaches(state)
+
+
+def _hold_breaches(state: State) -> list[str]:
+    """Holds that do not add up to what accounts, agencies, stock and caps say."""
+    held: Counter[bytes] = Counter()
+    spent: Counter[bytes] = Counter()
+    spent_through: Counter[str] = Counter()
+    taken: Counter[tuple[str, str]] = Counter()
+    used: Counter[tuple[bytes, str, str, int]] = Counter()
+    holding: Counter[tuple[str, bytes]] = Counter()
+    for (agency, _), hold in state.holds.items():
+        is_open = hold.state == HOLD_STATE_HELD
+        held[hold.account_id] += hold.credits if is_open else 0
+        holding[agency, hold.account_id] += is_open
+        spent[hold.account_id] += hold.posted - hold.refunded
+        spent_through[agency] += hold.posted - hold.refunded
+        is_taken = is_open or hold.posted > hold.refunded
+        taken[hold.owner, hold.benefit] += is_taken
+        used[hold.use] += is_taken
+    accounts = {key: (totals.held, totals.spent) for key, totals in state.accounts.items()}
+    return [
+        f"holds do not add up to what {what} say"
+        for adds_up, what in (
+            (all(both == (held[key], spent[key]) for key, both in accounts.items()), "accounts"),
+            (all(each.spent == spent_through[key] for key, each in state.agencies.items()), "agencies"),
+            (all(each.taken == taken[key] for key, each in state.offers.items()), "offers"),
+            (+Counter(state.uses) == +used, "uses"),
+            (+Counter(state.holding) == +holding, "open holds"),
+            (all(count >= 0 for count in (*state.uses.values(), *state.holding.values())), "counts below nothing"),
+            (taken.keys() <= state.offers.keys(), "benefits"),
+        )
+        if not adds_up
+    ]

@@ -46,6 +46,32 @@ MOVE_REASON_TWO_SUBJECTS: MoveReason.ValueType  # 3
 """Deeds of two subjects were recorded under one id."""
 Global___MoveReason: _TypeAlias = MoveReason  # noqa: Y015
 
+class _Period:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PeriodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Period.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PERIOD_UNSPECIFIED: _Period.ValueType  # 0
+    PERIOD_EVER: _Period.ValueType  # 1
+    """For ever."""
+    PERIOD_DAY: _Period.ValueType  # 2
+    PERIOD_MONTH: _Period.ValueType  # 3
+    PERIOD_FISCAL_YEAR: _Period.ValueType  # 4
+    """From 1 October."""
+
+class Period(_Period, metaclass=_PeriodEnumTypeWrapper):
+    """Over which time a subject's redemptions of a benefit are counted. Days of Asia/Bangkok. Public."""
+
+PERIOD_UNSPECIFIED: Period.ValueType  # 0
+PERIOD_EVER: Period.ValueType  # 1
+"""For ever."""
+PERIOD_DAY: Period.ValueType  # 2
+PERIOD_MONTH: Period.ValueType  # 3
+PERIOD_FISCAL_YEAR: Period.ValueType  # 4
+"""From 1 October."""
+Global___Period: _TypeAlias = Period  # noqa: Y015
+
 @_typing.final
 class Roster(_message.Message):
     """Who takes part and with which keys. Payload type "roster". Public to the federation.
@@ -532,3 +558,123 @@ class Move(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Move: _TypeAlias = Move  # noqa: Y015
+
+@_typing.final
+class Catalogue(_message.Message):
+    """What one agency gives for credits. Payload type "catalogue". Public to the federation. Its owner's signature is enough, and a
+    later version takes the place of the one before: what it does not name any more is withdrawn.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEDERATION_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    AGENCY_FIELD_NUMBER: _builtins.int
+    BENEFITS_FIELD_NUMBER: _builtins.int
+    federation_id: _builtins.bytes
+    """The federation, 16 bytes."""
+    version: _builtins.int
+    """From 1, ascending for each agency."""
+    created_at: _builtins.int
+    """When it was signed, milliseconds since the Unix epoch."""
+    expires_at: _builtins.int
+    """Not to be published after this moment, milliseconds since the Unix epoch."""
+    agency: _builtins.str
+    """Whose benefits they are."""
+    @_builtins.property
+    def benefits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Benefit]:
+        """Ascending by code. Limit: 200."""
+
+    def __init__(
+        self,
+        *,
+        federation_id: _builtins.bytes = ...,
+        version: _builtins.int = ...,
+        created_at: _builtins.int = ...,
+        expires_at: _builtins.int = ...,
+        agency: _builtins.str = ...,
+        benefits: _abc.Iterable[Global___Benefit] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "benefits", b"benefits", "created_at", b"created_at", "expires_at", b"expires_at", "federation_id", b"federation_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Catalogue: _TypeAlias = Catalogue  # noqa: Y015
+
+@_typing.final
+class Benefit(_message.Message):
+    """One benefit and its terms."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    TITLE_TH_FIELD_NUMBER: _builtins.int
+    TITLE_EN_FIELD_NUMBER: _builtins.int
+    CREDITS_FIELD_NUMBER: _builtins.int
+    STOCK_FIELD_NUMBER: _builtins.int
+    PER_SUBJECT_MAX_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    DIMENSIONS_FIELD_NUMBER: _builtins.int
+    AREAS_FIELD_NUMBER: _builtins.int
+    VALID_FROM_FIELD_NUMBER: _builtins.int
+    VALID_UNTIL_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """Its code, lower case. Limit: 64 characters."""
+    title_th: _builtins.str
+    """Title in Thai. Limit: 200 characters."""
+    title_en: _builtins.str
+    """Title in English. Limit: 200 characters."""
+    credits: _builtins.int
+    """Its price."""
+    stock: _builtins.int
+    """How many there are in all, those already given included; absent: no end of them."""
+    per_subject_max: _builtins.int
+    """How often one subject may have it in a period; 0: as often as it likes."""
+    period: Global___Period.ValueType
+    """That period."""
+    valid_from: _builtins.int
+    """First day as YYYYMMDD, Gregorian, Asia/Bangkok."""
+    valid_until: _builtins.int
+    """Last day as YYYYMMDD, Gregorian, Asia/Bangkok."""
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_log_pb2.SubjectKind.ValueType]:
+        """For whom, ascending; none: everybody."""
+
+    @_builtins.property
+    def dimensions(self) -> _containers.RepeatedScalarFieldContainer[_log_pb2.Dimension.ValueType]:
+        """For subjects that earned credits of one of these, ascending; none: of any."""
+
+    @_builtins.property
+    def areas(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """DOPA codes of areas whose people may have it, ascending; none: everywhere. Attested by the agency that serves."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        title_th: _builtins.str = ...,
+        title_en: _builtins.str = ...,
+        credits: _builtins.int = ...,
+        stock: _builtins.int | None = ...,
+        per_subject_max: _builtins.int = ...,
+        period: Global___Period.ValueType = ...,
+        kinds: _abc.Iterable[_log_pb2.SubjectKind.ValueType] | None = ...,
+        dimensions: _abc.Iterable[_log_pb2.Dimension.ValueType] | None = ...,
+        areas: _abc.Iterable[_builtins.str] | None = ...,
+        valid_from: _builtins.int = ...,
+        valid_until: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_stock", b"_stock", "stock", b"stock"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stock", b"_stock", "areas", b"areas", "code", b"code", "credits", b"credits", "dimensions", b"dimensions", "kinds", b"kinds", "per_subject_max", b"per_subject_max", "period", b"period", "stock", b"stock", "title_en", b"title_en", "title_th", b"title_th", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__stock: _TypeAlias = _typing.Literal["stock"]  # noqa: Y015
+    _WhichOneofArgType__stock: _TypeAlias = _typing.Literal["_stock", b"_stock"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stock) -> _WhichOneofReturnType__stock | None: ...
+
+Global___Benefit: _TypeAlias = Benefit  # noqa: Y015

@@ -928,7 +928,7 @@ class SubmitDocumentRequest(_message.Message):
     DOCUMENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def document(self) -> _envelope_pb2.Envelope:
-        """Payload type "roster", "policy", "grant" or "move"; one signature is the caller's."""
+        """Payload type "roster", "policy", "grant", "move" or "catalogue"; one signature is the caller's."""
 
     def __init__(
         self,

@@ -111,6 +111,88 @@ REVERSE_REASON_IMPORT_UNDONE: ReverseReason.ValueType  # 2
 """The import that brought the record was undone."""
 Global___ReverseReason: _TypeAlias = ReverseReason  # noqa: Y015
 
+class _VoidReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _VoidReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VoidReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VOID_REASON_UNSPECIFIED: _VoidReason.ValueType  # 0
+    VOID_REASON_CANCELLED: _VoidReason.ValueType  # 1
+    """The subject changed their mind."""
+    VOID_REASON_NOT_GIVEN: _VoidReason.ValueType  # 2
+    """The agency could not hand the benefit out."""
+
+class VoidReason(_VoidReason, metaclass=_VoidReasonEnumTypeWrapper):
+    """Why a hold is given up. Hub and signer see it."""
+
+VOID_REASON_UNSPECIFIED: VoidReason.ValueType  # 0
+VOID_REASON_CANCELLED: VoidReason.ValueType  # 1
+"""The subject changed their mind."""
+VOID_REASON_NOT_GIVEN: VoidReason.ValueType  # 2
+"""The agency could not hand the benefit out."""
+Global___VoidReason: _TypeAlias = VoidReason  # noqa: Y015
+
+class _RefundReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RefundReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RefundReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REFUND_REASON_UNSPECIFIED: _RefundReason.ValueType  # 0
+    REFUND_REASON_RETURNED: _RefundReason.ValueType  # 1
+    """The subject gave the benefit back."""
+    REFUND_REASON_NOT_GIVEN: _RefundReason.ValueType  # 2
+    """The benefit was not handed out, or not all of it."""
+    REFUND_REASON_MISTAKE: _RefundReason.ValueType  # 3
+    """The wrong benefit or the wrong subject."""
+
+class RefundReason(_RefundReason, metaclass=_RefundReasonEnumTypeWrapper):
+    """Why spent credits are given back. Hub and signer see it."""
+
+REFUND_REASON_UNSPECIFIED: RefundReason.ValueType  # 0
+REFUND_REASON_RETURNED: RefundReason.ValueType  # 1
+"""The subject gave the benefit back."""
+REFUND_REASON_NOT_GIVEN: RefundReason.ValueType  # 2
+"""The benefit was not handed out, or not all of it."""
+REFUND_REASON_MISTAKE: RefundReason.ValueType  # 3
+"""The wrong benefit or the wrong subject."""
+Global___RefundReason: _TypeAlias = RefundReason  # noqa: Y015
+
+class _HoldState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HoldStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HoldState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HOLD_STATE_UNSPECIFIED: _HoldState.ValueType  # 0
+    HOLD_STATE_HELD: _HoldState.ValueType  # 1
+    """Credits are set aside."""
+    HOLD_STATE_POSTED: _HoldState.ValueType  # 2
+    """They are spent."""
+    HOLD_STATE_VOIDED: _HoldState.ValueType  # 3
+    """It was given up."""
+    HOLD_STATE_EXPIRED: _HoldState.ValueType  # 4
+    """Its time ran out."""
+    HOLD_STATE_REFUNDED: _HoldState.ValueType  # 5
+    """It was spent, and given back in whole or in part."""
+
+class HoldState(_HoldState, metaclass=_HoldStateEnumTypeWrapper):
+    """Where a hold stands. Hub and signer see it."""
+
+HOLD_STATE_UNSPECIFIED: HoldState.ValueType  # 0
+HOLD_STATE_HELD: HoldState.ValueType  # 1
+"""Credits are set aside."""
+HOLD_STATE_POSTED: HoldState.ValueType  # 2
+"""They are spent."""
+HOLD_STATE_VOIDED: HoldState.ValueType  # 3
+"""It was given up."""
+HOLD_STATE_EXPIRED: HoldState.ValueType  # 4
+"""Its time ran out."""
+HOLD_STATE_REFUNDED: HoldState.ValueType  # 5
+"""It was spent, and given back in whole or in part."""
+Global___HoldState: _TypeAlias = HoldState  # noqa: Y015
+
 class _DocumentKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -122,6 +204,7 @@ class _DocumentKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Document
     DOCUMENT_KIND_POLICY: _DocumentKind.ValueType  # 2
     DOCUMENT_KIND_GRANT: _DocumentKind.ValueType  # 3
     DOCUMENT_KIND_MOVE: _DocumentKind.ValueType  # 4
+    DOCUMENT_KIND_CATALOGUE: _DocumentKind.ValueType  # 5
 
 class DocumentKind(_DocumentKind, metaclass=_DocumentKindEnumTypeWrapper):
     """Kinds of joint documents. Public."""
@@ -131,6 +214,7 @@ DOCUMENT_KIND_ROSTER: DocumentKind.ValueType  # 1
 DOCUMENT_KIND_POLICY: DocumentKind.ValueType  # 2
 DOCUMENT_KIND_GRANT: DocumentKind.ValueType  # 3
 DOCUMENT_KIND_MOVE: DocumentKind.ValueType  # 4
+DOCUMENT_KIND_CATALOGUE: DocumentKind.ValueType  # 5
 Global___DocumentKind: _TypeAlias = DocumentKind  # noqa: Y015
 
 class _OutcomeKind:
@@ -190,6 +274,30 @@ class _DeclineReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decline
     """The award to correct was never applied for this agency."""
     DECLINE_REASON_AWARD_CORRECTED: _DeclineReason.ValueType  # 12
     """The award to correct was corrected before."""
+    DECLINE_REASON_INSUFFICIENT_CREDITS: _DeclineReason.ValueType  # 13
+    """The account has fewer credits available."""
+    DECLINE_REASON_SOLD_OUT: _DeclineReason.ValueType  # 14
+    """Every piece of the benefit's stock is given or set aside."""
+    DECLINE_REASON_CAP_REACHED: _DeclineReason.ValueType  # 15
+    """The subject has had the benefit as often as it may in that period."""
+    DECLINE_REASON_NOT_ELIGIBLE: _DeclineReason.ValueType  # 16
+    """The benefit is for other kinds of subjects, or for credits of another dimension."""
+    DECLINE_REASON_BENEFIT_UNKNOWN: _DeclineReason.ValueType  # 17
+    """No catalogue ever had that benefit."""
+    DECLINE_REASON_BENEFIT_EXPIRED: _DeclineReason.ValueType  # 18
+    """The benefit's time has not come or is over, or its owner withdrew it."""
+    DECLINE_REASON_BENEFIT_CHANGED: _DeclineReason.ValueType  # 19
+    """The benefit's terms are other ones now."""
+    DECLINE_REASON_PRICE_DIFFERS: _DeclineReason.ValueType  # 20
+    """The credits are not the benefit's price."""
+    DECLINE_REASON_TTL_INVALID: _DeclineReason.ValueType  # 21
+    """The hold would last no time, or longer than the policy allows."""
+    DECLINE_REASON_HOLD_UNKNOWN: _DeclineReason.ValueType  # 22
+    """The signer has no such hold, or it is another agency's."""
+    DECLINE_REASON_HOLD_ENDED: _DeclineReason.ValueType  # 23
+    """The hold was posted, voided or refunded before, or ran out."""
+    DECLINE_REASON_HOLD_OPEN: _DeclineReason.ValueType  # 24
+    """The hold is still open: it is to be posted or voided first."""
 
 class DeclineReason(_DeclineReason, metaclass=_DeclineReasonEnumTypeWrapper):
     """Why an update was declined."""
@@ -219,6 +327,30 @@ DECLINE_REASON_AWARD_UNKNOWN: DeclineReason.ValueType  # 11
 """The award to correct was never applied for this agency."""
 DECLINE_REASON_AWARD_CORRECTED: DeclineReason.ValueType  # 12
 """The award to correct was corrected before."""
+DECLINE_REASON_INSUFFICIENT_CREDITS: DeclineReason.ValueType  # 13
+"""The account has fewer credits available."""
+DECLINE_REASON_SOLD_OUT: DeclineReason.ValueType  # 14
+"""Every piece of the benefit's stock is given or set aside."""
+DECLINE_REASON_CAP_REACHED: DeclineReason.ValueType  # 15
+"""The subject has had the benefit as often as it may in that period."""
+DECLINE_REASON_NOT_ELIGIBLE: DeclineReason.ValueType  # 16
+"""The benefit is for other kinds of subjects, or for credits of another dimension."""
+DECLINE_REASON_BENEFIT_UNKNOWN: DeclineReason.ValueType  # 17
+"""No catalogue ever had that benefit."""
+DECLINE_REASON_BENEFIT_EXPIRED: DeclineReason.ValueType  # 18
+"""The benefit's time has not come or is over, or its owner withdrew it."""
+DECLINE_REASON_BENEFIT_CHANGED: DeclineReason.ValueType  # 19
+"""The benefit's terms are other ones now."""
+DECLINE_REASON_PRICE_DIFFERS: DeclineReason.ValueType  # 20
+"""The credits are not the benefit's price."""
+DECLINE_REASON_TTL_INVALID: DeclineReason.ValueType  # 21
+"""The hold would last no time, or longer than the policy allows."""
+DECLINE_REASON_HOLD_UNKNOWN: DeclineReason.ValueType  # 22
+"""The signer has no such hold, or it is another agency's."""
+DECLINE_REASON_HOLD_ENDED: DeclineReason.ValueType  # 23
+"""The hold was posted, voided or refunded before, or ran out."""
+DECLINE_REASON_HOLD_OPEN: DeclineReason.ValueType  # 24
+"""The hold is still open: it is to be posted or voided first."""
 Global___DeclineReason: _TypeAlias = DeclineReason  # noqa: Y015
 
 class _RefusalReason:
@@ -299,7 +431,9 @@ Global___Batch: _TypeAlias = Batch  # noqa: Y015
 
 @_typing.final
 class Update(_message.Message):
-    """One change. An agency signs link, unlink, award, reverse; the hub alone signs opened, activate."""
+    """One change. An agency signs link, unlink, award, reverse, reserve, post, void, refund; the hub alone opened, activate,
+    expire.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -308,8 +442,13 @@ class Update(_message.Message):
     UNLINK_FIELD_NUMBER: _builtins.int
     AWARD_FIELD_NUMBER: _builtins.int
     REVERSE_FIELD_NUMBER: _builtins.int
+    RESERVE_FIELD_NUMBER: _builtins.int
+    POST_FIELD_NUMBER: _builtins.int
+    VOID_FIELD_NUMBER: _builtins.int
+    REFUND_FIELD_NUMBER: _builtins.int
     OPENED_FIELD_NUMBER: _builtins.int
     ACTIVATE_FIELD_NUMBER: _builtins.int
+    EXPIRE_FIELD_NUMBER: _builtins.int
     op_id: _builtins.bytes
     """Chosen by the agency, unique for it for ever: a UUIDv7 with its time cut to the day, 16 bytes. Empty in the hub's chain."""
     @_builtins.property
@@ -329,12 +468,32 @@ class Update(_message.Message):
         """An award was a mistake."""
 
     @_builtins.property
+    def reserve(self) -> Global___Reserve:
+        """Credits and a piece of a benefit's stock are set aside together."""
+
+    @_builtins.property
+    def post(self) -> Global___Post:
+        """A hold is spent, in whole or in part."""
+
+    @_builtins.property
+    def void(self) -> Global___Void:
+        """A hold is given up."""
+
+    @_builtins.property
+    def refund(self) -> Global___Refund:
+        """What a hold spent is given back."""
+
+    @_builtins.property
     def opened(self) -> Global___Opened:
         """The hub made an account."""
 
     @_builtins.property
     def activate(self) -> Global___Activate:
-        """The hub put a joint document into force."""
+        """The hub put a document into force."""
+
+    @_builtins.property
+    def expire(self) -> Global___Expire:
+        """A hold ran out."""
 
     def __init__(
         self,
@@ -344,14 +503,19 @@ class Update(_message.Message):
         unlink: Global___Unlink | None = ...,
         award: Global___Award | None = ...,
         reverse: Global___Reverse | None = ...,
+        reserve: Global___Reserve | None = ...,
+        post: Global___Post | None = ...,
+        void: Global___Void | None = ...,
+        refund: Global___Refund | None = ...,
         opened: Global___Opened | None = ...,
         activate: Global___Activate | None = ...,
+        expire: Global___Expire | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["activate", b"activate", "award", b"award", "change", b"change", "link", b"link", "opened", b"opened", "reverse", b"reverse", "unlink", b"unlink"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activate", b"activate", "award", b"award", "change", b"change", "expire", b"expire", "link", b"link", "opened", b"opened", "post", b"post", "refund", b"refund", "reserve", b"reserve", "reverse", b"reverse", "unlink", b"unlink", "void", b"void"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate", b"activate", "award", b"award", "change", b"change", "link", b"link", "op_id", b"op_id", "opened", b"opened", "reverse", b"reverse", "unlink", b"unlink"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate", b"activate", "award", b"award", "change", b"change", "expire", b"expire", "link", b"link", "op_id", b"op_id", "opened", b"opened", "post", b"post", "refund", b"refund", "reserve", b"reserve", "reverse", b"reverse", "unlink", b"unlink", "void", b"void"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["link", "unlink", "award", "reverse", "opened", "activate"]  # noqa: Y015
+    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["link", "unlink", "award", "reverse", "reserve", "post", "void", "refund", "opened", "activate", "expire"]  # noqa: Y015
     _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_change) -> _WhichOneofReturnType_change | None: ...
 
@@ -482,6 +646,162 @@ class Reverse(_message.Message):
 Global___Reverse: _TypeAlias = Reverse  # noqa: Y015
 
 @_typing.final
+class Reserve(_message.Message):
+    """A hold: credits of an account and one piece of a benefit's stock are set aside until posted, voided or run out. It is
+    named by its signer and its op_id. Needs the signer's own open Link with purpose redeem. Hub and signer see it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    CREDITS_FIELD_NUMBER: _builtins.int
+    BENEFIT_AGENCY_FIELD_NUMBER: _builtins.int
+    BENEFIT_FIELD_NUMBER: _builtins.int
+    BENEFIT_DIGEST_FIELD_NUMBER: _builtins.int
+    TTL_SECONDS_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.bytes
+    """16 random bytes made by the hub."""
+    credits: _builtins.int
+    """The benefit's price."""
+    benefit_agency: _builtins.str
+    """Whose benefit it is."""
+    benefit: _builtins.str
+    """The benefit's code in that agency's catalogue."""
+    benefit_digest: _builtins.bytes
+    """SHA-256 of the Benefit as its catalogue states it, 32 bytes: the price and the terms that the person was told."""
+    ttl_seconds: _builtins.int
+    """Seconds from appended_at after which the hold runs out. At most the policy's hold_seconds_max."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.bytes = ...,
+        credits: _builtins.int = ...,
+        benefit_agency: _builtins.str = ...,
+        benefit: _builtins.str = ...,
+        benefit_digest: _builtins.bytes = ...,
+        ttl_seconds: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "benefit", b"benefit", "benefit_agency", b"benefit_agency", "benefit_digest", b"benefit_digest", "credits", b"credits", "ttl_seconds", b"ttl_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reserve: _TypeAlias = Reserve  # noqa: Y015
+
+@_typing.final
+class Post(_message.Message):
+    """The signer's hold is spent. What is not spent can be spent again. Hub and signer see it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLD_ID_FIELD_NUMBER: _builtins.int
+    CREDITS_FIELD_NUMBER: _builtins.int
+    hold_id: _builtins.bytes
+    """op_id of the signer's own Reserve, 16 bytes."""
+    credits: _builtins.int
+    """From 1 to what was reserved."""
+    def __init__(
+        self,
+        *,
+        hold_id: _builtins.bytes = ...,
+        credits: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credits", b"credits", "hold_id", b"hold_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Post: _TypeAlias = Post  # noqa: Y015
+
+@_typing.final
+class Void(_message.Message):
+    """The signer's hold is given up: credits and stock are as they were. Hub and signer see it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLD_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    hold_id: _builtins.bytes
+    """op_id of the signer's own Reserve, 16 bytes."""
+    reason: Global___VoidReason.ValueType
+    """From a fixed list."""
+    def __init__(
+        self,
+        *,
+        hold_id: _builtins.bytes = ...,
+        reason: Global___VoidReason.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold_id", b"hold_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Void: _TypeAlias = Void  # noqa: Y015
+
+@_typing.final
+class Refund(_message.Message):
+    """What a posted hold spent is given back, once, in whole or in part. Signed by who reserved it or by the benefit's owner."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENCY_FIELD_NUMBER: _builtins.int
+    HOLD_ID_FIELD_NUMBER: _builtins.int
+    CREDITS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    agency: _builtins.str
+    """Who reserved it."""
+    hold_id: _builtins.bytes
+    """op_id of that agency's Reserve, 16 bytes."""
+    credits: _builtins.int
+    """From 1 to what was posted."""
+    reason: Global___RefundReason.ValueType
+    """From a fixed list."""
+    def __init__(
+        self,
+        *,
+        agency: _builtins.str = ...,
+        hold_id: _builtins.bytes = ...,
+        credits: _builtins.int = ...,
+        reason: Global___RefundReason.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "credits", b"credits", "hold_id", b"hold_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Refund: _TypeAlias = Refund  # noqa: Y015
+
+@_typing.final
+class Expire(_message.Message):
+    """A hold's time is over: credits and stock are as they were. In the hub's chain; seen by whoever audits the log."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENCY_FIELD_NUMBER: _builtins.int
+    HOLD_ID_FIELD_NUMBER: _builtins.int
+    agency: _builtins.str
+    """Who reserved it."""
+    hold_id: _builtins.bytes
+    """op_id of that agency's Reserve, 16 bytes."""
+    def __init__(
+        self,
+        *,
+        agency: _builtins.str = ...,
+        hold_id: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "hold_id", b"hold_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Expire: _TypeAlias = Expire  # noqa: Y015
+
+@_typing.final
 class Opened(_message.Message):
     """The hub made an account. No pseudonym enters the log. In the hub's chain; seen by whoever audits the log."""
 
@@ -509,7 +829,7 @@ Global___Opened: _TypeAlias = Opened  # noqa: Y015
 
 @_typing.final
 class Activate(_message.Message):
-    """A joint document took effect at this position of the log. In the hub's chain; seen by every agency."""
+    """A document took effect at this position of the log. In the hub's chain; seen by every agency."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -24,10 +24,10 @@ def proposed(tx: sa.Connection) -> list[bytes]:
     return list(tx.execute(query.order_by(documents.c.proposed_at, documents.c.digest)).scalars())
 
 
-def version_in_force(tx: sa.Connection, kind: int) -> int:
-    """The newest version of ``kind`` in force; 0 if there is none."""
-    query = sa.select(sa.func.max(documents.c.version)).where(documents.c.kind == kind, documents.c.active)
-    return tx.execute(query).scalar() or 0
+def version_in_force(tx: sa.Connection, kind: int, owner: str = "") -> int:
+    """The newest version of ``kind`` in force, among ``owner``'s own if they are its alone; 0 if there is none."""
+    own = (documents.c.kind == kind, documents.c.owner == owner, documents.c.active)
+    return tx.execute(sa.select(sa.func.max(documents.c.version)).where(*own)).scalar() or 0
 
 
 def find(tx: sa.Connection, digest: bytes) -> bytes | None:
@@ -40,7 +40,13 @@ def put(tx: sa.Connection, found: Standing, envelope: bytes, now: int, *, active
     values = {"envelope": envelope, "active": active}
     changed = tx.execute(documents.update().where(documents.c.digest == found.digest).values(values))
     if not changed.rowcount:
-        new = {"digest": found.digest, "kind": found.kind, "version": found.version, "proposed_at": now}
+        new = {
+            "digest": found.digest,
+            "kind": found.kind,
+            "owner": found.owner,
+            "version": found.version,
+            "proposed_at": now,
+        }
         tx.execute(documents.insert().values(new | values))
     tx.execute(head.update().values(documents_changed=head.c.documents_changed + 1))
 
@@ -53,6 +59,20 @@ def drop(tx: sa.Connection, digest: bytes) -> None:
 def drop_proposed(tx: sa.Connection, kind: int, version: int) -> None:
     """Forget proposals of ``kind`` up to ``version``: another document has taken their place."""
     tx.execute(documents.delete().where(documents.c.kind == kind, documents.c.version <= version, ~documents.c.active))
+
+
+def superseded(tx: sa.Connection) -> set[bytes]:
+    """Digests of agencies' own documents that a later version has taken the place of."""
+    own = sa.and_(documents.c.active, documents.c.owner != "")
+    newest = (
+        sa.select(documents.c.kind, documents.c.owner, sa.func.max(documents.c.version).label("version"))
+        .where(own)
+        .group_by(documents.c.kind, documents.c.owner)
+        .subquery()
+    )
+    same = (newest.c.kind == documents.c.kind, newest.c.owner == documents.c.owner)
+    later = sa.exists().where(*same, newest.c.version > documents.c.version)
+    return set(tx.execute(sa.select(documents.c.digest).where(own, later)).scalars())
 
 
 def changed(tx: sa.Connection) -> int:

@@ -7,24 +7,34 @@ from typing import Any
 
 import sqlalchemy as sa
 from samprasan.edge.database import insert_rows, rows_where_in, upsert_rows
+from samprasan.hub.store import holds as holds_store
 from samprasan.hub.tables import accounts, agencies, corrections, links, log, operations
-from samprasan.ledger.ledger import AgencyTotals, Operation, State, Totals
+from samprasan.ledger.state import AgencyTotals, Operation, State, Totals
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import Award, Batch
 
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """What one agency's batches name: accounts, their own op_ids, and op_ids of awards that they correct."""
+    """What one agency's batches name: accounts, their own op_ids, and op_ids of awards that they correct.
+
+    ``hold_ids`` are (agency, op_id) of holds, ``reserving`` accounts on which holds are made or have to be over,
+    ``owners`` agencies whose benefits matter.
+    """
 
     account_ids: set[bytes] = field(default_factory=set)
     op_ids: set[bytes] = field(default_factory=set)
     award_op_ids: set[bytes] = field(default_factory=set)
+    hold_ids: set[tuple[str, bytes]] = field(default_factory=set)
+    reserving: set[bytes] = field(default_factory=set)
+    owners: set[str] = field(default_factory=set)
 
 
 def load(tx: sa.Connection, touched: Mapping[str, Touched]) -> State:
     """The slice that agencies' batches touch; what does not exist is left out."""
     state = State()
+    if any(named.hold_ids or named.reserving or named.owners for named in touched.values()):
+        _load_holds(tx, state, touched)
     for agency, named in touched.items():
         for op_id, award in _awards(tx, agency, named.award_op_ids):
             state.awards[agency, op_id] = award
@@ -37,9 +47,18 @@ def load(tx: sa.Connection, touched: Mapping[str, Touched]) -> State:
             state.operations[agency, row[1]] = Operation(row[2], row[4])
     every_account = set().union(*(named.account_ids for named in touched.values()))
     state.accounts = _accounts(rows_where_in(tx, accounts, accounts.c.account_id, every_account))
-    for row in rows_where_in(tx, agencies, agencies.c.agency, touched):
+    for row in rows_where_in(tx, agencies, agencies.c.agency, {*touched, *(agency for agency, _ in state.holds)}):
         state.agencies[row[0]] = AgencyTotals(*row[1:])
     return state
+
+
+def _load_holds(tx: sa.Connection, state: State, touched: Mapping[str, Touched]) -> None:
+    """Holds that batches name, the accounts they are on, and what is counted around them."""
+    holds_store.load_named(tx, state, set().union(*(named.hold_ids for named in touched.values())))
+    for named in touched.values():
+        named.account_ids.update(state.holds[key].account_id for key in named.hold_ids if key in state.holds)
+    reserving = [(agency, account_id) for agency, named in touched.items() for account_id in named.reserving]
+    holds_store.load_counts(tx, state, reserving, set().union(*(named.owners for named in touched.values())))
 
 
 def _awards(tx: sa.Connection, agency: str, op_ids: set[bytes]) -> Iterator[tuple[bytes, Award]]:
@@ -66,6 +85,7 @@ def load_all(tx: sa.Connection) -> State:
         state.corrections[agency, award_op_id] = op_id
     for row in tx.execute(sa.select(agencies)):
         state.agencies[row.agency] = AgencyTotals(*row[1:])
+    holds_store.load_all(tx, state)
     return state
 
 
@@ -81,6 +101,7 @@ def save(tx: sa.Connection, changes: State, operations_at: Iterable[tuple[int, S
         for (agency, op_id), operation in folded.operations.items()
     ]
     insert_rows(tx, operations, rows)
+    holds_store.save(tx, changes)
 
 
 def totals_of(tx: sa.Connection, account_ids: Iterable[bytes]) -> dict[bytes, Totals]:

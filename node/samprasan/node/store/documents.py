@@ -24,10 +24,10 @@ def proposed(tx: sa.Connection) -> list[bytes]:
     return list(tx.execute(query.order_by(documents.c.kind, documents.c.version, documents.c.digest)).scalars())
 
 
-def version_in_force(tx: sa.Connection, kind: int) -> int:
-    """The newest version of ``kind`` in force; 0 if there is none."""
-    query = sa.select(sa.func.max(documents.c.version)).where(documents.c.kind == kind, documents.c.active)
-    return tx.execute(query).scalar() or 0
+def version_in_force(tx: sa.Connection, kind: int, owner: str = "") -> int:
+    """The newest version of ``kind`` in force, among ``owner``'s own if they are its alone; 0 if there is none."""
+    own = (documents.c.kind == kind, documents.c.owner == owner, documents.c.active)
+    return tx.execute(sa.select(sa.func.max(documents.c.version)).where(*own)).scalar() or 0
 
 
 def put(tx: sa.Connection, found: Standing, envelope: bytes, *, active: bool) -> None:
@@ -35,7 +35,7 @@ def put(tx: sa.Connection, found: Standing, envelope: bytes, *, active: bool) ->
     values = {"envelope": envelope, "active": active}
     changed = tx.execute(documents.update().where(documents.c.digest == found.digest).values(values))
     if not changed.rowcount:
-        new = {"digest": found.digest, "kind": found.kind, "version": found.version}
+        new = {"digest": found.digest, "kind": found.kind, "owner": found.owner, "version": found.version}
         tx.execute(documents.insert().values(new | values))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 from samprasan.edge.database import AnyRow, rows_where_in, update_where_in
-from samprasan.node.tables import awards, subjects
+from samprasan.node.tables import awards, redemptions, subjects
 from samprasan.v1.log_pb2 import PURPOSE_INTEGRATORS, PURPOSE_REDEEM, PURPOSE_SHARE, REVERSE_REASON_IMPORT_UNDONE
 
 UNLINKING = 1  # no purpose has number 0
@@ -43,12 +43,21 @@ def due(tx: sa.Connection, limit: int, now: int, *, linked_only: bool = False) -
     changed = sa.and_(agrees, subjects.c.linked.not_in((0, UNLINKING)), subjects.c.linked != _AGREED)
     single = [1 << purpose for _, purpose in _CONSENTS]
     lessened = sa.and_(~agrees, subjects.c.unlink_at > now, subjects.c.linked.not_in((0, UNLINKING, *single)))
-    leaving = sa.and_(~agrees, subjects.c.unlink_at <= now, subjects.c.linked != UNLINKING, ~_taken_back())
+    leaving = sa.and_(
+        ~agrees, subjects.c.unlink_at <= now, subjects.c.linked != UNLINKING, ~_taken_back(), ~_redeeming()
+    )
     known = [subjects.c.due, subjects.c.account_id.is_not(None)]
     if linked_only:
         known.append(subjects.c.linked != 0)
     query = sa.select(subjects).where(*known, sa.or_(asked_about, changed, lessened, leaving))
     return list(tx.execute(query.order_by(subjects.c.subject_id).limit(limit)))
+
+
+def _redeeming() -> sa.ColumnElement[bool]:
+    """Whether a hold of the subject is open: the hub takes no Unlink before it is over."""
+    return sa.exists().where(
+        redemptions.c.subject_id == subjects.c.subject_id, redemptions.c.state.in_(("asked", "held"))
+    )
 
 
 def _taken_back() -> sa.ColumnElement[bool]:

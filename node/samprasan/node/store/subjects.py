@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from samprasan.edge.database import AnyRow, delete_where_in, insert_rows, rows_where_in, update_where_in
 from samprasan.node.store import notes as notes_store
-from samprasan.node.tables import awards, restated, subjects
+from samprasan.node.tables import awards, redemptions, restated, subjects
 
 Row = AnyRow
 PUBLIC = 0  # the epoch of the hash of a public id
@@ -41,6 +41,7 @@ def remove(tx: sa.Connection, subject_ids: Sequence[int]) -> None:
         newest = tx.execute(sa.select(sa.func.max(subjects.c.subject_id))).scalar_one()
         notes_store.put(tx, notes_store.SUBJECTS_REMOVED_UP_TO, str(newest))
         delete_where_in(tx, restated, restated.c.subject_id, subject_ids)
+        update_where_in(tx, redemptions, redemptions.c.subject_id, subject_ids, subject_id=0)
         delete_where_in(tx, subjects, subjects.c.subject_id, subject_ids)
 
 

@@ -1,0 +1,81 @@
+"""Holds, offers and uses: load what batches name, save what a fold changed, find what has run out."""
+
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+from samprasan.edge.database import rows_where_in, upsert_rows
+from samprasan.hub.tables import holding, holds, offers, uses
+from samprasan.ledger import benefits
+from samprasan.ledger.state import Hold, Offer, State
+from samprasan.v1.log_pb2 import HOLD_STATE_HELD
+
+
+def load_named(tx: sa.Connection, state: State, hold_ids: Iterable[tuple[str, bytes]]) -> None:
+    """Put these holds, (agency, op_id) each, into ``state``."""
+    by_agency: dict[str, list[bytes]] = {}
+    for agency, hold_id in hold_ids:
+        by_agency.setdefault(agency, []).append(hold_id)
+    for agency, named in by_agency.items():
+        for row in rows_where_in(tx, holds, holds.c.hold_id, named, agency=agency):
+            state.holds[row[0], row[1]] = Hold(*row[2:])
+
+
+def load_counts(tx: sa.Connection, state: State, reserving: Iterable[tuple[str, bytes]], owners: Iterable[str]) -> None:
+    """Put what is counted around ``state``'s holds, and around ``reserving``, (agency, account) each, into it.
+
+    Open holds of each agency on each account, uses of each account, and every offer of ``owners`` and of holds' owners.
+    """
+    by_agency: dict[str, set[bytes]] = {}
+    around = [*reserving, *((agency, hold.account_id) for (agency, _), hold in state.holds.items())]
+    for agency, account_id in around:
+        by_agency.setdefault(agency, set()).add(account_id)
+    for agency, account_ids in by_agency.items():
+        for row in rows_where_in(tx, holding, holding.c.account_id, account_ids, agency=agency):
+            state.holding[row[0], row[1]] = row[2]
+    for row in rows_where_in(tx, uses, uses.c.account_id, {account_id for _, account_id in around}):
+        state.uses[row[0], row[1], row[2], row[3]] = row[4]
+    every_owner = {*owners, *(hold.owner for hold in state.holds.values())}
+    for row in rows_where_in(tx, offers, offers.c.owner, sorted(every_owner)):
+        state.offers[row[0], row[1]] = Offer(benefits.from_message(row[2]), bool(row[3]), row[4])
+
+
+def load_all(tx: sa.Connection, state: State) -> None:
+    """Put everything into ``state``, for an audit."""
+    for row in tx.execute(sa.select(holds)):
+        state.holds[row.agency, row.hold_id] = Hold(*row[2:])
+    for row in tx.execute(sa.select(holding)):
+        state.holding[row.agency, row.account_id] = row.open_holds
+    for row in tx.execute(sa.select(offers)):
+        state.offers[row.owner, row.benefit] = Offer(benefits.from_message(row.message), bool(row.withdrawn), row.taken)
+    for row in tx.execute(sa.select(uses)):
+        state.uses[tuple(row[:4])] = row[4]
+
+
+def save(tx: sa.Connection, changes: State) -> None:
+    """Store what folds changed."""
+    upsert_rows(tx, holds, [(*key, *hold) for key, hold in changes.holds.items()])
+    upsert_rows(tx, holding, [(*key, count) for key, count in changes.holding.items()])
+    rows = [(*key, each.benefit.message, each.withdrawn, each.taken) for key, each in changes.offers.items()]
+    upsert_rows(tx, offers, rows)
+    upsert_rows(tx, uses, [(*use, count) for use, count in changes.uses.items()])
+
+
+def run_out(tx: sa.Connection, now: int, limit: int) -> list[tuple[str, bytes]]:
+    """(agency, hold_id) of open holds whose deadline has passed, oldest first."""
+    query = sa.select(holds.c.agency, holds.c.hold_id).where(holds.c.state == HOLD_STATE_HELD, holds.c.deadline <= now)
+    rows = tx.execute(query.order_by(holds.c.deadline, holds.c.agency, holds.c.hold_id).limit(limit))
+    return [(row.agency, row.hold_id) for row in rows]
+
+
+def credits_run_out(tx: sa.Connection, account_ids: Iterable[bytes], now: int) -> dict[bytes, int]:
+    """Account id → credits of its open holds whose deadline has passed."""
+    found: dict[bytes, int] = {}
+    for row in rows_where_in(tx, holds, holds.c.account_id, account_ids, state=HOLD_STATE_HELD):
+        if row.deadline <= now:
+            found[row.account_id] = found.get(row.account_id, 0) + row.credits
+    return found
+
+
+def taken(tx: sa.Connection) -> dict[tuple[str, str], int]:
+    """(owner, code) → pieces given or set aside."""
+    return {(row.owner, row.benefit): row.taken for row in tx.execute(sa.select(offers))}

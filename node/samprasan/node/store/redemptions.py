@@ -1,0 +1,194 @@
+"""Redemptions: what was asked for at the counter, the updates that tell the hub, and what came of them.
+
+A redemption is *asked* until the hub has answered, *held* while credits are set aside; every other state is an end.
+A hold update without a batch can still be taken back; one with a batch is on its way.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from samprasan.edge.database import AnyRow, insert_rows, update_where_in
+from samprasan.node.store.links import UNLINKING
+from samprasan.node.tables import hold_updates, redemptions, subjects
+from samprasan.v1.log_pb2 import DECLINE_REASON_HOLD_ENDED
+
+OPEN = ("asked", "held")
+
+
+def add(tx: sa.Connection, values: dict[str, Any]) -> AnyRow:
+    """A new redemption, asked for."""
+    blank = {"state": "asked", "reason": 0, "posted": 0, "refunded": 0}
+    tx.execute(redemptions.insert().values(values | blank))
+    found = named(tx, values["op_key"])
+    assert found is not None
+    return found
+
+
+def named(tx: sa.Connection, op_key: bytes) -> AnyRow | None:
+    """The redemption that somebody named so."""
+    return tx.execute(sa.select(redemptions).where(redemptions.c.op_key == op_key)).first()
+
+
+def newest(tx: sa.Connection, limit: int) -> list[AnyRow]:
+    """The newest redemptions first."""
+    query = sa.select(redemptions).order_by(redemptions.c.redemption_id.desc()).limit(limit)
+    return list(tx.execute(query))
+
+
+def revive(tx: sa.Connection, op_key: bytes, asked_at: int) -> AnyRow:
+    """A redemption that was dropped is asked for again."""
+    change = redemptions.update().where(redemptions.c.op_key == op_key, redemptions.c.state == "dropped")
+    tx.execute(change.values(state="asked", asked_at=asked_at))
+    found = named(tx, op_key)
+    assert found is not None
+    return found
+
+
+def queue(tx: sa.Connection, updates: Sequence[Mapping[str, Any]]) -> None:
+    """What the hub is to be told."""
+    names = ("op_id", "change", "agency", "hold_id", "credits", "why")
+    last = tx.execute(sa.select(sa.func.max(hold_updates.c.update_id))).scalar() or 0
+    rows = [(last + at, *(each[name] for name in names), "queued", None, 0) for at, each in enumerate(updates, 1)]
+    insert_rows(tx, hold_updates, rows)
+
+
+def of_hold(tx: sa.Connection, hold_id: bytes) -> list[AnyRow]:
+    """What the hub was told, or is to be, of a hold, oldest first."""
+    query = sa.select(hold_updates).where(hold_updates.c.hold_id == hold_id)
+    return list(tx.execute(query.order_by(hold_updates.c.update_id)))
+
+
+def sendable(tx: sa.Connection, limit: int, *, linked_only: bool = False) -> list[AnyRow]:
+    """Hold updates that may be sealed, in the order they came, with what a Link needs.
+
+    A Reserve needs the subject's consent and account; what follows it goes wherever its Reserve has gone.
+    """
+    first = hold_updates.alias()
+    reserve_left = sa.exists().where(
+        first.c.hold_id == hold_updates.c.hold_id, first.c.change == "reserve", first.c.seq.is_not(None)
+    )
+    may_reserve = sa.and_(
+        subjects.c.account_id.is_not(None), subjects.c.redeem, ~subjects.c.erasing, subjects.c.linked != UNLINKING
+    )
+    if linked_only:
+        may_reserve = sa.and_(may_reserve, subjects.c.linked != 0)
+    of_another = redemptions.c.redemption_id.is_(None)  # a refund of one's own benefit, redeemed elsewhere
+    columns = [
+        getattr(subjects.c, name) for name in ("account_id", "linked", "share", "redeem", "integrators", "unlink_at")
+    ]
+    named_benefit = (redemptions.c.owner, redemptions.c.benefit, redemptions.c.benefit_digest)
+    query = (
+        sa.select(hold_updates, redemptions.c.subject_id, redemptions.c.ttl_seconds, *named_benefit, *columns)
+        .outerjoin(redemptions, redemptions.c.hold_id == hold_updates.c.hold_id)
+        .outerjoin(subjects, subjects.c.subject_id == redemptions.c.subject_id)
+        .where(hold_updates.c.state == "queued", hold_updates.c.seq.is_(None))
+        .where(sa.or_(of_another, reserve_left, may_reserve))
+        .order_by(hold_updates.c.update_id)
+        .limit(limit)
+    )
+    return list(tx.execute(query))
+
+
+def queued(tx: sa.Connection) -> int:
+    """How many hold updates have no receipt yet."""
+    query = sa.select(sa.func.count()).select_from(hold_updates).where(hold_updates.c.state == "queued")
+    return tx.execute(query).scalar_one()
+
+
+def seal(tx: sa.Connection, seq: int, update_ids: Sequence[int]) -> None:
+    """These stand in the sealed batch ``seq``."""
+    update_where_in(tx, hold_updates, hold_updates.c.update_id, update_ids, seq=seq)
+
+
+def unseal(tx: sa.Connection, seq: int) -> None:
+    """The batch was refused: its hold updates are queued again."""
+    change = hold_updates.update().where(hold_updates.c.seq == seq, hold_updates.c.state == "queued")
+    tx.execute(change.values(seq=None))
+
+
+def settle(tx: sa.Connection, seq: int, reasons: Mapping[bytes, int], appended_at: int) -> None:
+    """The batch has its receipt; ``reasons`` has each op_id's reason, 0 if it took effect."""
+    sent = (hold_updates.c.seq == seq, hold_updates.c.state == "queued")
+    for row in list(tx.execute(sa.select(hold_updates).where(*sent).order_by(hold_updates.c.update_id))):
+        reason = reasons[row.op_id]
+        own = hold_updates.c.update_id == row.update_id
+        tx.execute(hold_updates.update().where(own).values(state="declined" if reason else "settled", reason=reason))
+        if changes := _what_came_of(tx, row, reason, appended_at):
+            here = sa.and_(redemptions.c.hold_id == row.hold_id, redemptions.c.state.in_((*OPEN, "posted")))
+            tx.execute(redemptions.update().where(here).values(changes))
+
+
+def _what_came_of(tx: sa.Connection, row: AnyRow, reason: int, appended_at: int) -> dict[str, Any]:
+    """How a hold update's outcome changes its redemption."""
+    ended = {"decided_at": appended_at}
+    match row.change, reason:
+        case "reserve", 0:
+            deadline = sa.cast(redemptions.c.ttl_seconds, sa.BigInteger) * 1000 + sa.literal(appended_at, sa.BigInteger)
+            return {"state": "held", "deadline": deadline}
+        case "reserve", _:
+            later = (hold_updates.c.hold_id == row.hold_id, hold_updates.c.seq.is_(None))
+            tx.execute(hold_updates.delete().where(*later))
+            return ended | {"state": "declined", "reason": reason}
+        case "post", 0:
+            return ended | {"state": "posted", "posted": row.credits, "number": _next_number(tx)}
+        case "void", 0:
+            return ended | {"state": "voided"}
+        case "refund", 0:
+            return ended | {"state": "refunded", "refunded": row.credits}
+        case "post" | "void", int(declined) if declined == DECLINE_REASON_HOLD_ENDED:
+            return ended | {"state": sa.case((redemptions.c.state == "held", "expired"), else_=redemptions.c.state)}
+        case _:
+            return {}
+
+
+def _next_number(tx: sa.Connection) -> int:
+    return (tx.execute(sa.select(sa.func.max(redemptions.c.number))).scalar() or 0) + 1
+
+
+def drop(tx: sa.Connection, hold_ids: Iterable[bytes]) -> int:
+    """Give up those of these redemptions of which nothing has left; how many that were."""
+    dropped = 0
+    for hold_id in hold_ids:
+        if any(row.seq is not None for row in of_hold(tx, hold_id)):
+            continue
+        tx.execute(hold_updates.delete().where(hold_updates.c.hold_id == hold_id))
+        own = (redemptions.c.hold_id == hold_id, redemptions.c.state == "asked")
+        dropped += tx.execute(redemptions.update().where(*own).values(state="dropped")).rowcount
+    return dropped
+
+
+def asked_by(tx: sa.Connection, subject_id: int) -> list[bytes]:
+    """The hold ids of the subject's redemptions that the hub has not answered."""
+    own = (redemptions.c.subject_id == subject_id, redemptions.c.state == "asked")
+    return list(tx.execute(sa.select(redemptions.c.hold_id).where(*own)).scalars())
+
+
+def expire(tx: sa.Connection, now: int) -> None:
+    """Holds whose deadline has passed by the hub's clock are over, unless something of them is on its way."""
+    on_its_way = sa.exists().where(
+        hold_updates.c.hold_id == redemptions.c.hold_id,
+        hold_updates.c.state == "queued",
+        hold_updates.c.seq.is_not(None),
+    )
+    over = (redemptions.c.state == "held", redemptions.c.deadline <= now, ~on_its_way)
+    holds = list(tx.execute(sa.select(redemptions.c.hold_id).where(*over)).scalars())
+    if holds:
+        unsent = sa.and_(hold_updates.c.hold_id.in_(holds), hold_updates.c.seq.is_(None))
+        tx.execute(hold_updates.delete().where(unsent))
+        change = redemptions.update().where(redemptions.c.hold_id.in_(holds))
+        tx.execute(change.values(state="expired", decided_at=redemptions.c.deadline))
+
+
+def by_state(tx: sa.Connection) -> dict[str, int]:
+    """State → how many redemptions."""
+    rows = tx.execute(sa.select(redemptions.c.state, sa.func.count()).group_by(redemptions.c.state))
+    return {row[0]: row[1] for row in rows}
+
+
+def on_own_risk(tx: sa.Connection, subject_id: int) -> int:
+    """Credits that were handed out to the subject while the hub was away and are not settled."""
+    risked = (redemptions.c.subject_id == subject_id, redemptions.c.on_own_risk, redemptions.c.state.in_(OPEN))
+    return int(
+        tx.execute(sa.select(sa.func.coalesce(sa.func.sum(redemptions.c.credits), 0)).where(*risked)).scalar_one()
+    )

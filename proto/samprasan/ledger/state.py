@@ -1,0 +1,251 @@
+"""What the ledger's rules read and change: accounts, links, holds, offers, and a batch's changes on top of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+from samprasan.ledger import calendar
+from samprasan.ledger.benefits import Benefit
+from samprasan.ledger.policy import Policy
+from samprasan.v1 import log_pb2 as log
+
+Decline: TypeAlias = log.DeclineReason.ValueType
+AccountId: TypeAlias = bytes
+
+USED = 0  # beside the purposes of a Link: the agency has awarded on the account; outlasts an Unlink
+_LOOKED_UP = (log.SUBJECT_KIND_PERSON, log.SUBJECT_KIND_ORGANIZATION)  # their ids are evaluated by a peer
+NO_DECLINE = log.DECLINE_REASON_UNSPECIFIED
+
+
+class Totals(NamedTuple):
+    """One account.  ``earned`` by dimension: health, economy, social, environment; the rest are plain credits.
+
+    A named tuple, as are the other values that a fold makes once an update: a frozen dataclass takes far longer.
+    """
+
+    kind: log.SubjectKind.ValueType
+    earned: tuple[int, int, int, int] = (0, 0, 0, 0)
+    written_off: int = 0
+    available: int = 0
+    pending: int = 0
+    held: int = 0
+    spent: int = 0
+    expired: int = 0
+    links: int = 0
+    closed: bool = False
+
+    @property
+    def earned_in_all(self) -> int:
+        """Credits earned over all dimensions."""
+        return sum(self.earned)
+
+    @property
+    def conserves(self) -> bool:
+        """Invariants 1 and 2: nothing appears, nothing vanishes, nothing is negative."""
+        spendable = (self.available, self.pending, self.held, self.spent, self.expired)
+        return self.earned_in_all + self.written_off == sum(spendable) and min(spendable) >= 0
+
+
+class Operation(NamedTuple):
+    """What came of an ``op_id``: a digest of its content and the first outcome's reason."""
+
+    content: int
+    reason: Decline
+
+
+class AgencyTotals(NamedTuple):
+    """What one agency did: credits awarded net of corrections, accounts linked, credits awarded on ``day`` (YYYYMMDD).
+
+    ``written_off`` are credits that its corrections could not recover; ``used`` counts the accounts of persons and
+    organizations on which it ever awarded or redeemed; ``spent`` are credits of its holds, net of refunds.
+    """
+
+    earned: int = 0
+    accounts: int = 0
+    day: int = 0
+    earned_on_day: int = 0
+    written_off: int = 0
+    used: int = 0
+    spent: int = 0
+
+
+class Hold(NamedTuple):
+    """Credits set aside for a benefit of ``owner``.  ``period`` is the one in which it counts for its subject.
+
+    ``deadline`` in milliseconds since the Unix epoch; ``posted`` and ``refunded`` are credits.
+    """
+
+    account_id: AccountId
+    credits: int
+    owner: str
+    benefit: str
+    period: int
+    deadline: int
+    state: log.HoldState.ValueType = log.HOLD_STATE_HELD
+    posted: int = 0
+    refunded: int = 0
+
+    @property
+    def use(self) -> tuple[AccountId, str, str, int]:
+        """What it counts as: whose use of which benefit in which period."""
+        return self.account_id, self.owner, self.benefit, self.period
+
+
+class Offer(NamedTuple):
+    """A benefit as its owner's newest catalogue states it, and how many pieces are given or set aside."""
+
+    benefit: Benefit
+    withdrawn: bool = False
+    taken: int = 0
+
+
+@dataclass(slots=True)
+class State:
+    """A slice of the ledger: all that a batch touches, or everything.
+
+    ``links`` are purposes and ``USED``.  ``awards`` are those that took effect, as signed, by agency and op_id;
+    ``corrections`` the op_id that corrected one.  ``holds`` are by agency and op_id, ``holding`` counts an agency's
+    open ones on an account; ``offers`` are by owner and code, ``uses`` count by account, owner, code and period.
+    """
+
+    accounts: dict[AccountId, Totals] = field(default_factory=dict)
+    links: dict[tuple[str, AccountId], frozenset[int]] = field(default_factory=dict)
+    operations: dict[tuple[str, bytes], Operation] = field(default_factory=dict)
+    awards: dict[tuple[str, bytes], log.Award] = field(default_factory=dict)
+    corrections: dict[tuple[str, bytes], bytes] = field(default_factory=dict)
+    agencies: dict[str, AgencyTotals] = field(default_factory=dict)
+    policies: dict[int, Policy] = field(default_factory=dict)
+    holds: dict[tuple[str, bytes], Hold] = field(default_factory=dict)
+    holding: dict[tuple[str, AccountId], int] = field(default_factory=dict)
+    offers: dict[tuple[str, str], Offer] = field(default_factory=dict)
+    uses: dict[tuple[AccountId, str, str, int], int] = field(default_factory=dict)
+
+    def include(self, changes: "State") -> None:
+        """Take over what a fold changed; an empty link is one that ended."""
+        self.accounts.update(changes.accounts)
+        self.links.update(changes.links)
+        self.operations.update(changes.operations)
+        self.awards.update(changes.awards)
+        self.corrections.update(changes.corrections)
+        self.agencies.update(changes.agencies)
+        self.policies.update(changes.policies)
+        self.holds.update(changes.holds)
+        self.holding.update(changes.holding)
+        self.offers.update(changes.offers)
+        self.uses.update(changes.uses)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A batch at its place in the log; ``appended_at`` in milliseconds since the Unix epoch."""
+
+    batch: log.Batch
+    appended_at: int
+
+
+class Step:
+    """The state with the batch's own changes so far on top."""
+
+    def __init__(self, state: State, agency: str, appended_at: int) -> None:
+        self.before = state
+        self.changes = State()
+        self.agency = agency
+        self.appended_at = appended_at
+        self.today = calendar.day_of(appended_at)
+        self.day, self.month = calendar.packed(self.today), calendar.month_of(self.today)
+        totals = state.agencies.get(agency, AgencyTotals())
+        self.earned, self.linked, self.written_off = totals.earned, totals.accounts, totals.written_off
+        self.used, self.spent = totals.used, totals.spent
+        self.earned_on_day = totals.earned_on_day if totals.day == self.day else 0
+
+    def totals(self) -> AgencyTotals:
+        """What the agency did, this batch included."""
+        return AgencyTotals(
+            self.earned, self.linked, self.day, self.earned_on_day, self.written_off, self.used, self.spent
+        )
+
+    def account(self, account_id: AccountId) -> Totals | None:
+        """The account as it is now; None if it was never opened."""
+        return self.changes.accounts.get(account_id) or self.before.accounts.get(account_id)
+
+    def link(self, account_id: AccountId) -> frozenset[int]:
+        """The agency's purposes on the account, and ``USED``."""
+        key = (self.agency, account_id)
+        found = self.changes.links.get(key)
+        return self.before.links.get(key, frozenset()) if found is None else found
+
+    def is_linked(self, account_id: AccountId) -> bool:
+        """Whether the agency has an open Link."""
+        return bool(self.link(account_id) - {USED})
+
+    def use(self, account_id: AccountId) -> None:
+        """The agency has awarded or redeemed on the account."""
+        link = self.link(account_id)
+        account = self.account(account_id)
+        assert account is not None
+        if USED not in link:
+            self.changes.links[self.agency, account_id] = link | {USED}
+            self.used += account.kind in _LOOKED_UP
+
+    def operation(self, op_id: bytes) -> Operation | None:
+        """What came of the op_id, if it was there before."""
+        key = (self.agency, op_id)
+        return self.changes.operations.get(key) or self.before.operations.get(key)
+
+    def award(self, op_id: bytes) -> log.Award | None:
+        """The agency's award with that op_id, if it took effect."""
+        key = (self.agency, op_id)
+        return self.changes.awards.get(key) or self.before.awards.get(key)
+
+    def is_corrected(self, op_id: bytes) -> bool:
+        """Whether the award was replaced or reversed."""
+        key = (self.agency, op_id)
+        return key in self.changes.corrections or key in self.before.corrections
+
+    def credit(self, account_id: AccountId, changes: Sequence[tuple[int, int]]) -> None:
+        """Change what the account earned by (dimension, credits) each; what cannot be recovered is written off."""
+        account = self.account(account_id)
+        assert account is not None
+        earned = list(account.earned)
+        for dimension, credits_ in changes:
+            earned[dimension - 1] += credits_
+        health, economy, social, environment = earned
+        difference = sum(earned) - account.earned_in_all
+        available = account.available + difference
+        missing = max(0, -available)
+        self.changes.accounts[account_id] = account._replace(
+            earned=(health, economy, social, environment),
+            available=available + missing,
+            written_off=account.written_off + missing,
+        )
+        self.earned += difference
+        self.written_off += missing
+
+    def hold(self, agency: str, hold_id: bytes) -> Hold | None:
+        """The agency's hold as it stands now."""
+        key = (agency, hold_id)
+        return self.changes.holds.get(key) or self.before.holds.get(key)
+
+    def holding(self, account_id: AccountId) -> int:
+        """How many open holds the agency has on the account."""
+        key = (self.agency, account_id)
+        found = self.changes.holding.get(key)
+        return self.before.holding.get(key, 0) if found is None else found
+
+    def offer(self, owner: str, code: str) -> Offer | None:
+        """The benefit as it is offered now."""
+        key = (owner, code)
+        return self.changes.offers.get(key) or self.before.offers.get(key)
+
+    def uses(self, hold: Hold) -> int:
+        """How often the hold's account has had its benefit in its period."""
+        found = self.changes.uses.get(hold.use)
+        return self.before.uses.get(hold.use, 0) if found is None else found
+
+    def spend(self, agency: str, credits_: int) -> None:
+        """``credits_`` more were spent through holds of ``agency``; fewer, if negative."""
+        if agency == self.agency:
+            self.spent += credits_
+            return
+        totals = self.changes.agencies.get(agency) or self.before.agencies.get(agency, AgencyTotals())
+        self.changes.agencies[agency] = totals._replace(spent=totals.spent + credits_)

@@ -1,0 +1,353 @@
+"""Redeeming: spent once whatever is lost, asked again it is the same, and every refusal says why."""
+
+import hashlib
+from typing import Any
+
+import pytest
+from samprasan.hub import agreeing, auditing, overview
+from samprasan.hub.store import ledger as ledger_store
+from samprasan.keys.errors import Malformed, Refused, SamprasanError
+from samprasan.node import agreeing as node_agreeing
+from samprasan.node import consent, erasing, limits, redemption, sync
+from samprasan.node.redemption import Wish
+from samprasan.node.store import documents as documents_store
+from samprasan.node.store import subjects as subjects_store
+from samprasan.v1 import hub_pb2
+from samprasan.v1 import log_pb2 as log
+from samprasan.v1.documents_pb2 import Catalogue
+
+from tests import federation
+from tests.federation import Federation, Message, deed
+from tests.node.test_sync import batches
+
+PERSON = deed(1, 1).subject
+
+
+def wish(number: int = 1, **changes: Any) -> Wish:
+    values: dict[str, Any] = {
+        "op_key": number.to_bytes(16, "big"),
+        "subject": PERSON,
+        "owner": "codi",
+        "benefit": "rice",
+        "authorised_by": "card",
+    }
+    return Wish(**(values | changes))
+
+
+def ask(fed: Federation, number: int = 1, agency: str = "mpc", **changes: Any) -> dict[str, Any]:
+    node = fed.nodes[agency]
+    return redemption.ask(node.store, node.world, node.identity, wish(number, **changes))
+
+
+def state(fed: Federation, number: int = 1, agency: str = "mpc") -> tuple[str, str | None]:
+    node = fed.nodes[agency]
+    found = redemption.find(node.store, node.identity, number.to_bytes(16, "big"))
+    return found["state"], found["reason"]
+
+
+def spendable(fed: Federation) -> tuple[int, int, int]:
+    """Available, held and spent at the hub, which an audit finds in order."""
+    hub = fed.hub
+    assert auditing.audit(hub.store, hub.world, hub.world.signer.public_key).problems == []
+    with hub.store.read() as tx:
+        found = ledger_store.federation_totals(tx)
+    return found["available"], found["held"], found["spent"]
+
+
+@pytest.fixture
+def counter(fed: Federation) -> Federation:
+    """A person with 32 credits at mpc and at nhco; codi gives rice for 10."""
+    with_credits(fed)
+    return fed
+
+
+def with_credits(fed: Federation) -> None:
+    federation.publish(fed)
+    fed.give("mpc", deed(1, 1))
+    fed.give("nhco", deed(1, 1))
+    fed.run()
+
+
+def test_credits_of_two_agencies_are_spent_on_a_benefit_of_a_third(fed_on_each: Federation) -> None:
+    fed = fed_on_each
+    with_credits(fed)
+    asked = ask(fed)
+    assert (asked["state"], asked["subject"], asked["benefit"]) == ("asked", "ชื่อ*** 1***", "codi/rice")
+    fed.run()
+    assert state(fed) == ("posted", None)
+    assert spendable(fed) == (22, 0, 10)
+    kinds = [update.WhichOneof("change") for update in batches(fed)[-1].updates]
+    assert kinds == ["reserve", "post"]
+    found = redemption.find(fed.nodes["mpc"].store, fed.nodes["mpc"].identity, (1).to_bytes(16, "big"))
+    assert found["receipt"] == "MPC-2569-000001"
+    did = {each["agency"]: each for each in overview.status(fed.hub.store, fed.clock())["agencies"]}
+    assert (did["mpc"]["spent"], did["codi"]["spent"]) == (10, 0)
+
+
+def test_asked_again_it_is_the_same_and_another_wish_under_its_name_is_refused(counter: Federation) -> None:
+    for _ in range(3):
+        ask(counter)
+        counter.run()
+    assert spendable(counter) == (22, 0, 10)
+    for change in ({"benefit": "book", "area": "72"}, {"reserve_only": True}, {"subject": deed(1, 2).subject}):
+        with pytest.raises(Refused) as refused:
+            ask(counter, **change)
+        assert refused.value.code == "op_reused"
+
+
+def test_a_hold_is_spent_in_part_or_given_up_or_runs_out(counter: Federation) -> None:
+    node = counter.nodes["mpc"]
+    at = (node.store, node.world, node.identity)
+    for number in (1, 2, 3):
+        ask(counter, number, reserve_only=True)
+    counter.run()
+    assert spendable(counter) == (2, 30, 0)
+    assert {state(counter, number)[0] for number in (1, 2, 3)} == {"held"}
+    redemption.post(*at, (1).to_bytes(16, "big"), 7)
+    redemption.void(*at, (2).to_bytes(16, "big"), "not-given")
+    counter.run()
+    assert (state(counter, 1)[0], state(counter, 2)[0]) == ("posted", "voided")
+    assert spendable(counter) == (15, 10, 7)
+    counter.clock.now_ms += limits.HOLD_SECONDS * 1000
+    counter.hub.tick()
+    counter.run()
+    assert state(counter, 3)[0] == "expired"
+    assert spendable(counter) == (25, 0, 7)
+    for attempt in (redemption.post, redemption.void):
+        with pytest.raises(Refused) as refused:
+            attempt(*at, (3).to_bytes(16, "big"), None if attempt is redemption.post else "cancelled")  # type: ignore[operator]
+        assert refused.value.code == "hold_ended"
+
+
+def test_reads_reflect_that_a_hold_ran_out_before_the_log_says_so(counter: Federation) -> None:
+    ask(counter, reserve_only=True)
+    counter.run()
+    node = counter.nodes["mpc"]
+    with node.store.read() as tx:
+        row = subjects_store.find(tx, node.identity.index(PERSON))
+    assert row is not None
+    request = hub_pb2.GetTotalsRequest(request_id=bytes(16), account_ids=[row.account_id])
+
+    def read() -> tuple[int, int]:
+        totals = hub_pb2.Totals.FromString(counter.ask_hub("mpc", "totals", request).payload)
+        return totals.accounts[0].available, totals.accounts[0].held
+
+    assert read() == (22, 10)
+    counter.clock.now_ms += limits.HOLD_SECONDS * 1000
+    assert read() == (32, 0)
+    counter.hub.tick()
+    assert read() == (32, 0)
+
+
+def test_a_post_that_comes_too_late_is_declined_and_the_hold_is_over_on_both_sides(counter: Federation) -> None:
+    node = counter.nodes["mpc"]
+    ask(counter, reserve_only=True)
+    counter.run()
+    redemption.post(node.store, node.world, node.identity, (1).to_bytes(16, "big"), None)
+    sealed = sync.next_batch(node.store, node.world, node.identity, len(batches(counter)))
+    assert sealed is not None
+    counter.clock.now_ms += limits.HOLD_SECONDS * 1000
+    counter.run()
+    assert state(counter)[0] == "expired"
+    assert spendable(counter) == (32, 0, 0)
+
+
+@pytest.mark.parametrize("agency", ["mpc", "codi"])
+def test_what_was_spent_is_given_back_by_the_counter_or_the_benefits_owner(counter: Federation, agency: str) -> None:
+    ask(counter)
+    counter.run()
+    node = counter.nodes[agency]
+    at = (node.store, node.world, node.identity)
+    if agency == "mpc":
+        redemption.refund(*at, (1).to_bytes(16, "big"), 6, "mistake")
+        counter.run()
+        assert state(counter)[0] == "refunded"
+        with pytest.raises(Refused) as refused:
+            redemption.refund(*at, (1).to_bytes(16, "big"), 1, "mistake")
+        assert refused.value.code == "hold_ended"
+    else:
+        code = redemption.find(counter.nodes["mpc"].store, counter.nodes["mpc"].identity, (1).to_bytes(16, "big"))
+        hold_id = bytes.fromhex(code["hold"].partition("/")[2])
+        for _ in range(2):
+            redemption.refund_elsewhere(*at, "mpc", hold_id, 6, "returned")
+            counter.run()
+        assert redemption.came_of(node.store, hold_id) == ("declined", "hold_ended")
+    assert spendable(counter) == (28, 0, 4)
+
+
+def test_the_hub_away_nothing_has_left_and_can_be_asked_for_again(counter: Federation) -> None:
+    ask(counter)
+    node = counter.nodes["mpc"]
+    assert redemption.give_up(node.store, (1).to_bytes(16, "big"))
+    counter.run()
+    assert state(counter)[0] == "dropped"
+    assert spendable(counter) == (32, 0, 0)
+    assert ask(counter)["state"] == "asked"
+    counter.run()
+    assert state(counter)[0] == "posted"
+
+
+def test_what_has_left_cannot_be_dropped_and_ends_once_whatever_is_lost(counter: Federation) -> None:
+    ask(counter)
+    node = counter.nodes["mpc"]
+    pushes = [message for message in node.receive(answer_to_hello(counter)) if message.kind == "push"]
+    assert not redemption.give_up(node.store, (1).to_bytes(16, "big"))
+    for _ in range(2):
+        counter.hub.receive(pushes[0])  # its receipt is lost
+    node.restart()
+    counter.run()
+    assert state(counter)[0] == "posted"
+    assert spendable(counter) == (22, 0, 10)
+
+
+def answer_to_hello(fed: Federation) -> Message:
+    hello = next(message for message in fed.nodes["mpc"].tick() if message.kind == "hello")
+    (answer,) = fed.hub.receive(hello)
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"subject": deed(1, 7).subject}, "subject_unknown"),
+        ({"owner": "nhco"}, "benefit_unknown"),
+        ({"benefit": "gold"}, "benefit_unknown"),
+        ({"benefit": "book"}, "not_eligible"),
+        ({"benefit": "book", "area": "710101"}, "not_eligible"),
+        ({"authorised_by": "face"}, "authorised_by"),
+        ({"ttl_seconds": 0}, "hold_too_long"),
+        ({"ttl_seconds": 2_592_001}, "hold_too_long"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused_here(counter: Federation, changes: Any, code: str) -> None:
+    with pytest.raises((Refused, Malformed)) as refused:
+        ask(counter, **changes)
+    assert refused.value.code == code
+    counter.run()
+    assert spendable(counter) == (32, 0, 0)
+
+
+def test_a_benefit_whose_time_is_over_by_the_hubs_clock_is_refused(counter: Federation) -> None:
+    counter.clock.now_ms += 500 * 86_400_000
+    with pytest.raises(Refused) as refused:
+        ask(counter)
+    assert refused.value.code == "benefit_expired"
+
+
+def test_without_consent_to_redeem_nothing_is_asked_and_what_was_not_sent_is_dropped(counter: Federation) -> None:
+    node = counter.nodes["mpc"]
+    ask(counter)
+    consent.withdraw(node.store, node.world, node.identity, PERSON, ("redeem",))
+    counter.run()
+    assert state(counter)[0] == "dropped"
+    with pytest.raises(Refused) as refused:
+        ask(counter, 2)
+    assert refused.value.code == "no_consent"
+
+
+def test_more_than_there_is_and_more_than_one_may_have_is_declined_with_its_reason(counter: Federation) -> None:
+    for number in range(1, 5):
+        ask(counter, number)
+    ask(counter, 5, benefit="book", area="720803", agency="nhco")
+    counter.run()
+    ask(counter, 6, benefit="book", area="720803")
+    counter.run()
+    found = [state(counter, number) for number in (1, 2, 3, 4)]
+    assert found == [("posted", None)] * 3 + [("declined", "insufficient_credits")]
+    fifth = state(counter, 5, "nhco")
+    assert fifth in {("declined", "insufficient_credits"), ("posted", None)}
+    assert state(counter, 6)[1] in {"insufficient_credits", "cap_reached"}
+
+
+def test_terms_that_changed_meanwhile_are_declined(counter: Federation) -> None:
+    codi = counter.nodes["codi"]
+    text = federation.CATALOGUE.replace("credits = 10", "credits = 11")
+    envelope = node_agreeing.publish(codi.store, codi.world, codi.identity, text)
+    agreeing.submit(counter.hub.store, counter.hub.world, "codi", envelope)
+    ask(counter)  # mpc has not heard of it
+    counter.run()
+    assert state(counter) == ("declined", "benefit_changed")
+    federation.share_documents(counter)
+    ask(counter, 2)
+    counter.run()
+    assert spendable(counter) == (21, 0, 11)
+
+
+def test_nobody_publishes_for_another_and_an_older_catalogue_does_not_come_back(counter: Federation) -> None:
+    codi, mpc = counter.nodes["codi"], counter.nodes["mpc"]
+    first = node_agreeing.publish(codi.store, codi.world, codi.identity, federation.CATALOGUE)
+    with pytest.raises(SamprasanError) as refused:
+        agreeing.submit(counter.hub.store, counter.hub.world, "mpc", first)
+    assert refused.value.code == "approval_not_ones_own"
+    forged = mpc.world.sign(Catalogue.FromString(first.payload))
+    with pytest.raises(SamprasanError) as refused:
+        agreeing.submit(counter.hub.store, counter.hub.world, "mpc", forged)
+    assert refused.value.code == "approval_not_ones_own"
+    listing = agreeing.listed(counter.hub.store)
+    federation.publish(counter)
+    newest = agreeing.listed(counter.hub.store)
+    assert len(newest.active) == len(listing.active), "only the newest catalogue of an agency is listed"
+    node_agreeing.take(mpc.store, mpc.world, mpc.identity, federation.TLS_CA, listing)
+    with mpc.store.read() as tx:
+        catalogues = documents_store.agreed_on(tx).catalogues
+    assert catalogues["codi"].version == 2
+
+
+def test_an_account_is_given_up_when_its_last_hold_is_over(counter: Federation) -> None:
+    node = counter.nodes["mpc"]
+    ask(counter, reserve_only=True)
+    counter.run()
+    consent.withdraw(node.store, node.world, node.identity, PERSON, ("share", "redeem", "integrators"))
+    counter.run()
+    kinds = [update.WhichOneof("change") for batch in batches(counter) for update in batch.updates]
+    assert "unlink" not in kinds
+    redemption.post(node.store, node.world, node.identity, (1).to_bytes(16, "big"), None)
+    counter.run()
+    counter.run()
+    kinds = [update.WhichOneof("change") for batch in batches(counter) for update in batch.updates]
+    assert kinds[-1] == "unlink"
+    assert state(counter)[0] == "posted"
+    assert spendable(counter) == (22, 0, 10)
+
+
+def test_who_is_erased_is_nobody_in_what_was_redeemed(counter: Federation) -> None:
+    node = counter.nodes["mpc"]
+    ask(counter)
+    counter.run()
+    ask(counter, 2, reserve_only=True)
+    counter.run()
+    erasing.erase(node.store, node.world, node.identity, PERSON)
+    counter.run()
+    assert not erasing.is_done(node.store, node.identity, PERSON), "a hold is still open"
+    counter.clock.now_ms += limits.HOLD_SECONDS * 1000
+    for _ in range(3):
+        counter.run()
+    assert erasing.is_done(node.store, node.identity, PERSON)
+    found = redemption.find(node.store, node.identity, (1).to_bytes(16, "big"))
+    assert (found["subject"], found["state"], found["credits"]) == (None, "posted", 10)
+
+
+def test_a_refused_batch_leaves_the_redemption_to_be_sent_again(counter: Federation) -> None:
+    ask(counter)
+    node = counter.nodes["mpc"]
+    batch = sync.next_batch(node.store, node.world, node.identity, len(batches(counter)))
+    assert batch is not None
+    refusal = log.Refusal(
+        federation_id=log.Batch.FromString(batch[1].payload).federation_id,
+        agency="mpc",
+        seq=batch[0],
+        batch_digest=hashlib.sha256(batch[1].payload).digest(),
+        reason=log.REFUSAL_REASON_OVER_LIMIT,
+    )
+    sync.refused(node.store, node.world, counter.hub.world.sign(refusal))
+    sync.resume(node.store)
+    counter.run()
+    assert state(counter)[0] == "posted"
+    assert spendable(counter) == (22, 0, 10)
+
+
+def test_somebody_who_was_never_linked_here_is_linked_and_served(counter: Federation) -> None:
+    counter.give("codi", deed(9, 1, status="pending"))
+    ask(counter, agency="codi")
+    counter.run()
+    assert state(counter, agency="codi")[0] == "posted"
