@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,18 +25,21 @@ from samprasan.keys import signing
 from samprasan.keys.errors import Refused, SamprasanError
 from samprasan.ledger import verify
 from samprasan.ledger.state import USED
-from samprasan.node import consent, erasing, sync, undoing
+from samprasan.node import balances, consent, erasing, sync, undoing
 from samprasan.node.deeds import Consents, Deed
 from samprasan.node.store import awards as node_awards
 from samprasan.node.tables import awards, batches, subjects
-from samprasan.v1 import log_pb2
+from samprasan.v1 import hub_pb2, log_pb2
 
 from tests import federation
 from tests.federation import Federation, HubParty, Message, NodeParty, SeededSigner
+from tests.sim.counters import Counters
 
 SQLITE_FULL = 2
 COMMITS_PER_SYNC = 20  # of a store that does not sync by itself
 CHECK_EVERY = 100
+EARLIER_FROM = 50_000  # numbers of records that were imported before
+SKEW_MS = 60_000  # a node's clock may be a minute off
 SUBJECTS = 40
 LEAVERS = 6
 LEAVERS_FROM = 2 * SUBJECTS
@@ -93,9 +97,39 @@ class SimulatedStore(Store):
         return self.engine.raw_connection().driver_connection
 
 
+@dataclass(frozen=True)
+class SkewedClock:
+    """A node's own clock."""
+
+    clock: federation.Clock
+    skew_ms: int
+
+    def __call__(self) -> int:
+        return self.clock() + self.skew_ms
+
+
 def simulated_store(_party: str) -> SimulatedStore:
     """A store for one party."""
     return SimulatedStore(database.open_store("sqlite://").engine)
+
+
+@cache
+def begun_federation() -> tuple[Federation, list[tuple[str, int, Deed]]]:
+    """A federation that has run for a while: people are linked, have credits, and can redeem them.
+
+    With every record that was imported: agency, import, and what it says.
+    """
+    begun = federation.make(federation.memory_store, -1, SeededSigner, SeededSigner.verify)
+    federation.publish(begun)
+    earlier = []
+    for place, agency in enumerate(begun.nodes):
+        for subject in range(place, SUBJECTS, 2):
+            made = _made(EARLIER_FROM + subject, subject, 2, consents=True)
+            import_id = begun.give(agency, made).import_id
+            assert import_id is not None
+            earlier.append((agency, import_id, made))
+    begun.run()
+    return begun, earlier
 
 
 @dataclass(frozen=True)
@@ -108,10 +142,12 @@ class Faults:
     forged: int = 20  # of batches and receipts
     crashed: int = 15
     forgotten: int = 10
+    swapped: int = 100  # of totals: another question's answer comes
+    hostile: int = 100  # of redemptions: a node spends a hold a second time
 
 
 _SIGNED = frozenset({"push", "pushed"})
-NO_FAULTS = Faults(0, 0, 0, 0, 0, 0)
+NO_FAULTS = Faults(0, 0, 0, 0, 0, 0, 0, 0)
 
 
 @dataclass
@@ -129,15 +165,27 @@ class Simulation:
     records: dict[str, dict[int, list[tuple[int, Deed]]]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     codes: set[str] = field(default_factory=set)
+    at_counter: Counters = field(init=False)
+    last_totals: Any = None
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
-        self.fed = federation.make(simulated_store, self.seed, SeededSigner, SeededSigner.verify)
+        begun, earlier = begun_federation()
+        self.fed = federation.copy_of(begun, simulated_store, self.seed)
+        self.at_counter = Counters(self.fed, self.chance)
         for party in self.fed.parties.values():
             assert isinstance(party.store, SimulatedStore)
             party.store.sync()  # the setting up happened long ago
+        for agency, node in self.fed.nodes.items():
+            skew_ms = self.chance.randrange(-SKEW_MS, SKEW_MS)
+            node.world = replace(node.world, clock=SkewedClock(self.fed.clock, skew_ms))
+            self._traced(agency)
         self.given = {agency: {} for agency in self.fed.nodes}
         self.records = {agency: {} for agency in self.fed.nodes}
+        for agency, import_id, made in earlier:
+            number = int(made.record_id[1:])
+            self.records[agency][number] = [(import_id, made)]
+            self._expect(agency, number)
 
     def run(self, steps: int) -> "Simulation":
         """``steps`` steps with faults, then heal, then check that everybody agrees."""
@@ -175,8 +223,12 @@ class Simulation:
             self._import(number)
         elif self.leaving and choice < 230:
             self._leave(number)
-        elif choice < 350 or not self.in_flight:
-            self._act(self.chance.choice(sorted(self.fed.nodes)), None)
+        elif choice < 270:
+            self._traced(*self.at_counter.act(number, hostile=self._strikes(self.faults.hostile)))
+        elif choice < 285:
+            self._ask_balance()
+        elif choice < 420 or not self.in_flight:
+            self._act(self.chance.choice(sorted(self.fed.parties)), None)
         else:
             message = self.in_flight.pop(self.chance.randrange(len(self.in_flight)))
             self._deliver(message)
@@ -206,6 +258,36 @@ class Simulation:
         store.crash_at_commit = ""
         self._traced(name, message.kind if message else "tick", str(len(answers)))
         self.in_flight.extend(answers)
+
+    def _ask_balance(self) -> None:
+        """An officer asks what somebody owns, and waits for the answer."""
+        agency = self.chance.choice(sorted(self.fed.nodes))
+        node = self.fed.nodes[agency]
+        with node.store.read() as tx:
+            linked = list(tx.execute(sa.select(subjects).where(subjects.c.link_settled != 0)))
+        if not linked:
+            return
+        subject = node.identity.identifier(self.chance.choice(linked))
+        with suppress(Refused):
+            found = balances.look_up(node.store, node.world, node.identity, subject)
+            if found.request is not None:
+                for answer in self.fed.hub.receive(Message(agency, "hub", "totals", found.request)):
+                    self._hear_balance(answer)
+
+    def _hear_balance(self, message: Message) -> None:
+        """The answer is believed only if it answers what was asked; sometimes another one comes."""
+        node, (request, answer) = self.fed.nodes[message.to], message.body
+        swapped = self._strikes(self.faults.swapped) and self.last_totals is not None
+        heard, self.last_totals = (self.last_totals if swapped else answer), answer
+        try:
+            kept = balances.keep(node.store, node.world, node.identity, request, heard)
+        except SamprasanError as problem:
+            self._traced("balance", problem.code)
+            return
+        told = hub_pb2.Totals.FromString(kept.payload).accounts[0].account_id
+        self._traced("balance", told.hex())
+        if told != request.account_ids[0]:
+            self.problems.append(f"{message.to} was told of another account than it asked about")
 
     def _crash(self, name: str) -> None:
         self._traced("crash", name)
@@ -283,7 +365,11 @@ class Simulation:
         self._traced("forget", agency)
         self.records[agency].clear()  # what was forgotten is not changed: its next op_id would be a second award
         with self.fed.nodes[agency].store.begin() as tx:
-            tx.execute(awards.update().where(awards.c.state == "settled").values(state="queued", seq=None))
+            other = awards.alias()
+            corrected = sa.exists().where(other.c.deed_id == awards.c.deed_id, other.c.state == "queued")
+            settled = sa.select(awards.c.award_id).where(awards.c.state == "settled", ~corrected)
+            forgotten = list(tx.execute(settled).scalars())
+            tx.execute(awards.update().where(awards.c.award_id.in_(forgotten)).values(state="queued", seq=None))
 
     def _corrupted(self, message: Message) -> Message:
         """The same message with one byte of what is signed or sealed changed."""
@@ -347,8 +433,10 @@ class Simulation:
             if found != expected[agency]:
                 self.problems.append(f"the hub has {found} credits of {agency}, {expected[agency]} were earned")
             self._check_node(node, expected[agency], receipts)
-        if totals["available"] != sum(expected.values()):
-            self.problems.append(f"{totals['available']} can be spent, {sum(expected.values())} were earned")
+        worth = totals["available"] + totals["spent"] - totals["written_off"]
+        if worth != sum(expected.values()) or totals["held"]:
+            self.problems.append(f"{worth} are there or were spent, {sum(expected.values())} were earned")
+        self.problems += self.at_counter.disagreements()
         self._traced("end", *self.problems)
 
     def _check_links(self) -> None:
@@ -396,8 +484,8 @@ def run(seed: int, steps: int, faults: Faults | None = None, *, leaving: bool = 
     simulation = Simulation(seed, faults or Faults(), leaving)
     try:
         simulation.run(steps)
-    except SamprasanError as problem:
-        simulation.problems.append(f"{problem.code} came out of a step")
+    except Exception as problem:
+        simulation.problems.append(f"{problem!r} came out of a step")
     finally:
         simulation.close()
     return simulation

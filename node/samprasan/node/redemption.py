@@ -192,10 +192,11 @@ def came_of(store: Store, hold_id: bytes) -> tuple[str, str | None]:
 
 
 def expire(store: Store, now: int) -> None:
-    """Holds whose deadline has passed by the hub's clock are over here, too."""
+    """Holds whose deadline has passed by the hub's clock are over here, too; what could not be sent is dropped."""
     with store.begin() as tx:
         awards_store.lock(tx)
         redemptions_store.expire(tx, hub_now(tx, now))
+        redemptions_store.drop_stale(tx, now)
 
 
 def hub_now(tx: Tx, now: int) -> int:

@@ -164,6 +164,13 @@ def asked_by(tx: sa.Connection, subject_id: int) -> list[bytes]:
     return list(tx.execute(sa.select(redemptions.c.hold_id).where(*own)).scalars())
 
 
+def drop_stale(tx: sa.Connection, now: int) -> None:
+    """What could not be sent while its hold would have lasted is given up: nobody waits at the counter any more."""
+    lasted = sa.cast(redemptions.c.ttl_seconds, sa.BigInteger) * 1000
+    stale = (redemptions.c.state == "asked", ~redemptions.c.on_own_risk, redemptions.c.asked_at + lasted <= now)
+    drop(tx, list(tx.execute(sa.select(redemptions.c.hold_id).where(*stale)).scalars()))
+
+
 def expire(tx: sa.Connection, now: int) -> None:
     """Holds whose deadline has passed by the hub's clock are over, unless something of them is on its way."""
     on_its_way = sa.exists().where(
