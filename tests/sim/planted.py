@@ -9,6 +9,7 @@ from samprasan.hub.store import ledger as hub_ledger
 from samprasan.keys import signing
 from samprasan.ledger import forms, holds, state
 from samprasan.node import balances
+from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 
 from tests.federation import NodeParty
@@ -94,7 +95,7 @@ def unechoed_reply(patch: pytest.MonkeyPatch) -> None:
     """A node takes any signed totals for the answer to its question."""
 
     def any_answer(_tx: Any, _world: Any, _identity: Any, _request: Any, envelope: Any) -> Any:
-        return balances.hub_pb2.Totals.FromString(envelope.payload).accounts
+        return hub_pb2.Totals.FromString(envelope.payload).accounts
 
     patch.setattr(balances, "_answered", any_answer)
 
