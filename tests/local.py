@@ -8,11 +8,16 @@ from pathlib import Path
 from federation import Federation as LocalFederation
 
 
+def copied(template: Path, folder: Path) -> LocalFederation:
+    """A copy of ``template``'s homes, not served."""
+    shutil.copytree(template, folder)
+    return LocalFederation(folder)
+
+
 @contextmanager
 def running(template: Path, folder: Path) -> Iterator[LocalFederation]:
     """A copy of ``template``'s homes, served until the block ends."""
-    shutil.copytree(template, folder)
-    federation = LocalFederation(folder)
+    federation = copied(template, folder)
     try:
         federation.start()
         yield federation

@@ -8,6 +8,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 os.environ["GRPC_SSL_CIPHER_SUITES"] = "ECDHE-RSA-AES128-GCM-SHA256"  # read when gRPC first makes a TLS context
@@ -233,6 +234,19 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         milliseconds = round((time.monotonic() - started) * 1000, 1)
         kind = {"error": error} if error else {}
         self._logger.info("call", method=method, code=code, ms=milliseconds, **kind)
+
+
+def bind_unix(server: grpc.aio.Server, path: Path) -> None:
+    """Listen on a Unix socket that only its owner can connect to; Refused ``address_taken``."""
+    before = os.umask(0o177)
+    try:
+        path.unlink(missing_ok=True)
+        if not server.add_secure_port(f"unix:{path}", grpc.local_server_credentials(grpc.LocalConnectionType.UDS)):
+            raise Refused("address_taken", address=path)
+    except (OSError, RuntimeError) as problem:
+        raise Refused("address_taken", address=path) from problem
+    finally:
+        os.umask(before)
 
 
 def bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials) -> int:

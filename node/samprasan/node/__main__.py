@@ -76,22 +76,24 @@ def serve(home: Home, lang: Lang = None) -> None:
     """
     from samprasan.edge import database, metrics
     from samprasan.node import home as homes
-    from samprasan.node import overview, service
+    from samprasan.node import local, overview
 
     opened = homes.open_home(home)
     database.migrate(opened.node.store, homes.MIGRATIONS)
     hub = opened.hub_address()
     node = opened.node
 
-    def announce() -> None:
+    def announce(counter_at: str) -> None:
         more = {"metrics": metrics_at} if metrics_at else {}
+        more |= {"counter": counter_at} if counter_at else {}
         command.ready({"agency": opened.settings.agency, "hub": hub} | more)
 
     def read() -> list[metrics.Gauge]:
         return overview.gauges(node.store, node.world, node.identity)
 
     with metrics.served(opened.settings.metrics, read) as metrics_at:
-        asyncio.run(service.serve(node, opened.connect, announce))
+        at, most = opened.settings.counter, opened.settings.offline_credits_max
+        asyncio.run(local.serve(node, opened.connect, at, most, homes.counter_credentials(opened), announce))
     opened.node.store.close()
 
 
@@ -159,6 +161,23 @@ def doctor(home: Home, as_json: Json = False, lang: Lang = None) -> int:
     columns = [words("check"), "", words("found"), words("remedy")]
     command.answer(document, as_json, command.table(words("doctor"), columns, rows))
     return 0 if document["ok"] else 1
+
+
+@app.command()
+def application(
+    name: Annotated[str, typer.Argument(help="The application's name: 2 to 16 lower-case letters or digits.")],
+    out: Annotated[Path, typer.Option(help="Where to write its key and certificates (PEM).")],
+    home: Home,
+    lang: Lang = None,
+) -> None:
+    """Let an application of this agency call the local service over mutual TLS (counter = "HOST:PORT" in node.toml).
+
+    Example: samprasan-node application frontdesk --out frontdesk.pem --home /srv/node
+    """
+    from samprasan.node import home as homes
+
+    homes.admit_application(homes.open_home(home), name, out)
+    command.answer(None, False, words("application_done", file=out.name))
 
 
 @app.command()

@@ -19,7 +19,7 @@ WAIT_SECONDS = 20.0
 _LISTED = 50
 Benefit = Annotated[str, typer.Option(help="AGENCY/CODE, from: samprasan-node benefit list.")]
 OpId = Annotated[str, typer.Argument(help="The redemption's id (UUID), from the list or the receipt.")]
-Credits = Annotated[int | None, typer.Option(help="Fewer than all of them.")]
+Credits = Annotated[int | None, typer.Option("--credits", help="Fewer than all of them.")]
 
 
 def redeem(

@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 import secrets
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from samprasan.client import connection
 from samprasan.client.connection import Connection
 from samprasan.edge import database
-from samprasan.edge.configuration import Settings
+from samprasan.edge.configuration import Settings, address_of
 from samprasan.edge.database import Store
 from samprasan.edge.world import World, in_threads
 from samprasan.keys import certificates, documents, sealing
@@ -25,18 +27,25 @@ from samprasan.v1 import hub_pb2
 
 MIGRATIONS = "samprasan.node"
 _AUTHORITY_FILE = "authority.der"
+_COUNTER_AUTHORITY_FILE = "counter-authority.crt"
 _CERTIFICATE_FILE = "certificate.der"
 _HUB_FILE = "hub"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSettings(Settings):
-    """``node.toml``.  ``hub`` overrides the address that the invite named."""
+    """``node.toml``.  ``hub`` overrides the address that the invite named.
+
+    ``counter`` is where the local service listens, ``unix:PATH`` or ``HOST:PORT``; ``offline_credits_max`` how many
+    credits of its own benefits the agency hands out to one subject on its own risk while the hub is away.
+    """
 
     file_name: ClassVar[str] = "node.toml"
     database_name: ClassVar[str] = "node.db"
     agency: str
     hub: str = ""
+    counter: str = ""
+    offline_credits_max: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +128,39 @@ def join(opened: Home, invite_file: Path) -> Invitation:
     write_private(opened.path / _HUB_FILE, invitation.hub.encode())
     write_private(opened.path / _CERTIFICATE_FILE, certificate)
     return invitation
+
+
+def counter_credentials(opened: Home) -> tuple[bytes, bytes, bytes] | None:
+    """Key, certificate and authority (PEM) of the local service's listener; None if it listens at a Unix socket."""
+    address = opened.settings.counter
+    if not address or address.startswith("unix:"):
+        return None
+    authority_key, authority = _counter_authority(opened)
+    key = certificates.new_key()
+    hosts = ("localhost", address_of(address)[0])
+    server = certificates.server_certificate(key, authority_key, authority, hosts, datetime.now(UTC))
+    return certificates.key_pem(key), certificates.pem_of(server), certificates.pem_of(authority)
+
+
+def admit_application(opened: Home, name: str, out: Path) -> None:
+    """Write a key, its certificate and the authority's for an application; Malformed ``agency_code``."""
+    documents.check_agency_code(name)
+    authority_key, authority = _counter_authority(opened)
+    key = certificates.new_key()
+    request = certificates.certificate_request(key, name)
+    own = certificates.client_certificate(request, name, authority_key, authority, datetime.now(UTC))
+    parts = (certificates.key_pem(key), certificates.pem_of(own), certificates.pem_of(authority))
+    write_private(out, b"".join(parts))
+
+
+def _counter_authority(opened: Home) -> tuple[EllipticCurvePrivateKey, bytes]:
+    """The authority of the agency's own applications, made when it is first needed."""
+    path = opened.path / _COUNTER_AUTHORITY_FILE
+    if not path.exists():
+        key = certificates.new_key()
+        opened.ring.put("counter-authority", certificates.key_pem(key))
+        write_private(path, certificates.authority(key, datetime.now(UTC)))
+    return certificates.load_key(opened.ring.get("counter-authority")), path.read_bytes()
 
 
 def _application(opened: Home) -> hub_pb2.Application:

@@ -5,12 +5,13 @@ be given up, which is what happens when the hub is away; what has left is decide
 caller, and is found again by the name that the caller gave it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from samprasan.edge.database import AnyRow, Store, Tx
 from samprasan.edge.world import World
-from samprasan.keys.errors import Malformed, Refused
+from samprasan.keys.errors import Malformed, Refused, Unavailable
 from samprasan.keys.identifiers import Identifier
 from samprasan.ledger import calendar, forms, policy
 from samprasan.ledger.benefits import Benefit
@@ -22,6 +23,8 @@ from samprasan.node.store import notes as notes_store
 from samprasan.node.store import redemptions as redemptions_store
 from samprasan.node.store import subjects as subjects_store
 from samprasan.v1 import log_pb2 as log
+from samprasan.v1.envelope_pb2 import Envelope
+from samprasan.v1.hub_pb2 import Totals
 
 AUTHORISED_BY = ("card", "otp", "signed_form")
 VOID_REASONS = {"cancelled": log.VOID_REASON_CANCELLED, "not-given": log.VOID_REASON_NOT_GIVEN}
@@ -78,7 +81,7 @@ def ask(store: Store, world: World, identity: Identity, wish: Wish) -> dict[str,
             raise Refused("op_reused")
         hold_id = forms.new_op_id(world.random_bytes(_OP_ID_RANDOM_BYTES), now)
         row = (
-            redemptions_store.revive(tx, wish.op_key, now)
+            redemptions_store.revive(tx, wish.op_key, now, on_own_risk=wish.on_own_risk)
             if before
             else redemptions_store.add(tx, _values(wish, subject, benefit, hold_id, now))
         )
@@ -107,7 +110,48 @@ def is_decided(store: Store, op_key: bytes) -> bool:
         row = redemptions_store.named(tx, op_key)
         if row is None or row.state == "asked":
             return row is None
-        return all(each.state != "queued" for each in redemptions_store.of_hold(tx, row.hold_id))
+        return not _on_its_way(tx, row)
+
+
+def decided_among(store: Store, op_keys: Sequence[bytes]) -> list[bytes]:
+    """Those of these redemptions that :func:`is_decided` says yes of."""
+    with store.read() as tx:
+        return redemptions_store.decided(tx, op_keys)
+
+
+def at_own_risk(store: Store, world: World, identity: Identity, wish: Wish, most: int) -> None:
+    """Hand a benefit of this agency out while the hub is away; the hub is asked when it is back.
+
+    What it declines then is this agency's loss.  Raises Unavailable ``counter_offline`` if the agency allows itself
+    less than ``most`` credits a subject, or the subject is not known to have them; and as :func:`ask`.
+    """
+    with store.read() as tx:
+        subject = subjects_store.find(tx, identity.index(wish.subject))
+        _check_subject(subject)
+        assert subject is not None
+        benefit = _offered(tx, wish, world.now())
+        risked = redemptions_store.on_own_risk(tx, subject.subject_id) + benefit.credits
+        remembered = Totals.FromString(Envelope.FromString(subject.totals).payload) if subject.totals else None
+        left = remembered.accounts[0].available if remembered else 0
+    if wish.reserve_only or wish.owner != identity.agency or risked > min(most, left):
+        raise Unavailable("counter_offline", why="hub_unreachable")
+    ask(store, world, identity, replace(wish, on_own_risk=True))
+
+
+def cancel(store: Store, world: World, identity: Identity, op_key: bytes) -> None:
+    """Void what is held, refund what is spent, drop what has not left; what is over stays as it is.
+
+    Raises Refused ``redemption_unknown``.
+    """
+    with store.begin() as tx:
+        awards_store.lock(tx)
+        row = _row(tx, op_key)
+        if row.state == "asked":
+            redemptions_store.drop(tx, [row.hold_id])
+        elif not _on_its_way(tx, row) and row.state in {"held", "posted"}:
+            why = log.VOID_REASON_CANCELLED if row.state == "held" else log.REFUND_REASON_RETURNED
+            change = "void" if row.state == "held" else "refund"
+            redemptions_store.queue(tx, [_update(world, world.now(), identity, row, change, row.posted, why)])
 
 
 def give_up(store: Store, op_key: bytes) -> bool:

@@ -60,15 +60,23 @@ class Bell:
         self._next = asyncio.Event()
 
 
+@dataclass
+class Live:
+    """What the tasks of a process share: who rings wakes them, and whether the hub answers."""
+
+    bell: Bell = field(default_factory=Bell)
+    connected: bool = False
+
+
 async def run_until(
-    node: Node, connect: Connect, stopped: asyncio.Event, bell: Bell | None = None, *, patient: bool = True
+    node: Node, connect: Connect, stopped: asyncio.Event, live: Live | None = None, *, patient: bool = True
 ) -> None:
     """Keep a session going until ``stopped``, however often the hub goes away.
 
     A ``patient`` caller also waits for an operator to mend what is refused; else such an error is raised.
     """
     stopper = asyncio.create_task(stopped.wait())
-    runner = asyncio.create_task(_keep_going(node, connect, bell or Bell(), patient=patient))
+    runner = asyncio.create_task(_keep_going(node, connect, live or Live(), patient=patient))
     try:
         await asyncio.wait({stopper, runner}, return_when=asyncio.FIRST_COMPLETED)
         if runner.done():
@@ -79,13 +87,13 @@ async def run_until(
         await asyncio.gather(runner, stopper, return_exceptions=True)
 
 
-async def serve(node: Node, connect: Connect, announce: Callable[[], None]) -> None:
+async def serve(node: Node, connect: Connect, live: Live, announce: Callable[[], None]) -> None:
     """Run until SIGTERM or SIGINT."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     announce()
-    await run_until(node, connect, stopped)
+    await run_until(node, connect, stopped, live)
 
 
 async def drain(node: Node, connect: Connect, wait_seconds: float, is_done: Callable[[], bool]) -> bool:
@@ -117,7 +125,7 @@ async def settle(node: Node, connect: Connect, wait_seconds: float, is_done: Cal
     Raises Unavailable at once if the hub cannot be reached, since somebody waits at a counter.
     """
     async with connect() as hub:
-        session = asyncio.create_task(_Session(node, hub, Bell()).run())
+        session = asyncio.create_task(_Session(node, hub, Live()).run())
         try:
             async with asyncio.timeout(wait_seconds):
                 while not session.done() and not await asyncio.to_thread(is_done):
@@ -135,10 +143,10 @@ async def settle(node: Node, connect: Connect, wait_seconds: float, is_done: Cal
     return False
 
 
-async def _keep_going(node: Node, connect: Connect, bell: Bell, *, patient: bool) -> None:
+async def _keep_going(node: Node, connect: Connect, live: Live, *, patient: bool) -> None:
     while True:
         try:
-            await _session(node, connect, bell)
+            await _session(node, connect, live)
         except Unavailable:
             raise
         except SamprasanError as problem:
@@ -152,12 +160,12 @@ async def _keep_going(node: Node, connect: Connect, bell: Bell, *, patient: bool
     retry=retry_if_exception_type(Unavailable),
     wait=wait_random_exponential(multiplier=0.2, max=RETRY_SECONDS_MAX),  # full jitter
 )
-async def _session(node: Node, connect: Connect, bell: Bell) -> None:
+async def _session(node: Node, connect: Connect, live: Live) -> None:
     """One session; one that worked for a while returns, so that the next attempt comes without the long waits."""
     started = asyncio.get_running_loop().time()
     try:
         async with connect() as hub:
-            await _Session(node, hub, bell).run()
+            await _Session(node, hub, live).run()
     except Unavailable as problem:
         log.warning("session ended", code=problem.code)
         if asyncio.get_running_loop().time() - started < RETRY_SECONDS_MAX:
@@ -170,12 +178,13 @@ class _Session:
 
     node: Node
     hub: Hub
-    work: Bell
+    live: Live
     told: dict[str, int] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Hello first, then everything at once, until one of the tasks fails; that failure is raised."""
         after_seq = await self._say_hello()
+        self.live.connected = True
         try:
             async with asyncio.TaskGroup() as tasks:
                 for task in (
@@ -188,6 +197,9 @@ class _Session:
                     tasks.create_task(task)
         except* SamprasanError as problems:
             raise _first(problems) from None
+        finally:
+            self.live.connected = False
+            self.live.bell.ring()
 
     async def _step(self, step: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.to_thread(step, *arguments)
@@ -228,7 +240,7 @@ class _Session:
                     raise Unproven("batch_refused", seq=refusal.seq)
                 await self._step(sync.settle, node.store, node.world, response.receipt)
                 room.release()
-                self.work.ring()
+                self.live.bell.ring()
         except Unproven as problem:
             await self._halt_if_needed(problem)
             raise
@@ -239,7 +251,7 @@ class _Session:
         while True:
             await room.acquire()
             while True:
-                news = self.work.next()
+                news = self.live.bell.next()
                 found = await self._step(sync.next_batch, node.store, node.world, node.identity, after_seq)
                 if found is not None:
                     break
@@ -252,7 +264,7 @@ class _Session:
         submitted = b""
         ends: set[bytes] = set()
         while True:
-            news = self.work.next()
+            news = self.live.bell.next()
             async with self._patiently("ceremony"):
                 await self._step(ceremony.advance, node.store, node.world, node.identity)
                 for letter_id, letter in await self._step(ceremony.unposted, node.store, node.identity):
@@ -284,7 +296,7 @@ class _Session:
     async def _link(self) -> None:
         node = self.node
         while True:
-            news = self.work.next()
+            news = self.live.bell.next()
             async with self._patiently("linking"):
                 await self._step(linking.ask, node.store, node.world, node.identity)
                 for request_id, letter in await self._step(linking.unposted, node.store, node.world):
@@ -310,7 +322,7 @@ class _Session:
         while request := await self._step(linking.accounts_wanted, node.store, node.world, node.identity):
             opened = await self.hub.open_accounts(request)
             await self._step(linking.accounts_opened, node.store, node.world, node.identity, request, opened)
-            self.work.ring()
+            self.live.bell.ring()
         while keys := await self._step(rotation.keys_to_tell, node.store, node.world, node.identity):
             moved = await self.hub.rekey(keys)
             await self._step(rotation.told, node.store, node.world, node.identity, keys, moved)
@@ -321,7 +333,7 @@ class _Session:
                 await self._fetch_documents()
             else:
                 await self._deal_with(news.mail)
-            self.work.ring()
+            self.live.bell.ring()
         raise Unavailable("hub_unreachable", status="stream ended")
 
     async def _fetch_documents(self) -> None:

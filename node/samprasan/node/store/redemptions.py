@@ -36,10 +36,10 @@ def newest(tx: sa.Connection, limit: int) -> list[AnyRow]:
     return list(tx.execute(query))
 
 
-def revive(tx: sa.Connection, op_key: bytes, asked_at: int) -> AnyRow:
+def revive(tx: sa.Connection, op_key: bytes, asked_at: int, *, on_own_risk: bool) -> AnyRow:
     """A redemption that was dropped is asked for again."""
     change = redemptions.update().where(redemptions.c.op_key == op_key, redemptions.c.state == "dropped")
-    tx.execute(change.values(state="asked", asked_at=asked_at))
+    tx.execute(change.values(state="asked", asked_at=asked_at, on_own_risk=on_own_risk))
     found = named(tx, op_key)
     assert found is not None
     return found
@@ -57,6 +57,13 @@ def of_hold(tx: sa.Connection, hold_id: bytes) -> list[AnyRow]:
     """What the hub was told, or is to be, of a hold, oldest first."""
     query = sa.select(hold_updates).where(hold_updates.c.hold_id == hold_id)
     return list(tx.execute(query.order_by(hold_updates.c.update_id)))
+
+
+def decided(tx: sa.Connection, op_keys: Sequence[bytes]) -> list[bytes]:
+    """Those of these redemptions that are not asked any more and of which nothing is on its way."""
+    on_its_way = sa.exists().where(hold_updates.c.hold_id == redemptions.c.hold_id, hold_updates.c.state == "queued")
+    query = sa.select(redemptions.c.op_key).where(redemptions.c.state != "asked", ~on_its_way)
+    return list(tx.execute(query.where(redemptions.c.op_key.in_(op_keys))).scalars())
 
 
 def sendable(tx: sa.Connection, limit: int, *, linked_only: bool = False) -> list[AnyRow]:

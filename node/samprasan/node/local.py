@@ -1,0 +1,235 @@
+"""The node's local service: what an agency's own applications ask, over a Unix socket or mutual TLS.
+
+A method is a few lines around the steps that the commands take.  Redeeming answers when the hub has: one task looks at
+what came of everything that is waited for, whenever a receipt came in.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc
+from samprasan.client.connection import Hub
+from samprasan.edge import wire
+from samprasan.edge.logs import logger
+from samprasan.keys.errors import Malformed, Unavailable
+from samprasan.keys.identifiers import Identifier, Scheme, parse
+from samprasan.node import balances, limits, recording, redemption, service
+from samprasan.node.redemption import Wish
+from samprasan.node.service import Live, Node
+from samprasan.v1 import counter_pb2, counter_pb2_grpc, hub_pb2
+
+T = TypeVar("T")
+UNIX = "unix:"
+ANSWER_SECONDS = 15.0  # under the callers' usual deadline of 20 s
+BALANCE_SECONDS = 5.0
+log = logger("counter")
+Credentials = tuple[bytes, bytes, bytes]
+Connect = Callable[[], "contextlib.AbstractAsyncContextManager[Hub]"]
+
+
+@dataclass
+class Waiting:
+    """Redemptions that somebody waits for."""
+
+    node: Node
+    live: Live
+    futures: dict[bytes, "asyncio.Future[None]"] = field(default_factory=dict)
+
+    async def decided(self, op_key: bytes) -> bool:
+        """Wait for the hub's answer; whether it came before the time was over or the hub went away."""
+        future = self.futures.setdefault(op_key, asyncio.get_running_loop().create_future())
+        self.live.bell.ring()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(future), ANSWER_SECONDS)
+        return future.done() and not future.cancelled()
+
+    async def watch(self) -> None:
+        """Tell those who wait, as receipts come in; all of them when the hub goes away."""
+        while True:
+            news = self.live.bell.next()
+            if self.futures:
+                for op_key in await asyncio.to_thread(redemption.decided_among, self.node.store, list(self.futures)):
+                    self._tell(op_key, decided=True)
+                if not self.live.connected:
+                    for op_key in list(self.futures):
+                        self._tell(op_key, decided=False)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), service.LOOK_SECONDS)
+
+    def _tell(self, op_key: bytes, *, decided: bool) -> None:
+        future = self.futures.pop(op_key, None)
+        if future is not None and not future.done():
+            if decided:
+                future.set_result(None)
+            else:
+                future.cancel()
+
+
+class CounterServicer(counter_pb2_grpc.CounterServicer):
+    """The methods of ``samprasan.v1.Counter``."""
+
+    def __init__(self, node: Node, live: Live, connect: Connect, offline_credits_max: int) -> None:
+        self._node = node
+        self._live = live
+        self._connect = connect
+        self._offline_credits_max = offline_credits_max
+        self.waiting = Waiting(node, live)
+
+    async def _step(self, step: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.to_thread(step, *arguments)
+
+    async def Balance(self, request: counter_pb2.BalanceRequest, context: Any) -> counter_pb2.BalanceResponse:
+        """See :mod:`.balances`; as remembered while the hub is away."""
+        node, subject = self._node, _identifier(request.subject)
+        found = await self._step(balances.look_up, node.store, node.world, node.identity, subject)
+        ends = asyncio.get_running_loop().time() + BALANCE_SECONDS
+        while found.request is None and self._live.connected and asyncio.get_running_loop().time() < ends:
+            self._live.bell.ring()
+            await asyncio.sleep(service.LOOK_SECONDS / 5)
+            found = await self._step(balances.look_up, node.store, node.world, node.identity, subject)
+        kept, fresh = found.remembered, False
+        with contextlib.suppress(Unavailable):
+            if found.request is not None:
+                kept = await self._ask_hub(found.request)
+                fresh = True
+        if kept is None:
+            raise Unavailable("link_pending")
+        totals = hub_pb2.Totals.FromString(kept.payload)
+        account = totals.accounts[0]
+        return counter_pb2.BalanceResponse(
+            earned=account.earned,
+            available=account.available,
+            held=account.held,
+            spent=account.spent,
+            earned_here=found.earned_here,
+            as_of=totals.as_of,
+            fresh=fresh,
+        )
+
+    async def _ask_hub(self, request: hub_pb2.GetTotalsRequest) -> Any:
+        node = self._node
+        totals = await service.ask(self._connect, lambda hub: hub.totals(request))
+        return await self._step(balances.keep, node.store, node.world, node.identity, request, totals)
+
+    async def Redeem(self, request: counter_pb2.RedeemRequest, context: Any) -> counter_pb2.RedeemResponse:
+        """See :func:`samprasan.node.redemption.ask`.
+
+        Unavailable ``counter_offline`` if nothing has left, ``redemption_pending`` if its answer has not come.
+        """
+        node, wish = self._node, _wish(request)
+        if self._live.connected:
+            await self._step(redemption.ask, node.store, node.world, node.identity, wish)
+            if await self.waiting.decided(wish.op_key):
+                return counter_pb2.RedeemResponse(redemption=await self._found(wish.op_key))
+            if await self._step(redemption.is_decided, node.store, wish.op_key):
+                return counter_pb2.RedeemResponse(redemption=await self._found(wish.op_key))
+            if not await self._step(redemption.give_up, node.store, wish.op_key):
+                raise Unavailable("redemption_pending", id=wish.op_key.hex())
+        most = self._offline_credits_max
+        await self._step(redemption.at_own_risk, node.store, node.world, node.identity, wish, most)
+        return counter_pb2.RedeemResponse(redemption=await self._found(wish.op_key))
+
+    async def Cancel(self, request: counter_pb2.CancelRequest, context: Any) -> counter_pb2.CancelResponse:
+        """Void a hold, refund what was spent; again, it stays so."""
+        node = self._node
+        _check_op_id(request.op_id)
+        await self._step(redemption.cancel, node.store, node.world, node.identity, request.op_id)
+        if not await self.waiting.decided(request.op_id):
+            raise Unavailable("redemption_pending", id=request.op_id.hex())
+        return counter_pb2.CancelResponse(redemption=await self._found(request.op_id))
+
+    async def RecordDeed(self, request: counter_pb2.RecordDeedRequest, context: Any) -> counter_pb2.RecordDeedResponse:
+        """See :func:`samprasan.node.recording.record`."""
+        node = self._node
+        response = await self._step(recording.record, node.store, node.world, node.identity, request)
+        self._live.bell.ring()
+        return response
+
+    async def _found(self, op_key: bytes) -> counter_pb2.Redemption:
+        document = await self._step(redemption.find, self._node.store, self._node.identity, op_key)
+        return counter_pb2.Redemption(
+            op_id=op_key,
+            state=document["state"],
+            reason=document["reason"] or "",
+            credits=document["credits"],
+            refunded=document["refunded"],
+            subject=document["subject"] or "",
+            receipt=document["receipt"] or "",
+            hold=document["hold"],
+            on_own_risk=document["on_own_risk"],
+        )
+
+
+@contextlib.asynccontextmanager
+async def served(address: str, servicer: CounterServicer, credentials: Credentials | None) -> AsyncIterator[str]:
+    """Serve at ``unix:PATH`` (the owner alone may connect) or ``HOST:PORT`` until the block ends; where it answers.
+
+    ``credentials`` are key, certificate and authority, PEM, for ``HOST:PORT``.  Raises Refused ``address_taken``.
+    """
+    server = grpc.aio.server(interceptors=[wire.ErrorInterceptor(log)], options=wire.SERVER_OPTIONS)
+    counter_pb2_grpc.add_CounterServicer_to_server(servicer, server)
+    if credentials is None:
+        path = Path(address.removeprefix(UNIX))
+        wire.bind_unix(server, path)
+        at = address
+    else:
+        port = wire.bind(server, address, wire.server_credentials(*credentials))
+        at = f"{address.rpartition(':')[0]}:{port}"
+    await server.start()
+    watcher = asyncio.create_task(servicer.waiting.watch())
+    try:
+        yield at
+    finally:
+        watcher.cancel()
+        await server.stop(ANSWER_SECONDS)
+
+
+async def serve(
+    node: Node,
+    connect: Connect,
+    address: str,
+    offline_credits_max: int,
+    credentials: Credentials | None,
+    announce: Callable[[str], None],
+) -> None:
+    """Run the node, and its local service if ``address`` says where, until SIGTERM or SIGINT."""
+    live = Live()
+    if not address:
+        await service.serve(node, connect, live, lambda: announce(""))
+        return
+    servicer = CounterServicer(node, live, connect, offline_credits_max)
+    async with served(address, servicer, credentials) as at:
+        await service.serve(node, connect, live, lambda: announce(at))
+
+
+def _wish(request: counter_pb2.RedeemRequest) -> Wish:
+    _check_op_id(request.op_id)
+    owner, _, code = request.benefit.partition("/")
+    usual = limits.RESERVED_SECONDS if request.reserve_only else limits.HOLD_SECONDS
+    return Wish(
+        request.op_id,
+        _identifier(request.subject),
+        owner,
+        code,
+        request.authorised_by,
+        request.area,
+        request.reserve_only,
+        request.ttl_seconds or usual,
+    )
+
+
+def _check_op_id(op_id: bytes) -> None:
+    if len(op_id) != 16:
+        raise Malformed("op_id")
+
+
+def _identifier(subject: counter_pb2.Subject) -> Identifier:
+    try:
+        scheme = Scheme(subject.scheme)
+    except ValueError:
+        raise Malformed("scheme", schemes=", ".join(Scheme)) from None
+    return parse(scheme, subject.id, subject.registry)
