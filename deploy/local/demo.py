@@ -3,7 +3,8 @@
     make demo
 
 brings up a hub and three nodes as processes on this machine (SQLite, mutual TLS on loopback), imports the sample
-exports, shows one person's balance at two agencies that never showed each other a record, and the shared totals.
+exports, shows one person's balance at agencies that never showed each other a record, the shared totals, and how
+credits of three agencies are spent on a benefit of one, once.
 """
 
 import json
@@ -31,7 +32,8 @@ def main() -> int:
             tell(federation)
             first = check(federation, EXPECTED["federation"])
             tell_of_corrections(federation)
-            return first or check(federation, ORACLE["attendance"]["federation"])
+            second = check(federation, ORACLE["attendance"]["federation"])
+            return first or second or tell_of_redemption(federation)
         finally:
             federation.stop()
 
@@ -87,6 +89,27 @@ def tell_of_corrections(federation: Federation) -> None:
     )
     for agency in AGENCIES:
         federation.answer(agency, "sync", "--wait", "60")
+
+
+def tell_of_redemption(federation: Federation) -> int:
+    """Credits of three agencies are spent on a benefit of one, once; exit 1 if not."""
+    console.print("[bold]6. At a counter[/bold] of mpc, the same person asks for a benefit of codi, twice:")
+    subject, _ = shared_person()
+    before = federation.answer("mpc", "balance", "--id", subject)
+    federation.answer("codi", "benefit", "publish", str(SAMPLES / "benefits" / "codi.toml"))
+    federation.answer("mpc", "benefit", "list")
+    asked = ("redeem", "--id", subject, "--benefit", "codi/learning-trip", "--authorised-by", "card")
+    tries = [federation.answer("mpc", *asked) for _ in range(2)]
+    names = {"subject": "who", "state": "state", "reason": "why not", "available": "left", "receipt": "receipt"}
+    rows = [[each[name] or "" for name in names] for each in tries]
+    columns = list(names.values())
+    console.print(f"   {before['earned']} credits in all, {before['earned_here']} of them earned at mpc")
+    console.print(command.table("", columns, rows))
+    found = [(each["state"], each["reason"]) for each in tries]
+    right = found == [("posted", None), ("declined", "insufficient_credits")]
+    audit = federation.answer("hub", "audit")
+    console.print(f"spent once: {right}; audit ok: {audit['ok']}")
+    return 0 if right and audit["ok"] else 1
 
 
 def check(federation: Federation, expected: dict[str, Any]) -> int:

@@ -58,6 +58,7 @@ def test_make_demo_ends_with_the_expected_totals() -> None:
     done = subprocess.run(["make", "demo"], cwd=ROOT, capture_output=True, text=True, timeout=PAGE_SECONDS)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "68063 credits of 417 subjects: as expected; audit ok: True" in done.stdout
+    assert "spent once: True; audit ok: True" in done.stdout
     assert "71799 credits of 414 subjects: as expected; audit ok: True" in done.stdout
 
 
