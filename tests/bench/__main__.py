@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "deploy" / "local"))
 
-from tests.bench import exports, hostile, linking, push, servers  # noqa: E402
+from tests.bench import exports, hostile, linking, push, redeem, servers  # noqa: E402
 
 
 def main() -> None:
@@ -22,6 +22,7 @@ def main() -> None:
             )
             on_postgresql = push.updates_per_second(folder / "postgresql", url)
             show("signed updates to receipt, mTLS, PostgreSQL", on_postgresql, transactions)
+            redeem.run(folder / "redeem", url)
         on_sqlite = push.updates_per_second(folder / "sqlite", "")
         show("signed updates to receipt, mTLS, SQLite", on_sqlite, transactions)
         hostile.run(folder / "hostile")

@@ -129,7 +129,13 @@ LIMITS: dict[str, tuple[int, Try]] = {
     "REFUSALS_PER_AGENCY_MAX": (limits.REFUSALS_PER_AGENCY_MAX, refusals),
 }
 # They bound what the hub itself does, not what others may send: tests/hub/test_sequencer.py and tests/wire.
-OF_ITS_OWN = {"PUSH_IN_FLIGHT_MAX", "PUSH_GROUP_MAX", "PUSH_STREAMS_PER_AGENCY_MAX"}
+OF_ITS_OWN = {
+    "CATALOGUES_PER_DAY_MAX",  # tests/node/test_redemption.py, as is the next
+    "BENEFITS_EVER_MAX",
+    "PUSH_IN_FLIGHT_MAX",
+    "PUSH_GROUP_MAX",
+    "PUSH_STREAMS_PER_AGENCY_MAX",
+}
 
 
 def test_every_limit_is_tried() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from samprasan.keys.errors import Malformed
-from samprasan.ledger import benefits, calendar, ledger, verify
+from samprasan.ledger import benefits, calendar, forms, holds, ledger, verify
 from samprasan.ledger.state import Totals
 from samprasan.v1 import documents_pb2 as documents
 from samprasan.v1 import log_pb2 as log
@@ -333,3 +333,43 @@ def test_periods_of_bangkok_and_the_fiscal_year() -> None:
     found = [benefit("x", period=period).period_of(day) for period in range(1, 5)]
     assert found == [0, 20261001, 202610, 2027]
     assert CATALOGUE.benefits["once"].period_of(day) == 202610
+
+
+def test_an_agency_has_so_many_open_holds_on_an_account_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holds, "OPEN_HOLDS_MAX", 2)
+    books = books_with(100)
+    asked = [reserve(100 + each) for each in range(3)]
+    assert books.take("mpc", *asked) == [APPLIED, APPLIED, declined(log.DECLINE_REASON_CAP_REACHED)]
+    assert books.take("mpc", void(200, 100), reserve(103)) == [APPLIED, APPLIED]
+    assert books.take("nhco", reserve(104)) == [APPLIED]
+
+
+@pytest.mark.parametrize(
+    ("update", "reads"),
+    [
+        (reserve(1), True),
+        (reserve(1, benefit_agency="a\0b"), False),
+        (reserve(1, benefit_agency="hub"), False),
+        (reserve(1, benefit_agency="codi" * 5), False),
+        (reserve(1, benefit="ก"), False),
+        (reserve(1, benefit="a\0"), False),
+        (reserve(1, benefit=""), False),
+        (reserve(1, benefit="a" * 65), False),
+        (reserve(1, benefit_digest=b"short"), False),
+        (reserve(1, account_id=b"short"), False),
+        (refund(1, 2), True),
+        (refund(1, 2, agency="a\0b"), False),
+        (refund(1, 2, agency=""), False),
+        (log.Update(op_id=op_id(1), refund=log.Refund(agency="mpc", hold_id=op_id(2), credits=1)), False),
+        (log.Update(op_id=op_id(1), void=log.Void(hold_id=op_id(2), reason=9)), False),  # type: ignore[arg-type]
+        (log.Update(op_id=op_id(1), void=log.Void(hold_id=b"2", reason=log.VOID_REASON_CANCELLED)), False),
+        (log.Update(op_id=op_id(1), post=log.Post(hold_id=b"2", credits=1)), False),
+        (post(1, 2), True),
+        (void(1, 2), True),
+        (expire(2), False),
+    ],
+)
+def test_a_batch_with_a_hold_update_that_cannot_be_read_is_refused_as_a_whole(update: log.Update, reads: bool) -> None:
+    batch = log.Batch(federation_id=bytes(16), agency="mpc", seq=1, previous=bytes(32), updates=[update])
+    refusal = forms.check(batch, 100, bytes(16), "mpc")
+    assert refusal == (None if reads else log.REFUSAL_REASON_UNREADABLE_FIELD)

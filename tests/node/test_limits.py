@@ -113,6 +113,7 @@ def test_at_seventy_per_cent_of_the_linking_allowance_both_sides_say_so(fed: Fed
 OF_ITS_OWN = {
     "UPDATES_MAX",
     "BATCHES_IN_FLIGHT_MAX",
+    "BULK_IN_FLIGHT_MAX",
     "QUESTIONS_OPEN_MAX",
     "QUESTION_DOUBLINGS_MAX",
     "CLOCK_OFF_MS_MAX",

@@ -4,14 +4,16 @@ import hashlib
 from typing import Any
 
 import pytest
-from samprasan.hub import agreeing, auditing, overview
+from samprasan.hub import agreeing, auditing, intake, overview
+from samprasan.hub import limits as hub_limits
 from samprasan.hub.store import ledger as ledger_store
-from samprasan.keys.errors import Malformed, Refused, SamprasanError
+from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailable
 from samprasan.node import agreeing as node_agreeing
-from samprasan.node import consent, erasing, limits, redemption, sync
+from samprasan.node import balances, consent, erasing, limits, redemption, sync
 from samprasan.node.redemption import Wish
 from samprasan.node.store import documents as documents_store
 from samprasan.node.store import subjects as subjects_store
+from samprasan.node.tables import redemptions
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.documents_pb2 import Catalogue
@@ -353,3 +355,160 @@ def test_somebody_who_was_never_linked_here_is_linked_and_served(counter: Federa
     ask(counter, agency="codi")
     counter.run()
     assert state(counter, agency="codi")[0] == "posted"
+
+
+def row_of(fed: Federation, agency: str = "mpc") -> Any:
+    node = fed.nodes[agency]
+    with node.store.read() as tx:
+        return subjects_store.find(tx, node.identity.index(PERSON))
+
+
+def risk(fed: Federation, number: int = 1, most: int = 25) -> dict[str, Any]:
+    node = fed.nodes["codi"]
+    return redemption.ask(node.store, node.world, node.identity, wish(number, on_own_risk=True), most)
+
+
+@pytest.fixture
+def away(counter: Federation) -> Federation:
+    """codi knows the person, whose balance was 32 when it was last told; the hub is away."""
+    counter.give("codi", deed(9, 1, status="pending"))
+    node = counter.nodes["codi"]
+    balances.look_up(node.store, node.world, node.identity, PERSON)
+    counter.run()
+    request = balances.look_up(node.store, node.world, node.identity, PERSON).request
+    assert request is not None
+    balances.keep(node.store, node.world, node.identity, request, counter.ask_hub("codi", "totals", request))
+    return counter
+
+
+def test_on_own_risk_as_much_as_the_agency_allows_itself_and_is_settled_later(away: Federation) -> None:
+    assert [risk(away, number)["state"] for number in (1, 2)] == ["asked", "asked"]
+    with pytest.raises(Unavailable) as refused:
+        risk(away, 3)
+    assert refused.value.code == "counter_offline"
+    node = away.nodes["codi"]
+    assert redemption.is_decided(node.store, (1).to_bytes(16, "big")), "nobody waits: it was handed out"
+    assert not redemption.give_up(node.store, (1).to_bytes(16, "big"))
+    assert ask(away, 1, "codi")["on_own_risk"], "asked again it is the same"
+    away.run()
+    assert [state(away, number, "codi")[0] for number in (1, 2)] == ["posted", "posted"]
+    assert spendable(away) == (12, 0, 20)
+
+
+@pytest.mark.parametrize("changes", [{"reserve_only": True}, {"owner": "mpc"}])
+def test_neither_a_mere_hold_nor_anothers_benefit_is_risked(away: Federation, changes: dict[str, Any]) -> None:
+    federation.publish(away, "mpc")
+    node = away.nodes["codi"]
+    with pytest.raises(Unavailable):
+        redemption.ask(node.store, node.world, node.identity, wish(1, on_own_risk=True, **changes), 100)
+
+
+def test_what_was_risked_and_spent_elsewhere_is_the_agencys_loss_and_not_tried_again(
+    away: Federation,
+) -> None:
+    risk(away)
+    for number in (2, 3, 4):
+        ask(away, number)
+    node = away.nodes["mpc"]
+    for message in node.tick():
+        away.deliver([message])
+    away.run()
+    assert state(away, 1, "codi") == ("declined", "insufficient_credits")
+    away.give("mpc", deed(50, 1))
+    away.run()
+    assert state(away, 1, "codi") == ("declined", "insufficient_credits")
+
+
+def test_what_was_risked_for_somebody_who_takes_consent_back_is_a_loss_and_blocks_nothing(away: Federation) -> None:
+    risk(away)
+    node = away.nodes["codi"]
+    consent.withdraw(node.store, node.world, node.identity, PERSON, ("share", "redeem", "integrators"))
+    away.run()
+    assert state(away, 1, "codi") == ("declined", "not_linked")
+    assert sync.outbox(node.store, away.clock()).is_empty
+    assert row_of(away, "codi").account_id is None
+
+
+def test_an_unlink_that_comes_while_a_hold_is_open_is_tried_again_later(counter: Federation) -> None:
+    node = counter.nodes["mpc"]
+    ask(counter, reserve_only=True)
+    counter.run()
+    with node.store.begin() as tx:  # as if the node's clock had gone ahead
+        tx.execute(redemptions.update().values(state="expired"))
+    consent.withdraw(node.store, node.world, node.identity, PERSON, ("share", "redeem", "integrators"))
+    counter.run()
+    assert row_of(counter).account_id is not None
+    kinds = [update.WhichOneof("change") for batch in batches(counter) for update in batch.updates]
+    assert kinds.count("unlink") == 1
+    counter.clock.now_ms += limits.HOLD_SECONDS * 1000
+    counter.run()
+    counter.run()
+    assert row_of(counter).account_id is None
+    assert spendable(counter) == (32, 0, 0)
+
+
+def test_who_agrees_again_while_an_unlink_is_on_its_way_is_linked_anew_for_whoever_waits(counter: Federation) -> None:
+    node = counter.nodes["mpc"]
+    consent.withdraw(node.store, node.world, node.identity, PERSON, ("share", "redeem", "integrators"))
+    sealed = sync.next_batch(node.store, node.world, node.identity, len(batches(counter)))
+    assert sealed is not None
+    consent.give(node.store, node.world, node.identity, PERSON, ("share", "redeem"))
+    ask(counter)
+    counter.run()
+    assert state(counter) == ("posted", None)
+
+
+def test_a_receipt_keeps_its_year(counter: Federation) -> None:
+    ask(counter)
+    counter.run()
+    counter.clock.now_ms += 200 * 86_400_000
+    node = counter.nodes["mpc"]
+    redemption.refund(node.store, node.world, node.identity, (1).to_bytes(16, "big"), None, "returned")
+    counter.run()
+    found = redemption.find(node.store, node.identity, (1).to_bytes(16, "big"))
+    assert (found["state"], found["receipt"]) == ("refunded", "MPC-2569-000001")
+
+
+def test_a_listing_that_was_overtaken_is_no_fault(counter: Federation) -> None:
+    node = counter.nodes["mpc"]
+    federation_listing = agreeing.listed(counter.hub.store)
+    codi = counter.nodes["codi"]
+    listings = [federation_listing]
+    for credits_ in (11, 12):
+        text = federation.CATALOGUE.replace("credits = 10", f"credits = {credits_}")
+        envelope = node_agreeing.publish(codi.store, codi.world, codi.identity, text)
+        agreeing.submit(counter.hub.store, counter.hub.world, "codi", envelope)
+        listings.append(agreeing.listed(counter.hub.store))
+        node_agreeing.take(codi.store, codi.world, codi.identity, federation.TLS_CA, listings[-1])
+    for listing in (listings[2], listings[1]):
+        node_agreeing.take(node.store, node.world, node.identity, federation.TLS_CA, listing)
+    with node.store.read() as tx:
+        assert documents_store.agreed_on(tx).catalogues["codi"].version == 3
+
+
+def test_a_full_inbox_keeps_nobody_from_publishing(counter: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_limits, "DOCUMENTS_PROPOSED_MAX", 0)
+    federation.publish(counter, "nhco")
+    monkeypatch.setattr(hub_limits, "CATALOGUES_PER_DAY_MAX", 1)
+    with pytest.raises(Refused) as refused:
+        federation.publish(counter, "nhco")
+    assert refused.value.code == "catalogues_over_limit"
+    monkeypatch.setattr(hub_limits, "BENEFITS_EVER_MAX", 1)
+    with pytest.raises(Refused) as refused:
+        federation.publish(counter, "mpc")
+    assert refused.value.code == "benefits_over_limit"
+
+
+def test_many_holds_that_run_out_at_once_keep_nobody_waiting(
+    counter: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2, 3):
+        ask(counter, number, reserve_only=True)
+    counter.run()
+    monkeypatch.setattr(intake, "UPDATES_MAX", 2)
+    counter.clock.now_ms += limits.HOLD_SECONDS * 1000
+    assert intake.expire_due(counter.hub.store, counter.hub.world)
+    assert spendable(counter) == (22, 10, 0)
+    assert intake.expire_due(counter.hub.store, counter.hub.world)
+    assert not intake.expire_due(counter.hub.store, counter.hub.world)
+    assert spendable(counter) == (32, 0, 0)

@@ -341,6 +341,29 @@ async def test_a_node_killed_while_redeeming_ends_in_one_outcome(served: Federat
     await spend(served, 20)
 
 
+async def test_a_hub_killed_while_somebody_waits_is_told_at_once_and_nothing_is_spent_twice(
+    served: Federation,
+) -> None:
+    async with counter(served, "mpc") as stub:
+        await give(served, stub, 24)
+        ops = [uuid.uuid4().bytes for _ in range(24)]
+        calls = [asyncio.create_task(code_of(redeem(stub, op_id))) for op_id in ops]
+        await asyncio.sleep(0.03)
+        served.kill("hub")
+        begun = time.monotonic()
+        codes = set(await asyncio.gather(*calls))
+        assert codes <= {"", "counter_offline", "redemption_pending"}
+        assert time.monotonic() - begun < 10
+        again = {await code_of(redeem(stub, op_id)) for op_id in ops}
+        assert again <= {"", "counter_offline", "redemption_pending"}
+    served.restart("hub")
+    await until_connected(served)
+    async with counter(served, "mpc") as stub:
+        assert {(await redeem(stub, op_id)).state for op_id in ops} == {"posted"}
+    assert await available(served, "codi") == 0
+    assert said(served, "hub", "audit")["problems"] == []
+
+
 def test_the_samples_catalogue_is_published_and_listed_everywhere(served: Federation) -> None:
     published = said(served, "mpc", "benefit", "publish", str(SAMPLES / "benefits" / "codi.toml"))
     assert (published["agency"], published["benefits"]) == ("mpc", 2)

@@ -7,6 +7,7 @@ from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World
 from samprasan.hub import intake, limits
 from samprasan.hub.store import documents as documents_store
+from samprasan.hub.store import holds as holds_store
 from samprasan.hub.store import log as log_store
 from samprasan.hub.store import members as members_store
 from samprasan.hub.store import subjects as subjects_store
@@ -17,6 +18,8 @@ from samprasan.ledger import benefits, policy
 from samprasan.v1 import hub_pb2, log_pb2
 from samprasan.v1.documents_pb2 import Catalogue, HubKeys, LinkingPlan, Member, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
+
+_DAY_MS = 86_400_000
 
 
 def submit(store: Store, world: World, agency: str, envelope: Envelope) -> None:
@@ -51,8 +54,8 @@ def submit(store: Store, world: World, agency: str, envelope: Envelope) -> None:
         _check_next(
             body, documents_store.version_in_force(tx, found.kind, found.owner), agreed.federation_id, world.now()
         )
-        if stored is None and len(documents_store.proposed(tx)) >= limits.DOCUMENTS_PROPOSED_MAX:
-            raise Refused("inbox_full", most=limits.DOCUMENTS_PROPOSED_MAX)
+        if stored is None:
+            _check_room(tx, body, complete=found.complete, now=world.now())
         if found.complete and isinstance(body, Roster) and current is not None:
             _end_rotation(tx, current, body)
         documents_store.put(tx, found, merged.SerializeToString(), world.now(), active=found.complete)
@@ -66,10 +69,8 @@ def submit(store: Store, world: World, agency: str, envelope: Envelope) -> None:
 def listed(store: Store) -> hub_pb2.ListDocumentsResponse:
     """Everything in force and everything that waits, with the signatures known so far; of catalogues the newest."""
     with store.read() as tx:
-        over = documents_store.superseded(tx)
-        active = [Envelope.FromString(each) for each in documents_store.active(tx)]
         return hub_pb2.ListDocumentsResponse(
-            active=[each for each in active if signing.digest(each) not in over],
+            active=[Envelope.FromString(each) for each in documents_store.current(tx)],
             proposed=[Envelope.FromString(each) for each in documents_store.proposed(tx)],
         )
 
@@ -102,6 +103,20 @@ def compose_roster(store: Store, world: World, tls_ca: bytes) -> bool:
         found = documents.standing(envelope, body, None, world.verify)
         documents_store.put(tx, found, envelope.SerializeToString(), now, active=False)
         return True
+
+
+def _check_room(tx: Tx, body: Body, *, complete: bool, now: int) -> None:
+    """An inbox is to be read by people; what an agency publishes by itself has limits at the hub."""
+    if not complete and len(documents_store.proposed(tx)) >= limits.DOCUMENTS_PROPOSED_MAX:
+        raise Refused("inbox_full", most=limits.DOCUMENTS_PROPOSED_MAX)
+    if not isinstance(body, Catalogue):
+        return
+    since = now - _DAY_MS
+    if documents_store.published_since(tx, body.agency, since) >= limits.CATALOGUES_PER_DAY_MAX:
+        raise Refused("catalogues_over_limit", most=limits.CATALOGUES_PER_DAY_MAX)
+    codes = holds_store.codes_of(tx, body.agency) | {each.code for each in body.benefits}
+    if len(codes) > limits.BENEFITS_EVER_MAX:
+        raise Refused("benefits_over_limit", most=limits.BENEFITS_EVER_MAX)
 
 
 def _end_rotation(tx: Tx, current: Roster, body: Roster) -> None:

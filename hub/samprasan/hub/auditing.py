@@ -40,7 +40,7 @@ def audit(store: Store, world: World, hub_key: bytes) -> Report:
     """Everything that can be checked without trusting the tables; ``hub_key`` is the hub's raw public key."""
     report = Report()
     with store.read() as tx:
-        agreed = documents_store.agreed_on(tx)
+        agreed = documents_store.ever_agreed_on(tx)
         keys = _keys_by_agency(tx, world, hub_key, report)
         checked = _checked(tx, world, agreed.federation_id, keys, report)
         state = _folded(checked, agreed.activated, report)

@@ -74,26 +74,29 @@ def append_own(tx: Tx, world: World, updates: Sequence[log.Update]) -> None:
     _append_own(tx, world, updates, _expire_due(tx, world))
 
 
-def expire_due(store: Store, world: World) -> int:
-    """Say in the log which holds have run out; how many entries that took."""
+def expire_due(store: Store, world: World) -> bool:
+    """Say in the log which holds have run out, at most as many as a batch has room for; whether there were any."""
     with store.read() as tx:
         if not holds_store.run_out(tx, world.now(), 1):
-            return 0
+            return False
     with store.begin() as tx:
-        before = log_store.lock_head(tx).size
         _expire_due(tx, world)
-        return log_store.head_now(tx).size - before
+    return True
 
 
 def append_in(tx: Tx, world: World, submissions: Sequence[Submission]) -> list[Answer]:
-    """:func:`append` within an open transaction.  Holds that have run out are over before anything else applies."""
+    """:func:`append` within an open transaction; before anything else applies, holds that have run out are over."""
     return _append_at(tx, world, submissions, _expire_due(tx, world))
 
 
 def _expire_due(tx: Tx, world: World) -> int:
-    """Expire holds that have run out; the moment as of which they had, which what comes next is to be appended at."""
+    """Expire holds that have run out; the moment as of which they had, which what comes next is to be appended at.
+
+    Should more than fill a batch run out at once, the rest waits for its turn: nobody can post them any more, and
+    nobody else is kept waiting.
+    """
     now = max(world.now(), log_store.lock_head(tx).appended_at)
-    while due := holds_store.run_out(tx, now, UPDATES_MAX):
+    if due := holds_store.run_out(tx, now, UPDATES_MAX):
         expired = [log.Expire(agency=agency, hold_id=hold_id) for agency, hold_id in due]
         _append_own(tx, world, [log.Update(expire=each) for each in expired], now)
     return now
@@ -231,7 +234,7 @@ def _touch(named: Touched, agency: str, update: log.Update, catalogues: Mapping[
     if kind in {"reserve", "unlink"}:
         named.reserving.add(change.account_id)
     if kind == "reserve":
-        named.owners.add(change.benefit_agency)
+        named.offers.add((change.benefit_agency, change.benefit))
 
 
 def _receipt(submission: Submission, log_index: int, appended_at: int, outcomes: Sequence[log.Outcome]) -> log.Receipt:

@@ -95,9 +95,12 @@ class Running:
     async def expire(self) -> None:
         """Say in the log which holds have run out."""
         while True:
-            with contextlib.suppress(SamprasanError):
-                await self.write(intake.expire_due, self.store, self.world)
-            await asyncio.sleep(EXPIRE_SECONDS)
+            some = False
+            try:
+                some = await self.write(intake.expire_due, self.store, self.world)
+            except Exception:  # the database may be away; what comes next expires them, too
+                log.error("cannot expire holds", exc_info=True)
+            await asyncio.sleep(0 if some else EXPIRE_SECONDS)
 
     async def watch(self) -> None:
         """Ring when mail or documents change, whichever hub process stored them."""

@@ -196,16 +196,16 @@ def _form_of(body: Policy | Grant | Move | Catalogue) -> list[tuple[bool, str]]:
     if isinstance(body, Policy):
         return [(len(body.categories) <= CATEGORIES_MAX, "categories")]
     if isinstance(body, Catalogue):
-        return [(_is_code(body.agency), "agency"), (len(body.benefits) <= BENEFITS_MAX, "benefits")]
+        return [(is_agency_code(body.agency), "agency"), (len(body.benefits) <= BENEFITS_MAX, "benefits")]
     if isinstance(body, Grant):
         lasts = body.valid_until - body.created_at
         return [
-            (_is_code(body.agency), "agency"),
+            (is_agency_code(body.agency), "agency"),
             (1 <= body.elements <= GRANT_ELEMENTS_MAX, "elements"),
             (0 < lasts <= GRANT_DAYS_MAX * _DAY_MS, "valid_until"),
         ]
     return [
-        (_is_code(body.agency), "agency"),
+        (is_agency_code(body.agency), "agency"),
         (len(body.account_id) == _ID_BYTES, "account_id"),
         (1 <= body.awards <= MOVE_AWARDS_MAX, "awards"),
         (body.credits > 0, "credits"),
@@ -223,7 +223,7 @@ def _check_roster(roster: Roster) -> None:
     signing_keys_ = {entry.signing_key for entry in roster.members} | {roster.hub.signing_key}
     require(len(roster.federation_id) == (0 if roster.version == 1 else FEDERATION_ID_BYTES), "federation_id")
     require(codes == sorted(set(codes)) and 1 <= len(codes) <= MEMBERS_MAX, "members")
-    require(all(map(_is_code, codes)), "agency")
+    require(all(map(is_agency_code, codes)), "agency")
     require(1 <= roster.threshold <= len(codes), "threshold")
     require(all(len(key) == 32 for key in signing_keys_) and len(signing_keys_) == len(codes) + 1, "signing_key")
     require(all(len(entry.sealing_key) == 32 for entry in roster.members), "sealing_key")
@@ -262,9 +262,10 @@ def _can_be_held(plan: LinkingPlan, keys: list[LinkingKey], codes: list[str]) ->
 
 def check_agency_code(agency: str) -> None:
     """That ``agency`` may be an agency's code; else Malformed ``agency_code``."""
-    if not _is_code(agency):
+    if not is_agency_code(agency):
         raise Malformed("agency_code", agency=agency)
 
 
-def _is_code(agency: str) -> bool:
+def is_agency_code(agency: str) -> bool:
+    """Whether ``agency`` may be an agency's code: never the hub's."""
     return bool(_AGENCY.fullmatch(agency)) and agency != HUB

@@ -65,7 +65,7 @@ def redeem(
     )
     document = showing.redeem(opened, wish, WAIT_SECONDS)
     _tell(document, as_json)
-    return 0 if document["state"] in {"posted", "held"} else 1
+    return 0 if document["state"] in {"posted", "held"} or document["on_own_risk"] else 1
 
 
 @redemptions.command("list")

@@ -7,7 +7,7 @@ what came of everything that is waited for, whenever a receipt came in.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +26,7 @@ T = TypeVar("T")
 UNIX = "unix:"
 ANSWER_SECONDS = 15.0  # under the callers' usual deadline of 20 s
 BALANCE_SECONDS = 5.0
+_CANCELS = 3
 log = logger("counter")
 Credentials = tuple[bytes, bytes, bytes]
 Connect = Callable[[], "contextlib.AbstractAsyncContextManager[Hub]"]
@@ -37,36 +38,42 @@ class Waiting:
 
     node: Node
     live: Live
-    futures: dict[bytes, "asyncio.Future[None]"] = field(default_factory=dict)
+    futures: dict[bytes, "asyncio.Future[bool]"] = field(default_factory=dict)
 
     async def decided(self, op_key: bytes) -> bool:
         """Wait for the hub's answer; whether it came before the time was over or the hub went away."""
         future = self.futures.setdefault(op_key, asyncio.get_running_loop().create_future())
-        self.live.bell.ring()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(future), ANSWER_SECONDS)
-        return future.done() and not future.cancelled()
+        self.live.sending.ring()
+        await asyncio.wait({future}, timeout=ANSWER_SECONDS)
+        self.futures.pop(op_key, None)
+        return future.done() and future.result()
 
     async def watch(self) -> None:
         """Tell those who wait, as receipts come in; all of them when the hub goes away."""
         while True:
-            news = self.live.bell.next()
-            if self.futures:
-                for op_key in await asyncio.to_thread(redemption.decided_among, self.node.store, list(self.futures)):
-                    self._tell(op_key, decided=True)
-                if not self.live.connected:
-                    for op_key in list(self.futures):
-                        self._tell(op_key, decided=False)
+            news = self.live.sending.next()
+            try:
+                await self._look()
+            except Exception:  # the database may be away for a moment; who waits is told later, or runs out of time
+                log.error("cannot look at what was decided", exc_info=True)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(news.wait(), service.LOOK_SECONDS)
+
+    async def _look(self) -> None:
+        if not self.futures:
+            return
+        connected = self.live.connected
+        asked = list(self.futures)
+        for op_key in await asyncio.to_thread(redemption.decided_among, self.node.store, asked):
+            self._tell(op_key, decided=True)
+        if not connected:
+            for op_key in asked:
+                self._tell(op_key, decided=False)
 
     def _tell(self, op_key: bytes, *, decided: bool) -> None:
         future = self.futures.pop(op_key, None)
         if future is not None and not future.done():
-            if decided:
-                future.set_result(None)
-            else:
-                future.cancel()
+            future.set_result(decided)
 
 
 class CounterServicer(counter_pb2_grpc.CounterServicer):
@@ -88,7 +95,7 @@ class CounterServicer(counter_pb2_grpc.CounterServicer):
         found = await self._step(balances.look_up, node.store, node.world, node.identity, subject)
         ends = asyncio.get_running_loop().time() + BALANCE_SECONDS
         while found.request is None and self._live.connected and asyncio.get_running_loop().time() < ends:
-            self._live.bell.ring()
+            self._live.wake_all()
             await asyncio.sleep(service.LOOK_SECONDS / 5)
             found = await self._step(balances.look_up, node.store, node.world, node.identity, subject)
         kept, fresh = found.remembered, False
@@ -121,32 +128,41 @@ class CounterServicer(counter_pb2_grpc.CounterServicer):
         Unavailable ``counter_offline`` if nothing has left, ``redemption_pending`` if its answer has not come.
         """
         node, wish = self._node, _wish(request)
-        if self._live.connected:
+        known = await self._step(redemption.is_known, node.store, node.identity, wish)
+        if not known and not self._live.connected:
+            risked = replace(wish, on_own_risk=True)
+            most = self._offline_credits_max
+            await self._step(redemption.ask, node.store, node.world, node.identity, risked, most)
+        elif not known:
             await self._step(redemption.ask, node.store, node.world, node.identity, wish)
-            if await self.waiting.decided(wish.op_key):
-                return counter_pb2.RedeemResponse(redemption=await self._found(wish.op_key))
-            if await self._step(redemption.is_decided, node.store, wish.op_key):
-                return counter_pb2.RedeemResponse(redemption=await self._found(wish.op_key))
-            if not await self._step(redemption.give_up, node.store, wish.op_key):
-                raise Unavailable("redemption_pending", id=wish.op_key.hex())
-        most = self._offline_credits_max
-        await self._step(redemption.at_own_risk, node.store, node.world, node.identity, wish, most)
-        return counter_pb2.RedeemResponse(redemption=await self._found(wish.op_key))
+        op_key = wish.op_key
+        if await self._is_decided(op_key) or await self.waiting.decided(op_key) or await self._is_decided(op_key):
+            return counter_pb2.RedeemResponse(redemption=await self._found(op_key))
+        if await self._step(redemption.give_up, node.store, op_key):
+            raise Unavailable("counter_offline", why="hub_unreachable")
+        raise Unavailable("redemption_pending", id=op_key.hex())
 
     async def Cancel(self, request: counter_pb2.CancelRequest, context: Any) -> counter_pb2.CancelResponse:
         """Void a hold, refund what was spent; again, it stays so."""
-        node = self._node
-        _check_op_id(request.op_id)
-        await self._step(redemption.cancel, node.store, node.world, node.identity, request.op_id)
-        if not await self.waiting.decided(request.op_id):
-            raise Unavailable("redemption_pending", id=request.op_id.hex())
-        return counter_pb2.CancelResponse(redemption=await self._found(request.op_id))
+        node, op_key = self._node, request.op_id
+        _check_op_id(op_key)
+        for _ in range(_CANCELS):  # what is on its way is waited for, then taken back
+            await self._step(redemption.cancel, node.store, node.world, node.identity, op_key)
+            if not await self._is_decided(op_key) and not await self.waiting.decided(op_key):
+                break
+            found = await self._found(op_key)
+            if found.state not in {"held", "posted"}:
+                return counter_pb2.CancelResponse(redemption=found)
+        raise Unavailable("redemption_pending", id=op_key.hex())
+
+    async def _is_decided(self, op_key: bytes) -> bool:
+        return await self._step(redemption.is_decided, self._node.store, op_key)
 
     async def RecordDeed(self, request: counter_pb2.RecordDeedRequest, context: Any) -> counter_pb2.RecordDeedResponse:
         """See :func:`samprasan.node.recording.record`."""
         node = self._node
         response = await self._step(recording.record, node.store, node.world, node.identity, request)
-        self._live.bell.ring()
+        self._live.wake_all()
         return response
 
     async def _found(self, op_key: bytes) -> counter_pb2.Redemption:

@@ -6,7 +6,7 @@ caller, and is found again by the name that the caller gave it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from samprasan.edge.database import AnyRow, Store, Tx
@@ -56,8 +56,11 @@ class Wish:
     on_own_risk: bool = False
 
 
-def ask(store: Store, world: World, identity: Identity, wish: Wish) -> dict[str, Any]:
+def ask(store: Store, world: World, identity: Identity, wish: Wish, offline_credits_max: int = 0) -> dict[str, Any]:
     """Store the wish; the hub hears of it as soon as it can.  Asked again, it is the same redemption.
+
+    A wish ``on_own_risk`` is handed out before the hub has heard of it: Unavailable ``counter_offline`` if the agency
+    may not risk that.
 
     Raises Refused ``op_reused`` if the name stands for another wish, ``subject_unknown``, ``no_consent``,
     ``being_erased``, ``benefit_unknown``, ``benefit_expired``, ``not_eligible`` (of another area), ``hold_too_long``,
@@ -79,6 +82,8 @@ def ask(store: Store, world: World, identity: Identity, wish: Wish) -> dict[str,
         _check_terms(tx, wish, benefit, now)
         if before is not None and before.benefit_digest != benefit.digest:
             raise Refused("op_reused")
+        if wish.on_own_risk:
+            _check_risk(tx, identity, wish, subject, benefit, offline_credits_max)
         hold_id = forms.new_op_id(world.random_bytes(_OP_ID_RANDOM_BYTES), now)
         row = (
             redemptions_store.revive(tx, wish.op_key, now, on_own_risk=wish.on_own_risk)
@@ -90,6 +95,18 @@ def ask(store: Store, world: World, identity: Identity, wish: Wish) -> dict[str,
         if subject.account_id is None and not subject.wanted:
             subjects_store.want(tx, subject.subject_id)
         return document(tx, identity, row)
+
+
+def is_known(store: Store, identity: Identity, wish: Wish) -> bool:
+    """Whether the wish was asked for before and not dropped; Refused ``op_reused`` if its name stands for another."""
+    with store.read() as tx:
+        before = redemptions_store.named(tx, wish.op_key)
+        if before is None:
+            return False
+        subject = subjects_store.find(tx, identity.index(wish.subject))
+        if subject is None or not _is_the_same(before, subject, wish):
+            raise Refused("op_reused")
+        return bool(before.state != "dropped")
 
 
 def find(store: Store, identity: Identity, op_key: bytes) -> dict[str, Any]:
@@ -105,37 +122,14 @@ def listed(store: Store, identity: Identity, limit: int) -> list[dict[str, Any]]
 
 
 def is_decided(store: Store, op_key: bytes) -> bool:
-    """Whether the hub has answered, and nothing of the redemption is on its way."""
-    with store.read() as tx:
-        row = redemptions_store.named(tx, op_key)
-        if row is None or row.state == "asked":
-            return row is None
-        return not _on_its_way(tx, row)
+    """Whether the hub has answered and nothing is on its way, or nobody waits since it was handed out."""
+    return bool(decided_among(store, [op_key]))
 
 
 def decided_among(store: Store, op_keys: Sequence[bytes]) -> list[bytes]:
     """Those of these redemptions that :func:`is_decided` says yes of."""
     with store.read() as tx:
         return redemptions_store.decided(tx, op_keys)
-
-
-def at_own_risk(store: Store, world: World, identity: Identity, wish: Wish, most: int) -> None:
-    """Hand a benefit of this agency out while the hub is away; the hub is asked when it is back.
-
-    What it declines then is this agency's loss.  Raises Unavailable ``counter_offline`` if the agency allows itself
-    less than ``most`` credits a subject, or the subject is not known to have them; and as :func:`ask`.
-    """
-    with store.read() as tx:
-        subject = subjects_store.find(tx, identity.index(wish.subject))
-        _check_subject(subject)
-        assert subject is not None
-        benefit = _offered(tx, wish, world.now())
-        risked = redemptions_store.on_own_risk(tx, subject.subject_id) + benefit.credits
-        remembered = Totals.FromString(Envelope.FromString(subject.totals).payload) if subject.totals else None
-        left = remembered.accounts[0].available if remembered else 0
-    if wish.reserve_only or wish.owner != identity.agency or risked > min(most, left):
-        raise Unavailable("counter_offline", why="hub_unreachable")
-    ask(store, world, identity, replace(wish, on_own_risk=True))
 
 
 def cancel(store: Store, world: World, identity: Identity, op_key: bytes) -> None:
@@ -155,7 +149,7 @@ def cancel(store: Store, world: World, identity: Identity, op_key: bytes) -> Non
 
 
 def give_up(store: Store, op_key: bytes) -> bool:
-    """Drop the redemption if nothing of it has left; whether it was dropped."""
+    """Drop the redemption if nothing of it has left, nor the benefit; whether it was dropped."""
     with store.begin() as tx:
         awards_store.lock(tx)
         row = redemptions_store.named(tx, op_key)
@@ -317,6 +311,15 @@ def _offered(tx: Tx, wish: Wish, now: int) -> Benefit:
     if not benefit.is_valid_on(calendar.day_of(hub_now(tx, now))):
         raise Refused("benefit_expired", benefit=f"{wish.owner}/{wish.benefit}")
     return benefit
+
+
+def _check_risk(tx: Tx, identity: Identity, wish: Wish, subject: AnyRow, benefit: Benefit, most: int) -> None:
+    """Only an agency's own benefits, up to what it allows itself a subject and what the subject is known to have."""
+    risked = redemptions_store.on_own_risk(tx, subject.subject_id) + benefit.credits
+    remembered = Totals.FromString(Envelope.FromString(subject.totals).payload) if subject.totals else None
+    left = remembered.accounts[0].available if remembered else 0
+    if wish.reserve_only or wish.owner != identity.agency or risked > min(most, left):
+        raise Unavailable("counter_offline", why="hub_unreachable")
 
 
 def _check_terms(tx: Tx, wish: Wish, benefit: Benefit, now: int) -> None:

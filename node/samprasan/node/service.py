@@ -62,10 +62,19 @@ class Bell:
 
 @dataclass
 class Live:
-    """What the tasks of a process share: who rings wakes them, and whether the hub answers."""
+    """What the tasks of a process share: what wakes them, and whether the hub answers.
 
-    bell: Bell = field(default_factory=Bell)
+    ``sending`` wakes who sends and who waits for receipts; at a counter that must not wait for anything else.
+    """
+
+    work: Bell = field(default_factory=Bell)
+    sending: Bell = field(default_factory=Bell)
     connected: bool = False
+
+    def wake_all(self) -> None:
+        """There is work for anybody."""
+        self.work.ring()
+        self.sending.ring()
 
 
 async def run_until(
@@ -199,7 +208,7 @@ class _Session:
             raise _first(problems) from None
         finally:
             self.live.connected = False
-            self.live.bell.ring()
+            self.live.wake_all()
 
     async def _step(self, step: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.to_thread(step, *arguments)
@@ -240,7 +249,7 @@ class _Session:
                     raise Unproven("batch_refused", seq=refusal.seq)
                 await self._step(sync.settle, node.store, node.world, response.receipt)
                 room.release()
-                self.live.bell.ring()
+                self.live.sending.ring()
         except Unproven as problem:
             await self._halt_if_needed(problem)
             raise
@@ -251,7 +260,7 @@ class _Session:
         while True:
             await room.acquire()
             while True:
-                news = self.live.bell.next()
+                news = self.live.sending.next()
                 found = await self._step(sync.next_batch, node.store, node.world, node.identity, after_seq)
                 if found is not None:
                     break
@@ -264,7 +273,7 @@ class _Session:
         submitted = b""
         ends: set[bytes] = set()
         while True:
-            news = self.live.bell.next()
+            news = self.live.work.next()
             async with self._patiently("ceremony"):
                 await self._step(ceremony.advance, node.store, node.world, node.identity)
                 for letter_id, letter in await self._step(ceremony.unposted, node.store, node.identity):
@@ -296,7 +305,7 @@ class _Session:
     async def _link(self) -> None:
         node = self.node
         while True:
-            news = self.live.bell.next()
+            news = self.live.work.next()
             async with self._patiently("linking"):
                 await self._step(linking.ask, node.store, node.world, node.identity)
                 for request_id, letter in await self._step(linking.unposted, node.store, node.world):
@@ -322,7 +331,7 @@ class _Session:
         while request := await self._step(linking.accounts_wanted, node.store, node.world, node.identity):
             opened = await self.hub.open_accounts(request)
             await self._step(linking.accounts_opened, node.store, node.world, node.identity, request, opened)
-            self.live.bell.ring()
+            self.live.wake_all()
         while keys := await self._step(rotation.keys_to_tell, node.store, node.world, node.identity):
             moved = await self.hub.rekey(keys)
             await self._step(rotation.told, node.store, node.world, node.identity, keys, moved)
@@ -333,7 +342,7 @@ class _Session:
                 await self._fetch_documents()
             else:
                 await self._deal_with(news.mail)
-            self.live.bell.ring()
+            self.live.wake_all()
         raise Unavailable("hub_unreachable", status="stream ended")
 
     async def _fetch_documents(self) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
@@ -244,7 +245,15 @@ def redeem(opened: Home, wish: redemption.Wish, wait_seconds: float) -> dict[str
     """
     node = opened.node
     redemption.ask(node.store, node.world, node.identity, wish)
-    return _decided(opened, wish.op_key, wait_seconds) | {"available": _available(opened, wish.subject)}
+    try:
+        document = _decided(opened, wish.op_key, wait_seconds)
+    except Unavailable as problem:
+        if problem.code != "counter_offline" or problem.values["why"] != "hub_unreachable":
+            raise
+        risked = replace(wish, on_own_risk=True)
+        most = opened.settings.offline_credits_max
+        return redemption.ask(node.store, node.world, node.identity, risked, most) | {"available": None}
+    return document | {"available": _available(opened, wish.subject)}
 
 
 def settled(opened: Home, op_key: bytes, wait_seconds: float) -> dict[str, Any]:

@@ -134,6 +134,7 @@ def settle(store: Store, world: World, envelope: Envelope) -> log.Receipt:
         awarding.forget_gone(tx, awards_store.settle(tx, receipt.seq, found.declined))
         links_store.settle(tx, found.linked)
         _give_up(tx, found.given_up)
+        links_store.postpone(tx, found.held, world.now() + limits.HOLD_SECONDS * 1000)
         known = links_store.held(tx, found.accounts.values())
         lost = [op_id for op_id, account_id in found.accounts.items() if account_id not in known]
         moved = awards_store.moved_in_vain(tx, receipt.seq, found.accounts)
@@ -146,7 +147,11 @@ def settle(store: Store, world: World, envelope: Envelope) -> log.Receipt:
 def _give_up(tx: Tx, account_ids: Sequence[bytes]) -> None:
     """Forget these accounts, and subjects of whom nothing else is known; what somebody took back is remembered."""
     rows = [row for row in links_store.subjects_of(tx, account_ids) if row.unlink_at is not None and not row.withdrawn]
+    asking = [row for row in links_store.subjects_of(tx, account_ids) if row.redeem]
     links_store.forget_accounts(tx, account_ids)
+    for row in asking:
+        if redemptions_store.asked_by(tx, row.subject_id):
+            subjects_store.want(tx, row.subject_id)  # somebody waits: for the account that comes instead
     alone = {row.subject_id for row in rows}
     alone -= deeds_store.subjects_with_deeds(tx, alone)
     subjects_store.remove(tx, sorted(alone | set(subjects_store.erased(tx))))
@@ -236,15 +241,18 @@ def _anything(tx: Tx, now: int) -> bool:
 
 def _seal(tx: Tx, world: World, identity: Identity, after_seq: int) -> AnyRow | None:
     head = batches_store.head(tx)
-    if head.seq != after_seq or batches_store.in_flight(tx) >= limits.BATCHES_IN_FLIGHT_MAX:
+    in_flight = batches_store.in_flight(tx)
+    if head.seq != after_seq or in_flight >= limits.BATCHES_IN_FLIGHT_MAX:
         return None
     now = world.now()
     closing = rotation_store.is_closing(tx, now)  # nobody is linked anew under a key that is about to go
-    rows = [
-        *redemptions_store.sendable(tx, limits.UPDATES_MAX // 2, linked_only=closing),  # somebody waits at a counter
-        *links_store.due(tx, limits.UPDATES_MAX // 2, now, linked_only=closing),
-        *awards_store.sendable(tx, limits.UPDATES_MAX, linked_only=closing),
-    ]
+    # Somebody waits at a counter: a batch of its own, with few others ahead of it.
+    rows: list[AnyRow] = redemptions_store.sendable(tx, limits.UPDATES_MAX // 2, linked_only=closing)
+    if not rows and in_flight < limits.BULK_IN_FLIGHT_MAX:
+        rows = [
+            *links_store.due(tx, limits.UPDATES_MAX // 2, now, linked_only=closing),
+            *awards_store.sendable(tx, limits.UPDATES_MAX, linked_only=closing),
+        ]
     updates, links, sealed, told = _updates(world, rows, now)
     if not updates:
         return None
@@ -347,17 +355,18 @@ class _Found:
     """What a receipt says.
 
     Declined awards and reversals, (op_id, reason) each; Links that hold, (account id, purposes as bits) each; accounts
-    that are this agency's no more; op_id → account of awards declined for want of a Link.
+    that are this agency's no more; accounts with an open hold; op_id → account of awards declined for want of a Link.
     """
 
     declined: list[tuple[bytes, int]]
     linked: list[tuple[bytes, int]]
     given_up: list[bytes]
+    held: list[bytes]
     accounts: dict[bytes, bytes]
 
 
 def _sorted_out(batch: log.Batch, receipt: log.Receipt) -> _Found:
-    found = _Found([], [], [], {})
+    found = _Found([], [], [], [], {})
     for update, outcome in zip(batch.updates, receipt.outcomes, strict=True):
         match update.WhichOneof("change"), outcome.reason:
             case "link", log.DECLINE_REASON_ACCOUNT_CLOSED:
@@ -365,6 +374,8 @@ def _sorted_out(batch: log.Batch, receipt: log.Receipt) -> _Found:
             case "link", log.DECLINE_REASON_UNSPECIFIED:
                 bits = sum(1 << purpose for purpose in update.link.purposes)
                 found.linked.append((update.link.account_id, bits))
+            case "unlink", log.DECLINE_REASON_HOLD_OPEN:
+                found.held.append(update.unlink.account_id)
             case "unlink", _:
                 found.given_up.append(update.unlink.account_id)
             case _, reason if reason != _NO_REASON:

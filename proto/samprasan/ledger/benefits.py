@@ -14,8 +14,8 @@ from typing import Any
 
 from samprasan.keys.errors import Malformed
 from samprasan.ledger import calendar
-from samprasan.ledger.policy import CODE, DIMENSIONS
-from samprasan.ledger.written import CREDITS_MAX, day, exactly, in_range, table_of, title, whole
+from samprasan.ledger.policy import DIMENSIONS
+from samprasan.ledger.written import CODE, CREDITS_MAX, day, exactly, in_range, table_of, title, whole
 from samprasan.v1 import documents_pb2 as documents
 from samprasan.v1.log_pb2 import Dimension, SubjectKind
 

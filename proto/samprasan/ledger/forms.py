@@ -6,15 +6,14 @@ A batch that fails here is refused as a whole, for ever; what the rules decline 
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from samprasan.keys.documents import HUB
+from samprasan.keys.documents import HUB, is_agency_code
+from samprasan.ledger.written import CODE
 from samprasan.v1 import log_pb2 as log
 
 UPDATES_MAX = 1000  # a batch is one transaction; 1,000 amortise a signature and a commit to under 1 µs an update
 BATCH_BYTES_MAX = 1 << 20  # gRPC's habit; 1,000 updates need about 70 KiB
 ID_BYTES = 16
 DIGEST_BYTES = 32
-_AGENCY_CHARACTERS_MAX = 16
-_CODE_CHARACTERS_MAX = 64
 _RANDOM_BITS = 74  # of a UUIDv7 (RFC 9562 section 5.7)
 _DAY_MS = 86_400_000
 
@@ -63,9 +62,7 @@ def _reads_reverse(reverse: log.Reverse) -> bool:
 
 
 def _reads_reserve(reserve: log.Reserve) -> bool:
-    named = (
-        0 < len(reserve.benefit_agency) <= _AGENCY_CHARACTERS_MAX and 0 < len(reserve.benefit) <= _CODE_CHARACTERS_MAX
-    )
+    named = is_agency_code(reserve.benefit_agency) and bool(CODE.fullmatch(reserve.benefit))
     return _names_account(reserve) and named and len(reserve.benefit_digest) == DIGEST_BYTES
 
 
@@ -82,7 +79,7 @@ def _reads_refund(refund: log.Refund) -> bool:
 
 
 def _reads_expire(change: Any) -> bool:
-    return _names_hold(change) and 0 < len(change.agency) <= _AGENCY_CHARACTERS_MAX
+    return _names_hold(change) and is_agency_code(change.agency)
 
 
 def _reads_link(link: log.Link) -> bool:

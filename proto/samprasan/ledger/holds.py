@@ -15,6 +15,7 @@ from samprasan.ledger.benefits import Benefit, Catalogue
 from samprasan.ledger.state import NO_DECLINE, AccountId, Decline, Hold, Offer, Step, Totals
 from samprasan.v1 import log_pb2 as log
 
+OPEN_HOLDS_MAX = 100  # of one agency on one account: nobody waits for a hundred things, and each has to run out
 _NEXT: Mapping[tuple[log.HoldState.ValueType, str], log.HoldState.ValueType] = {
     (log.HOLD_STATE_HELD, "post"): log.HOLD_STATE_POSTED,
     (log.HOLD_STATE_HELD, "void"): log.HOLD_STATE_VOIDED,
@@ -163,6 +164,8 @@ def _not_for(step: Step, hold: Hold, account: Totals, offer: Offer) -> Decline:
         return log.DECLINE_REASON_NOT_ELIGIBLE
     if benefit.stock is not None and offer.taken >= benefit.stock:
         return log.DECLINE_REASON_SOLD_OUT
+    if step.holding(hold.account_id) >= OPEN_HOLDS_MAX:
+        return log.DECLINE_REASON_CAP_REACHED
     if benefit.per_subject_max and step.uses(hold) >= benefit.per_subject_max:
         return log.DECLINE_REASON_CAP_REACHED
     if account.available < hold.credits:

@@ -4,7 +4,6 @@ Credits = floor(quantity × credits_per_unit), by the policy in force on the day
 unknown key, a missing one or a value out of range is Malformed as a whole.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -13,14 +12,13 @@ from typing import Any
 
 from samprasan.keys.errors import Malformed
 from samprasan.ledger import calendar
-from samprasan.ledger.written import CREDITS_MAX, day, exactly, in_range, table_of, title, whole
+from samprasan.ledger.written import CODE, CREDITS_MAX, day, exactly, in_range, table_of, title, whole
 from samprasan.v1 import documents_pb2 as documents
 from samprasan.v1.log_pb2 import Dimension
 
 DIMENSIONS = ("health", "economy", "social", "environment")
 UNITS = ("event", "hour")
 _VERSION_MAX = 2**31 - 1
-CODE = re.compile(r"[a-z0-9][a-z0-9.\-]{0,63}")
 _LIMITS = {
     "credits_per_update_max": CREDITS_MAX,
     "credits_per_agency_day_max": CREDITS_MAX,

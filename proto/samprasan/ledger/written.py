@@ -1,11 +1,13 @@
 """What a person wrote in a TOML file: every key known, none missing, every value in its range; else Malformed."""
 
+import re
 import tomllib
 from datetime import date
 from typing import Any
 
 from samprasan.keys.errors import Malformed
 
+CODE = re.compile(r"[a-z0-9][a-z0-9.\-]{0,63}")  # of a category or a benefit
 CREDITS_MAX = 2**53  # exact in every JSON reader
 TITLE_CHARACTERS_MAX = 200
 

@@ -13,9 +13,29 @@ def active(tx: sa.Connection) -> list[bytes]:
     return list(tx.execute(query.order_by(documents.c.kind, documents.c.version)).scalars())
 
 
+def current(tx: sa.Connection) -> list[bytes]:
+    """Those of the envelopes in force that count: of agencies' own documents the newest."""
+    later = documents.alias()
+    own = (later.c.kind == documents.c.kind, later.c.owner == documents.c.owner, later.c.active)
+    over = sa.and_(documents.c.owner != "", sa.exists().where(*own, later.c.version > documents.c.version))
+    query = sa.select(documents.c.envelope).where(documents.c.active, ~over)
+    return list(tx.execute(query.order_by(documents.c.kind, documents.c.version)).scalars())
+
+
 def agreed_on(tx: sa.Connection) -> Agreed:
     """What the documents in force amount to."""
+    return agreed.of(tuple(current(tx)))
+
+
+def ever_agreed_on(tx: sa.Connection) -> Agreed:
+    """The same with every document that was ever in force, for whoever reads the log from its beginning."""
     return agreed.of(tuple(active(tx)))
+
+
+def published_since(tx: sa.Connection, owner: str, since: int) -> int:
+    """How many documents of its own the agency has published since."""
+    query = sa.select(sa.func.count()).where(documents.c.owner == owner, documents.c.proposed_at >= since)
+    return tx.execute(query).scalar_one()
 
 
 def proposed(tx: sa.Connection) -> list[bytes]:
@@ -59,20 +79,6 @@ def drop(tx: sa.Connection, digest: bytes) -> None:
 def drop_proposed(tx: sa.Connection, kind: int, version: int) -> None:
     """Forget proposals of ``kind`` up to ``version``: another document has taken their place."""
     tx.execute(documents.delete().where(documents.c.kind == kind, documents.c.version <= version, ~documents.c.active))
-
-
-def superseded(tx: sa.Connection) -> set[bytes]:
-    """Digests of agencies' own documents that a later version has taken the place of."""
-    own = sa.and_(documents.c.active, documents.c.owner != "")
-    newest = (
-        sa.select(documents.c.kind, documents.c.owner, sa.func.max(documents.c.version).label("version"))
-        .where(own)
-        .group_by(documents.c.kind, documents.c.owner)
-        .subquery()
-    )
-    same = (newest.c.kind == documents.c.kind, newest.c.owner == documents.c.owner)
-    later = sa.exists().where(*same, newest.c.version > documents.c.version)
-    return set(tx.execute(sa.select(documents.c.digest).where(own, later)).scalars())
 
 
 def changed(tx: sa.Connection) -> int:

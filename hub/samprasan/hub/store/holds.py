@@ -1,6 +1,7 @@
 """Holds, offers and uses: load what batches name, save what a fold changed, find what has run out."""
 
 from collections.abc import Iterable
+from itertools import chain
 
 import sqlalchemy as sa
 from samprasan.edge.database import rows_where_in, upsert_rows
@@ -20,10 +21,17 @@ def load_named(tx: sa.Connection, state: State, hold_ids: Iterable[tuple[str, by
             state.holds[row[0], row[1]] = Hold(*row[2:])
 
 
-def load_counts(tx: sa.Connection, state: State, reserving: Iterable[tuple[str, bytes]], owners: Iterable[str]) -> None:
+def load_counts(
+    tx: sa.Connection,
+    state: State,
+    reserving: Iterable[tuple[str, bytes]],
+    named: Iterable[tuple[str, str]],
+    owners: Iterable[str],
+) -> None:
     """Put what is counted around ``state``'s holds, and around ``reserving``, (agency, account) each, into it.
 
-    Open holds of each agency on each account, uses of each account, and every offer of ``owners`` and of holds' owners.
+    Open holds of each agency on each account, uses of each account, the offers of holds and ``named`` ones, (owner,
+    code) each, and every offer of ``owners``.
     """
     by_agency: dict[str, set[bytes]] = {}
     around = [*reserving, *((agency, hold.account_id) for (agency, _), hold in state.holds.items())]
@@ -34,8 +42,12 @@ def load_counts(tx: sa.Connection, state: State, reserving: Iterable[tuple[str, 
             state.holding[row[0], row[1]] = row[2]
     for row in rows_where_in(tx, uses, uses.c.account_id, {account_id for _, account_id in around}):
         state.uses[row[0], row[1], row[2], row[3]] = row[4]
-    every_owner = {*owners, *(hold.owner for hold in state.holds.values())}
-    for row in rows_where_in(tx, offers, offers.c.owner, sorted(every_owner)):
+    codes: dict[str, set[str]] = {}
+    for owner, code in (*named, *((hold.owner, hold.benefit) for hold in state.holds.values())):
+        codes.setdefault(owner, set()).add(code)
+    found = [rows_where_in(tx, offers, offers.c.owner, owners)]
+    found += [rows_where_in(tx, offers, offers.c.benefit, sorted(each), owner=owner) for owner, each in codes.items()]
+    for row in chain.from_iterable(found):
         state.offers[row[0], row[1]] = Offer(benefits.from_message(row[2]), bool(row[3]), row[4])
 
 
@@ -69,13 +81,12 @@ def run_out(tx: sa.Connection, now: int, limit: int) -> list[tuple[str, bytes]]:
 
 def credits_run_out(tx: sa.Connection, account_ids: Iterable[bytes], now: int) -> dict[bytes, int]:
     """Account id → credits of its open holds whose deadline has passed."""
-    found: dict[bytes, int] = {}
-    for row in rows_where_in(tx, holds, holds.c.account_id, account_ids, state=HOLD_STATE_HELD):
-        if row.deadline <= now:
-            found[row.account_id] = found.get(row.account_id, 0) + row.credits
-    return found
+    credits_ = sa.func.sum(holds.c.credits)
+    over = (holds.c.account_id.in_(list(account_ids)), holds.c.state == HOLD_STATE_HELD, holds.c.deadline <= now)
+    rows = tx.execute(sa.select(holds.c.account_id, credits_).where(*over).group_by(holds.c.account_id))
+    return {row[0]: int(row[1]) for row in rows}
 
 
-def taken(tx: sa.Connection) -> dict[tuple[str, str], int]:
-    """(owner, code) → pieces given or set aside."""
-    return {(row.owner, row.benefit): row.taken for row in tx.execute(sa.select(offers))}
+def codes_of(tx: sa.Connection, owner: str) -> set[str]:
+    """Every benefit that the agency ever offered."""
+    return set(tx.execute(sa.select(offers.c.benefit).where(offers.c.owner == owner)).scalars())

@@ -19,7 +19,7 @@ class Touched:
     """What one agency's batches name: accounts, their own op_ids, and op_ids of awards that they correct.
 
     ``hold_ids`` are (agency, op_id) of holds, ``reserving`` accounts on which holds are made or have to be over,
-    ``owners`` agencies whose benefits matter.
+    ``offers`` (owner, code) of benefits, ``owners`` agencies of whose benefits every one matters.
     """
 
     account_ids: set[bytes] = field(default_factory=set)
@@ -27,6 +27,7 @@ class Touched:
     award_op_ids: set[bytes] = field(default_factory=set)
     hold_ids: set[tuple[str, bytes]] = field(default_factory=set)
     reserving: set[bytes] = field(default_factory=set)
+    offers: set[tuple[str, str]] = field(default_factory=set)
     owners: set[str] = field(default_factory=set)
 
 
@@ -58,7 +59,9 @@ def _load_holds(tx: sa.Connection, state: State, touched: Mapping[str, Touched])
     for named in touched.values():
         named.account_ids.update(state.holds[key].account_id for key in named.hold_ids if key in state.holds)
     reserving = [(agency, account_id) for agency, named in touched.items() for account_id in named.reserving]
-    holds_store.load_counts(tx, state, reserving, set().union(*(named.owners for named in touched.values())))
+    offers: set[tuple[str, str]] = set().union(*(named.offers for named in touched.values()))
+    owners: set[str] = set().union(*(named.owners for named in touched.values()))
+    holds_store.load_counts(tx, state, reserving, offers, sorted(owners))
 
 
 def _awards(tx: sa.Connection, agency: str, op_ids: set[bytes]) -> Iterator[tuple[bytes, Award]]:

@@ -8,8 +8,11 @@ from samprasan.node.tables import documents
 
 
 def active(tx: sa.Connection) -> list[bytes]:
-    """Envelopes in force, oldest version first; rosters before policies."""
-    query = sa.select(documents.c.envelope).where(documents.c.active)
+    """Envelopes in force, oldest version first, rosters before policies; of agencies' own documents the newest."""
+    later = documents.alias()
+    own = (later.c.kind == documents.c.kind, later.c.owner == documents.c.owner, later.c.active)
+    over = sa.and_(documents.c.owner != "", sa.exists().where(*own, later.c.version > documents.c.version))
+    query = sa.select(documents.c.envelope).where(documents.c.active, ~over)
     return list(tx.execute(query.order_by(documents.c.kind, documents.c.version)).scalars())
 
 

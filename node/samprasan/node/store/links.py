@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 from samprasan.edge.database import AnyRow, rows_where_in, update_where_in
-from samprasan.node.tables import awards, redemptions, subjects
+from samprasan.node.tables import awards, hold_updates, redemptions, subjects
 from samprasan.v1.log_pb2 import PURPOSE_INTEGRATORS, PURPOSE_REDEEM, PURPOSE_SHARE, REVERSE_REASON_IMPORT_UNDONE
 
 UNLINKING = 1  # no purpose has number 0
@@ -54,10 +54,11 @@ def due(tx: sa.Connection, limit: int, now: int, *, linked_only: bool = False) -
 
 
 def _redeeming() -> sa.ColumnElement[bool]:
-    """Whether a hold of the subject is open: the hub takes no Unlink before it is over."""
-    return sa.exists().where(
-        redemptions.c.subject_id == subjects.c.subject_id, redemptions.c.state.in_(("asked", "held"))
-    )
+    """Whether a hold of the subject is open, or on its way: the hub takes no Unlink before it is over."""
+    sealed = sa.exists().where(hold_updates.c.hold_id == redemptions.c.hold_id, hold_updates.c.seq.is_not(None))
+    asked = sa.and_(redemptions.c.state == "asked", sealed)
+    is_open = sa.or_(redemptions.c.state == "held", asked)
+    return sa.exists().where(redemptions.c.subject_id == subjects.c.subject_id, is_open)
 
 
 def _taken_back() -> sa.ColumnElement[bool]:
@@ -115,6 +116,12 @@ def settle(tx: sa.Connection, links: Sequence[tuple[bytes, int]]) -> None:
 def unseal(tx: sa.Connection, account_ids: Iterable[bytes]) -> None:
     """The Links and Unlinks of a refused batch never left: they are to be sealed again."""
     update_where_in(tx, subjects, subjects.c.account_id, account_ids, linked=subjects.c.link_settled, due=True)
+
+
+def postpone(tx: sa.Connection, account_ids: Iterable[bytes], unlink_at: int) -> None:
+    """These could not be given up: a hold is open.  It is tried again at ``unlink_at``."""
+    change = {"linked": subjects.c.link_settled, "due": True, "unlink_at": unlink_at}
+    update_where_in(tx, subjects, subjects.c.account_id, account_ids, **change)
 
 
 def forget_accounts(tx: sa.Connection, account_ids: Iterable[bytes]) -> None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from samprasan.edge.database import AnyRow, insert_rows, update_where_in
 from samprasan.node.store.links import UNLINKING
 from samprasan.node.tables import hold_updates, redemptions, subjects
-from samprasan.v1.log_pb2 import DECLINE_REASON_HOLD_ENDED
+from samprasan.v1.log_pb2 import DECLINE_REASON_HOLD_ENDED, DECLINE_REASON_NOT_LINKED
 
 OPEN = ("asked", "held")
 
@@ -60,9 +60,11 @@ def of_hold(tx: sa.Connection, hold_id: bytes) -> list[AnyRow]:
 
 
 def decided(tx: sa.Connection, op_keys: Sequence[bytes]) -> list[bytes]:
-    """Those of these redemptions that are not asked any more and of which nothing is on its way."""
+    """Those of these redemptions that the hub has answered, nothing on its way; and those handed out on own risk."""
     on_its_way = sa.exists().where(hold_updates.c.hold_id == redemptions.c.hold_id, hold_updates.c.state == "queued")
-    query = sa.select(redemptions.c.op_key).where(redemptions.c.state != "asked", ~on_its_way)
+    answered = sa.and_(redemptions.c.state != "asked", ~on_its_way)
+    handed_out = sa.and_(redemptions.c.state == "asked", redemptions.c.on_own_risk)
+    query = sa.select(redemptions.c.op_key).where(sa.or_(answered, handed_out))
     return list(tx.execute(query.where(redemptions.c.op_key.in_(op_keys))).scalars())
 
 
@@ -142,7 +144,7 @@ def _what_came_of(tx: sa.Connection, row: AnyRow, reason: int, appended_at: int)
         case "void", 0:
             return ended | {"state": "voided"}
         case "refund", 0:
-            return ended | {"state": "refunded", "refunded": row.credits}
+            return {"state": "refunded", "refunded": row.credits}  # its receipt keeps its year
         case "post" | "void", int(declined) if declined == DECLINE_REASON_HOLD_ENDED:
             return ended | {"state": sa.case((redemptions.c.state == "held", "expired"), else_=redemptions.c.state)}
         case _:
@@ -154,10 +156,11 @@ def _next_number(tx: sa.Connection) -> int:
 
 
 def drop(tx: sa.Connection, hold_ids: Iterable[bytes]) -> int:
-    """Give up those of these redemptions of which nothing has left; how many that were."""
+    """Give up those of these redemptions of which nothing has left, nor the benefit; how many that were."""
     dropped = 0
     for hold_id in hold_ids:
-        if any(row.seq is not None for row in of_hold(tx, hold_id)):
+        risked = sa.select(redemptions.c.on_own_risk).where(redemptions.c.hold_id == hold_id)
+        if any(row.seq is not None for row in of_hold(tx, hold_id)) or tx.execute(risked).scalar():
             continue
         tx.execute(hold_updates.delete().where(hold_updates.c.hold_id == hold_id))
         own = (redemptions.c.hold_id == hold_id, redemptions.c.state == "asked")
@@ -172,10 +175,20 @@ def asked_by(tx: sa.Connection, subject_id: int) -> list[bytes]:
 
 
 def drop_stale(tx: sa.Connection, now: int) -> None:
-    """What could not be sent while its hold would have lasted is given up: nobody waits at the counter any more."""
+    """What could not be sent while its hold would have lasted is given up: nobody waits at the counter any more.
+
+    What was handed out on own risk to somebody who does not agree to redeem any more is the agency's loss.
+    """
     lasted = sa.cast(redemptions.c.ttl_seconds, sa.BigInteger) * 1000
     stale = (redemptions.c.state == "asked", ~redemptions.c.on_own_risk, redemptions.c.asked_at + lasted <= now)
     drop(tx, list(tx.execute(sa.select(redemptions.c.hold_id).where(*stale)).scalars()))
+    agrees = sa.exists().where(subjects.c.subject_id == redemptions.c.subject_id, subjects.c.redeem)
+    sealed = sa.exists().where(hold_updates.c.hold_id == redemptions.c.hold_id, hold_updates.c.seq.is_not(None))
+    lost = (redemptions.c.state == "asked", redemptions.c.on_own_risk, ~agrees, ~sealed)
+    for hold_id in list(tx.execute(sa.select(redemptions.c.hold_id).where(*lost)).scalars()):
+        tx.execute(hold_updates.delete().where(hold_updates.c.hold_id == hold_id))
+        own = redemptions.c.hold_id == hold_id
+        tx.execute(redemptions.update().where(own).values(state="declined", reason=DECLINE_REASON_NOT_LINKED))
 
 
 def expire(tx: sa.Connection, now: int) -> None:
