@@ -47,9 +47,10 @@ test: $(READY) unit fuzz wire sim kills documentation ## run the tests
 check: $(READY) static test package ## everything that CI runs
 	@echo "== all checks passed"
 
-check-long: $(READY) ## the slower figures: 200 kills, a million simulated steps
+check-long: $(READY) ## the slower figures: 200 kills, a million simulated steps, 10,000 rounds at two counters
 	@$(call suite,long simulation,$(PYTEST) tests/sim --long)
 	$(call suite,long kills,$(PYTEST) tests/kills --long)
+	$(call suite,long counters,$(PYTEST) tests/wire/test_counters.py -k two_agencies --long)
 	$(call suite,fuzzing with new seeds,$(PYTEST) -n 2 tests/fuzz --long)
 
 static: $(READY) .venv-proto/.installed

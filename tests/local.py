@@ -3,9 +3,14 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from unittest import mock
 
 from federation import Federation as LocalFederation
+from samprasan.keys.keyring import Keyring
+
+QUICK_COST = 2  # of scrypt: every command opens a keyring, which takes 0.35 s as it should be
 
 
 def copied(template: Path, folder: Path) -> LocalFederation:
@@ -26,10 +31,12 @@ def running(template: Path, folder: Path) -> Iterator[LocalFederation]:
 
 
 def set_up(folder: Path) -> Path:
-    """Homes with roster 1 and the sample policy in force, not served."""
+    """Homes with roster 1 and the sample policy in force, not served; their keys protect nothing, and open at once."""
     federation = LocalFederation(folder)
+    create = partial(Keyring.create, cost=QUICK_COST)
     try:
-        federation.set_up()
+        with mock.patch.object(Keyring, "create", create):
+            federation.set_up()
     finally:
         federation.stop()
     return folder

@@ -1,13 +1,18 @@
 """Redeeming: spent once whatever is lost, asked again it is the same, and every refusal says why."""
 
 import hashlib
+import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from samprasan.edge.wording import Words
 from samprasan.hub import agreeing, auditing, intake, overview
 from samprasan.hub import limits as hub_limits
 from samprasan.hub.store import ledger as ledger_store
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailable
+from samprasan.ledger import holds
 from samprasan.node import agreeing as node_agreeing
 from samprasan.node import balances, consent, erasing, limits, redemption, sync
 from samprasan.node.redemption import Wish
@@ -512,3 +517,31 @@ def test_many_holds_that_run_out_at_once_keep_nobody_waiting(
     assert intake.expire_due(counter.hub.store, counter.hub.world)
     assert not intake.expire_due(counter.hub.store, counter.hub.world)
     assert spendable(counter) == (32, 0, 0)
+
+
+@pytest.mark.parametrize("off_ms", [3_600_000, -3_600_000])
+def test_a_node_whose_clock_is_an_hour_off_redeems_and_lets_holds_run_out_by_the_hubs_clock(
+    counter: Federation, off_ms: int
+) -> None:
+    node = counter.nodes["mpc"]
+    node.world = replace(node.world, clock=lambda: counter.clock() + off_ms)
+    counter.run()
+    ask(counter, 1)
+    ask(counter, 2, reserve_only=True)
+    counter.run()
+    assert [state(counter, number)[0] for number in (1, 2)] == ["posted", "held"]
+    redemption.expire(node.store, node.world.now())
+    assert state(counter, 2)[0] == "held"
+    counter.clock.now_ms += limits.HOLD_SECONDS * 1000
+    redemption.expire(node.store, node.world.now())
+    assert state(counter, 2)[0] == "expired"
+    counter.run()
+    assert spendable(counter) == (22, 0, 10)
+
+
+def test_every_reason_that_holds_are_declined_for_is_worded_in_both_languages() -> None:
+    used = set(re.findall(r"DECLINE_REASON_([A-Z_]+)", Path(holds.__file__).read_text("utf-8"))) | {"OP_REUSED"}
+    assert len(used) > 15
+    words = Words("samprasan.node")
+    texts = {name: [words.in_language(each, f"declined_{name.lower()}") for each in ("th", "en")] for name in used}
+    assert all(thai != english for thai, english in texts.values())

@@ -144,10 +144,11 @@ class Faults:
     forgotten: int = 10
     swapped: int = 100  # of totals: another question's answer comes
     hostile: int = 100  # of redemptions: a node spends a hold a second time
+    parted: int = 5  # a party is cut off, or comes back
 
 
 _SIGNED = frozenset({"push", "pushed"})
-NO_FAULTS = Faults(0, 0, 0, 0, 0, 0, 0, 0)
+NO_FAULTS = Faults(0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 @dataclass
@@ -167,6 +168,7 @@ class Simulation:
     codes: set[str] = field(default_factory=set)
     at_counter: Counters = field(init=False)
     last_totals: Any = None
+    cut_off: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
@@ -194,6 +196,7 @@ class Simulation:
             if number % CHECK_EVERY == 0:
                 self._check_conservation()
         self.faults = NO_FAULTS
+        self.cut_off.clear()
         for node in self.fed.nodes.values():
             self._note(node)
             sync.resume(node.store)
@@ -214,6 +217,9 @@ class Simulation:
 
     def _step(self, number: int) -> None:
         self.fed.clock.now_ms += self.chance.randrange(1, 2_000)
+        if self._strikes(self.faults.parted):
+            self.cut_off ^= {self.chance.choice(sorted(self.fed.nodes))}
+            self._traced("cut off", *sorted(self.cut_off))
         choice = self.chance.randrange(1000)
         if choice < self.faults.crashed:
             self._crash(self.chance.choice(sorted(self.fed.parties)))
@@ -234,7 +240,7 @@ class Simulation:
             self._deliver(message)
 
     def _deliver(self, message: Message) -> None:
-        if self._strikes(self.faults.lost):
+        if self._strikes(self.faults.lost) or {message.sender, message.to} & self.cut_off:
             self._traced("lost", message.kind)
             return
         if message.kind != "open_accounts" and self._strikes(self.faults.doubled):  # a late second call opens another

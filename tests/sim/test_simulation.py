@@ -65,5 +65,4 @@ def test_a_planted_bug_is_found(plant: Plant, faults: simulation.Faults, monkeyp
 
 @pytest.mark.parametrize("faults", [faults for _, faults in PLANTED])
 def test_without_the_planted_bug_the_same_faults_find_nothing(faults: simulation.Faults) -> None:
-    for seed in range(2):
-        assert simulation.run(seed, STEPS // 2, faults).problems == []
+    assert simulation.run(0, STEPS // 2, faults).problems == []
