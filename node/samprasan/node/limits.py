@@ -5,6 +5,7 @@ from samprasan.ledger.forms import UPDATES_MAX
 __all__ = ["UPDATES_MAX"]
 
 BATCHES_IN_FLIGHT_MAX = 8  # hides a round trip of 200 ms at full speed; more gains nothing
+BESIDE_REDEMPTIONS_MAX = 300  # of an import, in one batch: imports go on, and the receipt is dealt with soon
 BULK_IN_FLIGHT_MAX = 4  # of imports: so many at most are ahead of a redemption
 ELEMENTS_PER_QUESTION = 1024  # a peer answers in half a second; PROTOCOL allows 4,096
 ELEMENTS_ANSWERED_MAX = 4096  # PROTOCOL's limit for what peers may ask

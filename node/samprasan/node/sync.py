@@ -246,13 +246,12 @@ def _seal(tx: Tx, world: World, identity: Identity, after_seq: int) -> AnyRow | 
         return None
     now = world.now()
     closing = rotation_store.is_closing(tx, now)  # nobody is linked anew under a key that is about to go
-    # Somebody waits at a counter: a batch of its own, with few others ahead of it.
+    # Somebody waits at a counter: at once, in a short batch, with few of an import's ahead of it.
     rows: list[AnyRow] = redemptions_store.sendable(tx, limits.UPDATES_MAX // 2, linked_only=closing)
-    if not rows and in_flight < limits.BULK_IN_FLIGHT_MAX:
-        rows = [
-            *links_store.due(tx, limits.UPDATES_MAX // 2, now, linked_only=closing),
-            *awards_store.sendable(tx, limits.UPDATES_MAX, linked_only=closing),
-        ]
+    if in_flight < limits.BULK_IN_FLIGHT_MAX:
+        most = limits.BESIDE_REDEMPTIONS_MAX if rows else limits.UPDATES_MAX
+        rows += links_store.due(tx, most // 2, now, linked_only=closing)
+        rows += awards_store.sendable(tx, most, linked_only=closing)
     updates, links, sealed, told = _updates(world, rows, now)
     if not updates:
         return None
