@@ -45,7 +45,8 @@ class Waiting:
         future = self.futures.setdefault(op_key, asyncio.get_running_loop().create_future())
         self.live.sending.ring()
         await asyncio.wait({future}, timeout=ANSWER_SECONDS)
-        self.futures.pop(op_key, None)
+        if self.futures.get(op_key) is future:  # a later caller's is left
+            del self.futures[op_key]
         return future.done() and future.result()
 
     async def watch(self) -> None:

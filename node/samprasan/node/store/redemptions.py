@@ -207,12 +207,6 @@ def expire(tx: sa.Connection, now: int) -> None:
         tx.execute(change.values(state="expired", decided_at=redemptions.c.deadline))
 
 
-def by_state(tx: sa.Connection) -> dict[str, int]:
-    """State → how many redemptions."""
-    rows = tx.execute(sa.select(redemptions.c.state, sa.func.count()).group_by(redemptions.c.state))
-    return {row[0]: row[1] for row in rows}
-
-
 def on_own_risk(tx: sa.Connection, subject_id: int) -> int:
     """Credits that were handed out to the subject while the hub was away and are not settled."""
     risked = (redemptions.c.subject_id == subject_id, redemptions.c.on_own_risk, redemptions.c.state.in_(OPEN))
