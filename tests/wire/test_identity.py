@@ -158,7 +158,14 @@ def call(live: Live, shown: Shown | None, name: str) -> object:
         async with connection(live, shown) as hub:
             return await asyncio.wait_for(CALLS[name](hub), 15)
 
-    return asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    except Unavailable as problem:
+        if problem.values.get("status") != "INTERNAL":
+            raise
+        return asyncio.run(
+            run()
+        )  # gRPC lost the answer to a stream that both sides ended at once: nodes ask again, too
 
 
 # Whoever is not a member under its own valid certificate is refused every call, at the handshake or by name.
