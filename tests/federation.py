@@ -18,7 +18,7 @@ from typing import Any
 from samprasan.edge import database
 from samprasan.edge.database import Store
 from samprasan.edge.world import World
-from samprasan.hub import accounts, agreeing, greeting, intake, joining, mailbox, rekeying
+from samprasan.hub import accounts, agreeing, greeting, intake, joining, mailbox, rekeying, witnessing
 from samprasan.hub import home as hub_homes
 from samprasan.hub.store import members as members_store
 from samprasan.keys import certificates, sealing
@@ -29,6 +29,7 @@ from samprasan.keys.signing import KeySigner, Signer, Verify, verify_ed25519
 from samprasan.node import agreeing as node_agreeing
 from samprasan.node import ceremony, importing, letters, linking, mail, redemption, rotation, sync
 from samprasan.node import home as node_homes
+from samprasan.node import witnessing as node_witnessing
 from samprasan.node.deeds import Consents, Deed
 from samprasan.node.exports import Export
 from samprasan.node.identity import Identity
@@ -120,11 +121,18 @@ class HubParty:
             case "acknowledge":
                 mailbox.acknowledge(self.store, agency, body)
                 return []
+            case "witness":
+                answer = witnessing.answer(self.store, agency, body.request)
+                return [Message(self.name, agency, "witnessed", (body, answer))]
+            case "cosign":
+                witnessing.take(self.store, self.world, agency, body)
+                return []
         raise AssertionError(message.kind)
 
     def tick(self) -> list[Message]:
-        """The hub says which holds have run out; nobody is told."""
+        """The hub says which holds have run out, and signs a checkpoint; nobody is told."""
         intake.expire_due(self.store, self.world)
+        witnessing.offer(self.store, self.world)
         return []
 
     def restart(self) -> None:
@@ -154,6 +162,7 @@ class NodeParty:
         return [
             self._to_hub("hello", sync.greeting(self.store, self.world.now())),
             self._to_hub("fetch", 0),
+            self._to_hub("witness", node_witnessing.question(self.store)),
             *self._ceremony(),
             *self._questions(),
             *self._accounts(),
@@ -187,17 +196,23 @@ class NodeParty:
                 take(store, world, self.identity, *body)
                 return [*self._accounts(), *self._batches(), *self._ceremony()]
             case "posted":
-                if isinstance(body, bytes):
-                    linking.posted(store, body)
-                elif body is not None:
-                    ceremony.posted(store, body)
-                return []
+                return self._posted(body)
             case "mail":
                 return self._mail(body)
+            case "witnessed":
+                word = node_witnessing.witnessed(store, world, self.identity, *body)
+                return [self._to_hub("cosign", word)] if word else []
             case "error":
                 self.errors.append(body[1])
                 return []
         raise AssertionError(message.kind)
+
+    def _posted(self, letter_id: bytes | int | None) -> list[Message]:
+        if isinstance(letter_id, bytes):
+            linking.posted(self.store, letter_id)
+        elif letter_id is not None:
+            ceremony.posted(self.store, letter_id)
+        return []
 
     def _pushed(self, envelope: Envelope) -> list[Message]:
         if envelope.payload_type.endswith("receipt"):

@@ -1,6 +1,7 @@
 """The local federation for tests: set up once a session, copied for whoever needs one of his own."""
 
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -40,3 +41,9 @@ def set_up(folder: Path) -> Path:
     finally:
         federation.stop()
     return folder
+
+
+def free_address() -> str:
+    """An address on loopback that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"127.0.0.1:{listener.getsockname()[1]}"

@@ -65,6 +65,8 @@ RECEIVED = {
     "Move",
     "Catalogue",
     "ListDocumentsRequest",
+    "WitnessRequest",
+    "CosignRequest",
 }
 # Every field the hub can receive, by message.  A new one is added here only after asking: can it hold an id, a name,
 # or a text about a person or a deed?
@@ -109,6 +111,8 @@ ALLOWED = {
     "AcknowledgeMailRequest": {"number"},
     "SubmitDocumentRequest": {"document"},
     "ListDocumentsRequest": set(),
+    "WitnessRequest": {"sizes", "log_indexes"},
+    "CosignRequest": {"size", "seconds", "signature"},
     "Roster": {
         "federation_id",
         "version",

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from samprasan.hub import accounts, agreeing, greeting, intake, limits, mailbox, overview
+from samprasan.hub import accounts, agreeing, greeting, intake, limits, mailbox, overview, witnessing
 from samprasan.keys import signing
 from samprasan.keys.errors import SamprasanError
 from samprasan.ledger import calendar, forms, nearing
@@ -114,7 +114,14 @@ def days_reported(fed: Federation, days: int) -> str:
     return "" if any(each["linking"]["evaluated"] for each in found) else "passed over"
 
 
+def witnessed(fed: Federation, sizes: int = 0, receipts: int = 0) -> str:
+    request = hub_pb2.WitnessRequest(sizes=[1] * sizes, log_indexes=[0] * receipts)
+    return code_of(lambda: witnessing.answer(fed.hub.store, "mpc", request))
+
+
 LIMITS: dict[str, tuple[int, Try]] = {
+    "WITNESSED_SIZES_MAX": (limits.WITNESSED_SIZES_MAX, lambda fed, n: witnessed(fed, sizes=n)),
+    "PROVED_RECEIPTS_MAX": (limits.PROVED_RECEIPTS_MAX, lambda fed, n: witnessed(fed, receipts=n)),
     "EVALUATED_DAYS_MAX": (limits.EVALUATED_DAYS_MAX, days_reported),
     "EVALUATED_MAX": (limits.EVALUATED_MAX, lambda fed, n: a_report(fed, elements=n)),
     "EVALUATED_ROWS_MAX": (limits.EVALUATED_ROWS_MAX, lambda fed, n: a_report(fed, rows=n)),

@@ -80,9 +80,9 @@ def serve(home: Home, lang: Lang = None) -> None:
     hub = homes.open_hub(home)
     homes.create_tables(hub.store)
 
-    def announce(hub_port: int, join_port: int) -> None:
+    def announce(hub_port: int, join_port: int, tiles_at: str | None) -> None:
         reached = homes.note_ports(home, hub.settings, hub_port, join_port)
-        more = {"metrics": metrics_at} if metrics_at else {}
+        more = {name: at for name, at in (("metrics", metrics_at), ("tiles", tiles_at)) if at}
         command.ready({"listen": reached.hub, "join_listen": reached.join} | more)
 
     with metrics.served(hub.settings.metrics, lambda: overview.gauges(hub.store, hub.world.now())) as metrics_at:

@@ -25,13 +25,14 @@ _REACHED_FILE = "reached"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubSettings(Settings):
-    """``hub.toml``: the addresses of the three listeners, as nodes reach them."""
+    """``hub.toml``: the addresses of the listeners, as nodes reach them; at ``tiles`` HTTP serves the log's tree."""
 
     file_name: ClassVar[str] = "hub.toml"
     database_name: ClassVar[str] = "hub.db"
     listen: str
     join_listen: str
     console: str = ""
+    tiles: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ def open_hub(home: Path) -> Hub:
         ring.get("tls-server"),
         certificates.pem_of((home / _SERVER_FILE).read_bytes()),
         certificates.pem_of(authority_der),
+        settings.tiles,
     )
     return Hub(settings, store, World(KeySigner(ring.get("signing"))), authority, listening)
 

@@ -23,6 +23,12 @@ PUSH_GROUP_MAX = 32  # batches in one commit: larger groups gain under 2 % and d
 READING_THREADS = 4
 ROSTER_THRESHOLD_SHARE = 2  # a joint document needs more than one part in two of the agencies
 
+# Witnessing.
+WITNESSED_SIZES_MAX = 17  # a node's own checkpoint, and one that it heard of from each of 16 agencies
+PROVED_RECEIPTS_MAX = 100  # in one answer: 100 proofs take 70 KiB
+CHECKPOINT_OFFERED_MS = 30_000  # ten rounds of every node; then a newer one takes its place
+COSIGN_LATE_MS = 600_000  # a node that restarts, or a line that is down for a while, is no alarm
+
 # The alarm against probing.
 UNUSED_AFTER_DAYS = 30  # SAFETY: an evaluation leads to an award or a redemption by then, or counts as unused
 UNUSED_ALWAYS_ALLOWED = 100  # people who changed their minds, questions that were asked twice

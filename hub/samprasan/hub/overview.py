@@ -6,13 +6,14 @@ from typing import Any
 
 from samprasan.edge.database import Store, Tx
 from samprasan.edge.metrics import Gauge
-from samprasan.hub import limits, probing, rotating
+from samprasan.hub import limits, probing, rotating, witnessing
 from samprasan.hub.probing import Use
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import ledger as ledger_store
 from samprasan.hub.store import log as log_store
 from samprasan.hub.store import mailbox as mailbox_store
 from samprasan.hub.store import members as members_store
+from samprasan.hub.store import tree as tree_store
 from samprasan.ledger import calendar, nearing, policy
 from samprasan.ledger.nearing import Nearing
 from samprasan.ledger.state import AgencyTotals
@@ -72,7 +73,7 @@ def status(store: Store, now: int) -> dict[str, Any]:
         return {
             "federation_id": agreed.federation_id.hex(),
             "roster": agreed.roster.version if agreed.roster else 0,
-            "log": {"size": log_store.head_now(tx).size},
+            "log": _log(tx, now),
             "totals": ledger_store.federation_totals(tx),
             "agencies": agencies,
             "rotation": asdict(running) if (running := rotating.standing(tx)) else None,
@@ -85,6 +86,20 @@ def _use(use: Use) -> dict[str, Any]:
     return {"evaluated": use.evaluated, "used": use.used, "unused": use.unused, "probing": use.is_probing}
 
 
+def _log(tx: Tx, now: int) -> dict[str, Any]:
+    """The log, and how far the agencies have witnessed it."""
+    size, standing = log_store.head_now(tx).size, witnessing.standing(tx, now)
+    checkpoint = {"size": standing.size, "final": standing.final, "cosigned": standing.cosigned, "late": standing.late}
+    return {"size": size, "root": tree_store.root(tx, size).hex(), "checkpoint": checkpoint}
+
+
+def late_witnesses(store: Store, now: int) -> list[tuple[str, int]]:
+    """Agencies that have cosigned nothing newer for too long, and the size that they did."""
+    with store.read() as tx:
+        standing = witnessing.standing(tx, now)
+    return [(agency, standing.cosigned[agency]) for agency in standing.late]
+
+
 def probers(store: Store, now: int) -> list[tuple[str, int]]:
     """Agencies that have too many ids evaluated which lead to nothing, and how many."""
     with store.read() as tx:
@@ -95,6 +110,7 @@ def gauges(store: Store, now: int) -> list[Gauge]:
     """What a monitoring system reads."""
     document = status(store, now)
     agencies = document["agencies"]
+    witnessed = document["log"]["checkpoint"]
 
     def each(name: str, help_text: str, value: Callable[[dict[str, Any]], float]) -> Gauge:
         return Gauge(f"samprasan_hub_{name}", help_text, {each["agency"]: value(each) for each in agencies})
@@ -102,6 +118,12 @@ def gauges(store: Store, now: int) -> list[Gauge]:
     return [
         Gauge("samprasan_hub_log_size", "Entries in the log.", {"": document["log"]["size"]}),
         Gauge("samprasan_hub_limits_near", "Limits of which 70 % is taken.", {"": len(document["warnings"])}),
+        Gauge("samprasan_hub_checkpoint_final", "Log entries that all have witnessed.", {"": witnessed["final"]}),
+        each(
+            "checkpoint_late",
+            "1 if it has not cosigned for ten minutes.",
+            lambda row: row["agency"] in witnessed["late"],
+        ),
         each("agency_connected", "1 if the agency said hello within two minutes.", lambda row: row["connected"]),
         each("agency_seq", "The agency's newest batch in the log.", lambda row: row["seq"]),
         each(

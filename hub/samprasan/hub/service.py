@@ -17,7 +17,19 @@ from samprasan.edge import garbage, wire
 from samprasan.edge.database import Store
 from samprasan.edge.logs import logger
 from samprasan.edge.world import World
-from samprasan.hub import accounts, agreeing, greeting, intake, joining, limits, mailbox, overview, rekeying
+from samprasan.hub import (
+    accounts,
+    agreeing,
+    greeting,
+    intake,
+    joining,
+    limits,
+    mailbox,
+    overview,
+    rekeying,
+    tiles,
+    witnessing,
+)
 from samprasan.hub.joining import Authority
 from samprasan.hub.sequencer import Sequencer
 from samprasan.keys import certificates
@@ -31,6 +43,7 @@ log = logger("hub")
 NEWS_POLL_SECONDS = 0.25  # another hub process on the same database may have stored mail
 NEWS_WAIT_SECONDS = 30.0  # a stream looks for itself now and then, whatever the watcher says
 DRAIN_SECONDS = 5.0
+CHECKPOINT_SECONDS = 1.0  # how often it is seen whether the log has grown
 EXPIRE_SECONDS = 1.0  # reads and what comes next see a hold as over in any case
 WARN_SECONDS = 60.0  # how often limits are looked at
 
@@ -44,6 +57,7 @@ class Listening:
     key: bytes
     certificate: bytes
     authority: bytes
+    tiles: str = ""
 
 
 @dataclass
@@ -77,7 +91,7 @@ class Running:
         self.news = asyncio.Event()
 
     async def warn(self) -> None:
-        """Tell the log of limits that are near, and of agencies that may be probing; again when there is more."""
+        """Tell the log of limits that are near, of agencies that may be probing, and of those that do not cosign."""
         told: dict[tuple[str, str], int] = {}
         while True:
             with contextlib.suppress(SamprasanError):
@@ -90,6 +104,10 @@ class Running:
                     if told.get(("probing", agency)) != unused:
                         told["probing", agency] = unused
                         log.warning("ids evaluated without use", agency=agency, unused=unused)
+                for agency, size in await self.read(overview.late_witnesses, self.store, self.world.now()):
+                    if told.get(("witness", agency)) != size:
+                        told["witness", agency] = size
+                        log.warning("checkpoint not cosigned", agency=agency, cosigned=size)
             await asyncio.sleep(WARN_SECONDS)
 
     async def expire(self) -> None:
@@ -101,6 +119,15 @@ class Running:
             except Exception:  # the database may be away; what comes next expires them, too
                 log.error("cannot expire holds", exc_info=True)
             await asyncio.sleep(0 if some else EXPIRE_SECONDS)
+
+    async def offer(self) -> None:
+        """Sign checkpoints of the log as it grows."""
+        while True:
+            try:
+                await self.write(witnessing.offer, self.store, self.world)
+            except Exception:  # the database may be away; the next round tries again
+                log.error("cannot sign a checkpoint", exc_info=True)
+            await asyncio.sleep(CHECKPOINT_SECONDS)
 
     async def watch(self) -> None:
         """Ring when mail or documents change, whichever hub process stored them."""
@@ -231,6 +258,17 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         await hub.caller(context)
         return await hub.read(agreeing.listed, hub.store)
 
+    async def Witness(self, request: hub_pb2.WitnessRequest, context: Any) -> hub_pb2.WitnessResponse:
+        """See :func:`samprasan.hub.witnessing.answer`."""
+        hub = self._running
+        return await hub.read(witnessing.answer, hub.store, await hub.caller(context), request)
+
+    async def Cosign(self, request: hub_pb2.CosignRequest, context: Any) -> hub_pb2.CosignResponse:
+        """See :func:`samprasan.hub.witnessing.take`."""
+        hub = self._running
+        await hub.write(witnessing.take, hub.store, hub.world, await hub.caller(context), request)
+        return hub_pb2.CosignResponse()
+
 
 class JoiningServicer(hub_pb2_grpc.JoiningServicer):
     """The methods of ``samprasan.v1.Joining``: the caller has no certificate yet, only an invite."""
@@ -294,19 +332,24 @@ async def start(store: Store, world: World, authority: Authority, listening: Lis
     hub_port = wire.bind(hub, listening.listen, mutual)
     join_port = wire.bind(joining_server, listening.join_listen, one_sided)
     await asyncio.gather(hub.start(), joining_server.start())
-    watchers = [asyncio.create_task(each()) for each in (running.watch, running.warn, running.expire)]
+    watchers = [asyncio.create_task(each()) for each in (running.watch, running.warn, running.expire, running.offer)]
     return Servers(running, hub, joining_server, hub_port, join_port, watchers)
 
 
 async def serve(
-    store: Store, world: World, authority: Authority, listening: Listening, announce: Callable[[int, int], None]
+    store: Store,
+    world: World,
+    authority: Authority,
+    listening: Listening,
+    announce: Callable[[int, int, str | None], None],
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    servers = await start(store, world, authority, listening)
-    garbage.collect_rarely()
-    announce(servers.hub_port, servers.join_port)
-    await stopped.wait()
-    await servers.stop()
+    async with tiles.served(listening.tiles, store) as tiles_at:
+        servers = await start(store, world, authority, listening)
+        garbage.collect_rarely()
+        announce(servers.hub_port, servers.join_port, tiles_at)
+        await stopped.wait()
+        await servers.stop()

@@ -28,6 +28,29 @@ log = sa.Table(
     sa.Column("receipt", sa.LargeBinary, nullable=False, comment="The signed envelope as answered."),
     sa.UniqueConstraint("agency", "seq"),
 )
+tree = sa.Table(
+    "tree",
+    metadata,
+    sa.Column("level", sa.SmallInteger, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("hash", _DIGEST, nullable=False, comment="Of a complete subtree of 256**level entries of the log."),
+)
+checkpoints = sa.Table(
+    "checkpoints",
+    metadata,
+    sa.Column("size", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("made_at", sa.BigInteger, nullable=False),
+    sa.Column("note", sa.LargeBinary, nullable=False, comment="As the hub signed it."),
+)
+cosignatures = sa.Table(
+    "cosignatures",
+    metadata,
+    sa.Column("size", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("agency", _AGENCY, primary_key=True),
+    sa.Column("key", _DIGEST, nullable=False, comment="The public key it is by."),
+    sa.Column("seconds", sa.BigInteger, nullable=False),
+    sa.Column("signature", sa.LargeBinary(64), nullable=False),
+)
 refusals = sa.Table(
     "refusals",
     metadata,

@@ -50,6 +50,12 @@ class Hub(Protocol):
     async def list_documents(self) -> hub_pb2.ListDocumentsResponse:
         """What is in force and what waits."""
 
+    async def witness(self, request: hub_pb2.WitnessRequest) -> hub_pb2.WitnessResponse:
+        """The newest checkpoint, with the proofs asked for."""
+
+    async def cosign(self, word: hub_pb2.CosignRequest) -> None:
+        """Give one's cosignature."""
+
 
 class Connection:
     """A hub at ``address``; use it as an async context manager."""
@@ -120,6 +126,15 @@ class Connection:
         """What is in force and what waits."""
         response: hub_pb2.ListDocumentsResponse = await _asked(self._hub.ListDocuments, hub_pb2.ListDocumentsRequest())
         return response
+
+    async def witness(self, request: hub_pb2.WitnessRequest) -> hub_pb2.WitnessResponse:
+        """The newest checkpoint, with the proofs asked for."""
+        response: hub_pb2.WitnessResponse = await _asked(self._hub.Witness, request)
+        return response
+
+    async def cosign(self, word: hub_pb2.CosignRequest) -> None:
+        """Give one's cosignature."""
+        await _asked(self._hub.Cosign, word)
 
 
 async def join(invitation: Invitation, application: Envelope) -> bytes:

@@ -8,7 +8,7 @@ import typer
 from samprasan.edge import command
 from samprasan.edge.command import Home, Json, Lang
 from samprasan.edge.wording import Words
-from samprasan.node import corrections, counter, custody, personal, records
+from samprasan.node import corrections, counter, custody, personal, proof, records
 
 app = command.application("An agency's Samprasan node: imports deeds, links subjects, sends signed updates.")
 approvals = command.application("Joint documents that wait for this agency.")
@@ -29,6 +29,7 @@ app.command()(personal.erase)
 app.command()(corrections.merge)
 app.command()(corrections.split)
 app.command()(counter.redeem)
+app.command()(proof.checkpoint)
 words = Words("samprasan.node")
 
 SYNC_WAIT_SECONDS = 30.0

@@ -22,7 +22,7 @@ from samprasan.keys.keyring import Keyring, write_private
 from samprasan.keys.sealing import Vault
 from samprasan.keys.signing import KeySigner
 from samprasan.node.identity import Identity
-from samprasan.node.service import Node
+from samprasan.node.session import Node
 from samprasan.v1 import hub_pb2
 
 MIGRATIONS = "samprasan.node"

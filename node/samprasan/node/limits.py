@@ -27,6 +27,8 @@ HOLD_SECONDS = 600  # what is spent at once needs no more
 RESERVED_SECONDS = 86_400  # a benefit that waits to be fetched
 REDEMPTIONS_LISTED_MAX = 10_000
 OFFICER_CHARACTERS_MAX = 100  # who did it, by name
+RECEIPTS_PER_QUESTION = 100  # the hub's limit
+HEARD_LATE_MS = 600_000  # the hub may be busy; a log that others know of is not hidden for longer by accident
 TEXT_BYTES_MAX = 1 << 20  # a profile or policy; 500 categories need 200 KiB
 WARN_DAYS = 30  # before a certificate ends
 

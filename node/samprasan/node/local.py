@@ -19,7 +19,7 @@ from samprasan.keys.errors import Malformed, Unavailable
 from samprasan.keys.identifiers import Identifier, Scheme, parse
 from samprasan.node import balances, limits, recording, redemption, service
 from samprasan.node.redemption import Wish
-from samprasan.node.service import Live, Node
+from samprasan.node.session import LOOK_SECONDS, Live, Node
 from samprasan.v1 import counter_pb2, counter_pb2_grpc, hub_pb2
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class Waiting:
             except Exception:  # the database may be away for a moment; who waits is told later, or runs out of time
                 log.error("cannot look at what was decided", exc_info=True)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), service.LOOK_SECONDS)
+                await asyncio.wait_for(news.wait(), LOOK_SECONDS)
 
     async def _look(self) -> None:
         if not self.futures:
@@ -97,7 +97,7 @@ class CounterServicer(counter_pb2_grpc.CounterServicer):
         ends = asyncio.get_running_loop().time() + BALANCE_SECONDS
         while found.request is None and self._live.connected and asyncio.get_running_loop().time() < ends:
             self._live.wake_all()
-            await asyncio.sleep(service.LOOK_SECONDS / 5)
+            await asyncio.sleep(LOOK_SECONDS / 5)
             found = await self._step(balances.look_up, node.store, node.world, node.identity, subject)
         kept, fresh = found.remembered, False
         with contextlib.suppress(Unavailable):

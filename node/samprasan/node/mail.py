@@ -4,7 +4,7 @@ from samprasan.edge.database import Store
 from samprasan.edge.world import World
 from samprasan.keys import signing
 from samprasan.keys.errors import Malformed
-from samprasan.node import ceremony, evaluating, letters, linking
+from samprasan.node import ceremony, evaluating, letters, linking, witnessing
 from samprasan.node.identity import Identity
 from samprasan.node.letters import Letter
 from samprasan.v1 import hub_pb2, linking_pb2
@@ -18,7 +18,10 @@ def read(store: Store, world: World, identity: Identity, mail: hub_pb2.Mail) -> 
 
     Raises Malformed or Unproven for mail that does not hold: it is dropped, and the operator told.
     """
-    envelope = letters.unseal(store, identity, mail)
+    parcel = letters.unseal(store, identity, mail)
+    if parcel.checkpoint:
+        witnessing.heard(store, world, mail.sender, parcel.checkpoint)
+    envelope = parcel.letter
     if envelope.payload_type == signing.payload_type(linking_pb2.EvalRequest):
         return evaluating.answer(store, world, identity, mail.sender, envelope)
     if envelope.payload_type == signing.payload_type(linking_pb2.EvalResponse):

@@ -5,76 +5,20 @@ tried again with full jitter and a short cap, so that a hub that returns is foun
 """
 
 import asyncio
-import contextlib
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from samprasan.client.connection import Hub
-from samprasan.edge.database import Store
 from samprasan.edge.logs import logger
-from samprasan.edge.world import World
-from samprasan.keys.errors import SamprasanError, Unavailable, Unproven
-from samprasan.node import agreeing, ceremony, letters, limits, linking, mail, overview, redemption, rotation, sync
-from samprasan.node.identity import Identity
-from samprasan.node.letters import Letter
-from samprasan.v1.envelope_pb2 import Envelope
+from samprasan.keys.errors import SamprasanError, Unavailable
+from samprasan.node import sync
+from samprasan.node.session import HELLO_SECONDS, LOOK_SECONDS, Connect, Live, Node, Session
 from tenacity import retry, retry_if_exception_type, wait_random_exponential
 
 T = TypeVar("T")
-HELLO_SECONDS = 60.0
-ROTATION_HELLO_SECONDS = 10.0  # the hub says how many have moved to the next linking key
-LOOK_SECONDS = 0.5  # an import in another process is found by looking
 RETRY_SECONDS_MAX = 5.0
-_HALTING = frozenset({"chain_fork", "node_went_back", "hub_went_back", "receipt_foreign"})
 log = logger("node")
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """An opened home, as the steps need it."""
-
-    store: Store
-    world: World
-    identity: Identity
-    tls_ca: bytes
-
-
-Connect = Callable[[], "contextlib.AbstractAsyncContextManager[Hub]"]
-
-
-class Bell:
-    """Wakes every task that rests.  Who takes :meth:`next` before looking misses no ring."""
-
-    def __init__(self) -> None:
-        self._next = asyncio.Event()
-
-    def next(self) -> asyncio.Event:
-        """Set at the next ring."""
-        return self._next
-
-    def ring(self) -> None:
-        """There is work."""
-        self._next.set()
-        self._next = asyncio.Event()
-
-
-@dataclass
-class Live:
-    """What the tasks of a process share: what wakes them, and whether the hub answers.
-
-    ``sending`` wakes who sends and who waits for receipts; at a counter that must not wait for anything else.
-    """
-
-    work: Bell = field(default_factory=Bell)
-    sending: Bell = field(default_factory=Bell)
-    connected: bool = False
-
-    def wake_all(self) -> None:
-        """There is work for anybody."""
-        self.work.ring()
-        self.sending.ring()
 
 
 async def run_until(
@@ -134,7 +78,7 @@ async def settle(node: Node, connect: Connect, wait_seconds: float, is_done: Cal
     Raises Unavailable at once if the hub cannot be reached, since somebody waits at a counter.
     """
     async with connect() as hub:
-        session = asyncio.create_task(_Session(node, hub, Live()).run())
+        session = asyncio.create_task(Session(node, hub, Live()).run())
         try:
             async with asyncio.timeout(wait_seconds):
                 while not session.done() and not await asyncio.to_thread(is_done):
@@ -174,223 +118,11 @@ async def _session(node: Node, connect: Connect, live: Live) -> None:
     started = asyncio.get_running_loop().time()
     try:
         async with connect() as hub:
-            await _Session(node, hub, live).run()
+            await Session(node, hub, live).run()
     except Unavailable as problem:
         log.warning("session ended", code=problem.code)
         if asyncio.get_running_loop().time() - started < RETRY_SECONDS_MAX:
             raise
-
-
-@dataclass
-class _Session:
-    """What runs over one connection."""
-
-    node: Node
-    hub: Hub
-    live: Live
-    told: dict[str, int] = field(default_factory=dict)
-
-    async def run(self) -> None:
-        """Hello first, then everything at once, until one of the tasks fails; that failure is raised."""
-        after_seq = await self._say_hello()
-        self.live.connected = True
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for task in (
-                    self._greet(),
-                    self._send(after_seq),
-                    self._hold_ceremony(),
-                    self._link(),
-                    self._read_mail(),
-                ):
-                    tasks.create_task(task)
-        except* SamprasanError as problems:
-            raise _first(problems) from None
-        finally:
-            self.live.connected = False
-            self.live.wake_all()
-
-    async def _step(self, step: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.to_thread(step, *arguments)
-
-    async def _say_hello(self) -> int:
-        node = self.node
-        said = await self._step(sync.greeting, node.store, node.world.now())
-        answer = await self.hub.hello(said.request)
-        after_seq = await self._step(sync.greeted, node.store, node.world, node.identity, said, answer)
-        if abs(answer.now - node.world.now()) > limits.CLOCK_OFF_MS_MAX:
-            log.error("clock is off", seconds=round((answer.now - node.world.now()) / 1000))
-        await self._step(redemption.expire, node.store, node.world.now())
-        for each in await self._step(overview.warnings, node.store, node.identity.agency, node.world.now()):
-            log.warning("limit is near", **each)
-        for use in answer.linking_use:
-            if use.probing and self.told.get(use.agency) != use.unused:
-                self.told[use.agency] = use.unused
-                log.warning("ids evaluated without use", agency=use.agency, unused=use.unused)
-        return after_seq
-
-    async def _greet(self) -> None:
-        waited = 0.0
-        while True:
-            await asyncio.sleep(ROTATION_HELLO_SECONDS)
-            waited += ROTATION_HELLO_SECONDS
-            if waited >= HELLO_SECONDS or await self._step(rotation.is_running, self.node.store):
-                await self._say_hello()
-                waited = 0.0
-
-    async def _send(self, after_seq: int) -> None:
-        room = asyncio.Semaphore(limits.BATCHES_IN_FLIGHT_MAX)
-        node = self.node
-        try:
-            async for response in self.hub.push(self._batches(after_seq, room)):
-                if response.HasField("refusal"):
-                    refusal = await self._step(sync.refused, node.store, node.world, response.refusal)
-                    log.error("batch refused", seq=refusal.seq, reason=refusal.reason)
-                    raise Unproven("batch_refused", seq=refusal.seq)
-                await self._step(sync.settle, node.store, node.world, response.receipt)
-                room.release()
-                self.live.sending.ring()
-        except Unproven as problem:
-            await self._halt_if_needed(problem)
-            raise
-        raise Unavailable("hub_unreachable", status="stream ended")
-
-    async def _batches(self, after_seq: int, room: asyncio.Semaphore) -> AsyncIterator[Envelope]:
-        node = self.node
-        while True:
-            await room.acquire()
-            while True:
-                news = self.live.sending.next()
-                found = await self._step(sync.next_batch, node.store, node.world, node.identity, after_seq)
-                if found is not None:
-                    break
-                await _rest(news)
-            after_seq, envelope = found
-            yield envelope
-
-    async def _hold_ceremony(self) -> None:
-        node = self.node
-        submitted = b""
-        ends: set[bytes] = set()
-        while True:
-            news = self.live.work.next()
-            async with self._patiently("ceremony"):
-                await self._step(ceremony.advance, node.store, node.world, node.identity)
-                for letter_id, letter in await self._step(ceremony.unposted, node.store, node.identity):
-                    if await self._post(letter):
-                        await self._step(ceremony.posted, node.store, letter_id)
-                confirmed = await self._step(ceremony.confirmation, node.store, node.identity)
-                if confirmed is not None and confirmed.payload != submitted:
-                    await self.hub.submit_document(confirmed)
-                    submitted = confirmed.payload
-                for last in await self._step(rotation.ended, node.store, node.world):
-                    if last.payload not in ends:
-                        await self.hub.submit_document(last)
-                        ends.add(last.payload)
-            await _rest(news)
-
-    @contextlib.asynccontextmanager
-    async def _patiently(self, task: str) -> AsyncIterator[None]:
-        """What one task may not do, or finds broken, must not stop the others: the operator is told, and it waits."""
-        try:
-            yield
-        except Unavailable:
-            raise
-        except SamprasanError as problem:
-            if problem.code == "no_roster":
-                return
-            log.error("task waits", task=task, code=problem.code)
-            await asyncio.sleep(HELLO_SECONDS)
-
-    async def _link(self) -> None:
-        node = self.node
-        while True:
-            news = self.live.work.next()
-            async with self._patiently("linking"):
-                await self._step(linking.ask, node.store, node.world, node.identity)
-                for request_id, letter in await self._step(linking.unposted, node.store, node.world):
-                    if await self._post(letter):
-                        await self._step(linking.posted, node.store, request_id)
-                await self._open_accounts()
-            await _rest(news)
-
-    async def _post(self, letter: Letter) -> bool:
-        """Whether the letter is in its reader's box; a full box is tried again later."""
-        sealed = await self._step(letters.seal, self.node.store, self.node.identity, letter)
-        try:
-            await self.hub.post_mail(letter.to, sealed)
-        except Unavailable as problem:
-            if problem.code != "mailbox_full":
-                raise
-            log.warning("mailbox full", reader=letter.to)
-            return False
-        return True
-
-    async def _open_accounts(self) -> None:
-        node = self.node
-        while request := await self._step(linking.accounts_wanted, node.store, node.world, node.identity):
-            opened = await self.hub.open_accounts(request)
-            await self._step(linking.accounts_opened, node.store, node.world, node.identity, request, opened)
-            self.live.wake_all()
-        while keys := await self._step(rotation.keys_to_tell, node.store, node.world, node.identity):
-            moved = await self.hub.rekey(keys)
-            await self._step(rotation.told, node.store, node.world, node.identity, keys, moved)
-
-    async def _read_mail(self) -> None:
-        async for news in self.hub.receive_mail(after=0):
-            if news.HasField("documents_changed"):
-                await self._fetch_documents()
-            else:
-                await self._deal_with(news.mail)
-            self.live.wake_all()
-        raise Unavailable("hub_unreachable", status="stream ended")
-
-    async def _fetch_documents(self) -> None:
-        node = self.node
-        listing = await self.hub.list_documents()
-        await self._step(agreeing.take, node.store, node.world, node.identity, node.tls_ca, listing)
-
-    async def _deal_with(self, piece: Any) -> None:
-        node = self.node
-        letter = None
-        try:
-            if not await self._step(agreeing.has_roster, node.store):
-                await self._fetch_documents()  # mail may come before the word that roster 1 is in force
-            letter = await self._step(mail.read, node.store, node.world, node.identity, piece)
-        except Unavailable:
-            raise
-        except SamprasanError as problem:
-            log.warning("mail dropped", sender=piece.sender, code=problem.code)
-        except Exception:  # one bad letter must not come back for ever and stop everything else
-            log.error("mail dropped", sender=piece.sender, code="failed", exc_info=True)
-        if letter is not None and not await self._post(letter):
-            return  # not acknowledged: it comes again with the next session
-        await self.hub.acknowledge_mail(piece.number)
-
-    async def _halt_if_needed(self, problem: SamprasanError) -> None:
-        if problem.code in _HALTING:
-            await self._step(sync.halt, self.node.store, problem)
-
-
-async def _rest(news: asyncio.Event) -> None:
-    """Until there is news, or long enough that another process may have left work."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(news.wait(), LOOK_SECONDS)
-
-
-def _first(problems: "ExceptionGroup[Any]") -> SamprasanError:
-    """The worst of what ended a session: what needs an operator comes before what passes."""
-    leaves: list[SamprasanError] = []
-
-    def collect(group: BaseException) -> None:
-        if isinstance(group, BaseExceptionGroup):
-            for each in group.exceptions:
-                collect(each)
-        elif isinstance(group, SamprasanError):
-            leaves.append(group)
-
-    collect(problems)
-    return min(leaves, key=lambda each: isinstance(each, Unavailable))
 
 
 async def ask(connect: Connect, question: Callable[[Hub], Awaitable[T]]) -> T:

@@ -65,9 +65,12 @@ def greeted(store: Store, world: World, identity: Identity, said: Greeting, answ
     """Compare heads; the ``seq`` after which to send: what the hub lacks, and what it has but whose receipt was lost.
 
     Halts and raises Unproven ``chain_fork`` if the two histories differ, ``node_went_back`` if the hub knows batches
-    that this node does not, ``hub_went_back`` if the hub lost one it gave a receipt for.
+    that this node does not, ``hub_went_back`` if the hub lost one it gave a receipt for; ``log_forked`` as long as
+    nobody has looked at the evidence.
     """
     with store.begin() as tx:
+        if notes_store.get(tx, notes_store.HALTED) == "log_forked":
+            raise Unproven("log_forked")  # nothing is accepted from this hub before an operator has looked
         federation_id = documents_store.agreed_on(tx).federation_id
         if answer.agency != identity.agency or (federation_id and answer.federation_id != federation_id):
             raise Unproven("federation", kind="Hello")

@@ -139,6 +139,36 @@ batches = sa.Table(
     sa.Column("envelope", sa.LargeBinary, nullable=False),
     sa.Column("receipt", sa.LargeBinary),
 )
+proofs = sa.Table(
+    "proofs",
+    metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False, comment="The batch whose receipt it is of."),
+    sa.Column("size", sa.BigInteger, nullable=False, comment="The checkpoint it leads to."),
+    sa.Column("path", sa.LargeBinary, nullable=False, comment="Hashes of 32 bytes, the leaf's sibling first."),
+)
+checkpoints = sa.Table(
+    "checkpoints",
+    metadata,
+    sa.Column("size", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("note", sa.LargeBinary, nullable=False, comment="Signed by the hub; with the cosignatures it had."),
+)
+heard = sa.Table(
+    "heard",
+    metadata,
+    sa.Column("agency", _AGENCY, primary_key=True, comment="Who knows of it."),
+    sa.Column("note", sa.LargeBinary, nullable=False, comment="A checkpoint that the hub is still to connect to ours."),
+    sa.Column("heard_at", sa.BigInteger, nullable=False, comment="Since when something of this agency waits for that."),
+)
+evidence = sa.Table(
+    "evidence",
+    metadata,
+    sa.Column("evidence_id", BigKey, primary_key=True, autoincrement=True),
+    sa.Column("found_at", sa.BigInteger, nullable=False),
+    sa.Column(
+        "first", sa.LargeBinary, nullable=False, comment="Signed by the hub, as is the second: one of them lies."
+    ),
+    sa.Column("second", sa.LargeBinary, nullable=False),
+)
 refused = sa.Table(
     "refused",
     metadata,

@@ -53,6 +53,36 @@ class Envelope(_message.Message):
 Global___Envelope: _TypeAlias = Envelope  # noqa: Y015
 
 @_typing.final
+class Parcel(_message.Message):
+    """What a piece of mail holds, sealed for its reader: the hub sees a length. Limit: 256 KiB."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LETTER_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
+    checkpoint: _builtins.bytes
+    """The newest checkpoint of the log that the sender knows (C2SP tlog-checkpoint), so that a hub which shows agencies
+    different logs is found out; empty if it knows none. Limit: 8 KiB.
+    """
+    @_builtins.property
+    def letter(self) -> Global___Envelope:
+        """The signed message."""
+
+    def __init__(
+        self,
+        *,
+        letter: Global___Envelope | None = ...,
+        checkpoint: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["letter", b"letter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "letter", b"letter"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Parcel: _TypeAlias = Parcel  # noqa: Y015
+
+@_typing.final
 class Signature(_message.Message):
     """One Ed25519 signature over PAE(payload_type, payload). Public."""
 

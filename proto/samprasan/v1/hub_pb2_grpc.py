@@ -161,6 +161,16 @@ class HubStub(object):
                 request_serializer=samprasan_dot_v1_dot_hub__pb2.ListDocumentsRequest.SerializeToString,
                 response_deserializer=samprasan_dot_v1_dot_hub__pb2.ListDocumentsResponse.FromString,
                 _registered_method=True)
+        self.Witness = channel.unary_unary(
+                '/samprasan.v1.Hub/Witness',
+                request_serializer=samprasan_dot_v1_dot_hub__pb2.WitnessRequest.SerializeToString,
+                response_deserializer=samprasan_dot_v1_dot_hub__pb2.WitnessResponse.FromString,
+                _registered_method=True)
+        self.Cosign = channel.unary_unary(
+                '/samprasan.v1.Hub/Cosign',
+                request_serializer=samprasan_dot_v1_dot_hub__pb2.CosignRequest.SerializeToString,
+                response_deserializer=samprasan_dot_v1_dot_hub__pb2.CosignResponse.FromString,
+                _registered_method=True)
 
 
 class HubServicer(object):
@@ -237,6 +247,20 @@ class HubServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Witness(self, request, context):
+        """The newest checkpoint of the log, with proof that it goes on from what the caller has seen and holds its receipts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Cosign(self, request, context):
+        """The caller's word that it saw the log grow to a checkpoint, which it has stored.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HubServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -289,6 +313,16 @@ def add_HubServicer_to_server(servicer, server):
                     servicer.ListDocuments,
                     request_deserializer=samprasan_dot_v1_dot_hub__pb2.ListDocumentsRequest.FromString,
                     response_serializer=samprasan_dot_v1_dot_hub__pb2.ListDocumentsResponse.SerializeToString,
+            ),
+            'Witness': grpc.unary_unary_rpc_method_handler(
+                    servicer.Witness,
+                    request_deserializer=samprasan_dot_v1_dot_hub__pb2.WitnessRequest.FromString,
+                    response_serializer=samprasan_dot_v1_dot_hub__pb2.WitnessResponse.SerializeToString,
+            ),
+            'Cosign': grpc.unary_unary_rpc_method_handler(
+                    servicer.Cosign,
+                    request_deserializer=samprasan_dot_v1_dot_hub__pb2.CosignRequest.FromString,
+                    response_serializer=samprasan_dot_v1_dot_hub__pb2.CosignResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -562,6 +596,60 @@ class Hub(object):
             '/samprasan.v1.Hub/ListDocuments',
             samprasan_dot_v1_dot_hub__pb2.ListDocumentsRequest.SerializeToString,
             samprasan_dot_v1_dot_hub__pb2.ListDocumentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Witness(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/samprasan.v1.Hub/Witness',
+            samprasan_dot_v1_dot_hub__pb2.WitnessRequest.SerializeToString,
+            samprasan_dot_v1_dot_hub__pb2.WitnessResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Cosign(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/samprasan.v1.Hub/Cosign',
+            samprasan_dot_v1_dot_hub__pb2.CosignRequest.SerializeToString,
+            samprasan_dot_v1_dot_hub__pb2.CosignResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -84,6 +84,10 @@ class HubStub:
     """Proposes a joint document, or adds the caller's signature to one."""
     ListDocuments: _grpc.UnaryUnaryMultiCallable[_hub_pb2.ListDocumentsRequest, _hub_pb2.ListDocumentsResponse]
     """The documents in force and those that wait for approvals."""
+    Witness: _grpc.UnaryUnaryMultiCallable[_hub_pb2.WitnessRequest, _hub_pb2.WitnessResponse]
+    """The newest checkpoint of the log, with proof that it goes on from what the caller has seen and holds its receipts."""
+    Cosign: _grpc.UnaryUnaryMultiCallable[_hub_pb2.CosignRequest, _hub_pb2.CosignResponse]
+    """The caller's word that it saw the log grow to a checkpoint, which it has stored."""
 
 @_typing.type_check_only
 class HubAsyncStub(HubStub):
@@ -110,6 +114,10 @@ class HubAsyncStub(HubStub):
     """Proposes a joint document, or adds the caller's signature to one."""
     ListDocuments: _aio.UnaryUnaryMultiCallable[_hub_pb2.ListDocumentsRequest, _hub_pb2.ListDocumentsResponse]  # type: ignore[assignment]
     """The documents in force and those that wait for approvals."""
+    Witness: _aio.UnaryUnaryMultiCallable[_hub_pb2.WitnessRequest, _hub_pb2.WitnessResponse]  # type: ignore[assignment]
+    """The newest checkpoint of the log, with proof that it goes on from what the caller has seen and holds its receipts."""
+    Cosign: _aio.UnaryUnaryMultiCallable[_hub_pb2.CosignRequest, _hub_pb2.CosignResponse]  # type: ignore[assignment]
+    """The caller's word that it saw the log grow to a checkpoint, which it has stored."""
 
 class HubServicer(metaclass=_abc_1.ABCMeta):
     """What nodes call, over mutual TLS 1.3. The caller is the agency of its certificate, never an id in a request."""
@@ -193,5 +201,21 @@ class HubServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_hub_pb2.ListDocumentsResponse, _abc.Awaitable[_hub_pb2.ListDocumentsResponse]]:
         """The documents in force and those that wait for approvals."""
+
+    @_abc_1.abstractmethod
+    def Witness(
+        self,
+        request: _hub_pb2.WitnessRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hub_pb2.WitnessResponse, _abc.Awaitable[_hub_pb2.WitnessResponse]]:
+        """The newest checkpoint of the log, with proof that it goes on from what the caller has seen and holds its receipts."""
+
+    @_abc_1.abstractmethod
+    def Cosign(
+        self,
+        request: _hub_pb2.CosignRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hub_pb2.CosignResponse, _abc.Awaitable[_hub_pb2.CosignResponse]]:
+        """The caller's word that it saw the log grow to a checkpoint, which it has stored."""
 
 def add_HubServicer_to_server(servicer: HubServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 from samprasan.edge.database import insert_rows
+from samprasan.hub.store import tree
 from samprasan.hub.tables import head, log, refusals
+from samprasan.keys import signing
 from samprasan.keys.chain import Head
+from samprasan.v1.envelope_pb2 import Envelope
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,11 @@ class LogRow:
     digest: bytes
     batch: bytes
     receipt: bytes
+
+    @property
+    def entry(self) -> bytes:
+        """What stands for it in the tree: SHA-256 of the receipt's payload."""
+        return signing.digest(Envelope.FromString(self.receipt))
 
 
 def start(tx: sa.Connection) -> None:
@@ -55,6 +63,7 @@ def append(tx: sa.Connection, rows: Sequence[LogRow], appended_at: int) -> None:
     """Put ``rows`` behind the head that this transaction locked."""
     insert_rows(tx, log, [(r.log_index, r.agency, r.seq, r.digest, r.batch, r.receipt) for r in rows])
     if rows:
+        tree.grow(tx, rows[0].log_index, [row.entry for row in rows])
         tx.execute(head.update().values(log_size=rows[-1].log_index + 1, appended_at=appended_at))
 
 
@@ -76,6 +85,12 @@ def entries(tx: sa.Connection, start_at: int = 0) -> Iterator[LogRow]:
     query = sa.select(log).where(log.c.log_index >= start_at).order_by(log.c.log_index)
     for row in tx.execution_options(yield_per=100).execute(query):
         yield LogRow(*row)
+
+
+def between(tx: sa.Connection, start_at: int, end: int) -> list[LogRow]:
+    """Entries from ``start_at`` on, up to and without ``end``."""
+    within = (log.c.log_index >= start_at, log.c.log_index < end)
+    return [LogRow(*row) for row in tx.execute(sa.select(log).where(*within).order_by(log.c.log_index))]
 
 
 def refusal_of(tx: sa.Connection, agency: str, digest: bytes) -> bytes | None:

@@ -1,0 +1,47 @@
+"""The log's Merkle tree as it is kept: hashes of complete subtrees by level and number."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from samprasan.edge.database import insert_rows
+from samprasan.hub.tables import tree
+from samprasan.keys import merkle
+from samprasan.keys.errors import Unavailable
+from samprasan.keys.merkle import TILE_WIDTH
+
+
+class Tiles:
+    """A :data:`samprasan.keys.merkle.Fetch` of one transaction, which reads each tile once."""
+
+    def __init__(self, tx: sa.Connection) -> None:
+        self._tx = tx
+        self._read: dict[tuple[int, int], list[bytes]] = {}
+
+    def __call__(self, level: int, first: int, count: int) -> Sequence[bytes]:
+        """Hashes that lie in one tile; Unavailable ``log_damaged`` if one is missing."""
+        number, begin = divmod(first, TILE_WIDTH)
+        key = (level, number)
+        if key not in self._read:
+            self._read[key] = tile(self._tx, level, number)
+        found = self._read[key][begin : begin + count]
+        if len(found) != count:
+            raise Unavailable("log_damaged", level=level, number=first)
+        return found
+
+
+def tile(tx: sa.Connection, level: int, number: int) -> list[bytes]:
+    """The hashes of one tile that are there so far, at most 256."""
+    first = number * TILE_WIDTH
+    within = (tree.c.level == level, tree.c.number >= first, tree.c.number < first + TILE_WIDTH)
+    return list(tx.execute(sa.select(tree.c.hash).where(*within).order_by(tree.c.number)).scalars())
+
+
+def grow(tx: sa.Connection, size: int, entries: Sequence[bytes]) -> None:
+    """Put ``entries`` behind the first ``size`` ones."""
+    leaves = [merkle.leaf_hash(entry) for entry in entries]
+    insert_rows(tx, tree, merkle.grown(Tiles(tx), size, leaves))
+
+
+def root(tx: sa.Connection, size: int) -> bytes:
+    """The root over the first ``size`` entries."""
+    return merkle.root(Tiles(tx), size)

@@ -1,0 +1,134 @@
+"""Witnessing, the hub's side: checkpoints of its log, proofs that each goes on from the last, and cosignatures.
+
+One checkpoint is offered at a time, until every agency of the roster has cosigned it and it is *final*, or half a
+minute has passed: nobody who is away keeps the others from a newer one.  Who has not cosigned for ten minutes is named
+in an alarm.
+"""
+
+from dataclasses import dataclass
+
+from samprasan.edge.database import Store, Tx
+from samprasan.edge.world import World
+from samprasan.hub import limits
+from samprasan.hub.store import checkpoints as checkpoints_store
+from samprasan.hub.store import documents as documents_store
+from samprasan.hub.store import log as log_store
+from samprasan.hub.store import tree as tree_store
+from samprasan.hub.store.checkpoints import Given, Signed
+from samprasan.hub.store.tree import Tiles
+from samprasan.keys import checkpoint, documents, merkle
+from samprasan.keys.checkpoint import Checkpoint, Cosignature
+from samprasan.keys.errors import Malformed, Refused
+from samprasan.v1 import hub_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far the log is witnessed.
+
+    ``size`` of the checkpoint that is offered and of the newest that is ``final`` (0: none), the newest that each
+    agency cosigned, and the agencies that have not for too long.
+    """
+
+    size: int
+    final: int
+    cosigned: dict[str, int]
+    late: list[str]
+
+
+def offer(store: Store, world: World) -> bool:
+    """Sign a checkpoint of the log if it has grown and the one before is final, or was offered long enough."""
+    with store.read() as tx:
+        if not _is_due(tx, world.now()):
+            return False
+    with store.begin() as tx:
+        size = log_store.lock_head(tx).size
+        if not _is_due(tx, world.now()):
+            return False
+        origin = checkpoint.origin_of(documents_store.agreed_on(tx).federation_id)
+        head = Checkpoint(origin, size, tree_store.root(tx, size))
+        checkpoints_store.add(tx, Signed(size, world.now(), checkpoint.signed(head, world.signer)))
+    return True
+
+
+def _is_due(tx: Tx, now: int) -> bool:
+    size = log_store.head_now(tx).size
+    newest = checkpoints_store.newest(tx)
+    if newest is None or size <= newest.size:
+        return newest is None and size > 0 and documents_store.agreed_on(tx).roster is not None
+    return now - newest.made_at >= limits.CHECKPOINT_OFFERED_MS or _is_final(tx, newest.size)
+
+
+def _is_final(tx: Tx, size: int) -> bool:
+    have = {each.cosignature.agency for each in checkpoints_store.cosignatures_of(tx, size)}
+    roster = documents_store.agreed_on(tx).required_roster
+    return have >= {member.agency for member in roster.members}
+
+
+def note(tx: Tx) -> bytes:
+    """The checkpoint that is offered, with the cosignatures it has; empty before there is one."""
+    newest = checkpoints_store.newest(tx)
+    if newest is None:
+        return b""
+    given = checkpoints_store.cosignatures_of(tx, newest.size)
+    keys = {each.cosignature.agency: each.key for each in given}
+    return checkpoint.with_cosignatures(checkpoint.read(newest.note), [each.cosignature for each in given], keys)
+
+
+def answer(store: Store, agency: str, request: hub_pb2.WitnessRequest) -> hub_pb2.WitnessResponse:
+    """The checkpoint that is offered, proved to go on from the sizes asked and to hold the positions asked.
+
+    Raises Malformed ``request`` over the limits, Unproven ``not_a_member``.
+    """
+    sizes, indexes = list(request.sizes), list(request.log_indexes)
+    if len(sizes) > limits.WITNESSED_SIZES_MAX or len(indexes) > limits.PROVED_RECEIPTS_MAX:
+        raise Malformed("request", limit=limits.PROVED_RECEIPTS_MAX)
+    with store.read() as tx:
+        documents_store.agreed_on(tx).roster_with(agency)
+        newest = checkpoints_store.newest(tx)
+        if newest is None:
+            return hub_pb2.WitnessResponse()
+        tiles, whole = Tiles(tx), newest.size
+        consistent = [merkle.consistency_proof(tiles, size, whole) if size <= whole else [] for size in sizes]
+        included = [merkle.inclusion_proof(tiles, index, whole) if index < whole else [] for index in indexes]
+        return hub_pb2.WitnessResponse(
+            checkpoint=note(tx),
+            consistency=[hub_pb2.HashPath(hashes=path) for path in consistent],
+            inclusion=[hub_pb2.HashPath(hashes=path) for path in included],
+        )
+
+
+def take(store: Store, world: World, agency: str, request: hub_pb2.CosignRequest) -> None:
+    """Keep an agency's cosignature; once every agency has cosigned, what is older is forgotten.
+
+    Raises Unproven ``cosignature`` and ``not_a_member``, Refused ``checkpoint_unknown`` for one that is not kept.
+    """
+    with store.begin() as tx:
+        log_store.lock_head(tx)
+        roster = documents_store.agreed_on(tx).roster_with(agency)
+        signed = checkpoints_store.find(tx, request.size)
+        if signed is None:
+            raise Refused("checkpoint_unknown", size=request.size)
+        key = documents.member(roster, agency).signing_key
+        given = Cosignature(agency, request.seconds, request.signature)
+        checkpoint.check_cosignature(checkpoint.read(signed.note).checkpoint, given, key, world.verify)
+        checkpoints_store.take(tx, request.size, Given(given, key))
+        if _is_final(tx, request.size):
+            checkpoints_store.forget_before(tx, request.size)
+
+
+def standing(tx: Tx, now: int) -> Standing:
+    """How far the log is witnessed."""
+    newest = checkpoints_store.newest(tx)
+    agreed = documents_store.agreed_on(tx)
+    if newest is None or agreed.roster is None:
+        return Standing(0, 0, {}, [])
+    found = checkpoints_store.newest_by_agency(tx)
+    cosigned = {member.agency: found.get(member.agency, 0) for member in agreed.roster.members}
+    late = []
+    for agency, size in cosigned.items():
+        waiting = checkpoints_store.first_after(tx, size)
+        if waiting is not None and now - waiting.made_at >= limits.COSIGN_LATE_MS:
+            late.append(agency)
+    finals = [size for size in sorted(set(cosigned.values()), reverse=True) if size and _is_final(tx, size)]
+    return Standing(newest.size, finals[0] if finals else 0, cosigned, late)
