@@ -72,7 +72,7 @@ fuzz: $(READY)
 	@$(call suite,fuzzing,$(PYTEST) -n 2 tests/fuzz)
 
 wire: $(READY)
-	@$(call suite,wire,$(PYTEST) -n 2 --dist loadfile tests/wire)
+	@$(call suite,wire,$(PYTEST) -n 2 --dist loadgroup tests/wire)
 
 sim: $(READY)
 	@$(call suite,simulation,$(PYTEST) -n 2 tests/sim)

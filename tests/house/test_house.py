@@ -67,6 +67,7 @@ RECEIVED = {
     "ListDocumentsRequest",
     "WitnessRequest",
     "CosignRequest",
+    "ReconcileRequest",
 }
 # Every field the hub can receive, by message.  A new one is added here only after asking: can it hold an id, a name,
 # or a text about a person or a deed?
@@ -113,6 +114,12 @@ ALLOWED = {
     "ListDocumentsRequest": set(),
     "WitnessRequest": {"sizes", "log_indexes"},
     "CosignRequest": {"size", "seconds", "signature"},
+    "ReconcileRequest": {"begin", "more", "ask", "verdict"},
+    "ReconcileBegin": {"nonce"},
+    "ReconcileMore": set(),
+    "ReconcileAsk": {"account_ids"},
+    "ReconcileVerdict": {"causes"},
+    "CauseCount": {"cause", "accounts"},
     "Roster": {
         "federation_id",
         "version",

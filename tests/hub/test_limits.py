@@ -139,6 +139,7 @@ LIMITS: dict[str, tuple[int, Try]] = {
 OF_ITS_OWN = {
     "CATALOGUES_PER_DAY_MAX",  # tests/node/test_redemption.py, as is the next
     "BENEFITS_EVER_MAX",
+    "SKETCH_CELLS_MAX",
     "PUSH_IN_FLIGHT_MAX",
     "PUSH_GROUP_MAX",
     "PUSH_STREAMS_PER_AGENCY_MAX",

@@ -111,6 +111,7 @@ def test_at_seventy_per_cent_of_the_linking_allowance_both_sides_say_so(fed: Fed
 
 # They bound what the node itself does; tests/node/test_sync.py and test_linking.py hold them.
 OF_ITS_OWN = {
+    "SKETCH_CELLS_MAX",  # tests/node/test_reconciliation.py
     "UPDATES_MAX",
     "BATCHES_IN_FLIGHT_MAX",
     "BULK_IN_FLIGHT_MAX",

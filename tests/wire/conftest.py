@@ -11,6 +11,13 @@ from federation import Federation as LocalFederation
 from tests import local
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What looks at the one federation runs in one process, so that it is brought up once; other files by file."""
+    for item in items:
+        group = "live" if "live" in getattr(item, "fixturenames", ()) else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 class Live:
     """A served federation after the samples went through it."""
 

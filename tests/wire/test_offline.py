@@ -6,7 +6,7 @@ from pathlib import Path
 
 from federation import AGENCIES
 
-from tests import local
+from tests import commands, local
 from tests.node.test_samples import EXPECTED
 
 DRAIN_SECONDS = 30.0
@@ -27,7 +27,8 @@ def test_without_a_hub_deeds_wait_and_go_by_themselves_when_it_returns(template:
         begun = time.monotonic()
         total = 0
         while total != EXPECTED["federation"]["earned"] and time.monotonic() - begun < DRAIN_SECONDS:
-            total = federation.answer("hub", "status")["totals"]["earned"]
+            time.sleep(0.1)
+            total = json.loads(commands.hub(federation.home("hub"), "status", "--json").stdout)["totals"]["earned"]
         print(f"drained in {time.monotonic() - begun:.1f} s")
         assert total == EXPECTED["federation"]["earned"]
         federation.kill("hub")

@@ -1,6 +1,8 @@
 """The log as others see it: tiles over plain HTTP, checkpoints that all agencies cosign, and a hub that is caught."""
 
+import contextlib
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -167,3 +169,32 @@ def give_a_deed(federation: LocalFederation, agency: str) -> None:
     village = parse(Scheme.REGISTRY, "1", "codi.council")
     memory.bring_in(party, [replace(memory.deed(1, 0), subject=village, kind=3)])
     home.node.store.close()
+
+
+def test_records_are_compared_with_the_hubs_totals_and_a_changed_one_is_named(watched: Watched) -> None:
+    """Over the wire, beside a node that serves, with a record edited by another program."""
+    served = watched.federation
+    give_a_deed(served, "codi")
+    until(lambda: said(served, "codi", "status")["outbox"] == 0)
+    agreed = said(served, "codi", "reconcile")
+    assert (agreed["agreed"], agreed["accounts"], agreed["bytes"]) == (True, 1, 16)
+    assert said(served, "codi", "status")["agreed_at"]
+    edit(served, "UPDATE deeds SET credits = 1000")
+    done = served.run("codi", "reconcile", "--lang", "en", check=False)
+    assert done.returncode == 1
+    assert "1 of 1 accounts differ" in done.stdout
+    assert "R00001" in done.stdout
+    (found,) = said(served, "codi", "reconcile")["differences"]
+    assert (found["here"]["health"], found["hub"]["health"]) == (1000, 16)
+    (codi,) = [each for each in said(served, "hub", "status")["agencies"] if each["agency"] == "codi"]
+    assert (codi["differences"], bool(codi["agreed_at"])) == (1, True)
+    assert said(served, "hub", "reconciliations")[0]["causes"] == {"local_edit": 1}
+    edit(served, "UPDATE deeds SET credits = 16")
+    assert said(served, "codi", "reconcile")["agreed"] is True
+
+
+def edit(served: LocalFederation, statement: str) -> None:
+    """Somebody changes the node's database with a tool of their own."""
+    with contextlib.closing(sqlite3.connect(served.home("codi") / "node.db", timeout=20)) as connection:
+        connection.execute(statement)
+        connection.commit()

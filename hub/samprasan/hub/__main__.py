@@ -145,6 +145,31 @@ def audit(home: Home, as_json: Json = False, lang: Lang = None) -> int:
 
 
 @app.command()
+def reconciliations(
+    home: Home,
+    limit: Annotated[int, typer.Option(help="How many, the newest first.")] = 50,
+    as_json: Json = False,
+    lang: Lang = None,
+) -> None:
+    """Show what the agencies' nodes found when they compared their records with the shared totals.
+
+    Example: samprasan-hub reconciliations --home /srv/hub
+    """
+    from samprasan.hub import home as homes
+    from samprasan.hub import overview
+
+    _, store = homes.open_store(home)
+    found = overview.reconciliations(store, limit)
+    names = ("at", "agency", "seq", "accounts", "differences")
+    rows = [
+        [*(each[name] for name in names), ", ".join(f"{k} {v}" for k, v in each["causes"].items())] for each in found
+    ]
+    command.answer(
+        found, as_json, command.table(words("reconciliations"), [words(name) for name in (*names, "causes")], rows)
+    )
+
+
+@app.command()
 def compact(home: Home, lang: Lang = None) -> None:
     """Write the database anew, so that nothing of what was deleted is left in its files; it is locked meanwhile.
 

@@ -29,6 +29,12 @@ PROVED_RECEIPTS_MAX = 100  # in one answer: 100 proofs take 70 KiB
 CHECKPOINT_OFFERED_MS = 30_000  # ten rounds of every node; then a newer one takes its place
 COSIGN_LATE_MS = 600_000  # a node that restarts, or a line that is down for a while, is no alarm
 
+# Reconciliation.
+ENTRIES_COUNTED_AT_ONCE = 200  # 200,000 updates: a second in which others wait
+SKETCH_CELLS_MAX = 1 << 16  # 1 MiB: some 45,000 accounts that differ; with more, something else is wrong
+SKETCH_CELLS_AT_ONCE = 4096  # 64 KiB
+RECONCILIATIONS_KEPT = 1000  # of each agency: three days of one every few minutes
+
 # The alarm against probing.
 UNUSED_AFTER_DAYS = 30  # SAFETY: an evaluation leads to an award or a redemption by then, or counts as unused
 UNUSED_ALWAYS_ALLOWED = 100  # people who changed their minds, questions that were asked twice

@@ -8,6 +8,7 @@ from samprasan.edge.database import Store, Tx
 from samprasan.edge.metrics import Gauge
 from samprasan.hub import limits, probing, rotating, witnessing
 from samprasan.hub.probing import Use
+from samprasan.hub.store import contributions as contributions_store
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import ledger as ledger_store
 from samprasan.hub.store import log as log_store
@@ -51,6 +52,8 @@ def status(store: Store, now: int) -> dict[str, Any]:
         seen = members_store.last_seen(tx)
         codes = sorted({each.agency for each in members_store.invited(tx)})
         uses = {each.agency: each for each in probing.uses(tx, now)}
+        agreed_at = contributions_store.agreed_at(tx)
+        reconciled = contributions_store.newest_by_agency(tx)
         agencies = []
         for agency in codes:
             head = log_store.chain_head(tx, agency)
@@ -62,11 +65,13 @@ def status(store: Store, now: int) -> dict[str, Any]:
                     "connected": now - seen_at < CONNECTED_MS,
                     "seq": head.seq,
                     "digest": head.digest.hex(),
-                    "last_seen": calendar.at(seen_at).isoformat(timespec="seconds") if seen_at else None,
+                    "last_seen": _moment(seen_at),
                     "earned": did.earned,
                     "written_off": did.written_off,
                     "spent": did.spent,
                     "accounts": did.accounts,
+                    "agreed_at": _moment(agreed_at.get(agency, 0)),
+                    "differences": reconciled[agency].differences if agency in reconciled else None,
                     "linking": _use(uses.get(agency) or Use(agency, 0, did.used)),
                 }
             )
@@ -84,6 +89,19 @@ def status(store: Store, now: int) -> dict[str, Any]:
 def _use(use: Use) -> dict[str, Any]:
     """Ids evaluated for an agency more than 30 days ago, and what came of them."""
     return {"evaluated": use.evaluated, "used": use.used, "unused": use.unused, "probing": use.is_probing}
+
+
+def _moment(at: int) -> str | None:
+    return calendar.at(at).isoformat(timespec="seconds") if at else None
+
+
+def reconciliations(store: Store, limit: int) -> list[dict[str, Any]]:
+    """The answer of ``samprasan-hub reconciliations``: the newest first."""
+    with store.read() as tx:
+        return [
+            each._asdict() | {"at": _moment(each.at), "causes": dict(each.causes)}
+            for each in contributions_store.history(tx, limit)
+        ]
 
 
 def _log(tx: Tx, now: int) -> dict[str, Any]:
@@ -125,6 +143,7 @@ def gauges(store: Store, now: int) -> list[Gauge]:
             lambda row: row["agency"] in witnessed["late"],
         ),
         each("agency_connected", "1 if the agency said hello within two minutes.", lambda row: row["connected"]),
+        each("reconcile_differences", "Accounts that differed at the last one.", lambda row: row["differences"] or 0),
         each("agency_seq", "The agency's newest batch in the log.", lambda row: row["seq"]),
         each(
             "linking_evaluated", "Ids evaluated for it more than 30 days ago.", lambda row: row["linking"]["evaluated"]

@@ -3,15 +3,12 @@
 import asyncio
 import contextlib
 import signal
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import grpc
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from samprasan.edge import garbage, wire
 from samprasan.edge.database import Store
@@ -25,27 +22,24 @@ from samprasan.hub import (
     joining,
     limits,
     mailbox,
-    overview,
+    reconciliation,
     rekeying,
     tiles,
     witnessing,
 )
 from samprasan.hub.joining import Authority
-from samprasan.hub.sequencer import Sequencer
-from samprasan.keys import certificates
-from samprasan.keys.errors import Refused, SamprasanError
+from samprasan.hub.running import Running
+from samprasan.keys.errors import Malformed, Refused, SamprasanError
 from samprasan.keys.signing import payload_type
 from samprasan.v1 import hub_pb2, hub_pb2_grpc
 from samprasan.v1.log_pb2 import Receipt
 
 T = TypeVar("T")
 log = logger("hub")
-NEWS_POLL_SECONDS = 0.25  # another hub process on the same database may have stored mail
 NEWS_WAIT_SECONDS = 30.0  # a stream looks for itself now and then, whatever the watcher says
 DRAIN_SECONDS = 5.0
-CHECKPOINT_SECONDS = 1.0  # how often it is seen whether the log has grown
-EXPIRE_SECONDS = 1.0  # reads and what comes next see a hold as over in any case
-WARN_SECONDS = 60.0  # how often limits are looked at
+RECONCILE_IDLE_SECONDS = 60.0  # a node reads its records meanwhile
+RECONCILE_PAUSE_SECONDS = 0.02  # between messages of cells: the word that they are enough is on its way
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,92 +54,35 @@ class Listening:
     tiles: str = ""
 
 
-@dataclass
-class Running:
-    """What the servicers share."""
+class Requests:
+    """What comes in on a stream, waited for as long as one likes without losing any of it."""
 
-    store: Store
-    world: World
-    authority: Authority
-    sequencer: Sequencer = field(init=False)
-    threads: ThreadPoolExecutor = field(init=False)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-    draining: bool = False
-    pushing: Counter[str] = field(default_factory=Counter)
+    def __init__(self, requests: AsyncIterator[Any]) -> None:
+        self._requests = aiter(requests)
+        self._coming: asyncio.Task[Any] | None = None
+        self.ended = False
 
-    def __post_init__(self) -> None:
-        self.sequencer = Sequencer(lambda submissions: intake.append(self.store, self.world, submissions))
-        self.threads = ThreadPoolExecutor(limits.READING_THREADS, "reading")
+    async def next(self, seconds: float) -> Any:
+        """The next request; None if none came in time, or none will."""
+        if self.ended:
+            return None
+        if self._coming is None:
+            self._coming = asyncio.create_task(_next(self._requests))
+        done, _ = await asyncio.wait({self._coming}, timeout=seconds)
+        if not done:
+            return None
+        request, self._coming = self._coming.result(), None
+        self.ended = request is None
+        return request
 
-    async def read(self, step: Callable[..., T], *arguments: Any) -> T:
-        """Run a step that only reads, in a reading thread."""
-        return await asyncio.get_running_loop().run_in_executor(self.threads, step, *arguments)
+    def close(self) -> None:
+        """Wait no more."""
+        if self._coming is not None:
+            self._coming.cancel()
 
-    async def write(self, step: Callable[..., T], *arguments: Any) -> T:
-        """Run a step that writes, in its turn on the sequencer."""
-        return await asyncio.wrap_future(self.sequencer.call(lambda: step(*arguments)))
 
-    def ring(self) -> None:
-        """Wake every stream that waits for news."""
-        self.news.set()
-        self.news = asyncio.Event()
-
-    async def warn(self) -> None:
-        """Tell the log of limits that are near, of agencies that may be probing, and of those that do not cosign."""
-        told: dict[tuple[str, str], int] = {}
-        while True:
-            with contextlib.suppress(SamprasanError):
-                for each in await self.read(overview.warnings, self.store, self.world.now()):
-                    key = (each["setting"], each["agency"])
-                    if told.get(key) != each["used"]:
-                        told[key] = each["used"]
-                        log.warning("limit is near", **each)
-                for agency, unused in await self.read(overview.probers, self.store, self.world.now()):
-                    if told.get(("probing", agency)) != unused:
-                        told["probing", agency] = unused
-                        log.warning("ids evaluated without use", agency=agency, unused=unused)
-                for agency, size in await self.read(overview.late_witnesses, self.store, self.world.now()):
-                    if told.get(("witness", agency)) != size:
-                        told["witness", agency] = size
-                        log.warning("checkpoint not cosigned", agency=agency, cosigned=size)
-            await asyncio.sleep(WARN_SECONDS)
-
-    async def expire(self) -> None:
-        """Say in the log which holds have run out."""
-        while True:
-            some = False
-            try:
-                some = await self.write(intake.expire_due, self.store, self.world)
-            except Exception:  # the database may be away; what comes next expires them, too
-                log.error("cannot expire holds", exc_info=True)
-            await asyncio.sleep(0 if some else EXPIRE_SECONDS)
-
-    async def offer(self) -> None:
-        """Sign checkpoints of the log as it grows."""
-        while True:
-            try:
-                await self.write(witnessing.offer, self.store, self.world)
-            except Exception:  # the database may be away; the next round tries again
-                log.error("cannot sign a checkpoint", exc_info=True)
-            await asyncio.sleep(CHECKPOINT_SECONDS)
-
-    async def watch(self) -> None:
-        """Ring when mail or documents change, whichever hub process stored them."""
-        seen = None
-        while True:
-            with contextlib.suppress(SamprasanError):
-                found = await self.read(mailbox.news, self.store)
-                if found != seen:
-                    seen = found
-                    self.ring()
-            await asyncio.sleep(NEWS_POLL_SECONDS)
-
-    async def caller(self, context: Any) -> str:
-        """The agency of the certificate that the connection showed."""
-        pem = context.auth_context().get("x509_pem_cert", [b""])[0]
-        named = certificates.agency_of(pem)
-        der = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
-        return await self.read(greeting.caller, self.store, certificates.fingerprint(der), named)
+async def _next(requests: AsyncIterator[Any]) -> Any:
+    return await anext(requests, None)
 
 
 class HubServicer(hub_pb2_grpc.HubServicer):
@@ -268,6 +205,40 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         hub = self._running
         await hub.write(witnessing.take, hub.store, hub.world, await hub.caller(context), request)
         return hub_pb2.CosignResponse()
+
+    async def Reconcile(self, request_iterator: Any, context: Any) -> AsyncIterator[hub_pb2.ReconcileResponse]:
+        """See :mod:`samprasan.hub.reconciliation`.  Cells go out until the next request comes."""
+        hub = self._running
+        agency = await hub.caller(context)
+        if agency in hub.reconciling:
+            raise Refused("streams_over_limit", agency=agency, most=1)
+        hub.reconciling.add(agency)
+        requests = Requests(request_iterator)
+        try:
+            first = await requests.next(RECONCILE_IDLE_SECONDS)
+            if first is None or not first.HasField("begin"):
+                raise Malformed("request", limit=1)
+            while await hub.write(reconciliation.count, hub.store):
+                pass
+            talk = await hub.read(reconciliation.begin, hub.store, hub.world, agency, first.begin)
+            yield talk.begun()
+            while True:
+                wait = RECONCILE_PAUSE_SECONDS if talk.sending else RECONCILE_IDLE_SECONDS
+                request = await requests.next(wait)
+                if request is not None:
+                    talk.sending = request.HasField("more")
+                    if request.HasField("ask"):
+                        yield talk.told(request.ask)
+                    if request.HasField("verdict"):
+                        await hub.write(reconciliation.record, hub.store, hub.world, talk, request.verdict)
+                cells = await hub.read(talk.cells) if talk.sending else None
+                if cells is not None:
+                    yield cells
+                elif requests.ended or (request is None) or talk.sending:
+                    return
+        finally:
+            hub.reconciling.discard(agency)
+            requests.close()
 
 
 class JoiningServicer(hub_pb2_grpc.JoiningServicer):

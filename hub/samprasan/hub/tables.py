@@ -51,6 +51,36 @@ cosignatures = sa.Table(
     sa.Column("seconds", sa.BigInteger, nullable=False),
     sa.Column("signature", sa.LargeBinary(64), nullable=False),
 )
+contributions = sa.Table(
+    "contributions",
+    metadata,
+    sa.Column("agency", _AGENCY, primary_key=True),
+    sa.Column("account_id", _ID, primary_key=True),
+    sa.Column("health", sa.BigInteger, nullable=False, comment="Credits of its awards that stand, as are the next."),
+    sa.Column("economy", sa.BigInteger, nullable=False),
+    sa.Column("social", sa.BigInteger, nullable=False),
+    sa.Column("environment", sa.BigInteger, nullable=False),
+    sa.Column("spent", sa.BigInteger, nullable=False, comment="By its holds, less its own refunds."),
+    sa.Index("contributions_account", "account_id"),
+)
+counted = sa.Table(
+    "counted",
+    metadata,
+    sa.Column("one", sa.SmallInteger, primary_key=True, comment="Always 1."),
+    sa.Column("log_size", sa.BigInteger, nullable=False, comment="So many entries are in the contributions."),
+)
+reconciliations = sa.Table(
+    "reconciliations",
+    metadata,
+    sa.Column("number", BigKey, primary_key=True, autoincrement=True),
+    sa.Column("agency", _AGENCY, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("seq", sa.BigInteger, nullable=False, comment="The agency's batch up to which was compared."),
+    sa.Column("accounts", sa.BigInteger, nullable=False),
+    sa.Column("differences", sa.BigInteger, nullable=False),
+    sa.Column("causes", sa.Text, nullable=False, comment="Accounts by likely cause, JSON."),
+    sa.Index("reconciliations_agency", "agency", "number"),
+)
 refusals = sa.Table(
     "refusals",
     metadata,

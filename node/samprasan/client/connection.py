@@ -15,6 +15,7 @@ from samprasan.v1 import hub_pb2, hub_pb2_grpc
 from samprasan.v1.envelope_pb2 import Envelope
 
 T = TypeVar("T")
+RECONCILE_SECONDS = 600.0  # a million accounts take seconds on both sides
 
 
 class Hub(Protocol):
@@ -55,6 +56,9 @@ class Hub(Protocol):
 
     async def cosign(self, word: hub_pb2.CosignRequest) -> None:
         """Give one's cosignature."""
+
+    def reconcile(self, requests: AsyncIterable[hub_pb2.ReconcileRequest]) -> AsyncIterator[hub_pb2.ReconcileResponse]:
+        """Talk about differences, as :mod:`samprasan.ledger.sketch` tells."""
 
 
 class Connection:
@@ -135,6 +139,13 @@ class Connection:
     async def cosign(self, word: hub_pb2.CosignRequest) -> None:
         """Give one's cosignature."""
         await _asked(self._hub.Cosign, word)
+
+    async def reconcile(
+        self, requests: AsyncIterable[hub_pb2.ReconcileRequest]
+    ) -> AsyncIterator[hub_pb2.ReconcileResponse]:
+        """Talk about differences, as :mod:`samprasan.ledger.sketch` tells."""
+        async for response in _streamed(self._hub.Reconcile(aiter(requests), timeout=RECONCILE_SECONDS)):
+            yield response
 
 
 async def join(invitation: Invitation, application: Envelope) -> bytes:

@@ -30,6 +30,7 @@ app.command()(corrections.merge)
 app.command()(corrections.split)
 app.command()(counter.redeem)
 app.command()(proof.checkpoint)
+app.command()(proof.reconcile)
 words = Words("samprasan.node")
 
 SYNC_WAIT_SECONDS = 30.0

@@ -29,6 +29,9 @@ REDEMPTIONS_LISTED_MAX = 10_000
 OFFICER_CHARACTERS_MAX = 100  # who did it, by name
 RECEIPTS_PER_QUESTION = 100  # the hub's limit
 HEARD_LATE_MS = 600_000  # the hub may be busy; a log that others know of is not hidden for longer by accident
+BATCHES_READ_AT_ONCE = 50  # at most 50 MiB
+SKETCH_CELLS_MAX = 1 << 16  # the hub's limit
+SKETCH_STALLED_CELLS = 64  # and four an account found: a sketch that needs more holds an account unknown here
 TEXT_BYTES_MAX = 1 << 20  # a profile or policy; 500 categories need 200 KiB
 WARN_DAYS = 30  # before a certificate ends
 

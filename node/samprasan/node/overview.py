@@ -48,16 +48,22 @@ def status(store: Store, world: World, identity: Identity, certificate: bytes | 
             "deeds": {"local": deeds_store.local(tx)} | {name: by_state.get(name, 0) for name in _STATES},
             "credits_settled": awards_store.settled_credits(tx),
             "halted": outbox.halted or None,
+            "agreed_at": _moment(int(notes_store.get(tx, notes_store.AGREED_AT) or 0)),
+            "differences": json.loads(notes_store.get(tx, notes_store.DIFFERENCES) or "{}"),
             "warnings": nearing.near(_limits(tx, identity.agency, now)),
             "hub": {
                 "connected": now - seen_at < CONNECTED_MS,
-                "last_seen": calendar.at(seen_at).isoformat(timespec="seconds") if seen_at else None,
+                "last_seen": _moment(seen_at),
             },
         }
     if certificate:
         ends = certificates.expires_at(certificate)
         document["expires"] = [{"what": "certificate", "at": ends.isoformat(timespec="seconds")}]
     return document
+
+
+def _moment(at: int) -> str | None:
+    return calendar.at(at).isoformat(timespec="seconds") if at else None
 
 
 def gauges(store: Store, world: World, identity: Identity) -> list[Gauge]:
@@ -73,6 +79,7 @@ def gauges(store: Store, world: World, identity: Identity) -> list[Gauge]:
         plain("waiting_for_link", "Subjects without account.", document["waiting_for_link"]),
         plain("seq", "The newest signed batch.", document["head"]["seq"]),
         plain("halted", "1 if sending waits for an operator.", bool(document["halted"])),
+        plain("differences", "Accounts that differ from the hub's totals.", sum(document["differences"].values())),
         plain("hub_connected", "1 if the hub answered within two minutes.", document["hub"]["connected"]),
         plain("limits_near", "Limits of which 70 % is taken.", len(document["warnings"])),
         Gauge(

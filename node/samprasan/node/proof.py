@@ -1,10 +1,49 @@
-"""The commands about proof: ``checkpoint``."""
+"""The commands about proof: ``checkpoint`` and ``reconcile``."""
+
+import asyncio
 
 from samprasan.edge import command
 from samprasan.edge.command import Home, Json, Lang
 from samprasan.edge.wording import Words
 
 words = Words("samprasan.node")
+
+
+def reconcile(home: Home, as_json: Json = False, lang: Lang = None) -> int:
+    """Compare this node's records with the hub's totals, account by account; exit 1 if they differ.
+
+    Example: samprasan-node reconcile --home /srv/node
+    """
+    from samprasan.node import comparing, reconciliation, service
+    from samprasan.node import home as homes
+
+    opened = homes.open_home(home)
+    node = opened.node
+    outcome = asyncio.run(
+        service.ask(opened.connect, lambda hub: comparing.reconcile(node.store, node.identity.agency, hub))
+    )
+    reconciliation.note(node.store, node.world.now(), outcome)
+    document = outcome.as_document()
+    names = ("account_id", "likely_cause", "here", "hub", "record_ids")
+    rows = [
+        [
+            each["account_id"],
+            words(each["likely_cause"]) + (f" ({each['seq']})" if each["seq"] else ""),
+            _credits(each["here"]),
+            _credits(each["hub"]),
+            ", ".join(each["record_ids"]),
+        ]
+        for each in document["differences"]
+    ]
+    head = words("reconcile_agreed" if document["agreed"] else "reconcile_differ", found=len(rows), **document)
+    table = [command.table(words("differences"), [words(name) for name in names], rows)] if rows else []
+    command.answer(document, as_json, head, *table)
+    return 0 if document["agreed"] else 1
+
+
+def _credits(have: dict[str, int]) -> str:
+    """What one side has, without the zeros."""
+    return ", ".join(f"{words(name)} {value}" for name, value in have.items() if value and name != "linked") or "0"
 
 
 def checkpoint(home: Home, as_json: Json = False, lang: Lang = None) -> int:

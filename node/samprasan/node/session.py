@@ -19,6 +19,7 @@ from samprasan.node import (
     linking,
     mail,
     overview,
+    reconciliation,
     redemption,
     rotation,
     sync,
@@ -32,6 +33,7 @@ T = TypeVar("T")
 HELLO_SECONDS = 60.0
 ROTATION_HELLO_SECONDS = 10.0  # the hub says how many have moved to the next linking key
 LOOK_SECONDS = 0.5  # an import in another process is found by looking
+RECONCILE_SECONDS = 300.0
 WITNESS_SECONDS = 3.0  # a checkpoint is final a round or two after it is signed
 _HALTING = frozenset({"chain_fork", "node_went_back", "hub_went_back", "receipt_foreign"})
 log = logger("node")
@@ -91,6 +93,7 @@ class Session:
     hub: Hub
     live: Live
     told: dict[str, int] = field(default_factory=dict)
+    quiet: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self) -> None:
         """Hello first, then everything at once, until one of the tasks fails; that failure is raised."""
@@ -105,6 +108,7 @@ class Session:
                     self._link(),
                     self._read_mail(),
                     self._witness(),
+                    self._reconcile(),
                 ):
                     tasks.create_task(task)
         except* SamprasanError as problems:
@@ -164,7 +168,8 @@ class Session:
             await room.acquire()
             while True:
                 news = self.live.sending.next()
-                found = await self._step(sync.next_batch, node.store, node.world, node.identity, after_seq)
+                async with self.quiet:
+                    found = await self._step(sync.next_batch, node.store, node.world, node.identity, after_seq)
                 if found is not None:
                     break
                 await _rest(news)
@@ -288,6 +293,18 @@ class Session:
                 for agency in await self._step(witnessing.hidden_from_us, node.store, node.world.now()):
                     log.warning("log hidden", knows=agency)
             await asyncio.sleep(0 if more else WITNESS_SECONDS)
+
+    async def _reconcile(self) -> None:
+        from samprasan.node import comparing  # numpy takes a while
+
+        node = self.node
+        while True:
+            await asyncio.sleep(RECONCILE_SECONDS)
+            async with self._patiently("reconciling"):
+                outcome = await comparing.reconcile(node.store, node.identity.agency, self.hub, self.quiet)
+                await self._step(reconciliation.note, node.store, node.world.now(), outcome)
+                if outcome.differences:
+                    log.error("accounts differ", accounts=len(outcome.differences), causes=outcome.causes)
 
     async def _halt_if_needed(self, problem: SamprasanError) -> None:
         if problem.code in _HALTING:

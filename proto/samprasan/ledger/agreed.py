@@ -3,9 +3,8 @@
 Made from documents that were believed before they were stored; nothing is verified again here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from samprasan.keys import documents, signing
 from samprasan.keys.errors import Refused, Unproven
@@ -52,8 +51,22 @@ class Agreed:
         return self.required_roster
 
 
-@lru_cache(maxsize=16)
-def of(envelopes: tuple[bytes, ...]) -> Agreed:
+_REMEMBERED_MAX = 16  # the newest, those of an audit, and in tests those of several federations
+_remembered: dict[tuple[bytes, ...], Agreed] = {}
+
+
+def remembered(digests: tuple[bytes, ...], read: Callable[[], Sequence[bytes]]) -> Agreed:
+    """What the documents with these digests amount to; their envelopes are read only if nobody asked before."""
+    found = _remembered.get(digests)
+    if found is None:
+        found = of(read())
+        if len(_remembered) >= _REMEMBERED_MAX:
+            _remembered.pop(next(iter(_remembered)), None)
+        _remembered[digests] = found
+    return found
+
+
+def of(envelopes: Sequence[bytes]) -> Agreed:
     """What stored envelopes in force, of every kind and all versions ascending, amount to."""
     opened = [Envelope.FromString(data) for data in envelopes]
     rosters = [each for each in opened if each.payload_type == signing.payload_type(Roster)]

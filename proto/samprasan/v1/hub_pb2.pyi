@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from samprasan.v1 import envelope_pb2 as _envelope_pb2
 from samprasan.v1 import log_pb2 as _log_pb2
 import builtins as _builtins
@@ -19,6 +20,40 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _DifferenceCause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DifferenceCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DifferenceCause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DIFFERENCE_CAUSE_UNSPECIFIED: _DifferenceCause.ValueType  # 0
+    DIFFERENCE_CAUSE_MISSING_BATCH: _DifferenceCause.ValueType  # 1
+    """The hub's totals lack what one signed batch did."""
+    DIFFERENCE_CAUSE_LOCAL_EDIT: _DifferenceCause.ValueType  # 2
+    """A record of the node was changed or deleted by other means than an import."""
+    DIFFERENCE_CAUSE_DOUBLE_COUNT: _DifferenceCause.ValueType  # 3
+    """A record stands twice at the node."""
+    DIFFERENCE_CAUSE_RESTORED_BACKUP: _DifferenceCause.ValueType  # 4
+    """The node lacks awards that it signed: its database is older than its chain."""
+    DIFFERENCE_CAUSE_HUB_TOTALS: _DifferenceCause.ValueType  # 5
+    """The hub's totals are not what its log says."""
+
+class DifferenceCause(_DifferenceCause, metaclass=_DifferenceCauseEnumTypeWrapper):
+    """Why a node's records and the hub's totals may differ. Seen by the hub and the node."""
+
+DIFFERENCE_CAUSE_UNSPECIFIED: DifferenceCause.ValueType  # 0
+DIFFERENCE_CAUSE_MISSING_BATCH: DifferenceCause.ValueType  # 1
+"""The hub's totals lack what one signed batch did."""
+DIFFERENCE_CAUSE_LOCAL_EDIT: DifferenceCause.ValueType  # 2
+"""A record of the node was changed or deleted by other means than an import."""
+DIFFERENCE_CAUSE_DOUBLE_COUNT: DifferenceCause.ValueType  # 3
+"""A record stands twice at the node."""
+DIFFERENCE_CAUSE_RESTORED_BACKUP: DifferenceCause.ValueType  # 4
+"""The node lacks awards that it signed: its database is older than its chain."""
+DIFFERENCE_CAUSE_HUB_TOTALS: DifferenceCause.ValueType  # 5
+"""The hub's totals are not what its log says."""
+Global___DifferenceCause: _TypeAlias = DifferenceCause  # noqa: Y015
 
 @_typing.final
 class JoinRequest(_message.Message):
@@ -870,6 +905,319 @@ class CosignResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CosignResponse: _TypeAlias = CosignResponse  # noqa: Y015
+
+@_typing.final
+class ReconcileRequest(_message.Message):
+    """What a node says in a reconciliation, in this order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEGIN_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    ASK_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def begin(self) -> Global___ReconcileBegin:
+        """First: begin."""
+
+    @_builtins.property
+    def more(self) -> Global___ReconcileMore:
+        """The first cell differs: send more until the next request."""
+
+    @_builtins.property
+    def ask(self) -> Global___ReconcileAsk:
+        """What the hub has on some accounts."""
+
+    @_builtins.property
+    def verdict(self) -> Global___ReconcileVerdict:
+        """Last: what was found, for the hub's operator."""
+
+    def __init__(
+        self,
+        *,
+        begin: Global___ReconcileBegin | None = ...,
+        more: Global___ReconcileMore | None = ...,
+        ask: Global___ReconcileAsk | None = ...,
+        verdict: Global___ReconcileVerdict | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "begin", b"begin", "more", b"more", "step", b"step", "verdict", b"verdict"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "begin", b"begin", "more", b"more", "step", b"step", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["begin", "more", "ask", "verdict"]  # noqa: Y015
+    _WhichOneofArgType_step: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_step) -> _WhichOneofReturnType_step | None: ...
+
+Global___ReconcileRequest: _TypeAlias = ReconcileRequest  # noqa: Y015
+
+@_typing.final
+class ReconcileBegin(_message.Message):
+    """Begins a reconciliation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NONCE_FIELD_NUMBER: _builtins.int
+    nonce: _builtins.bytes
+    """32 random bytes: half of what the session's keys are made of."""
+    def __init__(
+        self,
+        *,
+        nonce: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["nonce", b"nonce"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReconcileBegin: _TypeAlias = ReconcileBegin  # noqa: Y015
+
+@_typing.final
+class ReconcileMore(_message.Message):
+    """Asks for cells until the next request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReconcileMore: _TypeAlias = ReconcileMore  # noqa: Y015
+
+@_typing.final
+class ReconcileAsk(_message.Message):
+    """Asks what the hub has on accounts with an open Link of the caller."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def account_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """16 bytes each. Limit: 1,000."""
+
+    def __init__(
+        self,
+        *,
+        account_ids: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_ids", b"account_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReconcileAsk: _TypeAlias = ReconcileAsk  # noqa: Y015
+
+@_typing.final
+class ReconcileVerdict(_message.Message):
+    """What came of it. Kept by the hub for its operator: numbers alone, no account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAUSES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def causes(self) -> _containers.RepeatedCompositeFieldContainer[Global___CauseCount]:
+        """Accounts that differ, by likely cause."""
+
+    def __init__(
+        self,
+        *,
+        causes: _abc.Iterable[Global___CauseCount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["causes", b"causes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReconcileVerdict: _TypeAlias = ReconcileVerdict  # noqa: Y015
+
+@_typing.final
+class CauseCount(_message.Message):
+    """How many accounts differ for one cause."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAUSE_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    cause: Global___DifferenceCause.ValueType
+    """The likely cause."""
+    accounts: _builtins.int
+    """Accounts."""
+    def __init__(
+        self,
+        *,
+        cause: Global___DifferenceCause.ValueType = ...,
+        accounts: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "cause", b"cause"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CauseCount: _TypeAlias = CauseCount  # noqa: Y015
+
+@_typing.final
+class ReconcileResponse(_message.Message):
+    """What the hub says in a reconciliation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEGUN_FIELD_NUMBER: _builtins.int
+    CELLS_FIELD_NUMBER: _builtins.int
+    TOLD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def begun(self) -> Global___ReconcileBegun:
+        """The answer to begin."""
+
+    @_builtins.property
+    def cells(self) -> Global___ReconcileCells:
+        """More cells."""
+
+    @_builtins.property
+    def told(self) -> Global___ReconcileTold:
+        """The answer to an ask."""
+
+    def __init__(
+        self,
+        *,
+        begun: Global___ReconcileBegun | None = ...,
+        cells: Global___ReconcileCells | None = ...,
+        told: Global___ReconcileTold | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["begun", b"begun", "cells", b"cells", "step", b"step", "told", b"told"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begun", b"begun", "cells", b"cells", "step", b"step", "told", b"told"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["begun", "cells", "told"]  # noqa: Y015
+    _WhichOneofArgType_step: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_step) -> _WhichOneofReturnType_step | None: ...
+
+Global___ReconcileResponse: _TypeAlias = ReconcileResponse  # noqa: Y015
+
+@_typing.final
+class ReconcileBegun(_message.Message):
+    """The position that the hub compares at, and the first cell."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEAD_FIELD_NUMBER: _builtins.int
+    NONCE_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    CELL_FIELD_NUMBER: _builtins.int
+    nonce: _builtins.bytes
+    """32 random bytes: the other half."""
+    accounts: _builtins.int
+    """Accounts with an open Link of the caller."""
+    cell: _builtins.bytes
+    """16 bytes: two 8-byte big-endian integers below 2^61 - 1."""
+    @_builtins.property
+    def head(self) -> Global___Head:
+        """The caller's chain in the log."""
+
+    def __init__(
+        self,
+        *,
+        head: Global___Head | None = ...,
+        nonce: _builtins.bytes = ...,
+        accounts: _builtins.int = ...,
+        cell: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "cell", b"cell", "head", b"head", "nonce", b"nonce"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReconcileBegun: _TypeAlias = ReconcileBegun  # noqa: Y015
+
+@_typing.final
+class ReconcileCells(_message.Message):
+    """Cells, behind those before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CELLS_FIELD_NUMBER: _builtins.int
+    cells: _builtins.bytes
+    """16 bytes each. Limit: 64 KiB."""
+    def __init__(
+        self,
+        *,
+        cells: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cells", b"cells"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReconcileCells: _TypeAlias = ReconcileCells  # noqa: Y015
+
+@_typing.final
+class ReconcileTold(_message.Message):
+    """What the hub has on accounts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountContribution]:
+        """In the order asked."""
+
+    def __init__(
+        self,
+        *,
+        accounts: _abc.Iterable[Global___AccountContribution] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReconcileTold: _TypeAlias = ReconcileTold  # noqa: Y015
+
+@_typing.final
+class AccountContribution(_message.Message):
+    """What the caller did to one account, as the hub has it, in credits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    EARNED_FIELD_NUMBER: _builtins.int
+    SPENT_FIELD_NUMBER: _builtins.int
+    LINKED_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.bytes
+    """16 bytes."""
+    spent: _builtins.int
+    """Spent by its holds, less its own refunds."""
+    linked: _builtins.bool
+    """Whether it has an open Link. The rest is absent if not."""
+    @_builtins.property
+    def earned(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Of its awards that stand, by dimension: health, economy, social, environment."""
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.bytes = ...,
+        earned: _abc.Iterable[_builtins.int] | None = ...,
+        spent: _builtins.int = ...,
+        linked: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "earned", b"earned", "linked", b"linked", "spent", b"spent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountContribution: _TypeAlias = AccountContribution  # noqa: Y015
 
 @_typing.final
 class PostMailRequest(_message.Message):

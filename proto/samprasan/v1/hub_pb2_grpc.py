@@ -171,6 +171,11 @@ class HubStub(object):
                 request_serializer=samprasan_dot_v1_dot_hub__pb2.CosignRequest.SerializeToString,
                 response_deserializer=samprasan_dot_v1_dot_hub__pb2.CosignResponse.FromString,
                 _registered_method=True)
+        self.Reconcile = channel.stream_stream(
+                '/samprasan.v1.Hub/Reconcile',
+                request_serializer=samprasan_dot_v1_dot_hub__pb2.ReconcileRequest.SerializeToString,
+                response_deserializer=samprasan_dot_v1_dot_hub__pb2.ReconcileResponse.FromString,
+                _registered_method=True)
 
 
 class HubServicer(object):
@@ -261,6 +266,13 @@ class HubServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Reconcile(self, request_iterator, context):
+        """Finds the accounts on which the caller's records and the hub's totals differ, in two round trips.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HubServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -323,6 +335,11 @@ def add_HubServicer_to_server(servicer, server):
                     servicer.Cosign,
                     request_deserializer=samprasan_dot_v1_dot_hub__pb2.CosignRequest.FromString,
                     response_serializer=samprasan_dot_v1_dot_hub__pb2.CosignResponse.SerializeToString,
+            ),
+            'Reconcile': grpc.stream_stream_rpc_method_handler(
+                    servicer.Reconcile,
+                    request_deserializer=samprasan_dot_v1_dot_hub__pb2.ReconcileRequest.FromString,
+                    response_serializer=samprasan_dot_v1_dot_hub__pb2.ReconcileResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -650,6 +667,33 @@ class Hub(object):
             '/samprasan.v1.Hub/Cosign',
             samprasan_dot_v1_dot_hub__pb2.CosignRequest.SerializeToString,
             samprasan_dot_v1_dot_hub__pb2.CosignResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reconcile(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/samprasan.v1.Hub/Reconcile',
+            samprasan_dot_v1_dot_hub__pb2.ReconcileRequest.SerializeToString,
+            samprasan_dot_v1_dot_hub__pb2.ReconcileResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -88,6 +88,8 @@ class HubStub:
     """The newest checkpoint of the log, with proof that it goes on from what the caller has seen and holds its receipts."""
     Cosign: _grpc.UnaryUnaryMultiCallable[_hub_pb2.CosignRequest, _hub_pb2.CosignResponse]
     """The caller's word that it saw the log grow to a checkpoint, which it has stored."""
+    Reconcile: _grpc.StreamStreamMultiCallable[_hub_pb2.ReconcileRequest, _hub_pb2.ReconcileResponse]
+    """Finds the accounts on which the caller's records and the hub's totals differ, in two round trips."""
 
 @_typing.type_check_only
 class HubAsyncStub(HubStub):
@@ -118,6 +120,8 @@ class HubAsyncStub(HubStub):
     """The newest checkpoint of the log, with proof that it goes on from what the caller has seen and holds its receipts."""
     Cosign: _aio.UnaryUnaryMultiCallable[_hub_pb2.CosignRequest, _hub_pb2.CosignResponse]  # type: ignore[assignment]
     """The caller's word that it saw the log grow to a checkpoint, which it has stored."""
+    Reconcile: _aio.StreamStreamMultiCallable[_hub_pb2.ReconcileRequest, _hub_pb2.ReconcileResponse]  # type: ignore[assignment]
+    """Finds the accounts on which the caller's records and the hub's totals differ, in two round trips."""
 
 class HubServicer(metaclass=_abc_1.ABCMeta):
     """What nodes call, over mutual TLS 1.3. The caller is the agency of its certificate, never an id in a request."""
@@ -217,5 +221,13 @@ class HubServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_hub_pb2.CosignResponse, _abc.Awaitable[_hub_pb2.CosignResponse]]:
         """The caller's word that it saw the log grow to a checkpoint, which it has stored."""
+
+    @_abc_1.abstractmethod
+    def Reconcile(
+        self,
+        request_iterator: _MaybeAsyncIterator[_hub_pb2.ReconcileRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_hub_pb2.ReconcileResponse], _abc.AsyncIterator[_hub_pb2.ReconcileResponse]]:
+        """Finds the accounts on which the caller's records and the hub's totals differ, in two round trips."""
 
 def add_HubServicer_to_server(servicer: HubServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -6,6 +6,13 @@ from samprasan.keys.documents import Standing
 from samprasan.ledger import agreed
 from samprasan.ledger.agreed import Agreed
 
+_LATER = documents.alias()
+_OWN = (_LATER.c.kind == documents.c.kind, _LATER.c.owner == documents.c.owner, _LATER.c.active)
+_OVER = sa.and_(documents.c.owner != "", sa.exists().where(*_OWN, _LATER.c.version > documents.c.version))
+_IN_FORCE = sa.select(documents.c.envelope).where(documents.c.active, ~_OVER)
+_IN_FORCE = _IN_FORCE.order_by(documents.c.kind, documents.c.version)
+_DIGESTS = _IN_FORCE.with_only_columns(documents.c.digest)
+
 
 def active(tx: sa.Connection) -> list[bytes]:
     """Envelopes in force, oldest version first; rosters before policies."""
@@ -15,21 +22,17 @@ def active(tx: sa.Connection) -> list[bytes]:
 
 def current(tx: sa.Connection) -> list[bytes]:
     """Those of the envelopes in force that count: of agencies' own documents the newest."""
-    later = documents.alias()
-    own = (later.c.kind == documents.c.kind, later.c.owner == documents.c.owner, later.c.active)
-    over = sa.and_(documents.c.owner != "", sa.exists().where(*own, later.c.version > documents.c.version))
-    query = sa.select(documents.c.envelope).where(documents.c.active, ~over)
-    return list(tx.execute(query.order_by(documents.c.kind, documents.c.version)).scalars())
+    return list(tx.execute(_IN_FORCE).scalars())
 
 
 def agreed_on(tx: sa.Connection) -> Agreed:
     """What the documents in force amount to."""
-    return agreed.of(tuple(current(tx)))
+    return agreed.remembered(tuple(tx.execute(_DIGESTS).scalars()), lambda: current(tx))
 
 
 def ever_agreed_on(tx: sa.Connection) -> Agreed:
     """The same with every document that was ever in force, for whoever reads the log from its beginning."""
-    return agreed.of(tuple(active(tx)))
+    return agreed.of(active(tx))
 
 
 def published_since(tx: sa.Connection, owner: str, since: int) -> int:

@@ -87,6 +87,12 @@ def credits_run_out(tx: sa.Connection, account_ids: Iterable[bytes], now: int) -
     return {row[0]: int(row[1]) for row in rows}
 
 
+def accounts_of(tx: sa.Connection, agency: str, hold_ids: Iterable[bytes]) -> dict[bytes, bytes]:
+    """Hold id → account, of the agency's own holds."""
+    found = rows_where_in(tx, holds, holds.c.hold_id, hold_ids, agency=agency)
+    return {row.hold_id: row.account_id for row in found}
+
+
 def codes_of(tx: sa.Connection, owner: str) -> set[str]:
     """Every benefit that the agency ever offered."""
     return set(tx.execute(sa.select(offers.c.benefit).where(offers.c.owner == owner)).scalars())

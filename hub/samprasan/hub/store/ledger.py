@@ -37,7 +37,7 @@ def load(tx: sa.Connection, touched: Mapping[str, Touched]) -> State:
     if any(named.hold_ids or named.reserving or named.owners for named in touched.values()):
         _load_holds(tx, state, touched)
     for agency, named in touched.items():
-        for op_id, award in _awards(tx, agency, named.award_op_ids):
+        for op_id, award in awards_of(tx, agency, named.award_op_ids):
             state.awards[agency, op_id] = award
             named.account_ids.add(award.account_id)
         for row in rows_where_in(tx, corrections, corrections.c.award_op_id, named.award_op_ids, agency=agency):
@@ -64,7 +64,7 @@ def _load_holds(tx: sa.Connection, state: State, touched: Mapping[str, Touched])
     holds_store.load_counts(tx, state, reserving, offers, sorted(owners))
 
 
-def _awards(tx: sa.Connection, agency: str, op_ids: set[bytes]) -> Iterator[tuple[bytes, Award]]:
+def awards_of(tx: sa.Connection, agency: str, op_ids: Iterable[bytes]) -> Iterator[tuple[bytes, Award]]:
     """The agency's awards that took effect, read from its own batches in the log: corrections are rare."""
     found = rows_where_in(tx, operations, operations.c.op_id, op_ids, agency=agency)
     wanted = {row[1]: row[3] for row in found if not row[4]}

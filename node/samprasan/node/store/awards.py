@@ -5,7 +5,8 @@ holds now; a queued one without batch can still change, a queued one with a batc
 """
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from samprasan.edge.database import AnyRow, delete_where_in, insert_rows, rows_where_in, take_turn, update_where_in
@@ -94,6 +95,12 @@ def sendable(tx: sa.Connection, limit: int, *, linked_only: bool = False) -> lis
 
     A correction waits until what it corrects has its receipt.
     """
+    return list(tx.execute(_sendable(linked_only), {"most": limit}))
+
+
+@cache
+def _sendable(linked_only: bool) -> sa.Select[Any]:
+    """Looked for often: putting the query together takes longer than asking it."""
     before = awards.alias()
     has_its_receipt = sa.exists().where(
         before.c.deed_id == awards.c.deed_id,
@@ -115,11 +122,9 @@ def sendable(tx: sa.Connection, limit: int, *, linked_only: bool = False) -> lis
         .where(subjects.c.account_id.is_not(None), subjects.c.linked != UNLINKING)
         .where(sa.or_(awards.c.replaces.is_(None), has_its_receipt))
         .order_by(awards.c.award_id)
-        .limit(limit)
+        .limit(sa.bindparam("most", type_=sa.Integer))
     )
-    if linked_only:
-        query = query.where(subjects.c.linked != 0)
-    return list(tx.execute(query))
+    return query.where(subjects.c.linked != 0) if linked_only else query
 
 
 def _may_leave() -> sa.ColumnElement[bool]:

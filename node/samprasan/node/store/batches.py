@@ -39,6 +39,12 @@ def find(tx: sa.Connection, seq: int) -> AnyRow | None:
     return tx.execute(sa.select(batches).where(batches.c.seq == seq)).first()
 
 
+def between(tx: sa.Connection, start: int, end: int) -> list[AnyRow]:
+    """Batches with a receipt from ``start`` on, up to and without ``end``."""
+    within = (batches.c.seq >= start, batches.c.seq < end, batches.c.receipt.is_not(None))
+    return list(tx.execute(sa.select(batches).where(*within).order_by(batches.c.seq)))
+
+
 def add(tx: sa.Connection, seq: int, digest: bytes, envelope: bytes) -> None:
     """A sealed batch."""
     tx.execute(batches.insert().values(seq=seq, digest=digest, envelope=envelope))

@@ -6,19 +6,22 @@ from samprasan.ledger import agreed
 from samprasan.ledger.agreed import Agreed
 from samprasan.node.tables import documents
 
+_LATER = documents.alias()
+_OWN = (_LATER.c.kind == documents.c.kind, _LATER.c.owner == documents.c.owner, _LATER.c.active)
+_OVER = sa.and_(documents.c.owner != "", sa.exists().where(*_OWN, _LATER.c.version > documents.c.version))
+_IN_FORCE = sa.select(documents.c.envelope).where(documents.c.active, ~_OVER)
+_IN_FORCE = _IN_FORCE.order_by(documents.c.kind, documents.c.version)
+_DIGESTS = _IN_FORCE.with_only_columns(documents.c.digest)
+
 
 def active(tx: sa.Connection) -> list[bytes]:
     """Envelopes in force, oldest version first, rosters before policies; of agencies' own documents the newest."""
-    later = documents.alias()
-    own = (later.c.kind == documents.c.kind, later.c.owner == documents.c.owner, later.c.active)
-    over = sa.and_(documents.c.owner != "", sa.exists().where(*own, later.c.version > documents.c.version))
-    query = sa.select(documents.c.envelope).where(documents.c.active, ~over)
-    return list(tx.execute(query.order_by(documents.c.kind, documents.c.version)).scalars())
+    return list(tx.execute(_IN_FORCE).scalars())
 
 
 def agreed_on(tx: sa.Connection) -> Agreed:
     """What the documents in force amount to."""
-    return agreed.of(tuple(active(tx)))
+    return agreed.remembered(tuple(tx.execute(_DIGESTS).scalars()), lambda: active(tx))
 
 
 def proposed(tx: sa.Connection) -> list[bytes]:

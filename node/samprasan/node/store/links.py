@@ -6,6 +6,8 @@ them must not take longer the more there are.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 from samprasan.edge.database import AnyRow, rows_where_in, update_where_in
@@ -38,6 +40,13 @@ def purposes_of(row: AnyRow, now: int) -> int:
 
 def due(tx: sa.Connection, limit: int, now: int, *, linked_only: bool = False) -> list[AnyRow]:
     """Subjects of whom the hub is to hear something new, oldest first; or only those that it has a Link of."""
+    return list(tx.execute(_due(linked_only), {"now": now, "most": limit}))
+
+
+@cache
+def _due(linked_only: bool) -> sa.Select[Any]:
+    """Looked for often: putting the query together takes longer than asking it."""
+    now = sa.bindparam("now", type_=sa.BigInteger)
     asked_about = sa.and_(subjects.c.linked == 0, subjects.c.wanted, subjects.c.redeem)
     agrees = sa.or_(*(column for column, _ in _CONSENTS))
     changed = sa.and_(agrees, subjects.c.linked.not_in((0, UNLINKING)), subjects.c.linked != _AGREED)
@@ -50,7 +59,7 @@ def due(tx: sa.Connection, limit: int, now: int, *, linked_only: bool = False) -
     if linked_only:
         known.append(subjects.c.linked != 0)
     query = sa.select(subjects).where(*known, sa.or_(asked_about, changed, lessened, leaving))
-    return list(tx.execute(query.order_by(subjects.c.subject_id).limit(limit)))
+    return query.order_by(subjects.c.subject_id).limit(sa.bindparam("most", type_=sa.Integer))
 
 
 def _redeeming() -> sa.ColumnElement[bool]:

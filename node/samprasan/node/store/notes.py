@@ -10,6 +10,8 @@ HUB_SEEN_AT = "hub_seen_at"  # when the hub last answered a hello, milliseconds 
 LINKING_USE = "linking_use"  # what the hub said of everybody's evaluations, JSON
 ROTATION_LEFT = "rotation_left"  # the next key and how many accounts the hub did not find under it yet
 ROTATION_CLOSING = "rotation_closing"  # this node signed that everybody has moved to the next key; until then
+AGREED_AT = "agreed_at"  # when records and the hub's totals last agreed
+DIFFERENCES = "differences"  # accounts that differ, by likely cause, JSON
 CLOCK_OFF_MS = "clock_off_ms"  # the hub's clock less ours, then
 
 

@@ -5,6 +5,7 @@ A hold update without a batch can still be taken back; one with a batch is on it
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -73,6 +74,12 @@ def sendable(tx: sa.Connection, limit: int, *, linked_only: bool = False) -> lis
 
     A Reserve needs the subject's consent and account; what follows it goes wherever its Reserve has gone.
     """
+    return list(tx.execute(_sendable(linked_only), {"most": limit}))
+
+
+@cache
+def _sendable(linked_only: bool) -> sa.Select[Any]:
+    """Looked for often: putting the query together takes longer than asking it."""
     first = hold_updates.alias()
     reserve_left = sa.exists().where(
         first.c.hold_id == hold_updates.c.hold_id, first.c.change == "reserve", first.c.seq.is_not(None)
@@ -87,16 +94,15 @@ def sendable(tx: sa.Connection, limit: int, *, linked_only: bool = False) -> lis
         getattr(subjects.c, name) for name in ("account_id", "linked", "share", "redeem", "integrators", "unlink_at")
     ]
     named_benefit = (redemptions.c.owner, redemptions.c.benefit, redemptions.c.benefit_digest)
-    query = (
+    return (
         sa.select(hold_updates, redemptions.c.subject_id, redemptions.c.ttl_seconds, *named_benefit, *columns)
         .outerjoin(redemptions, redemptions.c.hold_id == hold_updates.c.hold_id)
         .outerjoin(subjects, subjects.c.subject_id == redemptions.c.subject_id)
         .where(hold_updates.c.state == "queued", hold_updates.c.seq.is_(None))
         .where(sa.or_(of_another, reserve_left, may_reserve))
         .order_by(hold_updates.c.update_id)
-        .limit(limit)
+        .limit(sa.bindparam("most", type_=sa.Integer))
     )
-    return list(tx.execute(query))
 
 
 def queued(tx: sa.Connection) -> int:

@@ -1,0 +1,122 @@
+"""What the node's own records say of each account: deeds that the hub was told of, and redemptions.
+
+Of a deed whose newest update has not left yet counts what the hub was told; of every other what the deed itself says,
+so that a deed that was changed behind the program's back shows.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from samprasan.edge.database import AnyRow, rows_where_in
+from samprasan.ledger.contributions import NOTHING, Contribution, awarded
+from samprasan.node.tables import awards, deeds, redemptions, subjects
+
+_OPEN = 2  # purposes above bit 0
+
+
+class Suspect(NamedTuple):
+    """A deed that is not what the hub was told: ``what`` is edited, deleted (no id is left) or doubled."""
+
+    subject_id: int
+    what: str
+    record_id: str
+
+
+def linked(tx: sa.Connection) -> dict[int, bytes]:
+    """Subject → account, of those whose Link the hub has confirmed."""
+    query = sa.select(subjects.c.subject_id, subjects.c.account_id)
+    rows = tx.execute(query.where(subjects.c.account_id.is_not(None), subjects.c.link_settled >= _OPEN))
+    return {row.subject_id: row.account_id for row in rows}
+
+
+def by_subject(tx: sa.Connection) -> dict[int, Contribution]:
+    """Subject → what the records say this agency did to its account."""
+    found: dict[int, Contribution] = {}
+    for query in (_told(), _untold()):
+        for row in tx.execute(query):
+            found[row[0]] = found.get(row[0], NOTHING).plus(awarded(row[1], int(row[2])))
+    spent = sa.func.sum(redemptions.c.posted - redemptions.c.refunded)
+    for subject_id, credits_ in tx.execute(
+        sa.select(redemptions.c.subject_id, spent).group_by(redemptions.c.subject_id)
+    ):
+        found[subject_id] = found.get(subject_id, NOTHING).plus(Contribution(spent=int(credits_)))
+    return found
+
+
+def _pending() -> sa.ColumnElement[bool]:
+    """Whether an update of the award's deed has not got its receipt."""
+    later = awards.alias()
+    return sa.exists().where(later.c.deed_id == awards.c.deed_id, later.c.state == "queued")
+
+
+def _told() -> sa.Select[int, int, int]:
+    """Deeds with an award that stands."""
+    pending = _pending()
+    subject_id = sa.case((pending, awards.c.subject_id), else_=deeds.c.subject_id).label("subject_id")
+    dimension = sa.case((pending, awards.c.dimension), else_=deeds.c.dimension).label("dimension")
+    credits_ = sa.case((pending, awards.c.credits), else_=deeds.c.credits).label("credits")
+    each = (
+        sa.select(subject_id, dimension, credits_)
+        .join(deeds, deeds.c.deed_id == awards.c.deed_id)
+        .where(awards.c.state == "settled", awards.c.reverse_reason == 0)
+        .subquery()
+    )
+    return sa.select(each.c.subject_id, each.c.dimension, sa.func.sum(each.c.credits)).group_by(
+        each.c.subject_id, each.c.dimension
+    )
+
+
+def _untold_deeds() -> Sequence[sa.ColumnElement[bool]]:
+    """Deeds that should have an award and have none: the importer never leaves one so."""
+    has_award = sa.exists().where(awards.c.deed_id == deeds.c.deed_id)
+    shared = (deeds.c.status == "verified", deeds.c.share, ~deeds.c.gone, subjects.c.share)
+    return (*shared, deeds.c.credits > 0, ~has_award)
+
+
+def _untold() -> sa.Select[int, int, int]:
+    return (
+        sa.select(deeds.c.subject_id, deeds.c.dimension, sa.func.sum(deeds.c.credits))
+        .join(subjects, subjects.c.subject_id == deeds.c.subject_id)
+        .where(*_untold_deeds())
+        .group_by(deeds.c.subject_id, deeds.c.dimension)
+    )
+
+
+def suspects(tx: sa.Connection) -> list[Suspect]:
+    """Every deed that is not what the hub was told."""
+    changed = sa.or_(
+        deeds.c.credits != awards.c.credits,
+        deeds.c.dimension != awards.c.dimension,
+        deeds.c.subject_id != awards.c.subject_id,
+    )
+    stands = (awards.c.state == "settled", awards.c.reverse_reason == 0, ~_pending())
+    edited = (
+        sa.select(awards.c.subject_id, deeds.c.subject_id.label("other"), deeds.c.record_id)
+        .join(deeds, deeds.c.deed_id == awards.c.deed_id)
+        .where(*stands, changed)
+    )
+    deleted = sa.select(awards.c.subject_id).where(*stands, ~sa.exists().where(deeds.c.deed_id == awards.c.deed_id))
+    doubled = (
+        sa.select(deeds.c.subject_id, deeds.c.record_id)
+        .join(subjects, subjects.c.subject_id == deeds.c.subject_id)
+        .where(*_untold_deeds())
+    )
+    found = [
+        Suspect(subject_id, "edited", row.record_id)
+        for row in tx.execute(edited)
+        for subject_id in {row.subject_id, row.other}
+    ]
+    found += [Suspect(row.subject_id, "deleted", "") for row in tx.execute(deleted)]
+    return found + [Suspect(row.subject_id, "doubled", row.record_id) for row in tx.execute(doubled)]
+
+
+def op_ids_of(tx: sa.Connection, op_ids: Iterable[bytes]) -> set[bytes]:
+    """Which of these awards the node knows."""
+    return {row.op_id for row in rows_where_in(tx, awards, awards.c.op_id, op_ids)}
+
+
+def records_of(tx: sa.Connection, subject_id: int, limit: int) -> list[AnyRow]:
+    """Record ids of a subject's deeds."""
+    query = sa.select(deeds.c.record_id).where(deeds.c.subject_id == subject_id).order_by(deeds.c.deed_id)
+    return list(tx.execute(query.limit(limit)))
