@@ -66,7 +66,7 @@ static: $(READY) .venv-proto/.installed
 	echo "== static: $$(($$(date +%s) - begun)) s"
 
 unit: $(READY)
-	@$(call suite,unit and PostgreSQL,$(PYTEST) -n 2 tests/house tests/keys tests/ledger tests/edge tests/hub tests/node tests/postgresql)
+	@$(call suite,unit and PostgreSQL,$(PYTEST) -n 2 tests/house tests/keys tests/ledger tests/edge tests/client tests/hub tests/node tests/postgresql)
 
 fuzz: $(READY)
 	@$(call suite,fuzzing,$(PYTEST) -n 2 tests/fuzz)

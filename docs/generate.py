@@ -4,12 +4,13 @@ import sys
 from pathlib import Path
 
 import typer
+from samprasan.client.__main__ import app as client
 from samprasan.hub.__main__ import app as hub
 from samprasan.keys.errors import catalogue
 from samprasan.node.__main__ import app as node
 
 REFERENCE = Path(__file__).parent / "reference"
-PROGRAMS = {"samprasan-hub": hub, "samprasan-node": node}
+PROGRAMS = {"samprasan-hub": hub, "samprasan-node": node, "samprasan-client": client}
 
 
 def commands() -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import typer
+from samprasan.client.__main__ import app as client_app
 from samprasan.edge import command
 from samprasan.hub.__main__ import app as hub_app
 from samprasan.node.__main__ import app as node_app
@@ -28,6 +29,11 @@ def hub(home: Path, *arguments: str) -> Done:
 def node(home: Path | None, *arguments: str) -> Done:
     """``samprasan-node`` at ``home``, or at none."""
     return _run(node_app, [*arguments, *(["--home", str(home)] if home else [])])
+
+
+def client(*arguments: str) -> Done:
+    """``samprasan-client``."""
+    return _run(client_app, list(arguments))
 
 
 def _run(app: typer.Typer, arguments: list[str]) -> Done:

@@ -172,6 +172,13 @@ def test_a_tree_of_three_levels_has_the_same_roots_as_one_hashed_pair_by_pair() 
         assert merkle.extends(earlier, before, count, grown, after)
 
 
+def test_a_tree_that_only_grows_has_the_same_root_at_every_size() -> None:
+    growing = merkle.Growing()
+    for size, leaf in enumerate([*LEAVES, b""]):
+        assert (growing.size, growing.root()) == (size, ROOTS[size])
+        growing.add(leaf)
+
+
 def pair_by_pair(hashes: list[bytes]) -> bytes:
     """Another way to the same root: an odd one at the end of a level goes up as it is."""
     while len(hashes) > 1:

@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[2]
 UV = ROOT / ".venv" / "bin" / "uv"
 LEAN = """
 import sys
-import samprasan.client.connection, samprasan.keys.documents, samprasan.keys.sharing, samprasan.ledger.ledger
-heavy = {"sqlalchemy", "alembic", "psycopg", "geothai", "python_calamine"} & set(sys.modules)
+import samprasan.client.connection, samprasan.client.verifying, samprasan.keys.documents, samprasan.keys.sharing, samprasan.ledger.ledger
+heavy = {"sqlalchemy", "alembic", "psycopg", "geothai", "numpy", "python_calamine", "starlette"} & set(sys.modules)
 assert not heavy, heavy
 import importlib.util
 assert importlib.util.find_spec("sqlalchemy") is None

@@ -7,15 +7,16 @@ happened and what to do; exit 0 done, 1 refused or not finished, 2 wrong usage.
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from samprasan.edge import logs, wording
-from samprasan.keys.errors import Malformed, SamprasanError, Unavailable
+from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailable
 
 WRONG_USAGE = 2
 Home = Annotated[Path, typer.Option("--home", envvar="SAMPRASAN_HOME", help="Folder of the hub or node.")]
@@ -91,6 +92,24 @@ def answer(document: Any, as_json: bool, *tables: Table | str) -> None:
 def ready(document: dict[str, Any]) -> None:
     """The one line that ``serve`` prints when it answers."""
     print(f"ready {json.dumps(document)}", flush=True)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[BinaryIO]:
+    """A new file, in place once it is whole; Refused ``file_exists`` if something stands there."""
+    if path.exists():
+        raise Refused("file_exists", file=path.name)
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        with beside.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as problem:
+        raise Refused("file_unwritable", file=path.name, problem=problem.strerror or "") from problem
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Sequence[object]]) -> Table:

@@ -128,15 +128,25 @@ def status(home: Home, as_json: Json = False, lang: Lang = None) -> None:
 
 
 @app.command()
-def audit(home: Home, as_json: Json = False, lang: Lang = None) -> int:
-    """Re-verify signatures and chains, fold the log anew and compare; exit 1 if anything is wrong.
+def audit(
+    home: Home,
+    export: Annotated[
+        Path | None, typer.Option(help="Write the log to this file, too, for samprasan-client verify.")
+    ] = None,
+    as_json: Json = False,
+    lang: Lang = None,
+) -> int:
+    """Re-verify signatures, chains and the tree, fold the log anew and compare; exit 1 if anything is wrong.
 
-    Example: samprasan-hub audit --home /srv/hub
+    Example: samprasan-hub audit --export log.bundle --home /srv/hub
     """
     from samprasan.hub import auditing
     from samprasan.hub import home as homes
 
     hub = homes.open_hub(home)
+    if export is not None:
+        with command.written(export) as file:
+            auditing.export(hub.store, file)
     report = auditing.audit(hub.store, hub.world, hub.world.signer.public_key)
     document = report.as_document()
     verdict = words("audit_ok" if document["ok"] else "audit_bad", batches=report.batches, updates=report.updates)

@@ -132,6 +132,31 @@ def extends(earlier: int, earlier_root: bytes, size: int, path: Sequence[bytes],
     return not last and before == earlier_root and after == tree_root
 
 
+class Growing:
+    """The root of a tree that only grows, with nothing kept but the complete subtrees at its right border."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._peaks: list[bytes] = []  # the largest first
+
+    def add(self, leaf: bytes) -> None:
+        """Put a leaf behind the others."""
+        found, size = leaf, self.size
+        while size & 1:
+            found, size = node_hash(self._peaks.pop(), found), size >> 1
+        self._peaks.append(found)
+        self.size += 1
+
+    def root(self) -> bytes:
+        """The root over all leaves so far."""
+        if not self._peaks:
+            return EMPTY_ROOT
+        found = self._peaks[-1]
+        for peak in self._peaks[-2::-1]:
+            found = node_hash(peak, found)
+        return found
+
+
 def _to_odd(place: int, last: int) -> tuple[int, int]:
     """Up the right border, to the level at which a node is a right child or the first."""
     while place and not place & 1:

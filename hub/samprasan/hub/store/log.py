@@ -9,7 +9,6 @@ from samprasan.hub.store import tree
 from samprasan.hub.tables import head, log, refusals
 from samprasan.keys import signing
 from samprasan.keys.chain import Head
-from samprasan.v1.envelope_pb2 import Envelope
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class LogRow:
     @property
     def entry(self) -> bytes:
         """What stands for it in the tree: SHA-256 of the receipt's payload."""
-        return signing.digest(Envelope.FromString(self.receipt))
+        return signing.digest(signing.read_envelope(self.receipt))
 
 
 def start(tx: sa.Connection) -> None:

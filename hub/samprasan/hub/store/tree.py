@@ -36,6 +36,11 @@ def tile(tx: sa.Connection, level: int, number: int) -> list[bytes]:
     return list(tx.execute(sa.select(tree.c.hash).where(*within).order_by(tree.c.number)).scalars())
 
 
+def everything(tx: sa.Connection) -> dict[tuple[int, int], bytes]:
+    """(level, number) → hash, for an audit."""
+    return {(row.level, row.number): row.hash for row in tx.execute(sa.select(tree))}
+
+
 def grow(tx: sa.Connection, size: int, entries: Sequence[bytes]) -> None:
     """Put ``entries`` behind the first ``size`` ones."""
     leaves = [merkle.leaf_hash(entry) for entry in entries]

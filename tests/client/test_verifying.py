@@ -1,0 +1,168 @@
+"""An exported log is verified by whoever has only the federation's id; nothing that was changed in it passes."""
+
+import io
+import random
+import zipfile
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from samprasan.client import verifying
+from samprasan.hub import auditing
+from samprasan.hub.store import documents as documents_store
+from samprasan.hub.tables import checkpoints, log
+from samprasan.keys import checkpoint
+from samprasan.keys.errors import Malformed, SamprasanError, Unproven
+from samprasan.ledger.audit import Report
+from samprasan.node import redemption
+from samprasan.v1.envelope_pb2 import Envelope
+from samprasan.v1.log_pb2 import Receipt
+
+from tests import commands
+from tests.federation import AGENCIES, Federation, deed, publish
+from tests.node.test_redemption import wish
+
+
+@pytest.fixture
+def settled(fed: Federation) -> Federation:
+    """Awards, a correction, a redemption, and a checkpoint that all have cosigned."""
+    publish(fed)
+    for number, agency in enumerate(AGENCIES):
+        fed.give(agency, *(deed(10 * number + each, each) for each in range(4)))
+    fed.run()
+    fed.give("mpc", deed(2, 2, status="revoked"))
+    node = fed.nodes["mpc"]
+    redemption.ask(node.store, node.world, node.identity, wish(subject=deed(3, 3).subject))
+    fed.run()
+    fed.run()
+    return fed
+
+
+def exported(fed: Federation) -> bytes:
+    file = io.BytesIO()
+    auditing.export(fed.hub.store, file)
+    return file.getvalue()
+
+
+def federation_id(fed: Federation) -> str:
+    with fed.hub.store.read() as tx:
+        found: str = documents_store.agreed_on(tx).federation_id.hex()
+    return found
+
+
+def verified(fed: Federation, data: bytes) -> Report:
+    return verifying.verify(io.BytesIO(data), federation_id(fed))
+
+
+def parts(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as bundle:
+        return {name: bundle.read(name) for name in bundle.namelist()}
+
+
+def packed(found: dict[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as bundle:
+        for name, data in found.items():
+            bundle.writestr(name, data)
+    return file.getvalue()
+
+
+def test_a_whole_log_is_verified_offline(settled: Federation) -> None:
+    report = verified(settled, exported(settled))
+    hub = settled.hub
+    own = auditing.audit(hub.store, hub.world, hub.world.signer.public_key)
+    assert report.as_document() == own.as_document()
+    assert report.problems == []
+    assert report.cosigned == sorted(AGENCIES)
+    assert report.witnessed == report.batches > 5
+
+
+def test_the_same_log_makes_the_same_bytes(settled: Federation) -> None:
+    assert exported(settled) == exported(settled)
+
+
+def test_another_federations_bundle_is_refused(settled: Federation) -> None:
+    with pytest.raises(Unproven):
+        verifying.verify(io.BytesIO(exported(settled)), "00" * 16)
+
+
+def test_no_changed_bit_of_any_part_passes(settled: Federation) -> None:
+    whole = parts(exported(settled))
+    chance = random.Random(7)
+    for name, data in whole.items():
+        for bit in chance.sample(range(8 * len(data)), 60):
+            changed = bytearray(data)
+            changed[bit // 8] ^= 1 << bit % 8
+            try:
+                report = verified(settled, packed(whole | {name: bytes(changed)}))
+            except SamprasanError:
+                continue
+            lost = sorted(AGENCIES) != report.cosigned  # a cosigner's name: the signature is nobody's now
+            assert report.problems or lost, (name, bit)
+
+
+@pytest.mark.parametrize("name", ["log", "documents"])
+def test_what_is_cut_off_does_not_pass(settled: Federation, name: str) -> None:
+    whole = parts(exported(settled))
+    for keep in (0, 3, len(whole[name]) // 2, len(whole[name]) - 1):
+        try:
+            report = verified(settled, packed(whole | {name: whole[name][:keep]}))
+        except SamprasanError:
+            continue
+        assert report.problems
+
+
+def test_a_log_without_its_last_entries_is_not_what_was_witnessed(settled: Federation) -> None:
+    with settled.hub.store.begin() as tx:
+        last = tx.execute(sa.select(sa.func.max(log.c.log_index))).scalar_one()
+        tx.execute(log.delete().where(log.c.log_index == last))
+    assert f"the checkpoint names {last + 1} entries" in verified(settled, exported(settled)).problems
+
+
+def test_a_log_with_an_entry_replaced_has_another_root(settled: Federation) -> None:
+    """The hub signs another receipt: the signature holds, the tree does not."""
+    hub = settled.hub
+    with hub.store.begin() as tx:
+        row = tx.execute(sa.select(log).where(log.c.agency == "mpc").limit(1)).one()
+        told = Receipt.FromString(Envelope.FromString(row.receipt).payload)
+        told.appended_at += 1
+        again = hub.world.sign(told).SerializeToString()
+        tx.execute(log.update().where(log.c.log_index == row.log_index).values(receipt=again))
+    assert any("another root" in each for each in verified(settled, exported(settled)).problems)
+
+
+def test_a_checkpoint_of_another_root_is_told(settled: Federation) -> None:
+    with settled.hub.store.begin() as tx:
+        size, note = tx.execute(sa.select(checkpoints.c.size, checkpoints.c.note)).one()
+        head = checkpoint.read(note).checkpoint
+        lie = checkpoint.signed(checkpoint.Checkpoint(head.origin, size, bytes(32)), settled.hub.world.signer)
+        tx.execute(checkpoints.update().values(note=lie))
+    assert verified(settled, exported(settled)).problems
+
+
+@pytest.mark.parametrize("data", [b"", b"not a zip", b"PK\x03\x04" + bytes(40), packed({"log": b""})])
+def test_what_is_no_bundle_is_malformed(data: bytes) -> None:
+    with pytest.raises(Malformed):
+        verifying.verify(io.BytesIO(data), "00" * 16)
+
+
+def test_lengths_that_lie_are_malformed(settled: Federation) -> None:
+    whole = parts(exported(settled))
+    for length in (2**32 - 1, 5 << 20):
+        lie = length.to_bytes(4, "big") + whole["log"][4:]
+        with pytest.raises(Malformed):
+            verified(settled, packed(whole | {"log": lie}))
+
+
+def test_the_command_line_says_what_it_found(settled: Federation, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.bundle", tmp_path / "bad.bundle"
+    good.write_bytes(exported(settled))
+    whole = parts(good.read_bytes())
+    bad.write_bytes(packed(whole | {"log": whole["log"][: len(whole["log"]) // 2]}))
+    done = commands.client("verify", str(good), "--federation", federation_id(settled), "--lang", "en")
+    assert done.returncode == 0
+    assert "The log is whole" in done.stdout
+    assert "cosigned by: codi, mpc, nhco" in done.stdout
+    assert commands.client("verify", str(bad), "--federation", federation_id(settled)).returncode == 1
+    missing = commands.client("verify", str(tmp_path / "none"), "--federation", "00", "--lang", "en")
+    assert (missing.returncode, "hint:" in missing.stderr) == (1, True)
