@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[2]
 UV = ROOT / ".venv" / "bin" / "uv"
 LEAN = """
 import sys
-import samprasan.client.connection, samprasan.client.verifying, samprasan.keys.documents, samprasan.keys.sharing, samprasan.ledger.ledger
+import samprasan.client.connection, samprasan.client.verifying
+import samprasan.keys.documents, samprasan.keys.sharing, samprasan.ledger.ledger
 heavy = {"sqlalchemy", "alembic", "psycopg", "geothai", "numpy", "python_calamine", "starlette"} & set(sys.modules)
 assert not heavy, heavy
 import importlib.util

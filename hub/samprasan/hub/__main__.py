@@ -123,6 +123,7 @@ def status(home: Home, as_json: Json = False, lang: Lang = None) -> None:
                 for each in agencies
             ],
         ),
+        *(words("damaged", index=index, what=what) for index, what in document["log"]["damaged"].items()),
         *(words("limit_near", **each) for each in document["warnings"]),
     )
 

@@ -35,6 +35,10 @@ SKETCH_CELLS_MAX = 1 << 16  # 1 MiB: some 45,000 accounts that differ; with more
 SKETCH_CELLS_AT_ONCE = 4096  # 64 KiB
 RECONCILIATIONS_KEPT = 1000  # of each agency: three days of one every few minutes
 
+# Scrubbing.
+ENTRIES_SCRUBBED_AT_ONCE = 100  # 25 ms of a reading thread every few seconds: a million entries in a day
+DAMAGES_SHOWN = 100
+
 # The alarm against probing.
 UNUSED_AFTER_DAYS = 30  # SAFETY: an evaluation leads to an award or a redemption by then, or counts as unused
 UNUSED_ALWAYS_ALLOWED = 100  # people who changed their minds, questions that were asked twice

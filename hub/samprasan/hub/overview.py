@@ -9,6 +9,7 @@ from samprasan.edge.metrics import Gauge
 from samprasan.hub import limits, probing, rotating, witnessing
 from samprasan.hub.probing import Use
 from samprasan.hub.store import contributions as contributions_store
+from samprasan.hub.store import damages as damages_store
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import ledger as ledger_store
 from samprasan.hub.store import log as log_store
@@ -108,7 +109,9 @@ def _log(tx: Tx, now: int) -> dict[str, Any]:
     """The log, and how far the agencies have witnessed it."""
     size, standing = log_store.head_now(tx).size, witnessing.standing(tx, now)
     checkpoint = {"size": standing.size, "final": standing.final, "cosigned": standing.cosigned, "late": standing.late}
-    return {"size": size, "root": tree_store.root(tx, size).hex(), "checkpoint": checkpoint}
+    damaged = {str(index): what for index, what in damages_store.first(tx, limits.DAMAGES_SHOWN).items()}
+    root = tree_store.root(tx, size).hex()
+    return {"size": size, "root": root, "checkpoint": checkpoint, "damaged": damaged}
 
 
 def late_witnesses(store: Store, now: int) -> list[tuple[str, int]]:
@@ -128,7 +131,8 @@ def gauges(store: Store, now: int) -> list[Gauge]:
     """What a monitoring system reads."""
     document = status(store, now)
     agencies = document["agencies"]
-    witnessed = document["log"]["checkpoint"]
+    log = document["log"]
+    witnessed = log["checkpoint"]
 
     def each(name: str, help_text: str, value: Callable[[dict[str, Any]], float]) -> Gauge:
         return Gauge(f"samprasan_hub_{name}", help_text, {each["agency"]: value(each) for each in agencies})
@@ -136,6 +140,7 @@ def gauges(store: Store, now: int) -> list[Gauge]:
     return [
         Gauge("samprasan_hub_log_size", "Entries in the log.", {"": document["log"]["size"]}),
         Gauge("samprasan_hub_limits_near", "Limits of which 70 % is taken.", {"": len(document["warnings"])}),
+        Gauge("samprasan_hub_log_damaged", "Log entries that are not what was stored.", {"": len(log["damaged"])}),
         Gauge("samprasan_hub_checkpoint_final", "Log entries that all have witnessed.", {"": witnessed["final"]}),
         each(
             "checkpoint_late",

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from samprasan.edge.database import Store
 from samprasan.edge.logs import logger
 from samprasan.edge.world import World
-from samprasan.hub import greeting, intake, limits, mailbox, overview, witnessing
+from samprasan.hub import greeting, intake, limits, mailbox, overview, scrubbing, witnessing
 from samprasan.hub.joining import Authority
 from samprasan.hub.sequencer import Sequencer
 from samprasan.keys import certificates
@@ -22,6 +22,7 @@ from samprasan.keys.errors import SamprasanError
 T = TypeVar("T")
 log = logger("hub")
 NEWS_POLL_SECONDS = 0.25  # another hub process on the same database may have stored mail
+SCRUB_SECONDS = 5.0
 CHECKPOINT_SECONDS = 1.0  # how often it is seen whether the log has grown
 EXPIRE_SECONDS = 1.0  # reads and what comes next see a hold as over in any case
 WARN_SECONDS = 60.0  # how often limits are looked at
@@ -87,6 +88,19 @@ class Running:
             except Exception:  # the database may be away; what comes next expires them, too
                 log.error("cannot expire holds", exc_info=True)
             await asyncio.sleep(0 if some else EXPIRE_SECONDS)
+
+    async def scrub(self) -> None:
+        """Look at stored entries again, round and round."""
+        place = 0
+        told: set[int] = set()
+        while True:
+            with contextlib.suppress(SamprasanError):
+                place, found = await self.read(scrubbing.scrub, self.store, self.world, place)
+                for each in found:
+                    if each.log_index not in told:
+                        told.add(each.log_index)
+                        log.error("log entry damaged", log_index=each.log_index, what=each.what)
+            await asyncio.sleep(SCRUB_SECONDS)
 
     async def offer(self) -> None:
         """Sign checkpoints of the log as it grows."""

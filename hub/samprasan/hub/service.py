@@ -303,7 +303,8 @@ async def start(store: Store, world: World, authority: Authority, listening: Lis
     hub_port = wire.bind(hub, listening.listen, mutual)
     join_port = wire.bind(joining_server, listening.join_listen, one_sided)
     await asyncio.gather(hub.start(), joining_server.start())
-    watchers = [asyncio.create_task(each()) for each in (running.watch, running.warn, running.expire, running.offer)]
+    by_itself = (running.watch, running.warn, running.expire, running.offer, running.scrub)
+    watchers = [asyncio.create_task(each()) for each in by_itself]
     return Servers(running, hub, joining_server, hub_port, join_port, watchers)
 
 

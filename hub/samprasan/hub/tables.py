@@ -81,6 +81,13 @@ reconciliations = sa.Table(
     sa.Column("causes", sa.Text, nullable=False, comment="Accounts by likely cause, JSON."),
     sa.Index("reconciliations_agency", "agency", "number"),
 )
+damages = sa.Table(
+    "damages",
+    metadata,
+    sa.Column("log_index", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("found_at", sa.BigInteger, nullable=False),
+    sa.Column("what", sa.String(16), nullable=False, comment="missing, receipt, tree, place or batch."),
+)
 refusals = sa.Table(
     "refusals",
     metadata,

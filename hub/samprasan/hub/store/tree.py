@@ -36,6 +36,12 @@ def tile(tx: sa.Connection, level: int, number: int) -> list[bytes]:
     return list(tx.execute(sa.select(tree.c.hash).where(*within).order_by(tree.c.number)).scalars())
 
 
+def leaves(tx: sa.Connection, start: int, end: int) -> dict[int, bytes]:
+    """Log index → leaf, from ``start`` up to and without ``end``."""
+    within = (tree.c.level == 0, tree.c.number >= start, tree.c.number < end)
+    return {row.number: row.hash for row in tx.execute(sa.select(tree.c.number, tree.c.hash).where(*within))}
+
+
 def everything(tx: sa.Connection) -> dict[tuple[int, int], bytes]:
     """(level, number) → hash, for an audit."""
     return {(row.level, row.number): row.hash for row in tx.execute(sa.select(tree))}

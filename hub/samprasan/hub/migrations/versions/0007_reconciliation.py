@@ -1,4 +1,4 @@
-"""What each agency did to each account, and what reconciliations found."""
+"""What each agency did to each account, what reconciliations found, and entries that are not what was stored."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -42,5 +42,12 @@ def upgrade() -> None:
         sa.Column("differences", sa.BigInteger(), nullable=False),
         sa.Column("causes", sa.Text(), nullable=False, comment="Accounts by likely cause, JSON."),
         sa.PrimaryKeyConstraint("number"),
+    )
+    op.create_table(
+        "damages",
+        sa.Column("log_index", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("found_at", sa.BigInteger(), nullable=False),
+        sa.Column("what", sa.String(length=16), nullable=False, comment="missing, receipt, tree, place or batch."),
+        sa.PrimaryKeyConstraint("log_index"),
     )
     op.create_index("reconciliations_agency", "reconciliations", ["agency", "number"])
