@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "deploy" / "local"))
 
-from tests.bench import exports, hostile, linking, push, redeem, servers  # noqa: E402
+from tests.bench import exports, hostile, linking, push, reconciling, redeem, servers  # noqa: E402
 
 
 def main() -> None:
@@ -28,6 +28,7 @@ def main() -> None:
         hostile.run(folder / "hostile")
         exports.run(folder)
         linking.run()
+        reconciling.run()
 
 
 def show(what: str, rate: float, against: float) -> None:

@@ -61,7 +61,9 @@ class Keys:
 class Side:
     """One side's accounts in a session: makes its cells, however many are wanted, in order."""
 
-    def __init__(self, keys: Keys, account_ids: Sequence[bytes], contributions: Sequence[Sequence[int]]) -> None:
+    def __init__(
+        self, keys: Keys, account_ids: Sequence[bytes], contributions: Sequence[Sequence[int]] | NDArray[np.int64]
+    ) -> None:
         """``contributions`` has one row of ``COMPONENTS`` integers for each account."""
         halves = np.frombuffer(b"".join(account_ids), dtype=">u8").astype(np.uint64).reshape(-1, 2)
         values = np.array(contributions, dtype=np.int64).reshape(-1, COMPONENTS)
