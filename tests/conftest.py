@@ -14,6 +14,7 @@ from tests import federation, local
 from tests.federation import Federation
 
 DATABASES = ("sqlite", "postgresql")
+LONGEST = ("tests/postgresql", "test_every_stage_comes_out_exactly")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest tests first, so that no worker waits for them alone at the end."""
-    items.sort(key=lambda item: "tests/postgresql" not in item.nodeid)
+    items.sort(key=lambda item: not any(each in item.nodeid for each in LONGEST))
 
 
 @pytest.fixture(scope="session")
@@ -55,9 +56,10 @@ class Databases:
         self._server_url = server_url
         self._count = 0
         self._stores: list[Store] = []
+        self.labels: dict[str, str] = {}
 
-    def url(self, name: str) -> str:
-        """The URL of a new database."""
+    def url(self, name: str, template: str = "template1") -> str:
+        """The URL of a new database; on PostgreSQL a copy of ``template``."""
         self._count += 1
         if self.kind == "sqlite":
             return f"sqlite:///{self._folder / f'{name}-{self._count}.db'}"
@@ -66,14 +68,15 @@ class Databases:
             sa.make_url(self._server_url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
         )
         with engine.connect() as connection:
-            connection.exec_driver_sql(f'CREATE DATABASE "{label}"')
+            connection.exec_driver_sql(f'CREATE DATABASE "{label}" TEMPLATE "{template}"')
         engine.dispose()
+        self.labels[name] = label
         url = sa.make_url(self._server_url).set(database=label)
         return url.render_as_string(hide_password=False)
 
-    def store(self, name: str) -> Store:
+    def store(self, name: str, template: str = "template1") -> Store:
         """A store on a new database."""
-        made = database.open_store(self.url(name))
+        made = database.open_store(self.url(name, template))
         self._stores.append(made)
         return made
 
@@ -100,10 +103,25 @@ def fed() -> Iterator[Federation]:
     made.close()
 
 
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql_url: str) -> tuple[Federation, dict[str, str]]:
+    """A federation on PostgreSQL that nobody uses, and its databases by party: to be copied."""
+    databases = Databases("postgresql", Path(), postgresql_url)
+    made = federation.approved(databases.store)
+    federation.finish(made)
+    databases.close()
+    return made, databases.labels
+
+
 @pytest.fixture
-def fed_on_each(databases: Databases) -> Iterator[Federation]:
+def fed_on_each(databases: Databases, request: pytest.FixtureRequest) -> Iterator[Federation]:
     """A federation on SQLite files, and one on PostgreSQL."""
-    made = federation.make(databases.store)
+    if databases.kind == "postgresql":
+        template, labels = request.getfixturevalue("postgresql_template")
+        stores = {name: databases.store(name, label) for name, label in labels.items()}
+        made = federation.rehoused(template, stores, seed=1)
+    else:
+        made = federation.make(databases.store)
     yield made
     made.close()
 

@@ -4,10 +4,11 @@ Delivered at once and in order it is the unit test; with a seeded network in bet
 never calls another: it gives messages to send, and is given messages that arrived.
 """
 
+import contextlib
 import hashlib
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -357,13 +358,9 @@ def make(
 ) -> Federation:
     """A federation: joined, roster 1 approved by all, the linking key made by all, the sample policy approved by two.
 
-    Those in memory are copies of one that is made once a process.
+    It is a copy of one that is made once a process, in memory: ``make_store`` makes SQLite databases.
     """
-    if make_store("hub").engine.url.database in (None, "", ":memory:"):
-        return copy_of(_template(make_signer or KeySigner, verify), make_store, seed)
-    made = approved(make_store, make_signer or KeySigner, verify)
-    finish(made)
-    return made
+    return copy_of(_template(make_signer or KeySigner, verify), make_store, seed)
 
 
 def finish(made: Federation) -> None:
@@ -381,11 +378,17 @@ def _template(make_signer: Callable[[bytes], Signer], verify: Verify) -> Federat
 
 
 def copy_of(template: Federation, make_store: MakeStore, seed: int) -> Federation:
-    """The same federation in stores of its own, with its own clock and chance."""
-    clock, chance = Clock(), random.Random(f"copy {seed}")
+    """The same federation in SQLite databases of its own, with its own clock and chance."""
     stores = {name: make_store(name) for name in template.parties}
     for name, party in template.parties.items():
-        _connection(party.store).backup(_connection(stores[name]))  # the pragmas of the copy stay its own
+        with _connection(party.store) as original, _connection(stores[name]) as copy:
+            original.backup(copy)  # the pragmas of the copy stay its own
+    return rehoused(template, stores, seed)
+
+
+def rehoused(template: Federation, stores: dict[str, Store], seed: int) -> Federation:
+    """The same federation over copies of its databases, with its own clock and chance."""
+    clock, chance = Clock(), random.Random(f"copy {seed}")
 
     def world(of: HubParty | NodeParty) -> World:
         return World(of.world.signer, clock, chance.randbytes, of.world.verify)
@@ -395,9 +398,11 @@ def copy_of(template: Federation, make_store: MakeStore, seed: int) -> Federatio
     return Federation(clock, chance, hub, nodes)
 
 
-def _connection(store: Store) -> Any:
-    """The one sqlite3 connection behind a store in memory."""
-    return store.engine.raw_connection().driver_connection
+@contextlib.contextmanager
+def _connection(store: Store) -> Iterator[Any]:
+    """A sqlite3 connection of the store; of one in memory there is but one."""
+    with contextlib.closing(store.engine.raw_connection()) as pooled:
+        yield pooled.driver_connection
 
 
 def approved(

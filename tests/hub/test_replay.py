@@ -12,8 +12,6 @@ from samprasan.node.store import batches as batches_store
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
-from tests import federation
-from tests.conftest import Databases
 from tests.federation import Federation, HubParty, deed
 
 
@@ -62,21 +60,16 @@ def answer(fed: Federation, kind: str, body: Any) -> bytes:
     return found.SerializeToString()  # type: ignore[no-any-return]
 
 
-def restarted(fed: Federation, databases: Databases, url: str) -> HubParty:
+def restarted(fed: Federation, url: str) -> HubParty:
     """The same hub in a new process: nothing but its store is left."""
     fed.hub.store.close()
     return HubParty(open_store(url), fed.hub.world, fed.hub.authority)
 
 
 @pytest.mark.parametrize("name", REPLAYED)
-def test_a_message_again_is_answered_as_before_and_changes_nothing(name: str, databases: Databases) -> None:
-    urls: dict[str, str] = {}
-
-    def make_store(party: str) -> Any:
-        urls[party] = databases.url(party)
-        return open_store(urls[party])
-
-    fed = federation.make(make_store)
+def test_a_message_again_is_answered_as_before_and_changes_nothing(name: str, fed_on_each: Federation) -> None:
+    fed = fed_on_each
+    url = fed.hub.store.engine.url.render_as_string(hide_password=False)
     fed.give("mpc", *(deed(number, number) for number in range(5)))
     fed.run()
     kind, body = REPLAYED[name](fed)
@@ -86,8 +79,7 @@ def test_a_message_again_is_answered_as_before_and_changes_nothing(name: str, da
         assert answer(fed, kind, body) == first
         fed.clock.now_ms += 3_600_000
         assert standing(fed) == before
-        fed.hub = restarted(fed, databases, urls["hub"])
-    fed.close()
+        fed.hub = restarted(fed, url)
 
 
 def standing(fed: Federation) -> tuple[Any, ...]:

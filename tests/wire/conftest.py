@@ -11,6 +11,7 @@ from federation import Federation as LocalFederation
 from tests import local
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What looks at the one federation runs in one process, so that it is brought up once; other files by file."""
     for item in items:

@@ -22,9 +22,7 @@ from samprasan.hub import (
     joining,
     limits,
     mailbox,
-    reconciliation,
     rekeying,
-    tiles,
     witnessing,
 )
 from samprasan.hub.joining import Authority
@@ -208,6 +206,8 @@ class HubServicer(hub_pb2_grpc.HubServicer):
 
     async def Reconcile(self, request_iterator: Any, context: Any) -> AsyncIterator[hub_pb2.ReconcileResponse]:
         """See :mod:`samprasan.hub.reconciliation`.  Cells go out until the next request comes."""
+        from samprasan.hub import reconciliation  # what it counts with takes a while to load
+
         hub = self._running
         agency = await hub.caller(context)
         if agency in hub.reconciling:
@@ -319,7 +319,12 @@ async def serve(
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with tiles.served(listening.tiles, store) as tiles_at:
+    async with contextlib.AsyncExitStack() as stack:
+        tiles_at = None
+        if listening.tiles:
+            from samprasan.hub import tiles  # a web server takes a while to load
+
+            tiles_at = await stack.enter_async_context(tiles.served(listening.tiles, store))
         servers = await start(store, world, authority, listening)
         garbage.collect_rarely()
         announce(servers.hub_port, servers.join_port, tiles_at)

@@ -56,14 +56,11 @@ def application(store: Store) -> Starlette:
 
 
 @contextlib.asynccontextmanager
-async def served(address: str, store: Store) -> AsyncIterator[str | None]:
-    """Serve at ``HOST:PORT`` until the block ends; the address it got, None if ``address`` is empty.
+async def served(address: str, store: Store) -> AsyncIterator[str]:
+    """Serve at ``HOST:PORT`` until the block ends; the address it got.
 
     Raises Malformed ``address``, Refused ``address_taken``.
     """
-    if not address:
-        yield None
-        return
     host, port = address_of(address)
     try:
         listener = socket.create_server((host, port))

@@ -9,13 +9,12 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from samprasan.edge.database import Store, Tx
 from samprasan.keys.chain import Head
 from samprasan.ledger import contributions
 from samprasan.ledger.contributions import NOTHING, Contribution, Named
-from samprasan.ledger.sketch import Keys
 from samprasan.node import limits
 from samprasan.node.store import batches as batches_store
 from samprasan.node.store import documents as documents_store
@@ -25,6 +24,9 @@ from samprasan.node.store import standing as standing_store
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
+
+if TYPE_CHECKING:
+    from samprasan.ledger.sketch import Keys
 
 Cause: TypeAlias = hub_pb2.DifferenceCause.ValueType
 
@@ -37,8 +39,10 @@ class Records:
     have: Mapping[bytes, Contribution]
     secret: bytes
 
-    def keys(self, mine: bytes, theirs: bytes) -> Keys:
+    def keys(self, mine: bytes, theirs: bytes) -> "Keys":
         """The session's keys, of both nonces."""
+        from samprasan.ledger.sketch import Keys  # what it counts with takes a while to load
+
         return Keys.drawn(mine + theirs + self.secret)
 
 

@@ -295,11 +295,11 @@ class Session:
             await asyncio.sleep(0 if more else WITNESS_SECONDS)
 
     async def _reconcile(self) -> None:
-        from samprasan.node import comparing  # numpy takes a while
-
         node = self.node
         while True:
             await asyncio.sleep(RECONCILE_SECONDS)
+            from samprasan.node import comparing  # what it counts with takes a while to load
+
             async with self._patiently("reconciling"):
                 outcome = await comparing.reconcile(node.store, node.identity.agency, self.hub, self.quiet)
                 await self._step(reconciliation.note, node.store, node.world.now(), outcome)
