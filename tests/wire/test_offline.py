@@ -4,7 +4,7 @@ import json
 import time
 from pathlib import Path
 
-from federation import AGENCIES
+from federation import AGENCIES, SAMPLES
 
 from tests import commands, local
 from tests.node.test_samples import EXPECTED
@@ -16,7 +16,10 @@ def test_without_a_hub_deeds_wait_and_go_by_themselves_when_it_returns(template:
     with local.running(template, tmp_path / "federation") as federation:
         federation.kill("hub")
         for agency in AGENCIES:
-            federation.import_samples(agency)
+            file = next((SAMPLES / agency).glob("deeds.*"))
+            profile = SAMPLES / "profiles" / f"{agency}.toml"
+            done = commands.node(federation.home(agency), "import", str(file), "--profile", str(profile))
+            assert done.returncode == 0
         waiting = federation.run("mpc", "sync", "--wait", "2", "--json", check=False)
         assert waiting.returncode == 1
         assert json.loads(waiting.stdout)["pending"] > 0
