@@ -193,8 +193,27 @@ def test_records_are_compared_with_the_hubs_totals_and_a_changed_one_is_named(wa
     assert said(served, "codi", "reconcile")["agreed"] is True
 
 
-def edit(served: LocalFederation, statement: str) -> None:
+def edit(served: LocalFederation, statement: str, agency: str = "codi") -> None:
     """Somebody changes the node's database with a tool of their own."""
-    with contextlib.closing(sqlite3.connect(served.home("codi") / "node.db", timeout=20)) as connection:
+    with contextlib.closing(sqlite3.connect(served.home(agency) / "node.db", timeout=20)) as connection:
         connection.execute(statement)
         connection.commit()
+
+
+def test_a_hundred_records_that_differ_are_found_over_the_wire(watched: Watched) -> None:
+    """Cells as a stream: as many as it takes, and hardly more."""
+    served = watched.federation
+    home = node_homes.open_home(served.home("nhco"))
+    party = memory.NodeParty(home.node.store, home.node.world, home.node.identity)
+    villages = [parse(Scheme.REGISTRY, f"V{number}", "codi.council") for number in range(150)]
+    made = [replace(memory.deed(number, 0), subject=each, kind=3) for number, each in enumerate(villages)]
+    memory.bring_in(party, made, source="villages")
+    until(lambda: said(served, "nhco", "status")["outbox"] == 0)
+    assert said(served, "nhco", "reconcile")["accounts"] == 150
+    edit(served, "UPDATE deeds SET credits = credits + deed_id WHERE deed_id <= 100", "nhco")
+    found = said(served, "nhco", "reconcile")
+    assert len(found["differences"]) == 100
+    assert found["round_trips"] == 2
+    assert found["bytes"] <= 2 * 32 * 100
+    assert {each["likely_cause"] for each in found["differences"]} == {"local_edit"}
+    home.node.store.close()

@@ -6,7 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -31,6 +31,9 @@ from samprasan.keys.errors import Malformed, Refused, SamprasanError
 from samprasan.keys.signing import payload_type
 from samprasan.v1 import hub_pb2, hub_pb2_grpc
 from samprasan.v1.log_pb2 import Receipt
+
+if TYPE_CHECKING:
+    from samprasan.hub.reconciliation import Conversation
 
 T = TypeVar("T")
 log = logger("hub")
@@ -222,23 +225,33 @@ class HubServicer(hub_pb2_grpc.HubServicer):
                 pass
             talk = await hub.read(reconciliation.begin, hub.store, hub.world, agency, first.begin)
             yield talk.begun()
-            while True:
-                wait = RECONCILE_PAUSE_SECONDS if talk.sending else RECONCILE_IDLE_SECONDS
-                request = await requests.next(wait)
-                if request is not None:
-                    talk.sending = request.HasField("more")
-                    if request.HasField("ask"):
-                        yield talk.told(request.ask)
-                    if request.HasField("verdict"):
-                        await hub.write(reconciliation.record, hub.store, hub.world, talk, request.verdict)
-                cells = await hub.read(talk.cells) if talk.sending else None
-                if cells is not None:
-                    yield cells
-                elif requests.ended or (request is None) or talk.sending:
-                    return
+            async for answer in self._answers(talk, requests):
+                yield answer
         finally:
             hub.reconciling.discard(agency)
             requests.close()
+
+    async def _answers(self, talk: "Conversation", requests: Requests) -> AsyncIterator[hub_pb2.ReconcileResponse]:
+        """What the hub says once a reconciliation has begun."""
+        from samprasan.hub import reconciliation
+
+        hub = self._running
+        while not requests.ended:
+            wait = RECONCILE_PAUSE_SECONDS if talk.sending else RECONCILE_IDLE_SECONDS
+            request = await requests.next(wait)
+            if request is None and not talk.sending:
+                return  # the node has what it needs, or has been silent for too long
+            if request is not None:
+                talk.sending = request.HasField("more")
+                if request.HasField("ask"):
+                    yield talk.told(request.ask)
+                if request.HasField("verdict"):
+                    await hub.write(reconciliation.record, hub.store, hub.world, talk, request.verdict)
+            cells = await hub.read(talk.cells) if talk.sending else None
+            if cells is not None:
+                yield cells
+            elif talk.sending:
+                return  # nobody may have more
 
 
 class JoiningServicer(hub_pb2_grpc.JoiningServicer):
