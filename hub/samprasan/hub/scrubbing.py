@@ -7,7 +7,6 @@ what was stored; one that is not is noted until it is again, and the operator to
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from google.protobuf.message import Message
 from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World
 from samprasan.hub import limits
@@ -60,7 +59,7 @@ def _wrong(row: LogRow, world: World, keys: dict[str, set[bytes]], leaf: bytes) 
     """In what an entry is not what was stored; empty if it is sound."""
     try:
         envelope, answer = signing.read_envelope(row.batch), signing.read_envelope(row.receipt)
-        receipt = _opened(answer, log.Receipt, keys[documents.HUB], world)
+        receipt = signing.open_by_any(answer, log.Receipt, keys[documents.HUB], world.verify)
     except SamprasanError:
         return "receipt"
     if merkle.leaf_hash(signing.digest(answer)) != leaf:
@@ -69,17 +68,10 @@ def _wrong(row: LogRow, world: World, keys: dict[str, set[bytes]], leaf: bytes) 
     if (row.agency, row.seq, row.log_index) != (receipt.agency, receipt.seq, receipt.log_index) or row.digest != digest:
         return "place"
     try:
-        _opened(envelope, log.Batch, keys.get(row.agency, set()), world)
+        signing.open_by_any(envelope, log.Batch, keys.get(row.agency, set()), world.verify)
     except SamprasanError:
         return "batch"
     return "" if digest == receipt.batch_digest else "batch"
-
-
-def _opened(envelope: Envelope, kind: type[Message], keys: set[bytes], world: World) -> log.Receipt:
-    named = envelope.signatures[0].key_id if envelope.signatures else b""
-    own = next((key for key in keys if signing.key_id(key) == named), bytes(32))
-    opened: log.Receipt = world.open(envelope, kind, own)  # type: ignore[assignment]
-    return opened
 
 
 def _keys(tx: Tx) -> dict[str, set[bytes]]:

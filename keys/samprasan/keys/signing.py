@@ -6,7 +6,7 @@ encoded differently, is Malformed, so that no two readings of the same signed by
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Protocol, TypeVar
 
@@ -165,6 +165,13 @@ def open_signed(envelope: Envelope, kind: type[M], public_key: bytes, verify: Ve
     """The payload of an envelope that exactly ``public_key`` signed."""
     check_signature(envelope, kind, public_key, verify)
     return decode(kind, envelope.payload)
+
+
+def open_by_any(envelope: Envelope, kind: type[M], public_keys: Iterable[bytes], verify: Verify) -> M:
+    """The payload of an envelope that one of these keys signed: whichever its signer had then."""
+    named = envelope.signatures[0].key_id if envelope.signatures else b""
+    own = next((key for key in public_keys if key_id(key) == named), bytes(_KEY_BYTES))
+    return open_signed(envelope, kind, own, verify)
 
 
 def signers_of(envelope: Envelope, keys: Mapping[bytes, str], verify: Verify) -> frozenset[str]:

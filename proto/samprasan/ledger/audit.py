@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from google.protobuf.message import Message
 from samprasan.keys import chain, checkpoint, documents, merkle, signing
 from samprasan.keys.chain import Fit, Head
 from samprasan.keys.errors import SamprasanError
@@ -17,7 +16,6 @@ from samprasan.ledger import agreed, forms, ledger, verify
 from samprasan.ledger.state import Entry, State
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.documents_pb2 import Roster
-from samprasan.v1.envelope_pb2 import Envelope
 
 PROBLEMS_MAX = 100  # the first hundred tell what happened; a broken log has one an entry
 
@@ -110,8 +108,9 @@ class Auditor:
             batch_envelope, receipt_envelope = signing.read_envelope(batch_data), signing.read_envelope(receipt_data)
             self._tree.add(merkle.leaf_hash(signing.digest(receipt_envelope)))
             self._compare_root()
-            receipt = self._opened(receipt_envelope, log.Receipt, documents.HUB)
-            batch = self._opened(batch_envelope, log.Batch, receipt.agency)
+            receipt = signing.open_by_any(receipt_envelope, log.Receipt, self._keys[documents.HUB], self._verify)
+            own = self._keys.get(receipt.agency, set())
+            batch = signing.open_by_any(batch_envelope, log.Batch, own, self._verify)
         except SamprasanError as problem:
             self.report.problems.append(f"log entry {index}: {problem}")
             return None
@@ -145,11 +144,6 @@ class Auditor:
         if outcomes != list(found.receipt.outcomes):
             index = found.receipt.log_index
             self.report.problems.append(f"log entry {index}: the receipt tells other outcomes than the rules")
-
-    def _opened(self, envelope: Envelope, kind: type[Message], agency: str) -> Any:
-        named = envelope.signatures[0].key_id if envelope.signatures else b""
-        own = [key for key in self._keys.get(agency, ()) if signing.key_id(key) == named]
-        return signing.open_signed(envelope, kind, own[0] if own else bytes(32), self._verify)
 
     def _compare_root(self) -> None:
         head = self._note.checkpoint if self._note else None
