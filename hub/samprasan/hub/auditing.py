@@ -20,7 +20,7 @@ from samprasan.ledger.audit import Auditor, Report
 def audit(store: Store, world: World, hub_key: bytes) -> Report:
     """Everything that can be checked without trusting the tables; ``hub_key`` is the hub's raw public key."""
     with store.read() as tx:
-        auditor = Auditor(documents_store.active(tx), _note(tx), world.verify, [hub_key])
+        auditor = Auditor(documents_store.active(tx), witnessing.note(tx), world.verify, [hub_key])
         for row in log_store.entries(tx):
             index = auditor.report.batches
             found = auditor.take(row.batch, row.receipt)
@@ -42,11 +42,7 @@ def export(store: Store, file: BinaryIO) -> int:
     """Write what anybody needs to verify the log without this hub; how many entries."""
     with store.read() as tx:
         entries = ((row.batch, row.receipt) for row in log_store.entries(tx))
-        return bundle.write(file, documents_store.active(tx), _note(tx), entries)
-
-
-def _note(tx: Tx) -> bytes:
-    return witnessing.note(tx)
+        return bundle.write(file, documents_store.active(tx), witnessing.note(tx), entries)
 
 
 def _tree_problems(tx: Tx) -> Iterator[str]:

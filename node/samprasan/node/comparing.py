@@ -28,13 +28,14 @@ log = logger("node")
 async def reconcile(store: Store, agency: str, hub: Hub, quiet: asyncio.Lock | None = None) -> Outcome:
     """Compare until both stand at one position; what was found is told to the hub's operator, in numbers.
 
-    Nothing new is sent by whoever respects ``quiet`` while the position is agreed on.
+    If the node moves on meanwhile, it is tried again, and nothing new is sent by whoever respects ``quiet`` while the
+    position is agreed on: not at once, since the hub may first have a whole log to count.
 
     Raises Unavailable ``reconcile_busy`` if updates never let both stand still, Unproven ``sketch`` for cells that
     explain nothing, and what the hub refuses.
     """
-    for _ in range(TRIES):
-        talk = _Talk(store, agency, hub, quiet or asyncio.Lock())
+    for attempt in range(TRIES):
+        talk = _Talk(store, agency, hub, quiet if quiet and attempt else asyncio.Lock())
         try:
             outcome = await talk.run()
         finally:

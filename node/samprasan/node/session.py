@@ -36,6 +36,7 @@ LOOK_SECONDS = 0.5  # an import in another process is found by looking
 RECONCILE_SECONDS = 300.0
 WITNESS_SECONDS = 3.0  # a checkpoint is final a round or two after it is signed
 _HALTING = frozenset({"chain_fork", "node_went_back", "hub_went_back", "receipt_foreign"})
+_ITS_OWN = frozenset({"log_damaged", "reconcile_busy"})  # the hub answers: everything else goes on
 log = logger("node")
 
 
@@ -202,10 +203,9 @@ class Session:
         """What one task may not do, or finds broken, must not stop the others: the operator is told, and it waits."""
         try:
             yield
-        except Unavailable:
-            raise
         except SamprasanError as problem:
-            if problem.code in witnessing.LIES:
+            is_gone = isinstance(problem, Unavailable) and problem.code not in _ITS_OWN
+            if is_gone or problem.code in witnessing.LIES:
                 raise
             if problem.code == "no_roster":
                 return

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow, rows_where_in
+from samprasan.edge.database import rows_where_in
 from samprasan.ledger.contributions import NOTHING, Contribution, awarded
 from samprasan.node.tables import awards, deeds, redemptions, subjects
 
@@ -114,9 +114,3 @@ def suspects(tx: sa.Connection) -> list[Suspect]:
 def op_ids_of(tx: sa.Connection, op_ids: Iterable[bytes]) -> set[bytes]:
     """Which of these awards the node knows."""
     return {row.op_id for row in rows_where_in(tx, awards, awards.c.op_id, op_ids)}
-
-
-def records_of(tx: sa.Connection, subject_id: int, limit: int) -> list[AnyRow]:
-    """Record ids of a subject's deeds."""
-    query = sa.select(deeds.c.record_id).where(deeds.c.subject_id == subject_id).order_by(deeds.c.deed_id)
-    return list(tx.execute(query.limit(limit)))
