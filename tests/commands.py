@@ -4,10 +4,12 @@ import contextlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import typer
 from samprasan.client.__main__ import app as client_app
-from samprasan.edge import command
+from samprasan.edge import command, database
+from samprasan.edge.database import Store
 from samprasan.hub.__main__ import app as hub_app
 from samprasan.node.__main__ import app as node_app
 
@@ -38,6 +40,16 @@ def client(*arguments: str) -> Done:
 
 def _run(app: typer.Typer, arguments: list[str]) -> Done:
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    opened: list[Store] = []
+    open_store = database.open_store
+
+    def noted(url: str) -> Store:
+        opened.append(open_store(url))
+        return opened[-1]
+
+    streams = (contextlib.redirect_stdout(out), contextlib.redirect_stderr(err))
+    with streams[0], streams[1], mock.patch.object(database, "open_store", noted):
         code = command.run(app, arguments)
+    for store in opened:
+        store.close()  # a process of its own would have ended
     return Done(code, out.getvalue(), err.getvalue())

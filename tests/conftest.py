@@ -1,5 +1,6 @@
 """Fixtures that every suite shares."""
 
+import itertools
 import os
 import tempfile
 from collections.abc import Iterator
@@ -47,6 +48,9 @@ def postgresql_url() -> Iterator[str]:
             server.cleanup()
 
 
+_NUMBERS = itertools.count()
+
+
 class Databases:
     """New, empty databases of one kind."""
 
@@ -63,7 +67,7 @@ class Databases:
         self._count += 1
         if self.kind == "sqlite":
             return f"sqlite:///{self._folder / f'{name}-{self._count}.db'}"
-        label = f"t{os.getpid()}_{id(self)}_{name}_{self._count}"
+        label = f"t{os.getpid()}_{next(_NUMBERS)}_{name}"
         engine = sa.create_engine(
             sa.make_url(self._server_url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
         )
@@ -101,6 +105,16 @@ def fed() -> Iterator[Federation]:
     made = federation.make()
     yield made
     made.close()
+
+
+@pytest.fixture
+def busy_fed() -> Iterator[Federation]:
+    """A federation in memory with awards, corrections and redemptions at every agency."""
+    from tests.node.test_reconciliation import busy_template
+
+    copy = federation.copy_of(busy_template(), federation.memory_store, 11)
+    yield copy
+    copy.close()
 
 
 @pytest.fixture(scope="session")

@@ -19,17 +19,41 @@ from typing import Any
 from samprasan.edge import database
 from samprasan.edge.database import Store
 from samprasan.edge.world import World
-from samprasan.hub import accounts, agreeing, greeting, intake, joining, mailbox, rekeying, witnessing
+from samprasan.hub import (
+    accounts,
+    agreeing,
+    greeting,
+    intake,
+    joining,
+    mailbox,
+    recalling,
+    recovery,
+    rekeying,
+    witnessing,
+)
 from samprasan.hub import home as hub_homes
 from samprasan.hub.store import members as members_store
 from samprasan.keys import certificates, sealing
-from samprasan.keys.errors import SamprasanError
+from samprasan.keys.errors import SamprasanError, Unavailable
 from samprasan.keys.identifiers import Scheme, check_digit, parse
 from samprasan.keys.sealing import Vault
 from samprasan.keys.signing import KeySigner, Signer, Verify, verify_ed25519
 from samprasan.node import agreeing as node_agreeing
-from samprasan.node import ceremony, importing, letters, linking, mail, redemption, rotation, sync
+from samprasan.node import (
+    ceremony,
+    feeding,
+    importing,
+    keeping,
+    letters,
+    linking,
+    mail,
+    redemption,
+    rotation,
+    settling,
+    sync,
+)
 from samprasan.node import home as node_homes
+from samprasan.node import recovery as node_recovery
 from samprasan.node import witnessing as node_witnessing
 from samprasan.node.deeds import Consents, Deed
 from samprasan.node.exports import Export
@@ -42,6 +66,7 @@ from samprasan.v1.envelope_pb2 import Envelope
 AGENCIES = ("mpc", "nhco", "codi")
 SAMPLES = Path(__file__).parents[1] / "deploy" / "local" / "samples"
 START_MS = int(datetime(2026, 11, 23, 3, tzinfo=UTC).timestamp() * 1000)
+TO_RECOVER = frozenset({"hello", "list", "recall", "refeed"})  # what a hub that recovers answers
 TLS_CA = b"the hub's authority"
 
 
@@ -77,6 +102,9 @@ class HubParty:
     def receive(self, message: Message) -> list[Message]:
         """Answer a node; an error of ours is an answer too."""
         try:
+            with self.store.read() as tx:
+                if message.kind not in TO_RECOVER and recovery.standing(tx) is not None:
+                    raise Unavailable("hub_recovering")
             return self._answers(message)
         except SamprasanError as problem:
             return [Message(self.name, message.sender, "error", (message.kind, problem))]
@@ -128,10 +156,24 @@ class HubParty:
             case "cosign":
                 witnessing.take(self.store, self.world, agency, body)
                 return []
+        return self._recovery(message)
+
+    def _recovery(self, message: Message) -> list[Message]:
+        agency, body = message.sender, message.body
+        match message.kind:
+            case "recall":
+                own, after_seq = body
+                entries = recalling.recalled(self.store, agency, own, after_seq)
+                return [Message(self.name, agency, "recalled", (own, entries))] if entries else []
+            case "refeed":
+                recovery.take(self.store, self.world, agency, body)
+                recovery.advance(self.store, self.world)
+                return []
         raise AssertionError(message.kind)
 
     def tick(self) -> list[Message]:
         """The hub says which holds have run out, and signs a checkpoint; nobody is told."""
+        recovery.advance(self.store, self.world)
         intake.expire_due(self.store, self.world)
         witnessing.offer(self.store, self.world)
         return []
@@ -185,8 +227,9 @@ class NodeParty:
         store, world, body = self.store, self.world, message.body
         match message.kind:
             case "hello":
-                self.after_seq = sync.greeted(store, world, self.identity, *body)
-                return [*self._news(body[1]), *self._batches()]
+                return self._greeted(*body)
+            case "recalled":
+                return self._recalled(*body)
             case "listed":
                 node_agreeing.take(store, world, self.identity, TLS_CA, body)
                 return self._ceremony()
@@ -201,12 +244,46 @@ class NodeParty:
             case "mail":
                 return self._mail(body)
             case "witnessed":
-                word = node_witnessing.witnessed(store, world, self.identity, *body)
-                return [self._to_hub("cosign", word)] if word else []
+                return self._witnessed(*body)
             case "error":
                 self.errors.append(body[1])
                 return []
         raise AssertionError(message.kind)
+
+    def _greeted(self, said: sync.Greeting, answer: hub_pb2.HelloResponse) -> list[Message]:
+        """As the service does: give back what the hub lacks, else go on."""
+        store, seqs = self.store, (answer.head.seq, answer.own_head.seq)
+        if answer.refeed:
+            held = list(feeding.everything(store, self.identity, *seqs, answer.damaged))
+            return [self._to_hub("refeed", held)]
+        if answer.recovering:
+            return []
+        if mended := list(feeding.mending(store, answer.damaged)):
+            return [self._to_hub("refeed", mended), self._to_hub("hello", said)]
+        self.after_seq = sync.greeted(store, self.world, self.identity, said, answer)
+        kept = keeping.kept_up_to(store)
+        is_behind = kept < answer.own_head.seq and node_agreeing.has_roster(store)
+        recalling_it = [self._to_hub("recall", (True, kept))] if is_behind else []
+        return [*recalling_it, *self._news(answer), *self._batches()]
+
+    def _recalled(self, own: bool, entries: list[hub_pb2.LogEntry]) -> list[Message]:
+        if own:
+            keeping.keep(self.store, self.world, entries)
+            again = self._to_hub("witness", node_witnessing.question(self.store))
+            return [self._to_hub("recall", (True, keeping.kept_up_to(self.store))), again]
+        node_recovery.take_back(self.store, self.world, self.identity, entries)
+        return [self._to_hub("recall", (False, node_recovery.common_seq(self.store)))]
+
+    def _witnessed(self, asked: node_witnessing.Question, answer: hub_pb2.WitnessResponse) -> list[Message]:
+        kept = keeping.kept_up_to(self.store)
+        if kept < answer.own_seq:
+            return [self._to_hub("recall", (True, kept))]  # and the next question comes
+        word = node_witnessing.witnessed(self.store, self.world, self.identity, asked, answer)
+        return [self._to_hub("cosign", word)] if word else []
+
+    def recover(self) -> list[Message]:
+        """Take back the own chain, as ``samprasan-node recover`` does; :func:`Federation.recover` ends it."""
+        return [self._to_hub("recall", (False, node_recovery.common_seq(self.store)))]
 
     def _posted(self, letter_id: bytes | int | None) -> list[Message]:
         if isinstance(letter_id, bytes):
@@ -217,9 +294,9 @@ class NodeParty:
 
     def _pushed(self, envelope: Envelope) -> list[Message]:
         if envelope.payload_type.endswith("receipt"):
-            sync.settle(self.store, self.world, envelope)
+            settling.settle(self.store, self.world, envelope)
         else:
-            sync.refused(self.store, self.world, envelope)
+            settling.refused(self.store, self.world, envelope)
         return self._batches()
 
     def _mail(self, piece: hub_pb2.Mail) -> list[Message]:
@@ -335,6 +412,11 @@ class Federation:
         """Let an agency import these deeds."""
         node = self.nodes[agency]
         return bring_in(node, deeds, source)
+
+    def recover(self, agency: str) -> tuple[int, int]:
+        """Let a restored node recover; orphans and people without name that are left."""
+        self.deliver(self.nodes[agency].recover())
+        return node_recovery.ended(self.nodes[agency].store, self.nodes[agency].world)
 
     def close(self) -> None:
         """Close every database."""

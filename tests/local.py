@@ -1,7 +1,9 @@
 """The local federation for tests: set up once a session, copied for whoever needs one of his own."""
 
+import asyncio
 import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -11,13 +13,37 @@ from unittest import mock
 from federation import Federation as LocalFederation
 from samprasan.keys.keyring import Keyring
 
+from tests import commands
+
 QUICK_COST = 2  # of scrypt: every command opens a keyring, which takes 0.35 s as it should be
+
+
+class Quick(LocalFederation):
+    """A federation that is served by processes as always, and whose commands run in this one: see `commands`."""
+
+    def run(self, party: str, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        """Run a command line at a party's home."""
+        if _is_in_a_loop():
+            return super().run(party, *arguments, check=check)
+        command = commands.hub if party == "hub" else commands.node
+        done = command(self.home(party), *arguments)
+        if check and done.returncode:
+            raise subprocess.CalledProcessError(done.returncode, arguments, done.stdout, done.stderr)
+        return subprocess.CompletedProcess(arguments, done.returncode, done.stdout, done.stderr)
+
+
+def _is_in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def copied(template: Path, folder: Path) -> LocalFederation:
     """A copy of ``template``'s homes, not served."""
     shutil.copytree(template, folder)
-    return LocalFederation(folder)
+    return Quick(folder)
 
 
 @contextmanager
@@ -33,14 +59,21 @@ def running(template: Path, folder: Path) -> Iterator[LocalFederation]:
 
 def set_up(folder: Path) -> Path:
     """Homes with roster 1 and the sample policy in force, not served; their keys protect nothing, and open at once."""
-    federation = LocalFederation(folder)
+    with made(folder):
+        return folder
+
+
+@contextmanager
+def made(folder: Path, database_url: str = "") -> Iterator[LocalFederation]:
+    """The same, served until the block ends; at a PostgreSQL server, if one is named."""
+    federation = Quick(folder, database_url)
     create = partial(Keyring.create, cost=QUICK_COST)
     try:
         with mock.patch.object(Keyring, "create", create):
             federation.set_up()
+        yield federation
     finally:
         federation.stop()
-    return folder
 
 
 def free_address() -> str:

@@ -82,10 +82,10 @@ class Sender:
     async def _push(self, batches: list[list[log.Update]]) -> None:
         room = asyncio.Semaphore(IN_FLIGHT)
 
-        async def signed() -> AsyncIterator[Envelope]:
+        async def signed() -> AsyncIterator[hub_pb2.PushRequest]:
             for updates in batches:
                 await room.acquire()
-                yield self._sign(updates)
+                yield hub_pb2.PushRequest(batch=self._sign(updates))
 
         answered = 0
         async for answer in self._hub.push(signed()):

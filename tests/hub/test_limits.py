@@ -143,6 +143,7 @@ OF_ITS_OWN = {
     "PUSH_IN_FLIGHT_MAX",
     "PUSH_GROUP_MAX",
     "PUSH_STREAMS_PER_AGENCY_MAX",
+    "UNRECEIPTED_AHEAD_MAX",  # tests/hub/test_recovery.py
 }
 
 

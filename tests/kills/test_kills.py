@@ -19,7 +19,7 @@ from tests import federation as memory
 from tests import local
 from tests.federation import NodeParty
 
-CYCLES = 20
+CYCLES = 40
 LONG_CYCLES = 200
 DEEDS_A_CYCLE = 40
 SUBJECTS = 200

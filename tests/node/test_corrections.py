@@ -8,7 +8,7 @@ import pytest
 from samprasan.hub import auditing, overview
 from samprasan.keys import signing
 from samprasan.keys.errors import Refused
-from samprasan.node import sync, tracing, undoing
+from samprasan.node import settling, sync, tracing, undoing
 from samprasan.node.deeds import Consents, Deed
 from samprasan.node.importing import Watcher
 from samprasan.node.store import subjects as subjects_store
@@ -118,7 +118,7 @@ def _sealed(node: Any) -> tuple[int, Any]:
 
 def arrive(fed: Federation, envelope: Any) -> log.Receipt:
     node = fed.nodes["mpc"]
-    return sync.settle(node.store, node.world, fed.ask_hub("mpc", "push", envelope))
+    return settling.settle(node.store, node.world, fed.ask_hub("mpc", "push", envelope))
 
 
 def test_a_correction_waits_for_the_receipt_of_what_it_corrects(fed: Federation) -> None:
@@ -329,7 +329,7 @@ def refuse(fed: Federation, envelope: Any) -> None:
         batch_digest=signing.digest(envelope),
         reason=log.REFUSAL_REASON_OVER_LIMIT,
     )
-    sync.refused(node.store, node.world, fed.hub.world.sign(refusal))
+    settling.refused(node.store, node.world, fed.hub.world.sign(refusal))
     sync.resume(node.store)
 
 

@@ -10,7 +10,7 @@ from samprasan.hub.store import subjects as hub_subjects
 from samprasan.hub.tables import subjects as hub_subjects_table
 from samprasan.keys import signing
 from samprasan.keys.errors import Refused
-from samprasan.node import consent, erasing, limits, sync, undoing
+from samprasan.node import consent, erasing, limits, settling, sync, undoing
 from samprasan.node.deeds import Consents
 from samprasan.node.identity import OPENED_COLUMN
 from samprasan.node.store import subjects as subjects_store
@@ -207,7 +207,7 @@ def test_a_refused_batch_brings_the_unlink_back(fed: Federation) -> None:
         batch_digest=signing.digest(found[1]),
         reason=log.REFUSAL_REASON_OVER_LIMIT,
     )
-    sync.refused(node.store, node.world, fed.hub.world.sign(refusal))
+    settling.refused(node.store, node.world, fed.hub.world.sign(refusal))
     sync.resume(node.store)
     fed.run()
     assert changes(fed) == ["link", "award", "unlink"]

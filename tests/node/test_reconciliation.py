@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from samprasan.node.tables import awards, deeds, subjects
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
+from tests import federation
 from tests.federation import AGENCIES, Federation, deed, publish
 from tests.node.test_redemption import wish
 
@@ -79,6 +81,14 @@ def busy(fed: Federation) -> None:
     redemption.ask(node.store, node.world, node.identity, wish(subject=deed(3, 3).subject))
     fed.run()
     fed.run()
+
+
+@cache
+def busy_template() -> Federation:
+    """One that has been :func:`busy`, to be copied."""
+    made = federation.make()
+    busy(made)
+    return made
 
 
 async def test_three_agencies_agree(fed_on_each: Federation) -> None:

@@ -14,7 +14,7 @@ from samprasan.hub.store import ledger as ledger_store
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailable
 from samprasan.ledger import holds
 from samprasan.node import agreeing as node_agreeing
-from samprasan.node import balances, consent, erasing, limits, redemption, sync
+from samprasan.node import balances, consent, erasing, limits, redemption, settling, sync
 from samprasan.node.redemption import Wish
 from samprasan.node.store import documents as documents_store
 from samprasan.node.store import subjects as subjects_store
@@ -348,7 +348,7 @@ def test_a_refused_batch_leaves_the_redemption_to_be_sent_again(counter: Federat
         batch_digest=hashlib.sha256(batch[1].payload).digest(),
         reason=log.REFUSAL_REASON_OVER_LIMIT,
     )
-    sync.refused(node.store, node.world, counter.hub.world.sign(refusal))
+    settling.refused(node.store, node.world, counter.hub.world.sign(refusal))
     sync.resume(node.store)
     counter.run()
     assert state(counter)[0] == "posted"

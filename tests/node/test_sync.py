@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from samprasan.keys import signing
 from samprasan.keys.errors import Refused, Unproven
-from samprasan.node import balances, sync
+from samprasan.node import balances, settling, sync
 from samprasan.node.deeds import Consents
 from samprasan.node.store import awards as awards_store
 from samprasan.v1 import hub_pb2
@@ -130,7 +130,7 @@ def test_a_refused_batch_goes_back_to_the_outbox_and_out_again_under_the_same_se
     found = sync.next_batch(node.store, node.world, node.identity, 1)
     assert found is not None
     refusal = log.Refusal(agency="mpc", seq=2, batch_digest=signing.digest(found[1]))
-    sync.refused(node.store, node.world, hub.world.sign(refusal))
+    settling.refused(node.store, node.world, hub.world.sign(refusal))
     assert sync.outbox(node.store, node.world.now()).halted == "batch_refused"
     assert sync.outbox(node.store, node.world.now()).queued == 1
     fed.run()
@@ -146,10 +146,10 @@ def test_a_receipt_for_another_batch_or_by_another_key_is_not_taken(fed: Federat
     node = fed.nodes["mpc"]
     receipt = log.Receipt(agency="mpc", seq=1, batch_digest=b"x" * 32)
     with pytest.raises(Unproven) as foreign:
-        sync.settle(node.store, node.world, fed.hub.world.sign(receipt))
+        settling.settle(node.store, node.world, fed.hub.world.sign(receipt))
     assert foreign.value.code == "receipt_foreign"
     with pytest.raises(Unproven):
-        sync.settle(node.store, node.world, fed.nodes["nhco"].world.sign(receipt))
+        settling.settle(node.store, node.world, fed.nodes["nhco"].world.sign(receipt))
 
 
 def test_what_the_hub_declines_is_declined_here_with_its_reason(fed: Federation) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from federation import AGENCIES
 from federation import Federation as LocalFederation
 
+from tests import local
 from tests.node.test_samples import EXPECTED
 
 
@@ -30,9 +31,7 @@ def _leave(served: LocalFederation, person: str) -> None:
 
 
 def test_a_federation_on_postgresql_comes_to_the_same_totals(postgresql_url: str, tmp_path: Path) -> None:
-    served = LocalFederation(tmp_path / "federation", postgresql_url)
-    try:
-        served.set_up()
+    with local.made(tmp_path / "federation", postgresql_url) as served:
         for agency in AGENCIES:
             report = served.import_samples(agency)
             assert report["credits_shared"] == EXPECTED["reports"][agency]["credits_shared"]
@@ -47,5 +46,3 @@ def test_a_federation_on_postgresql_comes_to_the_same_totals(postgresql_url: str
         assert served.answer("hub", "audit")["problems"] == []
         _leave(served, "8887299505574")
         assert not list(served.folder.rglob("*.db"))
-    finally:
-        served.stop()

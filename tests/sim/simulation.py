@@ -282,6 +282,9 @@ class Simulation:
 
     def _hear_balance(self, message: Message) -> None:
         """The answer is believed only if it answers what was asked; sometimes another one comes."""
+        if message.kind == "error":
+            self._traced("balance", message.body[1].code)
+            return
         node, (request, answer) = self.fed.nodes[message.to], message.body
         swapped = self._strikes(self.faults.swapped) and self.last_totals is not None
         heard, self.last_totals = (self.last_totals if swapped else answer), answer

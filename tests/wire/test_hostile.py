@@ -70,9 +70,9 @@ def test_streams_that_fail_in_the_middle_are_told_why_and_block_nobody(live: Liv
         envelopes = batches(nhco, 40)
         nhco.node.store.close()
 
-    async def stream() -> AsyncIterator[Envelope]:
+    async def stream() -> AsyncIterator[hub_pb2.PushRequest]:
         for envelope in envelopes:
-            yield envelope
+            yield hub_pb2.PushRequest(batch=envelope)
 
     async def push() -> SamprasanError:
         async with mpc.connect() as hub:

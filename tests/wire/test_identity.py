@@ -129,12 +129,14 @@ CALLS: dict[str, Callable[[Hub], Awaitable[object]]] = {
     "ListDocuments": lambda hub: hub.list_documents(),
     "ReceiveMail": lambda hub: anext(hub.receive_mail(0)),
     "Push": lambda hub: anext(hub.push(one_batch())),
+    "Recall": lambda hub: anext(hub.recall(hub_pb2.RecallRequest())),
+    "Refeed": lambda hub: hub.refeed([hub_pb2.RefeedRequest()]),
 }
 
 
-async def one_batch() -> AsyncIterator[Envelope]:
+async def one_batch() -> AsyncIterator[hub_pb2.PushRequest]:
     """A stream with one empty envelope."""
-    yield Envelope()
+    yield hub_pb2.PushRequest()
 
 
 @cache
@@ -199,6 +201,8 @@ SERVED = {
     "ListDocuments": "",
     "ReceiveMail": "",
     "Push": "payload_type",
+    "Recall": "",
+    "Refeed": "nothing_lost",
 }
 
 
@@ -223,8 +227,8 @@ def test_the_certificate_says_who_calls_whatever_the_request_says(live: Live) ->
         waiting = mail_waiting(live, "mpc")
     theirs.node.store.close()
 
-    async def signed_by_mpc() -> AsyncIterator[Envelope]:
-        yield envelope
+    async def signed_by_mpc() -> AsyncIterator[hub_pb2.PushRequest]:
+        yield hub_pb2.PushRequest(batch=envelope)
 
     async def run() -> None:
         async with connection(live, nodes_own(live, "nhco")) as hub:

@@ -7,13 +7,14 @@ happened and what to do; exit 0 done, 1 refused or not finished, 2 wrong usage.
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import typer
 from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 from samprasan.edge import logs, wording
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailable
@@ -92,6 +93,25 @@ def answer(document: Any, as_json: bool, *tables: Table | str) -> None:
 def ready(document: dict[str, Any]) -> None:
     """The one line that ``serve`` prints when it answers."""
     print(f"ready {json.dumps(document)}", flush=True)
+
+
+@contextmanager
+def counting() -> Iterator[Callable[[str, int], None]]:
+    """Tell a person how many rows of what were done; nobody, if stderr is no terminal."""
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TextColumn("{task.completed:,.0f}"),
+        console=Console(stderr=True),
+    ) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def done(what: str, rows: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=None)
+            bars.advance(tasks[what], rows)
+
+        yield done if sys.stderr.isatty() else lambda _what, _rows: None
 
 
 @contextmanager

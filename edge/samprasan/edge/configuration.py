@@ -11,6 +11,7 @@ import typer
 from samprasan.keys.errors import Malformed, Refused
 from samprasan.keys.keyring import Keyring, read_private, write_private
 
+KEYRING = "keys"  # the home's folder of sealed keys
 _CREDENTIAL = "passphrase"  # systemd: LoadCredential=passphrase:…
 
 
@@ -65,7 +66,7 @@ class Settings:
 
     def keyring(self) -> Keyring:
         """The home's keyring, opened with the passphrase that the file, systemd or a person gives."""
-        return Keyring.open(self.home / "keys", self.passphrase())
+        return Keyring.open(self.home / KEYRING, self.passphrase())
 
     def passphrase(self) -> bytes:
         """From ``passphrase_file``, else a systemd credential, else a prompt; Refused ``passphrase_missing``."""

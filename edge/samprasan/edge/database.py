@@ -238,11 +238,48 @@ def compact(store: Store) -> None:
 
 def migrate(store: Store, package: str) -> None:
     """Bring the database to the newest version of ``package``'s migrations (alembic)."""
+    with store.begin() as tx:
+        migrate_in(tx, package, "head")
+
+
+def migrate_in(tx: Tx, package: str, revision: str) -> None:
+    """Bring the database to a version of ``package``'s migrations, within an open transaction."""
     from alembic import command
+
+    config = _config(package)
+    config.attributes["connection"] = tx
+    command.upgrade(config, revision)
+
+
+def revision_of(tx: Tx) -> str:
+    """The version of the database's tables."""
+    from alembic.runtime.migration import MigrationContext
+
+    return MigrationContext.configure(tx).get_current_revision() or ""
+
+
+def is_known(package: str, revision: str) -> bool:
+    """Whether ``package`` has a migration of that name."""
+    from alembic.script import ScriptDirectory
+
+    return any(each.revision == revision for each in ScriptDirectory.from_config(_config(package)).walk_revisions())
+
+
+def _config(package: str) -> Any:
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", f"{package}:migrations")
-    with store.begin() as tx:
-        config.attributes["connection"] = tx
-        command.upgrade(config, "head")
+    return config
+
+
+def number_on(tx: Tx, table: sa.Table) -> None:
+    """Let rows that come be numbered behind those that were put in with their numbers."""
+    keys = list(table.primary_key)
+    if not is_postgresql(tx) or len(keys) != 1 or not isinstance(keys[0].type, sa.Integer):
+        return
+    name = keys[0].name
+    sequence = tx.execute(sa.func.pg_get_serial_sequence(table.name, name).select()).scalar()
+    newest = tx.execute(sa.select(sa.func.max(keys[0]))).scalar()
+    if sequence and newest:
+        tx.execute(sa.func.setval(sequence, newest).select())

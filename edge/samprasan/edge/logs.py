@@ -35,7 +35,7 @@ def configure(*, json: bool, debug: bool = False) -> None:
 
 def logger(name: str) -> Any:
     """The logger of one module."""
-    return structlog.get_logger().bind(module=name)
+    return structlog.get_logger(module=name)
 
 
 def _without_messages(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

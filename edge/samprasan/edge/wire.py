@@ -184,9 +184,11 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             started = time.monotonic()
             await self._listen(context)
             try:
-                _check_readable(request)
-                warn_if_large(self._logger, method, request)
-                response = await serve(request, context)
+                is_one = isinstance(request, Message | _Unreadable)
+                if is_one:
+                    _check_readable(request)
+                    warn_if_large(self._logger, method, request)
+                response = await serve(request if is_one else _readable(request), context)
             except Exception as problem:
                 await self._abort(method, started, context, problem)
             else:

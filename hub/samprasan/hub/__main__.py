@@ -2,14 +2,18 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from samprasan.edge import command
 from samprasan.edge.command import Home, Json, Lang
 from samprasan.edge.wording import Words
+from samprasan.hub import rescue
 
 app = command.application("The Samprasan hub: orders signed updates, keeps shared totals, knows nobody.")
+app.command()(rescue.backup)
+app.command()(rescue.restore)
+app.command()(rescue.recover)
 words = Words("samprasan.hub")
 
 
@@ -123,9 +127,22 @@ def status(home: Home, as_json: Json = False, lang: Lang = None) -> None:
                 for each in agencies
             ],
         ),
+        *_recovery(document["recovery"]),
         *(words("damaged", index=index, what=what) for index, what in document["log"]["damaged"].items()),
         *(words("limit_near", **each) for each in document["warnings"]),
     )
+
+
+def _recovery(standing: dict[str, Any] | None) -> list[str]:
+    """What a hub that recovers waits for."""
+    if standing is None:
+        return []
+    lines = [words("recovering", **standing)]
+    if standing["waiting_for"]:
+        lines.append(words("recover_waits", agencies=", ".join(standing["waiting_for"])))
+    if standing["missing"] is not None:
+        lines.append(words("recover_missing", index=standing["missing"]))
+    return lines
 
 
 @app.command()

@@ -2,11 +2,14 @@
 
 from samprasan.edge.database import Store
 from samprasan.edge.world import World
-from samprasan.hub import probing, rotating
+from samprasan.hub import limits, probing, recovery, rotating
+from samprasan.hub.store import damages as damages_store
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import log as log_store
 from samprasan.hub.store import members as members_store
-from samprasan.keys.errors import Unproven
+from samprasan.hub.store import recovery as recovery_store
+from samprasan.keys import documents
+from samprasan.keys.errors import Unavailable, Unproven
 from samprasan.v1 import hub_pb2, log_pb2
 
 
@@ -24,7 +27,9 @@ def hello(store: Store, world: World, agency: str, request: hub_pb2.HelloRequest
         if request.evaluated:
             probing.note(tx, agency, request.evaluated, now)
         head = log_store.chain_head(tx, agency)
+        own = log_store.chain_head(tx, documents.HUB)
         running = rotating.standing(tx)
+        recovers = recovery.hears(tx, world, agency, request.newest_receipt)
         return hub_pb2.HelloResponse(
             federation_id=federation_id,
             agency=agency,
@@ -34,6 +39,10 @@ def hello(store: Store, world: World, agency: str, request: hub_pb2.HelloRequest
             policy_version=documents_store.version_in_force(tx, log_pb2.DOCUMENT_KIND_POLICY),
             rotation=hub_pb2.Rotation(key_epoch=running.key_epoch, not_moved=running.not_moved) if running else None,
             linking_use=[_told(each) for each in probing.uses(tx, now)],
+            recovering=recovers,
+            refeed=recovers and recovery.is_wanted(tx, agency),
+            own_head=hub_pb2.Head(seq=own.seq, digest=own.digest),
+            damaged=list(damages_store.first(tx, limits.DAMAGES_SHOWN)),
         )
 
 
@@ -43,10 +52,15 @@ def _told(use: probing.Use) -> hub_pb2.LinkingUse:
     )
 
 
-def caller(store: Store, fingerprint: bytes, named: str) -> str:
-    """The agency of a certificate that this hub issued and that names it; else Unproven ``certificate_unknown``."""
+def caller(store: Store, fingerprint: bytes, named: str, *, to_recover: bool = False) -> str:
+    """The agency of a certificate that this hub issued and that names it; else Unproven ``certificate_unknown``.
+
+    Unavailable ``hub_recovering`` while the hub recovers, for all that is not ``to_recover``.
+    """
     with store.read() as tx:
         agency = members_store.agency_of_certificate(tx, fingerprint)
+        if agency is not None and not to_recover and recovery_store.standing(tx) is not None:
+            raise Unavailable("hub_recovering")
     if agency is None or agency != named:
         raise Unproven("certificate_unknown")
     return agency

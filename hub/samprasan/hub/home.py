@@ -1,23 +1,29 @@
 """A hub's home: ``hub.toml``, its keyring, its certificates and its database."""
 
+import contextlib
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, BinaryIO, ClassVar
 
-from samprasan.edge import database
-from samprasan.edge.configuration import Settings, address_of
-from samprasan.edge.database import Store
-from samprasan.edge.world import World
+from samprasan.edge import backup, database
+from samprasan.edge.configuration import KEYRING, Settings, address_of
+from samprasan.edge.database import Store, Tx
+from samprasan.edge.world import World, system_clock
+from samprasan.hub import auditing, recovery
 from samprasan.hub.joining import Authority
 from samprasan.hub.service import Listening
+from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import log as log_store
+from samprasan.hub.tables import metadata
 from samprasan.keys import certificates
 from samprasan.keys.keyring import Keyring, write_private
 from samprasan.keys.signing import KeySigner
+from samprasan.ledger import calendar
 
 MIGRATIONS = "samprasan.hub"
+PROGRAM = "hub"
 _AUTHORITY_FILE = "authority.der"
 _SERVER_FILE = "server.der"
 _REACHED_FILE = "reached"
@@ -61,7 +67,7 @@ def create(
             "passphrase_file": passphrase_file,
         },
     )
-    ring = Keyring.create(home / "keys", passphrase)
+    ring = Keyring.create(home / KEYRING, passphrase)
     now = datetime.now(UTC)
     authority_key, server_key = certificates.new_key(), certificates.new_key()
     authority = certificates.authority(authority_key, now)
@@ -105,6 +111,39 @@ def open_hub(home: Path) -> Hub:
         settings.tiles,
     )
     return Hub(settings, store, World(KeySigner(ring.get("signing"))), authority, listening)
+
+
+def back_up(home: Path, out: BinaryIO, progress: backup.Progress) -> dict[str, Any]:
+    """Write everything of the home, as of now; what was written, in numbers."""
+    settings, store = open_store(home)
+    settings.keyring()  # the passphrase has to be that of the keys in it
+    with store.read() as tx:
+        made_at = system_clock()
+        federation_id = documents_store.agreed_on(tx).federation_id.hex()
+        manifest = backup.Manifest(PROGRAM, federation_id, "", database.revision_of(tx), made_at)
+        files = backup.files_of(home, (HubSettings.file_name, _AUTHORITY_FILE, _SERVER_FILE))
+        rows = backup.write(out, settings.passphrase(), manifest, files, tx, metadata, progress)
+        entries = log_store.head_now(tx).size
+    store.close()
+    return {"rows": rows, "entries": entries, "made_at": calendar.at(made_at).isoformat(timespec="seconds")}
+
+
+def restore(
+    file: Path, home: Path, url: str, passphrase_file: str, passphrase: bytes, progress: backup.Progress
+) -> dict[str, Any]:
+    """A home of a backup; the hub in it recovers once it is served.  Raises as :func:`backup.restoring`."""
+    with backup.restoring(file, passphrase, home, PROGRAM) as found:
+        found.put_files(HubSettings, database=url, passphrase_file=passphrase_file)
+        hub = open_hub(found.folder)
+
+        def mark(tx: Tx) -> None:
+            recovery.begin_in(tx, hub.world.now(), recovery.RESTORED)
+
+        with contextlib.closing(hub.store) as store:
+            found.load(store, MIGRATIONS, mark, progress)
+            report = auditing.audit(store, hub.world, hub.world.signer.public_key)
+    made_at = calendar.at(found.manifest.made_at).isoformat(timespec="seconds")
+    return {"entries": report.batches, "made_at": made_at, "problems": report.as_document()["problems"]}
 
 
 @dataclass(frozen=True, slots=True)

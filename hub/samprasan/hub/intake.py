@@ -5,7 +5,7 @@ for all batches that wait, then their signed receipts (:func:`append`).  A batch
 stored receipt, byte for byte.  A batch that can never be read gets a signed refusal, stored so that it stays refused.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from samprasan.edge.database import Store, Tx
@@ -15,6 +15,7 @@ from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import holds as holds_store
 from samprasan.hub.store import ledger as ledger_store
 from samprasan.hub.store import log as log_store
+from samprasan.hub.store import recovery as recovery_store
 from samprasan.hub.store import subjects as subjects_store
 from samprasan.hub.store.ledger import Touched
 from samprasan.keys import chain, documents, signing
@@ -23,9 +24,12 @@ from samprasan.keys.errors import Malformed, SamprasanError, Unavailable, Unprov
 from samprasan.ledger import forms, ledger
 from samprasan.ledger.benefits import Catalogue
 from samprasan.ledger.forms import UPDATES_MAX
+from samprasan.ledger.ledger import Activated
 from samprasan.ledger.state import Entry, State
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
+
+CLOCK_MS = 1000  # the business clock counts whole seconds: a receipt that is lost can be found again
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ def append_own(tx: Tx, world: World, updates: Sequence[log.Update]) -> None:
 def expire_due(store: Store, world: World) -> bool:
     """Say in the log which holds have run out, at most as many as a batch has room for; whether there were any."""
     with store.read() as tx:
-        if not holds_store.run_out(tx, world.now(), 1):
+        if not holds_store.run_out(tx, world.now(), 1) or recovery_store.standing(tx) is not None:
             return False
     with store.begin() as tx:
         _expire_due(tx, world)
@@ -95,7 +99,7 @@ def _expire_due(tx: Tx, world: World) -> int:
     Should more than fill a batch run out at once, the rest waits for its turn: nobody can post them any more, and
     nobody else is kept waiting.
     """
-    now = max(world.now(), log_store.lock_head(tx).appended_at)
+    now = max(world.now() // CLOCK_MS * CLOCK_MS, log_store.lock_head(tx).appended_at)
     if due := holds_store.run_out(tx, now, UPDATES_MAX):
         expired = [log.Expire(agency=agency, hold_id=hold_id) for agency, hold_id in due]
         _append_own(tx, world, [log.Update(expire=each) for each in expired], now)
@@ -120,6 +124,8 @@ def _append_own(tx: Tx, world: World, updates: Sequence[log.Update], now: int) -
 
 
 def _append_at(tx: Tx, world: World, submissions: Sequence[Submission], now: int) -> list[Answer]:
+    if recovery_store.standing(tx) is not None:
+        raise Unavailable("hub_recovering")  # what is appended now would stand where something stood before
     group = _Group(tx, world, log_store.lock_head(tx), now)
     placed = [group.place(submission) for submission in submissions]
     receipts = group.commit()
@@ -160,24 +166,9 @@ class _Group:
 
     def commit(self) -> list[Envelope]:
         """Fold, sign and store what was accepted; the receipts in order."""
+        entries = [(each, self.now) for each in self.accepted]
         agreed = documents_store.agreed_on(self.tx)
-        state = ledger_store.load(self.tx, _touched(self.accepted, agreed.catalogues_by_digest))
-        state.policies = dict(agreed.policies)
-        appended_at = self.now
-        every_change, operations, rows, receipts = State(), [], [], []
-        for offset, submission in enumerate(self.accepted):
-            log_index = self.log_head.size + offset
-            changes, outcomes = ledger.fold(state, Entry(submission.batch, appended_at), agreed.activated)
-            state.include(changes)
-            every_change.include(changes)
-            operations.append((log_index, changes))
-            receipt = self.world.sign(_receipt(submission, log_index, appended_at, outcomes))
-            receipts.append(receipt)
-            rows.append(_row(submission, log_index, receipt))
-        ledger_store.save(self.tx, every_change, operations)
-        log_store.append(self.tx, rows, appended_at)
-        subjects_store.forget(self.tx, [key for key, totals in every_change.accounts.items() if totals.closed])
-        return receipts
+        return enter(self.tx, self.log_head.size, entries, self.world.sign, agreed.activated)
 
     def _again(self, submission: Submission) -> int | Answer:
         for place, earlier in enumerate(self.accepted):
@@ -204,18 +195,47 @@ class _Group:
         return refusal
 
 
-def _touched(submissions: Sequence[Submission], catalogues: Mapping[bytes, Catalogue]) -> dict[str, Touched]:
+def enter(
+    tx: Tx,
+    size: int,
+    entries: Sequence[tuple[Submission, int]],
+    receipted: Callable[[log.Receipt], Envelope],
+    activated: Activated,
+) -> list[Envelope]:
+    """Fold batches and store them behind the ``size`` entries of the log, each as of its own moment.
+
+    ``receipted`` gives the envelope for a receipt; they are returned, in order.  ``activated`` has what the batches'
+    Activates name, by digest.
+    """
+    state = ledger_store.load(tx, _touched([each for each, _ in entries], activated))
+    state.policies = dict(documents_store.agreed_on(tx).policies)
+    every_change, operations, rows, receipts = State(), [], [], []
+    for log_index, (submission, appended_at) in enumerate(entries, size):
+        changes, outcomes = ledger.fold(state, Entry(submission.batch, appended_at), activated)
+        state.include(changes)
+        every_change.include(changes)
+        operations.append((log_index, changes))
+        receipt = receipted(_receipt(submission, log_index, appended_at, outcomes))
+        receipts.append(receipt)
+        rows.append(_row(submission, log_index, receipt))
+    ledger_store.save(tx, every_change, operations)
+    log_store.append(tx, rows, entries[-1][1] if entries else 0)
+    subjects_store.forget(tx, [key for key, totals in every_change.accounts.items() if totals.closed])
+    return receipts
+
+
+def _touched(submissions: Sequence[Submission], activated: Activated) -> dict[str, Touched]:
     touched: dict[str, Touched] = {}
     for submission in submissions:
         named = touched.setdefault(submission.agency, Touched())
         for update in submission.batch.updates:
             if update.op_id:
                 named.op_ids.add(update.op_id)
-            _touch(named, submission.agency, update, catalogues)
+            _touch(named, submission.agency, update, activated)
     return touched
 
 
-def _touch(named: Touched, agency: str, update: log.Update, catalogues: Mapping[bytes, Catalogue]) -> None:
+def _touch(named: Touched, agency: str, update: log.Update, activated: Activated) -> None:
     kind = update.WhichOneof("change") or ""
     change = getattr(update, kind)
     match kind:
@@ -226,7 +246,9 @@ def _touch(named: Touched, agency: str, update: log.Update, catalogues: Mapping[
         case "refund" | "expire":
             named.hold_ids.add((change.agency, change.hold_id))
         case "activate":
-            named.owners.update(each.agency for each in (catalogues.get(change.digest),) if each)
+            document = activated.get(change.digest)
+            if isinstance(document, Catalogue):
+                named.owners.add(document.agency)
         case _:
             named.account_ids.add(change.account_id)
     if kind == "award" and change.replaces:

@@ -39,6 +39,13 @@ RECONCILIATIONS_KEPT = 1000  # of each agency: three days of one every few minut
 ENTRIES_SCRUBBED_AT_ONCE = 100  # 25 ms of a reading thread every few seconds: a million entries in a day
 DAMAGES_SHOWN = 100
 
+# Recovery.
+RECALLED_AT_ONCE = 16  # at most 16 MiB in memory for one reader
+OWN_BESIDE_RECEIPT = 16  # of the hub's own chain; who lacks more recalls them
+OWN_BESIDE_RECEIPT_BYTES = 512 * 1024  # a catalogue may take half of that
+REFED_BYTES_AT_ONCE = 4 << 20  # in one transaction: 20,000 accounts, or a few batches
+UNRECEIPTED_AHEAD_MAX = 64  # batches of an agency without receipt: a node has eight on their way
+
 # The alarm against probing.
 UNUSED_AFTER_DAYS = 30  # SAFETY: an evaluation leads to an award or a redemption by then, or counts as unused
 UNUSED_ALWAYS_ALLOWED = 100  # people who changed their minds, questions that were asked twice

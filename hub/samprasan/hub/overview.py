@@ -6,7 +6,7 @@ from typing import Any
 
 from samprasan.edge.database import Store, Tx
 from samprasan.edge.metrics import Gauge
-from samprasan.hub import limits, probing, rotating, witnessing
+from samprasan.hub import limits, probing, recovery, rotating, witnessing
 from samprasan.hub.probing import Use
 from samprasan.hub.store import contributions as contributions_store
 from samprasan.hub.store import damages as damages_store
@@ -82,6 +82,7 @@ def status(store: Store, now: int) -> dict[str, Any]:
             "log": _log(tx, now),
             "totals": ledger_store.federation_totals(tx),
             "agencies": agencies,
+            "recovery": recovery.standing(tx),
             "rotation": asdict(running) if (running := rotating.standing(tx)) else None,
             "warnings": nearing.near(_limits(tx, now)),
         }
@@ -141,6 +142,11 @@ def gauges(store: Store, now: int) -> list[Gauge]:
         Gauge("samprasan_hub_log_size", "Entries in the log.", {"": document["log"]["size"]}),
         Gauge("samprasan_hub_limits_near", "Limits of which 70 % is taken.", {"": len(document["warnings"])}),
         Gauge("samprasan_hub_log_damaged", "Log entries that are not what was stored.", {"": len(log["damaged"])}),
+        Gauge(
+            "samprasan_hub_recovering",
+            "1 while the agencies give back what was lost.",
+            {"": document["recovery"] is not None},
+        ),
         Gauge("samprasan_hub_checkpoint_final", "Log entries that all have witnessed.", {"": witnessed["final"]}),
         each(
             "checkpoint_late",

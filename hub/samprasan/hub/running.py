@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from cryptography import x509
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from samprasan.edge.database import Store
 from samprasan.edge.logs import logger
 from samprasan.edge.world import World
-from samprasan.hub import greeting, intake, limits, mailbox, overview, scrubbing, witnessing
+from samprasan.hub import greeting, intake, limits, mailbox, overview, recovery, scrubbing, witnessing
 from samprasan.hub.joining import Authority
 from samprasan.hub.sequencer import Sequencer
 from samprasan.keys import certificates
@@ -25,6 +26,7 @@ NEWS_POLL_SECONDS = 0.25  # another hub process on the same database may have st
 SCRUB_SECONDS = 5.0
 CHECKPOINT_SECONDS = 1.0  # how often it is seen whether the log has grown
 EXPIRE_SECONDS = 1.0  # reads and what comes next see a hold as over in any case
+RECOVER_SECONDS = 10.0
 WARN_SECONDS = 60.0  # how often limits are looked at
 
 
@@ -41,6 +43,7 @@ class Running:
     draining: bool = False
     pushing: Counter[str] = field(default_factory=Counter)
     reconciling: set[str] = field(default_factory=set)
+    refeeding: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.sequencer = Sequencer(lambda submissions: intake.append(self.store, self.world, submissions))
@@ -102,6 +105,16 @@ class Running:
                         log.error("log entry damaged", log_index=each.log_index, what=each.what)
             await asyncio.sleep(SCRUB_SECONDS)
 
+    async def recover(self) -> None:
+        """Go on with a recovery: who gave back the last entry may have gone, or this process may have begun anew."""
+        while True:
+            try:
+                if await self.read(recovery.is_on, self.store):
+                    await self.write(recovery.advance, self.store, self.world)
+            except Exception:  # the database may be away; the next round tries again
+                log.error("cannot recover", exc_info=True)
+            await asyncio.sleep(RECOVER_SECONDS)
+
     async def offer(self) -> None:
         """Sign checkpoints of the log as it grows."""
         while True:
@@ -122,9 +135,10 @@ class Running:
                     self.ring()
             await asyncio.sleep(NEWS_POLL_SECONDS)
 
-    async def caller(self, context: Any) -> str:
-        """The agency of the certificate that the connection showed."""
+    async def caller(self, context: Any, *, to_recover: bool = False) -> str:
+        """The agency of the certificate that the connection showed; only what is ``to_recover`` goes on meanwhile."""
         pem = context.auth_context().get("x509_pem_cert", [b""])[0]
         named = certificates.agency_of(pem)
         der = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
-        return await self.read(greeting.caller, self.store, certificates.fingerprint(der), named)
+        known = partial(greeting.caller, to_recover=to_recover)
+        return await self.read(known, self.store, certificates.fingerprint(der), named)

@@ -6,7 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -22,6 +22,8 @@ from samprasan.hub import (
     joining,
     limits,
     mailbox,
+    recalling,
+    recovery,
     rekeying,
     witnessing,
 )
@@ -86,6 +88,13 @@ async def _next(requests: AsyncIterator[Any]) -> Any:
     return await anext(requests, None)
 
 
+class _Ahead(NamedTuple):
+    """The answer to a batch, and what its sender keeps of the hub's own chain."""
+
+    answer: "Future[intake.Answer]"
+    own_seq: int = 0
+
+
 class HubServicer(hub_pb2_grpc.HubServicer):
     """The methods of ``samprasan.v1.Hub``; the caller is always the agency of the certificate."""
 
@@ -95,7 +104,8 @@ class HubServicer(hub_pb2_grpc.HubServicer):
     async def Hello(self, request: hub_pb2.HelloRequest, context: Any) -> hub_pb2.HelloResponse:
         """See :func:`samprasan.hub.greeting.hello`."""
         hub = self._running
-        return await hub.write(greeting.hello, hub.store, hub.world, await hub.caller(context), request)
+        agency = await hub.caller(context, to_recover=True)
+        return await hub.write(greeting.hello, hub.store, hub.world, agency, request)
 
     async def OpenAccounts(self, request: hub_pb2.OpenAccountsRequest, context: Any) -> hub_pb2.OpenAccountsResponse:
         """See :func:`samprasan.hub.accounts.open_accounts`."""
@@ -121,29 +131,34 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         agency = await hub.caller(context)
         if hub.pushing[agency] >= limits.PUSH_STREAMS_PER_AGENCY_MAX:
             raise Refused("streams_over_limit", agency=agency, most=limits.PUSH_STREAMS_PER_AGENCY_MAX)
-        ahead: asyncio.Queue[Future[intake.Answer] | None] = asyncio.Queue(limits.PUSH_IN_FLIGHT_MAX)
+        ahead: asyncio.Queue[_Ahead | None] = asyncio.Queue(limits.PUSH_IN_FLIGHT_MAX)
         reader = asyncio.create_task(self._read_ahead(agency, request_iterator, ahead))
         hub.pushing[agency] += 1
+        kept = 0
         try:
-            while (future := await ahead.get()) is not None:
-                yield _push_response(await asyncio.wrap_future(future))
+            while (next_one := await ahead.get()) is not None:
+                response = _push_response(await asyncio.wrap_future(next_one.answer))
+                kept = max(kept, next_one.own_seq)
+                before = await hub.read(recalling.own_before, hub.store, response.receipt, kept)
+                response.own_seq, own = before
+                response.own.extend(own)
+                kept += len(own)
+                yield response
         finally:
             hub.pushing[agency] -= 1
             reader.cancel()
 
-    async def _read_ahead(
-        self, agency: str, requests: Any, ahead: "asyncio.Queue[Future[intake.Answer] | None]"
-    ) -> None:
+    async def _read_ahead(self, agency: str, requests: Any, ahead: "asyncio.Queue[_Ahead | None]") -> None:
         hub = self._running
         try:
             async for request in requests:
                 wire.warn_if_large(log, "Push", request)
                 submission = await hub.read(intake.verify, hub.store, hub.world, agency, request.batch)
-                await ahead.put(hub.sequencer.submit(submission))
+                await ahead.put(_Ahead(hub.sequencer.submit(submission), request.own_seq))
         except Exception as problem:  # told in its turn, behind the answers to what came before
             failed: Future[intake.Answer] = Future()
             failed.set_exception(problem)
-            await ahead.put(failed)
+            await ahead.put(_Ahead(failed))
         else:
             await ahead.put(None)
 
@@ -171,7 +186,8 @@ class HubServicer(hub_pb2_grpc.HubServicer):
                     number = mail.number
                     yield hub_pb2.ReceiveMailResponse(mail=mail)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(bell.wait(), NEWS_WAIT_SECONDS)
+                async with asyncio.timeout(NEWS_WAIT_SECONDS):
+                    await bell.wait()
 
     async def AcknowledgeMail(
         self, request: hub_pb2.AcknowledgeMailRequest, context: Any
@@ -193,7 +209,7 @@ class HubServicer(hub_pb2_grpc.HubServicer):
     async def ListDocuments(self, request: hub_pb2.ListDocumentsRequest, context: Any) -> hub_pb2.ListDocumentsResponse:
         """See :func:`samprasan.hub.agreeing.listed`."""
         hub = self._running
-        await hub.caller(context)
+        await hub.caller(context, to_recover=True)
         return await hub.read(agreeing.listed, hub.store)
 
     async def Witness(self, request: hub_pb2.WitnessRequest, context: Any) -> hub_pb2.WitnessResponse:
@@ -252,6 +268,38 @@ class HubServicer(hub_pb2_grpc.HubServicer):
                 yield cells
             elif talk.sending:
                 return  # nobody may have more
+
+    async def Recall(self, request: hub_pb2.RecallRequest, context: Any) -> AsyncIterator[hub_pb2.RecallResponse]:
+        """See :mod:`samprasan.hub.recalling`."""
+        hub = self._running
+        agency = await hub.caller(context, to_recover=True)
+        after = request.after_seq
+        while entries := await hub.read(recalling.recalled, hub.store, agency, request.own, after):
+            for entry in entries:
+                yield hub_pb2.RecallResponse(entry=entry)
+            after += len(entries)
+
+    async def Refeed(self, request_iterator: Any, context: Any) -> hub_pb2.RefeedResponse:
+        """See :mod:`samprasan.hub.recovery`."""
+        hub = self._running
+        agency = await hub.caller(context, to_recover=True)
+        if agency in hub.refeeding:
+            raise Refused("streams_over_limit", agency=agency, most=1)
+        hub.refeeding.add(agency)
+        try:
+            taken, size = 0, 0
+            some: list[hub_pb2.RefeedRequest] = []
+            async for request in request_iterator:
+                some.append(request)
+                size += request.ByteSize()
+                if size >= limits.REFED_BYTES_AT_ONCE:
+                    taken += await hub.write(recovery.take, hub.store, hub.world, agency, some)
+                    some, size = [], 0
+            taken += await hub.write(recovery.take, hub.store, hub.world, agency, some)
+            await hub.write(recovery.advance, hub.store, hub.world)
+            return hub_pb2.RefeedResponse(taken=taken)
+        finally:
+            hub.refeeding.discard(agency)
 
 
 class JoiningServicer(hub_pb2_grpc.JoiningServicer):
@@ -316,7 +364,7 @@ async def start(store: Store, world: World, authority: Authority, listening: Lis
     hub_port = wire.bind(hub, listening.listen, mutual)
     join_port = wire.bind(joining_server, listening.join_listen, one_sided)
     await asyncio.gather(hub.start(), joining_server.start())
-    by_itself = (running.watch, running.warn, running.expire, running.offer, running.scrub)
+    by_itself = (running.watch, running.warn, running.expire, running.offer, running.scrub, running.recover)
     watchers = [asyncio.create_task(each()) for each in by_itself]
     return Servers(running, hub, joining_server, hub_port, join_port, watchers)
 

@@ -88,6 +88,46 @@ damages = sa.Table(
     sa.Column("found_at", sa.BigInteger, nullable=False),
     sa.Column("what", sa.String(16), nullable=False, comment="missing, receipt, tree, place or batch."),
 )
+recovery = sa.Table(
+    "recovery",
+    metadata,
+    sa.Column("one", sa.SmallInteger, primary_key=True, comment="Always 1; the row is there while the hub recovers."),
+    sa.Column("since", sa.BigInteger, nullable=False),
+    sa.Column("why", sa.String(16), nullable=False, comment="restored, asked or receipt."),
+    sa.Column("problem", sa.String(32), nullable=False, comment="The entry that keeps the log from being whole."),
+)
+refeeders = sa.Table(
+    "refeeders",
+    metadata,
+    sa.Column("agency", _AGENCY, primary_key=True),
+    sa.Column("shown", sa.BigInteger, nullable=False, comment="The log index of the newest receipt that it showed."),
+    sa.Column(
+        "checkpoint",
+        sa.LargeBinary,
+        comment="The newest that it accepted, empty: none; nothing: it has not given back all it holds yet.",
+    ),
+)
+refed = sa.Table(
+    "refed",
+    metadata,
+    sa.Column("agency", _AGENCY, primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("log_index", sa.BigInteger, comment="Where its receipt puts it; nothing: nobody got a receipt."),
+    sa.Column("digest", _DIGEST, nullable=False),
+    sa.Column("batch", sa.LargeBinary, nullable=False),
+    sa.Column("receipt", sa.LargeBinary, nullable=False, comment="Empty: nobody got one."),
+    sa.Column("documents", sa.LargeBinary, nullable=False, comment="Those that it puts into force."),
+    sa.Index("refed_log_index", "log_index"),
+)
+refed_accounts = sa.Table(
+    "refed_accounts",
+    metadata,
+    sa.Column("agency", _AGENCY, primary_key=True, comment="Who was told of it."),
+    sa.Column("account_id", _ID, primary_key=True),
+    sa.Column("subject_key", _DIGEST, nullable=False),
+    sa.Column("kind", sa.SmallInteger, nullable=False),
+    sa.Column("key_epoch", sa.Integer, nullable=False),
+)
 refusals = sa.Table(
     "refusals",
     metadata,

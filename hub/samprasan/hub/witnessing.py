@@ -13,6 +13,7 @@ from samprasan.hub import limits
 from samprasan.hub.store import checkpoints as checkpoints_store
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import log as log_store
+from samprasan.hub.store import recovery as recovery_store
 from samprasan.hub.store import tree as tree_store
 from samprasan.hub.store.checkpoints import Given, Signed
 from samprasan.hub.store.tree import Tiles
@@ -42,16 +43,25 @@ def offer(store: Store, world: World) -> bool:
         if not _is_due(tx, world.now()):
             return False
     with store.begin() as tx:
-        size = log_store.lock_head(tx).size
+        log_store.lock_head(tx)
         if not _is_due(tx, world.now()):
             return False
-        origin = checkpoint.origin_of(documents_store.agreed_on(tx).federation_id)
-        head = Checkpoint(origin, size, tree_store.root(tx, size))
-        checkpoints_store.add(tx, Signed(size, world.now(), checkpoint.signed(head, world.signer)))
+        offer_in(tx, world)
     return True
 
 
+def offer_in(tx: Tx, world: World) -> None:
+    """Sign a checkpoint of the log as it is, unless there is one."""
+    size = log_store.head_now(tx).size
+    if checkpoints_store.find(tx, size) is None:
+        origin = checkpoint.origin_of(documents_store.agreed_on(tx).federation_id)
+        head = Checkpoint(origin, size, tree_store.root(tx, size))
+        checkpoints_store.add(tx, Signed(size, world.now(), checkpoint.signed(head, world.signer)))
+
+
 def _is_due(tx: Tx, now: int) -> bool:
+    if recovery_store.standing(tx) is not None:
+        return False  # agencies have seen a longer log
     size = log_store.head_now(tx).size
     newest = checkpoints_store.newest(tx)
     if newest is None or size <= newest.size:
@@ -95,6 +105,7 @@ def answer(store: Store, agency: str, request: hub_pb2.WitnessRequest) -> hub_pb
             checkpoint=note(tx),
             consistency=[hub_pb2.HashPath(hashes=path) for path in consistent],
             inclusion=[hub_pb2.HashPath(hashes=path) for path in included],
+            own_seq=log_store.chain_seq(tx, documents.HUB, newest.size),
         )
 
 

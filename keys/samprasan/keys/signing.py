@@ -90,6 +90,11 @@ def digest(envelope: Envelope) -> bytes:
     return hashlib.sha256(envelope.payload).digest()
 
 
+def payload_digest(message: Message) -> bytes:
+    """SHA-256 of what :func:`seal` makes the payload of ``message``."""
+    return hashlib.sha256(encode(message)).digest()
+
+
 def payload_type(message: type[Message]) -> str:
     """``application/vnd.samprasan.v1.NAME`` of a message class, NAME in lower case with dashes."""
     return _TYPE_PREFIX + _kebab(message.DESCRIPTOR.name)

@@ -3,7 +3,8 @@
 ``Hub`` is what callers are written against; :class:`Connection` is the real one over mutual TLS 1.3.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
@@ -16,6 +17,7 @@ from samprasan.v1.envelope_pb2 import Envelope
 
 T = TypeVar("T")
 RECONCILE_SECONDS = 600.0  # a million accounts take seconds on both sides
+RECOVER_SECONDS = 6 * 3600.0  # a whole log, batch by batch
 
 
 class Hub(Protocol):
@@ -33,7 +35,7 @@ class Hub(Protocol):
     async def totals(self, request: hub_pb2.GetTotalsRequest) -> Envelope:
         """A signed Totals."""
 
-    def push(self, batches: AsyncIterable[Envelope]) -> AsyncIterator[hub_pb2.PushResponse]:
+    def push(self, requests: AsyncIterable[hub_pb2.PushRequest]) -> AsyncIterator[hub_pb2.PushResponse]:
         """Send signed batches as they come; an answer for each, in order."""
 
     async def post_mail(self, to: str, sealed: bytes) -> None:
@@ -59,6 +61,12 @@ class Hub(Protocol):
 
     def reconcile(self, requests: AsyncIterable[hub_pb2.ReconcileRequest]) -> AsyncIterator[hub_pb2.ReconcileResponse]:
         """Talk about differences, as :mod:`samprasan.ledger.sketch` tells."""
+
+    def recall(self, request: hub_pb2.RecallRequest) -> AsyncIterator[hub_pb2.LogEntry]:
+        """Read back a chain as it stands in the log."""
+
+    async def refeed(self, held: Iterable[hub_pb2.RefeedRequest]) -> int:
+        """Give back what the hub once gave; how many entries it lacked."""
 
 
 class Connection:
@@ -99,14 +107,9 @@ class Connection:
         response: hub_pb2.GetTotalsResponse = await _asked(self._hub.GetTotals, request)
         return response.totals
 
-    async def push(self, batches: AsyncIterable[Envelope]) -> AsyncIterator[hub_pb2.PushResponse]:
+    async def push(self, requests: AsyncIterable[hub_pb2.PushRequest]) -> AsyncIterator[hub_pb2.PushResponse]:
         """Send signed batches as they come; an answer for each, in order."""
-
-        async def requests() -> AsyncIterator[hub_pb2.PushRequest]:
-            async for batch in batches:
-                yield hub_pb2.PushRequest(batch=batch)
-
-        async for response in _streamed(self._hub.Push(requests())):
+        async for response in _streamed(self._hub.Push(aiter(requests))):
             yield response
 
     async def post_mail(self, to: str, sealed: bytes) -> None:
@@ -146,6 +149,25 @@ class Connection:
         """Talk about differences, as :mod:`samprasan.ledger.sketch` tells."""
         async for response in _streamed(self._hub.Reconcile(aiter(requests), timeout=RECONCILE_SECONDS)):
             yield response
+
+    async def recall(self, request: hub_pb2.RecallRequest) -> AsyncIterator[hub_pb2.LogEntry]:
+        """Read back a chain as it stands in the log."""
+        async for response in _streamed(self._hub.Recall(request, timeout=RECOVER_SECONDS)):
+            yield response.entry
+
+    async def refeed(self, held: Iterable[hub_pb2.RefeedRequest]) -> int:
+        """Give back what the hub once gave; how many entries it lacked.  ``held`` is read in a thread."""
+
+        async def requests() -> AsyncIterator[hub_pb2.RefeedRequest]:
+            waiting = iter(held)
+            while (request := await asyncio.to_thread(next, waiting, None)) is not None:
+                yield request
+
+        try:
+            response: hub_pb2.RefeedResponse = await self._hub.Refeed(requests(), timeout=RECOVER_SECONDS)
+        except grpc.RpcError as problem:
+            raise wire.from_rpc_error(problem) from None
+        return response.taken
 
 
 async def join(invitation: Invitation, application: Envelope) -> bytes:

@@ -8,7 +8,7 @@ import typer
 from samprasan.edge import command
 from samprasan.edge.command import Home, Json, Lang
 from samprasan.edge.wording import Words
-from samprasan.node import corrections, counter, custody, personal, proof, records
+from samprasan.node import corrections, counter, custody, personal, proof, records, rescue
 
 app = command.application("An agency's Samprasan node: imports deeds, links subjects, sends signed updates.")
 approvals = command.application("Joint documents that wait for this agency.")
@@ -31,6 +31,10 @@ app.command()(corrections.split)
 app.command()(counter.redeem)
 app.command()(proof.checkpoint)
 app.command()(proof.reconcile)
+app.command()(rescue.backup)
+app.command()(rescue.restore)
+app.command()(rescue.recover)
+app.add_typer(rescue.orphans, name="orphans")
 words = Words("samprasan.node")
 
 SYNC_WAIT_SECONDS = 30.0
@@ -79,9 +83,11 @@ def serve(home: Home, lang: Lang = None) -> None:
     from samprasan.edge import database, metrics
     from samprasan.node import home as homes
     from samprasan.node import local, overview
+    from samprasan.node import sync as sync_steps
 
     opened = homes.open_home(home)
     database.migrate(opened.node.store, homes.MIGRATIONS)
+    sync_steps.check_recovered(opened.node.store)
     hub = opened.hub_address()
     node = opened.node
 

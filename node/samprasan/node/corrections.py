@@ -40,7 +40,7 @@ def merge(
 
     chosen = _reason(reason)
     before, after = identifier_of(wrong, scheme, registry), identifier_of(right, scheme, registry)
-    node = homes.open_home(home).node
+    node = homes.open_ready(home).node
     document = moving.merge(node.store, node.world, node.identity, before, after, name, chosen, by)
     command.answer(document, as_json, words("move_proposed", **document))
 
@@ -67,7 +67,7 @@ def split(
 
     chosen = _reason(reason)
     after = identifier_of(right, scheme, registry)
-    node = homes.open_home(home).node
+    node = homes.open_ready(home).node
     document = moving.split(node.store, node.world, node.identity, source, records, after, name, chosen, by)
     command.answer(document, as_json, words("move_proposed", **document))
 
@@ -81,7 +81,7 @@ def moves_list(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     from samprasan.node import home as homes
     from samprasan.node import moving
 
-    node = homes.open_home(home).node
+    node = homes.open_ready(home).node
     documents = moving.listed(node.store, node.identity)
     names = ("move_id", "state", "from", "to", "deeds", "credits", "reason", "by", "confirmed_by")
     rows = [[_shown(name, each[name]) for name in names] for each in documents]
@@ -97,7 +97,7 @@ def moves_show(number: Number, home: Home, as_json: Json = False, lang: Lang = N
     from samprasan.node import home as homes
     from samprasan.node import moving, showing
 
-    node = homes.open_home(home).node
+    node = homes.open_ready(home).node
     document = moving.shown(node.store, node.identity, number)
     facts = {name: value for name, value in document.items() if name != "records"}
     facts["proposed_at"] = showing.moment(document["proposed_at"])
@@ -119,7 +119,7 @@ def moves_confirm(number: Number, by: By, home: Home, as_json: Json = False, lan
     from samprasan.node import home as homes
     from samprasan.node import moving, showing
 
-    opened = homes.open_home(home)
+    opened = homes.open_ready(home)
     showing.confirm_move(opened, number, by)
     document = moving.shown(opened.node.store, opened.node.identity, number)
     command.answer(document, as_json, words(f"move_now_{document['state']}", **document))
@@ -134,7 +134,7 @@ def moves_drop(number: Number, home: Home, lang: Lang = None) -> None:
     from samprasan.node import home as homes
     from samprasan.node import moving
 
-    moving.drop(homes.open_home(home).node.store, number)
+    moving.drop(homes.open_ready(home).node.store, number)
     command.answer(None, False, words("move_now_dropped", move_id=number))
 
 

@@ -48,7 +48,7 @@ def redeem(
     from samprasan.node import limits, redemption, showing
 
     subject = identifier_of(id, scheme, registry)
-    opened = homes.open_home(home)
+    opened = homes.open_ready(home)
     shown = redemption.subject_shown(opened.node.store, opened.node.identity, subject)
     if not (yes or as_json) and sys.stdin.isatty():
         typer.confirm(words("redeem_confirm", name=shown, benefit=benefit), abort=True, err=True)
@@ -82,7 +82,7 @@ def redemptions_list(
     from samprasan.node import home as homes
     from samprasan.node import limits, redemption, showing
 
-    node = homes.open_home(home).node
+    node = homes.open_ready(home).node
     redemption.expire(node.store, node.world.now())
     documents = redemption.listed(node.store, node.identity, max(1, min(limit, limits.REDEMPTIONS_LISTED_MAX)))
     rows = [
@@ -110,7 +110,7 @@ def redemptions_show(op_id: OpId, home: Home, as_json: Json = False, lang: Lang 
     from samprasan.node import home as homes
     from samprasan.node import redemption
 
-    node = homes.open_home(home).node
+    node = homes.open_ready(home).node
     redemption.expire(node.store, node.world.now())
     _tell(redemption.find(node.store, node.identity, _op_key(op_id)), as_json)
 
@@ -126,7 +126,7 @@ def redemptions_post(
     from samprasan.node import home as homes
     from samprasan.node import redemption
 
-    opened = homes.open_home(home)
+    opened = homes.open_ready(home)
     node = opened.node
     redemption.post(node.store, node.world, node.identity, _op_key(op_id), credits_)
     return _settle(opened, op_id, {"posted"}, as_json=as_json)
@@ -148,7 +148,7 @@ def redemptions_void(
     from samprasan.node import redemption
 
     _one_of(reason, redemption.VOID_REASONS)
-    opened = homes.open_home(home)
+    opened = homes.open_ready(home)
     node = opened.node
     redemption.void(node.store, node.world, node.identity, _op_key(op_id), reason)
     return _settle(opened, op_id, {"voided"}, as_json=as_json)
@@ -171,7 +171,7 @@ def redemptions_refund(
     from samprasan.node import redemption, showing
 
     _one_of(reason, redemption.REFUND_REASONS)
-    opened = homes.open_home(home)
+    opened = homes.open_ready(home)
     node = opened.node
     if "/" in op_id:
         if credits_ is None:
@@ -199,7 +199,7 @@ def benefit_publish(
     from samprasan.node import records, showing
 
     text = records.text_in(file)
-    document = showing.publish(homes.open_home(home), text)
+    document = showing.publish(homes.open_ready(home), text)
     command.answer(document, as_json, words("published", **document))
 
 
@@ -213,7 +213,7 @@ def benefit_list(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     from samprasan.node import home as homes
     from samprasan.node import showing
 
-    document = showing.benefits_offered(homes.open_home(home))
+    document = showing.benefits_offered(homes.open_ready(home))
     rows = [
         [
             each["benefit"],

@@ -58,7 +58,7 @@ def restart(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     from samprasan.node import ceremony, showing
     from samprasan.node import home as homes
 
-    opened = homes.open_home(home)
+    opened = homes.open_ready(home)
     showing.refresh(opened)
     attempt = ceremony.restart(opened.node.store, opened.node.world, opened.node.identity)
     command.answer({"attempt": attempt}, as_json, words("restarted", attempt=attempt))
@@ -79,7 +79,7 @@ def grant(
     from samprasan.node import home as homes
     from samprasan.node import showing
 
-    document = showing.propose_grant(homes.open_home(home), elements, days)
+    document = showing.propose_grant(homes.open_ready(home), elements, days)
     command.answer(document, as_json, words("proposed", **document))
 
 
@@ -87,5 +87,5 @@ def _propose(home: Home, purpose: str, *, as_json: bool) -> None:
     from samprasan.node import home as homes
     from samprasan.node import showing
 
-    document = showing.propose_ceremony(homes.open_home(home), purpose)
+    document = showing.propose_ceremony(homes.open_ready(home), purpose)
     command.answer(document, as_json, words("proposed", **document))

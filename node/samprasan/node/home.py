@@ -6,30 +6,37 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from samprasan.client import connection
 from samprasan.client.connection import Connection
-from samprasan.edge import database
-from samprasan.edge.configuration import Settings, address_of
+from samprasan.edge import backup, database
+from samprasan.edge.configuration import KEYRING, Settings, address_of
 from samprasan.edge.database import Store
-from samprasan.edge.world import World, in_threads
+from samprasan.edge.world import World, in_threads, system_clock
 from samprasan.keys import certificates, documents, sealing
 from samprasan.keys.errors import Malformed, Refused
 from samprasan.keys.invitation import INVITE_BYTES_MAX, Invitation
 from samprasan.keys.keyring import Keyring, write_private
 from samprasan.keys.sealing import Vault
 from samprasan.keys.signing import KeySigner
+from samprasan.ledger import calendar
+from samprasan.node import recovery, sync
 from samprasan.node.identity import Identity
 from samprasan.node.session import Node
+from samprasan.node.store import batches as batches_store
+from samprasan.node.store import documents as documents_store
+from samprasan.node.tables import metadata
 from samprasan.v1 import hub_pb2
 
 MIGRATIONS = "samprasan.node"
+PROGRAM = "node"
 _AUTHORITY_FILE = "authority.der"
 _COUNTER_AUTHORITY_FILE = "counter-authority.crt"
 _CERTIFICATE_FILE = "certificate.der"
 _HUB_FILE = "hub"
+_FILES = ("node.toml", _AUTHORITY_FILE, _COUNTER_AUTHORITY_FILE, _CERTIFICATE_FILE, _HUB_FILE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +89,7 @@ def create(home: Path, agency: str, url: str, passphrase_file: str, passphrase: 
     """A new node: its keys and its empty database.  Malformed ``agency_code``, Refused ``home_exists``."""
     documents.check_agency_code(agency)
     NodeSettings.write(home, {"agency": agency, "database": url, "passphrase_file": passphrase_file})
-    ring = Keyring.create(home / "keys", passphrase)
+    ring = Keyring.create(home / KEYRING, passphrase)
     for name in ("signing", "sealing", "vault"):
         ring.put(name, secrets.token_bytes(sealing.KEY_BYTES))
     ring.put("tls", certificates.key_pem(certificates.new_key()))
@@ -111,6 +118,17 @@ def open_home(home: Path) -> Home:
     return Home(home, settings, ring, node)
 
 
+def open_ready(home: Path) -> Home:
+    """The home, for a command that changes or tells something; Refused ``node_restored`` until it has recovered."""
+    opened = open_home(home)
+    try:
+        sync.check_recovered(opened.node.store)
+    except Refused:
+        opened.node.store.close()
+        raise
+    return opened
+
+
 def join(opened: Home, invite_file: Path) -> Invitation:
     """Trade an invite for this node's certificate.  Refused ``invite_foreign`` for another agency's invite."""
     try:
@@ -128,6 +146,36 @@ def join(opened: Home, invite_file: Path) -> Invitation:
     write_private(opened.path / _HUB_FILE, invitation.hub.encode())
     write_private(opened.path / _CERTIFICATE_FILE, certificate)
     return invitation
+
+
+def back_up(home: Path, out: BinaryIO, progress: backup.Progress) -> dict[str, Any]:
+    """Write everything of the home, as of now; what was written, in numbers."""
+    opened = open_home(home)  # the passphrase has to be that of the keys in it
+    with opened.node.store.read() as tx:
+        made_at = system_clock()
+        agency, federation_id = opened.settings.agency, documents_store.agreed_on(tx).federation_id.hex()
+        manifest = backup.Manifest(PROGRAM, federation_id, agency, database.revision_of(tx), made_at)
+        rows = backup.write(
+            out, opened.settings.passphrase(), manifest, backup.files_of(home, _FILES), tx, metadata, progress
+        )
+        seq = batches_store.head(tx).seq
+    opened.node.store.close()
+    return {"rows": rows, "seq": seq, "made_at": calendar.at(made_at).isoformat(timespec="seconds")}
+
+
+def restore(
+    file: Path, home: Path, url: str, passphrase_file: str, passphrase: bytes, progress: backup.Progress
+) -> dict[str, Any]:
+    """A home of a backup, halted until the node has recovered.  Raises as :func:`backup.restoring`."""
+    with backup.restoring(file, passphrase, home, PROGRAM) as found:
+        found.put_files(NodeSettings, database=url, passphrase_file=passphrase_file)
+        opened = open_home(found.folder)
+        with contextlib.closing(opened.node.store) as store:
+            found.load(store, MIGRATIONS, sync.restored, progress)
+            problems = recovery.broken(store, opened.node.world)
+            seq = sync.outbox(store, system_clock()).head.seq
+    made_at = calendar.at(found.manifest.made_at).isoformat(timespec="seconds")
+    return {"agency": opened.settings.agency, "seq": seq, "made_at": made_at, "problems": problems}
 
 
 def counter_credentials(opened: Home) -> tuple[bytes, bytes, bytes] | None:

@@ -30,6 +30,7 @@ OFFICER_CHARACTERS_MAX = 100  # who did it, by name
 RECEIPTS_PER_QUESTION = 100  # the hub's limit
 HEARD_LATE_MS = 600_000  # the hub may be busy; a log that others know of is not hidden for longer by accident
 BATCHES_READ_AT_ONCE = 50  # at most 50 MiB
+MENDED_AT_ONCE = 20  # damaged entries given back in one go: at most 20 MiB
 SKETCH_CELLS_MAX = 1 << 16  # the hub's limit
 SKETCH_STALLED_CELLS = 64  # and four an account found: a sketch that needs more holds an account unknown here
 TEXT_BYTES_MAX = 1 << 20  # a profile or policy; 500 categories need 200 KiB

@@ -14,6 +14,7 @@ from samprasan.keys.identifiers import Scheme
 from samprasan.node import limits, shares
 from samprasan.node.identity import KEY_COLUMN, OPENED_COLUMN, Identity
 from samprasan.node.letters import Letter
+from samprasan.node.store import awards as awards_store
 from samprasan.node.store import documents as documents_store
 from samprasan.node.store import linking as linking_store
 from samprasan.node.store import rotation as rotation_store
@@ -220,6 +221,9 @@ def accounts_opened(
         rows = subjects_store.without_account(tx, limits.ACCOUNTS_PER_REQUEST, world.now())
         found = [(row.subject_id, identity.vault.open(KEY_COLUMN, row.sealed_key)) for row in rows]
         known = [(who, *answers[key]) for who, key in found if key in answers]
+        if subjects_store.unnamed_among(tx, [each.account_id for _, each, _ in known]):
+            awards_store.lock(tx)
+            subjects_store.name(tx, [(who, each.account_id) for who, each, _ in known])
         subjects_store.set_accounts(
             tx,
             [

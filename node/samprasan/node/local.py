@@ -58,7 +58,8 @@ class Waiting:
             except Exception:  # the database may be away for a moment; who waits is told later, or runs out of time
                 log.error("cannot look at what was decided", exc_info=True)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), LOOK_SECONDS)
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await news.wait()
 
     async def _look(self) -> None:
         if not self.futures:

@@ -35,7 +35,7 @@ def balance(
     from samprasan.node import showing
 
     identifier = identifier_of(id, scheme, registry)
-    opened = homes.open_home(home)
+    opened = homes.open_ready(home)
     document = showing.balance(opened, identifier, WAIT_SECONDS)
     names = ("earned", "available", "pending", "held", "spent", "expired", "earned_here")
     command.answer(
@@ -67,7 +67,7 @@ def consent_show(
     from samprasan.node import consent as consents
     from samprasan.node import home as homes
 
-    node = homes.open_home(home).node
+    node = homes.open_ready(home).node
     _tell(consents.show(node.store, node.identity, identifier_of(id, scheme, registry)), as_json=as_json)
 
 
@@ -89,7 +89,7 @@ def consent_give(
     from samprasan.node import home as homes
 
     given = _purposes(purpose)
-    node = homes.open_home(home).node
+    node = homes.open_ready(home).node
     identifier = identifier_of(id, scheme, registry)
     _tell(consents.give(node.store, node.world, node.identity, identifier, given), as_json=as_json)
 
@@ -112,7 +112,7 @@ def consent_withdraw(
     from samprasan.node import home as homes
 
     taken = _purposes(purpose)
-    node = homes.open_home(home).node
+    node = homes.open_ready(home).node
     identifier = identifier_of(id, scheme, registry)
     document = consents.withdraw(node.store, node.world, node.identity, identifier, taken)
     note = [words("last_consent")] if document["account"] == "leaving" else []
@@ -136,7 +136,7 @@ def erase(
     from samprasan.node import erasing, service
     from samprasan.node import home as homes
 
-    opened = homes.open_home(home)
+    opened = homes.open_ready(home)
     node = opened.node
     identifier = identifier_of(id, scheme, registry)
     deeds = erasing.deeds_of(node.store, node.identity, identifier)

@@ -1,7 +1,9 @@
 """The commands about proof: ``checkpoint`` and ``reconcile``."""
 
 import asyncio
+from typing import Annotated
 
+import typer
 from samprasan.edge import command
 from samprasan.edge.command import Home, Json, Lang
 from samprasan.edge.wording import Words
@@ -9,21 +11,25 @@ from samprasan.edge.wording import Words
 words = Words("samprasan.node")
 
 
-def reconcile(home: Home, as_json: Json = False, lang: Lang = None) -> int:
+def reconcile(
+    home: Home,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Put right what this node's own signed batches prove wrong here.")
+    ] = False,
+    as_json: Json = False,
+    lang: Lang = None,
+) -> int:
     """Compare this node's records with the hub's totals, account by account; exit 1 if they differ.
 
     Example: samprasan-node reconcile --home /srv/node
     """
-    from samprasan.node import comparing, reconciliation, service
     from samprasan.node import home as homes
+    from samprasan.node import service
 
     opened = homes.open_home(home)
     node = opened.node
-    outcome = asyncio.run(
-        service.ask(opened.connect, lambda hub: comparing.reconcile(node.store, node.identity.agency, hub))
-    )
-    reconciliation.note(node.store, node.world.now(), outcome)
-    document = outcome.as_document()
+    outcome, repaired = asyncio.run(service.ask(opened.connect, lambda hub: service.compare(node, hub, repair=repair)))
+    document = outcome.as_document() | {"repaired": [each.as_document() for each in repaired]}
     names = ("account_id", "likely_cause", "here", "hub", "record_ids")
     rows = [
         [
@@ -37,7 +43,8 @@ def reconcile(home: Home, as_json: Json = False, lang: Lang = None) -> int:
     ]
     head = words("reconcile_agreed" if document["agreed"] else "reconcile_differ", found=len(rows), **document)
     table = [command.table(words("differences"), [words(name) for name in names], rows)] if rows else []
-    command.answer(document, as_json, head, *table)
+    done = [words(f"repair_{each['what']}", **each) for each in document["repaired"]]
+    command.answer(document, as_json, *done, head, *table)
     return 0 if document["agreed"] else 1
 
 

@@ -167,8 +167,8 @@ def explained(store: Store, here: Records, hub: Mapping[bytes, Contribution]) ->
     for account_id, theirs in sorted(hub.items()):
         proof = proved[account_id]
         mine = here.have.get(account_id, NOTHING)
-        lost = [award for op_id, award in proof.standing.items() if op_id not in known]
-        mine = mine.plus(_sum(award for award in lost if award in proof.given_up))
+        lost = [op_id for op_id in proof.standing if op_id not in known]
+        mine = mine.plus(_sum(proof.standing[op_id] for op_id in lost if op_id in proof.given_up))
         if mine == theirs:
             continue  # somebody who had left, and came back: what was before was forgotten on purpose
         own = suspects.get(subjects.get(account_id, 0), [])
@@ -176,6 +176,23 @@ def explained(store: Store, here: Records, hub: Mapping[bytes, Contribution]) ->
         named = sorted({each.record_id for each in own if each.record_id})
         found.append(Difference(account_id, mine, theirs, cause, named, seq))
     return found
+
+
+def standing_awards(
+    store: Store, accounts: Sequence[bytes], seq: int
+) -> dict[bytes, dict[bytes, tuple[int, log.Award]]]:
+    """Account → op id → batch and award, of awards that stand by the node's own chain.
+
+    Awards from before the account was given up are left out.
+    """
+    return {
+        account_id: {
+            op_id: (proof.sealed[op_id], award)
+            for op_id, award in proof.standing.items()
+            if op_id not in proof.given_up
+        }
+        for account_id, proof in _proved(store, accounts, seq).items()
+    }
 
 
 def _cause(
@@ -189,9 +206,10 @@ def _cause(
         lacking = proof.total.minus(hub)
         seq = next((seq for seq, part in proof.parts.items() if part == lacking), 0)
         return (hub_pb2.DIFFERENCE_CAUSE_MISSING_BATCH if seq else hub_pb2.DIFFERENCE_CAUSE_HUB_TOTALS), seq
-    if any(each.what == "doubled" for each in suspects):
+    what = {each.what for each in suspects}
+    if "doubled" in what:
         return hub_pb2.DIFFERENCE_CAUSE_DOUBLE_COUNT, 0
-    if suspects or not has_lost:
+    if what - {"orphaned"} or not (has_lost or what):
         return hub_pb2.DIFFERENCE_CAUSE_LOCAL_EDIT, 0
     return hub_pb2.DIFFERENCE_CAUSE_RESTORED_BACKUP, 0
 
@@ -200,13 +218,15 @@ def _cause(
 class _Proof:
     """What batches and receipts prove of one account.
 
-    ``parts`` by batch, ``standing`` awards by op_id, and those of them that were before the account was given up.
+    ``parts`` by batch, ``standing`` awards by op_id and the batch each was ``sealed`` in, and those of them that were
+    before the account was given up.
     """
 
     total: Contribution = NOTHING
     parts: dict[int, Contribution] = field(default_factory=dict)
     standing: dict[bytes, log.Award] = field(default_factory=dict)
-    given_up: list[log.Award] = field(default_factory=list)
+    sealed: dict[bytes, int] = field(default_factory=dict)
+    given_up: frozenset[bytes] = frozenset()
 
 
 def _proved(store: Store, account_ids: Any, seq: int) -> dict[bytes, _Proof]:
@@ -222,14 +242,18 @@ def _proved(store: Store, account_ids: Any, seq: int) -> dict[bytes, _Proof]:
                 proof.parts[batch.seq] = proof.parts.get(batch.seq, NOTHING).plus(change)
         for update, outcome in zip(batch.updates, receipt.outcomes, strict=True):
             if outcome.kind == log.OUTCOME_KIND_APPLIED:
-                _note(found, update, awards, holds)
+                _note(found, batch.seq, update, awards, holds)
     for proof in found.values():
         proof.parts = {number: part for number, part in proof.parts.items() if part != NOTHING}
     return found
 
 
 def _note(
-    found: Mapping[bytes, _Proof], update: log.Update, awards: dict[bytes, log.Award], holds: dict[bytes, bytes]
+    found: Mapping[bytes, _Proof],
+    seq: int,
+    update: log.Update,
+    awards: dict[bytes, log.Award],
+    holds: dict[bytes, bytes],
 ) -> None:
     """Keep what later batches may refer to, what stands, and whether the account is linked."""
     match update.WhichOneof("change"):
@@ -238,6 +262,7 @@ def _note(
             awards[update.op_id] = update.award
             if update.award.account_id in found:
                 found[update.award.account_id].standing[update.op_id] = update.award
+                found[update.award.account_id].sealed[update.op_id] = seq
         case "reverse":
             _withdraw(found, awards, update.reverse.award_op_id)
         case "reserve":
@@ -248,7 +273,7 @@ def _note(
         case "unlink" if update.unlink.account_id in found:
             proof = found[update.unlink.account_id]
             proof.total = proof.total._replace(linked=0)
-            proof.given_up = list(proof.standing.values())
+            proof.given_up = frozenset(proof.standing)
 
 
 def _withdraw(found: Mapping[bytes, _Proof], awards: Mapping[bytes, log.Award], op_id: bytes) -> None:

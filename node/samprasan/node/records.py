@@ -45,7 +45,7 @@ def import_(
     from samprasan.node.showing import progress_bar, rejection_message
 
     garbage.collect_rarely()
-    node = homes.open_home(home).node
+    node = homes.open_ready(home).node
     chosen = profiles.read(text_in(profile))
     export = exports.read(file, chosen)
     rows = Nearing("rows_max", "", export.count, limits.ROWS_MAX)
@@ -82,7 +82,7 @@ def imports_list(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     from samprasan.node import undoing
     from samprasan.node.showing import moment
 
-    document = undoing.listed(homes.open_home(home).node.store)
+    document = undoing.listed(homes.open_ready(home).node.store)
     rows = [
         [
             each["import_id"],
@@ -111,7 +111,7 @@ def imports_undo(
     from samprasan.node import home as homes
     from samprasan.node import undoing
 
-    node = homes.open_home(home).node
+    node = homes.open_ready(home).node
     document = undoing.undo(node.store, node.world, id)
     command.answer(document, as_json, words("undo_done", **document))
 
@@ -162,7 +162,7 @@ def profile_check(
     from samprasan.node import home as homes
 
     chosen = profiles.read(text_in(profile))
-    node = homes.open_home(home).node
+    node = homes.open_ready(home).node
     findings = checking.check(node.store, node.world, node.identity, chosen, exports.read(file, chosen))
     document = findings.document()
     shown: list[Any] = [words("check_ok" if document["ok"] else "check_bad", file=file.name, **document)]
@@ -192,7 +192,7 @@ def deed_show(
     from samprasan.node import home as homes
     from samprasan.node import showing, tracing
 
-    node = homes.open_home(home).node
+    node = homes.open_ready(home).node
     given = typer.get_text_stream("stdin").readline().strip() if record_id == "-" else record_id
     document = tracing.show(node.store, node.identity, source, given)
     rows = [

@@ -7,17 +7,24 @@ tried again with full jitter and a short cap, so that a hub that returns is foun
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from samprasan.client.connection import Hub
 from samprasan.edge.logs import logger
 from samprasan.keys.errors import SamprasanError, Unavailable
-from samprasan.node import sync
+from samprasan.node import agreeing, recovery, sync
+from samprasan.node.recovery import Recovered
 from samprasan.node.session import HELLO_SECONDS, LOOK_SECONDS, Connect, Live, Node, Session
+from samprasan.v1 import hub_pb2
 from tenacity import retry, retry_if_exception_type, wait_random_exponential
+
+if TYPE_CHECKING:
+    from samprasan.node.reconciliation import Outcome
+    from samprasan.node.repairing import Repair
 
 T = TypeVar("T")
 RETRY_SECONDS_MAX = 5.0
+CANCEL_AGAIN_SECONDS = 0.5
 log = logger("node")
 
 
@@ -35,9 +42,11 @@ async def run_until(
         if runner.done():
             runner.result()
     finally:
-        for task in (runner, stopper):
-            task.cancel()
-        await asyncio.gather(runner, stopper, return_exceptions=True)
+        stopper.cancel()
+        while not runner.done():  # a session that fails at this very moment tells that instead, and is tried again
+            runner.cancel()
+            await asyncio.wait({runner}, timeout=CANCEL_AGAIN_SECONDS)
+        await asyncio.gather(runner, return_exceptions=True)
 
 
 async def serve(node: Node, connect: Connect, live: Live, announce: Callable[[], None]) -> None:
@@ -123,6 +132,40 @@ async def _session(node: Node, connect: Connect, live: Live) -> None:
         log.warning("session ended", code=problem.code)
         if asyncio.get_running_loop().time() - started < RETRY_SECONDS_MAX:
             raise
+
+
+async def compare(node: Node, hub: Hub, *, repair: bool) -> "tuple[Outcome, list[Repair]]":
+    """Compare records and totals and note what was found; asked to, put right what is wrong here and compare again."""
+    from samprasan.node import comparing, reconciliation, repairing  # what they count with takes a while to load
+
+    if repair:
+        await Session(node, hub, Live()).say_hello()  # the hub is given back what it lacks of the log
+    outcome = await comparing.reconcile(node.store, node.identity.agency, hub)
+    done: list[Repair] = []
+    if repair and outcome.differences:
+        done = await asyncio.to_thread(repairing.repair, node.store, outcome.differences, outcome.head.seq)
+        for each in done:
+            log.warning("repaired", what=each.what, account=each.account_id.hex())
+        outcome = await comparing.reconcile(node.store, node.identity.agency, hub)
+    await asyncio.to_thread(reconciliation.note, node.store, node.world.now(), outcome)
+    return outcome, done
+
+
+async def recover(node: Node, hub: Hub) -> Recovered:
+    """Take back the node's own chain as far as the log has it.  Raises Unavailable ``hub_recovering``."""
+    said = await asyncio.to_thread(sync.greeting, node.store, node.world.now())
+    session = Session(node, hub, Live())
+    answer = await hub.hello(said.request)
+    await session.feed(answer)
+    listing = await hub.list_documents()
+    await asyncio.to_thread(agreeing.take, node.store, node.world, node.identity, node.tls_ca, listing)
+    batches = given_up = 0
+    after_seq = await asyncio.to_thread(recovery.common_seq, node.store)
+    async for entry in hub.recall(hub_pb2.RecallRequest(after_seq=after_seq)):
+        step = await asyncio.to_thread(recovery.take_back, node.store, node.world, node.identity, [entry])
+        batches, given_up = batches + step[0], given_up + step[1]
+    orphans, unnamed = await asyncio.to_thread(recovery.ended, node.store, node.world)
+    return Recovered(batches, given_up, orphans, unnamed)
 
 
 async def ask(connect: Connect, question: Callable[[Hub], Awaitable[T]]) -> T:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -10,10 +10,12 @@ from samprasan.client.connection import Hub
 from samprasan.edge.database import Store
 from samprasan.edge.logs import logger
 from samprasan.edge.world import World
-from samprasan.keys.errors import SamprasanError, Unavailable, Unproven
+from samprasan.keys.errors import Refused, SamprasanError, Unavailable, Unproven
 from samprasan.node import (
     agreeing,
     ceremony,
+    feeding,
+    keeping,
     letters,
     limits,
     linking,
@@ -22,12 +24,13 @@ from samprasan.node import (
     reconciliation,
     redemption,
     rotation,
+    settling,
     sync,
     witnessing,
 )
 from samprasan.node.identity import Identity
 from samprasan.node.letters import Letter
-from samprasan.v1.envelope_pb2 import Envelope
+from samprasan.v1 import hub_pb2
 
 T = TypeVar("T")
 HELLO_SECONDS = 60.0
@@ -98,7 +101,7 @@ class Session:
 
     async def run(self) -> None:
         """Hello first, then everything at once, until one of the tasks fails; that failure is raised."""
-        after_seq = await self._say_hello()
+        after_seq = await self.say_hello()
         self.live.connected = True
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -121,11 +124,16 @@ class Session:
     async def _step(self, step: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.to_thread(step, *arguments)
 
-    async def _say_hello(self) -> int:
+    async def say_hello(self) -> int:
+        """Say hello and do what the answer asks for; the batch behind which to send."""
         node = self.node
         said = await self._step(sync.greeting, node.store, node.world.now())
         answer = await self.hub.hello(said.request)
+        if await self.feed(answer):
+            answer = await self.hub.hello(said.request)
         after_seq = await self._step(sync.greeted, node.store, node.world, node.identity, said, answer)
+        if await self._step(agreeing.has_roster, node.store):
+            await self._keep_up(answer.own_head.seq)
         if abs(answer.now - node.world.now()) > limits.CLOCK_OFF_MS_MAX:
             log.error("clock is off", seconds=round((answer.now - node.world.now()) / 1000))
         await self._step(redemption.expire, node.store, node.world.now())
@@ -137,13 +145,45 @@ class Session:
                 log.warning("ids evaluated without use", agency=use.agency, unused=use.unused)
         return after_seq
 
+    async def feed(self, answer: hub_pb2.HelloResponse) -> bool:
+        """Give the hub back what it lacks; whether it lacked something.
+
+        Raises Unavailable ``hub_recovering`` as long as it takes nothing new.
+        """
+        node = self.node
+        if answer.refeed:
+            seqs = (answer.head.seq, answer.own_head.seq)
+            taken = await self.hub.refeed(feeding.everything(node.store, node.identity, *seqs, answer.damaged))
+            log.warning("hub fed again", entries=taken)
+        elif answer.damaged and (entries := await self._step(_held, node.store, answer.damaged)):
+            with contextlib.suppress(Refused):  # another agency was faster
+                log.warning("log mended", entries=await self.hub.refeed(entries))
+            return True
+        if answer.recovering:
+            raise Unavailable("hub_recovering")
+        return False
+
+    async def _keep_up(self, own_seq: int) -> None:
+        """Recall the hub's own chain as far as it goes."""
+        node = self.node
+        while (kept := await self._step(keeping.kept_up_to, node.store)) < own_seq:
+            some: list[hub_pb2.LogEntry] = []
+            async for entry in self.hub.recall(hub_pb2.RecallRequest(own=True, after_seq=kept)):
+                some.append(entry)
+                if len(some) == limits.BATCHES_READ_AT_ONCE:
+                    await self._step(keeping.keep, node.store, node.world, some)
+                    some = []
+            await self._step(keeping.keep, node.store, node.world, some)
+            if await self._step(keeping.kept_up_to, node.store) == kept:
+                raise Unproven("hub_chain_fork", seq=kept + 1)  # it says that there is more, and shows none
+
     async def _greet(self) -> None:
         waited = 0.0
         while True:
             await asyncio.sleep(ROTATION_HELLO_SECONDS)
             waited += ROTATION_HELLO_SECONDS
             if waited >= HELLO_SECONDS or await self._step(rotation.is_running, self.node.store):
-                await self._say_hello()
+                await self.say_hello()
                 waited = 0.0
 
     async def _send(self, after_seq: int) -> None:
@@ -152,10 +192,12 @@ class Session:
         try:
             async for response in self.hub.push(self._batches(after_seq, room)):
                 if response.HasField("refusal"):
-                    refusal = await self._step(sync.refused, node.store, node.world, response.refusal)
+                    refusal = await self._step(settling.refused, node.store, node.world, response.refusal)
                     log.error("batch refused", seq=refusal.seq, reason=refusal.reason)
                     raise Unproven("batch_refused", seq=refusal.seq)
-                await self._step(sync.settle, node.store, node.world, response.receipt)
+                await self._step(keeping.keep, node.store, node.world, response.own)
+                await self._keep_up(response.own_seq)
+                await self._step(settling.settle, node.store, node.world, response.receipt)
                 room.release()
                 self.live.sending.ring()
         except Unproven as problem:
@@ -163,7 +205,7 @@ class Session:
             raise
         raise Unavailable("hub_unreachable", status="stream ended")
 
-    async def _batches(self, after_seq: int, room: asyncio.Semaphore) -> AsyncIterator[Envelope]:
+    async def _batches(self, after_seq: int, room: asyncio.Semaphore) -> AsyncIterator[hub_pb2.PushRequest]:
         node = self.node
         while True:
             await room.acquire()
@@ -175,7 +217,8 @@ class Session:
                     break
                 await _rest(news)
             after_seq, envelope = found
-            yield envelope
+            kept = await self._step(keeping.kept_up_to, node.store)
+            yield hub_pb2.PushRequest(batch=envelope, own_seq=kept)
 
     async def _hold_ceremony(self) -> None:
         node = self.node
@@ -286,6 +329,8 @@ class Session:
             async with self._patiently("witnessing"):
                 asked = await self._step(witnessing.question, node.store)
                 answer = await self.hub.witness(asked.request)
+                if answer.checkpoint != asked.own:
+                    await self._keep_up(answer.own_seq)  # whoever accepts a checkpoint can make again what it covers
                 word = await self._step(witnessing.witnessed, node.store, node.world, node.identity, asked, answer)
                 if word is not None:
                     await self.hub.cosign(word)
@@ -311,10 +356,15 @@ class Session:
             await self._step(sync.halt, self.node.store, problem)
 
 
+def _held(store: Store, damaged: Sequence[int]) -> list[hub_pb2.RefeedRequest]:
+    return list(feeding.mending(store, damaged[: limits.MENDED_AT_ONCE]))
+
+
 async def _rest(news: asyncio.Event) -> None:
     """Until there is news, or long enough that another process may have left work."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(news.wait(), LOOK_SECONDS)
+        async with asyncio.timeout(LOOK_SECONDS):  # wait_for may swallow a cancellation, and the task would never end
+            await news.wait()
 
 
 def _first(problems: "ExceptionGroup[Any]") -> SamprasanError:

@@ -15,17 +15,18 @@ from samprasan.edge.database import AnyRow, Store, Tx
 from samprasan.edge.world import World
 from samprasan.keys import chain, signing
 from samprasan.keys.chain import Head, Heads
-from samprasan.keys.errors import SamprasanError, Unproven
+from samprasan.keys.errors import Refused, SamprasanError, Unproven
 from samprasan.ledger import calendar, forms
-from samprasan.node import awarding, limits
+from samprasan.node import limits
 from samprasan.node.identity import Identity
 from samprasan.node.store import awards as awards_store
 from samprasan.node.store import batches as batches_store
-from samprasan.node.store import deeds as deeds_store
 from samprasan.node.store import documents as documents_store
+from samprasan.node.store import keeping as keeping_store
 from samprasan.node.store import linking as linking_store
 from samprasan.node.store import links as links_store
 from samprasan.node.store import notes as notes_store
+from samprasan.node.store import orphans as orphans_store
 from samprasan.node.store import redemptions as redemptions_store
 from samprasan.node.store import rotation as rotation_store
 from samprasan.node.store import subjects as subjects_store
@@ -33,6 +34,8 @@ from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
 
+RESTORED = "restored"  # why a node that was made of a backup is halted
+_OVER_ONCE_WHOLE = frozenset({"hub_went_back", "log_went_back"})  # the agencies have given back what the hub had lost
 _NO_REASON = 0
 _PURPOSES = (log.PURPOSE_SHARE, log.PURPOSE_REDEEM, log.PURPOSE_INTEGRATORS)
 
@@ -50,6 +53,8 @@ def greeting(store: Store, now: int) -> Greeting:
     since = calendar.packed(calendar.day_of(now) - timedelta(days=limits.EVALUATED_DAYS_REPORTED))
     with store.read() as tx:
         head = batches_store.head(tx)
+        receipts = [batches_store.newest_receipt(tx), keeping_store.newest_receipt(tx)]
+        newest = max((Envelope.FromString(each) for each in receipts if each), key=_log_index, default=None)
         request = hub_pb2.HelloRequest(
             federation_id=documents_store.agreed_on(tx).federation_id,
             head=hub_pb2.Head(seq=head.seq, digest=head.digest),
@@ -57,8 +62,13 @@ def greeting(store: Store, now: int) -> Greeting:
                 hub_pb2.Evaluated(requester=requester, day=day, elements=elements)
                 for requester, day, elements in linking_store.evaluated_since(tx, since)
             ],
+            newest_receipt=newest,
         )
         return Greeting(request, batches_store.settled_seq(tx))
+
+
+def _log_index(receipt: Envelope) -> int:
+    return log.Receipt.FromString(receipt.payload).log_index
 
 
 def greeted(store: Store, world: World, identity: Identity, said: Greeting, answer: hub_pb2.HelloResponse) -> int:
@@ -69,8 +79,11 @@ def greeted(store: Store, world: World, identity: Identity, said: Greeting, answ
     nobody has looked at the evidence.
     """
     with store.begin() as tx:
-        if notes_store.get(tx, notes_store.HALTED) == "log_forked":
+        halted = notes_store.get(tx, notes_store.HALTED)
+        if halted == "log_forked":
             raise Unproven("log_forked")  # nothing is accepted from this hub before an operator has looked
+        if halted == RESTORED:
+            raise Refused("node_restored")
         federation_id = documents_store.agreed_on(tx).federation_id
         if answer.agency != identity.agency or (federation_id and answer.federation_id != federation_id):
             raise Unproven("federation", kind="Hello")
@@ -86,6 +99,8 @@ def greeted(store: Store, world: World, identity: Identity, said: Greeting, answ
             problem = "hub_went_back"
         if problem:
             notes_store.put(tx, notes_store.HALTED, problem)
+        elif halted in _OVER_ONCE_WHOLE:
+            notes_store.drop(tx, notes_store.HALTED)
         unsettled = batches_store.unsettled(tx)
     if problem:
         raise Unproven(problem, agency=identity.agency, seq=theirs.seq)
@@ -108,88 +123,26 @@ def next_batch(store: Store, world: World, identity: Identity, after_seq: int) -
     if stored is None:
         with store.begin() as tx:
             awards_store.lock(tx)
+            orphans_store.adopt(tx)
             stored = batches_store.find(tx, after_seq + 1) or _seal(tx, world, identity, after_seq)
     return (after_seq + 1, Envelope.FromString(stored.envelope)) if stored else None
-
-
-def settle(store: Store, world: World, envelope: Envelope) -> log.Receipt:
-    """Take the hub's signed receipt: its batch's awards are settled or declined.  Again, it changes nothing.
-
-    Accounts that the batch gave up, or that were closed before it came, are forgotten; awards that were declined
-    because their account had gone are made anew, for the account that the subject gets instead, and so are those that
-    were to take the place of an award to somebody who had left.
-    Raises Unproven ``receipt_foreign`` for a receipt of a batch that this node did not make.
-    """
-    with store.begin() as tx:
-        awards_store.lock(tx)
-        receipt = world.open(envelope, log.Receipt, documents_store.agreed_on(tx).required_roster.hub.signing_key)
-        stored = batches_store.find(tx, receipt.seq)
-        if stored is None or stored.digest != receipt.batch_digest:
-            raise Unproven("receipt_foreign", seq=receipt.seq)
-        if stored.receipt is not None:
-            return receipt
-        batch = log.Batch.FromString(Envelope.FromString(stored.envelope).payload)
-        if len(receipt.outcomes) != len(batch.updates):
-            raise Unproven("receipt_foreign", seq=receipt.seq)
-        found = _sorted_out(batch, receipt)
-        reasons = {each.op_id: came.reason for each, came in zip(batch.updates, receipt.outcomes, strict=True)}
-        redemptions_store.settle(tx, receipt.seq, reasons, receipt.appended_at)
-        awarding.forget_gone(tx, awards_store.settle(tx, receipt.seq, found.declined))
-        links_store.settle(tx, found.linked)
-        _give_up(tx, found.given_up)
-        links_store.postpone(tx, found.held, world.now() + limits.HOLD_SECONDS * 1000)
-        known = links_store.held(tx, found.accounts.values())
-        lost = [op_id for op_id, account_id in found.accounts.items() if account_id not in known]
-        moved = awards_store.moved_in_vain(tx, receipt.seq, found.accounts)
-        again = deeds_store.of_ids(tx, awards_store.deeds_of(tx, receipt.seq, lost) | moved)
-        awarding.Awarding(tx, world, world.now()).correct(again)
-        batches_store.settle(tx, receipt.seq, envelope.SerializeToString())
-    return receipt
-
-
-def _give_up(tx: Tx, account_ids: Sequence[bytes]) -> None:
-    """Forget these accounts, and subjects of whom nothing else is known; what somebody took back is remembered."""
-    rows = [row for row in links_store.subjects_of(tx, account_ids) if row.unlink_at is not None and not row.withdrawn]
-    asking = [row for row in links_store.subjects_of(tx, account_ids) if row.redeem]
-    links_store.forget_accounts(tx, account_ids)
-    for row in asking:
-        if redemptions_store.asked_by(tx, row.subject_id):
-            subjects_store.want(tx, row.subject_id)  # somebody waits: for the account that comes instead
-    alone = {row.subject_id for row in rows}
-    alone -= deeds_store.subjects_with_deeds(tx, alone)
-    subjects_store.remove(tx, sorted(alone | set(subjects_store.erased(tx))))
-
-
-def refused(store: Store, world: World, envelope: Envelope) -> log.Refusal:
-    """Take the hub's signed refusal: sending halts until the operator has looked.
-
-    The batch and those behind it leave the chain, and what the hub is to hear of their deeds is worked out anew.
-    Raises Unproven ``receipt_foreign`` for another's.
-    """
-    with store.begin() as tx:
-        awards_store.lock(tx)
-        refusal = world.open(envelope, log.Refusal, documents_store.agreed_on(tx).required_roster.hub.signing_key)
-        stored = next((row for row in batches_store.unsettled(tx) if row.digest == refusal.batch_digest), None)
-        if stored is None:
-            raise Unproven("receipt_foreign", seq=refusal.seq)
-        deed_ids: set[int] = set()
-        for row in batches_store.drop_from(tx, stored.seq):
-            batch = log.Batch.FromString(Envelope.FromString(row.envelope).payload)
-            kinds = ((update, update.WhichOneof("change")) for update in batch.updates)
-            named = (getattr(update, kind).account_id for update, kind in kinds if kind in {"link", "unlink"})
-            links_store.unseal(tx, named)
-            deed_ids |= awards_store.unseal(tx, row.seq)
-            redemptions_store.unseal(tx, row.seq)
-        awarding.Awarding(tx, world, world.now()).correct(deeds_store.of_ids(tx, deed_ids))
-        batches_store.keep_refused(tx, stored.digest, stored.envelope, envelope.SerializeToString())
-        notes_store.put(tx, notes_store.HALTED, "batch_refused")
-    return refusal
 
 
 def halt(store: Store, problem: SamprasanError) -> None:
     """Stop sending until the operator says ``sync --resume``."""
     with store.begin() as tx:
         notes_store.put(tx, notes_store.HALTED, problem.code)
+
+
+def restored(tx: Tx) -> None:
+    """The node was made of a backup: it does nothing before it has recovered."""
+    notes_store.put(tx, notes_store.HALTED, RESTORED)
+
+
+def check_recovered(store: Store) -> None:
+    """Refused ``node_restored`` if the node was made of a backup and has not recovered."""
+    if halted(store) == RESTORED:
+        raise Refused("node_restored")
 
 
 def halted(store: Store) -> str:
@@ -350,38 +303,3 @@ def _update(row: AnyRow) -> log.Update:
         replaces=row.replaces or b"",
     )
     return log.Update(op_id=row.op_id, award=award)
-
-
-@dataclass(slots=True)
-class _Found:
-    """What a receipt says.
-
-    Declined awards and reversals, (op_id, reason) each; Links that hold, (account id, purposes as bits) each; accounts
-    that are this agency's no more; accounts with an open hold; op_id → account of awards declined for want of a Link.
-    """
-
-    declined: list[tuple[bytes, int]]
-    linked: list[tuple[bytes, int]]
-    given_up: list[bytes]
-    held: list[bytes]
-    accounts: dict[bytes, bytes]
-
-
-def _sorted_out(batch: log.Batch, receipt: log.Receipt) -> _Found:
-    found = _Found([], [], [], [], {})
-    for update, outcome in zip(batch.updates, receipt.outcomes, strict=True):
-        match update.WhichOneof("change"), outcome.reason:
-            case "link", log.DECLINE_REASON_ACCOUNT_CLOSED:
-                found.given_up.append(update.link.account_id)
-            case "link", log.DECLINE_REASON_UNSPECIFIED:
-                bits = sum(1 << purpose for purpose in update.link.purposes)
-                found.linked.append((update.link.account_id, bits))
-            case "unlink", log.DECLINE_REASON_HOLD_OPEN:
-                found.held.append(update.unlink.account_id)
-            case "unlink", _:
-                found.given_up.append(update.unlink.account_id)
-            case _, reason if reason != _NO_REASON:
-                found.declined.append((update.op_id, int(reason)))
-                if update.HasField("award") and reason == log.DECLINE_REASON_NOT_LINKED:
-                    found.accounts[update.op_id] = update.award.account_id
-    return found

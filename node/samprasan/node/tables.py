@@ -139,6 +139,22 @@ batches = sa.Table(
     sa.Column("envelope", sa.LargeBinary, nullable=False),
     sa.Column("receipt", sa.LargeBinary),
 )
+hub_entries = sa.Table(
+    "hub_entries",
+    metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False, comment="In the hub's own chain."),
+    sa.Column("log_index", sa.BigInteger, nullable=False, unique=True),
+    sa.Column("digest", _DIGEST, nullable=False),
+    sa.Column("entry", sa.LargeBinary, nullable=False, comment="Batch, receipt, and the documents it activates."),
+)
+decisions = sa.Table(
+    "decisions",
+    metadata,
+    sa.Column("award_id", sa.BigInteger, primary_key=True, autoincrement=False, comment="An award without a deed."),
+    sa.Column("keep", sa.Boolean, nullable=False, comment="Else it is to be taken back."),
+    sa.Column("maker", sa.String(100), nullable=False),
+    sa.Column("checker", sa.String(100), comment="Somebody else, who agreed."),
+)
 proofs = sa.Table(
     "proofs",
     metadata,

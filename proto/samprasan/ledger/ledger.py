@@ -18,6 +18,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+from samprasan.keys.documents import HUB
 from samprasan.ledger import calendar, holds
 from samprasan.ledger.benefits import Catalogue
 from samprasan.ledger.policy import Policy
@@ -38,10 +39,10 @@ def fold(state: State, entry: Entry, activated: Activated) -> tuple[State, list[
     step = Step(state, entry.batch.agency, entry.appended_at)
     outcomes = []
     for update in entry.batch.updates:
-        if update.op_id:
-            outcomes.append(_agency_update(step, update))
-        else:
+        if step.agency == HUB:
             outcomes.append(_outcome(_hub_update(step, update, activated)))
+        else:
+            outcomes.append(_agency_update(step, update))
     step.changes.agencies[step.agency] = step.totals()
     return step.changes, outcomes
 

@@ -148,6 +148,7 @@ class HelloRequest(_message.Message):
     FEDERATION_ID_FIELD_NUMBER: _builtins.int
     HEAD_FIELD_NUMBER: _builtins.int
     EVALUATED_FIELD_NUMBER: _builtins.int
+    NEWEST_RECEIPT_FIELD_NUMBER: _builtins.int
     federation_id: _builtins.bytes
     """The federation, 16 bytes; empty before roster 1 is in force."""
     @_builtins.property
@@ -158,16 +159,21 @@ class HelloRequest(_message.Message):
     def evaluated(self) -> _containers.RepeatedCompositeFieldContainer[Global___Evaluated]:
         """How many ids the caller evaluated for others, of the last weeks. Limit: 700."""
 
+    @_builtins.property
+    def newest_receipt(self) -> _envelope_pb2.Envelope:
+        """The receipt with the highest log index that the caller holds. Payload type "receipt"; empty if it holds none."""
+
     def __init__(
         self,
         *,
         federation_id: _builtins.bytes = ...,
         head: Global___Head | None = ...,
         evaluated: _abc.Iterable[Global___Evaluated] | None = ...,
+        newest_receipt: _envelope_pb2.Envelope | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "newest_receipt", b"newest_receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluated", b"evaluated", "federation_id", b"federation_id", "head", b"head"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluated", b"evaluated", "federation_id", b"federation_id", "head", b"head", "newest_receipt", b"newest_receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -243,6 +249,10 @@ class HelloResponse(_message.Message):
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
     LINKING_USE_FIELD_NUMBER: _builtins.int
     ROTATION_FIELD_NUMBER: _builtins.int
+    RECOVERING_FIELD_NUMBER: _builtins.int
+    REFEED_FIELD_NUMBER: _builtins.int
+    OWN_HEAD_FIELD_NUMBER: _builtins.int
+    DAMAGED_FIELD_NUMBER: _builtins.int
     federation_id: _builtins.bytes
     """The federation, 16 bytes; empty before roster 1 is in force."""
     agency: _builtins.str
@@ -253,6 +263,10 @@ class HelloResponse(_message.Message):
     """Version of the roster in force; 0 if none."""
     policy_version: _builtins.int
     """Version of the newest policy in force; 0 if none."""
+    recovering: _builtins.bool
+    """The hub has lost a part of its log, or may have, and takes nothing new before the agencies have given it back."""
+    refeed: _builtins.bool
+    """The caller is still to give back what it holds behind the hub's heads."""
     @_builtins.property
     def head(self) -> Global___Head:
         """The newest batch of the caller that is in the log."""
@@ -265,6 +279,14 @@ class HelloResponse(_message.Message):
     def rotation(self) -> Global___Rotation:
         """How far the rotation of the linking key is; absent if none runs."""
 
+    @_builtins.property
+    def own_head(self) -> Global___Head:
+        """The newest batch of the hub's own chain that is in the log."""
+
+    @_builtins.property
+    def damaged(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Damaged entries of the log that the caller may hold, by log index. At most 100."""
+
     def __init__(
         self,
         *,
@@ -276,10 +298,14 @@ class HelloResponse(_message.Message):
         policy_version: _builtins.int = ...,
         linking_use: _abc.Iterable[Global___LinkingUse] | None = ...,
         rotation: Global___Rotation | None = ...,
+        recovering: _builtins.bool = ...,
+        refeed: _builtins.bool = ...,
+        own_head: Global___Head | None = ...,
+        damaged: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "rotation", b"rotation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "own_head", b"own_head", "rotation", b"rotation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "federation_id", b"federation_id", "head", b"head", "linking_use", b"linking_use", "now", b"now", "policy_version", b"policy_version", "roster_version", b"roster_version", "rotation", b"rotation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "damaged", b"damaged", "federation_id", b"federation_id", "head", b"head", "linking_use", b"linking_use", "now", b"now", "own_head", b"own_head", "policy_version", b"policy_version", "recovering", b"recovering", "refeed", b"refeed", "roster_version", b"roster_version", "rotation", b"rotation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -562,6 +588,9 @@ class PushRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     BATCH_FIELD_NUMBER: _builtins.int
+    OWN_SEQ_FIELD_NUMBER: _builtins.int
+    own_seq: _builtins.int
+    """The newest batch of the hub's own chain that the caller keeps."""
     @_builtins.property
     def batch(self) -> _envelope_pb2.Envelope:
         """Payload type "batch"."""
@@ -570,10 +599,11 @@ class PushRequest(_message.Message):
         self,
         *,
         batch: _envelope_pb2.Envelope | None = ...,
+        own_seq: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "own_seq", b"own_seq"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -587,6 +617,10 @@ class PushResponse(_message.Message):
 
     RECEIPT_FIELD_NUMBER: _builtins.int
     REFUSAL_FIELD_NUMBER: _builtins.int
+    OWN_FIELD_NUMBER: _builtins.int
+    OWN_SEQ_FIELD_NUMBER: _builtins.int
+    own_seq: _builtins.int
+    """The newest batch of the hub's own chain before the receipt, by its seq."""
     @_builtins.property
     def receipt(self) -> _envelope_pb2.Envelope:
         """Payload type "receipt"."""
@@ -595,21 +629,203 @@ class PushResponse(_message.Message):
     def refusal(self) -> _envelope_pb2.Envelope:
         """Payload type "refusal"."""
 
+    @_builtins.property
+    def own(self) -> _containers.RepeatedCompositeFieldContainer[Global___LogEntry]:
+        """What the hub's own chain has before the receipt and the caller does not keep yet, or the first part of it."""
+
     def __init__(
         self,
         *,
         receipt: _envelope_pb2.Envelope | None = ...,
         refusal: _envelope_pb2.Envelope | None = ...,
+        own: _abc.Iterable[Global___LogEntry] | None = ...,
+        own_seq: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "receipt", b"receipt", "refusal", b"refusal"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "receipt", b"receipt", "refusal", b"refusal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "own", b"own", "own_seq", b"own_seq", "receipt", b"receipt", "refusal", b"refusal"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["receipt", "refusal"]  # noqa: Y015
     _WhichOneofArgType_answer: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_answer) -> _WhichOneofReturnType_answer | None: ...
 
 Global___PushResponse: _TypeAlias = PushResponse  # noqa: Y015
+
+@_typing.final
+class LogEntry(_message.Message):
+    """An entry of the log. Seen by the agency whose batch it is; the hub's own by every agency."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BATCH_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    DOCUMENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def batch(self) -> _envelope_pb2.Envelope:
+        """Payload type "batch", as it was sent."""
+
+    @_builtins.property
+    def receipt(self) -> _envelope_pb2.Envelope:
+        """Payload type "receipt", as it was answered; absent if the caller never got it."""
+
+    @_builtins.property
+    def documents(self) -> _containers.RepeatedCompositeFieldContainer[_envelope_pb2.Envelope]:
+        """The documents that the batch puts into force."""
+
+    def __init__(
+        self,
+        *,
+        batch: _envelope_pb2.Envelope | None = ...,
+        receipt: _envelope_pb2.Envelope | None = ...,
+        documents: _abc.Iterable[_envelope_pb2.Envelope] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "documents", b"documents", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LogEntry: _TypeAlias = LogEntry  # noqa: Y015
+
+@_typing.final
+class RecallRequest(_message.Message):
+    """Asks for a chain."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OWN_FIELD_NUMBER: _builtins.int
+    AFTER_SEQ_FIELD_NUMBER: _builtins.int
+    own: _builtins.bool
+    """The hub's own chain; else the caller's."""
+    after_seq: _builtins.int
+    """Only what comes after."""
+    def __init__(
+        self,
+        *,
+        own: _builtins.bool = ...,
+        after_seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_seq", b"after_seq", "own", b"own"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecallRequest: _TypeAlias = RecallRequest  # noqa: Y015
+
+@_typing.final
+class RecallResponse(_message.Message):
+    """The next entry of the chain."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def entry(self) -> Global___LogEntry:
+        """With its receipt."""
+
+    def __init__(
+        self,
+        *,
+        entry: Global___LogEntry | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecallResponse: _TypeAlias = RecallResponse  # noqa: Y015
+
+@_typing.final
+class RefeedRequest(_message.Message):
+    """Something that the hub signed or took, from the agency that keeps it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
+    checkpoint: _builtins.bytes
+    """The newest checkpoint that the caller accepted; behind everything else. Empty if there is none."""
+    @_builtins.property
+    def entry(self) -> Global___LogEntry:
+        """An entry of the caller's chain, or of the hub's."""
+
+    @_builtins.property
+    def account(self) -> Global___NamedAccount:
+        """Which account the hub named for a subject."""
+
+    def __init__(
+        self,
+        *,
+        entry: Global___LogEntry | None = ...,
+        account: Global___NamedAccount | None = ...,
+        checkpoint: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "checkpoint", b"checkpoint", "entry", b"entry", "held", b"held"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "checkpoint", b"checkpoint", "entry", b"entry", "held", b"held"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_held: _TypeAlias = _typing.Literal["entry", "account", "checkpoint"]  # noqa: Y015
+    _WhichOneofArgType_held: _TypeAlias = _typing.Literal["held", b"held"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_held) -> _WhichOneofReturnType_held | None: ...
+
+Global___RefeedRequest: _TypeAlias = RefeedRequest  # noqa: Y015
+
+@_typing.final
+class NamedAccount(_message.Message):
+    """The hub's signed word on a subject's account, with what it does not say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPENED_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    KEY_EPOCH_FIELD_NUMBER: _builtins.int
+    kind: _log_pb2.SubjectKind.ValueType
+    """The subject's kind."""
+    key_epoch: _builtins.int
+    """The linking key under which the hub knows the subject; 0 for a public id."""
+    @_builtins.property
+    def opened(self) -> _envelope_pb2.Envelope:
+        """Payload type "account-opened", for the caller."""
+
+    def __init__(
+        self,
+        *,
+        opened: _envelope_pb2.Envelope | None = ...,
+        kind: _log_pb2.SubjectKind.ValueType = ...,
+        key_epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["opened", b"opened"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_epoch", b"key_epoch", "kind", b"kind", "opened", b"opened"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NamedAccount: _TypeAlias = NamedAccount  # noqa: Y015
+
+@_typing.final
+class RefeedResponse(_message.Message):
+    """What the hub made of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TAKEN_FIELD_NUMBER: _builtins.int
+    taken: _builtins.int
+    """Entries that it lacked."""
+    def __init__(
+        self,
+        *,
+        taken: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["taken", b"taken"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefeedResponse: _TypeAlias = RefeedResponse  # noqa: Y015
 
 @_typing.final
 class GetTotalsRequest(_message.Message):
@@ -810,8 +1026,11 @@ class WitnessResponse(_message.Message):
     CHECKPOINT_FIELD_NUMBER: _builtins.int
     CONSISTENCY_FIELD_NUMBER: _builtins.int
     INCLUSION_FIELD_NUMBER: _builtins.int
+    OWN_SEQ_FIELD_NUMBER: _builtins.int
     checkpoint: _builtins.bytes
     """C2SP tlog-checkpoint signed by the hub, with the cosignatures it has; empty before there is one. Limit: 8 KiB."""
+    own_seq: _builtins.int
+    """The newest batch of the hub's own chain that the checkpoint covers, by its seq."""
     @_builtins.property
     def consistency(self) -> _containers.RepeatedCompositeFieldContainer[Global___HashPath]:
         """For each size asked, the proof that the tree of the checkpoint only added to that one (RFC 6962 section 2.1.2)."""
@@ -826,10 +1045,11 @@ class WitnessResponse(_message.Message):
         checkpoint: _builtins.bytes = ...,
         consistency: _abc.Iterable[Global___HashPath] | None = ...,
         inclusion: _abc.Iterable[Global___HashPath] | None = ...,
+        own_seq: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "consistency", b"consistency", "inclusion", b"inclusion"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "consistency", b"consistency", "inclusion", b"inclusion", "own_seq", b"own_seq"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

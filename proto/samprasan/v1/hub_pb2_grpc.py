@@ -176,6 +176,16 @@ class HubStub(object):
                 request_serializer=samprasan_dot_v1_dot_hub__pb2.ReconcileRequest.SerializeToString,
                 response_deserializer=samprasan_dot_v1_dot_hub__pb2.ReconcileResponse.FromString,
                 _registered_method=True)
+        self.Recall = channel.unary_stream(
+                '/samprasan.v1.Hub/Recall',
+                request_serializer=samprasan_dot_v1_dot_hub__pb2.RecallRequest.SerializeToString,
+                response_deserializer=samprasan_dot_v1_dot_hub__pb2.RecallResponse.FromString,
+                _registered_method=True)
+        self.Refeed = channel.stream_unary(
+                '/samprasan.v1.Hub/Refeed',
+                request_serializer=samprasan_dot_v1_dot_hub__pb2.RefeedRequest.SerializeToString,
+                response_deserializer=samprasan_dot_v1_dot_hub__pb2.RefeedResponse.FromString,
+                _registered_method=True)
 
 
 class HubServicer(object):
@@ -273,6 +283,20 @@ class HubServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Recall(self, request, context):
+        """Reads back the caller's own chain, or the hub's, as it stands in the log.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Refeed(self, request_iterator, context):
+        """Gives back to the hub what it once gave: after a loss it is made whole from what the agencies hold.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HubServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -340,6 +364,16 @@ def add_HubServicer_to_server(servicer, server):
                     servicer.Reconcile,
                     request_deserializer=samprasan_dot_v1_dot_hub__pb2.ReconcileRequest.FromString,
                     response_serializer=samprasan_dot_v1_dot_hub__pb2.ReconcileResponse.SerializeToString,
+            ),
+            'Recall': grpc.unary_stream_rpc_method_handler(
+                    servicer.Recall,
+                    request_deserializer=samprasan_dot_v1_dot_hub__pb2.RecallRequest.FromString,
+                    response_serializer=samprasan_dot_v1_dot_hub__pb2.RecallResponse.SerializeToString,
+            ),
+            'Refeed': grpc.stream_unary_rpc_method_handler(
+                    servicer.Refeed,
+                    request_deserializer=samprasan_dot_v1_dot_hub__pb2.RefeedRequest.FromString,
+                    response_serializer=samprasan_dot_v1_dot_hub__pb2.RefeedResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -694,6 +728,60 @@ class Hub(object):
             '/samprasan.v1.Hub/Reconcile',
             samprasan_dot_v1_dot_hub__pb2.ReconcileRequest.SerializeToString,
             samprasan_dot_v1_dot_hub__pb2.ReconcileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Recall(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/samprasan.v1.Hub/Recall',
+            samprasan_dot_v1_dot_hub__pb2.RecallRequest.SerializeToString,
+            samprasan_dot_v1_dot_hub__pb2.RecallResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Refeed(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/samprasan.v1.Hub/Refeed',
+            samprasan_dot_v1_dot_hub__pb2.RefeedRequest.SerializeToString,
+            samprasan_dot_v1_dot_hub__pb2.RefeedResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -90,6 +90,10 @@ class HubStub:
     """The caller's word that it saw the log grow to a checkpoint, which it has stored."""
     Reconcile: _grpc.StreamStreamMultiCallable[_hub_pb2.ReconcileRequest, _hub_pb2.ReconcileResponse]
     """Finds the accounts on which the caller's records and the hub's totals differ, in two round trips."""
+    Recall: _grpc.UnaryStreamMultiCallable[_hub_pb2.RecallRequest, _hub_pb2.RecallResponse]
+    """Reads back the caller's own chain, or the hub's, as it stands in the log."""
+    Refeed: _grpc.StreamUnaryMultiCallable[_hub_pb2.RefeedRequest, _hub_pb2.RefeedResponse]
+    """Gives back to the hub what it once gave: after a loss it is made whole from what the agencies hold."""
 
 @_typing.type_check_only
 class HubAsyncStub(HubStub):
@@ -122,6 +126,10 @@ class HubAsyncStub(HubStub):
     """The caller's word that it saw the log grow to a checkpoint, which it has stored."""
     Reconcile: _aio.StreamStreamMultiCallable[_hub_pb2.ReconcileRequest, _hub_pb2.ReconcileResponse]  # type: ignore[assignment]
     """Finds the accounts on which the caller's records and the hub's totals differ, in two round trips."""
+    Recall: _aio.UnaryStreamMultiCallable[_hub_pb2.RecallRequest, _hub_pb2.RecallResponse]  # type: ignore[assignment]
+    """Reads back the caller's own chain, or the hub's, as it stands in the log."""
+    Refeed: _aio.StreamUnaryMultiCallable[_hub_pb2.RefeedRequest, _hub_pb2.RefeedResponse]  # type: ignore[assignment]
+    """Gives back to the hub what it once gave: after a loss it is made whole from what the agencies hold."""
 
 class HubServicer(metaclass=_abc_1.ABCMeta):
     """What nodes call, over mutual TLS 1.3. The caller is the agency of its certificate, never an id in a request."""
@@ -229,5 +237,21 @@ class HubServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_hub_pb2.ReconcileResponse], _abc.AsyncIterator[_hub_pb2.ReconcileResponse]]:
         """Finds the accounts on which the caller's records and the hub's totals differ, in two round trips."""
+
+    @_abc_1.abstractmethod
+    def Recall(
+        self,
+        request: _hub_pb2.RecallRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_hub_pb2.RecallResponse], _abc.AsyncIterator[_hub_pb2.RecallResponse]]:
+        """Reads back the caller's own chain, or the hub's, as it stands in the log."""
+
+    @_abc_1.abstractmethod
+    def Refeed(
+        self,
+        request_iterator: _MaybeAsyncIterator[_hub_pb2.RefeedRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_hub_pb2.RefeedResponse, _abc.Awaitable[_hub_pb2.RefeedResponse]]:
+        """Gives back to the hub what it once gave: after a loss it is made whole from what the agencies hold."""
 
 def add_HubServicer_to_server(servicer: HubServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

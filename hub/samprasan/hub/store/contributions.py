@@ -31,6 +31,12 @@ def counted_up_to(tx: sa.Connection) -> int:
     return tx.execute(sa.select(counted.c.log_size)).scalar() or 0
 
 
+def start_over(tx: sa.Connection) -> None:
+    """Count the log from its beginning."""
+    tx.execute(contributions.delete())
+    tx.execute(counted.delete())
+
+
 def count(tx: sa.Connection, changes: Changes, log_size: int) -> None:
     """Add what entries up to ``log_size`` did."""
     before = {

@@ -1,10 +1,16 @@
 """Joint documents as they arrived, in force or waiting."""
 
+from collections.abc import Iterable
+
 import sqlalchemy as sa
+from samprasan.edge.database import rows_where_in
 from samprasan.hub.tables import documents, head
-from samprasan.keys.documents import Standing
+from samprasan.keys.documents import HUB, Standing
 from samprasan.ledger import agreed
 from samprasan.ledger.agreed import Agreed
+from samprasan.v1.documents_pb2 import Roster
+from samprasan.v1.envelope_pb2 import Envelope
+from samprasan.v1.log_pb2 import DOCUMENT_KIND_ROSTER
 
 _LATER = documents.alias()
 _OWN = (_LATER.c.kind == documents.c.kind, _LATER.c.owner == documents.c.owner, _LATER.c.active)
@@ -35,6 +41,18 @@ def ever_agreed_on(tx: sa.Connection) -> Agreed:
     return agreed.of(active(tx))
 
 
+def signers(tx: sa.Connection) -> dict[str, set[bytes]]:
+    """Every raw public key that the hub and each agency ever had, as far as rosters in force have said."""
+    keys: dict[str, set[bytes]] = {HUB: set()}
+    own = (documents.c.kind == DOCUMENT_KIND_ROSTER, documents.c.active)
+    for data in tx.execute(sa.select(documents.c.envelope).where(*own)).scalars():
+        roster = Roster.FromString(Envelope.FromString(data).payload)
+        keys[HUB].add(roster.hub.signing_key)
+        for member in roster.members:
+            keys.setdefault(member.agency, set()).add(member.signing_key)
+    return keys
+
+
 def published_since(tx: sa.Connection, owner: str, since: int) -> int:
     """How many documents of its own the agency has published since."""
     query = sa.select(sa.func.count()).where(documents.c.owner == owner, documents.c.proposed_at >= since)
@@ -56,6 +74,11 @@ def version_in_force(tx: sa.Connection, kind: int, owner: str = "") -> int:
 def find(tx: sa.Connection, digest: bytes) -> bytes | None:
     """The envelope of the document with that digest."""
     return tx.execute(sa.select(documents.c.envelope).where(documents.c.digest == digest)).scalar()
+
+
+def in_force(tx: sa.Connection, digests: Iterable[bytes]) -> set[bytes]:
+    """Which of these documents are, or ever were, in force."""
+    return {row.digest for row in rows_where_in(tx, documents, documents.c.digest, digests) if row.active}
 
 
 def put(tx: sa.Connection, found: Standing, envelope: bytes, now: int, *, active: bool) -> None:

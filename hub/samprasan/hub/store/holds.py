@@ -72,6 +72,12 @@ def save(tx: sa.Connection, changes: State) -> None:
     upsert_rows(tx, uses, [(*use, count) for use, count in changes.uses.items()])
 
 
+def clear(tx: sa.Connection) -> None:
+    """Delete everything that the log says, to be folded anew."""
+    for table in (holds, holding, offers, uses):
+        tx.execute(table.delete())
+
+
 def run_out(tx: sa.Connection, now: int, limit: int) -> list[tuple[str, bytes]]:
     """(agency, hold_id) of open holds whose deadline has passed, oldest first."""
     query = sa.select(holds.c.agency, holds.c.hold_id).where(holds.c.state == HOLD_STATE_HELD, holds.c.deadline <= now)

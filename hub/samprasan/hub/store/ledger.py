@@ -107,6 +107,13 @@ def save(tx: sa.Connection, changes: State, operations_at: Iterable[tuple[int, S
     holds_store.save(tx, changes)
 
 
+def clear(tx: sa.Connection) -> None:
+    """Delete everything that the log says, to be folded anew."""
+    for table in (accounts, links, agencies, corrections, operations):
+        tx.execute(table.delete())
+    holds_store.clear(tx)
+
+
 def totals_of(tx: sa.Connection, account_ids: Iterable[bytes]) -> dict[bytes, Totals]:
     """Account id → totals, of those that exist."""
     return _accounts(rows_where_in(tx, accounts, accounts.c.account_id, account_ids))

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from samprasan.edge.database import insert_rows
 from samprasan.hub.store import tree
 from samprasan.hub.tables import head, log, refusals
-from samprasan.keys import signing
+from samprasan.keys import merkle, signing
 from samprasan.keys.chain import Head
 
 
@@ -73,16 +73,36 @@ def chain_head(tx: sa.Connection, agency: str) -> Head:
     return Head(row.seq, row.digest) if row else Head()
 
 
+def chain_seq(tx: sa.Connection, agency: str, size: int) -> int:
+    """The agency's newest batch among the first ``size`` entries; 0 if it has none there."""
+    query = sa.select(log.c.seq).where(log.c.agency == agency, log.c.log_index < size)
+    return tx.execute(query.order_by(log.c.seq.desc()).limit(1)).scalar() or 0
+
+
 def find(tx: sa.Connection, agency: str, seq: int) -> LogRow | None:
     """The agency's batch number ``seq``."""
     row = tx.execute(sa.select(log).where(log.c.agency == agency, log.c.seq == seq)).first()
     return LogRow(*row) if row else None
 
 
+def chain(tx: sa.Connection, agency: str, after_seq: int, limit: int) -> list[LogRow]:
+    """The next entries of the agency's chain behind ``after_seq``."""
+    query = sa.select(log).where(log.c.agency == agency, log.c.seq > after_seq).order_by(log.c.seq).limit(limit)
+    return [LogRow(*row) for row in tx.execute(query)]
+
+
+def mend(tx: sa.Connection, row: LogRow) -> None:
+    """Put an entry of the log in the place of what stands there, or does not stand there any more."""
+    same = sa.and_(log.c.agency == row.agency, log.c.seq == row.seq)
+    tx.execute(log.delete().where(sa.or_(log.c.log_index == row.log_index, same)))
+    insert_rows(tx, log, [(row.log_index, row.agency, row.seq, row.digest, row.batch, row.receipt)])
+    tree.put_leaf(tx, row.log_index, merkle.leaf_hash(row.entry))
+
+
 def entries(tx: sa.Connection, start_at: int = 0) -> Iterator[LogRow]:
     """The log from ``start_at`` on, in order, without holding all of it in memory."""
     query = sa.select(log).where(log.c.log_index >= start_at).order_by(log.c.log_index)
-    for row in tx.execution_options(yield_per=100).execute(query):
+    for row in tx.execute(query.execution_options(yield_per=100)):
         yield LogRow(*row)
 
 

@@ -1,9 +1,10 @@
 """The log's Merkle tree as it is kept: hashes of complete subtrees by level and number."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
 import sqlalchemy as sa
-from samprasan.edge.database import insert_rows
+from samprasan.edge.database import insert_rows, upsert_rows
 from samprasan.hub.tables import tree
 from samprasan.keys import merkle
 from samprasan.keys.errors import Unavailable
@@ -51,6 +52,21 @@ def grow(tx: sa.Connection, size: int, entries: Sequence[bytes]) -> None:
     """Put ``entries`` behind the first ``size`` ones."""
     leaves = [merkle.leaf_hash(entry) for entry in entries]
     insert_rows(tx, tree, merkle.grown(Tiles(tx), size, leaves))
+
+
+def put_leaf(tx: sa.Connection, log_index: int, leaf: bytes) -> None:
+    """Write a leaf again."""
+    upsert_rows(tx, tree, [(0, log_index, leaf)])
+
+
+def rebuild(tx: sa.Connection, entries: Iterable[bytes]) -> None:
+    """Make the whole tree anew from its entries."""
+    tx.execute(tree.delete())
+    size = 0
+    waiting = iter(entries)
+    while part := list(islice(waiting, TILE_WIDTH)):
+        grow(tx, size, part)
+        size += len(part)
 
 
 def root(tx: sa.Connection, size: int) -> bytes:

@@ -69,6 +69,16 @@ def remove(tx: sa.Connection, award_ids: Iterable[int]) -> None:
     delete_where_in(tx, awards, awards.c.award_id, award_ids)
 
 
+def orphan(tx: sa.Connection, award_id: int) -> None:
+    """The award's deed is not here any more."""
+    tx.execute(awards.update().where(awards.c.award_id == award_id).values(deed_id=0))
+
+
+def adopt(tx: sa.Connection, award_id: int, deed_id: int) -> None:
+    """An award that had lost its deed has this one."""
+    tx.execute(awards.update().where(awards.c.award_id == award_id).values(deed_id=deed_id))
+
+
 def forget(tx: sa.Connection, deed_ids: Iterable[int]) -> None:
     """All awards of deeds of which nothing stands at the hub."""
     delete_where_in(tx, awards, awards.c.deed_id, deed_ids)
@@ -88,6 +98,17 @@ def of_deeds(tx: sa.Connection, deed_ids: Iterable[int]) -> dict[int, list[Award
     for row in sorted(rows_where_in(tx, awards, awards.c.deed_id, deed_ids), key=lambda each: int(each[0])):
         found.setdefault(row[1], []).append(AwardRow(*row))
     return found
+
+
+def of_op_ids(tx: sa.Connection, op_ids: Iterable[bytes]) -> dict[bytes, AwardRow]:
+    """Op id → award or reversal, of those that are known."""
+    return {row.op_id: AwardRow(*row) for row in rows_where_in(tx, awards, awards.c.op_id, op_ids)}
+
+
+def waiting(tx: sa.Connection) -> set[int]:
+    """The deeds of awards and reversals that wait to be sealed."""
+    query = sa.select(awards.c.deed_id).where(awards.c.state == "queued", awards.c.seq.is_(None), awards.c.deed_id != 0)
+    return set(tx.execute(query.distinct()).scalars())
 
 
 def sendable(tx: sa.Connection, limit: int, *, linked_only: bool = False) -> list[Row]:

@@ -5,7 +5,7 @@ from samprasan.edge.database import AnyRow
 from samprasan.keys.chain import Head
 from samprasan.node.tables import batches, refused
 from samprasan.v1.envelope_pb2 import Envelope
-from samprasan.v1.log_pb2 import Batch
+from samprasan.v1.log_pb2 import Batch, Receipt
 
 
 def head(tx: sa.Connection) -> Head:
@@ -43,6 +43,32 @@ def between(tx: sa.Connection, start: int, end: int) -> list[AnyRow]:
     """Batches with a receipt from ``start`` on, up to and without ``end``."""
     within = (batches.c.seq >= start, batches.c.seq < end, batches.c.receipt.is_not(None))
     return list(tx.execute(sa.select(batches).where(*within).order_by(batches.c.seq)))
+
+
+def after(tx: sa.Connection, seq: int, limit: int) -> list[AnyRow]:
+    """The next batches behind ``seq``, with or without receipt."""
+    return list(tx.execute(sa.select(batches).where(batches.c.seq > seq).order_by(batches.c.seq).limit(limit)))
+
+
+def at_index(tx: sa.Connection, log_index: int) -> AnyRow | None:
+    """The batch whose receipt puts it there in the log: looked for by halves, since both numbers grow."""
+    low, high = 1, settled_seq(tx)
+    while low <= high:
+        middle = (low + high) // 2
+        row = find(tx, middle)
+        if row is None or row.receipt is None:
+            return None
+        found = Receipt.FromString(Envelope.FromString(row.receipt).payload).log_index
+        if found == log_index:
+            return row
+        low, high = (middle + 1, high) if found < log_index else (low, middle - 1)
+    return None
+
+
+def newest_receipt(tx: sa.Connection) -> bytes:
+    """The receipt of the newest batch that has one; empty if none has."""
+    query = sa.select(batches.c.receipt).where(batches.c.receipt.is_not(None)).order_by(batches.c.seq.desc()).limit(1)
+    return tx.execute(query).scalar() or b""
 
 
 def add(tx: sa.Connection, seq: int, digest: bytes, envelope: bytes) -> None:

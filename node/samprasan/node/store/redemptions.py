@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow, insert_rows, update_where_in
+from samprasan.edge.database import AnyRow, insert_rows, rows_where_in, update_where_in
 from samprasan.node.store.links import UNLINKING
 from samprasan.node.tables import hold_updates, redemptions, subjects
 from samprasan.v1.log_pb2 import DECLINE_REASON_HOLD_ENDED, DECLINE_REASON_NOT_LINKED
@@ -29,6 +29,11 @@ def add(tx: sa.Connection, values: dict[str, Any]) -> AnyRow:
 def named(tx: sa.Connection, op_key: bytes) -> AnyRow | None:
     """The redemption that somebody named so."""
     return tx.execute(sa.select(redemptions).where(redemptions.c.op_key == op_key)).first()
+
+
+def of_hold_id(tx: sa.Connection, hold_id: bytes) -> AnyRow | None:
+    """The redemption with that hold."""
+    return tx.execute(sa.select(redemptions).where(redemptions.c.hold_id == hold_id)).first()
 
 
 def newest(tx: sa.Connection, limit: int) -> list[AnyRow]:
@@ -58,6 +63,11 @@ def of_hold(tx: sa.Connection, hold_id: bytes) -> list[AnyRow]:
     """What the hub was told, or is to be, of a hold, oldest first."""
     query = sa.select(hold_updates).where(hold_updates.c.hold_id == hold_id)
     return list(tx.execute(query.order_by(hold_updates.c.update_id)))
+
+
+def of_op_ids(tx: sa.Connection, op_ids: Iterable[bytes]) -> dict[bytes, AnyRow]:
+    """Op id → what the hub was told, or is to be, of a hold."""
+    return {row.op_id: row for row in rows_where_in(tx, hold_updates, hold_updates.c.op_id, op_ids)}
 
 
 def decided(tx: sa.Connection, op_keys: Sequence[bytes]) -> list[bytes]:

@@ -10,13 +10,19 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from samprasan.edge.database import rows_where_in
 from samprasan.ledger.contributions import NOTHING, Contribution, awarded
+from samprasan.node.store import orphans as orphans_store
+from samprasan.node.store.awards import AwardRow
+from samprasan.node.store.deeds import DeedRow
 from samprasan.node.tables import awards, deeds, redemptions, subjects
 
 _OPEN = 2  # purposes above bit 0
 
 
 class Suspect(NamedTuple):
-    """A deed that is not what the hub was told: ``what`` is edited, deleted (no id is left) or doubled."""
+    """A deed that is not what the hub was told: ``what`` is edited, deleted, doubled or orphaned.
+
+    Of a deleted deed no record id is left; an orphaned award has lost its deed with the database.
+    """
 
     subject_id: int
     what: str
@@ -37,6 +43,8 @@ def by_subject(tx: sa.Connection) -> dict[int, Contribution]:
         for row in tx.execute(query):
             found[row[0]] = found.get(row[0], NOTHING).plus(awarded(row[1], int(row[2])))
     spent = sa.func.sum(redemptions.c.posted - redemptions.c.refunded)
+    for row in orphans_store.kept(tx):
+        found[row.subject_id] = found.get(row.subject_id, NOTHING).plus(awarded(row.dimension, row.credits))
     for subject_id, credits_ in tx.execute(
         sa.select(redemptions.c.subject_id, spent).group_by(redemptions.c.subject_id)
     ):
@@ -83,20 +91,30 @@ def _untold() -> sa.Select[int, int, int]:
     )
 
 
-def suspects(tx: sa.Connection) -> list[Suspect]:
-    """Every deed that is not what the hub was told."""
-    changed = sa.or_(
+def _changed() -> sa.ColumnElement[bool]:
+    return sa.or_(
         deeds.c.credits != awards.c.credits,
         deeds.c.dimension != awards.c.dimension,
         deeds.c.subject_id != awards.c.subject_id,
     )
-    stands = (awards.c.state == "settled", awards.c.reverse_reason == 0, ~_pending())
+
+
+def _stands() -> Sequence[sa.ColumnElement[bool]]:
+    return (awards.c.state == "settled", awards.c.reverse_reason == 0, ~_pending())
+
+
+def suspects(tx: sa.Connection) -> list[Suspect]:
+    """Every deed that is not what the hub was told."""
+    changed, stands = _changed(), _stands()
     edited = (
         sa.select(awards.c.subject_id, deeds.c.subject_id.label("other"), deeds.c.record_id)
         .join(deeds, deeds.c.deed_id == awards.c.deed_id)
         .where(*stands, changed)
     )
-    deleted = sa.select(awards.c.subject_id).where(*stands, ~sa.exists().where(deeds.c.deed_id == awards.c.deed_id))
+    with_deed = awards.c.deed_id != orphans_store.NO_DEED
+    deleted = sa.select(awards.c.subject_id).where(
+        *stands, with_deed, ~sa.exists().where(deeds.c.deed_id == awards.c.deed_id)
+    )
     doubled = (
         sa.select(deeds.c.subject_id, deeds.c.record_id)
         .join(subjects, subjects.c.subject_id == deeds.c.subject_id)
@@ -108,7 +126,37 @@ def suspects(tx: sa.Connection) -> list[Suspect]:
         for subject_id in {row.subject_id, row.other}
     ]
     found += [Suspect(row.subject_id, "deleted", "") for row in tx.execute(deleted)]
+    found += [Suspect(row.subject_id, "orphaned", "") for row in orphans_store.every(tx) if not row.checker]
     return found + [Suspect(row.subject_id, "doubled", row.record_id) for row in tx.execute(doubled)]
+
+
+def without_deed(tx: sa.Connection, subject_ids: Iterable[int]) -> list[tuple[int, int]]:
+    """Awards, (award_id, subject_id) each, of these subjects that stand and whose deed is gone."""
+    wanted = set(subject_ids)
+    lost = ~sa.exists().where(deeds.c.deed_id == awards.c.deed_id)
+    stands = (awards.c.state == "settled", awards.c.reverse_reason == 0, awards.c.deed_id != orphans_store.NO_DEED)
+    rows = tx.execute(sa.select(awards.c.award_id, awards.c.subject_id).where(*stands, lost))
+    return [(row.award_id, row.subject_id) for row in rows if row.subject_id in wanted]
+
+
+def untold(tx: sa.Connection, subject_ids: Iterable[int]) -> list[DeedRow]:
+    """Deeds of these subjects that should have an award and have none."""
+    wanted = set(subject_ids)
+    query = sa.select(deeds).join(subjects, subjects.c.subject_id == deeds.c.subject_id).where(*_untold_deeds())
+    found = [DeedRow(*row) for row in tx.execute(query.order_by(deeds.c.deed_id))]
+    return [each for each in found if each.subject_id in wanted]
+
+
+def edited(tx: sa.Connection, subject_ids: Iterable[int]) -> list[tuple[DeedRow, AwardRow]]:
+    """Deeds of, or awarded to, these subjects that do not say what their award does."""
+    wanted = set(subject_ids)
+    query = sa.select(deeds, awards.c.award_id).join(awards, deeds.c.deed_id == awards.c.deed_id)
+    found = []
+    for *deed, award_id in tx.execute(query.where(*_stands(), _changed())):
+        row = AwardRow(*tx.execute(sa.select(awards).where(awards.c.award_id == award_id)).one())
+        if {deed[5], row.subject_id} & wanted:
+            found.append((DeedRow._make(deed), row))
+    return found
 
 
 def op_ids_of(tx: sa.Connection, op_ids: Iterable[bytes]) -> set[bytes]:

@@ -7,8 +7,10 @@ import sqlalchemy as sa
 from samprasan.edge.database import AnyRow, delete_where_in, insert_rows, rows_where_in, update_where_in
 from samprasan.node.store import notes as notes_store
 from samprasan.node.tables import awards, redemptions, restated, subjects
+from samprasan.v1.log_pb2 import PURPOSE_INTEGRATORS, PURPOSE_REDEEM, PURPOSE_SHARE
 
 Row = AnyRow
+UNNAMED = ""  # the scheme of a subject of whom only the account is known
 PUBLIC = 0  # the epoch of the hash of a public id
 CONSENT_BITS = {"share": 2, "redeem": 4, "integrators": 8, "publish": 16}
 
@@ -268,6 +270,73 @@ def set_accounts(tx: sa.Connection, accounts: Sequence[tuple[int, bytes, bytes]]
             change.values(account_id=sa.bindparam("account"), sealed_opened=sa.bindparam("answer"), sealed_key=None),
             [{"who": who, "account": account, "answer": answer} for who, account, answer in accounts],
         )
+
+
+def named_by_hub(tx: sa.Connection, after: int, limit: int) -> list[Row]:
+    """The next subjects behind ``after`` with the hub's word on their account."""
+    query = sa.select(subjects).where(subjects.c.subject_id > after, subjects.c.sealed_opened.is_not(None))
+    return list(tx.execute(query.order_by(subjects.c.subject_id).limit(limit)))
+
+
+def add_unnamed(tx: sa.Connection, account_id: bytes, id_index: bytes, sealed: tuple[bytes, bytes]) -> int:
+    """Somebody with an account whom nobody here can name; ``sealed`` are an empty id and name."""
+    subject_id = next_id(tx)
+    values: dict[str, Any] = {"subject_id": subject_id, "id_index": id_index, "kind": 0, "scheme": UNNAMED}
+    values |= {"sealed_id": sealed[0], "sealed_name": sealed[1], "account_id": account_id, "key_epoch": PUBLIC}
+    values |= dict.fromkeys(("share", "redeem", "wanted", "integrators", "publish", "erasing", "due"), False)
+    values |= dict.fromkeys(("linked", "link_settled", "withdrawn", "rekey_at"), 0)
+    tx.execute(subjects.insert().values(values))
+    return subject_id
+
+
+def unnamed_among(tx: sa.Connection, account_ids: Iterable[bytes]) -> list[Row]:
+    """Those with these accounts whom nobody here can name."""
+    return [row for row in rows_where_in(tx, subjects, subjects.c.account_id, account_ids) if row.scheme == UNNAMED]
+
+
+def unnamed(tx: sa.Connection) -> int:
+    """How many subjects nobody here can name."""
+    return tx.execute(sa.select(sa.func.count()).where(subjects.c.scheme == UNNAMED)).scalar_one()
+
+
+def name(tx: sa.Connection, found: Iterable[tuple[int, bytes]]) -> None:
+    """These subjects, (subject_id, account id) each, have those accounts: what is known of an unnamed one is theirs."""
+    whose = {account_id: subject_id for subject_id, account_id in found}
+    for row in unnamed_among(tx, whose):
+        subject_id = whose[row.account_id]
+        for table in (awards, redemptions):
+            tx.execute(table.update().where(table.c.subject_id == row.subject_id).values(subject_id=subject_id))
+        state = {"linked": row.linked, "link_settled": row.link_settled, "due": True}
+        tx.execute(subjects.update().where(subjects.c.subject_id == subject_id).values(state))
+        remove(tx, [row.subject_id])
+
+
+def set_account(tx: sa.Connection, subject_id: int, account_id: bytes, key_epoch: int) -> None:
+    """The subject's account, as the node's own chain tells it; the hub's own word on it is lost."""
+    values = {"account_id": account_id, "sealed_key": None, "key_epoch": key_epoch, "due": True}
+    tx.execute(subjects.update().where(subjects.c.subject_id == subject_id).values(values))
+
+
+def mirror(tx: sa.Connection, account_id: bytes, bits: int, now: int) -> Row | None:
+    """The subject with that account agrees to no more than a Link says, and took back the rest; who it is.
+
+    ``bits`` are purposes; 0: the account was given up.  What the subject took back here stays so, whatever was signed.
+    """
+    own = subjects.c.account_id == account_id
+    row = tx.execute(sa.select(subjects).where(own)).first()
+    if row is None:
+        return None
+    names = {"share": PURPOSE_SHARE, "redeem": PURPOSE_REDEEM, "integrators": PURPOSE_INTEGRATORS}
+    told = {each: bool(bits & 1 << purpose) for each, purpose in names.items()}
+    withdrawn = row.withdrawn
+    for each, agrees in told.items():
+        withdrawn |= CONSENT_BITS[each] * bool(getattr(row, each) and not agrees)
+    if row.scheme == UNNAMED:
+        withdrawn = 0
+    agreed = {each: told[each] and not withdrawn & CONSENT_BITS[each] and not row.erasing for each in told}
+    state = {"withdrawn": withdrawn, "unlink_at": None if any(agreed.values()) else now, "due": True}
+    tx.execute(subjects.update().where(own).values(agreed | state))
+    return row
 
 
 def keep_totals(tx: sa.Connection, account_id: bytes, totals: bytes) -> None:

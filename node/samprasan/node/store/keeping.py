@@ -1,0 +1,42 @@
+"""The hub's own chain, kept so that a hub that is lost can be made again."""
+
+import sqlalchemy as sa
+from samprasan.edge.database import AnyRow, insert_rows
+from samprasan.keys.chain import Head
+from samprasan.node.tables import hub_entries
+from samprasan.v1.hub_pb2 import LogEntry
+
+
+def head(tx: sa.Connection) -> Head:
+    """The newest batch of the hub's chain that is kept."""
+    query = sa.select(hub_entries.c.seq, hub_entries.c.digest).order_by(hub_entries.c.seq.desc()).limit(1)
+    row = tx.execute(query).first()
+    return Head(row.seq, row.digest) if row else Head()
+
+
+def digest_at(tx: sa.Connection, seq: int) -> bytes | None:
+    """The digest of the hub's batch ``seq``, if it is kept."""
+    return tx.execute(sa.select(hub_entries.c.digest).where(hub_entries.c.seq == seq)).scalar()
+
+
+def add(tx: sa.Connection, seq: int, log_index: int, digest: bytes, entry: bytes) -> None:
+    """Keep the next one."""
+    insert_rows(tx, hub_entries, [(seq, log_index, digest, entry)])
+
+
+def after(tx: sa.Connection, seq: int, limit: int) -> list[AnyRow]:
+    """The next ones behind ``seq``."""
+    query = sa.select(hub_entries).where(hub_entries.c.seq > seq).order_by(hub_entries.c.seq)
+    return list(tx.execute(query.limit(limit)))
+
+
+def at_index(tx: sa.Connection, log_index: int) -> bytes | None:
+    """The entry that stands there in the log, if it is the hub's own and kept."""
+    return tx.execute(sa.select(hub_entries.c.entry).where(hub_entries.c.log_index == log_index)).scalar()
+
+
+def newest_receipt(tx: sa.Connection) -> bytes:
+    """The receipt of the newest entry; empty if none is kept."""
+    query = sa.select(hub_entries.c.entry).order_by(hub_entries.c.seq.desc()).limit(1)
+    data = tx.execute(query).scalar()
+    return LogEntry.FromString(data).receipt.SerializeToString() if data else b""

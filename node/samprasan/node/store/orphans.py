@@ -1,0 +1,93 @@
+"""Orphans: awards that stand at the hub and whose deed is not here, and what two people decide about each.
+
+A deed with the same subject, dimension, month and credits adopts one, instead of being awarded again.  An orphan has no
+deed id; its subject may be one that nobody here can name yet.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import sqlalchemy as sa
+from samprasan.edge.database import AnyRow, delete_where_in, rows_where_in, update_where_in, upsert_rows
+from samprasan.node.tables import awards, decisions, subjects
+
+NO_DEED = 0
+_TAKEN_BACK = (~decisions.c.keep, decisions.c.checker.is_not(None))
+_STANDS = (awards.c.deed_id == NO_DEED, awards.c.state == "settled", awards.c.reverse_reason == 0)
+
+
+def every(tx: sa.Connection) -> list[AnyRow]:
+    """Orphans of subjects that still have an account, oldest first, with what is decided."""
+    query = (
+        sa.select(
+            awards, subjects.c.account_id, subjects.c.share, decisions.c.keep, decisions.c.maker, decisions.c.checker
+        )
+        .join(subjects, subjects.c.subject_id == awards.c.subject_id)
+        .outerjoin(decisions, decisions.c.award_id == awards.c.award_id)
+        .where(*_STANDS, subjects.c.account_id.is_not(None))
+    )
+    return list(tx.execute(query.order_by(awards.c.award_id)))
+
+
+def undecided(tx: sa.Connection) -> int:
+    """How many wait for a deed or a decision."""
+    return sum(row.checker is None for row in every(tx))
+
+
+def decide(tx: sa.Connection, award_ids: Iterable[int], maker: str, *, keep: bool) -> None:
+    """Somebody proposes to keep these, or to take them back."""
+    upsert_rows(tx, decisions, [(award_id, keep, maker, None) for award_id in award_ids])
+
+
+def confirm(tx: sa.Connection, award_ids: Sequence[int], checker: str) -> None:
+    """Somebody else agrees."""
+    update_where_in(tx, decisions, decisions.c.award_id, award_ids, checker=checker)
+
+
+def undecide(tx: sa.Connection, op_ids: Iterable[bytes]) -> None:
+    """Of these updates, those that were to take an orphan back were declined: it is to be decided anew."""
+    for row in list(rows_where_in(tx, awards, awards.c.op_id, op_ids)):
+        if row.deed_id == NO_DEED and row.reverse_reason:
+            taken = sa.select(awards.c.award_id).where(awards.c.op_id == row.replaces, awards.c.deed_id == NO_DEED)
+            tx.execute(decisions.delete().where(decisions.c.award_id.in_(taken)))
+
+
+def kept(tx: sa.Connection) -> list[AnyRow]:
+    """Orphans that two people keep: subject, dimension and credits."""
+    query = sa.select(awards.c.subject_id, awards.c.dimension, awards.c.credits).join(
+        decisions, decisions.c.award_id == awards.c.award_id
+    )
+    return list(tx.execute(query.where(*_STANDS, decisions.c.keep, decisions.c.checker.is_not(None))))
+
+
+def adopt(tx: sa.Connection) -> int:
+    """Give first awards that wait to be sealed the orphans that say the same; how many."""
+    orphan = awards.alias()
+    same = sa.and_(
+        orphan.c.subject_id == awards.c.subject_id,
+        orphan.c.dimension == awards.c.dimension,
+        orphan.c.month == awards.c.month,
+        orphan.c.credits == awards.c.credits,
+        orphan.c.deed_id == NO_DEED,
+        orphan.c.state == "settled",
+        orphan.c.reverse_reason == 0,
+        ~sa.exists().where(decisions.c.award_id == orphan.c.award_id, *_TAKEN_BACK),
+    )
+    first = (
+        awards.c.state == "queued",
+        awards.c.seq.is_(None),
+        awards.c.replaces.is_(None),
+        awards.c.reverse_reason == 0,
+        awards.c.deed_id != NO_DEED,
+    )
+    query = sa.select(orphan.c.award_id, awards.c.award_id.label("queued_id"), awards.c.deed_id)
+    adopted: set[int] = set()
+    given: dict[int, int] = {}
+    for row in tx.execute(query.select_from(orphan.join(awards, same)).where(*first).order_by(orphan.c.award_id)):
+        if row.award_id not in given and row.queued_id not in adopted:
+            adopted.add(row.queued_id)
+            given[row.award_id] = row.deed_id
+    for award_id, deed_id in given.items():
+        tx.execute(awards.update().where(awards.c.award_id == award_id).values(deed_id=deed_id))
+    delete_where_in(tx, awards, awards.c.award_id, adopted)
+    delete_where_in(tx, decisions, decisions.c.award_id, given)
+    return len(given)
