@@ -37,8 +37,19 @@ class Waiting:
 
     @property
     def short_id(self) -> str:
-        """What ``approvals show`` and ``approve`` take: the digest's first 12 hexadecimal digits."""
-        return self.standing.digest.hex()[:12]
+        """What ``approvals show`` and ``approve`` take."""
+        return short_id(self.standing.digest)
+
+
+def short_id(digest: bytes) -> str:
+    """A document as people name it: the first 12 hexadecimal digits of its digest."""
+    return digest.hex()[:12]
+
+
+def is_in_force(store: Store, digest: bytes) -> bool:
+    """Whether the document with that digest counts now."""
+    with store.read() as tx:
+        return digest in documents_store.agreed_on(tx).digests
 
 
 def take(store: Store, world: World, identity: Identity, tls_ca: bytes, listing: hub_pb2.ListDocumentsResponse) -> None:

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from samprasan.client.connection import Hub
 from samprasan.edge.wording import Words
-from samprasan.keys import documents
-from samprasan.keys.errors import SamprasanError, Unavailable
+from samprasan.keys import documents, signing
+from samprasan.keys.errors import Refused, SamprasanError, Unavailable
 from samprasan.keys.identifiers import Identifier
 from samprasan.ledger import benefits, calendar, policy
 from samprasan.node import agreeing, balances, moving, redemption, service
@@ -110,6 +110,10 @@ def approve(opened: Home, short_id: str, spoken_digest: str) -> None:
     """Sign the document and bring the signature to the hub."""
     refresh(opened)
     node = opened.node
+    try:
+        agreeing.find(node.store, node.world, short_id)
+    except Refused:
+        refresh(opened)  # a list that was on its way may have emptied the inbox again
     signed = agreeing.approve(node.store, node.world, node.identity, node.tls_ca, short_id, spoken_digest)
     _submit(opened, signed)
 
@@ -155,12 +159,13 @@ def _proposed(opened: Home, envelope: Envelope) -> dict[str, Any]:
     _submit(opened, envelope)
     body = documents.read(envelope)
     node = opened.node
-    found = [each for each in agreeing.inbox(node.store, node.world) if each.envelope.payload == envelope.payload]
+    digest = signing.digest(envelope)
+    waits = not agreeing.is_in_force(node.store, digest)  # a list that was on its way may have emptied the inbox again
     return {
         "kind": documents.kind_name(documents.kind_of(body)),
         "version": body.version,
-        "id": found[0].short_id if found else "",
-        "waiting": bool(found),
+        "id": agreeing.short_id(digest) if waits else "",
+        "waiting": waits,
     }
 
 
