@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from samprasan.edge.world import World
 from samprasan.hub import auditing, intake, limits, overview, rebuilding, recalling, recovery, scrubbing
 from samprasan.hub import home as hub_homes
+from samprasan.hub.__main__ import _recovery
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import ledger as ledger_store
 from samprasan.hub.store import log as log_store
@@ -490,6 +491,22 @@ def test_a_document_that_waited_in_the_backup_is_put_into_force(busy_fed: Federa
     restored(fed, lost)
     with fed.hub.store.read() as tx:
         assert sorted(documents_store.agreed_on(tx).policies) == [1, 2]
+
+
+def test_what_an_agency_holds_otherwise_is_told_and_ends_nothing(busy_fed: Federation) -> None:
+    """The hub was restored by hand and went on by itself: two histories stand against each other."""
+    fed = busy_fed
+    yesterday = federation.copy_of(fed, federation.memory_store, 5)
+    fed.give("mpc", deed(100, 4))
+    fed.run()
+    replace_hub(fed, yesterday, why="")
+    with fed.hub.store.begin() as tx:
+        intake.append_own(tx, fed.hub.world, [])
+    recovery.begin(fed.hub.store, fed.hub.world, recovery.ASKED)
+    fed.run()
+    document = overview.status(fed.hub.store, fed.clock())["recovery"]
+    assert document["differs"] is not None
+    assert any(document["differs"] in line for line in _recovery(document))
 
 
 def test_no_second_receipt_is_signed_for_what_an_agency_withholds(busy_fed: Federation) -> None:

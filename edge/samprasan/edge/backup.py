@@ -95,9 +95,8 @@ def restoring(path: Path, passphrase: bytes, home: Path, program: str) -> Iterat
     """A whole backup of ``program``, for the block to make a home of in its ``folder``, which becomes ``home`` then.
 
     If it cannot, or is cut short, there is no home.  It is decrypted into that folder for the time being and looked
-    through to its end.  Raises Refused ``home_exists``,
-    ``file_missing``, ``backup_foreign``, Malformed ``backup`` if it is none, is damaged or was cut off, Unproven
-    ``backup_passphrase``.
+    through to its end.  Raises Refused ``home_exists``, ``file_missing``, ``backup_foreign``, Malformed ``backup`` if
+    it is none, is damaged or was cut off, Unproven ``backup_passphrase``.
     """
     if home.exists() and any(home.iterdir()):
         raise Refused("home_exists", file=home)

@@ -142,6 +142,8 @@ def _recovery(standing: dict[str, Any] | None) -> list[str]:
         lines.append(words("recover_waits", agencies=", ".join(standing["waiting_for"])))
     if standing["missing"] is not None:
         lines.append(words("recover_missing", index=standing["missing"]))
+    if standing["differs"] is not None:
+        lines.append(words("recover_differs", index=standing["differs"]))
     return lines
 
 
