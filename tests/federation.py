@@ -66,7 +66,7 @@ from samprasan.v1.envelope_pb2 import Envelope
 AGENCIES = ("mpc", "nhco", "codi")
 SAMPLES = Path(__file__).parents[1] / "deploy" / "local" / "samples"
 START_MS = int(datetime(2026, 11, 23, 3, tzinfo=UTC).timestamp() * 1000)
-TO_RECOVER = frozenset({"hello", "list", "recall", "refeed"})  # what a hub that recovers answers
+TO_RECOVER = frozenset({"hello", "list", "recall", "refeed", "submit"})  # what a hub that recovers answers
 TLS_CA = b"the hub's authority"
 
 
@@ -232,7 +232,8 @@ class NodeParty:
                 return self._recalled(*body)
             case "listed":
                 node_agreeing.take(store, world, self.identity, TLS_CA, body)
-                return self._ceremony()
+                lost = node_agreeing.unknown_to(store, world, self.identity, body)
+                return [*(self._to_hub("submit", each) for each in lost), *self._ceremony()]
             case "pushed":
                 return self._pushed(body)
             case "opened" | "rekeyed":
@@ -253,6 +254,8 @@ class NodeParty:
     def _greeted(self, said: sync.Greeting, answer: hub_pb2.HelloResponse) -> list[Message]:
         """As the service does: give back what the hub lacks, else go on."""
         store, seqs = self.store, (answer.head.seq, answer.own_head.seq)
+        if answer.cut_version > said.request.cut_version:
+            return [self._to_hub("list", None)]
         if answer.refeed:
             held = list(feeding.everything(store, self.identity, *seqs, answer.damaged))
             return [self._to_hub("refeed", held)]

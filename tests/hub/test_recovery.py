@@ -493,6 +493,20 @@ def test_a_document_that_waited_in_the_backup_is_put_into_force(busy_fed: Federa
         assert sorted(documents_store.agreed_on(tx).policies) == [1, 2]
 
 
+def test_a_document_whose_entry_nobody_kept_is_brought_again_by_who_signed_it(busy_fed: Federation) -> None:
+    """The nodes believe it, and nobody had kept the hub's entry yet that put it into force."""
+    fed = busy_fed
+    yesterday = federation.copy_of(fed, federation.memory_store, 5)
+    federation.propose_policy(fed, (federation.SAMPLES / "policy.toml").read_text("utf-8").replace("= 1", "= 2", 1))
+    replace_hub(fed, yesterday)
+    fed.run()
+    fed.run()
+    assert standing(fed.hub) is None
+    with fed.hub.store.read() as tx:
+        assert sorted(documents_store.agreed_on(tx).policies) == [1, 2]
+    assert is_sound(fed.hub)
+
+
 def test_what_an_agency_holds_otherwise_is_told_and_ends_nothing(busy_fed: Federation) -> None:
     """The hub was restored by hand and went on by itself: two histories stand against each other."""
     fed = busy_fed

@@ -1,17 +1,25 @@
 """Simulated worlds in which the hub's database is replaced by an older one, or the hub tells two nodes two stories."""
 
+import random
 from dataclasses import dataclass, field
+from typing import TypeVar
+from unittest import mock
 
-from samprasan.hub import recovery
+import sqlalchemy as sa
+from samprasan.hub import agreeing, gaps, recovery
+from samprasan.hub.store import documents as documents_store
+from samprasan.hub.tables import refed
 from samprasan.keys import checkpoint
 from samprasan.node import sync
 from samprasan.node.store import witness as witness_store
 from samprasan.node.store.witness import Evidence
+from samprasan.v1.documents_pb2 import Cut
 
 from tests import federation
 from tests.federation import HubParty, Message, NodeParty
 from tests.sim.simulation import NO_FAULTS, Faults, SimulatedStore, Simulation, simulated_store
 
+R = TypeVar("R", bound=Simulation)
 SNAPSHOTS_KEPT = 3
 IN_FLIGHT_MAX = 40
 
@@ -30,12 +38,98 @@ class Restoring(Simulation):
             self.snapshots = [*self.snapshots[-SNAPSHOTS_KEPT + 1 :], store.raw().serialize()]
         if self.snapshots and self._strikes(5):
             self._traced("restored")
-            store.raw().deserialize(self.chance.choice(self.snapshots))
+            store.raw().deserialize(self._earlier())
             store.sync()
             recovery.begin(self.fed.hub.store, self.fed.hub.world, recovery.RESTORED)
             self.in_flight.clear()
             self.restored += 1
         super()._step(number)
+
+    def _earlier(self) -> bytes:
+        """Some backup; later ones may be of what the log was before it was restored."""
+        return self.chance.choice(self.snapshots)
+
+
+@dataclass
+class ForgetfulHub(HubParty):
+    """Loses one of the entries that it is given back, if it is told to."""
+
+    forgets: int = 0
+    chance: random.Random = field(default_factory=random.Random)
+
+    def _recovery(self, message: Message) -> list[Message]:
+        if message.kind != "refeed":
+            return super()._recovery(message)
+        recovery.take(self.store, self.world, message.sender, message.body)
+        with self.store.begin() as tx:
+            kept = list(tx.execute(sa.select(refed).where(refed.c.log_index.is_not(None)).order_by(refed.c.log_index)))
+            if kept[1:] and self.forgets:
+                self.forgets -= 1
+                gone = self.chance.choice(kept[:-1])  # what nobody gives back behind the last one was never there
+                tx.execute(refed.delete().where(refed.c.log_index == gone.log_index))
+        recovery.advance(self.store, self.world)
+        return []
+
+
+@dataclass
+class Cutting(Restoring):
+    """The hub is restored, an entry is nowhere to be found, and two agencies agree to go on without it.
+
+    Its agency has the batch after all: it is sent again, like everything whose receipt counts no more.
+    """
+
+    cuts: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        hub = self.fed.hub
+        self.fed.hub = ForgetfulHub(hub.store, hub.world, hub.authority, chance=self.chance)
+
+    def run(self, steps: int) -> Simulation:
+        """As usual, but that nothing else is put where the entry stood: its agency holds its receipt."""
+        with mock.patch.object(gaps, "filled", return_value=[]):
+            return super().run(steps)
+
+    def _step(self, number: int) -> None:
+        hub = self.fed.hub
+        assert isinstance(hub, ForgetfulHub)
+        restored = self.restored
+        super()._step(number)
+        if self.restored > restored:
+            hub.forgets = 1
+            for node in self.fed.nodes.values():  # everybody gives back at once; what comes then is left to chance
+                self.fed.deliver(node.tick())
+        if self._strikes(100):
+            self._cut_if_needed()
+
+    def _earlier(self) -> bytes:
+        """As the runbook says: what was backed up later than the backup that is restored is not used any more."""
+        self.snapshots = self.snapshots[: self.chance.randrange(len(self.snapshots)) + 1]
+        return self.snapshots[-1]
+
+    def _check_agreement(self) -> None:
+        if self._cut_if_needed():
+            for _ in range(3):
+                self.fed.clock.now_ms += 3_600_000
+                self.fed.run()
+        super()._check_agreement()
+
+    def _cut_if_needed(self) -> bool:
+        """Two agencies agree to go on without what is missing, if something is."""
+        hub = self.fed.hub
+        with hub.store.read() as tx:
+            rest = recovery.rest(tx, hub.world)
+            agreed = documents_store.agreed_on(tx)
+        if rest:
+            now = self.fed.clock()
+            values = {"version": agreed.cut_version + 1, "created_at": now, "expires_at": now + 60_000}
+            document = Cut(federation_id=agreed.federation_id, checkpoint=rest, **values)
+            for agency in self.chance.sample(sorted(self.fed.nodes), 2):
+                agreeing.submit(hub.store, hub.world, agency, self.fed.nodes[agency].world.sign(document))
+            self._traced("cut")
+            self.cuts += 1
+            self.snapshots.clear()
+        return bool(rest)
 
 
 @dataclass
@@ -104,7 +198,15 @@ def _origin(note: bytes) -> str:
 
 def run(seed: int, steps: int, faults: Faults | None = None) -> Restoring:
     """A simulation with restored hubs."""
-    simulation = Restoring(seed, faults or Faults())
+    return _ended(Restoring(seed, faults or Faults()), steps)
+
+
+def cut(seed: int, steps: int) -> Cutting:
+    """A simulation with restored hubs whose logs are cut."""
+    return _ended(Cutting(seed, Faults(forgotten=0)), steps)  # awards are worked out anew, under new op_ids
+
+
+def _ended(simulation: R, steps: int) -> R:
     try:
         simulation.run(steps)
     finally:

@@ -5,18 +5,19 @@ A document that has its threshold stands in the hub's own chain as Activate, and
 
 from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World
-from samprasan.hub import intake, limits
+from samprasan.hub import cutting, intake, limits, recovery
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import holds as holds_store
 from samprasan.hub.store import log as log_store
 from samprasan.hub.store import members as members_store
+from samprasan.hub.store import recovery as recovery_store
 from samprasan.hub.store import subjects as subjects_store
 from samprasan.keys import documents, sharing, signing
-from samprasan.keys.documents import Body
-from samprasan.keys.errors import Malformed, Refused, Unproven
+from samprasan.keys.documents import Body, Standing
+from samprasan.keys.errors import Malformed, Refused, Unavailable, Unproven
 from samprasan.ledger import benefits, policy
 from samprasan.v1 import hub_pb2, log_pb2
-from samprasan.v1.documents_pb2 import Catalogue, HubKeys, LinkingPlan, Member, Policy, Roster
+from samprasan.v1.documents_pb2 import Catalogue, Cut, HubKeys, LinkingPlan, Member, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
 
 _DAY_MS = 86_400_000
@@ -44,6 +45,7 @@ def submit(store: Store, world: World, agency: str, envelope: Envelope) -> None:
         digest = signing.digest(envelope)
         if digest in agreed.digests:
             return  # a confirmation that came twice, or after the others sufficed
+        _check_recovery(tx, world, body)
         stored = documents_store.find(tx, digest)
         judges = [current, body] if isinstance(body, Roster) else [current]
         counted = {key for judge in judges if judge for key in documents.signing_keys(judge)}
@@ -58,12 +60,30 @@ def submit(store: Store, world: World, agency: str, envelope: Envelope) -> None:
             _check_room(tx, body, complete=found.complete, now=world.now())
         if found.complete and isinstance(body, Roster) and current is not None:
             _end_rotation(tx, current, body)
+        if found.complete and isinstance(body, Cut):
+            signing.add_signature(merged, world.signer)  # should the hub lose it, this proves that it took effect
         documents_store.put(tx, found, merged.SerializeToString(), world.now(), active=found.complete)
         if found.complete:
-            if not found.owner:
-                documents_store.drop_proposed(tx, found.kind, found.version)
-            activate = log_pb2.Activate(document=found.kind, version=found.version, digest=found.digest)
-            intake.append_own(tx, world, [log_pb2.Update(activate=activate)])
+            _take_effect(tx, world, found)
+
+
+def _check_recovery(tx: Tx, world: World, body: Body) -> None:
+    """A hub that recovers puts nothing into force but the cut that it needs."""
+    if isinstance(body, Cut):
+        recovery.check_cut(tx, world, body)
+    elif recovery_store.standing(tx) is not None:
+        raise Unavailable("hub_recovering")
+
+
+def _take_effect(tx: Tx, world: World, found: Standing) -> None:
+    """What is complete stands in the log; a cut when all that it leaves is there again."""
+    if not found.owner:
+        documents_store.drop_proposed(tx, found.kind, found.version)
+    if found.kind == log_pb2.DOCUMENT_KIND_CUT:
+        cutting.begin(tx, world)
+        return
+    activate = log_pb2.Activate(document=found.kind, version=found.version, digest=found.digest)
+    intake.append_own(tx, world, [log_pb2.Update(activate=activate)])
 
 
 def listed(store: Store) -> hub_pb2.ListDocumentsResponse:

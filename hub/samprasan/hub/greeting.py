@@ -29,7 +29,8 @@ def hello(store: Store, world: World, agency: str, request: hub_pb2.HelloRequest
         head = log_store.chain_head(tx, agency)
         own = log_store.chain_head(tx, documents.HUB)
         running = rotating.standing(tx)
-        recovers = recovery.hears(tx, world, agency, request.newest_receipt)
+        cut_version = documents_store.version_in_force(tx, log_pb2.DOCUMENT_KIND_CUT)
+        recovers = recovery.hears(tx, world, agency, request)
         return hub_pb2.HelloResponse(
             federation_id=federation_id,
             agency=agency,
@@ -43,6 +44,8 @@ def hello(store: Store, world: World, agency: str, request: hub_pb2.HelloRequest
             refeed=recovers and recovery.is_wanted(tx, agency),
             own_head=hub_pb2.Head(seq=own.seq, digest=own.digest),
             damaged=list(damages_store.first(tx, limits.DAMAGES_SHOWN)),
+            cut_version=cut_version,
+            rest=recovery.rest(tx, world),
         )
 
 

@@ -75,7 +75,17 @@ def append(store: Store, world: World, submissions: Sequence[Submission]) -> lis
 
 def append_own(tx: Tx, world: World, updates: Sequence[log.Update]) -> None:
     """Append a batch of the hub's own chain within the open transaction."""
-    _append_own(tx, world, updates, _expire_due(tx, world))
+    _append_own(tx, world, updates, _moment(tx, world))
+
+
+def append_own_again(tx: Tx, world: World, updates: Sequence[log.Update], moment: int) -> None:
+    """:func:`append_own` while the hub recovers, as of ``moment``."""
+    _append_own(tx, world, updates, _expire_due(tx, world, moment))
+
+
+def append_again(tx: Tx, world: World, submissions: Sequence[Submission], moment: int) -> list[Answer]:
+    """Append, while the hub recovers, what stood in a part of the log that is given up, as of the moment it had."""
+    return _append_at(tx, world, submissions, _expire_due(tx, world, moment))
 
 
 def expire_due(store: Store, world: World) -> bool:
@@ -84,22 +94,32 @@ def expire_due(store: Store, world: World) -> bool:
         if not holds_store.run_out(tx, world.now(), 1) or recovery_store.standing(tx) is not None:
             return False
     with store.begin() as tx:
-        _expire_due(tx, world)
+        _moment(tx, world)
     return True
 
 
 def append_in(tx: Tx, world: World, submissions: Sequence[Submission]) -> list[Answer]:
     """:func:`append` within an open transaction; before anything else applies, holds that have run out are over."""
-    return _append_at(tx, world, submissions, _expire_due(tx, world))
+    return _append_at(tx, world, submissions, _moment(tx, world))
 
 
-def _expire_due(tx: Tx, world: World) -> int:
-    """Expire holds that have run out; the moment as of which they had, which what comes next is to be appended at.
+def _moment(tx: Tx, world: World) -> int:
+    """The moment as of which to append; before anything else applies, holds that have run out are over.
+
+    Raises Unavailable while the hub recovers: what is appended now would stand where something stood before.
+    """
+    if recovery_store.standing(tx) is not None:
+        raise Unavailable("hub_recovering")
+    return _expire_due(tx, world, world.now() // CLOCK_MS * CLOCK_MS)
+
+
+def _expire_due(tx: Tx, world: World, moment: int) -> int:
+    """Expire holds that have run out by then; the moment to append at, which is no earlier than the newest entry's.
 
     Should more than fill a batch run out at once, the rest waits for its turn: nobody can post them any more, and
     nobody else is kept waiting.
     """
-    now = max(world.now() // CLOCK_MS * CLOCK_MS, log_store.lock_head(tx).appended_at)
+    now = max(moment, log_store.lock_head(tx).appended_at)
     if due := holds_store.run_out(tx, now, UPDATES_MAX):
         expired = [log.Expire(agency=agency, hold_id=hold_id) for agency, hold_id in due]
         _append_own(tx, world, [log.Update(expire=each) for each in expired], now)
@@ -124,8 +144,6 @@ def _append_own(tx: Tx, world: World, updates: Sequence[log.Update], now: int) -
 
 
 def _append_at(tx: Tx, world: World, submissions: Sequence[Submission], now: int) -> list[Answer]:
-    if recovery_store.standing(tx) is not None:
-        raise Unavailable("hub_recovering")  # what is appended now would stand where something stood before
     group = _Group(tx, world, log_store.lock_head(tx), now)
     placed = [group.place(submission) for submission in submissions]
     receipts = group.commit()
@@ -208,14 +226,15 @@ def enter(
     Activates name, by digest.
     """
     state = ledger_store.load(tx, _touched([each for each, _ in entries], activated))
-    state.policies = dict(documents_store.agreed_on(tx).policies)
+    agreed = documents_store.agreed_on(tx)
+    state.policies = dict(agreed.policies)
     every_change, operations, rows, receipts = State(), [], [], []
     for log_index, (submission, appended_at) in enumerate(entries, size):
         changes, outcomes = ledger.fold(state, Entry(submission.batch, appended_at), activated)
         state.include(changes)
         every_change.include(changes)
         operations.append((log_index, changes))
-        receipt = receipted(_receipt(submission, log_index, appended_at, outcomes))
+        receipt = receipted(_receipt(submission, log_index, appended_at, outcomes, agreed.cuts_at(log_index)))
         receipts.append(receipt)
         rows.append(_row(submission, log_index, receipt))
     ledger_store.save(tx, every_change, operations)
@@ -259,7 +278,9 @@ def _touch(named: Touched, agency: str, update: log.Update, activated: Activated
         named.offers.add((change.benefit_agency, change.benefit))
 
 
-def _receipt(submission: Submission, log_index: int, appended_at: int, outcomes: Sequence[log.Outcome]) -> log.Receipt:
+def _receipt(
+    submission: Submission, log_index: int, appended_at: int, outcomes: Sequence[log.Outcome], cuts: int
+) -> log.Receipt:
     return log.Receipt(
         federation_id=submission.batch.federation_id,
         agency=submission.agency,
@@ -268,6 +289,7 @@ def _receipt(submission: Submission, log_index: int, appended_at: int, outcomes:
         log_index=log_index,
         appended_at=appended_at,
         outcomes=outcomes,
+        cuts=cuts,
     )
 
 

@@ -9,37 +9,35 @@ A batch whose receipt nobody ever got takes the place that is left for it, at a 
 makes the tree of the checkpoints.  Damaged entries are mended in the same way, without a pause.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World
-from samprasan.hub import gaps, intake, limits, soundness, witnessing
+from samprasan.hub import cutting, gaps, intake, limits, refeeding, restoring, soundness, witnessing
 from samprasan.hub.intake import Submission
 from samprasan.hub.store import checkpoints as checkpoints_store
 from samprasan.hub.store import damages as damages_store
 from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import ledger as ledger_store
 from samprasan.hub.store import log as log_store
 from samprasan.hub.store import recovery as recovery_store
-from samprasan.hub.store import subjects as subjects_store
 from samprasan.hub.store import tree as tree_store
 from samprasan.hub.store.log import LogRow
-from samprasan.hub.store.recovery import Refed, RefedAccount
+from samprasan.hub.store.recovery import Refed
 from samprasan.keys import chain, checkpoint, documents, signing
 from samprasan.keys.chain import Fit
-from samprasan.keys.errors import Malformed, Refused, Unproven
+from samprasan.keys.errors import Malformed, Refused, Unavailable, Unproven
 from samprasan.ledger import agreed as agreed_documents
 from samprasan.ledger import calendar, forms
+from samprasan.ledger.agreed import Agreed
 from samprasan.ledger.ledger import Activated
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
-from samprasan.v1.documents_pb2 import Roster
+from samprasan.v1.documents_pb2 import Cut
 from samprasan.v1.envelope_pb2 import Envelope
 
 RESTORED, ASKED, RECEIPT = "restored", "asked", "receipt"
-_FIRST = ("", b"")
-_EPOCH_MAX = (1 << 31) - 1
+_CUTS_MAX = 10_000  # nobody loses that much
 
 
 def begin(store: Store, world: World, why: str) -> None:
@@ -55,18 +53,42 @@ def begin_in(tx: Tx, now: int, why: str) -> None:
         recovery_store.begin(tx, now, why)
 
 
-def hears(tx: Tx, world: World, agency: str, newest: Envelope) -> bool:
+def rest(tx: Tx, world: World) -> bytes:
+    """A signed checkpoint of what is left of the log, if nobody gave back what comes next; else empty."""
+    try:
+        return cutting.rest(tx, world) if _lacks(tx) else b""
+    except Unavailable:  # the tree is damaged: that is to be mended first
+        return b""
+
+
+def check_cut(tx: Tx, world: World, body: Cut) -> None:
+    """That this is what the hub needs to go on; else Refused ``cut_unneeded``."""
+    if not _lacks(tx):
+        raise Refused("cut_unneeded")
+    cutting.check(tx, world, body)
+
+
+def hears(tx: Tx, world: World, agency: str, request: hub_pb2.HelloRequest) -> bool:
     """Whether the hub recovers, having seen an agency's newest receipt: one that it gave proves what it lost.
 
+    A receipt of the log as it was before a cut proves nothing.
     If only the entry that it is of is not what it was, that is noted, to be mended.
     """
     recovers = recovery_store.standing(tx) is not None
+    if request.cut_version > _CUTS_MAX:
+        raise Malformed("request", limit=_CUTS_MAX)
+    if recovers:
+        recovery_store.greets(tx, agency, -1, request.cut_version)
+    newest = request.newest_receipt
     if not newest.payload:
         return recovers
-    index = signing.decode(log.Receipt, newest.payload).log_index
+    told = signing.decode(log.Receipt, newest.payload)
+    index = told.log_index
+    if told.cuts != documents_store.agreed_on(tx).cuts_at(index):
+        return recovers
     size = log_store.head_now(tx).size
     keys = documents_store.signers(tx)
-    keys[documents.HUB] = _hub_keys(tx, world)
+    keys[documents.HUB] = refeeding.hub_keys(tx, world)
     damage = _damage(tx, world, keys, index, _stored(tx, index)) if index < size else ""
     if index < size and not damage:
         return recovers
@@ -78,7 +100,7 @@ def hears(tx: Tx, world: World, agency: str, newest: Envelope) -> bool:
         return recovers
     if not recovers:
         begin_in(tx, world.now(), RECEIPT)
-    recovery_store.shows(tx, agency, index)
+    recovery_store.greets(tx, agency, index, request.cut_version)
     return True
 
 
@@ -96,28 +118,54 @@ def take(store: Store, world: World, agency: str, requests: Sequence[hub_pb2.Ref
         size = log_store.lock_head(tx).size
         documents_store.agreed_on(tx).roster_with(agency)
         keys = documents_store.signers(tx)
-        keys[documents.HUB] = _hub_keys(tx, world)
-        recovers = recovery_store.standing(tx) is not None
-        if not recovers and not damages_store.count(tx):
-            raise Refused("nothing_lost")
+        keys[documents.HUB] = refeeding.hub_keys(tx, world)
+        recovers = _asks_for_something(tx)
+        if recovers:
+            _hear_of_cuts(tx, world, agency, requests)
         entries: list[Refed] = []
         accounts, checkpoints, taken = [], [], 0
         for request in requests:
             match request.WhichOneof("held"):
                 case "entry":
-                    found = _entry(tx, world, keys, agency, request.entry)
+                    found = refeeding.entry(tx, world, keys, agency, request.entry)
                     if found.log_index is not None and found.log_index < size:
                         taken += _mended(tx, world, keys, found)
-                    elif recovers and _may_follow(tx, found, entries):
+                    elif recovers and refeeding.may_follow(tx, found, entries):
                         entries.append(found)
                 case "account" if recovers:
-                    accounts.append(_account(tx, world, keys, agency, request.account))
+                    accounts.append(refeeding.account(tx, world, keys, agency, request.account))
                 case "checkpoint" if recovers:
-                    checkpoints.append(_checkpoint(tx, world, request.checkpoint))
+                    checkpoints.append(refeeding.note(tx, world, request.checkpoint))
         recovery_store.keep(tx, entries, accounts)
         for note in checkpoints:
             _ended(tx, agency, size, note)
     return taken + len(entries)
+
+
+def _asks_for_something(tx: Tx) -> bool:
+    """Whether the hub recovers; Refused if nothing is to be given back at all, Unavailable if not now."""
+    row = recovery_store.standing(tx)
+    if row is not None and row.cut:
+        raise Unavailable("hub_recovering")  # what stood behind the cut goes in first
+    if row is None and not damages_store.count(tx):
+        raise Refused("nothing_lost")
+    return row is not None
+
+
+def _hear_of_cuts(tx: Tx, world: World, agency: str, requests: Sequence[hub_pb2.RefeedRequest]) -> None:
+    """Believe cuts that the hub has lost with its log; Refused ``refeed_stale`` from who does not know the newest."""
+    for request in requests:
+        known = documents_store.agreed_on(tx)
+        if request.HasField("cut") and signing.digest(request.cut) not in known.digests:
+            body = documents.believe(request.cut, known.roster, world.verify)
+            hub_keys = dict.fromkeys(refeeding.hub_keys(tx, world), documents.HUB)
+            took_effect = signing.signers_of(request.cut, hub_keys, world.verify)
+            if not isinstance(body, Cut) or body.version != known.cut_version + 1 or not took_effect:
+                raise Unproven("refeed_foreign", agency=agency)
+            restoring.put_in_force(tx, world, [request.cut])
+            recovery_store.start_over(tx, agency, body.version)
+    if recovery_store.believed(tx, agency) < documents_store.agreed_on(tx).cut_version:
+        raise Refused("refeed_stale")
 
 
 def _ended(tx: Tx, agency: str, size: int, note: bytes) -> None:
@@ -157,64 +205,30 @@ def standing(tx: Tx) -> dict[str, Any] | None:
     fed = recovery_store.checkpoints(tx)
     members = [member.agency for member in roster.members] if roster else []
     waiting = [agency for agency in members if agency not in fed]
-    lacks = not waiting and (recovery_store.next_index(tx, size) is not None or bool(_beyond(tx, size)))
     return {
         "since": calendar.at(row.since).isoformat(timespec="seconds"),
         "why": row.why,
         "waiting_for": waiting,
-        "missing": size if lacks else None,
-        "differs": row.problem or recovery_store.conflict(tx, size) or None,
+        "missing": size if _lacks(tx) else None,
+        "differs": row.problem or recovery_store.conflict(tx, size) or _doubled(tx) or None,
     }
 
 
-def _hub_keys(tx: Tx, world: World) -> set[bytes]:
-    return documents_store.signers(tx).get(documents.HUB, set()) | {world.signer.public_key}
+def _doubled(tx: Tx) -> str:
+    found = recovery_store.doubled(tx)
+    return "" if found is None else str(found)
 
 
-def _entry(tx: Tx, world: World, keys: dict[str, set[bytes]], agency: str, given: hub_pb2.LogEntry) -> Refed:
-    """What an agency gave back, if its signer made it and this hub once took it."""
-    of_whom = signing.decode(log.Batch, given.batch.payload).agency
-    is_own = of_whom == documents.HUB
-    if of_whom not in (agency, documents.HUB) or (is_own and not given.HasField("receipt")):
-        raise Unproven("refeed_foreign", agency=agency)
-    batch = signing.open_by_any(given.batch, log.Batch, keys.get(of_whom, set()), world.verify)
-    digest = signing.digest(given.batch)
-    index = None
-    receipt = b""
-    if given.HasField("receipt"):
-        found = signing.open_by_any(given.receipt, log.Receipt, keys[documents.HUB], world.verify)
-        if (found.agency, found.seq, found.batch_digest) != (of_whom, batch.seq, digest):
-            raise Unproven("receipt_foreign", seq=batch.seq)
-        index, receipt = found.log_index, given.receipt.SerializeToString()
-    more = _named_documents(tx, agency, batch, given).SerializeToString()
-    return Refed(of_whom, batch.seq, index, digest, given.batch.SerializeToString(), receipt, more)
-
-
-def _may_follow(tx: Tx, found: Refed, beside: Sequence[Refed]) -> bool:
-    """Whether the entry is behind what is there; without a receipt, whether it may be a batch that was on its way.
-
-    That one never passed intake, as far as anybody can prove: it may say no more than intake lets pass.  ``beside``
-    entries come with it.
-    """
-    ahead = found.seq - log_store.chain_head(tx, found.agency).seq
-    if found.log_index is not None or ahead <= 0:
-        return ahead > 0
-    payload = Envelope.FromString(found.batch).payload
-    federation_id = documents_store.agreed_on(tx).federation_id
-    is_sound = forms.check(log.Batch.FromString(payload), len(payload), federation_id, found.agency) is None
-    is_refused = log_store.refusal_of(tx, found.agency, found.digest) is not None
-    fed = recovery_store.receipted(tx, found.agency) + sum(each.log_index is not None for each in beside)
-    return is_sound and not is_refused and ahead <= fed + limits.UNRECEIPTED_AHEAD_MAX
-
-
-def _named_documents(tx: Tx, agency: str, batch: log.Batch, given: hub_pb2.LogEntry) -> hub_pb2.LogEntry:
-    """The documents that a batch of the hub puts into force and that are not known here: all of them, no others."""
-    named = {update.activate.digest for update in batch.updates if batch.agency == documents.HUB} - {b""}
-    lacking = named - documents_store.in_force(tx, named)
-    found = {signing.digest(each): each for each in given.documents}
-    if not lacking <= found.keys():
-        raise Unproven("refeed_foreign", agency=agency)
-    return hub_pb2.LogEntry(documents=[found[digest] for digest in sorted(lacking)])
+def _lacks(tx: Tx) -> bool:
+    """Whether every agency has given back what it holds, and what comes next was not among it."""
+    row = recovery_store.standing(tx)
+    roster = documents_store.agreed_on(tx).roster
+    if row is None or row.cut or roster is None:
+        return False
+    size = log_store.head_now(tx).size
+    everybody = recovery_store.checkpoints(tx).keys() >= {member.agency for member in roster.members}
+    there = recovery_store.between(tx, size, size + 1)  # what does not fit is told, and is not for anybody to give up
+    return everybody and not there and (recovery_store.next_index(tx, size) is not None or bool(_beyond(tx, size)))
 
 
 def _stored(tx: Tx, index: int) -> LogRow | None:
@@ -240,30 +254,17 @@ def _mended(tx: Tx, world: World, keys: dict[str, set[bytes]], found: Refed) -> 
     return 1
 
 
-def _account(
-    tx: Tx, world: World, keys: dict[str, set[bytes]], agency: str, given: hub_pb2.NamedAccount
-) -> RefedAccount:
-    opened = signing.open_by_any(given.opened, hub_pb2.AccountOpened, keys[documents.HUB], world.verify)
-    if given.kind not in log.SubjectKind.values() or not given.kind or given.key_epoch > _EPOCH_MAX:
-        raise Malformed("request", limit=1)
-    if (opened.agency, opened.federation_id) != (agency, documents_store.agreed_on(tx).federation_id):
-        raise Unproven("refeed_foreign", agency=agency)
-    return RefedAccount(agency, opened.account_id, opened.subject_key, given.kind, given.key_epoch)
-
-
-def _checkpoint(tx: Tx, world: World, note: bytes) -> bytes:
-    if note:
-        federation_id = documents_store.agreed_on(tx).federation_id
-        checkpoint.opened(note, federation_id, world.signer.public_key, world.verify)
-    return note
-
-
 def _some(store: Store, world: World) -> bool:
     """Put some entries back; whether there may be more."""
     with store.begin() as tx:
-        if recovery_store.standing(tx) is None:
+        row = recovery_store.standing(tx)
+        if row is None:
             return False
         head = log_store.lock_head(tx)
+        if row.cut:
+            if not cutting.go_on(tx, world):
+                recovery_store.has_cut(tx)
+            return True
         roster = documents_store.agreed_on(tx).required_roster
         fed = recovery_store.checkpoints(tx)
         agencies = [member.agency for member in roster.members]
@@ -274,9 +275,7 @@ def _some(store: Store, world: World) -> bool:
         if run:
             _enter(tx, world, head.size, run)
             return True
-        if _is_whole(tx, head.size):
-            _end(tx, world)
-        return False
+        return _is_whole(tx, head.size) and _end(tx, world)
 
 
 def _enter(tx: Tx, world: World, size: int, run: Sequence[Refed]) -> None:
@@ -300,36 +299,15 @@ def _enter(tx: Tx, world: World, size: int, run: Sequence[Refed]) -> None:
             raise Unproven("refed_differs", log_index=receipt.log_index)
         return envelope
 
-    news = [Envelope.FromString(each) for each in _documents(run[-1])]
+    news = list(restoring.documents_of(run[-1]))
     activated = {**documents_store.agreed_on(tx).activated, **_activated(news)}
     intake.enter(tx, size, entries, again, activated)
-    _put_in_force(tx, world, news)
+    restoring.put_in_force(tx, world, news)
     recovery_store.drop(tx, [(each.agency, each.seq) for each in run])
-
-
-def _documents(entry: Refed) -> Iterator[bytes]:
-    for each in hub_pb2.LogEntry.FromString(entry.documents).documents:
-        yield each.SerializeToString()
 
 
 def _activated(news: Sequence[Envelope]) -> Activated:
     return agreed_documents.of([each.SerializeToString() for each in news]).activated
-
-
-def _put_in_force(tx: Tx, world: World, news: Sequence[Envelope]) -> None:
-    """Documents as they took effect, each believed by the roster of then."""
-    for envelope in news:
-        roster = documents_store.agreed_on(tx).roster
-        body = documents.read(envelope)
-        if signing.digest(envelope) in documents_store.agreed_on(tx).digests:
-            continue
-        documents.believe(envelope, roster, world.verify)
-        found = documents.standing(envelope, body, roster, world.verify)
-        documents_store.put(tx, found, envelope.SerializeToString(), world.now(), active=True)
-        if not found.owner:
-            documents_store.drop_proposed(tx, found.kind, found.version)
-        if isinstance(body, Roster) and roster and body.linking.key_epoch != roster.linking.key_epoch:
-            subjects_store.end_rotation(tx, body.linking.key_epoch)
 
 
 def _beyond(tx: Tx, size: int) -> list[checkpoint.Checkpoint]:
@@ -338,7 +316,15 @@ def _beyond(tx: Tx, size: int) -> list[checkpoint.Checkpoint]:
     own = checkpoints_store.newest(tx)
     notes += [own.note] if own else []
     found = [checkpoint.read(note).checkpoint for note in notes]
-    return sorted((each for each in found if each.size > size), key=lambda each: each.size)
+    agreed = documents_store.agreed_on(tx)
+    binding = (each for each in found if each.size > size and _binds(agreed, each))
+    return sorted(binding, key=lambda each: each.size)
+
+
+def _binds(agreed: Agreed, head: checkpoint.Checkpoint) -> bool:
+    """Whether the log must lead to what was said of it: not to what a later cut has given up."""
+    since = checkpoint.cuts_of(head, agreed.federation_id) or 0
+    return all(head.size <= size for size in agreed.cut_sizes[since:])
 
 
 def _is_whole(tx: Tx, size: int) -> bool:
@@ -348,32 +334,15 @@ def _is_whole(tx: Tx, size: int) -> bool:
     return all(each.size <= size and tree_store.root(tx, each.size) == each.root for each in _beyond(tx, 0))
 
 
-def _end(tx: Tx, world: World) -> None:
-    """The log is whole: tie accounts to their subjects again, open those that the log has lost, and go on."""
-    after = _FIRST
-    keys = documents.linking_keys(documents_store.agreed_on(tx).required_roster)
-    epochs = {subjects_store.PUBLIC, *(key.key_epoch for key in keys)}
-    lost: dict[bytes, RefedAccount] = {}
-    while part := recovery_store.accounts_from(tx, after, limits.SUBJECTS_PER_REQUEST_MAX):
-        after = (part[-1].agency, part[-1].account_id)
-        totals = ledger_store.totals_of(tx, {each.account_id for each in part})
-        tied = set(subjects_store.accounts_of(tx, {each.subject_key for each in part}))
-        chosen: dict[bytes, RefedAccount] = {}
-        for each in part:
-            account = totals.get(each.account_id)
-            is_closed = account is not None and account.closed
-            if each.subject_key in tied or is_closed or each.key_epoch not in epochs:
-                continue
-            chosen[each.subject_key] = each
-            if account is None:
-                lost[each.account_id] = each
-        subjects_store.add(
-            tx,
-            {key: each.account_id for key, each in chosen.items()},
-            {key: each.key_epoch for key, each in chosen.items()},
-        )
+def _end(tx: Tx, world: World) -> bool:
+    """The log is whole: tie accounts to their subjects again, open those that the log has lost, and go on.
+
+    Returns that there is no more.
+    """
+    opened = restoring.tie(tx)
     recovery_store.end(tx)
-    opened = [log.Update(opened=log.Opened(account_id=key, kind=each.kind)) for key, each in lost.items()]  # type: ignore[arg-type]
     for first in range(0, len(opened), forms.UPDATES_MAX):
         intake.append_own(tx, world, opened[first : first + forms.UPDATES_MAX])
+    cutting.end(tx, world)
     witnessing.offer_in(tx, world)  # agencies have seen later ones than the newest here
+    return False

@@ -202,7 +202,8 @@ class HubServicer(hub_pb2_grpc.HubServicer):
     ) -> hub_pb2.SubmitDocumentResponse:
         """See :func:`samprasan.hub.agreeing.submit`."""
         hub = self._running
-        await hub.write(agreeing.submit, hub.store, hub.world, await hub.caller(context), request.document)
+        agency = await hub.caller(context, to_recover=True)
+        await hub.write(agreeing.submit, hub.store, hub.world, agency, request.document)
         hub.ring()
         return hub_pb2.SubmitDocumentResponse()
 

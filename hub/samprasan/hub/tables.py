@@ -95,6 +95,7 @@ recovery = sa.Table(
     sa.Column("since", sa.BigInteger, nullable=False),
     sa.Column("why", sa.String(16), nullable=False, comment="restored, asked or receipt."),
     sa.Column("problem", sa.String(32), nullable=False, comment="The entry that keeps the log from being whole."),
+    sa.Column("cut", sa.Boolean, nullable=False, comment="What nobody has is given up; the rest goes in again."),
 )
 refeeders = sa.Table(
     "refeeders",
@@ -106,6 +107,7 @@ refeeders = sa.Table(
         sa.LargeBinary,
         comment="The newest that it accepted, empty: none; nothing: it has not given back all it holds yet.",
     ),
+    sa.Column("cut_version", sa.Integer, nullable=False, comment="The newest cut that it believed at hello."),
 )
 refed = sa.Table(
     "refed",

@@ -54,9 +54,13 @@ def offer_in(tx: Tx, world: World) -> None:
     """Sign a checkpoint of the log as it is, unless there is one."""
     size = log_store.head_now(tx).size
     if checkpoints_store.find(tx, size) is None:
-        origin = checkpoint.origin_of(documents_store.agreed_on(tx).federation_id)
-        head = Checkpoint(origin, size, tree_store.root(tx, size))
-        checkpoints_store.add(tx, Signed(size, world.now(), checkpoint.signed(head, world.signer)))
+        checkpoints_store.add(tx, Signed(size, world.now(), checkpoint.signed(head_of(tx), world.signer)))
+
+
+def head_of(tx: Tx) -> Checkpoint:
+    """The log as it is."""
+    size = log_store.head_now(tx).size
+    return Checkpoint(documents_store.agreed_on(tx).origin, size, tree_store.root(tx, size))
 
 
 def _is_due(tx: Tx, now: int) -> bool:

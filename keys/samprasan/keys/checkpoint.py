@@ -22,6 +22,7 @@ SIZE_MAX = 2**63 - 1
 LOG_KEY, WITNESS_KEY = b"\x01", b"\x04"  # signature types of signed-note
 _KEY_ID_BYTES = 4
 _TIME_BYTES = 8
+_CUTS_DIGITS_MAX = 6
 _DASH = "— "
 
 
@@ -65,9 +66,17 @@ class Note:
     lines: tuple[Line, ...]
 
 
-def origin_of(federation_id: bytes) -> str:
-    """The origin line of a federation's log."""
-    return f"samprasan/{federation_id.hex()}"
+def origin_of(federation_id: bytes, cuts: int = 0) -> str:
+    """The origin line of a federation's log: another one after each cut, for what was signed before no longer binds."""
+    origin = f"samprasan/{federation_id.hex()}"
+    return f"{origin}/cut-{cuts}" if cuts else origin
+
+
+def cuts_of(checkpoint: Checkpoint, federation_id: bytes) -> int | None:
+    """How many cuts the log had had that this is said of; None if it is not this federation's."""
+    _, _, number = checkpoint.origin.partition("/cut-")
+    cuts = int(number) if number.isdecimal() and len(number) <= _CUTS_DIGITS_MAX else 0
+    return cuts if checkpoint.origin == origin_of(federation_id, cuts) else None
 
 
 def signed(checkpoint: Checkpoint, signer: Signer) -> bytes:
@@ -104,12 +113,15 @@ def read(data: bytes) -> Note:
 
 
 def opened(data: bytes, federation_id: bytes, hub_key: bytes, verify: Verify) -> Note:
-    """A note of this federation's log that its hub signed; Malformed or Unproven ``checkpoint``."""
+    """A note of this federation's log, before or after any cut, that its hub signed.
+
+    Raises Malformed or Unproven ``checkpoint``.
+    """
     note = read(data)
     head = note.checkpoint
     named = (head.origin, key_id(head.origin, LOG_KEY, hub_key))
     own = [line.signature for line in note.lines if (line.name, line.key_id) == named]
-    if head.origin != origin_of(federation_id) or not own:
+    if cuts_of(head, federation_id) is None or not own:
         raise Unproven("checkpoint")
     if not all(verify(hub_key, head.text.encode(), signature) for signature in own):
         raise Unproven("checkpoint")

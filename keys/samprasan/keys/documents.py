@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from samprasan.keys import sharing
+from samprasan.keys import checkpoint, sharing
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
 from samprasan.keys.signing import Verify, decode, encode, expect_type, payload_type, signers_of
 from samprasan.v1.documents_pb2 import (
@@ -20,6 +20,7 @@ from samprasan.v1.documents_pb2 import (
     MOVE_REASON_TWO_SUBJECTS,
     MOVE_REASON_WRONG_ID,
     Catalogue,
+    Cut,
     Grant,
     LinkingKey,
     LinkingPlan,
@@ -31,6 +32,7 @@ from samprasan.v1.documents_pb2 import (
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import (
     DOCUMENT_KIND_CATALOGUE,
+    DOCUMENT_KIND_CUT,
     DOCUMENT_KIND_GRANT,
     DOCUMENT_KIND_MOVE,
     DOCUMENT_KIND_POLICY,
@@ -52,13 +54,14 @@ MOVE_AWARDS_MAX = 100_000  # of one subject; nobody has a thousandth of that
 _ID_BYTES = 16
 _DAY_MS = 86_400_000
 
-Body = Roster | Policy | Grant | Move | Catalogue
+Body = Roster | Policy | Grant | Move | Catalogue | Cut
 _KINDS: Mapping[type[Body], DocumentKind.ValueType] = {
     Roster: DOCUMENT_KIND_ROSTER,
     Policy: DOCUMENT_KIND_POLICY,
     Grant: DOCUMENT_KIND_GRANT,
     Move: DOCUMENT_KIND_MOVE,
     Catalogue: DOCUMENT_KIND_CATALOGUE,
+    Cut: DOCUMENT_KIND_CUT,
 }
 _NAMES = {kind: body.__name__.lower() for body, kind in _KINDS.items()}
 _MOVE_REASONS = (MOVE_REASON_WRONG_ID, MOVE_REASON_TWO_IDS, MOVE_REASON_TWO_SUBJECTS)
@@ -79,7 +82,7 @@ class Standing:
 
 
 def kind_name(kind: DocumentKind.ValueType) -> str:
-    """``"roster"``, ``"policy"``, ``"grant"``, ``"move"`` or ``"catalogue"``."""
+    """``"roster"``, ``"policy"``, ``"grant"``, ``"move"``, ``"catalogue"`` or ``"cut"``."""
     return _NAMES[kind]
 
 
@@ -191,12 +194,14 @@ def _check_form(body: Body) -> None:
             raise Malformed("document_form", kind=kind_name(kind_of(body)), problem=problem)
 
 
-def _form_of(body: Policy | Grant | Move | Catalogue) -> list[tuple[bool, str]]:
+def _form_of(body: Policy | Grant | Move | Catalogue | Cut) -> list[tuple[bool, str]]:
     """Whether each field reads, and its name."""
     if isinstance(body, Policy):
         return [(len(body.categories) <= CATEGORIES_MAX, "categories")]
     if isinstance(body, Catalogue):
         return [(is_agency_code(body.agency), "agency"), (len(body.benefits) <= BENEFITS_MAX, "benefits")]
+    if isinstance(body, Cut):
+        return [(_reads_as_checkpoint(body.checkpoint), "checkpoint")]
     if isinstance(body, Grant):
         lasts = body.valid_until - body.created_at
         return [
@@ -212,6 +217,13 @@ def _form_of(body: Policy | Grant | Move | Catalogue) -> list[tuple[bool, str]]:
         (body.reason in _MOVE_REASONS, "reason"),
         (len(body.move_id) == _ID_BYTES, "move_id"),
     ]
+
+
+def _reads_as_checkpoint(note: bytes) -> bool:
+    try:
+        return checkpoint.read(note).checkpoint.size > 0
+    except Malformed:
+        return False
 
 
 def _check_roster(roster: Roster) -> None:

@@ -34,6 +34,7 @@ app.command()(proof.reconcile)
 app.command()(rescue.backup)
 app.command()(rescue.restore)
 app.command()(rescue.recover)
+app.command()(rescue.cut)
 app.add_typer(rescue.orphans, name="orphans")
 words = Words("samprasan.node")
 

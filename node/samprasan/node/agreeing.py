@@ -12,7 +12,7 @@ from samprasan.keys import documents, signing
 from samprasan.keys.documents import Body, Standing
 from samprasan.keys.errors import Refused, SamprasanError, Unproven
 from samprasan.ledger import benefits, policy
-from samprasan.node import limits, moving, shares
+from samprasan.node import cutting, limits, moving, shares
 from samprasan.node.identity import Identity
 from samprasan.node.store import awards as awards_store
 from samprasan.node.store import documents as documents_store
@@ -20,7 +20,7 @@ from samprasan.node.store import linking as linking_store
 from samprasan.node.store import rotation as rotation_store
 from samprasan.node.store import subjects as subjects_store
 from samprasan.v1 import hub_pb2
-from samprasan.v1.documents_pb2 import Catalogue, Grant, LinkingPlan, Move, Policy, Roster
+from samprasan.v1.documents_pb2 import Catalogue, Cut, Grant, LinkingPlan, Move, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import DOCUMENT_KIND_CATALOGUE, DOCUMENT_KIND_GRANT, DOCUMENT_KIND_POLICY
 
@@ -71,6 +71,27 @@ def take(store: Store, world: World, identity: Identity, tls_ca: bytes, listing:
             documents_store.put(tx, found, envelope.SerializeToString(), active=False)
 
 
+def unknown_to(
+    store: Store, world: World, identity: Identity, listing: hub_pb2.ListDocumentsResponse
+) -> list[Envelope]:
+    """Documents that are in force here by this agency's signature and that the hub has lost, oldest first."""
+    newest: dict[tuple[int, str], int] = {}
+    for envelope in listing.active:
+        body = documents.read(envelope)
+        newest[documents.kind_of(body), documents.owner_of(body)] = body.version
+    with store.read() as tx:
+        mine = [Envelope.FromString(data) for data in documents_store.active(tx)]
+    own_id = signing.key_id(world.signer.public_key)
+    found = []
+    for envelope in mine:
+        body = documents.read(envelope)
+        is_signed = any(each.key_id == own_id for each in envelope.signatures)
+        is_lost = body.version > newest.get((documents.kind_of(body), documents.owner_of(body)), 0)
+        if is_signed and is_lost and documents.owner_of(body) in {"", identity.agency}:
+            found.append(envelope)
+    return found
+
+
 def has_roster(store: Store) -> bool:
     """Whether roster 1 is in force here."""
     with store.read() as tx:
@@ -114,6 +135,9 @@ def approve(
                 raise Refused("confirmed_by_ceremony")
         if waiting.body.version == 1 and not spoken:
             raise Refused("digest_needed")
+    if isinstance(waiting.body, Cut):
+        with store.read() as tx:
+            cutting.check(tx, world, waiting.body)
     if spoken and spoken != waiting.standing.digest.hex():
         raise Unproven("digest_differs")
     if identity.agency in waiting.standing.signed:
@@ -160,6 +184,12 @@ def propose_grant(store: Store, world: World, identity: Identity, elements: int,
     envelope = world.sign(grant)
     documents.read(envelope)
     return envelope
+
+
+def propose_cut(store: Store, world: World, rest: bytes) -> Envelope:
+    """As a signed proposal: to go on with what is left of the log.  Raises as :func:`cutting.proposal`."""
+    with store.read() as tx:
+        return world.sign(cutting.proposal(tx, world, rest))
 
 
 def publish(store: Store, world: World, identity: Identity, text: str) -> Envelope:
@@ -225,15 +255,23 @@ def _activate(tx: Tx, world: World, identity: Identity, tls_ca: bytes, envelope:
     elif body.version != in_force + 1 and not documents.owner_of(body):
         raise Unproven("document_skipped", kind=documents.kind_name(kind), version=body.version)
     _check_content(body)
-    if isinstance(body, Grant) and body.agency == identity.agency:
-        linking_store.ask_again(tx)  # peers that had enough of this node's questions
     if body.federation_id != agreed.federation_id:
         raise Unproven("federation", kind=documents.kind_name(kind))
     found = documents.standing(envelope, body, agreed.roster, world.verify)
+    _follow(tx, world, identity, body, found.digest)
     documents_store.put(tx, found, envelope.SerializeToString(), active=True)
+
+
+def _follow(tx: Tx, world: World, identity: Identity, body: Body, digest: bytes) -> None:
+    """Do what a document that comes into force brings with it here."""
+    current = documents_store.agreed_on(tx).roster
+    if isinstance(body, Grant) and body.agency == identity.agency:
+        linking_store.ask_again(tx)  # peers that had enough of this node's questions
     if isinstance(body, Move) and body.agency == identity.agency:
-        moving.approved(tx, world, found.digest)
-    if isinstance(body, Roster) and agreed.roster and body.linking.key_epoch != agreed.roster.linking.key_epoch:
+        moving.approved(tx, world, digest)
+    if isinstance(body, Cut):
+        cutting.carry_out(tx, world, body)
+    if isinstance(body, Roster) and current and body.linking.key_epoch != current.linking.key_epoch:
         _end_rotation(tx, body)
 
 

@@ -6,6 +6,7 @@ from samprasan.edge.database import Store
 from samprasan.node import limits
 from samprasan.node.identity import OPENED_COLUMN, Identity
 from samprasan.node.store import batches as batches_store
+from samprasan.node.store import documents as documents_store
 from samprasan.node.store import keeping as keeping_store
 from samprasan.node.store import subjects as subjects_store
 from samprasan.node.store import witness as witness_store
@@ -18,8 +19,12 @@ def everything(
 ) -> Iterator[hub_pb2.RefeedRequest]:
     """What this node holds behind its batch ``own_seq`` and the hub's ``hub_seq``, and of ``damaged`` entries.
 
-    Its checkpoint comes last.
+    Cuts come first, its checkpoint comes last.
     """
+    with store.read() as tx:
+        cuts = documents_store.agreed_on(tx).cuts
+    for cut in cuts:
+        yield hub_pb2.RefeedRequest(cut=cut)
     yield from mending(store, damaged)
     yield from _hub_chain(store, hub_seq)
     yield from _own_chain(store, own_seq)

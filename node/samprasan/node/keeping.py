@@ -10,7 +10,7 @@ from samprasan.edge.database import Store
 from samprasan.edge.world import World
 from samprasan.keys import chain, documents, signing
 from samprasan.keys.chain import Fit
-from samprasan.keys.errors import Unproven
+from samprasan.keys.errors import Unavailable, Unproven
 from samprasan.node.store import documents as documents_store
 from samprasan.node.store import keeping as keeping_store
 from samprasan.v1 import hub_pb2
@@ -32,6 +32,7 @@ def keep(store: Store, world: World, entries: Sequence[hub_pb2.LogEntry]) -> Non
         return
     with store.begin() as tx:
         key = documents_store.agreed_on(tx).required_roster.hub.signing_key
+        agreed = documents_store.agreed_on(tx)
         head = keeping_store.head(tx)
         for entry in entries:
             batch = world.open(entry.batch, log.Batch, key)
@@ -40,6 +41,8 @@ def keep(store: Store, world: World, entries: Sequence[hub_pb2.LogEntry]) -> Non
             named = (receipt.agency, receipt.seq, receipt.batch_digest)
             if named != (documents.HUB, batch.seq, digest) or batch.agency != documents.HUB:
                 raise Unproven("receipt_foreign", seq=batch.seq)
+            if receipt.cuts != agreed.cuts_at(receipt.log_index):
+                raise Unavailable("log_cut")
             match chain.fit(head, batch.seq, batch.previous):
                 case Fit.NEXT:
                     keeping_store.add(tx, batch.seq, receipt.log_index, digest, entry.SerializeToString())

@@ -72,6 +72,18 @@ def recover(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     command.answer(document, as_json, words("recovered", **document))
 
 
+def cut(home: Home, as_json: Json = False, lang: Lang = None) -> None:
+    """Propose that the hub goes on without an entry that it has lost and nobody has ("missing" in its status).
+
+    Example: samprasan-node cut --home /srv/node
+    """
+    from samprasan.node import home as homes
+    from samprasan.node import showing
+
+    document = showing.propose_cut(homes.open_ready(home))
+    command.answer(document, as_json, words("proposed", **document))
+
+
 @orphans.command("list")
 def orphans_list(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     """List awards without a deed: import the records they were for, and they find them; decide about the rest.

@@ -153,10 +153,7 @@ async def compare(node: Node, hub: Hub, *, repair: bool) -> "tuple[Outcome, list
 
 async def recover(node: Node, hub: Hub) -> Recovered:
     """Take back the node's own chain as far as the log has it.  Raises Unavailable ``hub_recovering``."""
-    said = await asyncio.to_thread(sync.greeting, node.store, node.world.now())
-    session = Session(node, hub, Live())
-    answer = await hub.hello(said.request)
-    await session.feed(answer)
+    await Session(node, hub, Live()).greet()
     listing = await hub.list_documents()
     await asyncio.to_thread(agreeing.take, node.store, node.world, node.identity, node.tls_ca, listing)
     batches = given_up = 0

@@ -127,10 +127,7 @@ class Session:
     async def say_hello(self) -> int:
         """Say hello and do what the answer asks for; the batch behind which to send."""
         node = self.node
-        said = await self._step(sync.greeting, node.store, node.world.now())
-        answer = await self.hub.hello(said.request)
-        if await self.feed(answer):
-            answer = await self.hub.hello(said.request)
+        said, answer = await self.greet()
         after_seq = await self._step(sync.greeted, node.store, node.world, node.identity, said, answer)
         if await self._step(agreeing.has_roster, node.store):
             await self._keep_up(answer.own_head.seq)
@@ -144,6 +141,19 @@ class Session:
                 self.told[use.agency] = use.unused
                 log.warning("ids evaluated without use", agency=use.agency, unused=use.unused)
         return after_seq
+
+    async def greet(self) -> tuple[sync.Greeting, hub_pb2.HelloResponse]:
+        """Hello, once this node knows of every cut and the hub is given back what it lacks; raises as :meth:`feed`."""
+        said = await self._step(sync.greeting, self.node.store, self.node.world.now())
+        answer = await self.hub.hello(said.request)
+        if answer.cut_version > said.request.cut_version:
+            await self._step(sync.check_not_forked, self.node.store)
+            await self._fetch_documents()
+            said = await self._step(sync.greeting, self.node.store, self.node.world.now())
+            answer = await self.hub.hello(said.request)
+        if await self.feed(answer):
+            answer = await self.hub.hello(said.request)
+        return said, answer
 
     async def feed(self, answer: hub_pb2.HelloResponse) -> bool:
         """Give the hub back what it lacks; whether it lacked something.
@@ -302,6 +312,11 @@ class Session:
         node = self.node
         listing = await self.hub.list_documents()
         await self._step(agreeing.take, node.store, node.world, node.identity, node.tls_ca, listing)
+        for lost in await self._step(agreeing.unknown_to, node.store, node.world, node.identity, listing):
+            try:
+                await self.hub.submit_document(lost)
+            except SamprasanError as problem:  # it recovers, or too much time has passed
+                log.warning("document not taken back", code=problem.code)
 
     async def _deal_with(self, piece: Any) -> None:
         node = self.node

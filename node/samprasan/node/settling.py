@@ -4,11 +4,11 @@ A receipt settles or declines everything in its batch; a refusal takes the batch
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from samprasan.edge.database import AnyRow, Store, Tx
 from samprasan.edge.world import World
-from samprasan.keys.errors import Unproven
+from samprasan.keys.errors import Unavailable, Unproven
 from samprasan.node import awarding, limits
 from samprasan.node.store import awards as awards_store
 from samprasan.node.store import batches as batches_store
@@ -36,6 +36,8 @@ def settle(store: Store, world: World, envelope: Envelope) -> log.Receipt:
     with store.begin() as tx:
         awards_store.lock(tx)
         receipt = world.open(envelope, log.Receipt, documents_store.agreed_on(tx).required_roster.hub.signing_key)
+        if receipt.cuts != documents_store.agreed_on(tx).cuts_at(receipt.log_index):
+            raise Unavailable("log_cut")
         stored = batches_store.find(tx, receipt.seq)
         if stored is None or stored.digest != receipt.batch_digest:
             raise Unproven("receipt_foreign", seq=receipt.seq)
@@ -56,14 +58,30 @@ def settle_in(tx: Tx, world: World, stored: AnyRow, receipt: log.Receipt, envelo
     if found.declined:
         orphans_store.undecide(tx, [op_id for op_id, _ in found.declined])
     links_store.settle(tx, found.linked)
+    if documents_store.agreed_on(tx).cut_version:
+        _mind_the_cut(tx, receipt.seq, found)
     _give_up(tx, found.given_up)
     links_store.postpone(tx, found.held, world.now() + limits.HOLD_SECONDS * 1000)
     known = links_store.held(tx, found.accounts.values())
     lost = [op_id for op_id, account_id in found.accounts.items() if account_id not in known]
     moved = awards_store.moved_in_vain(tx, receipt.seq, found.accounts)
+    lost += found.unheld
     again = deeds_store.of_ids(tx, awards_store.deeds_of(tx, receipt.seq, lost) | moved)
     awarding.Awarding(tx, world, world.now()).correct(again)
     batches_store.settle(tx, receipt.seq, envelope.SerializeToString())
+
+
+def _mind_the_cut(tx: Tx, seq: int, found: "_Found") -> None:
+    """What came of a batch may have come out otherwise before a cut, and later batches were made in view of that."""
+    awards_store.orphan_doubled(tx, seq)
+    again: set[bytes] = set()
+    for row in batches_store.unsettled(tx):
+        if row.seq > seq and found.given_up:
+            batch = log.Batch.FromString(Envelope.FromString(row.envelope).payload)
+            again |= {update.link.account_id for update in batch.updates if update.HasField("link")}
+    found.given_up = [account_id for account_id in found.given_up if account_id not in again]
+    unknown = log.DECLINE_REASON_AWARD_UNKNOWN
+    found.unheld = [op_id for op_id, reason in found.declined if reason == unknown]
 
 
 def refused(store: Store, world: World, envelope: Envelope) -> log.Refusal:
@@ -115,7 +133,8 @@ class _Found:
     """What a receipt says.
 
     Declined awards and reversals, (op_id, reason) each; Links that hold, (account id, purposes as bits) each; accounts
-    that are this agency's no more; accounts with an open hold; op_id → account of awards declined for want of a Link.
+    that are this agency's no more; accounts with an open hold; op_id → account of awards declined for want of a Link;
+    corrections of awards that the hub does not hold since a cut.
     """
 
     declined: list[tuple[bytes, int]]
@@ -123,6 +142,7 @@ class _Found:
     given_up: list[bytes]
     held: list[bytes]
     accounts: dict[bytes, bytes]
+    unheld: list[bytes] = field(default_factory=list)
 
 
 def _sorted_out(batch: log.Batch, receipt: log.Receipt) -> _Found:

@@ -17,12 +17,12 @@ from samprasan.keys import documents, signing
 from samprasan.keys.errors import Refused, SamprasanError, Unavailable
 from samprasan.keys.identifiers import Identifier
 from samprasan.ledger import benefits, calendar, policy
-from samprasan.node import agreeing, balances, moving, redemption, service
+from samprasan.node import agreeing, balances, cutting, moving, redemption, service, sync
 from samprasan.node.agreeing import Waiting
 from samprasan.node.home import Home
 from samprasan.node.importing import Rejection
 from samprasan.node.store import documents as documents_store
-from samprasan.v1.documents_pb2 import Catalogue, Grant, LinkingPlan, Move, Policy, Roster
+from samprasan.v1.documents_pb2 import Catalogue, Cut, Grant, LinkingPlan, Move, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
 
 words = Words("samprasan.node")
@@ -136,6 +136,15 @@ def propose_grant(opened: Home, elements: int, days: int) -> dict[str, Any]:
     refresh(opened)
     node = opened.node
     return _proposed(opened, agreeing.propose_grant(node.store, node.world, node.identity, elements, days))
+
+
+def propose_cut(opened: Home) -> dict[str, Any]:
+    """Sign, as a proposal, that the log goes on without what the hub has lost and nobody has; bring it to the hub."""
+    node = opened.node
+    said = sync.greeting(node.store, node.world.now())
+    answer = asyncio.run(service.ask(opened.connect, lambda hub: hub.hello(said.request)))
+    refresh(opened)
+    return _proposed(opened, agreeing.propose_cut(node.store, node.world, answer.rest))
 
 
 def confirm_move(opened: Home, move_id: int, by: str) -> None:
@@ -352,6 +361,10 @@ def _content(opened: Home, waiting: Waiting) -> dict[str, Any]:
             "credits": body.credits,
             "reason": moving.reason_word(body.reason),
         }
+    if isinstance(body, Cut):
+        with opened.node.store.read() as tx:
+            size, sent_again = cutting.affected(tx, body)
+        return {"entries_left": size, "own_batches_sent_again": sent_again}
     assert isinstance(body, Policy)  # a catalogue waits for nobody
     return {
         "title": body.title_th,

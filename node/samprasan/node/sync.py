@@ -63,6 +63,7 @@ def greeting(store: Store, now: int) -> Greeting:
                 for requester, day, elements in linking_store.evaluated_since(tx, since)
             ],
             newest_receipt=newest,
+            cut_version=documents_store.agreed_on(tx).cut_version,
         )
         return Greeting(request, batches_store.settled_seq(tx))
 
@@ -143,6 +144,12 @@ def check_recovered(store: Store) -> None:
     """Refused ``node_restored`` if the node was made of a backup and has not recovered."""
     if halted(store) == RESTORED:
         raise Refused("node_restored")
+
+
+def check_not_forked(store: Store) -> None:
+    """Unproven ``log_forked`` as long as nobody has looked at the evidence: nothing is accepted from this hub."""
+    if halted(store) == "log_forked":
+        raise Unproven("log_forked")
 
 
 def halted(store: Store) -> str:

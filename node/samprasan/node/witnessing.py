@@ -14,7 +14,7 @@ from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World
 from samprasan.keys import checkpoint, merkle, signing
 from samprasan.keys.checkpoint import Checkpoint, Note
-from samprasan.keys.errors import Malformed, Unproven
+from samprasan.keys.errors import Malformed, Unavailable, Unproven
 from samprasan.ledger import calendar
 from samprasan.node import limits
 from samprasan.node.identity import Identity
@@ -31,8 +31,12 @@ LIES = frozenset({"log_forked", "log_went_back"})  # after these nothing more is
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the hub is asked to prove: the notes that it must connect, by who knows of them, and receipts by batch."""
+    """What the hub is asked to prove: the notes that it must connect, by who knows of them, and receipts by batch.
 
+    ``origin`` says of which log: one that is cut while the hub thinks about it is another.
+    """
+
+    origin: str
     known: tuple[tuple[str, bytes], ...]
     receipts: tuple[tuple[int, bytes], ...]
 
@@ -63,11 +67,13 @@ class Question:
 def question(store: Store) -> Question:
     """What to ask now."""
     with store.read() as tx:
+        origin = documents_store.agreed_on(tx).origin
         own = witness_store.newest(tx)
-        heard = [(row.agency, row.note) for row in witness_store.heard_of(tx)]
+        told = [(row.agency, row.note) for row in witness_store.heard_of(tx)]
+        heard = [each for each in told if not _is_of_later_log(tx, checkpoint.read(each[1]))]
         unproved = witness_store.unproved(tx, limits.RECEIPTS_PER_QUESTION)
     known = [("", own), *heard] if own else heard
-    return Question(tuple(known), tuple((row.seq, row.receipt) for row in unproved))
+    return Question(origin, tuple(known), tuple((row.seq, row.receipt) for row in unproved))
 
 
 def witnessed(
@@ -75,13 +81,14 @@ def witnessed(
 ) -> hub_pb2.CosignRequest | None:
     """Check the hub's answer, store its checkpoint and proofs; then the cosignature to give, if it has none of ours.
 
-    Raises Malformed or Unproven ``checkpoint`` and ``cosignature`` for what proves nothing either way, and after
-    halting Unproven ``log_forked`` with evidence kept, ``log_went_back`` for a log shorter than this node has seen.
+    Raises Malformed or Unproven ``checkpoint`` and ``cosignature`` for what proves nothing either way, Unavailable
+    ``log_cut`` if one side does not know of a cut yet, and after halting Unproven ``log_forked`` with evidence kept,
+    ``log_went_back`` for a log shorter than this node has seen.
     """
     if not answer.checkpoint and not asked.own_size:
         return None
     with store.begin() as tx:
-        if witness_store.newest(tx) != asked.own:
+        if (documents_store.agreed_on(tx).origin, witness_store.newest(tx)) != (asked.origin, asked.own):
             return None  # another process of this node has asked meanwhile
         note = _judged(tx, world, asked, answer)
         if isinstance(note, Unproven):
@@ -102,6 +109,10 @@ def heard(store: Store, world: World, sender: str, data: bytes) -> None:
     """
     with store.begin() as tx:
         note = _believed(tx, world, data)
+        if not _is_of_this_log(tx, note):  # one of us has not heard of a cut yet
+            if _is_of_later_log(tx, note):
+                witness_store.hear(tx, sender, data, world.now())  # and it is hidden from us, if that lasts
+            return
         own = witness_store.newest(tx)
         mine = checkpoint.read(own).checkpoint if own else None
         forked = mine is not None and mine.size == note.checkpoint.size and mine != note.checkpoint
@@ -170,6 +181,17 @@ def _believed(tx: Tx, world: World, data: bytes) -> Note:
     return checkpoint.opened(data, agreed.federation_id, hub_key, world.verify)
 
 
+def _is_of_this_log(tx: Tx, note: Note) -> bool:
+    """Whether the note is of the log as the last cut has left it."""
+    return note.checkpoint.origin == documents_store.agreed_on(tx).origin
+
+
+def _is_of_later_log(tx: Tx, note: Note) -> bool:
+    """Whether the note is of the log after a cut that this node has not heard of."""
+    agreed = documents_store.agreed_on(tx)
+    return (checkpoint.cuts_of(note.checkpoint, agreed.federation_id) or 0) > agreed.cut_version
+
+
 def _keys(tx: Tx) -> dict[str, bytes]:
     roster = documents_store.agreed_on(tx).roster
     return {member.agency: member.signing_key for member in roster.members} if roster else {}
@@ -189,6 +211,8 @@ def _judged(tx: Tx, world: World, asked: Question, answer: hub_pb2.WitnessRespon
     if not answer.checkpoint:
         return Unproven("log_went_back", size=0, seen=asked.own_size)
     note = _believed(tx, world, answer.checkpoint)
+    if not _is_of_this_log(tx, note):
+        raise Unavailable("log_cut")  # the next hello tells of it
     if note.checkpoint.size < asked.own_size:
         return Unproven("log_went_back", size=note.checkpoint.size, seen=asked.own_size)
     _check_form(asked, answer)

@@ -1,4 +1,4 @@
-"""What the agencies agreed on: the roster in force, the federation it makes, every policy, grant and catalogue.
+"""What the agencies agreed on: the roster in force, the federation it makes, every policy, grant, catalogue and cut.
 
 Made from documents that were believed before they were stored; nothing is verified again here.
 """
@@ -6,10 +6,10 @@ Made from documents that were believed before they were stored; nothing is verif
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from samprasan.keys import documents, signing
+from samprasan.keys import checkpoint, documents, signing
 from samprasan.keys.errors import Refused, Unproven
 from samprasan.ledger import benefits, policy
-from samprasan.v1.documents_pb2 import Catalogue, Grant, Policy, Roster
+from samprasan.v1.documents_pb2 import Catalogue, Cut, Grant, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
 
 
@@ -26,11 +26,27 @@ class Agreed:
     grants: tuple[Grant, ...] = ()
     catalogues: Mapping[str, benefits.Catalogue] = field(default_factory=dict)
     catalogues_by_digest: Mapping[bytes, benefits.Catalogue] = field(default_factory=dict)
+    cuts: tuple[Envelope, ...] = ()
+    cut_sizes: tuple[int, ...] = ()
 
     @property
     def activated(self) -> Mapping[bytes, policy.Policy | benefits.Catalogue]:
         """What an Activate in the log may name, by digest."""
         return {**self.policies_by_digest, **self.catalogues_by_digest}
+
+    @property
+    def cut_version(self) -> int:
+        """The version of the newest cut of the log; 0 if there was none."""
+        return len(self.cuts)
+
+    def cuts_at(self, log_index: int) -> int:
+        """How many cuts the log has had before that place, which its receipt says."""
+        return sum(size <= log_index for size in self.cut_sizes)
+
+    @property
+    def origin(self) -> str:
+        """The origin line of the log's checkpoints."""
+        return checkpoint.origin_of(self.federation_id, self.cut_version)
 
     @property
     def required_roster(self) -> Roster:
@@ -80,6 +96,7 @@ def of(envelopes: Sequence[bytes]) -> Agreed:
         for each in opened
         if each.payload_type == signing.payload_type(Catalogue)
     }
+    cuts = tuple(each for each in opened if each.payload_type == signing.payload_type(Cut))
     return Agreed(
         Roster.FromString(rosters[-1].payload) if rosters else None,
         signing.digest(rosters[-1]) if rosters else b"",
@@ -90,4 +107,6 @@ def of(envelopes: Sequence[bytes]) -> Agreed:
         tuple(Grant.FromString(each.payload) for each in opened if each.payload_type == signing.payload_type(Grant)),
         {each.agency: each for each in offered.values()},
         offered,
+        cuts,
+        tuple(checkpoint.read(Cut.FromString(each.payload).checkpoint).checkpoint.size for each in cuts),
     )

@@ -129,6 +129,7 @@ class Auditor:
         for holds, what in (
             (fits, "does not follow its chain"),
             (named == (batch.agency, batch.seq, found.digest, index), "has another batch's receipt"),
+            (receipt.cuts == self.agreed.cuts_at(index), "has a receipt of the log before a cut"),
             (receipt.appended_at >= self._appended_at, "goes back in time"),
             (well_formed, "is not well formed"),
         ):

@@ -560,6 +560,46 @@ class Move(_message.Message):
 Global___Move: _TypeAlias = Move  # noqa: Y015
 
 @_typing.final
+class Cut(_message.Message):
+    """Gives up what the hub has lost of its log and nobody holds. Payload type "cut". Public to the federation. What the agencies hold of
+    what stood behind goes into the log again, each entry as of its own moment; the log has another origin from then on.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEDERATION_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
+    federation_id: _builtins.bytes
+    """The federation, 16 bytes."""
+    version: _builtins.int
+    """From 1 without a gap."""
+    created_at: _builtins.int
+    """When it was proposed, milliseconds since the Unix epoch."""
+    expires_at: _builtins.int
+    """Approvals after this moment do not count, milliseconds since the Unix epoch."""
+    checkpoint: _builtins.bytes
+    """What is left: a checkpoint that the hub signed (C2SP). Limit: 8 KiB."""
+    def __init__(
+        self,
+        *,
+        federation_id: _builtins.bytes = ...,
+        version: _builtins.int = ...,
+        created_at: _builtins.int = ...,
+        expires_at: _builtins.int = ...,
+        checkpoint: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "created_at", b"created_at", "expires_at", b"expires_at", "federation_id", b"federation_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Cut: _TypeAlias = Cut  # noqa: Y015
+
+@_typing.final
 class Catalogue(_message.Message):
     """What one agency gives for credits. Payload type "catalogue". Public to the federation. Its owner's signature is enough, and a
     later version takes the place of the one before: what it does not name any more is withdrawn.

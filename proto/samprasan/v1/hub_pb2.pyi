@@ -149,8 +149,11 @@ class HelloRequest(_message.Message):
     HEAD_FIELD_NUMBER: _builtins.int
     EVALUATED_FIELD_NUMBER: _builtins.int
     NEWEST_RECEIPT_FIELD_NUMBER: _builtins.int
+    CUT_VERSION_FIELD_NUMBER: _builtins.int
     federation_id: _builtins.bytes
     """The federation, 16 bytes; empty before roster 1 is in force."""
+    cut_version: _builtins.int
+    """Version of the newest cut that the caller believes; 0 if there was none."""
     @_builtins.property
     def head(self) -> Global___Head:
         """The caller's newest signed batch."""
@@ -170,10 +173,11 @@ class HelloRequest(_message.Message):
         head: Global___Head | None = ...,
         evaluated: _abc.Iterable[Global___Evaluated] | None = ...,
         newest_receipt: _envelope_pb2.Envelope | None = ...,
+        cut_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "newest_receipt", b"newest_receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluated", b"evaluated", "federation_id", b"federation_id", "head", b"head", "newest_receipt", b"newest_receipt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cut_version", b"cut_version", "evaluated", b"evaluated", "federation_id", b"federation_id", "head", b"head", "newest_receipt", b"newest_receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -253,6 +257,8 @@ class HelloResponse(_message.Message):
     REFEED_FIELD_NUMBER: _builtins.int
     OWN_HEAD_FIELD_NUMBER: _builtins.int
     DAMAGED_FIELD_NUMBER: _builtins.int
+    CUT_VERSION_FIELD_NUMBER: _builtins.int
+    REST_FIELD_NUMBER: _builtins.int
     federation_id: _builtins.bytes
     """The federation, 16 bytes; empty before roster 1 is in force."""
     agency: _builtins.str
@@ -267,6 +273,10 @@ class HelloResponse(_message.Message):
     """The hub has lost a part of its log, or may have, and takes nothing new before the agencies have given it back."""
     refeed: _builtins.bool
     """The caller is still to give back what it holds behind the hub's heads."""
+    cut_version: _builtins.int
+    """Version of the newest cut in force; 0 if there was none. Receipts behind it count again once the caller believes it, too."""
+    rest: _builtins.bytes
+    """A signed checkpoint of what is left of the log, if nobody gave back what comes next; else empty."""
     @_builtins.property
     def head(self) -> Global___Head:
         """The newest batch of the caller that is in the log."""
@@ -302,10 +312,12 @@ class HelloResponse(_message.Message):
         refeed: _builtins.bool = ...,
         own_head: Global___Head | None = ...,
         damaged: _abc.Iterable[_builtins.int] | None = ...,
+        cut_version: _builtins.int = ...,
+        rest: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "own_head", b"own_head", "rotation", b"rotation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "damaged", b"damaged", "federation_id", b"federation_id", "head", b"head", "linking_use", b"linking_use", "now", b"now", "own_head", b"own_head", "policy_version", b"policy_version", "recovering", b"recovering", "refeed", b"refeed", "roster_version", b"roster_version", "rotation", b"rotation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "cut_version", b"cut_version", "damaged", b"damaged", "federation_id", b"federation_id", "head", b"head", "linking_use", b"linking_use", "now", b"now", "own_head", b"own_head", "policy_version", b"policy_version", "recovering", b"recovering", "refeed", b"refeed", "rest", b"rest", "roster_version", b"roster_version", "rotation", b"rotation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -746,6 +758,7 @@ class RefeedRequest(_message.Message):
     ENTRY_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
     CHECKPOINT_FIELD_NUMBER: _builtins.int
+    CUT_FIELD_NUMBER: _builtins.int
     checkpoint: _builtins.bytes
     """The newest checkpoint that the caller accepted; behind everything else. Empty if there is none."""
     @_builtins.property
@@ -756,18 +769,23 @@ class RefeedRequest(_message.Message):
     def account(self) -> Global___NamedAccount:
         """Which account the hub named for a subject."""
 
+    @_builtins.property
+    def cut(self) -> _envelope_pb2.Envelope:
+        """A cut that the caller believes, with its signatures; they come first."""
+
     def __init__(
         self,
         *,
         entry: Global___LogEntry | None = ...,
         account: Global___NamedAccount | None = ...,
         checkpoint: _builtins.bytes = ...,
+        cut: _envelope_pb2.Envelope | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "checkpoint", b"checkpoint", "entry", b"entry", "held", b"held"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "checkpoint", b"checkpoint", "cut", b"cut", "entry", b"entry", "held", b"held"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "checkpoint", b"checkpoint", "entry", b"entry", "held", b"held"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "checkpoint", b"checkpoint", "cut", b"cut", "entry", b"entry", "held", b"held"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_held: _TypeAlias = _typing.Literal["entry", "account", "checkpoint"]  # noqa: Y015
+    _WhichOneofReturnType_held: _TypeAlias = _typing.Literal["entry", "account", "checkpoint", "cut"]  # noqa: Y015
     _WhichOneofArgType_held: _TypeAlias = _typing.Literal["held", b"held"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_held) -> _WhichOneofReturnType_held | None: ...
 

@@ -205,6 +205,7 @@ class _DocumentKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Document
     DOCUMENT_KIND_GRANT: _DocumentKind.ValueType  # 3
     DOCUMENT_KIND_MOVE: _DocumentKind.ValueType  # 4
     DOCUMENT_KIND_CATALOGUE: _DocumentKind.ValueType  # 5
+    DOCUMENT_KIND_CUT: _DocumentKind.ValueType  # 6
 
 class DocumentKind(_DocumentKind, metaclass=_DocumentKindEnumTypeWrapper):
     """Kinds of joint documents. Public."""
@@ -215,6 +216,7 @@ DOCUMENT_KIND_POLICY: DocumentKind.ValueType  # 2
 DOCUMENT_KIND_GRANT: DocumentKind.ValueType  # 3
 DOCUMENT_KIND_MOVE: DocumentKind.ValueType  # 4
 DOCUMENT_KIND_CATALOGUE: DocumentKind.ValueType  # 5
+DOCUMENT_KIND_CUT: DocumentKind.ValueType  # 6
 Global___DocumentKind: _TypeAlias = DocumentKind  # noqa: Y015
 
 class _OutcomeKind:
@@ -872,6 +874,7 @@ class Receipt(_message.Message):
     LOG_INDEX_FIELD_NUMBER: _builtins.int
     APPENDED_AT_FIELD_NUMBER: _builtins.int
     OUTCOMES_FIELD_NUMBER: _builtins.int
+    CUTS_FIELD_NUMBER: _builtins.int
     federation_id: _builtins.bytes
     """The federation, 16 bytes."""
     agency: _builtins.str
@@ -884,6 +887,8 @@ class Receipt(_message.Message):
     """Position in the hub's log, from 0 without a gap."""
     appended_at: _builtins.int
     """The business clock: milliseconds since the Unix epoch, never going back along the log."""
+    cuts: _builtins.int
+    """How many cuts the log had had before this place. A receipt of the log as it was before a cut counts no more."""
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Outcome]:
         """One for each update, in their order."""
@@ -898,10 +903,11 @@ class Receipt(_message.Message):
         log_index: _builtins.int = ...,
         appended_at: _builtins.int = ...,
         outcomes: _abc.Iterable[Global___Outcome] | None = ...,
+        cuts: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "appended_at", b"appended_at", "batch_digest", b"batch_digest", "federation_id", b"federation_id", "log_index", b"log_index", "outcomes", b"outcomes", "seq", b"seq"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "appended_at", b"appended_at", "batch_digest", b"batch_digest", "cuts", b"cuts", "federation_id", b"federation_id", "log_index", b"log_index", "outcomes", b"outcomes", "seq", b"seq"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -67,6 +67,12 @@ def first_after(tx: sa.Connection, size: int) -> Signed | None:
     return Signed(*row) if row else None
 
 
+def forget_after(tx: sa.Connection, size: int) -> None:
+    """What is said of a longer log than there is any more."""
+    tx.execute(checkpoints.delete().where(checkpoints.c.size > size))
+    tx.execute(cosignatures.delete().where(cosignatures.c.size > size))
+
+
 def forget_before(tx: sa.Connection, size: int) -> None:
     """What is older than a final one is proved by it."""
     tx.execute(checkpoints.delete().where(checkpoints.c.size < size))

@@ -71,6 +71,12 @@ def version_in_force(tx: sa.Connection, kind: int, owner: str = "") -> int:
     return tx.execute(sa.select(sa.func.max(documents.c.version)).where(*own)).scalar() or 0
 
 
+def digest_in_force(tx: sa.Connection, kind: int, version: int) -> bytes:
+    """The digest of the joint document that is in force under that version."""
+    own = (documents.c.kind == kind, documents.c.owner == "", documents.c.version == version, documents.c.active)
+    return bytes(tx.execute(sa.select(documents.c.digest).where(*own)).scalar_one())
+
+
 def find(tx: sa.Connection, digest: bytes) -> bytes | None:
     """The envelope of the document with that digest."""
     return tx.execute(sa.select(documents.c.envelope).where(documents.c.digest == digest)).scalar()

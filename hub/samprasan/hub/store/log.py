@@ -91,6 +91,13 @@ def chain(tx: sa.Connection, agency: str, after_seq: int, limit: int) -> list[Lo
     return [LogRow(*row) for row in tx.execute(query)]
 
 
+def of_agency(tx: sa.Connection, agency: str) -> Iterator[LogRow]:
+    """The agency's chain, newest first, without holding all of it in memory."""
+    query = sa.select(log).where(log.c.agency == agency).order_by(log.c.seq.desc())
+    for row in tx.execute(query.execution_options(yield_per=100)):
+        yield LogRow(*row)
+
+
 def mend(tx: sa.Connection, row: LogRow) -> None:
     """Put an entry of the log in the place of what stands there, or does not stand there any more."""
     same = sa.and_(log.c.agency == row.agency, log.c.seq == row.seq)

@@ -1,6 +1,8 @@
 """What the agencies have given back, until the log is whole again."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -34,8 +36,9 @@ class RefedAccount(NamedTuple):
 
 
 def begin(tx: sa.Connection, now: int, why: str) -> None:
-    """The hub recovers from now on, whatever it did before."""
-    upsert_rows(tx, recovery, [(1, now, why, "")])
+    """The hub recovers from now on, whatever it did before; a cut that is going on is carried out first."""
+    row = standing(tx)
+    upsert_rows(tx, recovery, [(1, now, why, "", row is not None and row.cut)])
     tx.execute(refeeders.delete())
 
 
@@ -47,6 +50,17 @@ def standing(tx: sa.Connection) -> AnyRow | None:
 def tell(tx: sa.Connection, problem: str) -> None:
     """What keeps the log from being whole."""
     tx.execute(recovery.update().values(problem=problem))
+
+
+def cut(tx: sa.Connection) -> None:
+    """What nobody has is given up."""
+    tx.execute(recovery.update().values(cut=True, problem=""))
+
+
+def has_cut(tx: sa.Connection) -> None:
+    """What stood behind the cut is in the log again."""
+    tx.execute(refed.delete())
+    tx.execute(recovery.update().values(cut=False))
 
 
 def conflict(tx: sa.Connection, size: int) -> str:
@@ -73,10 +87,22 @@ def checkpoints(tx: sa.Connection) -> dict[str, bytes]:
     return {row.agency: row.checkpoint for row in rows}
 
 
-def shows(tx: sa.Connection, agency: str, log_index: int) -> None:
-    """The agency holds a receipt of that entry."""
-    if log_index > shown(tx, agency):
-        upsert_rows(tx, refeeders, [(agency, log_index, checkpoints(tx).get(agency))])
+def start_over(tx: sa.Connection, agency: str, cut_version: int) -> None:
+    """The agency told of a cut: what was given back so far may be of the log before it, and is asked for again."""
+    for table in (refeeders, refed, refed_accounts):
+        tx.execute(table.delete())
+    upsert_rows(tx, refeeders, [(agency, -1, None, cut_version)])
+
+
+def believed(tx: sa.Connection, agency: str) -> int:
+    """The newest cut that the agency believed at hello; 0 if there was none, or no hello."""
+    return tx.execute(sa.select(refeeders.c.cut_version).where(refeeders.c.agency == agency)).scalar() or 0
+
+
+def greets(tx: sa.Connection, agency: str, log_index: int, cut_version: int) -> None:
+    """The agency holds a receipt of that entry (-1: none that counts), and knows of that cut."""
+    newest = max(log_index, shown(tx, agency))
+    upsert_rows(tx, refeeders, [(agency, newest, checkpoints(tx).get(agency), cut_version)])
 
 
 def shown(tx: sa.Connection, agency: str) -> int:
@@ -87,7 +113,7 @@ def shown(tx: sa.Connection, agency: str) -> int:
 
 def has_fed(tx: sa.Connection, agency: str, checkpoint: bytes) -> None:
     """The agency has given back all it holds."""
-    upsert_rows(tx, refeeders, [(agency, shown(tx, agency), checkpoint)])
+    upsert_rows(tx, refeeders, [(agency, shown(tx, agency), checkpoint, believed(tx, agency))])
 
 
 def keep(tx: sa.Connection, entries: Sequence[Refed], accounts: Sequence[RefedAccount]) -> None:
@@ -100,10 +126,23 @@ def keep(tx: sa.Connection, entries: Sequence[Refed], accounts: Sequence[RefedAc
 
 
 def run_from(tx: sa.Connection, log_index: int, limit: int) -> list[Refed]:
-    """Entries from ``log_index`` on, without a gap, at most ``limit``."""
-    within = (refed.c.log_index >= log_index, refed.c.log_index < log_index + limit)
-    found = [Refed(*row) for row in tx.execute(sa.select(refed).where(*within).order_by(refed.c.log_index))]
-    return [each for at, each in enumerate(found, log_index) if each.log_index == at]
+    """Entries from ``log_index`` on, without a gap and without a second one for a place, at most ``limit``."""
+    found = between(tx, log_index, log_index + limit)
+    many = Counter(each.log_index for each in found)
+    fits = takewhile(lambda one: one[1].log_index == one[0] and many[one[0]] == 1, enumerate(found, log_index))
+    return [each for _, each in fits]
+
+
+def doubled(tx: sa.Connection) -> int | None:
+    """The first place in the log for which agencies have given back two entries."""
+    query = sa.select(refed.c.log_index).where(refed.c.log_index.is_not(None)).group_by(refed.c.log_index)
+    return tx.execute(query.having(sa.func.count() > 1).order_by(refed.c.log_index).limit(1)).scalar()
+
+
+def first(tx: sa.Connection, limit: int) -> list[Refed]:
+    """The next entries that had a receipt, in the order in which they stood in the log, at most ``limit``."""
+    query = sa.select(refed).where(refed.c.log_index.is_not(None)).order_by(refed.c.log_index).limit(limit)
+    return [Refed(*row) for row in tx.execute(query)]
 
 
 def next_index(tx: sa.Connection, log_index: int) -> int | None:

@@ -184,10 +184,29 @@ def settle(tx: sa.Connection, seq: int, declined: Iterable[tuple[bytes, int]]) -
 
 def _correct_instead(tx: sa.Connection, ended: AwardRow, instead: bytes | None) -> None:
     """What waits to correct ``ended`` corrects ``instead``; with nothing left to correct, a reversal is not needed."""
-    waiting = (awards.c.deed_id == ended.deed_id, awards.c.replaces == ended.op_id, awards.c.state == "queued")
+    own = (awards.c.deed_id == ended.deed_id, awards.c.replaces == ended.op_id)
+    waiting = (*own, awards.c.state == "queued", awards.c.seq.is_(None))
     if instead is None:
         tx.execute(awards.delete().where(*waiting, awards.c.reverse_reason != 0))
     tx.execute(awards.update().where(*waiting).values(replaces=instead))
+
+
+def orphan_doubled(tx: sa.Connection, seq: int) -> None:
+    """Of deeds in the batch for which the hub holds two awards, the older one loses its deed: people decide of it.
+
+    That comes of a cut: an award that had been declined, and was made anew for another account, may have taken effect.
+    """
+    later, mine = awards.alias(), awards.alias()
+    in_batch = sa.select(mine.c.deed_id).where(mine.c.seq == seq, mine.c.deed_id != 0)
+    stands = (awards.c.state == "settled", awards.c.reverse_reason == 0, awards.c.deed_id.in_(in_batch))
+    newer = sa.exists().where(
+        later.c.deed_id == awards.c.deed_id,
+        later.c.award_id > awards.c.award_id,
+        later.c.state == "settled",
+        later.c.reverse_reason == 0,
+    )
+    doubled = list(tx.execute(sa.select(awards.c.award_id).where(*stands, newer)).scalars())
+    update_where_in(tx, awards, awards.c.award_id, doubled, deed_id=0)
 
 
 def deeds_of(tx: sa.Connection, seq: int, op_ids: Iterable[bytes]) -> set[int]:
@@ -215,6 +234,24 @@ def unseal(tx: sa.Connection, seq: int) -> set[int]:
     rows = tx.execute(sa.select(awards.c.deed_id).where(awards.c.seq == seq, awards.c.state == "queued"))
     deed_ids = {row.deed_id for row in rows}
     tx.execute(awards.update().where(awards.c.seq == seq, awards.c.state == "queued").values(seq=None))
+    return deed_ids
+
+
+def unsettle(tx: sa.Connection, seq: int) -> set[int]:
+    """What came of the awards in batch ``seq`` and behind it counts no more; the deeds they are about.
+
+    They are on their way again, and what they had replaced stands again if it was told before.
+    """
+    behind = awards.c.seq >= seq
+    later = awards.alias()
+    replaced_since = sa.exists().where(
+        later.c.deed_id == awards.c.deed_id, later.c.replaces == awards.c.op_id, later.c.seq >= seq
+    )
+    tx.execute(
+        awards.update().where(awards.c.seq < seq, awards.c.state == "replaced", replaced_since).values(state="settled")
+    )
+    deed_ids = set(tx.execute(sa.select(awards.c.deed_id).where(behind).distinct()).scalars())
+    tx.execute(awards.update().where(behind).values(state="queued", reason=0))
     return deed_ids
 
 

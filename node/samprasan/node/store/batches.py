@@ -24,6 +24,24 @@ def settled_seq(tx: sa.Connection) -> int:
     return tx.execute(sa.select(sa.func.max(batches.c.seq)).where(batches.c.receipt.is_not(None))).scalar() or 0
 
 
+def settled_before(tx: sa.Connection, log_index: int) -> int:
+    """The newest batch whose receipt puts it in the log before ``log_index``: both numbers grow together."""
+    low, high = 0, settled_seq(tx)
+    while low < high:
+        middle = (low + high + 1) // 2
+        row = find(tx, middle)
+        if row is not None and row.receipt is not None and _index(row.receipt) < log_index:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def unsettle(tx: sa.Connection, seq: int) -> None:
+    """The receipts of batch ``seq`` and all behind it count no more."""
+    tx.execute(batches.update().where(batches.c.seq >= seq).values(receipt=None))
+
+
 def in_flight(tx: sa.Connection) -> int:
     """How many sealed batches wait for their receipt."""
     return tx.execute(sa.select(sa.func.count()).select_from(batches).where(batches.c.receipt.is_(None))).scalar_one()
@@ -58,11 +76,15 @@ def at_index(tx: sa.Connection, log_index: int) -> AnyRow | None:
         row = find(tx, middle)
         if row is None or row.receipt is None:
             return None
-        found = Receipt.FromString(Envelope.FromString(row.receipt).payload).log_index
+        found = _index(row.receipt)
         if found == log_index:
             return row
         low, high = (middle + 1, high) if found < log_index else (low, middle - 1)
     return None
+
+
+def _index(receipt: bytes) -> int:
+    return Receipt.FromString(Envelope.FromString(receipt).payload).log_index
 
 
 def newest_receipt(tx: sa.Connection) -> bytes:

@@ -24,6 +24,11 @@ def add(tx: sa.Connection, seq: int, log_index: int, digest: bytes, entry: bytes
     insert_rows(tx, hub_entries, [(seq, log_index, digest, entry)])
 
 
+def forget_from(tx: sa.Connection, log_index: int) -> None:
+    """Entries from there on in the log are not in it any more."""
+    tx.execute(hub_entries.delete().where(hub_entries.c.log_index >= log_index))
+
+
 def after(tx: sa.Connection, seq: int, limit: int) -> list[AnyRow]:
     """The next ones behind ``seq``."""
     query = sa.select(hub_entries).where(hub_entries.c.seq > seq).order_by(hub_entries.c.seq)

@@ -15,6 +15,7 @@ from samprasan.node.tables import hold_updates, redemptions, subjects
 from samprasan.v1.log_pb2 import DECLINE_REASON_HOLD_ENDED, DECLINE_REASON_NOT_LINKED
 
 OPEN = ("asked", "held")
+_TAKEN_BACK = ("voided", "refunded")
 
 
 def add(tx: sa.Connection, values: dict[str, Any]) -> AnyRow:
@@ -132,6 +133,34 @@ def unseal(tx: sa.Connection, seq: int) -> None:
     tx.execute(change.values(seq=None))
 
 
+def unsettle(tx: sa.Connection, seq: int) -> None:
+    """What came of the hold updates in batch ``seq`` and behind it counts no more: they are on their way again."""
+    behind = (hold_updates.c.seq >= seq, hold_updates.c.state != "queued")
+    holds = list(tx.execute(sa.select(hold_updates.c.hold_id).where(*behind).distinct()).scalars())
+    tx.execute(hold_updates.update().where(*behind).values(state="queued", reason=0))
+    for hold_id in holds:
+        own = (redemptions.c.hold_id == hold_id, redemptions.c.state != "dropped")
+        tx.execute(redemptions.update().where(*own).values(_as_told(of_hold(tx, hold_id))))
+
+
+def _as_told(updates: Iterable[AnyRow]) -> dict[str, Any]:
+    """How a redemption stands by what came of those of its updates that have their receipt."""
+    found: dict[str, Any] = {"state": "asked", "reason": 0, "posted": 0, "refunded": 0}
+    for row in updates:
+        match row.change, row.state:
+            case "reserve", "settled":
+                found["state"] = "held"
+            case "post", "settled":
+                found |= {"state": "posted", "posted": row.credits}
+            case "void", "settled":
+                found["state"] = "voided"
+            case "refund", "settled":
+                found |= {"state": "refunded", "refunded": row.credits}
+            case "post" | "void", "declined" if row.reason == DECLINE_REASON_HOLD_ENDED and found["state"] == "held":
+                found["state"] = "expired"
+    return found
+
+
 def settle(tx: sa.Connection, seq: int, reasons: Mapping[bytes, int], appended_at: int) -> None:
     """The batch has its receipt; ``reasons`` has each op_id's reason, 0 if it took effect."""
     sent = (hold_updates.c.seq == seq, hold_updates.c.state == "queued")
@@ -140,8 +169,11 @@ def settle(tx: sa.Connection, seq: int, reasons: Mapping[bytes, int], appended_a
         own = hold_updates.c.update_id == row.update_id
         tx.execute(hold_updates.update().where(own).values(state="declined" if reason else "settled", reason=reason))
         if changes := _what_came_of(tx, row, reason, appended_at):
-            here = sa.and_(redemptions.c.hold_id == row.hold_id, redemptions.c.state.in_((*OPEN, "posted")))
-            tx.execute(redemptions.update().where(here).values(changes))
+            own = (redemptions.c.hold_id == row.hold_id, redemptions.c.state.in_((*OPEN, "posted", *_TAKEN_BACK)))
+            if "state" in changes:  # after a cut the receipt of what came before that may come after its own
+                last = redemptions.c.state.in_(_TAKEN_BACK)
+                changes["state"] = sa.case((last, redemptions.c.state), else_=changes["state"])
+            tx.execute(redemptions.update().where(*own).values(changes))
 
 
 def _what_came_of(tx: sa.Connection, row: AnyRow, reason: int, appended_at: int) -> dict[str, Any]:
@@ -156,7 +188,8 @@ def _what_came_of(tx: sa.Connection, row: AnyRow, reason: int, appended_at: int)
             tx.execute(hold_updates.delete().where(*later))
             return ended | {"state": "declined", "reason": reason}
         case "post", 0:
-            return ended | {"state": "posted", "posted": row.credits, "number": _next_number(tx)}
+            number = sa.func.coalesce(redemptions.c.number, _next_number(tx))  # on paper it is in somebody's hands
+            return ended | {"state": "posted", "posted": row.credits, "number": number}
         case "void", 0:
             return ended | {"state": "voided"}
         case "refund", 0:

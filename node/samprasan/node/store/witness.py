@@ -42,6 +42,13 @@ def keep(tx: sa.Connection, size: int, note: bytes) -> None:
     tx.execute(checkpoints.delete().where(checkpoints.c.size < size, ~needed))
 
 
+def forget_after(tx: sa.Connection, size: int) -> None:
+    """What was said and proved of a longer log counts no more."""
+    tx.execute(checkpoints.delete().where(checkpoints.c.size > size))
+    tx.execute(proofs.delete().where(proofs.c.size > size))
+    tx.execute(heard.delete())
+
+
 def unproved(tx: sa.Connection, limit: int) -> list[AnyRow]:
     """Batches with a receipt and without proof, oldest first: seq and receipt."""
     proved = sa.select(sa.func.coalesce(sa.func.max(proofs.c.seq), 0)).scalar_subquery()

@@ -22,6 +22,12 @@ def upgrade() -> None:
         sa.Column(
             "problem", sa.String(length=32), nullable=False, comment="The entry that keeps the log from being whole."
         ),
+        sa.Column(
+            "cut",
+            sa.Boolean(),
+            nullable=False,
+            comment="What nobody has is given up; the rest goes in again.",
+        ),
         sa.PrimaryKeyConstraint("one"),
     )
     op.create_table(
@@ -35,6 +41,7 @@ def upgrade() -> None:
             sa.LargeBinary(),
             comment="The newest that it accepted, empty: none; nothing: it has not given back all it holds yet.",
         ),
+        sa.Column("cut_version", sa.Integer(), nullable=False, comment="The newest cut that it believed at hello."),
         sa.PrimaryKeyConstraint("agency"),
     )
     op.create_table(
