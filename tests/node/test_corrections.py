@@ -262,6 +262,20 @@ def test_undo_restores_consents_but_not_over_a_newer_word(fed: Federation) -> No
     assert subject(fed, 1).share, "and import 1 before them all"
 
 
+def test_undo_does_not_take_back_what_a_later_import_says_as_well(fed: Federation) -> None:
+    fed.give("mpc", deed(1, 1, consents=NO))
+    fed.give("mpc", deed(2, 1))
+    fed.give("mpc", deed(3, 1))  # says the same once more
+    undo(fed, 2)
+    assert subject(fed, 1).share
+    fed.run()
+    assert totals(fed) == (16, 16)
+    undo(fed, 3)
+    assert not subject(fed, 1).share, "import 1 said so before them both"
+    fed.run()
+    assert totals(fed) == (0, 0)
+
+
 def test_in_one_file_the_first_word_on_a_record_stands(fed: Federation) -> None:
     def many(first: Deed, second: Deed) -> Any:
         """The two in different chunks of one file."""

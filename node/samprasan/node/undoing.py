@@ -76,9 +76,11 @@ def _take_back(tx: Tx, awarding: Awarding, rows: Sequence[DeedRow], before: dict
 
 
 def _restate(tx: Tx, import_id: int, unlink_at: int) -> None:
-    """Subjects said to agree to what they agreed to before, unless a later import said something newer."""
+    """Subjects said to agree to what they agreed to before, unless a later import said something newer, or the same."""
     rows = subjects_store.take_restated(tx, import_id)
-    later = subjects_store.restated_by(tx, import_id, [row[0] for row in rows])
+    subject_ids = [row[0] for row in rows]
+    said = (subjects_store.restated_by(tx, import_id, subject_ids), deeds_store.named_since(tx, import_id, subject_ids))
+    later = {each: min(found[each] for found in said if each in found) for each in {*said[0], *said[1]}}
     subjects_store.restate(tx, [row for row in rows if row[0] not in later], unlink_at)
     subjects_store.pass_on_restated(tx, later, [row for row in rows if row[0] in later])
 

@@ -112,6 +112,13 @@ def subjects_with_deeds(tx: sa.Connection, subject_ids: Iterable[int], *, or_gon
     return now | {row[3] for row in rows_where_in(tx, earlier, earlier.c.subject_id, wanted)}
 
 
+def named_since(tx: sa.Connection, import_id: int, subject_ids: Iterable[int]) -> dict[int, int]:
+    """Subject id → the first import behind ``import_id`` that has a deed of theirs."""
+    rows = [DeedRow(*row) for row in rows_where_in(tx, deeds, deeds.c.subject_id, subject_ids)]
+    later = [(row.import_id, row.subject_id) for row in rows if row.import_id > import_id and not row.gone]
+    return {subject_id: number for number, subject_id in sorted(later, reverse=True)}
+
+
 def keep_earlier(tx: sa.Connection, import_id: int, rows: Sequence[DeedRow]) -> None:
     """Remember what these deeds said before the import corrected them."""
     insert_rows(tx, earlier, [(import_id, row.deed_id, _packed(row), row.subject_id) for row in rows])
