@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 PROTO = ROOT / "proto"
 PYTHON = ROOT / ".venv-proto" / "bin" / "python"
 GENERATED = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "_pb2_grpc.pyi")
-WITH_SERVICES = {"counter.proto", "hub.proto"}
+WITH_SERVICES = {"changes.proto", "counter.proto", "hub.proto"}
 
 
 def generate(folder: Path) -> None:

@@ -25,8 +25,8 @@ from samprasan.hub import home as hub_homes
 from samprasan.hub import joining
 from samprasan.keys.invitation import Invitation
 from samprasan.keys.keyring import write_private
+from samprasan.node import approving, showing
 from samprasan.node import home as node_homes
-from samprasan.node import showing
 
 AGENCIES = {
     "mpc": "ศูนย์คุณธรรม (องค์การมหาชน)",
@@ -70,14 +70,14 @@ class Federation:
             node_homes.join(node_homes.open_home(self.home(agency)), invite)
         homes = {agency: node_homes.open_home(self.home(agency)) for agency in AGENCIES}
         # What people do by telephone: everybody reads the same digest.
-        (waiting,) = showing.inbox(homes["mpc"])["waiting"]
+        (waiting,) = approving.inbox(homes["mpc"])["waiting"]
         for home in homes.values():
-            showing.approve(home, waiting["id"], waiting["digest"])
+            approving.approve(home, waiting["id"], waiting["digest"])
         for home in homes.values():
             showing.refresh(home)
         self.start(*AGENCIES)  # the nodes begin the key ceremony by themselves
-        proposed = showing.propose_policy(homes["mpc"], (SAMPLES / "policy.toml").read_text("utf-8"))
-        showing.approve(homes["nhco"], proposed["id"], "")
+        proposed = approving.propose_policy(homes["mpc"], (SAMPLES / "policy.toml").read_text("utf-8"))
+        approving.approve(homes["nhco"], proposed["id"], "")
         for home in homes.values():
             showing.refresh(home)
         for home in homes.values():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from samprasan.v1 import hub_pb2
+from samprasan.v1 import changes_pb2, hub_pb2
 from samprasan.v1 import log_pb2 as log
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +73,13 @@ RECEIVED = {
     "RefeedRequest",
     "AccountOpened",
     "Receipt",
+    "Integrator",
+    "IssueTokenRequest",
+    "SnapshotRequest",
+    "FollowRequest",
+    "AcknowledgeRequest",
+    "ResolveRequest",
+    "HandleToken",
 }
 # Every field the hub can receive, by message.  A new one is added here only after asking: can it hold an id, a name,
 # or a text about a person or a deed?
@@ -151,6 +158,19 @@ ALLOWED = {
     "Grant": {"federation_id", "version", "created_at", "expires_at", "agency", "elements", "valid_until"},
     "Catalogue": {"federation_id", "version", "created_at", "expires_at", "agency", "benefits"},
     "Cut": {"federation_id", "version", "created_at", "expires_at", "checkpoint"},
+    "Integrator": {
+        *("federation_id", "version", "created_at", "expires_at", "name", "title", "purpose"),
+        *("scope", "quotas", "valid_until"),
+    },
+    "Scope": {"agencies", "dimensions", "kinds", "causes", "balances"},
+    "IntegratorQuotas": {"streams", "snapshots_per_day"},
+    "IssueTokenRequest": {"account_id", "integrator"},
+    "SnapshotRequest": {"subscription", "filter"},
+    "FollowRequest": {"subscription", "after", "filter"},
+    "AcknowledgeRequest": {"subscription", "cursor"},
+    "ResolveRequest": {"token"},
+    "HandleToken": {"federation_id", "integrator", "agency", "expires_at", "sealed"},
+    "Filter": {"agencies", "dimensions", "kinds", "causes"},
     "Benefit": {
         *("code", "title_th", "title_en", "credits", "stock", "per_subject_max", "period"),
         *("kinds", "dimensions", "areas", "valid_from", "valid_until"),
@@ -217,13 +237,24 @@ TEXTS = {
     ("Category", "title_th"),
     ("Category", "title_en"),
     ("Category", "unit"),
+    ("Integrator", "name"),
+    ("Integrator", "title"),
+    ("Integrator", "purpose"),
+    ("Scope", "agencies"),
+    ("IssueTokenRequest", "integrator"),
+    ("SnapshotRequest", "subscription"),
+    ("FollowRequest", "subscription"),
+    ("AcknowledgeRequest", "subscription"),
+    ("HandleToken", "integrator"),
+    ("HandleToken", "agency"),
+    ("Filter", "agencies"),
 }
 
 
 def reachable() -> dict[str, Descriptor]:
     """Every message that can come to the hub: requests, signed payloads, and what they hold."""
     waiting: list[Descriptor] = []
-    for module in (hub_pb2, log, __import__("samprasan.v1.documents_pb2", fromlist=["x"])):
+    for module in (hub_pb2, changes_pb2, log, __import__("samprasan.v1.documents_pb2", fromlist=["x"])):
         waiting += [each for each in module.DESCRIPTOR.message_types_by_name.values() if each.name in RECEIVED]
     found: dict[str, Descriptor] = {}
     while waiting:
@@ -249,7 +280,8 @@ def test_only_public_facts_come_to_the_hub_as_text() -> None:
 
 
 def test_every_request_of_the_hub_is_on_the_list() -> None:
-    for service in hub_pb2.DESCRIPTOR.services_by_name.values():
+    services = [*hub_pb2.DESCRIPTOR.services_by_name.values(), *changes_pb2.DESCRIPTOR.services_by_name.values()]
+    for service in services:
         for method in service.methods:
             assert method.input_type.name in RECEIVED
 
@@ -258,3 +290,19 @@ def test_every_request_of_the_hub_is_on_the_list() -> None:
 def test_what_the_protocol_adds_later_has_its_numbers_kept(message: str, numbers: list[int]) -> None:
     taken = {field.number for field in log.DESCRIPTOR.message_types_by_name[message].fields}
     assert taken.isdisjoint(numbers)
+
+
+def test_what_an_integrator_is_sent_has_no_field_for_an_account_or_a_text_about_a_deed() -> None:
+    sent = {"SnapshotResponse", "FollowResponse", "AcknowledgeResponse", "ResolveResponse"}
+    waiting = [changes_pb2.DESCRIPTOR.message_types_by_name[name] for name in sent]
+    found: dict[str, set[str]] = {}
+    while waiting:
+        message = waiting.pop()
+        found[message.name] = {field.name for field in message.fields}
+        waiting += [field.message_type for field in message.fields if field.message_type]
+    assert "Change" not in found
+    assert found["Event"] == {
+        *("id", "type", "handle", "kind", "agency", "cause", "dimension", "credits", "at", "cursor"),
+        *("earned", "available", "held", "spent", "benefit", "policy_version"),
+    }
+    assert not {"account_id", "subject_key"} & set().union(*found.values())

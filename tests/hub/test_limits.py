@@ -143,6 +143,10 @@ OF_ITS_OWN = {
     "PUSH_IN_FLIGHT_MAX",
     "PUSH_GROUP_MAX",
     "PUSH_STREAMS_PER_AGENCY_MAX",
+    "PAGE_BYTES_MAX",  # tests/hub/test_readers.py, as are the next
+    "SHELF_CHANGES_MAX",
+    "SUBSCRIPTIONS_MAX",
+    "SNAPSHOT_SECONDS_MAX",  # tests/wire/test_streams.py
     "UNRECEIPTED_AHEAD_MAX",  # tests/hub/test_recovery.py
 }
 

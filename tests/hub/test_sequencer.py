@@ -19,7 +19,7 @@ class Slow:
 
     def __init__(self) -> None:
         self.groups: list[int] = []
-        self.sequencer = Sequencer(self.append)
+        self.sequencer = Sequencer(self.append, lambda: None)
         self.gate = threading.Event()
         self.begun = threading.Event()
         self.first = self.sequencer.call(self.wait)
@@ -77,7 +77,7 @@ def test_a_group_that_cannot_be_stored_is_unavailable_for_all_of_it() -> None:
     def fail(_submissions: Sequence[Submission]) -> list[Answer]:
         raise Unavailable("database", problem="OperationalError")
 
-    sequencer = Sequencer(fail)
+    sequencer = Sequencer(fail, lambda: None)
     with pytest.raises(Unavailable):
         sequencer.submit(Submission("a", b"", b"", log.Batch())).result(5)
     sequencer.close()

@@ -90,6 +90,15 @@ def answer(document: Any, as_json: bool, *tables: Table | str) -> None:
         console.print(table)
 
 
+def line(document: dict[str, Any]) -> None:
+    """One JSON document of a stream, at once; who stopped reading ends the command."""
+    try:
+        print(json.dumps(document, ensure_ascii=False), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
+        raise typer.Exit from None
+
+
 def ready(document: dict[str, Any]) -> None:
     """The one line that ``serve`` prints when it answers."""
     print(f"ready {json.dumps(document)}", flush=True)

@@ -35,3 +35,20 @@ class Patience:
     def _count(self, caller: str, now: float) -> int:
         count, at = self._faults.get(caller, (0, now))
         return 0 if now - at > FORGOTTEN_SECONDS else count
+
+
+@dataclass
+class Allowance:
+    """So many at once and so many a second, as a bucket that fills again."""
+
+    most: float
+    per_second: float
+    _left: float = -1.0
+    _at: float = 0.0
+
+    def take(self, now: float) -> bool:
+        """Whether one more is allowed at ``now``, seconds of any clock that goes on."""
+        left = self.most if self._left < 0 else min(self.most, self._left + (now - self._at) * self.per_second)
+        is_allowed = left >= 1
+        self._left, self._at = left - is_allowed, now
+        return is_allowed

@@ -238,6 +238,37 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         self._logger.info("call", method=method, code=code, ms=milliseconds, **kind)
 
 
+class Requests:
+    """What comes in on a stream, waited for as long as one likes without losing any of it."""
+
+    def __init__(self, requests: AsyncIterator[Any]) -> None:
+        self._requests = aiter(requests)
+        self._coming: asyncio.Task[Any] | None = None
+        self.ended = False
+
+    async def next(self, seconds: float) -> Any:
+        """The next request; None if none came in time, or none will."""
+        if self.ended:
+            return None
+        if self._coming is None:
+            self._coming = asyncio.create_task(_next(self._requests))
+        done, _ = await asyncio.wait({self._coming}, timeout=seconds)
+        if not done:
+            return None
+        request, self._coming = self._coming.result(), None
+        self.ended = request is None
+        return request
+
+    def close(self) -> None:
+        """Wait no more."""
+        if self._coming is not None:
+            self._coming.cancel()
+
+
+async def _next(requests: AsyncIterator[Any]) -> Any:
+    return await anext(requests, None)
+
+
 def bind_unix(server: grpc.aio.Server, path: Path) -> None:
     """Listen on a Unix socket that only its owner can connect to; Refused ``address_taken``."""
     before = os.umask(0o177)

@@ -8,9 +8,10 @@ import typer
 from samprasan.edge import command
 from samprasan.edge.command import Home, Json, Lang
 from samprasan.edge.wording import Words
-from samprasan.hub import rescue
+from samprasan.hub import access, rescue
 
 app = command.application("The Samprasan hub: orders signed updates, keeps shared totals, knows nobody.")
+app.add_typer(access.integrator, name="integrator")
 app.command()(rescue.backup)
 app.command()(rescue.restore)
 app.command()(rescue.recover)
@@ -90,7 +91,7 @@ def serve(home: Home, lang: Lang = None) -> None:
         command.ready({"listen": reached.hub, "join_listen": reached.join} | more)
 
     with metrics.served(hub.settings.metrics, lambda: overview.gauges(hub.store, hub.world.now())) as metrics_at:
-        asyncio.run(service.serve(hub.store, hub.world, hub.authority, hub.listening, announce))
+        asyncio.run(service.serve(hub.store, hub.world, hub.authority, hub.listening, hub.showing, announce))
     hub.store.close()
 
 

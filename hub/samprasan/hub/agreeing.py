@@ -54,7 +54,7 @@ def submit(store: Store, world: World, agency: str, envelope: Envelope) -> None:
         if agency not in documents.standing(envelope, body, current, world.verify).signed:  # nor is another's catalogue
             raise Unproven("approval_not_ones_own", agency=agency)
         _check_next(
-            body, documents_store.version_in_force(tx, found.kind, found.owner), agreed.federation_id, world.now()
+            body, documents_store.version_in_force(tx, found.kind, found.series), agreed.federation_id, world.now()
         )
         if stored is None:
             _check_room(tx, body, complete=found.complete, now=world.now())
@@ -77,8 +77,7 @@ def _check_recovery(tx: Tx, world: World, body: Body) -> None:
 
 def _take_effect(tx: Tx, world: World, found: Standing) -> None:
     """What is complete stands in the log; a cut when all that it leaves is there again."""
-    if not found.owner:
-        documents_store.drop_proposed(tx, found.kind, found.version)
+    documents_store.drop_proposed(tx, found.kind, found.version, found.series)
     if found.kind == log_pb2.DOCUMENT_KIND_CUT:
         cutting.begin(tx, world)
         return

@@ -13,17 +13,20 @@ from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World, system_clock
 from samprasan.hub import auditing, recovery
 from samprasan.hub.joining import Authority
+from samprasan.hub.running import CHANGES_KEPT_DAYS, Showing
 from samprasan.hub.service import Listening
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import log as log_store
 from samprasan.hub.tables import metadata
 from samprasan.keys import certificates
+from samprasan.keys.handles import SECRET_BYTES
 from samprasan.keys.keyring import Keyring, write_private
 from samprasan.keys.signing import KeySigner
 from samprasan.ledger import calendar
 
 MIGRATIONS = "samprasan.hub"
 PROGRAM = "hub"
+_HANDLES = "handles"
 _AUTHORITY_FILE = "authority.der"
 _SERVER_FILE = "server.der"
 _REACHED_FILE = "reached"
@@ -31,7 +34,10 @@ _REACHED_FILE = "reached"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubSettings(Settings):
-    """``hub.toml``: the addresses of the listeners, as nodes reach them; at ``tiles`` HTTP serves the log's tree."""
+    """``hub.toml``: the addresses of the listeners, as nodes reach them; at ``tiles`` HTTP serves the log's tree.
+
+    Changes are kept for ``changes_kept_days``: who comes back later begins with a snapshot.
+    """
 
     file_name: ClassVar[str] = "hub.toml"
     database_name: ClassVar[str] = "hub.db"
@@ -39,6 +45,7 @@ class HubSettings(Settings):
     join_listen: str
     console: str = ""
     tiles: str = ""
+    changes_kept_days: int = CHANGES_KEPT_DAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,7 @@ class Hub:
     world: World
     authority: Authority
     listening: Listening
+    showing: Showing
 
 
 def create(
@@ -72,6 +80,7 @@ def create(
     authority_key, server_key = certificates.new_key(), certificates.new_key()
     authority = certificates.authority(authority_key, now)
     ring.put("signing", secrets.token_bytes(32))
+    ring.put(_HANDLES, secrets.token_bytes(SECRET_BYTES))
     ring.put("tls-authority", certificates.key_pem(authority_key))
     ring.put("tls-server", certificates.key_pem(server_key))
     write_private(home / _AUTHORITY_FILE, authority)
@@ -110,7 +119,10 @@ def open_hub(home: Path) -> Hub:
         certificates.pem_of(authority_der),
         settings.tiles,
     )
-    return Hub(settings, store, World(KeySigner(ring.get("signing"))), authority, listening)
+    if not ring.has(_HANDLES):  # a home of before there were integrators
+        ring.put(_HANDLES, secrets.token_bytes(SECRET_BYTES))
+    showing = Showing(ring.get(_HANDLES), settings.changes_kept_days)
+    return Hub(settings, store, World(KeySigner(ring.get("signing"))), authority, listening, showing)
 
 
 def back_up(home: Path, out: BinaryIO, progress: backup.Progress) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World
 from samprasan.hub import limits
+from samprasan.hub.store import changes as changes_store
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import holds as holds_store
 from samprasan.hub.store import ledger as ledger_store
@@ -21,7 +22,7 @@ from samprasan.hub.store.ledger import Touched
 from samprasan.keys import chain, documents, signing
 from samprasan.keys.chain import Fit, Head
 from samprasan.keys.errors import Malformed, SamprasanError, Unavailable, Unproven
-from samprasan.ledger import forms, ledger
+from samprasan.ledger import changes, forms, ledger
 from samprasan.ledger.benefits import Catalogue
 from samprasan.ledger.forms import UPDATES_MAX
 from samprasan.ledger.ledger import Activated
@@ -228,16 +229,19 @@ def enter(
     state = ledger_store.load(tx, _touched([each for each, _ in entries], activated))
     agreed = documents_store.agreed_on(tx)
     state.policies = dict(agreed.policies)
-    every_change, operations, rows, receipts = State(), [], [], []
+    every_change, operations, told, rows, receipts = State(), [], [], [], []
     for log_index, (submission, appended_at) in enumerate(entries, size):
-        changes, outcomes = ledger.fold(state, Entry(submission.batch, appended_at), activated)
-        state.include(changes)
-        every_change.include(changes)
-        operations.append((log_index, changes))
+        entry = Entry(submission.batch, appended_at)
+        folded, outcomes = ledger.fold(state, entry, activated)
+        told.append((log_index, changes.of(entry, state, folded)))
+        state.include(folded)
+        every_change.include(folded)
+        operations.append((log_index, folded))
         receipt = receipted(_receipt(submission, log_index, appended_at, outcomes, agreed.cuts_at(log_index)))
         receipts.append(receipt)
         rows.append(_row(submission, log_index, receipt))
     ledger_store.save(tx, every_change, operations)
+    changes_store.put(tx, told)
     log_store.append(tx, rows, entries[-1][1] if entries else 0)
     subjects_store.forget(tx, [key for key, totals in every_change.accounts.items() if totals.closed])
     return receipts

@@ -53,3 +53,17 @@ UNUSED_SHARE = 10  # of many, one in ten may be unused
 EVALUATED_ROWS_MAX = 700  # in one hello: 41 days of as many requesters as a roster may name
 EVALUATED_DAYS_MAX = 60  # a node that was away for a month still reports
 EVALUATED_MAX = 1 << 32  # elements in a row: more than any policy allows, and sums stay small
+
+# Change streams.
+ENTRIES_READ_AT_ONCE = 32  # of changes: some 2 MiB in memory for one follower who catches up
+PAGE_BYTES_MAX = 256 * 1024  # of events in one message; a batch whose events take more is one message all the same
+SHELF_CHANGES_MAX = 20_000  # the newest, kept in memory for all who follow: 6 MiB
+SNAPSHOT_EVENTS_AT_ONCE = 500  # 100 KiB
+SNAPSHOTS_AT_ONCE = 2  # each holds all that its reader may see: 200 B a subject
+SNAPSHOT_SECONDS_MAX = 600  # who reads a million subjects slower than that begins anew
+SUBSCRIPTIONS_MAX = 100  # of one integrator
+SUBSCRIPTION_SILENT_MS = 7 * 86_400_000  # without an acknowledgement the operator is told
+SUBSCRIPTION_KEPT_MS = 30 * 86_400_000  # and after this it has ended
+TOKEN_LIFETIME_MS = 600_000  # from the counter to the app and to the integrator
+HANDLE_EPOCHS_KNOWN = 3  # cursors of so many earlier epochs are told from garbage
+STREAMS_BEGIN_AGAIN_SECONDS = 30  # in so many an integrator may begin as many streams as it may have open

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World
+from samprasan.hub.store import changes as changes_store
 from samprasan.hub.store import contributions as contributions_store
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import ledger as ledger_store
@@ -17,7 +18,7 @@ from samprasan.hub.store import log as log_store
 from samprasan.hub.store import subjects as subjects_store
 from samprasan.hub.store import tree as tree_store
 from samprasan.keys.errors import Refused
-from samprasan.ledger import verify
+from samprasan.ledger import changes, verify
 from samprasan.ledger.audit import Auditor
 from samprasan.ledger.ledger import fold
 from samprasan.ledger.state import Entry, State
@@ -62,14 +63,18 @@ def _audited(tx: Tx, world: World, size: int) -> State:
 
 
 def _refold(tx: Tx) -> None:
-    """Empty the tables and fold the log into them."""
+    """Empty the tables and fold the log into them; what entries changed is told as before."""
     ledger_store.clear(tx)
+    kept_from = changes_store.kept_from(tx)
+    changes_store.clear(tx)
     activated = documents_store.ever_agreed_on(tx).activated
     state = State()
     for log_index, entry in _entries(tx):
-        changes, _ = fold(state, entry, activated)
-        state.include(changes)
-        ledger_store.save(tx, changes, [(log_index, changes)])
+        folded, _ = fold(state, entry, activated)
+        if log_index >= kept_from:
+            changes_store.put(tx, [(log_index, changes.of(entry, state, folded))])
+        state.include(folded)
+        ledger_store.save(tx, folded, [(log_index, folded)])
 
 
 def _entries(tx: Tx) -> Iterator[tuple[int, Entry]]:

@@ -34,8 +34,7 @@ def put_in_force(tx: Tx, world: World, news: Sequence[Envelope]) -> None:
         documents.believe(envelope, roster, world.verify)
         found = documents.standing(envelope, body, roster, world.verify)
         documents_store.put(tx, found, envelope.SerializeToString(), world.now(), active=True)
-        if not found.owner:
-            documents_store.drop_proposed(tx, found.kind, found.version)
+        documents_store.drop_proposed(tx, found.kind, found.version, found.series)
         if isinstance(body, Roster) and roster and body.linking.key_epoch != roster.linking.key_epoch:
             subjects_store.end_rotation(tx, body.linking.key_epoch)
 

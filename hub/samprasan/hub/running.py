@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,11 +14,25 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from samprasan.edge.database import Store
 from samprasan.edge.logs import logger
 from samprasan.edge.world import World
-from samprasan.hub import greeting, intake, limits, mailbox, overview, recovery, scrubbing, witnessing
+from samprasan.hub import (
+    greeting,
+    intake,
+    integrators,
+    limits,
+    mailbox,
+    overview,
+    readers,
+    recovery,
+    scrubbing,
+    witnessing,
+)
+from samprasan.hub.integrators import Approved
 from samprasan.hub.joining import Authority
 from samprasan.hub.sequencer import Sequencer
+from samprasan.hub.shelf import Shelf
 from samprasan.keys import certificates
 from samprasan.keys.errors import SamprasanError
+from samprasan.keys.handles import SECRET_BYTES
 
 T = TypeVar("T")
 log = logger("hub")
@@ -27,7 +41,18 @@ SCRUB_SECONDS = 5.0
 CHECKPOINT_SECONDS = 1.0  # how often it is seen whether the log has grown
 EXPIRE_SECONDS = 1.0  # reads and what comes next see a hold as over in any case
 RECOVER_SECONDS = 10.0
+RETAIN_SECONDS = 600.0
+APPROVAL_SECONDS = 2.0  # a stream notices within this, and its next bookmark, that an integrator was revoked
+CHANGES_KEPT_DAYS = 30
 WARN_SECONDS = 60.0  # how often limits are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """What the hub needs to show changes: the secret that makes handles and cursors, and how long they are kept."""
+
+    secret: bytes = bytes(SECRET_BYTES)
+    kept_days: int = CHANGES_KEPT_DAYS
 
 
 @dataclass
@@ -37,17 +62,37 @@ class Running:
     store: Store
     world: World
     authority: Authority
+    showing: Showing = field(default_factory=Showing)
     sequencer: Sequencer = field(init=False)
     threads: ThreadPoolExecutor = field(init=False)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     draining: bool = False
+    grown: asyncio.Event = field(default_factory=asyncio.Event)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    shelf: Shelf = field(default_factory=Shelf)
+    following: Counter[str] = field(default_factory=Counter)
     pushing: Counter[str] = field(default_factory=Counter)
     reconciling: set[str] = field(default_factory=set)
     refeeding: set[str] = field(default_factory=set)
+    _approvals: dict[str, tuple[Approved, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.sequencer = Sequencer(lambda submissions: intake.append(self.store, self.world, submissions))
+        loop = asyncio.get_running_loop()
+
+        def written() -> None:
+            with contextlib.suppress(RuntimeError):  # the last writes come when the loop has ended
+                loop.call_soon_threadsafe(self.grown.set)
+
+        self.sequencer = Sequencer(lambda submissions: intake.append(self.store, self.world, submissions), written)
         self.threads = ThreadPoolExecutor(limits.READING_THREADS, "reading")
+
+    @property
+    def by_itself(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        """What the process does without being asked."""
+        return [
+            *(self.watch, self.warn, self.expire, self.offer, self.scrub, self.recover),
+            *(self.show, self.retain),
+        ]
 
     async def read(self, step: Callable[..., T], *arguments: Any) -> T:
         """Run a step that only reads, in a reading thread."""
@@ -134,6 +179,45 @@ class Running:
                     seen = found
                     self.ring()
             await asyncio.sleep(NEWS_POLL_SECONDS)
+
+    async def show(self) -> None:
+        """Fetch what is new at the end of the log for those who follow."""
+        while True:
+            self.grown.clear()
+            with contextlib.suppress(SamprasanError):
+                if not self.shelf.is_started:
+                    self.shelf.start(await self.read(readers.end, self.store))
+                while self.shelf.take(await self.read(readers.newest, self.store, self.shelf.size)):
+                    self.changed.set()
+                    self.changed = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(NEWS_POLL_SECONDS):
+                    await self.grown.wait()
+
+    async def retain(self) -> None:
+        """Keep changes and subscriptions no longer than they are to be kept."""
+        while True:
+            try:
+                await self.write(readers.retain, self.store, self.world, self.showing.kept_days)
+            except Exception:  # the database may be away; the next round tries again
+                log.error("cannot forget old changes", exc_info=True)
+            await asyncio.sleep(RETAIN_SECONDS)
+
+    async def integrator(self, context: Any) -> Approved:
+        """The integrator of the certificate that the connection showed, which may read now."""
+        pem = context.auth_context().get("x509_pem_cert", [b""])[0]
+        named = certificates.integrator_of(pem)
+        der = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
+        return await self.read(integrators.caller, self.store, self.world, certificates.fingerprint(der), named)
+
+    async def approval(self, name: str) -> Approved:
+        """What the integrator may read; looked up every few seconds, however many streams ask."""
+        now = asyncio.get_running_loop().time()
+        found, at = self._approvals.get(name, (None, 0.0))
+        if found is None or now - at > APPROVAL_SECONDS:
+            found = await self.read(integrators.standing, self.store, self.world, name)
+            self._approvals[name] = (found, now)
+        return found
 
     async def caller(self, context: Any, *, to_recover: bool = False) -> str:
         """The agency of the certificate that the connection showed; only what is ``to_recover`` goes on meanwhile."""

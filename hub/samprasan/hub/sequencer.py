@@ -25,8 +25,10 @@ class Sequencer:
     What its caller gave up before its turn is left out; once begun, it is finished.
     """
 
-    def __init__(self, append: Callable[[Sequence[Submission]], list[Answer]]) -> None:
+    def __init__(self, append: Callable[[Sequence[Submission]], list[Answer]], written: Callable[[], None]) -> None:
+        """``written`` is called in this thread after every write."""
         self._append = append
+        self._written = written
         self._waiting: queue.SimpleQueue[_Write | _Batch | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="sequencer", daemon=True)
         self._thread.start()
@@ -55,6 +57,7 @@ class Sequencer:
                 if group[0] is None:
                     return
                 self._carry_out([item for item in group if item[1].set_running_or_notify_cancel()])
+                self._written()
 
     def _carry_out(self, group: Sequence[Any]) -> None:
         """One group whose callers still wait; once begun, they cannot give it up."""

@@ -19,6 +19,7 @@ from samprasan.hub import (
     agreeing,
     greeting,
     intake,
+    introducing,
     joining,
     limits,
     mailbox,
@@ -28,10 +29,11 @@ from samprasan.hub import (
     witnessing,
 )
 from samprasan.hub.joining import Authority
-from samprasan.hub.running import Running
+from samprasan.hub.running import Running, Showing
+from samprasan.hub.streams import ChangesServicer
 from samprasan.keys.errors import Malformed, Refused, SamprasanError
 from samprasan.keys.signing import payload_type
-from samprasan.v1 import hub_pb2, hub_pb2_grpc
+from samprasan.v1 import changes_pb2_grpc, hub_pb2, hub_pb2_grpc
 from samprasan.v1.log_pb2 import Receipt
 
 if TYPE_CHECKING:
@@ -55,37 +57,6 @@ class Listening:
     certificate: bytes
     authority: bytes
     tiles: str = ""
-
-
-class Requests:
-    """What comes in on a stream, waited for as long as one likes without losing any of it."""
-
-    def __init__(self, requests: AsyncIterator[Any]) -> None:
-        self._requests = aiter(requests)
-        self._coming: asyncio.Task[Any] | None = None
-        self.ended = False
-
-    async def next(self, seconds: float) -> Any:
-        """The next request; None if none came in time, or none will."""
-        if self.ended:
-            return None
-        if self._coming is None:
-            self._coming = asyncio.create_task(_next(self._requests))
-        done, _ = await asyncio.wait({self._coming}, timeout=seconds)
-        if not done:
-            return None
-        request, self._coming = self._coming.result(), None
-        self.ended = request is None
-        return request
-
-    def close(self) -> None:
-        """Wait no more."""
-        if self._coming is not None:
-            self._coming.cancel()
-
-
-async def _next(requests: AsyncIterator[Any]) -> Any:
-    return await anext(requests, None)
 
 
 class _Ahead(NamedTuple):
@@ -224,6 +195,13 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         await hub.write(witnessing.take, hub.store, hub.world, await hub.caller(context), request)
         return hub_pb2.CosignResponse()
 
+    async def IssueToken(self, request: hub_pb2.IssueTokenRequest, context: Any) -> hub_pb2.IssueTokenResponse:
+        """See :func:`samprasan.hub.introducing.issue`."""
+        hub = self._running
+        agency, secret = await hub.caller(context), hub.showing.secret
+        token = await hub.read(introducing.issue, hub.store, hub.world, secret, agency, request)
+        return hub_pb2.IssueTokenResponse(token=token)
+
     async def Reconcile(self, request_iterator: Any, context: Any) -> AsyncIterator[hub_pb2.ReconcileResponse]:
         """See :mod:`samprasan.hub.reconciliation`.  Cells go out until the next request comes."""
         from samprasan.hub import reconciliation  # what it counts with takes a while to load
@@ -233,7 +211,7 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         if agency in hub.reconciling:
             raise Refused("streams_over_limit", agency=agency, most=1)
         hub.reconciling.add(agency)
-        requests = Requests(request_iterator)
+        requests = wire.Requests(request_iterator)
         try:
             first = await requests.next(RECONCILE_IDLE_SECONDS)
             if first is None or not first.HasField("begin"):
@@ -248,7 +226,7 @@ class HubServicer(hub_pb2_grpc.HubServicer):
             hub.reconciling.discard(agency)
             requests.close()
 
-    async def _answers(self, talk: "Conversation", requests: Requests) -> AsyncIterator[hub_pb2.ReconcileResponse]:
+    async def _answers(self, talk: "Conversation", requests: wire.Requests) -> AsyncIterator[hub_pb2.ReconcileResponse]:
         """What the hub says once a reconciliation has begun."""
         from samprasan.hub import reconciliation
 
@@ -344,17 +322,19 @@ class Servers:
             watcher.cancel()
         self.running.draining = True
         self.running.ring()
+        self.running.changed.set()
         await asyncio.gather(self.hub.stop(grace_seconds), self.joining.stop(grace_seconds))
         await asyncio.to_thread(self.running.sequencer.close)
         self.running.threads.shutdown()
 
 
-async def start(store: Store, world: World, authority: Authority, listening: Listening) -> Servers:
+async def start(store: Store, world: World, authority: Authority, listening: Listening, showing: Showing) -> Servers:
     """Both listeners, serving.  Raises Refused ``address_taken``."""
-    running = Running(store, world, authority)
+    running = Running(store, world, authority, showing)
     interceptors = [wire.ErrorInterceptor(log)]
     hub = grpc.aio.server(interceptors=interceptors, options=wire.SERVER_OPTIONS)
     hub_pb2_grpc.add_HubServicer_to_server(HubServicer(running), hub)
+    changes_pb2_grpc.add_ChangesServicer_to_server(ChangesServicer(running), hub)
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, hub)
     await health_servicer.set("", health_pb2.HealthCheckResponse.SERVING)
@@ -365,8 +345,7 @@ async def start(store: Store, world: World, authority: Authority, listening: Lis
     hub_port = wire.bind(hub, listening.listen, mutual)
     join_port = wire.bind(joining_server, listening.join_listen, one_sided)
     await asyncio.gather(hub.start(), joining_server.start())
-    by_itself = (running.watch, running.warn, running.expire, running.offer, running.scrub, running.recover)
-    watchers = [asyncio.create_task(each()) for each in by_itself]
+    watchers = [asyncio.create_task(each()) for each in running.by_itself]
     return Servers(running, hub, joining_server, hub_port, join_port, watchers)
 
 
@@ -375,6 +354,7 @@ async def serve(
     world: World,
     authority: Authority,
     listening: Listening,
+    showing: Showing,
     announce: Callable[[int, int, str | None], None],
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain."""
@@ -387,7 +367,7 @@ async def serve(
             from samprasan.hub import tiles  # a web server takes a while to load
 
             tiles_at = await stack.enter_async_context(tiles.served(listening.tiles, store))
-        servers = await start(store, world, authority, listening)
+        servers = await start(store, world, authority, listening, showing)
         garbage.collect_rarely()
         announce(servers.hub_port, servers.join_port, tiles_at)
         await stopped.wait()

@@ -8,6 +8,7 @@ metadata = sa.MetaData()
 _ID = sa.LargeBinary(16)
 _DIGEST = sa.LargeBinary(32)
 _AGENCY = sa.String(16)
+_INTEGRATOR = sa.String(16)
 
 head = sa.Table(
     "head",
@@ -16,6 +17,9 @@ head = sa.Table(
     sa.Column("log_size", sa.BigInteger, nullable=False),
     sa.Column("appended_at", sa.BigInteger, nullable=False),
     sa.Column("documents_changed", sa.BigInteger, nullable=False, comment="Counts news about documents."),
+    sa.Column(
+        "changes_from", sa.BigInteger, nullable=False, comment="Changes of entries before this are kept no more."
+    ),
 )
 log = sa.Table(
     "log",
@@ -154,6 +158,7 @@ accounts = sa.Table(
     sa.Column("expired", sa.BigInteger, nullable=False),
     sa.Column("links", sa.SmallInteger, nullable=False),
     sa.Column("closed", sa.Boolean, nullable=False),
+    sa.Column("shown_by", sa.SmallInteger, nullable=False, comment="Open links that let integrators see it."),
 )
 subjects = sa.Table(
     "subjects",
@@ -286,12 +291,54 @@ certificates = sa.Table(
     sa.Column("agency", _AGENCY, nullable=False),
     sa.Column("revoked", sa.Boolean, nullable=False),
 )
+changes = sa.Table(
+    "changes",
+    metadata,
+    sa.Column("log_index", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("appended_at", sa.BigInteger, nullable=False),
+    sa.Column("content", sa.LargeBinary, nullable=False, comment="EntryChanges; entries without any have no row."),
+    sa.Index("changes_appended_at", "appended_at"),
+)
+integrators = sa.Table(
+    "integrators",
+    metadata,
+    sa.Column("integrator", _INTEGRATOR, primary_key=True),
+    sa.Column("handle_epoch", sa.Integer, nullable=False, comment="Another one makes other handles."),
+    sa.Column("revoked_at", sa.BigInteger, comment="By the operator; nothing: it may read."),
+    sa.Column("day", sa.Integer, nullable=False, comment="YYYYMMDD on which it took the snapshots counted."),
+    sa.Column("snapshots", sa.Integer, nullable=False),
+)
+integrator_certificates = sa.Table(
+    "integrator_certificates",
+    metadata,
+    sa.Column("fingerprint", _DIGEST, primary_key=True),
+    sa.Column("integrator", _INTEGRATOR, nullable=False),
+    sa.Column("issued_at", sa.BigInteger, nullable=False),
+    sa.Column("revoked", sa.Boolean, nullable=False),
+)
+subscriptions = sa.Table(
+    "subscriptions",
+    metadata,
+    sa.Column("integrator", _INTEGRATOR, primary_key=True),
+    sa.Column("subscription", sa.String(32), primary_key=True),
+    sa.Column(
+        "log_index", sa.BigInteger, nullable=False, comment="The entry to go on with, acknowledged by its reader."
+    ),
+    sa.Column("skipped", sa.Integer, nullable=False, comment="So many of its changes are dealt with, too."),
+    sa.Column("cuts", sa.Integer, nullable=False, comment="Of the log, when the reader acknowledged."),
+    sa.Column("heard_at", sa.BigInteger, nullable=False),
+)
 documents = sa.Table(
     "documents",
     metadata,
     sa.Column("digest", _DIGEST, primary_key=True),
     sa.Column("kind", sa.SmallInteger, nullable=False),
-    sa.Column("owner", _AGENCY, nullable=False, comment="Whose own document it is; empty: a joint one."),
+    sa.Column(
+        "series",
+        _AGENCY,
+        nullable=False,
+        comment="Of which these are versions: an agency's, an integrator's; empty: of one.",
+    ),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("proposed_at", sa.BigInteger, nullable=False),
     sa.Column("envelope", sa.LargeBinary, nullable=False, comment="With every signature known so far."),

@@ -82,11 +82,21 @@ def _is_final(tx: Tx, size: int) -> bool:
 def note(tx: Tx) -> bytes:
     """The checkpoint that is offered, with the cosignatures it has; empty before there is one."""
     newest = checkpoints_store.newest(tx)
-    if newest is None:
-        return b""
-    given = checkpoints_store.cosignatures_of(tx, newest.size)
+    return b"" if newest is None else _cosigned(tx, newest)
+
+
+def final_note(tx: Tx) -> bytes:
+    """The newest checkpoint that every agency has cosigned, with their cosignatures; empty before there is one."""
+    sizes = set(checkpoints_store.newest_by_agency(tx).values())
+    final = next((size for size in sorted(sizes, reverse=True) if size and _is_final(tx, size)), 0)
+    found = checkpoints_store.find(tx, final) if final else None
+    return b"" if found is None else _cosigned(tx, found)
+
+
+def _cosigned(tx: Tx, signed: Signed) -> bytes:
+    given = checkpoints_store.cosignatures_of(tx, signed.size)
     keys = {each.cosignature.agency: each.key for each in given}
-    return checkpoint.with_cosignatures(checkpoint.read(newest.note), [each.cosignature for each in given], keys)
+    return checkpoint.with_cosignatures(checkpoint.read(signed.note), [each.cosignature for each in given], keys)
 
 
 def answer(store: Store, agency: str, request: hub_pb2.WitnessRequest) -> hub_pb2.WitnessResponse:

@@ -1,7 +1,8 @@
 """X.509 for mutual TLS 1.3: the hub is the certificate authority, ECDSA P-256 (gRPC's TLS takes no Ed25519).
 
-A node's certificate names its agency in a URI (``samprasan:agency/CODE``) and serves clients only; the hub's serves
-servers only.  Who a caller is comes from here and from nowhere else.
+A node's certificate names its agency in a URI (``samprasan:agency/CODE``), an integrator's its name
+(``samprasan:integrator/NAME``); both serve clients only, the hub's serves servers only.  Who a caller is comes from
+here and from nowhere else.
 """
 
 import ipaddress
@@ -19,7 +20,8 @@ HUB_NAME = "samprasan-hub"
 AUTHORITY_LIFETIME = timedelta(days=3650)  # a new authority means a new roster
 CERTIFICATE_LIFETIME = timedelta(days=398)
 REQUEST_BYTES_MAX = 4096
-_AGENCY_URI = "samprasan:agency/"
+AGENCY, INTEGRATOR = "agency", "integrator"
+_URI = "samprasan:{what}/"
 _BACKDATED = timedelta(minutes=5)  # clocks of the two sides differ
 
 
@@ -80,33 +82,59 @@ def server_certificate(
     )
 
 
-def certificate_request(key: ec.EllipticCurvePrivateKey, agency: str) -> bytes:
-    """A signing request (PKCS #10, DER) for an agency's client certificate."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, agency)])
+def certificate_request(key: ec.EllipticCurvePrivateKey, named: str) -> bytes:
+    """A signing request (PKCS #10, DER) for the client certificate of an agency or an integrator."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, named)])
     request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
     return request.public_bytes(serialization.Encoding.DER)
 
 
+def request_pem(der: bytes) -> bytes:
+    """A signing request as PEM."""
+    return x509.load_der_x509_csr(der).public_bytes(serialization.Encoding.PEM)
+
+
+def request_der(data: bytes) -> bytes:
+    """A signing request, PEM or DER, as DER; Malformed ``certificate_request``."""
+    try:
+        request = x509.load_pem_x509_csr(data) if data.startswith(b"-----") else x509.load_der_x509_csr(data)
+    except ValueError as problem:
+        raise Malformed("certificate_request") from problem
+    return request.public_bytes(serialization.Encoding.DER)
+
+
+def public_key_of(pem: bytes) -> bytes:
+    """The public key that a certificate is for, DER; Malformed ``certificate``."""
+    try:
+        key = x509.load_pem_x509_certificate(pem).public_key()
+    except ValueError as problem:
+        raise Malformed("certificate") from problem
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
 def client_certificate(
-    request_der: bytes,
-    agency: str,
+    request: bytes,
+    named: str,
     authority_key: ec.EllipticCurvePrivateKey,
     authority_der: bytes,
     now: datetime,
+    what: str = AGENCY,
 ) -> bytes:
-    """A client certificate, DER, for ``agency`` and the request's key; what else the request says does not count.
+    """A client certificate, DER, for the request's key and the agency, or the ``what``, that is so ``named``.
+
+    What else the request says does not count.
 
     Raises Malformed ``certificate_request``.
     """
     try:
-        request = x509.load_der_x509_csr(request_der)
-        key = request.public_key()
-        if not request.is_signature_valid or not isinstance(key, ec.EllipticCurvePublicKey):
+        asked = x509.load_der_x509_csr(request)
+        key = asked.public_key()
+        if not asked.is_signature_valid or not isinstance(key, ec.EllipticCurvePublicKey):
             raise ValueError
     except (ValueError, InvalidSignature) as problem:
         raise Malformed("certificate_request") from problem
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, agency)])
-    uri = x509.UniformResourceIdentifier(_AGENCY_URI + agency)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, named)])
+    uri = x509.UniformResourceIdentifier(_URI.format(what=what) + named)
     return _sign(
         _builder(name, _load(authority_der).subject, key, now, CERTIFICATE_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -122,16 +150,30 @@ def agency_of(pem: bytes) -> str:
 
     The TLS handshake has already tested the chain and the dates.
     """
+    if named := _named_in(pem, AGENCY):
+        return named
+    raise Unproven("certificate_agency")
+
+
+def integrator_of(pem: bytes) -> str:
+    """The integrator that a client certificate names; else Unproven ``certificate_integrator``."""
+    if named := _named_in(pem, INTEGRATOR):
+        return named
+    raise Unproven("certificate_integrator")
+
+
+def _named_in(pem: bytes, what: str) -> str:
     try:
         certificate = x509.load_pem_x509_certificate(pem)
         usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         uris = names.get_values_for_type(x509.UniformResourceIdentifier)
-    except (ValueError, x509.ExtensionNotFound) as problem:
-        raise Unproven("certificate_agency") from problem
-    if ExtendedKeyUsageOID.CLIENT_AUTH not in usage or len(uris) != 1 or not uris[0].startswith(_AGENCY_URI):
-        raise Unproven("certificate_agency")
-    return uris[0].removeprefix(_AGENCY_URI)
+    except (ValueError, x509.ExtensionNotFound):
+        return ""
+    prefix = _URI.format(what=what)
+    if ExtendedKeyUsageOID.CLIENT_AUTH not in usage or len(uris) != 1 or not uris[0].startswith(prefix):
+        return ""
+    return uris[0].removeprefix(prefix)
 
 
 def fingerprint(der: bytes) -> bytes:

@@ -4,13 +4,15 @@ A document of version N+1 takes effect when the threshold of the roster in force
 own threshold, and roster 1 every agency it names.  One key counts once, versions have no gap, approvals after the
 document's ``expires_at`` do not count (the hub stops collecting them; what is complete stays complete).  A roster that
 changes a linking key needs every holder of a share of it: its signature says that the ceremony came out so for it, too.
-A catalogue is its owner's alone: one signature, and versions of its own.
+A catalogue is its owner's alone: one signature, and versions of its own.  What concerns one integrator has versions of
+its own, too.
 """
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from samprasan.keys import checkpoint, sharing
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
@@ -20,8 +22,10 @@ from samprasan.v1.documents_pb2 import (
     MOVE_REASON_TWO_SUBJECTS,
     MOVE_REASON_WRONG_ID,
     Catalogue,
+    Cause,
     Cut,
     Grant,
+    Integrator,
     LinkingKey,
     LinkingPlan,
     Member,
@@ -34,10 +38,13 @@ from samprasan.v1.log_pb2 import (
     DOCUMENT_KIND_CATALOGUE,
     DOCUMENT_KIND_CUT,
     DOCUMENT_KIND_GRANT,
+    DOCUMENT_KIND_INTEGRATOR,
     DOCUMENT_KIND_MOVE,
     DOCUMENT_KIND_POLICY,
     DOCUMENT_KIND_ROSTER,
+    Dimension,
     DocumentKind,
+    SubjectKind,
 )
 
 FEDERATION_ID_BYTES = 16
@@ -47,6 +54,12 @@ HUB = "hub"
 QUORUM = 2  # shares that it takes to use the linking key
 _DIGEST_BYTES = 32
 _AGENCY = re.compile(r"[a-z0-9]{2,16}")
+_INTEGRATOR = re.compile(r"[a-z][a-z0-9-]{1,15}")
+INTEGRATOR_DAYS_MAX = 731  # what takes longer is agreed on again
+STREAMS_MAX = 10_000
+SNAPSHOTS_MAX = 10_000  # on one day
+_TITLE_LENGTH_MAX = 200
+_PURPOSE_LENGTH_MAX = 1000
 GRANT_ELEMENTS_MAX = 100_000_000  # more people than there are
 GRANT_DAYS_MAX = 366  # what takes longer is agreed on again
 BENEFITS_MAX = 200  # of one agency, told in 256 KiB
@@ -54,7 +67,7 @@ MOVE_AWARDS_MAX = 100_000  # of one subject; nobody has a thousandth of that
 _ID_BYTES = 16
 _DAY_MS = 86_400_000
 
-Body = Roster | Policy | Grant | Move | Catalogue | Cut
+Body = Roster | Policy | Grant | Move | Catalogue | Cut | Integrator
 _KINDS: Mapping[type[Body], DocumentKind.ValueType] = {
     Roster: DOCUMENT_KIND_ROSTER,
     Policy: DOCUMENT_KIND_POLICY,
@@ -62,6 +75,7 @@ _KINDS: Mapping[type[Body], DocumentKind.ValueType] = {
     Move: DOCUMENT_KIND_MOVE,
     Catalogue: DOCUMENT_KIND_CATALOGUE,
     Cut: DOCUMENT_KIND_CUT,
+    Integrator: DOCUMENT_KIND_INTEGRATOR,
 }
 _NAMES = {kind: body.__name__.lower() for body, kind in _KINDS.items()}
 _MOVE_REASONS = (MOVE_REASON_WRONG_ID, MOVE_REASON_TWO_IDS, MOVE_REASON_TWO_SUBJECTS)
@@ -73,7 +87,7 @@ class Standing:
     """How far a document has come: who signed, who must still, and whether that is enough."""
 
     kind: DocumentKind.ValueType
-    owner: str
+    series: str
     version: int
     digest: bytes
     signed: frozenset[str]
@@ -82,7 +96,7 @@ class Standing:
 
 
 def kind_name(kind: DocumentKind.ValueType) -> str:
-    """``"roster"``, ``"policy"``, ``"grant"``, ``"move"``, ``"catalogue"`` or ``"cut"``."""
+    """``"roster"``, ``"policy"``, ``"grant"``, ``"move"``, ``"catalogue"``, ``"cut"`` or ``"integrator"``."""
     return _NAMES[kind]
 
 
@@ -92,8 +106,16 @@ def kind_of(body: Body) -> DocumentKind.ValueType:
 
 
 def owner_of(body: Body) -> str:
-    """Whose own document it is, each with its own versions, for which its signature is enough; else an empty text."""
+    """Whose own document it is, for which its signature is enough; else an empty text."""
     return body.agency if isinstance(body, Catalogue) else ""
+
+
+def series_of(body: Body) -> str:
+    """Within its kind, what it is a version of: an agency's catalogue, an integrator; empty if all are one series.
+
+    Of a series with a name the newest version counts, and versions in between need not be known.
+    """
+    return body.name if isinstance(body, Integrator) else owner_of(body)
 
 
 def read(envelope: Envelope) -> Body:
@@ -163,7 +185,7 @@ def standing(envelope: Envelope, body: Body, roster: Roster | None, verify: Veri
     if isinstance(body, Roster):
         complete = complete and confirming(body, roster) <= signed
     digest = hashlib.sha256(envelope.payload).digest()
-    return Standing(kind_of(body), owner_of(body), body.version, digest, signed, missing, complete)
+    return Standing(kind_of(body), series_of(body), body.version, digest, signed, missing, complete)
 
 
 def believe(envelope: Envelope, roster: Roster | None, verify: Verify) -> Body:
@@ -194,7 +216,7 @@ def _check_form(body: Body) -> None:
             raise Malformed("document_form", kind=kind_name(kind_of(body)), problem=problem)
 
 
-def _form_of(body: Policy | Grant | Move | Catalogue | Cut) -> list[tuple[bool, str]]:
+def _form_of(body: Policy | Grant | Move | Catalogue | Cut | Integrator) -> list[tuple[bool, str]]:
     """Whether each field reads, and its name."""
     if isinstance(body, Policy):
         return [(len(body.categories) <= CATEGORIES_MAX, "categories")]
@@ -202,6 +224,8 @@ def _form_of(body: Policy | Grant | Move | Catalogue | Cut) -> list[tuple[bool, 
         return [(is_agency_code(body.agency), "agency"), (len(body.benefits) <= BENEFITS_MAX, "benefits")]
     if isinstance(body, Cut):
         return [(_reads_as_checkpoint(body.checkpoint), "checkpoint")]
+    if isinstance(body, Integrator):
+        return _form_of_integrator(body)
     if isinstance(body, Grant):
         lasts = body.valid_until - body.created_at
         return [
@@ -217,6 +241,30 @@ def _form_of(body: Policy | Grant | Move | Catalogue | Cut) -> list[tuple[bool, 
         (body.reason in _MOVE_REASONS, "reason"),
         (len(body.move_id) == _ID_BYTES, "move_id"),
     ]
+
+
+def _form_of_integrator(body: Integrator) -> list[tuple[bool, str]]:
+    lasts = body.valid_until - body.created_at
+    scope = body.scope
+    return [
+        (is_integrator_name(body.name), "name"),
+        (0 < len(body.title) <= _TITLE_LENGTH_MAX, "title"),
+        (0 < len(body.purpose) <= _PURPOSE_LENGTH_MAX, "purpose"),
+        (_is_set(scope.agencies) and all(map(is_agency_code, scope.agencies)), "agencies"),
+        (len(scope.agencies) <= MEMBERS_MAX, "agencies"),
+        (_is_set(scope.dimensions) and set(scope.dimensions) <= set(Dimension.values()) - {0}, "dimensions"),
+        (_is_set(scope.kinds) and set(scope.kinds) <= set(SubjectKind.values()) - {0}, "kinds"),
+        (_is_set(scope.causes) and set(scope.causes) <= set(Cause.values()) - {0}, "causes"),
+        (1 <= body.quotas.streams <= STREAMS_MAX, "streams"),
+        (1 <= body.quotas.snapshots_per_day <= SNAPSHOTS_MAX, "snapshots_per_day"),
+        (0 < lasts <= INTEGRATOR_DAYS_MAX * _DAY_MS, "valid_until"),
+    ]
+
+
+def _is_set(values: Iterable[Any]) -> bool:
+    """Whether they are ascending, each once."""
+    listed = list(values)
+    return listed == sorted(set(listed))
 
 
 def _reads_as_checkpoint(note: bytes) -> bool:
@@ -281,3 +329,8 @@ def check_agency_code(agency: str) -> None:
 def is_agency_code(agency: str) -> bool:
     """Whether ``agency`` may be an agency's code: never the hub's."""
     return bool(_AGENCY.fullmatch(agency)) and agency != HUB
+
+
+def is_integrator_name(name: str) -> bool:
+    """Whether ``name`` may be an integrator's."""
+    return bool(_INTEGRATOR.fullmatch(name))

@@ -1,1 +1,30 @@
-"""For integrators and nodes: one typed connection to a hub over mutual TLS 1.3."""
+"""For whoever reads what a federation shows: ``follow``, ``snapshot``, ``resolve``; with asyncio in ``client.aio``.
+
+::
+
+    from samprasan.client import follow
+
+    for change in follow("welfare-app.credentials", cursor_file="welfare-app.cursor"):
+        print(change.type, change.handle, change.earned)
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from samprasan.client.changes import Change
+    from samprasan.client.streaming import follow, resolve, snapshot
+
+__all__ = ["Change", "follow", "resolve", "snapshot"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for: a command that shows its help needs none of it."""
+    if name == "Change":
+        from samprasan.client.changes import Change
+
+        return Change
+    if name in __all__:
+        from samprasan.client import streaming
+
+        return getattr(streaming, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

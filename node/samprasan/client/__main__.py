@@ -4,11 +4,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from samprasan.client import reading
 from samprasan.edge import command
 from samprasan.edge.command import Json, Lang
 from samprasan.edge.wording import Words
 
 app = command.application("For readers of a Samprasan federation.")
+app.command()(reading.request)
+app.command()(reading.accept)
+app.command()(reading.snapshot)
+app.command()(reading.follow)
+app.command()(reading.resolve)
 words = Words("samprasan.client")
 
 

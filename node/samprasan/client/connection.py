@@ -53,6 +53,9 @@ class Hub(Protocol):
     async def list_documents(self) -> hub_pb2.ListDocumentsResponse:
         """What is in force and what waits."""
 
+    async def issue_token(self, request: hub_pb2.IssueTokenRequest) -> Envelope:
+        """A signed HandleToken."""
+
     async def witness(self, request: hub_pb2.WitnessRequest) -> hub_pb2.WitnessResponse:
         """The newest checkpoint, with the proofs asked for."""
 
@@ -106,6 +109,11 @@ class Connection:
         """A signed Totals."""
         response: hub_pb2.GetTotalsResponse = await _asked(self._hub.GetTotals, request)
         return response.totals
+
+    async def issue_token(self, request: hub_pb2.IssueTokenRequest) -> Envelope:
+        """A signed HandleToken."""
+        response: hub_pb2.IssueTokenResponse = await _asked(self._hub.IssueToken, request)
+        return response.token
 
     async def push(self, requests: AsyncIterable[hub_pb2.PushRequest]) -> AsyncIterator[hub_pb2.PushResponse]:
         """Send signed batches as they come; an answer for each, in order."""

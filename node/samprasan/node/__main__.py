@@ -25,6 +25,7 @@ app.add_typer(counter.redemptions, name="redemptions")
 app.add_typer(counter.benefit, name="benefit")
 app.command("import")(records.import_)
 app.command()(personal.balance)
+app.command()(personal.handle)
 app.command()(personal.erase)
 app.command()(corrections.merge)
 app.command()(corrections.split)
@@ -224,11 +225,11 @@ def approvals_list(home: Home, as_json: Json = False, lang: Lang = None) -> None
 
     Example: samprasan-node approvals list --home /srv/node
     """
+    from samprasan.node import approving
     from samprasan.node import home as homes
-    from samprasan.node import showing
 
     opened = homes.open_home(home)
-    document = showing.inbox(opened)
+    document = approving.inbox(opened)
     rows = [
         [each["id"], each["kind"], each["version"], ", ".join(each["signed"]), ", ".join(each["missing"])]
         for each in document["waiting"]
@@ -248,10 +249,10 @@ def approvals_show(
 
     Example: samprasan-node approvals show 3f9a1c77d2e0 --home /srv/node
     """
+    from samprasan.node import approving, showing
     from samprasan.node import home as homes
-    from samprasan.node import showing
 
-    document = showing.waiting_document(homes.open_home(home), id)
+    document = approving.waiting_document(homes.open_home(home), id)
     command.answer(document, as_json, command.table(words("approval"), ["", ""], showing.flattened(document)))
 
 
@@ -268,10 +269,10 @@ def approvals_approve(
 
     Example: samprasan-node approvals approve 3f9a1c77d2e0 --digest 3f9a… --home /srv/node
     """
+    from samprasan.node import approving
     from samprasan.node import home as homes
-    from samprasan.node import showing
 
-    showing.approve(homes.open_home(home), id, digest)
+    approving.approve(homes.open_home(home), id, digest)
     command.answer(None, False, words("approved", id=id))
 
 
@@ -291,10 +292,10 @@ def policy_propose(
 
     Example: samprasan-node policy propose policy.toml --home /srv/node
     """
+    from samprasan.node import approving
     from samprasan.node import home as homes
-    from samprasan.node import showing
 
-    document = showing.propose_policy(homes.open_home(home), records.text_in(file))
+    document = approving.propose_policy(homes.open_home(home), records.text_in(file))
     command.answer(document, as_json, words("proposed", **document))
 
 

@@ -78,7 +78,7 @@ def unknown_to(
     newest: dict[tuple[int, str], int] = {}
     for envelope in listing.active:
         body = documents.read(envelope)
-        newest[documents.kind_of(body), documents.owner_of(body)] = body.version
+        newest[documents.kind_of(body), documents.series_of(body)] = body.version
     with store.read() as tx:
         mine = [Envelope.FromString(data) for data in documents_store.active(tx)]
     own_id = signing.key_id(world.signer.public_key)
@@ -86,7 +86,7 @@ def unknown_to(
     for envelope in mine:
         body = documents.read(envelope)
         is_signed = any(each.key_id == own_id for each in envelope.signatures)
-        is_lost = body.version > newest.get((documents.kind_of(body), documents.owner_of(body)), 0)
+        is_lost = body.version > newest.get((documents.kind_of(body), documents.series_of(body)), 0)
         if is_signed and is_lost and documents.owner_of(body) in {"", identity.agency}:
             found.append(envelope)
     return found
@@ -242,8 +242,8 @@ def _activate(tx: Tx, world: World, identity: Identity, tls_ca: bytes, envelope:
     body = documents.read(envelope)
     kind = documents.kind_of(body)
     agreed = documents_store.agreed_on(tx)
-    in_force = documents_store.version_in_force(tx, kind, documents.owner_of(body))
-    if body.version < in_force and documents.owner_of(body):
+    in_force = documents_store.version_in_force(tx, kind, documents.series_of(body))
+    if body.version < in_force and documents.series_of(body):
         return  # a listing that was on its way when a later one was taken
     if body.version <= in_force:
         if signing.digest(envelope) not in agreed.digests:
@@ -252,7 +252,7 @@ def _activate(tx: Tx, world: World, identity: Identity, tls_ca: bytes, envelope:
     documents.believe(envelope, agreed.roster, world.verify)
     if isinstance(body, Roster):
         _check_roster_is_ours(body, world, identity, tls_ca)
-    elif body.version != in_force + 1 and not documents.owner_of(body):
+    elif body.version != in_force + 1 and not documents.series_of(body):
         raise Unproven("document_skipped", kind=documents.kind_name(kind), version=body.version)
     _check_content(body)
     if body.federation_id != agreed.federation_id:

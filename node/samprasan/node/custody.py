@@ -76,16 +76,16 @@ def grant(
 
     Example: samprasan-node linking grant --elements 500000 --days 30 --home /srv/node
     """
+    from samprasan.node import approving
     from samprasan.node import home as homes
-    from samprasan.node import showing
 
-    document = showing.propose_grant(homes.open_ready(home), elements, days)
+    document = approving.propose_grant(homes.open_ready(home), elements, days)
     command.answer(document, as_json, words("proposed", **document))
 
 
 def _propose(home: Home, purpose: str, *, as_json: bool) -> None:
+    from samprasan.node import approving
     from samprasan.node import home as homes
-    from samprasan.node import showing
 
-    document = showing.propose_ceremony(homes.open_ready(home), purpose)
+    document = approving.propose_ceremony(homes.open_ready(home), purpose)
     command.answer(document, as_json, words("proposed", **document))

@@ -51,6 +51,28 @@ def balance(
     )
 
 
+def handle(
+    home: Home,
+    id: Id,  # noqa: A002
+    integrator: Annotated[str, typer.Option(help="Who is to learn its handle of this subject, such as welfare-app.")],
+    scheme: IdScheme = "th-pid",
+    registry: Registry = "",
+    as_json: Json = False,
+    lang: Lang = None,
+) -> None:
+    """Give a consenting subject's app a token with which one integrator learns its handle; it lasts ten minutes.
+
+    Example: echo 1234567890121 | samprasan-node handle --id - --integrator welfare-app --home /srv/node
+    """
+    from samprasan.node import home as homes
+    from samprasan.node import showing
+
+    identifier = identifier_of(id, scheme, registry)
+    document = showing.handle(homes.open_ready(home), identifier, integrator, WAIT_SECONDS)
+    until = showing.moment(document["expires_at"])
+    command.answer(document, as_json, document["token"], words("handle_until", integrator=integrator, at=until))
+
+
 @consent.command("show")
 def consent_show(
     home: Home,

@@ -77,10 +77,10 @@ def cut(home: Home, as_json: Json = False, lang: Lang = None) -> None:
 
     Example: samprasan-node cut --home /srv/node
     """
+    from samprasan.node import approving
     from samprasan.node import home as homes
-    from samprasan.node import showing
 
-    document = showing.propose_cut(homes.open_ready(home))
+    document = approving.propose_cut(homes.open_ready(home))
     command.answer(document, as_json, words("proposed", **document))
 
 

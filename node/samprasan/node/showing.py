@@ -1,6 +1,7 @@
 """What commands show: steps and connection together, results as documents for people and scripts."""
 
 import asyncio
+import base64
 import contextlib
 import sys
 import uuid
@@ -13,16 +14,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from samprasan.client.connection import Hub
 from samprasan.edge.wording import Words
-from samprasan.keys import documents, signing
-from samprasan.keys.errors import Refused, SamprasanError, Unavailable
+from samprasan.keys import documents
+from samprasan.keys.errors import SamprasanError, Unavailable
 from samprasan.keys.identifiers import Identifier
 from samprasan.ledger import benefits, calendar, policy
-from samprasan.node import agreeing, balances, cutting, moving, redemption, service, sync
-from samprasan.node.agreeing import Waiting
+from samprasan.node import agreeing, balances, introducing, moving, redemption, service
 from samprasan.node.home import Home
 from samprasan.node.importing import Rejection
 from samprasan.node.store import documents as documents_store
-from samprasan.v1.documents_pb2 import Catalogue, Cut, Grant, LinkingPlan, Move, Policy, Roster
+from samprasan.v1 import hub_pb2
+from samprasan.v1.documents_pb2 import Catalogue
 from samprasan.v1.envelope_pb2 import Envelope
 
 words = Words("samprasan.node")
@@ -88,65 +89,6 @@ def has_linking_key(opened: Home) -> bool:
     return current is not None and current.HasField("linking")
 
 
-def inbox(opened: Home) -> dict[str, Any]:
-    """The answer of ``approvals list``: as fresh as the hub can be reached."""
-    fresh = True
-    try:
-        refresh(opened)
-    except Unavailable:
-        fresh = False
-    waiting = [_summary(each) for each in agreeing.inbox(opened.node.store, opened.node.world)]
-    return {"waiting": waiting, "fresh": fresh}
-
-
-def waiting_document(opened: Home, short_id: str) -> dict[str, Any]:
-    """The answer of ``approvals show``."""
-    refresh(opened)
-    waiting = agreeing.find(opened.node.store, opened.node.world, short_id)
-    return _summary(waiting) | {"content": _content(opened, waiting)}
-
-
-def approve(opened: Home, short_id: str, spoken_digest: str) -> None:
-    """Sign the document and bring the signature to the hub."""
-    refresh(opened)
-    node = opened.node
-    try:
-        agreeing.find(node.store, node.world, short_id)
-    except Refused:
-        refresh(opened)  # a list that was on its way may have emptied the inbox again
-    signed = agreeing.approve(node.store, node.world, node.identity, node.tls_ca, short_id, spoken_digest)
-    _submit(opened, signed)
-
-
-def propose_policy(opened: Home, text: str) -> dict[str, Any]:
-    """Sign a policy as a proposal and bring it to the hub."""
-    refresh(opened)
-    return _proposed(opened, agreeing.propose_policy(opened.node.store, opened.node.world, text))
-
-
-def propose_ceremony(opened: Home, purpose: str) -> dict[str, Any]:
-    """Sign the next roster, which plans a key ceremony, as a proposal and bring it to the hub."""
-    refresh(opened)
-    node = opened.node
-    return _proposed(opened, agreeing.propose_ceremony(node.store, node.world, node.identity, purpose))
-
-
-def propose_grant(opened: Home, elements: int, days: int) -> dict[str, Any]:
-    """Sign a grant for this agency as a proposal and bring it to the hub."""
-    refresh(opened)
-    node = opened.node
-    return _proposed(opened, agreeing.propose_grant(node.store, node.world, node.identity, elements, days))
-
-
-def propose_cut(opened: Home) -> dict[str, Any]:
-    """Sign, as a proposal, that the log goes on without what the hub has lost and nobody has; bring it to the hub."""
-    node = opened.node
-    said = sync.greeting(node.store, node.world.now())
-    answer = asyncio.run(service.ask(opened.connect, lambda hub: hub.hello(said.request)))
-    refresh(opened)
-    return _proposed(opened, agreeing.propose_cut(node.store, node.world, answer.rest))
-
-
 def confirm_move(opened: Home, move_id: int, by: str) -> None:
     """Carry a move out, or lay it before the other agencies if one of them is linked to the wrong account.
 
@@ -161,21 +103,7 @@ def confirm_move(opened: Home, move_id: int, by: str) -> None:
         elsewhere = balances.is_linked_elsewhere(node.store, node.world, node.identity, request, totals)
     envelope = moving.confirm(node.store, node.world, node.identity, move_id, by, linked_elsewhere=elsewhere)
     if envelope is not None:
-        _submit(opened, envelope)
-
-
-def _proposed(opened: Home, envelope: Envelope) -> dict[str, Any]:
-    _submit(opened, envelope)
-    body = documents.read(envelope)
-    node = opened.node
-    digest = signing.digest(envelope)
-    waits = not agreeing.is_in_force(node.store, digest)  # a list that was on its way may have emptied the inbox again
-    return {
-        "kind": documents.kind_name(documents.kind_of(body)),
-        "version": body.version,
-        "id": agreeing.short_id(digest) if waits else "",
-        "waiting": waits,
-    }
+        submit(opened, envelope)
 
 
 def balance(opened: Home, identifier: Identifier, wait_seconds: float) -> dict[str, Any]:
@@ -205,12 +133,35 @@ def balance(opened: Home, identifier: Identifier, wait_seconds: float) -> dict[s
     return balances.document(identifier, totals, found.earned_here, fresh=True)
 
 
+def handle(opened: Home, identifier: Identifier, integrator: str, wait_seconds: float) -> dict[str, Any]:
+    """The answer of ``handle``: a token for the person's app.
+
+    Raises as :func:`introducing.question`; Unavailable ``link_pending`` if the hub does not know of the consent yet.
+    """
+    node = opened.node
+    refresh(opened)
+
+    def ask() -> hub_pb2.IssueTokenRequest | None:
+        return introducing.question(node.store, node.identity, identifier, integrator)
+
+    if ask() is None:
+        asyncio.run(service.drain(node, opened.connect, wait_seconds, lambda: ask() is not None))
+    request = ask()
+    if request is None:
+        raise Unavailable("link_pending")
+    token = asyncio.run(service.ask(opened.connect, lambda hub: hub.issue_token(request)))
+    found = introducing.check(node.store, node.world, node.identity, integrator, token)
+    text = base64.urlsafe_b64encode(token.SerializeToString()).decode()
+    until = calendar.at(found.expires_at).isoformat(timespec="seconds")
+    return {"integrator": integrator, "token": text, "expires_at": until}
+
+
 def publish(opened: Home, text: str) -> dict[str, Any]:
     """Sign this agency's catalogue and bring it to the hub."""
     refresh(opened)
     node = opened.node
     envelope = agreeing.publish(node.store, node.world, node.identity, text)
-    _submit(opened, envelope)
+    submit(opened, envelope)
     body = documents.read(envelope)
     assert isinstance(body, Catalogue)
     return {"agency": body.agency, "version": body.version, "benefits": len(body.benefits)}
@@ -315,60 +266,7 @@ def refund_elsewhere(
     return {"state": {"settled": "refunded"}.get(state, state), "reason": why, "hold": f"{agency}/{hold_id.hex()}"}
 
 
-def _submit(opened: Home, envelope: Envelope) -> None:
+def submit(opened: Home, envelope: Envelope) -> None:
+    """Bring a signed document to the hub, and hear what came of it."""
     asyncio.run(service.ask(opened.connect, lambda hub: hub.submit_document(envelope)))
     refresh(opened)
-
-
-def _summary(waiting: Waiting) -> dict[str, Any]:
-    found = waiting.standing
-    return {
-        "id": waiting.short_id,
-        "kind": documents.kind_name(found.kind),
-        "version": found.version,
-        "digest": found.digest.hex(),
-        "signed": sorted(found.signed),
-        "missing": sorted(found.missing),
-    }
-
-
-def _plan(plan: LinkingPlan) -> dict[str, Any]:
-    """The key ceremony that a roster plans."""
-    return {"key_epoch": plan.key_epoch, "share_version": plan.share_version, "dealers": list(plan.dealers)}
-
-
-def _content(opened: Home, waiting: Waiting) -> dict[str, Any]:
-    body = waiting.body
-    if isinstance(body, Roster):
-        return {
-            "threshold": body.threshold,
-            "hub_key": body.hub.signing_key.hex(),
-            "members": {each.agency: f"{each.name} {each.signing_key.hex()}" for each in body.members},
-            "linking": {each.agency: f"{each.index} {each.point.hex()}" for each in body.linking.commitments},
-            "plan": _plan(body.plan) if body.HasField("plan") else None,
-        }
-    if isinstance(body, Grant):
-        until = calendar.buddhist(calendar.day_of(body.valid_until))
-        return {"agency": body.agency, "elements": body.elements, "valid_until": until}
-    if isinstance(body, Move):
-        with opened.node.store.read() as tx:
-            known_here = moving.masked_name(tx, opened.node.identity, body.account_id)
-        return {
-            "agency": body.agency,
-            "account": body.account_id.hex(),
-            "known_here": known_here,
-            "awards": body.awards,
-            "credits": body.credits,
-            "reason": moving.reason_word(body.reason),
-        }
-    if isinstance(body, Cut):
-        with opened.node.store.read() as tx:
-            size, sent_again = cutting.affected(tx, body)
-        return {"entries_left": size, "own_batches_sent_again": sent_again}
-    assert isinstance(body, Policy)  # a catalogue waits for nobody
-    return {
-        "title": body.title_th,
-        "valid_from": calendar.buddhist(calendar.unpacked(body.valid_from)),
-        "limits": {name.name: getattr(body.limits, name.name) for name in body.limits.DESCRIPTOR.fields},
-        "categories": {each.code: f"{each.title_th}: {each.credits_per_unit}/{each.unit}" for each in body.categories},
-    }

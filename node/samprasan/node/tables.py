@@ -357,7 +357,12 @@ documents = sa.Table(
     metadata,
     sa.Column("digest", _DIGEST, primary_key=True),
     sa.Column("kind", sa.SmallInteger, nullable=False),
-    sa.Column("owner", _AGENCY, nullable=False, comment="Whose own document it is; empty: a joint one."),
+    sa.Column(
+        "series",
+        _AGENCY,
+        nullable=False,
+        comment="Of which these are versions: an agency's, an integrator's; empty: of one.",
+    ),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("envelope", sa.LargeBinary, nullable=False),
     sa.Column("active", sa.Boolean, nullable=False),

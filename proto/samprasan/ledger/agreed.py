@@ -1,4 +1,4 @@
-"""What the agencies agreed on: the roster in force, the federation it makes, every policy, grant, catalogue and cut.
+"""What the agencies agreed on: the roster in force, the federation it makes, and every other document in force.
 
 Made from documents that were believed before they were stored; nothing is verified again here.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from samprasan.keys import checkpoint, documents, signing
 from samprasan.keys.errors import Refused, Unproven
 from samprasan.ledger import benefits, policy
-from samprasan.v1.documents_pb2 import Catalogue, Cut, Grant, Policy, Roster
+from samprasan.v1.documents_pb2 import Catalogue, Cut, Grant, Integrator, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
 
 
@@ -28,6 +28,7 @@ class Agreed:
     catalogues_by_digest: Mapping[bytes, benefits.Catalogue] = field(default_factory=dict)
     cuts: tuple[Envelope, ...] = ()
     cut_sizes: tuple[int, ...] = ()
+    integrators: Mapping[str, Integrator] = field(default_factory=dict)
 
     @property
     def activated(self) -> Mapping[bytes, policy.Policy | benefits.Catalogue]:
@@ -96,6 +97,9 @@ def of(envelopes: Sequence[bytes]) -> Agreed:
         for each in opened
         if each.payload_type == signing.payload_type(Catalogue)
     }
+    readers = [
+        Integrator.FromString(each.payload) for each in opened if each.payload_type == signing.payload_type(Integrator)
+    ]
     cuts = tuple(each for each in opened if each.payload_type == signing.payload_type(Cut))
     return Agreed(
         Roster.FromString(rosters[-1].payload) if rosters else None,
@@ -109,4 +113,5 @@ def of(envelopes: Sequence[bytes]) -> Agreed:
         offered,
         cuts,
         tuple(checkpoint.read(Cut.FromString(each.payload).checkpoint).checkpoint.size for each in cuts),
+        {each.name: each for each in readers},
     )

@@ -50,9 +50,8 @@ def reserve(step: Step, op_id: bytes, wanted: log.Reserve) -> Decline:
     reason = _not_for(step, hold, account, offer)
     if reason:
         return reason
-    step.changes.accounts[wanted.account_id] = account._replace(
-        available=account.available - wanted.credits, held=account.held + wanted.credits
-    )
+    after = account._replace(available=account.available - wanted.credits, held=account.held + wanted.credits)
+    step.put(wanted.account_id, account, after)
     step.changes.holds[step.agency, op_id] = hold
     _count(step, hold, +1)
     _count_open(step, step.agency, wanted.account_id, +1)
@@ -117,9 +116,8 @@ def refund(step: Step, refunded: log.Refund) -> Decline:
         return log.DECLINE_REASON_CREDITS_NOT_POSITIVE
     if refunded.credits > hold.posted:
         return log.DECLINE_REASON_CREDITS_OVER_CAP
-    step.changes.accounts[hold.account_id] = account._replace(
-        spent=account.spent - refunded.credits, available=account.available + refunded.credits
-    )
+    after = account._replace(spent=account.spent - refunded.credits, available=account.available + refunded.credits)
+    step.put(hold.account_id, account, after)
     step.changes.holds[refunded.agency, refunded.hold_id] = hold._replace(
         state=_NEXT[hold.state, "refund"], refunded=refunded.credits
     )
@@ -192,11 +190,12 @@ def _end(step: Step, agency: str, hold_id: bytes, hold: Hold, what: str) -> None
     """An open hold is over; what it did not spend is available again."""
     account = step.account(hold.account_id)
     assert account is not None
-    step.changes.accounts[hold.account_id] = account._replace(
+    after = account._replace(
         held=account.held - hold.credits,
         spent=account.spent + hold.posted,
         available=account.available + hold.credits - hold.posted,
     )
+    step.put(hold.account_id, account, after)
     step.changes.holds[agency, hold_id] = hold._replace(state=_NEXT[hold.state, what])
     _count_open(step, agency, hold.account_id, -1)
     if not hold.posted:

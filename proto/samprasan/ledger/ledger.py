@@ -39,6 +39,7 @@ def fold(state: State, entry: Entry, activated: Activated) -> tuple[State, list[
     step = Step(state, entry.batch.agency, entry.appended_at)
     outcomes = []
     for update in entry.batch.updates:
+        step.update = update
         if step.agency == HUB:
             outcomes.append(_outcome(_hub_update(step, update, activated)))
         else:
@@ -147,10 +148,14 @@ def _link(step: Step, link: log.Link) -> Decline:
         return log.DECLINE_REASON_ACCOUNT_UNKNOWN
     if account.closed:
         return log.DECLINE_REASON_ACCOUNT_CLOSED
-    if not step.is_linked(link.account_id):
-        step.changes.accounts[link.account_id] = account._replace(links=account.links + 1)
-        step.linked += 1
-    step.changes.links[step.agency, link.account_id] = frozenset(link.purposes) | step.link(link.account_id) & {USED}
+    is_new = not step.is_linked(link.account_id)
+    purposes = frozenset(link.purposes)
+    more_shown = (log.PURPOSE_INTEGRATORS in purposes) - (log.PURPOSE_INTEGRATORS in step.link(link.account_id))
+    if is_new or more_shown:
+        after = account._replace(links=account.links + is_new, shown_by=account.shown_by + more_shown)
+        step.put(link.account_id, account, after)
+    step.linked += is_new
+    step.changes.links[step.agency, link.account_id] = purposes | step.link(link.account_id) & {USED}
     return NO_DECLINE
 
 
@@ -158,6 +163,7 @@ def _unlink(step: Step, unlink: log.Unlink) -> Decline:
     account = step.account(unlink.account_id)
     if account is None:
         return log.DECLINE_REASON_ACCOUNT_UNKNOWN
+    fewer_shown = log.PURPOSE_INTEGRATORS in step.link(unlink.account_id)
     if step.is_linked(unlink.account_id):
         if step.holding(unlink.account_id):
             return log.DECLINE_REASON_HOLD_OPEN
@@ -168,7 +174,8 @@ def _unlink(step: Step, unlink: log.Unlink) -> Decline:
         return log.DECLINE_REASON_NOT_LINKED
     else:
         links = 0
-    step.changes.accounts[unlink.account_id] = account._replace(links=links, closed=links == 0)
+    after = account._replace(links=links, closed=links == 0, shown_by=account.shown_by - fewer_shown)
+    step.put(unlink.account_id, account, after)
     return NO_DECLINE
 
 

@@ -33,6 +33,12 @@ class Totals(NamedTuple):
     expired: int = 0
     links: int = 0
     closed: bool = False
+    shown_by: int = 0  # open Links that let integrators see it
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether integrators may see it: somebody is linked, and whoever is allows it."""
+        return self.shown_by == self.links > 0
 
     @property
     def earned_in_all(self) -> int:
@@ -51,6 +57,15 @@ class Operation(NamedTuple):
 
     content: int
     reason: Decline
+
+
+class Seen(NamedTuple):
+    """What one update made of an account that integrators may see, or could see before it."""
+
+    update: log.Update
+    account_id: AccountId
+    before: Totals
+    after: Totals
 
 
 class AgencyTotals(NamedTuple):
@@ -106,6 +121,7 @@ class State:
     ``links`` are purposes and ``USED``.  ``awards`` are those that took effect, as signed, by agency and op_id;
     ``corrections`` the op_id that corrected one.  ``holds`` are by agency and op_id, ``holding`` counts an agency's
     open ones on an account; ``offers`` are by owner and code, ``uses`` count by account, owner, code and period.
+    ``seen`` is no state, but what the fold of one batch has to tell those who follow changes.
     """
 
     accounts: dict[AccountId, Totals] = field(default_factory=dict)
@@ -119,6 +135,7 @@ class State:
     holding: dict[tuple[str, AccountId], int] = field(default_factory=dict)
     offers: dict[tuple[str, str], Offer] = field(default_factory=dict)
     uses: dict[tuple[AccountId, str, str, int], int] = field(default_factory=dict)
+    seen: list[Seen] = field(default_factory=list)
 
     def include(self, changes: "State") -> None:
         """Take over what a fold changed; an empty link is one that ended."""
@@ -149,6 +166,7 @@ class Step:
     def __init__(self, state: State, agency: str, appended_at: int) -> None:
         self.before = state
         self.changes = State()
+        self.update = log.Update()
         self.agency = agency
         self.appended_at = appended_at
         self.today = calendar.day_of(appended_at)
@@ -167,6 +185,12 @@ class Step:
     def account(self, account_id: AccountId) -> Totals | None:
         """The account as it is now; None if it was never opened."""
         return self.changes.accounts.get(account_id) or self.before.accounts.get(account_id)
+
+    def put(self, account_id: AccountId, before: Totals, after: Totals) -> None:
+        """The update makes ``after`` of the account."""
+        self.changes.accounts[account_id] = after
+        if before.shown_by or after.shown_by:
+            self.changes.seen.append(Seen(self.update, account_id, before, after))
 
     def link(self, account_id: AccountId) -> frozenset[int]:
         """The agency's purposes on the account, and ``USED``."""
@@ -213,11 +237,12 @@ class Step:
         difference = sum(earned) - account.earned_in_all
         available = account.available + difference
         missing = max(0, -available)
-        self.changes.accounts[account_id] = account._replace(
+        after = account._replace(
             earned=(health, economy, social, environment),
             available=available + missing,
             written_off=account.written_off + missing,
         )
+        self.put(account_id, account, after)
         self.earned += difference
         self.written_off += missing
 

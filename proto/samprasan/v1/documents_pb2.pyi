@@ -46,6 +46,48 @@ MOVE_REASON_TWO_SUBJECTS: MoveReason.ValueType  # 3
 """Deeds of two subjects were recorded under one id."""
 Global___MoveReason: _TypeAlias = MoveReason  # noqa: Y015
 
+class _Cause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Cause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CAUSE_UNSPECIFIED: _Cause.ValueType  # 0
+    CAUSE_AWARD: _Cause.ValueType  # 1
+    """A deed earned more."""
+    CAUSE_REVERSE: _Cause.ValueType  # 2
+    """What was earned by mistake was taken back."""
+    CAUSE_RESERVE: _Cause.ValueType  # 3
+    """Credits were set aside for a benefit."""
+    CAUSE_POST: _Cause.ValueType  # 4
+    """They were spent."""
+    CAUSE_VOID: _Cause.ValueType  # 5
+    """The hold was given up."""
+    CAUSE_REFUND: _Cause.ValueType  # 6
+    """What was spent was given back."""
+    CAUSE_EXPIRE: _Cause.ValueType  # 7
+    """The hold ran out."""
+
+class Cause(_Cause, metaclass=_CauseEnumTypeWrapper):
+    """Why an account's credits changed. Public."""
+
+CAUSE_UNSPECIFIED: Cause.ValueType  # 0
+CAUSE_AWARD: Cause.ValueType  # 1
+"""A deed earned more."""
+CAUSE_REVERSE: Cause.ValueType  # 2
+"""What was earned by mistake was taken back."""
+CAUSE_RESERVE: Cause.ValueType  # 3
+"""Credits were set aside for a benefit."""
+CAUSE_POST: Cause.ValueType  # 4
+"""They were spent."""
+CAUSE_VOID: Cause.ValueType  # 5
+"""The hold was given up."""
+CAUSE_REFUND: Cause.ValueType  # 6
+"""What was spent was given back."""
+CAUSE_EXPIRE: Cause.ValueType  # 7
+"""The hold ran out."""
+Global___Cause: _TypeAlias = Cause  # noqa: Y015
+
 class _Period:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -598,6 +640,142 @@ class Cut(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Cut: _TypeAlias = Cut  # noqa: Y015
+
+@_typing.final
+class Integrator(_message.Message):
+    """Lets somebody who is no agency see changes of subjects that consented to it. Payload type "integrator". Public to the
+    federation. Laid before the agencies by the hub's operator; the newest version counts.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEDERATION_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    QUOTAS_FIELD_NUMBER: _builtins.int
+    VALID_UNTIL_FIELD_NUMBER: _builtins.int
+    federation_id: _builtins.bytes
+    """The federation, 16 bytes."""
+    version: _builtins.int
+    """From 1, ascending for each name."""
+    created_at: _builtins.int
+    """When it was proposed, milliseconds since the Unix epoch."""
+    expires_at: _builtins.int
+    """Approvals after this moment do not count, milliseconds since the Unix epoch."""
+    name: _builtins.str
+    """What it is called in certificates and commands: 2 to 16 lower-case letters, digits or hyphens, a letter first."""
+    title: _builtins.str
+    """Who it is, for people. Limit: 200 characters."""
+    purpose: _builtins.str
+    """What it needs the changes for, as those who consent are told. Limit: 1,000 characters."""
+    valid_until: _builtins.int
+    """After this it sees nothing, milliseconds since the Unix epoch. At most two years after created_at."""
+    @_builtins.property
+    def scope(self) -> Global___Scope:
+        """What it may see."""
+
+    @_builtins.property
+    def quotas(self) -> Global___IntegratorQuotas:
+        """How much it may ask of the hub."""
+
+    def __init__(
+        self,
+        *,
+        federation_id: _builtins.bytes = ...,
+        version: _builtins.int = ...,
+        created_at: _builtins.int = ...,
+        expires_at: _builtins.int = ...,
+        name: _builtins.str = ...,
+        title: _builtins.str = ...,
+        purpose: _builtins.str = ...,
+        scope: Global___Scope | None = ...,
+        quotas: Global___IntegratorQuotas | None = ...,
+        valid_until: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quotas", b"quotas", "scope", b"scope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "expires_at", b"expires_at", "federation_id", b"federation_id", "name", b"name", "purpose", b"purpose", "quotas", b"quotas", "scope", b"scope", "title", b"title", "valid_until", b"valid_until", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Integrator: _TypeAlias = Integrator  # noqa: Y015
+
+@_typing.final
+class Scope(_message.Message):
+    """What an integrator may see of subjects that consented. An empty list allows all."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENCIES_FIELD_NUMBER: _builtins.int
+    DIMENSIONS_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    CAUSES_FIELD_NUMBER: _builtins.int
+    BALANCES_FIELD_NUMBER: _builtins.int
+    balances: _builtins.bool
+    """Whether it may see what can be spent, what is set aside and what was spent; without it, only what was earned."""
+    @_builtins.property
+    def agencies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Codes of agencies, ascending. Limit: 16."""
+
+    @_builtins.property
+    def dimensions(self) -> _containers.RepeatedScalarFieldContainer[_log_pb2.Dimension.ValueType]:
+        """Ascending. Limit: 4."""
+
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_log_pb2.SubjectKind.ValueType]:
+        """Kinds of subjects, ascending. Limit: 4."""
+
+    @_builtins.property
+    def causes(self) -> _containers.RepeatedScalarFieldContainer[Global___Cause.ValueType]:
+        """Causes of changes, ascending. Limit: 7."""
+
+    def __init__(
+        self,
+        *,
+        agencies: _abc.Iterable[_builtins.str] | None = ...,
+        dimensions: _abc.Iterable[_log_pb2.Dimension.ValueType] | None = ...,
+        kinds: _abc.Iterable[_log_pb2.SubjectKind.ValueType] | None = ...,
+        causes: _abc.Iterable[Global___Cause.ValueType] | None = ...,
+        balances: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agencies", b"agencies", "balances", b"balances", "causes", b"causes", "dimensions", b"dimensions", "kinds", b"kinds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Scope: _TypeAlias = Scope  # noqa: Y015
+
+@_typing.final
+class IntegratorQuotas(_message.Message):
+    """How much an integrator may ask of one hub."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAMS_FIELD_NUMBER: _builtins.int
+    SNAPSHOTS_PER_DAY_FIELD_NUMBER: _builtins.int
+    streams: _builtins.int
+    """Streams open at once. Limit: 10,000."""
+    snapshots_per_day: _builtins.int
+    """Snapshots on one day of Asia/Bangkok. Limit: 10,000."""
+    def __init__(
+        self,
+        *,
+        streams: _builtins.int = ...,
+        snapshots_per_day: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["snapshots_per_day", b"snapshots_per_day", "streams", b"streams"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IntegratorQuotas: _TypeAlias = IntegratorQuotas  # noqa: Y015
 
 @_typing.final
 class Catalogue(_message.Message):

@@ -1641,6 +1641,56 @@ class AcknowledgeMailResponse(_message.Message):
 Global___AcknowledgeMailResponse: _TypeAlias = AcknowledgeMailResponse  # noqa: Y015
 
 @_typing.final
+class IssueTokenRequest(_message.Message):
+    """Asks for a token."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    INTEGRATOR_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.bytes
+    """16 bytes; the caller has an open Link with purpose integrators."""
+    integrator: _builtins.str
+    """Who is to learn its handle."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.bytes = ...,
+        integrator: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "integrator", b"integrator"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IssueTokenRequest: _TypeAlias = IssueTokenRequest  # noqa: Y015
+
+@_typing.final
+class IssueTokenResponse(_message.Message):
+    """For the person's app, which hands it to the integrator."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def token(self) -> _envelope_pb2.Envelope:
+        """A HandleToken, signed by the hub."""
+
+    def __init__(
+        self,
+        *,
+        token: _envelope_pb2.Envelope | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["token", b"token"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IssueTokenResponse: _TypeAlias = IssueTokenResponse  # noqa: Y015
+
+@_typing.final
 class SubmitDocumentRequest(_message.Message):
     """A document with at least one signature."""
 
@@ -1649,7 +1699,7 @@ class SubmitDocumentRequest(_message.Message):
     DOCUMENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def document(self) -> _envelope_pb2.Envelope:
-        """Payload type "roster", "policy", "grant", "move" or "catalogue"; one signature is the caller's."""
+        """Payload type "roster", "policy", "grant", "move", "catalogue", "cut" or "integrator"; one signature is the caller's."""
 
     def __init__(
         self,

@@ -186,6 +186,11 @@ class HubStub(object):
                 request_serializer=samprasan_dot_v1_dot_hub__pb2.RefeedRequest.SerializeToString,
                 response_deserializer=samprasan_dot_v1_dot_hub__pb2.RefeedResponse.FromString,
                 _registered_method=True)
+        self.IssueToken = channel.unary_unary(
+                '/samprasan.v1.Hub/IssueToken',
+                request_serializer=samprasan_dot_v1_dot_hub__pb2.IssueTokenRequest.SerializeToString,
+                response_deserializer=samprasan_dot_v1_dot_hub__pb2.IssueTokenResponse.FromString,
+                _registered_method=True)
 
 
 class HubServicer(object):
@@ -297,6 +302,13 @@ class HubServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def IssueToken(self, request, context):
+        """A token with which an integrator learns its handle of a subject that consented at the caller's.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HubServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -374,6 +386,11 @@ def add_HubServicer_to_server(servicer, server):
                     servicer.Refeed,
                     request_deserializer=samprasan_dot_v1_dot_hub__pb2.RefeedRequest.FromString,
                     response_serializer=samprasan_dot_v1_dot_hub__pb2.RefeedResponse.SerializeToString,
+            ),
+            'IssueToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.IssueToken,
+                    request_deserializer=samprasan_dot_v1_dot_hub__pb2.IssueTokenRequest.FromString,
+                    response_serializer=samprasan_dot_v1_dot_hub__pb2.IssueTokenResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -782,6 +799,33 @@ class Hub(object):
             '/samprasan.v1.Hub/Refeed',
             samprasan_dot_v1_dot_hub__pb2.RefeedRequest.SerializeToString,
             samprasan_dot_v1_dot_hub__pb2.RefeedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IssueToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/samprasan.v1.Hub/IssueToken',
+            samprasan_dot_v1_dot_hub__pb2.IssueTokenRequest.SerializeToString,
+            samprasan_dot_v1_dot_hub__pb2.IssueTokenResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -94,6 +94,8 @@ class HubStub:
     """Reads back the caller's own chain, or the hub's, as it stands in the log."""
     Refeed: _grpc.StreamUnaryMultiCallable[_hub_pb2.RefeedRequest, _hub_pb2.RefeedResponse]
     """Gives back to the hub what it once gave: after a loss it is made whole from what the agencies hold."""
+    IssueToken: _grpc.UnaryUnaryMultiCallable[_hub_pb2.IssueTokenRequest, _hub_pb2.IssueTokenResponse]
+    """A token with which an integrator learns its handle of a subject that consented at the caller's."""
 
 @_typing.type_check_only
 class HubAsyncStub(HubStub):
@@ -130,6 +132,8 @@ class HubAsyncStub(HubStub):
     """Reads back the caller's own chain, or the hub's, as it stands in the log."""
     Refeed: _aio.StreamUnaryMultiCallable[_hub_pb2.RefeedRequest, _hub_pb2.RefeedResponse]  # type: ignore[assignment]
     """Gives back to the hub what it once gave: after a loss it is made whole from what the agencies hold."""
+    IssueToken: _aio.UnaryUnaryMultiCallable[_hub_pb2.IssueTokenRequest, _hub_pb2.IssueTokenResponse]  # type: ignore[assignment]
+    """A token with which an integrator learns its handle of a subject that consented at the caller's."""
 
 class HubServicer(metaclass=_abc_1.ABCMeta):
     """What nodes call, over mutual TLS 1.3. The caller is the agency of its certificate, never an id in a request."""
@@ -253,5 +257,13 @@ class HubServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_hub_pb2.RefeedResponse, _abc.Awaitable[_hub_pb2.RefeedResponse]]:
         """Gives back to the hub what it once gave: after a loss it is made whole from what the agencies hold."""
+
+    @_abc_1.abstractmethod
+    def IssueToken(
+        self,
+        request: _hub_pb2.IssueTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hub_pb2.IssueTokenResponse, _abc.Awaitable[_hub_pb2.IssueTokenResponse]]:
+        """A token with which an integrator learns its handle of a subject that consented at the caller's."""
 
 def add_HubServicer_to_server(servicer: HubServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -206,6 +206,7 @@ class _DocumentKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Document
     DOCUMENT_KIND_MOVE: _DocumentKind.ValueType  # 4
     DOCUMENT_KIND_CATALOGUE: _DocumentKind.ValueType  # 5
     DOCUMENT_KIND_CUT: _DocumentKind.ValueType  # 6
+    DOCUMENT_KIND_INTEGRATOR: _DocumentKind.ValueType  # 7
 
 class DocumentKind(_DocumentKind, metaclass=_DocumentKindEnumTypeWrapper):
     """Kinds of joint documents. Public."""
@@ -217,6 +218,7 @@ DOCUMENT_KIND_GRANT: DocumentKind.ValueType  # 3
 DOCUMENT_KIND_MOVE: DocumentKind.ValueType  # 4
 DOCUMENT_KIND_CATALOGUE: DocumentKind.ValueType  # 5
 DOCUMENT_KIND_CUT: DocumentKind.ValueType  # 6
+DOCUMENT_KIND_INTEGRATOR: DocumentKind.ValueType  # 7
 Global___DocumentKind: _TypeAlias = DocumentKind  # noqa: Y015
 
 class _OutcomeKind:

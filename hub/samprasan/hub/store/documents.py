@@ -13,8 +13,8 @@ from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import DOCUMENT_KIND_ROSTER
 
 _LATER = documents.alias()
-_OWN = (_LATER.c.kind == documents.c.kind, _LATER.c.owner == documents.c.owner, _LATER.c.active)
-_OVER = sa.and_(documents.c.owner != "", sa.exists().where(*_OWN, _LATER.c.version > documents.c.version))
+_OWN = (_LATER.c.kind == documents.c.kind, _LATER.c.series == documents.c.series, _LATER.c.active)
+_OVER = sa.and_(documents.c.series != "", sa.exists().where(*_OWN, _LATER.c.version > documents.c.version))
 _IN_FORCE = sa.select(documents.c.envelope).where(documents.c.active, ~_OVER)
 _IN_FORCE = _IN_FORCE.order_by(documents.c.kind, documents.c.version)
 _DIGESTS = _IN_FORCE.with_only_columns(documents.c.digest)
@@ -27,7 +27,7 @@ def active(tx: sa.Connection) -> list[bytes]:
 
 
 def current(tx: sa.Connection) -> list[bytes]:
-    """Those of the envelopes in force that count: of agencies' own documents the newest."""
+    """Those of the envelopes in force that count: of each series with a name the newest."""
     return list(tx.execute(_IN_FORCE).scalars())
 
 
@@ -55,7 +55,7 @@ def signers(tx: sa.Connection) -> dict[str, set[bytes]]:
 
 def published_since(tx: sa.Connection, owner: str, since: int) -> int:
     """How many documents of its own the agency has published since."""
-    query = sa.select(sa.func.count()).where(documents.c.owner == owner, documents.c.proposed_at >= since)
+    query = sa.select(sa.func.count()).where(documents.c.series == owner, documents.c.proposed_at >= since)
     return tx.execute(query).scalar_one()
 
 
@@ -65,15 +65,15 @@ def proposed(tx: sa.Connection) -> list[bytes]:
     return list(tx.execute(query.order_by(documents.c.proposed_at, documents.c.digest)).scalars())
 
 
-def version_in_force(tx: sa.Connection, kind: int, owner: str = "") -> int:
-    """The newest version of ``kind`` in force, among ``owner``'s own if they are its alone; 0 if there is none."""
-    own = (documents.c.kind == kind, documents.c.owner == owner, documents.c.active)
+def version_in_force(tx: sa.Connection, kind: int, series: str = "") -> int:
+    """The newest version of ``kind`` in force, within ``series`` if it has several; 0 if there is none."""
+    own = (documents.c.kind == kind, documents.c.series == series, documents.c.active)
     return tx.execute(sa.select(sa.func.max(documents.c.version)).where(*own)).scalar() or 0
 
 
 def digest_in_force(tx: sa.Connection, kind: int, version: int) -> bytes:
     """The digest of the joint document that is in force under that version."""
-    own = (documents.c.kind == kind, documents.c.owner == "", documents.c.version == version, documents.c.active)
+    own = (documents.c.kind == kind, documents.c.series == "", documents.c.version == version, documents.c.active)
     return bytes(tx.execute(sa.select(documents.c.digest).where(*own)).scalar_one())
 
 
@@ -95,7 +95,7 @@ def put(tx: sa.Connection, found: Standing, envelope: bytes, now: int, *, active
         new = {
             "digest": found.digest,
             "kind": found.kind,
-            "owner": found.owner,
+            "series": found.series,
             "version": found.version,
             "proposed_at": now,
         }
@@ -108,9 +108,10 @@ def drop(tx: sa.Connection, digest: bytes) -> None:
     tx.execute(documents.delete().where(documents.c.digest == digest))
 
 
-def drop_proposed(tx: sa.Connection, kind: int, version: int) -> None:
-    """Forget proposals of ``kind`` up to ``version``: another document has taken their place."""
-    tx.execute(documents.delete().where(documents.c.kind == kind, documents.c.version <= version, ~documents.c.active))
+def drop_proposed(tx: sa.Connection, kind: int, version: int, series: str = "") -> None:
+    """Forget proposals of ``kind`` and ``series`` up to ``version``: another document has taken their place."""
+    own = (documents.c.kind == kind, documents.c.series == series, ~documents.c.active)
+    tx.execute(documents.delete().where(*own, documents.c.version <= version))
 
 
 def changed(tx: sa.Connection) -> int:

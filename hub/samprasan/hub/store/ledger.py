@@ -119,6 +119,13 @@ def totals_of(tx: sa.Connection, account_ids: Iterable[bytes]) -> dict[bytes, To
     return _accounts(rows_where_in(tx, accounts, accounts.c.account_id, account_ids))
 
 
+def shown(tx: sa.Connection) -> Iterator[tuple[bytes, Totals]]:
+    """Every account that integrators may see, without holding all of them in memory."""
+    allowed = (accounts.c.links > 0, accounts.c.links == accounts.c.shown_by)
+    for row in tx.execute(sa.select(accounts).where(*allowed).execution_options(yield_per=1000)):
+        yield from _accounts([row]).items()
+
+
 def purposes_at(tx: sa.Connection, agency: str, account_ids: Iterable[bytes]) -> dict[bytes, frozenset[int]]:
     """Account id → the purposes of the agency's Link."""
     found = rows_where_in(tx, links, links.c.account_id, account_ids, agency=agency)
@@ -154,18 +161,18 @@ def _bits(purposes: frozenset[int]) -> int:
 
 def _accounts(rows: Iterable[Sequence[Any]]) -> dict[bytes, Totals]:
     found = {}
-    for account_id, kind, health, economy, social, environment, *plain, open_links, closed in rows:
+    for account_id, kind, health, economy, social, environment, *plain, open_links, closed, shown_by in rows:
         written_off, available, pending, held, spent, expired = plain
         earned = (health, economy, social, environment)
         found[account_id] = Totals(
-            kind, earned, written_off, available, pending, held, spent, expired, open_links, bool(closed)
+            kind, earned, written_off, available, pending, held, spent, expired, open_links, bool(closed), shown_by
         )
     return found
 
 
 def _account_row(account_id: bytes, totals: Totals) -> tuple[Any, ...]:
     spendable = (totals.written_off, totals.available, totals.pending, totals.held, totals.spent, totals.expired)
-    return (account_id, totals.kind, *totals.earned, *spendable, totals.links, totals.closed)
+    return (account_id, totals.kind, *totals.earned, *spendable, totals.links, totals.closed, totals.shown_by)
 
 
 def _agency_row(agency: str, totals: AgencyTotals) -> tuple[Any, ...]:

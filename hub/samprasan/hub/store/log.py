@@ -38,7 +38,7 @@ class LogRow:
 
 def start(tx: sa.Connection) -> None:
     """The head of an empty log."""
-    tx.execute(head.insert().values(one=1, log_size=0, appended_at=0, documents_changed=0))
+    tx.execute(head.insert().values(one=1, log_size=0, appended_at=0, documents_changed=0, changes_from=0))
 
 
 def started(tx: sa.Connection) -> bool:

@@ -7,15 +7,15 @@ from samprasan.ledger.agreed import Agreed
 from samprasan.node.tables import documents
 
 _LATER = documents.alias()
-_OWN = (_LATER.c.kind == documents.c.kind, _LATER.c.owner == documents.c.owner, _LATER.c.active)
-_OVER = sa.and_(documents.c.owner != "", sa.exists().where(*_OWN, _LATER.c.version > documents.c.version))
+_OWN = (_LATER.c.kind == documents.c.kind, _LATER.c.series == documents.c.series, _LATER.c.active)
+_OVER = sa.and_(documents.c.series != "", sa.exists().where(*_OWN, _LATER.c.version > documents.c.version))
 _IN_FORCE = sa.select(documents.c.envelope).where(documents.c.active, ~_OVER)
 _IN_FORCE = _IN_FORCE.order_by(documents.c.kind, documents.c.version)
 _DIGESTS = _IN_FORCE.with_only_columns(documents.c.digest)
 
 
 def active(tx: sa.Connection) -> list[bytes]:
-    """Envelopes in force, oldest version first, rosters before policies; of agencies' own documents the newest."""
+    """Envelopes in force, oldest version first, rosters before policies; of each series with a name the newest."""
     return list(tx.execute(_IN_FORCE).scalars())
 
 
@@ -30,9 +30,9 @@ def proposed(tx: sa.Connection) -> list[bytes]:
     return list(tx.execute(query.order_by(documents.c.kind, documents.c.version, documents.c.digest)).scalars())
 
 
-def version_in_force(tx: sa.Connection, kind: int, owner: str = "") -> int:
-    """The newest version of ``kind`` in force, among ``owner``'s own if they are its alone; 0 if there is none."""
-    own = (documents.c.kind == kind, documents.c.owner == owner, documents.c.active)
+def version_in_force(tx: sa.Connection, kind: int, series: str = "") -> int:
+    """The newest version of ``kind`` in force, within ``series`` if it has several; 0 if there is none."""
+    own = (documents.c.kind == kind, documents.c.series == series, documents.c.active)
     return tx.execute(sa.select(sa.func.max(documents.c.version)).where(*own)).scalar() or 0
 
 
@@ -41,7 +41,7 @@ def put(tx: sa.Connection, found: Standing, envelope: bytes, *, active: bool) ->
     values = {"envelope": envelope, "active": active}
     changed = tx.execute(documents.update().where(documents.c.digest == found.digest).values(values))
     if not changed.rowcount:
-        new = {"digest": found.digest, "kind": found.kind, "owner": found.owner, "version": found.version}
+        new = {"digest": found.digest, "kind": found.kind, "series": found.series, "version": found.version}
         tx.execute(documents.insert().values(new | values))
 
 

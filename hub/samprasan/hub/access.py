@@ -1,0 +1,143 @@
+"""The commands about integrators: ``samprasan-hub integrator …``."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from samprasan.edge import command
+from samprasan.edge.command import Home, Json, Lang
+from samprasan.edge.wording import Words
+
+words = Words("samprasan.hub")
+integrator = command.application("Who may follow changes without being an agency, because the agencies agreed to it.")
+Name = Annotated[str, typer.Argument(help="Its name: 2 to 16 lower-case letters, digits or hyphens.")]
+
+
+@integrator.command()
+def propose(
+    name: Name,
+    home: Home,
+    title: Annotated[str, typer.Option(help="Who it is, for people.")],
+    purpose: Annotated[str, typer.Option(help="What it needs the changes for, as those who consent are told.")],
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What it may see: agency=CODE, dimension=NAME, kind=NAME, cause=NAME, balances; several are several "
+            "--scope. Of what is not named, all; without balances only what was earned.",
+        ),
+    ] = None,
+    streams: Annotated[int, typer.Option(help="How many streams it may have open.")] = 10,
+    snapshots: Annotated[int, typer.Option(help="How many snapshots it may take on a day.")] = 24,
+    days: Annotated[int, typer.Option(help="How long it may read, at most 731.")] = 365,
+    replace: Annotated[bool, typer.Option("--replace", help="Take back what waits for the agencies.")] = False,
+    as_json: Json = False,
+    lang: Lang = None,
+) -> None:
+    """Lay an integrator before the agencies; it may read once they have approved it.
+
+    Example: samprasan-hub integrator propose welfare-app --title "Welfare app" --purpose "Shows people their own
+    credits" --scope kind=person --scope balances --home /srv/hub
+    """
+    from samprasan.hub import home as homes
+    from samprasan.hub import integrators
+    from samprasan.hub.integrators import Proposal
+
+    hub = homes.open_hub(home)
+    wanted = Proposal(name, title, purpose, scope or [], streams, snapshots, days)
+    digest = integrators.propose(hub.store, hub.world, wanted, replace=replace)
+    document = {"name": name, "id": digest.hex()[:12], "digest": digest.hex()}
+    command.answer(document, as_json, words("integrator_proposed", **document))
+
+
+@integrator.command("list")
+def list_(home: Home, as_json: Json = False, lang: Lang = None) -> None:
+    """Show integrators, what they may see, and how far their subscriptions have come.
+
+    Example: samprasan-hub integrator list --home /srv/hub
+    """
+    from samprasan.edge.world import system_clock
+    from samprasan.hub import home as homes
+    from samprasan.hub import integrators
+
+    _, store = homes.open_store(home)
+    found = integrators.listed(store, system_clock())
+    names = ("name", "version", "state", "title", "scope", "valid_until")
+    rows = [[_cell(each[name]) for name in names] for each in found]
+    followed = ("name", "subscription", "behind", "heard_at", "is_silent")
+    lags = [[{"name": each["name"], **one}[key] for key in followed] for each in found for one in each["subscriptions"]]
+    command.answer(
+        found,
+        as_json,
+        command.table(words("integrators"), [words(name) for name in names], rows),
+        command.table(words("subscriptions"), [words(name) for name in followed], lags),
+    )
+
+
+@integrator.command()
+def certify(
+    name: Name,
+    home: Home,
+    request: Annotated[Path, typer.Option(help="From the integrator: samprasan-client request, or openssl req -new.")],
+    out: Annotated[Path, typer.Option(help="Where to write the certificate file, for the integrator.")],
+    lang: Lang = None,
+) -> None:
+    """Certify the key of an integrator that the agencies have approved.
+
+    Example: samprasan-hub integrator certify welfare-app --request welfare-app.request --out welfare-app.certificate
+    --home /srv/hub
+    """
+    from samprasan.hub import home as homes
+    from samprasan.hub import integrators
+    from samprasan.keys import certificates
+    from samprasan.keys.credentials import Issued
+    from samprasan.keys.errors import Refused
+
+    hub = homes.open_hub(home)
+    try:
+        asked = certificates.request_der(request.read_bytes())
+    except OSError as problem:
+        raise Refused("file_missing", file=request.name) from problem
+    with command.written(out) as file:
+        made = integrators.certify(hub.store, hub.world, hub.authority, name, asked)
+        issued = Issued(
+            name,
+            homes.reached_at(home).hub,
+            certificates.pem_of(hub.authority.certificate).decode(),
+            certificates.pem_of(made).decode(),
+            hub.world.signer.public_key,
+            integrators.federation_id(hub.store),
+        )
+        file.write(issued.encode())
+    command.answer(None, False, words("integrator_certified", name=name, file=out))
+
+
+@integrator.command()
+def revoke(name: Name, home: Home, lang: Lang = None) -> None:
+    """Let an integrator see nothing more, at once; it takes the agencies' new approval to let it in again.
+
+    Example: samprasan-hub integrator revoke welfare-app --home /srv/hub
+    """
+    from samprasan.hub import home as homes
+    from samprasan.hub import integrators
+
+    hub = homes.open_hub(home)
+    integrators.revoke(hub.store, hub.world, name)
+    command.answer(None, False, words("integrator_revoked", name=name))
+
+
+@integrator.command("change-handles")
+def change_handles(name: Name, home: Home, lang: Lang = None) -> None:
+    """Give an integrator other handles, if the ones it has got abroad; it begins with a snapshot and forgets the old.
+
+    Example: samprasan-hub integrator change-handles welfare-app --home /srv/hub
+    """
+    from samprasan.hub import home as homes
+    from samprasan.hub import integrators
+
+    _, store = homes.open_store(home)
+    integrators.change_handles(store, name)
+    command.answer(None, False, words("handles_changed", name=name))
+
+
+def _cell(value: Any) -> Any:
+    return ", ".join(value) if isinstance(value, list) else value

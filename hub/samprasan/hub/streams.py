@@ -1,0 +1,106 @@
+"""``samprasan.v1.Changes``: gRPC methods of a few lines each around the reading steps; the caller is an integrator."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from samprasan.edge.patience import Allowance
+from samprasan.hub import introducing, limits, readers
+from samprasan.hub.integrators import Approved
+from samprasan.hub.readers import Reader
+from samprasan.hub.running import Running
+from samprasan.keys.errors import Refused, Unavailable
+from samprasan.v1 import changes_pb2 as v1
+from samprasan.v1 import changes_pb2_grpc
+
+BOOKMARK_SECONDS = 4.0  # PROTOCOL promises one at least every 5
+
+
+class ChangesServicer(changes_pb2_grpc.ChangesServicer):
+    """The methods of ``samprasan.v1.Changes``."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+        self._snapshots = asyncio.Semaphore(limits.SNAPSHOTS_AT_ONCE)
+        self._begun: dict[str, Allowance] = {}
+
+    async def Snapshot(self, request: v1.SnapshotRequest, context: Any) -> AsyncIterator[v1.SnapshotResponse]:
+        """See :func:`samprasan.hub.readers.snapshot`."""
+        hub = self._running
+        name = (await hub.integrator(context)).document.name
+        async with self._snapshots, asyncio.timeout(limits.SNAPSHOT_SECONDS_MAX):
+            events, cursor = await hub.write(readers.snapshot, hub.store, hub.world, hub.showing.secret, name, request)
+            for first in range(0, len(events), limits.SNAPSHOT_EVENTS_AT_ONCE):
+                some = events[first : first + limits.SNAPSHOT_EVENTS_AT_ONCE]
+                yield v1.SnapshotResponse(events=[v1.Event.FromString(each) for each in some])
+        yield v1.SnapshotResponse(cursor=cursor)
+
+    async def Follow(self, request: v1.FollowRequest, context: Any) -> AsyncIterator[v1.FollowResponse]:
+        """See :mod:`samprasan.hub.readers`."""
+        hub = self._running
+        approved = await hub.integrator(context)
+        with self._stream_of(approved):
+            found = await hub.read(readers.begin, hub.store, hub.showing.secret, approved, request)
+            if isinstance(found, v1.TooOld):
+                yield v1.FollowResponse(too_old=found)
+                return
+            async for word in self._followed(found):
+                yield word
+
+    async def Acknowledge(self, request: v1.AcknowledgeRequest, context: Any) -> v1.AcknowledgeResponse:
+        """See :func:`samprasan.hub.readers.acknowledge`."""
+        hub = self._running
+        approved = await hub.integrator(context)
+        await hub.write(readers.acknowledge, hub.store, hub.world, hub.showing.secret, approved, request)
+        return v1.AcknowledgeResponse()
+
+    async def Resolve(self, request: v1.ResolveRequest, context: Any) -> v1.ResolveResponse:
+        """See :func:`samprasan.hub.introducing.resolve`."""
+        hub = self._running
+        approved = await hub.integrator(context)
+        handle = await hub.read(introducing.resolve, hub.store, hub.world, hub.showing.secret, approved, request.token)
+        return v1.ResolveResponse(handle=handle)
+
+    async def _followed(self, reader: Reader) -> AsyncIterator[v1.FollowResponse]:
+        """Pages as they come, a bookmark when all is told and every few seconds, a last word before the hub stops."""
+        hub = self._running
+        told_at, was_behind = time.monotonic(), True
+        while not hub.draining:
+            bell = hub.changed
+            news = hub.shelf.since(reader)
+            if news is None:
+                found = await hub.read(readers.kept, hub.store, reader.place.log_index)
+                pages, through = found.entries, found.size
+            else:
+                pages, through = news, hub.shelf.size
+            for page in reader.pages(pages, through):
+                yield page
+            is_behind = reader.place.log_index < hub.shelf.size
+            if time.monotonic() - told_at >= BOOKMARK_SECONDS or (was_behind and not is_behind):
+                if await hub.approval(reader.approved.document.name) != reader.approved:
+                    break  # another scope, other handles: the reader begins anew
+                yield reader.bookmark(hub.world, hub.shelf.checkpoint)
+                told_at, was_behind = time.monotonic(), False
+            if not is_behind:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(max(0.0, told_at + BOOKMARK_SECONDS - time.monotonic())):
+                        await bell.wait()
+        yield v1.FollowResponse(draining=v1.Draining())
+
+    @contextmanager
+    def _stream_of(self, approved: Approved) -> Iterator[None]:
+        """Count the integrator's streams, and how fast it begins them."""
+        hub, name, most = self._running, approved.document.name, approved.document.quotas.streams
+        allowance = self._begun.setdefault(name, Allowance(2 * most, most / limits.STREAMS_BEGIN_AGAIN_SECONDS))
+        if not allowance.take(time.monotonic()):
+            raise Unavailable("reconnect_slowly", name=name)
+        if hub.following[name] >= most:
+            raise Refused("streams_over_limit", agency=name, most=most)
+        hub.following[name] += 1
+        try:
+            yield
+        finally:
+            hub.following[name] -= 1

@@ -1,0 +1,112 @@
+"""What one integrator knows things by: handles of subjects, ids of events, cursors of its subscriptions.
+
+Each is made with a key of that integrator alone, derived from one secret of the hub, so that what two of them were
+given has nothing in common and tells nothing about accounts or places of the log.  Another *epoch* of the integrator's
+makes all of them anew.
+
+A handle is HMAC-SHA-256 of the account id.  An id or a cursor is one AES-256 block: a permutation of places, under keys
+of their own, with 48 bits that are zero inside, so that garbage and cursors of others are found out.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
+from samprasan.keys.errors import Malformed
+
+SECRET_BYTES = 32
+CURSOR_BYTES = 16
+_INDEX_BYTES, _SKIPPED_BYTES, _CUTS_BYTES, _ZERO_BYTES = 6, 2, 2, 6
+
+
+class Place(NamedTuple):
+    """Where to go on in the changes of a log: with entry ``log_index``, of which ``skipped`` changes are dealt with.
+
+    ``cuts`` is how many the log had had.
+    """
+
+    log_index: int
+    skipped: int = 0
+    cuts: int = 0
+
+
+class Names:
+    """One integrator's keys of one epoch."""
+
+    def __init__(self, secret: bytes, federation_id: bytes, integrator: str, epoch: int) -> None:
+        self._key = _derived(secret, f"{federation_id.hex()}/{integrator}/{epoch}")
+        self._handle_key = _derived(self._key, "handle")
+        self._ids = _Places(_derived(self._key, "id"))
+
+    @property
+    def sealing_key(self) -> bytes:
+        """32 bytes for what the hub gives away to get it back from this integrator."""
+        return _derived(self._key, "token")
+
+    def handle(self, account_id: bytes) -> bytes:
+        """HMAC-SHA-256 of the account id under the integrator's own key, 32 bytes."""
+        return hmac.digest(self._handle_key, account_id, hashlib.sha256)
+
+    def ids(self, places: Sequence[Place]) -> list[bytes]:
+        """An id, 16 bytes, for the change at each place."""
+        return self._ids.sealed(places)
+
+    def cursors(self, subscription: str) -> "Cursors":
+        """Of one subscription; an empty name is one, too."""
+        return Cursors(_derived(self._key, f"cursor/{subscription}"))
+
+
+@lru_cache(maxsize=1024)
+def names_of(secret: bytes, federation_id: bytes, integrator: str, epoch: int) -> Names:
+    """The same Names for the same integrator, which are costly to make."""
+    return Names(secret, federation_id, integrator, epoch)
+
+
+class Cursors:
+    """Places as one subscription names them."""
+
+    def __init__(self, key: bytes) -> None:
+        self._places = _Places(key)
+
+    def sealed(self, places: Sequence[Place]) -> list[bytes]:
+        """A cursor, 16 bytes, for each place."""
+        return self._places.sealed(places)
+
+    def opened(self, cursor: bytes) -> Place:
+        """The place; Malformed ``cursor`` if it was not made for this subscription."""
+        return self._places.opened(cursor)
+
+
+class _Places:
+    def __init__(self, key: bytes) -> None:
+        self._cipher = Cipher(AES(key), ECB())  # noqa: S305 - single blocks, no two of which are alike
+
+    def sealed(self, places: Sequence[Place]) -> list[bytes]:
+        blocks = b"".join(map(_block, places))
+        data = self._cipher.encryptor().update(blocks)
+        return [data[start : start + CURSOR_BYTES] for start in range(0, len(data), CURSOR_BYTES)]
+
+    def opened(self, cursor: bytes) -> Place:
+        if len(cursor) != CURSOR_BYTES:
+            raise Malformed("cursor")
+        block = self._cipher.decryptor().update(cursor)
+        if any(block[-_ZERO_BYTES:]):
+            raise Malformed("cursor")
+        index, skipped = block[:_INDEX_BYTES], block[_INDEX_BYTES : _INDEX_BYTES + _SKIPPED_BYTES]
+        cuts = block[_INDEX_BYTES + _SKIPPED_BYTES : -_ZERO_BYTES]
+        return Place(int.from_bytes(index, "big"), int.from_bytes(skipped, "big"), int.from_bytes(cuts, "big"))
+
+
+def _block(place: Place) -> bytes:
+    log_index, skipped, cuts = place
+    value = (log_index << 8 * _SKIPPED_BYTES | skipped) << 8 * _CUTS_BYTES | cuts
+    return (value << 8 * _ZERO_BYTES).to_bytes(CURSOR_BYTES, "big")
+
+
+def _derived(key: bytes, what: str) -> bytes:
+    return hmac.digest(key, b"samprasan/v1/" + what.encode(), hashlib.sha256)

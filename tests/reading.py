@@ -1,0 +1,119 @@
+"""Integrators in tests: approved by two agencies, reading a hub's steps without a network."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from samprasan.client.following import Following
+from samprasan.hub import agreeing, integrators, readers
+from samprasan.hub.integrators import Approved, Proposal
+from samprasan.hub.readers import Reader
+from samprasan.keys import signing
+from samprasan.keys.credentials import Issued
+from samprasan.v1 import changes_pb2 as v1
+from samprasan.v1.documents_pb2 import Integrator
+from samprasan.v1.envelope_pb2 import Envelope
+
+from tests.federation import Federation
+
+SECRET = b"h" * 32
+NOBODY = v1.Filter()
+
+
+def propose(fed: Federation, name: str, *scope: str, days: int = 365, streams: int = 10, snapshots: int = 24) -> bytes:
+    """Lay an integrator before the agencies; the proposal's digest."""
+    wanted = Proposal(name, "An app", "Shows people their own credits", scope, streams, snapshots, days)
+    return integrators.propose(fed.hub.store, fed.hub.world, wanted)
+
+
+def proposed(fed: Federation) -> list[Envelope]:
+    """The integrators that wait."""
+    kind = signing.payload_type(Integrator)
+    return [each for each in agreeing.listed(fed.hub.store).proposed if each.payload_type == kind]
+
+
+def approve(fed: Federation, name: str, *scope: str, days: int = 365, snapshots: int = 24) -> None:
+    """Propose it, and let two agencies sign."""
+    propose(fed, name, *scope, days=days, snapshots=snapshots)
+    for agency in ("mpc", "nhco"):
+        (envelope,) = proposed(fed)
+        own = Envelope(payload_type=envelope.payload_type, payload=envelope.payload)
+        signing.add_signature(own, fed.nodes[agency].world.signer)
+        agreeing.submit(fed.hub.store, fed.hub.world, agency, own)
+
+
+@dataclass
+class Stream:
+    """What one reader was shown."""
+
+    words: list[v1.FollowResponse] = field(default_factory=list)
+
+    @property
+    def events(self) -> list[v1.Event]:
+        return [event for word in self.words for event in word.page.events]
+
+    @property
+    def cursor(self) -> bytes:
+        """Of its bookmark."""
+        return self.words[-1].bookmark.cursor
+
+
+@dataclass
+class Integration:
+    """One integrator of a federation."""
+
+    fed: Federation
+    name: str = "welfare-app"
+    secret: bytes = SECRET
+
+    @property
+    def approved(self) -> Approved:
+        return integrators.standing(self.fed.hub.store, self.fed.hub.world, self.name)
+
+    @property
+    def issued(self) -> Issued:
+        world, store = self.fed.hub.world, self.fed.hub.store
+        return Issued(self.name, "", "", "", world.signer.public_key, integrators.federation_id(store))
+
+    def begin(self, after: bytes = b"", subscription: str = "", wanted: v1.Filter = NOBODY) -> Reader | v1.TooOld:
+        asked = v1.FollowRequest(after=after, subscription=subscription, filter=wanted)
+        return readers.begin(self.fed.hub.store, self.secret, self.approved, asked)
+
+    def follow(self, after: bytes = b"", subscription: str = "", wanted: v1.Filter = NOBODY) -> Stream:
+        """Everything there is, and a bookmark."""
+        reader = self.begin(after, subscription, wanted)
+        assert isinstance(reader, Reader)
+        return Stream([*self.rest(reader), reader.bookmark(self.fed.hub.world, b"")])
+
+    def rest(self, reader: Reader) -> Iterator[v1.FollowResponse]:
+        """What a reader has not been shown yet."""
+        while True:
+            news = readers.kept(self.fed.hub.store, reader.place.log_index)
+            yield from reader.pages(news.entries, news.size)
+            if reader.place.log_index >= readers.end(self.fed.hub.store):
+                return
+
+    def snapshot(self, subscription: str = "", wanted: v1.Filter = NOBODY) -> tuple[list[v1.Event], bytes]:
+        asked = v1.SnapshotRequest(subscription=subscription, filter=wanted)
+        events, cursor = readers.snapshot(self.fed.hub.store, self.fed.hub.world, self.secret, self.name, asked)
+        return [v1.Event.FromString(each) for each in events], cursor
+
+    def client(self, subscription: str = "", wanted: v1.Filter = NOBODY, after: str = "") -> Following:
+        """The client's side of a stream."""
+        return Following(self.issued, subscription, wanted, after, lambda _cursor: None)
+
+
+def too_old(found: Reader | v1.TooOld) -> v1.TooOld:
+    """Why one cannot go on."""
+    assert isinstance(found, v1.TooOld)
+    return found
+
+
+def totals(events: list[v1.Event], known: dict[bytes, tuple[int, ...]] | None = None) -> dict[bytes, tuple[int, ...]]:
+    """What a reader knows of each handle after these events."""
+    found = dict(known or {})
+    for event in events:
+        if event.type == v1.EVENT_TYPE_UNLINKED:
+            found.pop(event.handle, None)
+        elif event.handle:
+            found[event.handle] = (event.earned, event.available, event.held, event.spent)
+    return found
