@@ -99,7 +99,7 @@ class Integration:
 
     def client(self, subscription: str = "", wanted: v1.Filter = NOBODY, after: str = "") -> Following:
         """The client's side of a stream."""
-        return Following(self.issued, subscription, wanted, after, lambda _cursor: None)
+        return Following(self.issued, subscription, wanted, after, lambda _cursor: None, self.fed.hub.world.verify)
 
 
 def too_old(found: Reader | v1.TooOld) -> v1.TooOld:

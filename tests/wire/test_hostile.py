@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from itertools import takewhile
 
 import pytest
 from samprasan.client.connection import Connection
@@ -83,11 +84,12 @@ def test_streams_that_fail_in_the_middle_are_told_why_and_block_nobody(live: Liv
                 return problem
         raise AssertionError("the stream ended without a word")
 
-    codes = {asyncio.run(push()).code for _ in range(6)}
     expected = {"gap": "chain_gap", "garbage": "signature", "another's": "signature"}[spoil]
     # Who is still sending when the hub ends the stream may see the end before its reason.
-    assert expected in codes
-    assert codes <= {expected, "hub_unreachable"}
+    codes = takewhile(lambda code: code != expected, (asyncio.run(push()).code for _ in range(30)))
+    seen = list(codes)
+    assert set(seen) <= {"hub_unreachable"}
+    assert len(seen) < 30
     begun = time.monotonic()
     assert asyncio.run(greet(live)) == "nhco"
     assert time.monotonic() - begun < 10

@@ -13,7 +13,7 @@ from samprasan.client.changes import BOOKMARK, DRAINING, RESET, Change, from_eve
 from samprasan.keys import checkpoint, signing
 from samprasan.keys.credentials import Issued
 from samprasan.keys.errors import Malformed, Refused, Unproven
-from samprasan.keys.signing import verify_ed25519
+from samprasan.keys.signing import Verify, verify_ed25519
 from samprasan.v1 import changes_pb2 as v1
 
 _REASONS = {
@@ -26,9 +26,18 @@ _REASONS = {
 class Following:
     """One reader's place in one subscription."""
 
-    def __init__(self, issued: Issued, subscription: str, wanted: v1.Filter, after: str, keep: Callable[[str], None]):
+    def __init__(
+        self,
+        issued: Issued,
+        subscription: str,
+        wanted: v1.Filter,
+        after: str,
+        keep: Callable[[str], None],
+        verify: Verify = verify_ed25519,
+    ) -> None:
         """``after`` is a cursor or empty; ``keep`` is called with each that is to be gone on from."""
         self._issued = issued
+        self._verify = verify
         self._subscription = subscription
         self._wanted = wanted
         self._keep = keep
@@ -93,7 +102,7 @@ class Following:
 
     def _check(self, bookmark: v1.Bookmark) -> None:
         issued = self._issued
-        shown = signing.open_signed(bookmark.shown, v1.Shown, issued.hub_key, verify_ed25519)
+        shown = signing.open_signed(bookmark.shown, v1.Shown, issued.hub_key, self._verify)
         holds = (
             shown.federation_id == issued.federation_id
             and (shown.integrator, shown.subscription) == (issued.integrator, self._subscription)
@@ -105,7 +114,7 @@ class Following:
         if not holds:
             raise Unproven("shown")
         if bookmark.checkpoint:
-            checkpoint.opened(bookmark.checkpoint, issued.federation_id, issued.hub_key, verify_ed25519)
+            checkpoint.opened(bookmark.checkpoint, issued.federation_id, issued.hub_key, self._verify)
 
 
 def _cursor(text: str) -> bytes:
