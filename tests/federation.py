@@ -615,7 +615,7 @@ def bring_in(
 
 def _cells_names() -> tuple[str, ...]:
     names = ("record_id", "subject_kind", "subject_id", "subject_name", "category", "quantity", "occurred_on")
-    return (*names, "area_code", "status", "consent")
+    return (*names, "area_code", "status", "consent", "consent_integrators")
 
 
 def _cells(deed: Deed) -> dict[str, Any]:
@@ -632,6 +632,7 @@ def _cells(deed: Deed) -> dict[str, Any]:
         "area_code": deed.area_code,
         "status": deed.status,
         "consent": "yes" if deed.consents.share else "no",
+        "consent_integrators": "yes" if deed.consents.integrators else "no",
     }
 
 

@@ -17,12 +17,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from samprasan.edge.database import Store
+from samprasan.hub.store import documents as documents_store
+from samprasan.hub.store import log as log_store
 from samprasan.keys.handles import Place
 from samprasan.ledger import ledger
 from samprasan.ledger.state import USED, Entry, State, Totals
 from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1 import documents_pb2 as documents
 from samprasan.v1 import log_pb2 as log
+from samprasan.v1.envelope_pb2 import Envelope
 
 _SPENDING = {
     "reserve": documents.CAUSE_RESERVE,
@@ -74,6 +78,20 @@ class Truth:
             if due.type == v1.EVENT_TYPE_UNLINKED:
                 truth.hidden_after[due.account_id] = place
         return truth
+
+    @classmethod
+    def at(cls, hub: Store) -> "Truth":
+        """Of a hub's whole log."""
+        with hub.read() as tx:
+            activated = documents_store.ever_agreed_on(tx).activated
+            entries = [
+                (
+                    log.Batch.FromString(Envelope.FromString(row.batch).payload),
+                    log.Receipt.FromString(Envelope.FromString(row.receipt).payload).appended_at,
+                )
+                for row in log_store.entries(tx)
+            ]
+        return cls.of(entries, activated)
 
     def _compare(
         self, log_index: int, agency: str, update: log.Update, before: dict[bytes, Totals], after: dict[bytes, Totals]

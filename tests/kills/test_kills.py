@@ -9,52 +9,14 @@ from federation import AGENCIES
 from federation import Federation as LocalFederation
 from samprasan.hub import home as hub_homes
 from samprasan.hub.store import log as hub_log
-from samprasan.node import home as node_homes
-from samprasan.node import sync
-from samprasan.node.home import Home
 from samprasan.node.store import awards as awards_store
 from samprasan.node.tables import batches
 
-from tests import federation as memory
 from tests import local
-from tests.federation import NodeParty
+from tests.load import Load
 
 CYCLES = 40
 LONG_CYCLES = 200
-DEEDS_A_CYCLE = 40
-SUBJECTS = 200
-DRAIN_SECONDS = 60.0
-
-
-class Load:
-    """Gives agencies deeds to send, and remembers what was earned."""
-
-    def __init__(self, served: LocalFederation) -> None:
-        self.homes: dict[str, Home] = {agency: node_homes.open_home(served.home(agency)) for agency in AGENCIES}
-        self.earned = dict.fromkeys(AGENCIES, 0)
-        self._number = 0
-
-    def give(self, chance: random.Random) -> None:
-        """Import some deeds at every agency."""
-        for agency, home in self.homes.items():
-            made = []
-            for _ in range(DEEDS_A_CYCLE):
-                self._number += 1
-                made.append(memory.deed(self._number, chance.randrange(SUBJECTS)))
-            party = NodeParty(home.node.store, home.node.world, home.node.identity)
-            report = memory.bring_in(party, made)
-            assert report.accepted == DEEDS_A_CYCLE
-            self.earned[agency] += report.credits_shared
-
-    def outboxes(self) -> dict[str, sync.Outbox]:
-        return {a: sync.outbox(home.node.store, home.node.world.now()) for a, home in self.homes.items()}
-
-    def wait(self) -> None:
-        """Until every outbox is empty."""
-        until = time.monotonic() + DRAIN_SECONDS
-        while any(not each.is_empty for each in self.outboxes().values()):
-            assert time.monotonic() < until, self.outboxes()
-            time.sleep(0.2)
 
 
 def test_killed_at_random_moments_everything_still_adds_up(template: Path, tmp_path: Path, long_run: bool) -> None:
@@ -92,4 +54,4 @@ def check_agreement(served: LocalFederation, load: Load) -> None:
             assert awards_store.settled_credits(tx) == load.earned[agency]
             for row in tx.execute(sa.select(batches.c.seq, batches.c.receipt)):
                 assert logged[agency, row.seq] == row.receipt
-        home.node.store.close()
+    load.close()

@@ -8,13 +8,11 @@ from samprasan.client.following import Following
 from samprasan.hub import readers
 from samprasan.hub.readers import Reader
 from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import log as log_store
 from samprasan.keys.errors import Refused, SamprasanError
 from samprasan.keys.handles import names_of
 from samprasan.node import consent
 from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1 import log_pb2 as log
-from samprasan.v1.envelope_pb2 import Envelope
 
 from tests import federation, reading
 from tests.reading import Integration
@@ -115,19 +113,19 @@ class Follower:
         return dealt_with[-1].cursor if dealt_with else self.client.cursor
 
 
-def _allows_all(_due: Due) -> bool:
+def allows_all(_due: Due) -> bool:
     return True
 
 
-def _allows_health_of_mpc(due: Due) -> bool:
+def allows_health_of_mpc(due: Due) -> bool:
     if due.type == v1.EVENT_TYPE_CREDIT_CHANGED:
         return due.agency == "mpc" and due.dimension in {0, log.DIMENSION_HEALTH}
     return due.type not in {v1.EVENT_TYPE_BENEFIT_CHANGED, v1.EVENT_TYPE_BENEFIT_WITHDRAWN} or due.agency == "mpc"
 
 
 FILTERS = {
-    "welfare-app": (v1.Filter(), _allows_all),
-    "bank": (v1.Filter(agencies=["mpc"], dimensions=[log.DIMENSION_HEALTH]), _allows_health_of_mpc),
+    "welfare-app": (v1.Filter(), allows_all),
+    "bank": (v1.Filter(agencies=["mpc"], dimensions=[log.DIMENSION_HEALTH]), allows_health_of_mpc),
 }
 
 
@@ -176,24 +174,16 @@ class Followed(Simulation):
 
     def _check_agreement(self) -> None:
         super()._check_agreement()
+        truth = Truth.at(self.fed.hub.store)
         with self.fed.hub.store.read() as tx:
-            activated = documents_store.ever_agreed_on(tx).activated
             federation_id = documents_store.agreed_on(tx).federation_id
-            entries = [
-                (
-                    log.Batch.FromString(Envelope.FromString(row.batch).payload),
-                    log.Receipt.FromString(Envelope.FromString(row.receipt).payload).appended_at,
-                )
-                for row in log_store.entries(tx)
-            ]
-        truth = Truth.of(entries, activated)
         for follower in self.followers:
             follower.finish()
             name = follower.integration.name
             names = names_of(reading.SECRET, federation_id, name, 1)
             cursors = names.cursors("")
             _, allows = FILTERS[name]
-            judge = Judge(truth, names.handle, cursors.opened, allows, allows is _allows_all)
+            judge = Judge(truth, names.handle, cursors.opened, allows, allows is allows_all)
             self.problems += [f"{name}: {each}" for each in judge.judge(follower.records)]
 
 

@@ -1,0 +1,75 @@
+"""Followers of a hub that is killed, through lines that go down, slowly and fast: every guarantee, by the validator."""
+
+import random
+import time
+from pathlib import Path
+
+from federation import Federation as LocalFederation
+from samprasan.hub import home as hub_homes
+from samprasan.hub import readers
+from samprasan.ledger import scopes
+from samprasan.node.deeds import Consents
+
+from tests import integrating, local
+from tests.load import Load
+from tests.recording import Proxy, Recorder, recording
+from tests.sim.followers import allows_all, allows_health_of_mpc
+from tests.validator import Judge, Truth
+
+ROUNDS = 6
+LONG_ROUNDS = 40
+SUBJECTS = 60
+CATCH_UP_SECONDS = 30.0
+
+
+def test_readers_miss_nothing_while_the_hub_is_killed(template: Path, tmp_path: Path, long_run: bool) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    with local.running(template, tmp_path / "federation") as served:
+        app = integrating.admit(served, "welfare-app", tmp_path, "balances")
+        bank = integrating.admit(served, "bank", tmp_path, "balances")
+        proxy = Proxy(hub_homes.reached_at(served.home("hub")).hub)
+        followers = [
+            (Recorder(app), allows_all),
+            (Recorder(app, begins_anew=True, address=proxy.address), allows_all),
+            (Recorder(app, pause=0.2), allows_all),
+            (Recorder(bank, wanted=scopes.filter_of(["agency=mpc", "dimension=health"])), allows_health_of_mpc),
+        ]
+        load = Load(served, Consents(share=True, redeem=True, integrators=True))
+        with recording([recorder for recorder, _ in followers]):
+            for number in range(LONG_ROUNDS if long_run else ROUNDS):
+                load.give(chance, deeds=15, subjects=SUBJECTS)
+                load.change_minds(chance, people=6, subjects=SUBJECTS)
+                proxy.is_down = number % 3 == 1
+                time.sleep(chance.uniform(0.2, 1.0))
+                served.restart("hub" if number % 2 else chance.choice(["mpc", "nhco"]))
+            proxy.is_down = False
+            load.wait()
+            wait_for_all(served, [recorder for recorder, _ in followers])
+        load.close()
+        proxy.close()
+        _, store = hub_homes.open_store(served.home("hub"))
+        truth = Truth.at(store)
+        store.close()
+        for recorder, allows in followers:
+            names = integrating.names(served, recorder.credentials)
+            judge = Judge(truth, names.handle, names.cursors("").opened, allows, allows is allows_all)
+            assert judge.judge(recorder.records) == []
+            shown = [event for record in recorder.records for event in record.events]
+            print(f"{len(shown)} events of {len(truth.due)}, {recorder.breaks} breaks")
+            assert len(shown) > len(truth.due) / 10
+            assert recorder.breaks > 1
+
+
+def wait_for_all(served: LocalFederation, recorders: list[Recorder]) -> None:
+    """Until each has a bookmark at the end of the log."""
+    _, store = hub_homes.open_store(served.home("hub"))
+    end = readers.end(store)
+    store.close()
+    until = time.monotonic() + CATCH_UP_SECONDS
+    for recorder in recorders:
+        cursors = integrating.names(served, recorder.credentials).cursors("")
+        while (last := recorder.records[-1]).what != "bookmark" or cursors.opened(last.cursor).log_index < end:
+            assert time.monotonic() < until, f"{last} is not at {end}"
+            time.sleep(0.1)
