@@ -12,7 +12,7 @@ from samprasan.hub import introducing, limits, readers
 from samprasan.hub.integrators import Approved
 from samprasan.hub.readers import Reader
 from samprasan.hub.running import Running
-from samprasan.keys.errors import Refused, Unavailable
+from samprasan.keys.errors import Unavailable
 from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1 import changes_pb2_grpc
 
@@ -98,7 +98,7 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
         if not allowance.take(time.monotonic()):
             raise Unavailable("reconnect_slowly", name=name)
         if hub.following[name] >= most:
-            raise Refused("streams_over_limit", agency=name, most=most)
+            raise Unavailable("follow_over_limit", name=name, most=most)  # perhaps one whose end is not noticed yet
         hub.following[name] += 1
         try:
             yield
