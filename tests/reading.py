@@ -94,7 +94,8 @@ class Integration:
 
     def snapshot(self, subscription: str = "", wanted: v1.Filter = NOBODY) -> tuple[list[v1.Event], bytes]:
         asked = v1.SnapshotRequest(subscription=subscription, filter=wanted)
-        events, cursor = readers.snapshot(self.fed.hub.store, self.fed.hub.world, self.secret, self.name, asked)
+        approved = readers.take_snapshot(self.fed.hub.store, self.fed.hub.world, self.name, asked)
+        events, cursor = readers.snapshot(self.fed.hub.store, self.secret, approved, asked)
         return [v1.Event.FromString(each) for each in events], cursor
 
     def client(self, subscription: str = "", wanted: v1.Filter = NOBODY, after: str = "") -> Following:

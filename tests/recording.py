@@ -110,13 +110,16 @@ def recording(recorders: Sequence[Recorder]) -> Iterator[None]:
 
 
 class Proxy:
-    """Passes bytes between readers and the hub; while ``is_down`` they wait, and no side hears that the line broke."""
+    """Passes bytes between readers and the hub, one by one if it ``trickles``.
+
+    While it ``is_down`` they wait, and no side hears that the line broke.
+    """
 
     def __init__(self, hub: str) -> None:
         self._hub = address_of(hub)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        self.is_down = False
+        self.is_down = self.trickles = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
@@ -137,8 +140,9 @@ class Proxy:
 
     def _pass(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError), source, target:
-            while data := source.recv(65_536):
+            while data := source.recv(1 if self.trickles else 65_536):
                 while self.is_down:
                     time.sleep(0.05)
+                time.sleep(0.002 * self.trickles)
                 target.sendall(data)
             target.shutdown(socket.SHUT_RDWR)

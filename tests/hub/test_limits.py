@@ -146,7 +146,7 @@ OF_ITS_OWN = {
     "PAGE_BYTES_MAX",  # tests/hub/test_readers.py, as are the next
     "SHELF_CHANGES_MAX",
     "SUBSCRIPTIONS_MAX",
-    "SNAPSHOT_SECONDS_MAX",  # tests/wire/test_streams.py
+    "SNAPSHOT_SECONDS_MAX",  # tests/hub/test_streams.py
     "UNRECEIPTED_AHEAD_MAX",  # tests/hub/test_recovery.py
 }
 

@@ -7,7 +7,8 @@ so offering a suite there that no P-256 certificate can serve leaves TLS 1.3 as 
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -198,15 +199,20 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         return answer
 
     def _streaming(self, method: str, serve: Callable[..., Any]) -> Callable[..., Any]:
-        async def stream(request: Any, context: Any) -> Any:
+        async def stream(request: Any, context: Any) -> None:
             started = time.monotonic()
             await self._listen(context)
             try:
                 is_one = isinstance(request, Message | _Unreadable)
                 if is_one:
                     _check_readable(request)
-                async for response in serve(request if is_one else _readable(request), context):
-                    yield response
+                served = serve(request if is_one else _readable(request), context)
+                if isinstance(served, AsyncGenerator):
+                    async with aclosing(served) as responses:  # what it holds is let go when the caller goes
+                        async for response in responses:
+                            await context.write(response)
+                else:
+                    await served  # it writes its responses
             except Exception as problem:
                 await self._abort(method, started, context, problem)
             else:

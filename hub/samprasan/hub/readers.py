@@ -173,29 +173,32 @@ def newest(store: Store, log_index: int) -> News:
         return news._replace(checkpoint=witnessing.final_note(tx))
 
 
-def snapshot(
-    store: Store, world: World, secret: bytes, name: str, asked: v1.SnapshotRequest
-) -> tuple[list[bytes], bytes]:
-    """Everything that the integrator may see as of now, encoded events in no order of ours; and the cursor behind it.
+def take_snapshot(store: Store, world: World, name: str, asked: v1.SnapshotRequest) -> Approved:
+    """Count a snapshot that is about to be read; what its reader may see.
 
     Raises Refused ``snapshots_over_quota`` and as :func:`begin`.
     """
-    today = calendar.packed(calendar.day_of(world.now()))
+    now = world.now()
+    today = calendar.packed(calendar.day_of(now))
     with store.begin() as tx:
-        approved = integrators.approved(tx, name, world.now())
-        agreed = documents_store.agreed_on(tx)
-        _check_asked(approved, agreed, asked.subscription, asked.filter)
+        approved = integrators.approved(tx, name, now)
+        _check_asked(approved, documents_store.agreed_on(tx), asked.subscription, asked.filter)
         known = integrators_store.find(tx, name)
         taken = known.snapshots if known.day == today else 0
         most = approved.document.quotas.snapshots_per_day
         if taken >= most:
             raise Refused("snapshots_over_quota", name=name, most=most)
         integrators_store.put(tx, name, known._replace(day=today, snapshots=taken + 1))
-    names = names_of(secret, agreed.federation_id, name, approved.handle_epoch)
-    view = views.view_of(encode(approved.document.scope), encode(asked.filter), names)
+    return approved
+
+
+def snapshot(store: Store, secret: bytes, approved: Approved, asked: v1.SnapshotRequest) -> tuple[list[bytes], bytes]:
+    """Everything that the integrator may see as of now, encoded, in no order of ours; and the cursor behind it."""
     with store.read() as tx:
         head = log_store.head_now(tx)
         agreed = documents_store.agreed_on(tx)
+        names = names_of(secret, agreed.federation_id, approved.document.name, approved.handle_epoch)
+        view = views.view_of(encode(approved.document.scope), encode(asked.filter), names)
         found = [event for each in _standing(tx, agreed) if (event := view.standing(each, head.appended_at))]
     found.sort(key=lambda event: event.handle)  # the order of the table would be the same for everybody
     (cursor,) = names.cursors(asked.subscription).sealed([Place(head.size, 0, agreed.cut_version)])

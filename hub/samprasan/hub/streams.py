@@ -27,16 +27,23 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
         self._snapshots = asyncio.Semaphore(limits.SNAPSHOTS_AT_ONCE)
         self._begun: dict[str, Allowance] = {}
 
-    async def Snapshot(self, request: v1.SnapshotRequest, context: Any) -> AsyncIterator[v1.SnapshotResponse]:
-        """See :func:`samprasan.hub.readers.snapshot`."""
+    def Snapshot(self, request: v1.SnapshotRequest, context: Any) -> Any:
+        """See :func:`samprasan.hub.readers.snapshot`.  It writes its answer, so that time runs while nobody reads."""
+        return self._write_snapshot(request, context)
+
+    async def _write_snapshot(self, request: v1.SnapshotRequest, context: Any) -> None:
         hub = self._running
         name = (await hub.integrator(context)).document.name
-        async with self._snapshots, asyncio.timeout(limits.SNAPSHOT_SECONDS_MAX):
-            events, cursor = await hub.write(readers.snapshot, hub.store, hub.world, hub.showing.secret, name, request)
-            for first in range(0, len(events), limits.SNAPSHOT_EVENTS_AT_ONCE):
-                some = events[first : first + limits.SNAPSHOT_EVENTS_AT_ONCE]
-                yield v1.SnapshotResponse(events=[v1.Event.FromString(each) for each in some])
-        yield v1.SnapshotResponse(cursor=cursor)
+        try:
+            async with self._snapshots, asyncio.timeout(limits.SNAPSHOT_SECONDS_MAX):
+                approved = await hub.write(readers.take_snapshot, hub.store, hub.world, name, request)
+                events, cursor = await hub.read(readers.snapshot, hub.store, hub.showing.secret, approved, request)
+                for first in range(0, len(events), limits.SNAPSHOT_EVENTS_AT_ONCE):
+                    some = events[first : first + limits.SNAPSHOT_EVENTS_AT_ONCE]
+                    await context.write(v1.SnapshotResponse(events=[v1.Event.FromString(each) for each in some]))
+                await context.write(v1.SnapshotResponse(cursor=cursor))
+        except TimeoutError as problem:
+            raise Unavailable("snapshot_slow", seconds=limits.SNAPSHOT_SECONDS_MAX) from problem
 
     async def Follow(self, request: v1.FollowRequest, context: Any) -> AsyncIterator[v1.FollowResponse]:
         """See :mod:`samprasan.hub.readers`."""
