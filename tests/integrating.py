@@ -1,6 +1,12 @@
 """Integrators of served federations: admitted by the commands that people use."""
 
+import asyncio
 import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +14,16 @@ from federation import Federation as LocalFederation
 from samprasan.hub import home as hub_homes
 from samprasan.keys.credentials import Credentials
 from samprasan.keys.handles import Names, names_of
+from samprasan.node.deeds import Consents
+from samprasan.v1 import changes_pb2 as v1
+from samprasan.v1 import changes_pb2_grpc
 
-from tests import commands
+from tests import commands, local
+from tests.load import Load
+from tests.recording import channel
+
+SUBJECTS = 20
+SOON = 30.0
 
 
 def admit(served: LocalFederation, name: str, folder: Path, *scope: str, streams: int = 10) -> Path:
@@ -52,3 +66,60 @@ def names(served: LocalFederation, credentials: Path) -> Names:
     hub = hub_homes.open_hub(served.home("hub"))
     hub.store.close()
     return names_of(hub.showing.secret, issued.federation_id, issued.integrator, 1)
+
+
+@dataclass
+class Shown:
+    """A served federation with two integrators and people who agreed to both."""
+
+    served: LocalFederation
+    load: Load
+    app: Path
+    bank: Path
+    chance: random.Random = field(default_factory=lambda: random.Random(7))
+
+    def give(self) -> None:
+        """Three more deeds, which reach the log."""
+        self.load.give(self.chance, deeds=1, subjects=SUBJECTS)
+        self.load.wait()
+
+    def told(self) -> list[str]:
+        """The ids of all events, from the oldest on, by a snapshot-less read of the library."""
+        return [each["id"] for each in follow_until_now(self.app)]
+
+
+@contextmanager
+def shown(template: Path, folder: Path) -> Iterator[Shown]:
+    """Served until the block ends, with a few deeds told."""
+    with local.running(template, folder / "federation") as served:
+        load = Load(served, Consents(share=True, redeem=True, integrators=True))
+        app = admit(served, "welfare-app", folder, "balances", streams=50)
+        bank = admit(served, "bank", folder, "dimension=health", streams=50)
+        load.give(random.Random(1), deeds=10, subjects=SUBJECTS)
+        load.wait()
+        yield Shown(served, load, app, bank)
+        load.close()
+
+
+def follow_until_now(credentials: Path, after: bytes = b"") -> list[dict[str, Any]]:
+    """Every event behind a cursor, or from the oldest kept, until the first bookmark with nothing new."""
+
+    async def run() -> list[dict[str, Any]]:
+        async with channel(Credentials.decode(credentials.read_bytes())) as opened:
+            stub: Any = changes_pb2_grpc.ChangesStub(opened)
+            found = []
+            call = stub.Follow(v1.FollowRequest(after=after))
+            while not (word := await asyncio.wait_for(call.read(), 10)).HasField("bookmark"):
+                found += [{"id": each.id.hex(), "cursor": each.cursor.hex()} for each in word.page.events]
+            call.cancel()
+            return found
+
+    return asyncio.run(run())
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for it."""
+    ends = time.monotonic() + SOON
+    while not holds():
+        assert time.monotonic() < ends
+        time.sleep(0.05)

@@ -8,14 +8,15 @@ import pytest
 from federation import AGENCIES
 from federation import Federation as LocalFederation
 
-from tests import local
+from tests import integrating, local
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What looks at the one federation runs in one process, so that it is brought up once; other files by file."""
+    """What shares a federation runs in one process, so that it is brought up once; other files by file."""
     for item in items:
-        group = "live" if "live" in getattr(item, "fixturenames", ()) else item.path.name
+        shared = [name for name in ("live", "shown") if name in getattr(item, "fixturenames", ())]
+        group = shared[0] if shared else item.path.name
         item.add_marker(pytest.mark.xdist_group(group))
 
 
@@ -33,3 +34,10 @@ def live(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
     """The federation that tests look at and do not change."""
     with local.running(template, tmp_path_factory.mktemp("live") / "federation") as served:
         yield Live(served)
+
+
+@pytest.fixture(scope="session")
+def shown(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[integrating.Shown]:
+    """A federation with two integrators."""
+    with integrating.shown(template, tmp_path_factory.mktemp("shown")) as made:
+        yield made

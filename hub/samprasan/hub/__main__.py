@@ -12,6 +12,7 @@ from samprasan.hub import access, rescue
 
 app = command.application("The Samprasan hub: orders signed updates, keeps shared totals, knows nobody.")
 app.add_typer(access.integrator, name="integrator")
+app.command()(access.publish)
 app.command()(rescue.backup)
 app.command()(rescue.restore)
 app.command()(rescue.recover)

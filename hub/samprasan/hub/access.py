@@ -1,7 +1,7 @@
 """The commands about integrators: ``samprasan-hub integrator …``."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from samprasan.edge import command
@@ -137,6 +137,50 @@ def change_handles(name: Name, home: Home, lang: Lang = None) -> None:
     _, store = homes.open_store(home)
     integrators.change_handles(store, name)
     command.answer(None, False, words("handles_changed", name=name))
+
+
+def publish(
+    url: Annotated[str, typer.Argument(help="Of the NATS server: nats://HOST:PORT or tls://HOST:PORT.")],
+    home: Home,
+    name: Annotated[str, typer.Option("--integrator", help="Under whose scope and handles.")],
+    stream: Annotated[str, typer.Option(help="Of JetStream; made if there is none. Else SAMPRASAN_NAME.")] = "",
+    subjects: Annotated[str, typer.Option(help="What subjects begin with; else samprasan.NAME.")] = "",
+    written: Annotated[
+        Literal["json", "protobuf"], typer.Option("--format", help="How CloudEvents are written.")
+    ] = "json",
+    only: Annotated[
+        list[str] | None, typer.Option(help="agency=CODE, dimension=NAME, kind=NAME or cause=NAME; repeat for several.")
+    ] = None,
+    subscription: Annotated[str, typer.Option(help="Under which its place is shown.")] = "nats",
+    nats_credentials: Annotated[Path | None, typer.Option(help="Credentials file of NATS, if it asks for one.")] = None,
+    nats_authority: Annotated[Path | None, typer.Option(help="PEM file of who certified the NATS server.")] = None,
+    start_over: Annotated[
+        bool, typer.Option(help="Begin anew with a snapshot when the place is too old, or else end with exit code 1.")
+    ] = True,
+    lang: Lang = None,
+) -> None:
+    """Put what an integrator may see into a stream of NATS JetStream, as CloudEvents, until stopped.
+
+    Example: samprasan-hub publish nats://127.0.0.1:4222 --integrator welfare-app --home /srv/hub
+    """
+    import asyncio
+
+    from samprasan.hub import home as homes
+    from samprasan.keys.errors import Refused
+    from samprasan.ledger import scopes
+
+    try:
+        from samprasan.hub import publish as publishing
+        from samprasan.hub.jetstream import Target
+    except ImportError as problem:
+        raise Refused("publisher_missing") from problem
+    stream = stream or f"SAMPRASAN_{name.upper()}"
+    target = Target.of(url, stream, subjects or f"samprasan.{name}", nats_credentials, nats_authority)
+    order = publishing.Order(name, subscription, scopes.filter_of(only or ()), written, start_over)
+    hub = homes.open_hub(home)
+    publisher = publishing.Publisher(hub.store, hub.world, hub.showing.secret, target, order, command.ready)
+    asyncio.run(publishing.publish(publisher))
+    hub.store.close()
 
 
 def _cell(value: Any) -> Any:

@@ -11,8 +11,8 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from samprasan.client.changes import Change
     from samprasan.client.streaming import follow, resolve, snapshot
+    from samprasan.ledger.events import Change
 
 __all__ = ["Change", "follow", "resolve", "snapshot"]
 
@@ -20,7 +20,7 @@ __all__ = ["Change", "follow", "resolve", "snapshot"]
 def __getattr__(name: str) -> Any:
     """Load what is asked for: a command that shows its help needs none of it."""
     if name == "Change":
-        from samprasan.client.changes import Change
+        from samprasan.ledger.events import Change
 
         return Change
     if name in __all__:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from samprasan.client.changes import BOOKMARK, DRAINING, Change
 from samprasan.client.following import Following
 from samprasan.edge import wire
 from samprasan.edge.logs import logger
@@ -25,6 +24,7 @@ from samprasan.keys.credentials import Credentials
 from samprasan.keys.errors import Malformed, Refused, Unavailable
 from samprasan.keys.keyring import read_private, write_private
 from samprasan.ledger import scopes
+from samprasan.ledger.events import BOOKMARK, DRAINING, Change
 from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1 import changes_pb2_grpc
 from samprasan.v1.envelope_pb2 import Envelope

@@ -9,18 +9,12 @@
 import hashlib
 from collections.abc import Callable, Iterator
 
-from samprasan.client.changes import BOOKMARK, DRAINING, RESET, Change, from_event
 from samprasan.keys import checkpoint, signing
 from samprasan.keys.credentials import Issued
-from samprasan.keys.errors import Malformed, Refused, Unproven
+from samprasan.keys.errors import Malformed, Unproven
 from samprasan.keys.signing import Verify, verify_ed25519
+from samprasan.ledger.events import BOOKMARK, DRAINING, RESET, Change, from_event, refusal
 from samprasan.v1 import changes_pb2 as v1
-
-_REASONS = {
-    v1.TOO_OLD_REASON_NOT_KEPT: "not_kept",
-    v1.TOO_OLD_REASON_HANDLES_CHANGED: "handles_changed",
-    v1.TOO_OLD_REASON_LOG_CUT: "log_cut",
-}
 
 
 class Following:
@@ -87,8 +81,7 @@ class Following:
     def lose_place(self, too_old: v1.TooOld, *, start_over: bool) -> None:
         """The cursor cannot be followed: begin with a snapshot, or Refused ``cursor_too_old``."""
         if not start_over:
-            reason = _REASONS.get(too_old.reason, "unknown")
-            raise Refused("cursor_too_old", reason=reason, oldest=too_old.oldest.hex())
+            raise refusal(too_old)
         self.cursor = b""
 
     def _begin_stream(self) -> None:

@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from samprasan.client import aio
 from samprasan.client.aio import File
-from samprasan.client.changes import Change
 from samprasan.keys.credentials import Credentials
+from samprasan.ledger.events import Change
 
 T = TypeVar("T")
 

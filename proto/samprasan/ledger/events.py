@@ -1,8 +1,9 @@
-"""Changes as a reader handles them: plain values with words instead of numbers."""
+"""Events as readers handle them, the same from a stream and from NATS: plain values with words instead of numbers."""
 
 from dataclasses import dataclass, fields
 from typing import Any
 
+from samprasan.keys.errors import Refused
 from samprasan.ledger import calendar
 from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1.documents_pb2 import Benefit, Cause
@@ -22,6 +23,11 @@ _TYPES = {
 _KINDS = {number: name.removeprefix("SUBJECT_KIND_").lower() for name, number in SubjectKind.items() if number}
 _CAUSES = {number: name.removeprefix("CAUSE_").lower() for name, number in Cause.items() if number}
 _DIMENSIONS = {number: name.removeprefix("DIMENSION_").lower() for name, number in Dimension.items() if number}
+_REASONS = {
+    v1.TOO_OLD_REASON_NOT_KEPT: "not_kept",
+    v1.TOO_OLD_REASON_HANDLES_CHANGED: "handles_changed",
+    v1.TOO_OLD_REASON_LOG_CUT: "log_cut",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +92,11 @@ def from_event(event: v1.Event) -> Change:
         policy_version=event.policy_version or None,
         at=event.at or None,
     )
+
+
+def refusal(too_old: v1.TooOld) -> Refused:
+    """What a reader is told whose cursor is too old, and who is not to begin anew: ``cursor_too_old``."""
+    return Refused("cursor_too_old", reason=_REASONS.get(too_old.reason, "unknown"), oldest=too_old.oldest.hex())
 
 
 def _benefit(benefit: Benefit) -> dict[str, Any]:
