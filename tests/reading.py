@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from samprasan.client.following import Following
-from samprasan.hub import agreeing, integrators, readers
+from samprasan.hub import agreeing, integrators, readers, snapshots
 from samprasan.hub.integrators import Approved, Proposal
 from samprasan.hub.readers import Reader
+from samprasan.hub.store import documents as documents_store
 from samprasan.keys import signing
 from samprasan.keys.credentials import Issued
+from samprasan.keys.handles import Cursors
 from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1.documents_pb2 import Integrator
 from samprasan.v1.envelope_pb2 import Envelope
@@ -87,16 +89,26 @@ class Integration:
     def rest(self, reader: Reader) -> Iterator[v1.FollowResponse]:
         """What a reader has not been shown yet."""
         while True:
-            news = readers.kept(self.fed.hub.store, reader.place.log_index)
-            yield from reader.pages(news.entries, news.size)
+            yield from reader.pages(readers.rest(self.fed.hub.store, reader.place.log_index))
             if reader.place.log_index >= readers.end(self.fed.hub.store):
                 return
 
     def snapshot(self, subscription: str = "", wanted: v1.Filter = NOBODY) -> tuple[list[v1.Event], bytes]:
         asked = v1.SnapshotRequest(subscription=subscription, filter=wanted)
-        approved = readers.take_snapshot(self.fed.hub.store, self.fed.hub.world, self.name, asked)
-        events, cursor = readers.snapshot(self.fed.hub.store, self.secret, approved, asked)
-        return [v1.Event.FromString(each) for each in events], cursor
+        approved = snapshots.take(self.fed.hub.store, self.fed.hub.world, self.name, asked)
+        parts = list(snapshots.parts(*snapshots.read(self.fed.hub.store, self.secret, approved, asked)))
+        assert not any(part.cursor for part in parts[:-1])
+        return [event for part in parts for event in part.events], parts[-1].cursor
+
+    def acknowledge(self, subscription: str, cursor: bytes) -> None:
+        asked = v1.AcknowledgeRequest(subscription=subscription, cursor=cursor)
+        readers.acknowledge(self.fed.hub.store, self.fed.hub.world, self.secret, self.name, asked)
+
+    def cursors(self, subscription: str = "") -> Cursors:
+        """What the hub makes cursors with."""
+        with self.fed.hub.store.read() as tx:
+            agreed = documents_store.agreed_on(tx)
+        return readers.cursors_of(self.secret, agreed, self.approved, subscription)
 
     def client(self, subscription: str = "", wanted: v1.Filter = NOBODY, after: str = "") -> Following:
         """The client's side of a stream."""

@@ -166,7 +166,7 @@ class Judge:
 
     truth: Truth
     handle_of: Callable[[bytes], bytes]
-    opened: Callable[[bytes], Place]  # what a bookmark's or a snapshot's cursor stands for
+    opened: Callable[[bytes], Place | None]  # what a bookmark's or a snapshot's cursor stands for
     allows: Callable[[Due], bool]
     is_whole: bool  # every change of totals is allowed, so that what it knows is what there is
     problems: list[str] = field(default_factory=list)
@@ -209,7 +209,9 @@ class Judge:
 
     def _place_of(self, cursor: bytes) -> int:
         """The entry that a cursor goes on with."""
-        return self.opened(cursor).log_index
+        place = self.opened(cursor)
+        assert place is not None, "it is of another scope"
+        return place.log_index
 
     def _find(self, place: int, event: v1.Event) -> int | None:
         """Where the event stands in what was due from ``place`` on, nothing left out before it."""

@@ -18,11 +18,12 @@ from samprasan.v1 import hub_pb2
 from samprasan.v1.documents_pb2 import Cut
 from samprasan.v1.envelope_pb2 import Envelope
 
-from tests import federation
+from tests import federation, reading
 from tests.federation import AGENCIES, Federation, deed
 from tests.hub.test_recovery import ask_for_rice, is_sound, replace_hub, standing
 from tests.node.test_reconciliation import reconcile
 from tests.node.test_recovery import restored
+from tests.reading import Integration
 
 
 def lose(fed: Federation) -> Federation:
@@ -105,6 +106,20 @@ async def test_what_nobody_has_is_given_up_and_the_rest_stays(busy_fed: Federati
     assert state_of(fed, "codi", 20) == state_of(before, "codi", 20)
     now, then = (overview.status(each.hub.store, fed.clock())["totals"] for each in (fed, before))
     assert now == then
+
+
+def test_what_integrators_know_of_the_rest_keeps_its_ids(busy_fed: Federation) -> None:
+    fed = busy_fed
+    reading.approve(fed, "welfare-app")
+    app = Integration(fed)
+    before = app.follow().events
+    lose(fed)
+    agree(fed)
+    fed.run()
+    after = app.follow().events
+    assert len(before) >= 3
+    assert [each.id for each in after][: len(before)] == [each.id for each in before]
+    assert app.follow(before[-1].cursor).events == after[len(before) :]
 
 
 async def test_the_log_has_another_origin_and_is_witnessed_again(busy_fed: Federation) -> None:

@@ -143,10 +143,12 @@ OF_ITS_OWN = {
     "PUSH_IN_FLIGHT_MAX",
     "PUSH_GROUP_MAX",
     "PUSH_STREAMS_PER_AGENCY_MAX",
+    "CHANGES_KEPT_DAYS_MAX",  # tests/hub/test_integrators.py
     "PAGE_BYTES_MAX",  # tests/hub/test_readers.py, as are the next
     "SHELF_CHANGES_MAX",
     "SUBSCRIPTIONS_MAX",
-    "SNAPSHOT_SECONDS_MAX",  # tests/hub/test_streams.py
+    "SNAPSHOT_SECONDS_MAX",  # tests/hub/test_streams.py, as is the next
+    "SNAPSHOT_PART_SECONDS_MAX",
     "UNRECEIPTED_AHEAD_MAX",  # tests/hub/test_recovery.py
 }
 

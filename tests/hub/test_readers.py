@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from samprasan.hub import integrators, introducing, limits, readers
+from samprasan.hub import integrators, introducing, limits, readers, snapshots
 from samprasan.hub.readers import Reader
 from samprasan.hub.shelf import Shelf
 from samprasan.hub.store import changes as changes_store
+from samprasan.hub.store import integrators as integrators_store
 from samprasan.keys.errors import Refused, SamprasanError, Unproven
-from samprasan.keys.handles import Place, names_of
+from samprasan.keys.handles import Place
 from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1 import documents_pb2 as documents
 from samprasan.v1 import hub_pb2
@@ -80,7 +81,7 @@ def test_a_stream_tells_everything_in_order_and_goes_on_from_any_event(app: Inte
 
 def test_a_snapshot_and_the_rest_make_the_whole(app: Integration, mpc: Working) -> None:
     events, cursor = app.snapshot()
-    assert kinds(events) == ["policy_activated", "linked"]
+    assert kinds(events) == ["linked", "policy_activated"]
     assert all(not event.id and not event.cursor for event in events)
     known = totals(events)
     mpc.do(mpc.award(30), mpc.award(1))
@@ -124,7 +125,7 @@ def test_the_shelf_tells_what_the_store_tells(app: Integration, mpc: Working, mo
         assert shelf.take(readers.newest(store, shelf.size))
         found = shelf.since(reader)
         assert found is not None
-        expected += [event for word in reader.pages(found, shelf.size) for event in word.page.events]
+        expected += [event for word in reader.pages(found) for event in word.page.events]
     assert not shelf.take(readers.newest(store, shelf.size))
     assert len(expected) == 10
     assert shelf.since(late) is None
@@ -144,7 +145,7 @@ def test_what_a_subject_does_not_agree_to_any_more_is_not_told_late(app: Integra
     assert isinstance(reader, Reader)
     on_shelf = shelf.since(reader)
     assert on_shelf is not None
-    assert kinds([event for word in reader.pages(on_shelf, shelf.size) for event in word.page.events]) == ["unlinked"]
+    assert kinds([event for word in reader.pages(on_shelf) for event in word.page.events]) == ["unlinked"]
     assert kinds(app.snapshot()[0]) == ["policy_activated"]
 
 
@@ -254,10 +255,9 @@ def test_cursors_that_cannot_be_are_refused(app: Integration, mpc: Working) -> N
         assert code_of(lambda bad=bad: app.follow(bad)) == "cursor"
     assert code_of(lambda: app.follow(cursor, subscription="main")) == "cursor"
     assert code_of(lambda: app.follow(subscription="Main")) == "subscription_name"
-    names = names_of(app.secret, app.issued.federation_id, app.name, 1)
-    (future,) = names.cursors("").sealed([Place(10_000)])
+    (future,) = app.cursors().sealed([Place(10_000)])
     assert code_of(lambda: app.follow(future)) == "cursor_future"
-    (uncut,) = names.cursors("").sealed([Place(1, 0, 3)])
+    (uncut,) = app.cursors().sealed([Place(1, 0, 3)])
     assert code_of(lambda: app.follow(uncut)) == "cursor_future"
 
 
@@ -277,6 +277,37 @@ def test_a_place_that_is_kept_no_more_is_too_old_and_the_oldest_is_told(
     assert kinds(app.follow()) == ["credit_changed"]
 
 
+def test_a_stream_that_retention_overtakes_is_told_so_and_passes_nothing_over(
+    app: Integration, fed: Federation, mpc: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(6):
+        mpc.do(mpc.award(1))
+    monkeypatch.setattr(limits, "ENTRIES_READ_AT_ONCE", 2)
+    reader = app.begin()
+    assert isinstance(reader, Reader)
+    list(reader.pages(readers.rest(fed.hub.store, reader.place.log_index)))
+    fed.clock.now_ms += 40 * DAY_MS
+    mpc.do(mpc.award(1))
+    readers.retain(fed.hub.store, fed.hub.world, 30)
+    (word,) = reader.pages(readers.rest(fed.hub.store, reader.place.log_index))
+    assert word.too_old.reason == v1.TOO_OLD_REASON_NOT_KEPT
+    assert kinds(app.follow(word.too_old.oldest)) == ["credit_changed"]
+
+
+def test_who_may_see_other_things_now_begins_with_a_snapshot(app: Integration, fed: Federation, mpc: Working) -> None:
+    cursor = app.follow(subscription="main").cursor
+    app.acknowledge("main", cursor)
+    reading.approve(fed, app.name, "balances", days=300)
+    assert kinds(app.follow(cursor, subscription="main")) == []  # the same scope again
+    reading.approve(fed, app.name, "kind=organization")
+    for after in (cursor, b""):
+        found = too_old(app.begin(after, subscription="main"))
+        assert found.reason == v1.TOO_OLD_REASON_SCOPE_CHANGED
+        assert kinds(app.follow(found.oldest, subscription="main")) == ["policy_activated"]
+    app.acknowledge("main", cursor)  # who did not hear of it yet is not told that its cursor is none
+    assert too_old(app.begin(subscription="main")).reason == v1.TOO_OLD_REASON_SCOPE_CHANGED
+
+
 def test_other_handles_begin_with_a_snapshot(app: Integration, fed: Federation, mpc: Working) -> None:
     cursor, (before,) = app.follow().cursor, totals(app.snapshot()[0])
     integrators.change_handles(fed.hub.store, app.name)
@@ -284,22 +315,61 @@ def test_other_handles_begin_with_a_snapshot(app: Integration, fed: Federation, 
     (after,) = totals(app.snapshot()[0])
     assert before != after
     assert not {each.id for each in app.follow().events} & {before}
+    app.acknowledge("main", app.follow(subscription="main").cursor)
+    later = app.follow(subscription="main").cursor
+    with fed.hub.store.begin() as tx:  # a backup of before is restored
+        integrators_store.put(tx, app.name, integrators_store.find(tx, app.name)._replace(handle_epoch=1))
+    for after in (later, b""):
+        found = too_old(app.begin(after, subscription="main"))
+        assert found.reason == v1.TOO_OLD_REASON_HANDLES_CHANGED
+    app.acknowledge("main", later)
+
+
+def test_a_place_that_is_acknowledged_again_and_again_is_written_seldom(
+    app: Integration, fed: Federation, mpc: Working
+) -> None:
+    def heard_at() -> int:
+        with fed.hub.store.read() as tx:
+            found = integrators_store.subscription(tx, app.name, "main")
+        assert found is not None
+        return found.heard_at
+
+    cursor = app.follow(subscription="main").cursor
+    app.acknowledge("main", cursor)
+    begun = heard_at()
+    fed.clock.now_ms += 60_000
+    app.acknowledge("main", cursor)
+    assert heard_at() == begun
+    fed.clock.now_ms += limits.HEARD_AGAIN_MS
+    app.acknowledge("main", cursor)
+    assert heard_at() > begun
+
+
+@pytest.mark.parametrize("wanted", [v1.Filter(agencies=["mpc"] * 2), v1.Filter.FromString(b"\xa2\x06\x02hi")])
+def test_a_filter_that_is_blown_up_is_refused(app: Integration, wanted: v1.Filter) -> None:
+    assert code_of(lambda: app.follow(wanted=wanted)) == "filter_form"
+
+
+def test_a_snapshot_is_sent_in_parts_of_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "PAGE_BYTES_MAX", 1_000)
+    events = [v1.Event(handle=bytes(600)), v1.Event(handle=bytes(600)), v1.Event(handle=bytes(100))]
+    parts = list(snapshots.parts([each.SerializeToString() for each in events], b"c"))
+    assert [len(part.events) for part in parts] == [1, 2]
+    assert [part.cursor for part in parts] == [b"", b"c"]
+    (alone,) = snapshots.parts([], b"c")
+    assert alone.cursor == b"c"
 
 
 def test_a_subscription_goes_on_where_it_was_acknowledged(app: Integration, fed: Federation, mpc: Working) -> None:
-    def acknowledge(cursor: bytes, subscription: str = "main") -> None:
-        asked = v1.AcknowledgeRequest(subscription=subscription, cursor=cursor)
-        readers.acknowledge(fed.hub.store, fed.hub.world, app.secret, app.approved, asked)
-
     events = app.follow(subscription="main").events
-    acknowledge(events[1].cursor)
+    app.acknowledge("main", events[1].cursor)
     assert app.follow(subscription="main").events == events[2:]
     (listed,) = integrators.listed(fed.hub.store, fed.hub.world.now())
     (followed,) = listed["subscriptions"]
     assert (followed["subscription"], followed["is_silent"]) == ("main", False)
     assert followed["behind"] > 0
-    assert code_of(lambda: acknowledge(events[1].cursor, "other")) == "cursor"
-    assert code_of(lambda: acknowledge(events[1].cursor, "")) == "subscription_name"
+    assert code_of(lambda: app.acknowledge("other", events[1].cursor)) == "cursor"
+    assert code_of(lambda: app.acknowledge("", events[1].cursor)) == "subscription_name"
     fed.clock.now_ms += limits.SUBSCRIPTION_SILENT_MS
     assert integrators.listed(fed.hub.store, fed.hub.world.now())[0]["subscriptions"][0]["is_silent"]
     fed.clock.now_ms += limits.SUBSCRIPTION_KEPT_MS
@@ -313,8 +383,7 @@ def test_an_integrator_has_so_many_subscriptions(
 ) -> None:
     monkeypatch.setattr(limits, "SUBSCRIPTIONS_MAX", 2)
     for name in ("a", "b"):
-        asked = v1.AcknowledgeRequest(subscription=name, cursor=app.follow(subscription=name).cursor)
-        readers.acknowledge(fed.hub.store, fed.hub.world, app.secret, app.approved, asked)
+        app.acknowledge(name, app.follow(subscription=name).cursor)
     assert code_of(lambda: app.follow(subscription="c")) == "subscriptions_over_limit"
     app.follow(subscription="a")
 

@@ -2,43 +2,59 @@
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
+from unittest import mock
 
 import grpc
 import pytest
 from samprasan.edge import wire
 from samprasan.edge.logs import logger
 from samprasan.edge.patience import Allowance
-from samprasan.hub import limits
+from samprasan.hub import integrators, limits
+from samprasan.hub.readers import Reader
+from samprasan.hub.running import Running
 from samprasan.hub.streams import ChangesServicer
+from samprasan.keys.errors import Unproven
 from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1 import changes_pb2_grpc
+from samprasan.v1 import log_pb2 as log
+
+from tests import reading
+from tests.federation import Federation
+from tests.hub.test_readers import Working
+from tests.reading import Integration
 
 EVENT = v1.Event(handle=b"h" * 32, earned=1).SerializeToString()
 EVENTS = 400_000  # 14 MiB: more than any buffer on the way takes
 
 
-async def served(listens_at: str) -> grpc.aio.Server:
-    """A hub of nothing but snapshots, which all have many events."""
-
-    async def integrator(_context: Any) -> Any:
-        return SimpleNamespace(document=SimpleNamespace(name="welfare-app"))
-
-    async def write(*_: Any) -> None:
-        return None
-
-    async def read(*_: Any) -> tuple[list[bytes], bytes]:
-        return [EVENT] * EVENTS, b"c" * 16
-
-    running: Any = SimpleNamespace(
-        integrator=integrator, write=write, read=read, store=None, world=None, showing=SimpleNamespace(secret=b"")
-    )
+async def served(running: Any, listens_at: str) -> grpc.aio.Server:
+    """Changes alone, over a Unix socket."""
     server = grpc.aio.server(interceptors=[wire.ErrorInterceptor(logger("hub"))], options=wire.SERVER_OPTIONS)
     changes_pb2_grpc.add_ChangesServicer_to_server(ChangesServicer(running), server)
     server.add_insecure_port(listens_at)
     await server.start()
     return server
+
+
+def of_many_subjects(made: list[list[bytes]]) -> Any:
+    """A hub of nothing but snapshots, which all have many events; ``made`` are those that were."""
+
+    async def integrator(context: Any) -> Any:
+        name = dict(context.invocation_metadata())["name"]
+        return SimpleNamespace(document=SimpleNamespace(name=name))
+
+    async def write(*_: Any) -> None:
+        return None
+
+    async def read(*_: Any) -> tuple[list[bytes], bytes]:
+        made.append([EVENT] * EVENTS)
+        return made[-1], b"c" * 16
+
+    secret = SimpleNamespace(secret=b"")
+    return SimpleNamespace(integrator=integrator, write=write, read=read, store=None, world=None, showing=secret)
 
 
 async def ends_with(call: Any) -> grpc.StatusCode:
@@ -51,21 +67,28 @@ async def ends_with(call: Any) -> grpc.StatusCode:
 
 
 def test_a_snapshot_that_is_not_read_ends_and_lets_others_have_theirs(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(limits, "SNAPSHOT_SECONDS_MAX", 2.0)
+    monkeypatch.setattr(limits, "SNAPSHOT_PART_SECONDS_MAX", 1.0)
+    made: list[list[bytes]] = []
 
     async def run() -> tuple[int, list[grpc.StatusCode]]:
         listens_at = f"unix:{tmp_path}/hub.sock"
-        server = await served(listens_at)
+        server = await served(of_many_subjects(made), listens_at)
         async with grpc.aio.insecure_channel(listens_at) as idle, grpc.aio.insecure_channel(listens_at) as busy:
             stubs: list[Any] = [changes_pb2_grpc.ChangesStub(each) for each in (idle, busy)]
-            stuck = [stubs[0].Snapshot(v1.SnapshotRequest()) for _ in range(limits.SNAPSHOTS_AT_ONCE)]
+
+            def begun(stub: Any, name: str) -> Any:
+                return stub.Snapshot(v1.SnapshotRequest(), metadata=[("name", name)], timeout=20)
+
+            stuck = [begun(stubs[0], name) for name in ("a", "b")]
             for call in stuck:
                 await call.read()
+            assert await ends_with(begun(stubs[1], "a")) == grpc.StatusCode.UNAVAILABLE  # it has one already
             count = 0
-            async for part in stubs[1].Snapshot(v1.SnapshotRequest(), timeout=20):
+            async for part in begun(stubs[1], "c"):
                 count += len(part.events)
+            assert [len(each) for each in made] == [0, 0, 0]  # though their callers are there still
             codes = [await ends_with(call) for call in stuck]
         await server.stop(None)
         return count, codes
@@ -73,6 +96,81 @@ def test_a_snapshot_that_is_not_read_ends_and_lets_others_have_theirs(
     count, codes = asyncio.run(run())
     assert count == EVENTS
     assert set(codes) == {grpc.StatusCode.UNAVAILABLE}
+
+
+def test_a_snapshot_that_takes_too_long_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(limits, "SNAPSHOT_SECONDS_MAX", 0.3)
+
+    async def run() -> grpc.StatusCode:
+        hub = of_many_subjects([])
+        hub.read = lambda *_: asyncio.sleep(60)
+        listens_at = f"unix:{tmp_path}/hub.sock"
+        server = await served(hub, listens_at)
+        async with grpc.aio.insecure_channel(listens_at) as channel:
+            stub: Any = changes_pb2_grpc.ChangesStub(channel)
+            code = await ends_with(stub.Snapshot(v1.SnapshotRequest(), metadata=[("name", "a")], timeout=20))
+        await server.stop(None)
+        return code
+
+    assert asyncio.run(run()) == grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_stream_that_stood_still_is_told_nothing_of_who_has_withdrawn_meanwhile(
+    fed: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "STALE_SECONDS", 0.2)
+    monkeypatch.setattr(limits, "PAGE_BYTES_MAX", 10)
+    mpc = Working(fed)
+    mpc.do(mpc.link(), *(mpc.award(1) for _ in range(3)))
+    for _ in range(3):
+        mpc.do(mpc.award(1))
+    reading.approve(fed, "welfare-app")
+    app = Integration(fed)
+
+    async def run() -> list[v1.FollowResponse]:
+        running = Running(fed.hub.store, fed.hub.world, cast("Any", None))
+        reader = app.begin()
+        assert isinstance(reader, Reader)
+        words = ChangesServicer(running)._followed(reader)
+        told: list[v1.FollowResponse] = []
+        while not told or not told[-1].page.events[0].handle:
+            told.append(await anext(words))
+        told.clear()
+        mpc.do(mpc.link([log.PURPOSE_SHARE]))
+        await asyncio.sleep(0.3)
+        while not told or v1.EVENT_TYPE_UNLINKED not in {event.type for event in told[-1].page.events}:
+            told.append(await anext(words))
+        integrators.revoke(fed.hub.store, fed.hub.world, "welfare-app")
+        with pytest.raises(Unproven, match="revoked"):
+            [word async for word in words]
+        running.sequencer.close()
+        running.threads.shutdown()
+        return told
+
+    told = [event for word in asyncio.run(run()) for event in word.page.events]
+    assert [event.type for event in told if event.handle] == [v1.EVENT_TYPE_UNLINKED]
+
+
+def test_an_approval_is_looked_up_once_however_many_streams_ask(fed: Federation) -> None:
+    reading.approve(fed, "welfare-app")
+    asked = []
+
+    async def run() -> list[Any]:
+        running = Running(fed.hub.store, fed.hub.world, cast("Any", None))
+        read = running.read
+
+        async def counted(*given: Any) -> Any:
+            asked.append(given)
+            return await read(*given)
+
+        with mock.patch.object(running, "read", counted):
+            found = await asyncio.gather(*(running.approval("welfare-app") for _ in range(100)))
+        running.sequencer.close()
+        running.threads.shutdown()
+        return found
+
+    assert len(set(map(id, asyncio.run(run())))) == 1
+    assert len(asked) == 1
 
 
 def test_an_allowance_is_used_up_and_fills_again() -> None:

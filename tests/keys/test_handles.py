@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from samprasan.keys.errors import Malformed
-from samprasan.keys.handles import Names, Place
+from samprasan.keys.handles import Names, Place, scope_tag
 
 SECRET, FEDERATION = b"s" * 32, b"f" * 16
-PLACES = st.builds(Place, st.integers(0, 2**48 - 1), st.integers(0, 2**16 - 1), st.integers(0, 2**16 - 1))
+PLACES = st.builds(Place, st.integers(0, 2**40 - 1), st.integers(0, 2**16 - 1), st.integers(0, 2**8 - 1))
+SCOPE = scope_tag(b"scope")
 
 
 def names(
@@ -31,27 +32,34 @@ def test_a_handle_is_the_hmac_of_the_account_under_the_integrators_key() -> None
 
 @given(st.lists(PLACES, max_size=20))
 def test_a_cursor_opens_to_its_place(places: list[Place]) -> None:
-    cursors = names().cursors("main")
+    cursors = names().cursors("main", SCOPE)
     sealed = cursors.sealed(places)
     assert [cursors.opened(each) for each in sealed] == places
     assert len(set(sealed)) == len(set(places))
 
 
 @given(PLACES)
+def test_a_cursor_is_of_one_scope_alone(place: Place) -> None:
+    (cursor,) = names().cursors("", SCOPE).sealed([place])
+    assert names().cursors("", scope_tag(b"another")).opened(cursor) is None
+
+
+@given(PLACES)
 def test_nobody_elses_names_are_alike(place: Place) -> None:
-    mine = {names().handle(b"a" * 16), *names().ids([place]), *names().cursors("").sealed([place])}
-    mine |= {names().sealing_key, *names().cursors("main").sealed([place])}
+    mine = {names().handle(b"a" * 16), *names().ids([place]), *names().cursors("", SCOPE).sealed([place])}
+    mine |= {names().sealing_key, *names().cursors("main", SCOPE).sealed([place])}
     assert len(mine) == 5
     for other in OTHERS:
-        theirs = {other.handle(b"a" * 16), *other.ids([place]), *other.cursors("").sealed([place]), other.sealing_key}
+        theirs = {other.handle(b"a" * 16), other.sealing_key, *other.ids([place])}
+        theirs |= set(other.cursors("", SCOPE).sealed([place]))
         assert not theirs & mine
         with pytest.raises(Malformed, match="cursor"):
-            other.cursors("").opened(names().cursors("").sealed([place])[0])
+            other.cursors("", SCOPE).opened(names().cursors("", SCOPE).sealed([place])[0])
     with pytest.raises(Malformed, match="cursor"):
-        names().cursors("main").opened(names().cursors("").sealed([place])[0])
+        names().cursors("main", SCOPE).opened(names().cursors("", SCOPE).sealed([place])[0])
 
 
 @given(st.binary(max_size=40))
 def test_garbage_is_no_cursor(data: bytes) -> None:
     with pytest.raises(Malformed, match="cursor"):
-        names().cursors("").opened(data)
+        names().cursors("", SCOPE).opened(data)

@@ -7,6 +7,7 @@ from pathlib import Path
 from federation import Federation as LocalFederation
 from samprasan.hub import home as hub_homes
 from samprasan.hub import readers
+from samprasan.keys.handles import Cursors
 from samprasan.ledger import scopes
 from samprasan.node.deeds import Consents
 
@@ -54,7 +55,8 @@ def test_readers_miss_nothing_while_the_hub_is_killed(template: Path, tmp_path: 
         store.close()
         for recorder, allows in followers:
             names = integrating.names(served, recorder.credentials)
-            judge = Judge(truth, names.handle, names.cursors("").opened, allows, allows is allows_all)
+            opened = integrating.cursors(served, recorder.credentials).opened
+            judge = Judge(truth, names.handle, opened, allows, allows is allows_all)
             assert judge.judge(recorder.records) == []
             shown = [event for record in recorder.records for event in record.events]
             print(f"{len(shown)} events of {len(truth.due)}, {recorder.breaks} breaks")
@@ -69,7 +71,13 @@ def wait_for_all(served: LocalFederation, recorders: list[Recorder]) -> None:
     store.close()
     until = time.monotonic() + CATCH_UP_SECONDS
     for recorder in recorders:
-        cursors = integrating.names(served, recorder.credentials).cursors("")
-        while (last := recorder.records[-1]).what != "bookmark" or cursors.opened(last.cursor).log_index < end:
-            assert time.monotonic() < until, f"{last} is not at {end}"
+        cursors = integrating.cursors(served, recorder.credentials)
+        while not is_at(end, recorder, cursors):
+            assert time.monotonic() < until, f"{recorder.records[-1]} is not at {end}"
             time.sleep(0.1)
+
+
+def is_at(end: int, recorder: Recorder, cursors: Cursors) -> bool:
+    last = recorder.records[-1]
+    place = cursors.opened(last.cursor) if last.what == "bookmark" else None
+    return place is not None and place.log_index >= end

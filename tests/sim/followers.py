@@ -90,8 +90,7 @@ class Follower:
         if self.reader is None or len(self.pending) >= PENDING_MAX:
             return
         hub = self.integration.fed.hub
-        news = readers.kept(hub.store, self.reader.place.log_index)
-        self.pending += self.reader.pages(news.entries, news.size)
+        self.pending += self.reader.pages(readers.rest(hub.store, self.reader.place.log_index))
         if self.chance.random() < 0.5:
             self.pending.append(self.reader.bookmark(hub.world, b""))
 
@@ -181,9 +180,8 @@ class Followed(Simulation):
             follower.finish()
             name = follower.integration.name
             names = names_of(reading.SECRET, federation_id, name, 1)
-            cursors = names.cursors("")
             _, allows = FILTERS[name]
-            judge = Judge(truth, names.handle, cursors.opened, allows, allows is allows_all)
+            judge = Judge(truth, names.handle, follower.integration.cursors().opened, allows, allows is allows_all)
             self.problems += [f"{name}: {each}" for each in judge.judge(follower.records)]
 
 

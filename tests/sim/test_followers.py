@@ -37,19 +37,19 @@ def test_readers_are_told_everything_once_and_in_order_whatever_happens(long_run
 
 def skips_on_resume(patch: pytest.MonkeyPatch) -> None:
     """A reader goes on one event too far."""
-    opened: Any = readers._opened
-    patch.setattr(readers, "_opened", lambda *given: (found := opened(*given))._replace(skipped=found.skipped + 1))
+    opened: Any = readers._place_of
+    patch.setattr(readers, "_place_of", lambda *given: (found := opened(*given))._replace(skipped=found.skipped + 1))
 
 
 def repeats_on_resume(patch: pytest.MonkeyPatch) -> None:
     """A cursor is taken to be inclusive."""
-    opened: Any = readers._opened
+    opened: Any = readers._place_of
 
     def inclusive(*given: Any) -> Place:
         found: Place = opened(*given)
         return found._replace(skipped=max(0, found.skipped - 1))
 
-    patch.setattr(readers, "_opened", inclusive)
+    patch.setattr(readers, "_place_of", inclusive)
 
 
 def begins_now(patch: pytest.MonkeyPatch) -> None:
@@ -59,7 +59,7 @@ def begins_now(patch: pytest.MonkeyPatch) -> None:
     def from_now(store: Any, secret: bytes, approved: Any, asked: v1.FollowRequest) -> Any:
         found = begin(store, secret, approved, asked)
         if not asked.after:
-            found.place = Place(readers.end(store), 0, found.cuts)
+            found.place = Place(readers.end(store), 0, found.place.cuts)
         return found
 
     patch.setattr(readers, "begin", from_now)
@@ -109,13 +109,13 @@ def totals_of_before(patch: pytest.MonkeyPatch) -> None:
 
 def loses_an_entry(patch: pytest.MonkeyPatch) -> None:
     """Of several entries that are read at once, the second is lost."""
-    kept: Any = readers.kept
+    rest: Any = readers.rest
 
     def lossy(store: Any, log_index: int) -> News:
-        news: News = kept(store, log_index)
+        news: News = rest(store, log_index)
         return news._replace(entries=news.entries[:1] + news.entries[2:])
 
-    patch.setattr(readers, "kept", lossy)
+    patch.setattr(readers, "rest", lossy)
 
 
 def lets_everything_pass(patch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def bookmarks_ahead(patch: pytest.MonkeyPatch) -> None:
     bookmark: Any = Reader.bookmark
 
     def ahead(reader: Reader, world: Any, checkpoint: bytes) -> Any:
-        reader.place = Place(reader.place.log_index + 1, 0, reader.cuts)
+        reader.place = Place(reader.place.log_index + 1, 0, reader.place.cuts)
         return bookmark(reader, world, checkpoint)
 
     patch.setattr(Reader, "bookmark", ahead)

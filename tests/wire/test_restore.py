@@ -80,7 +80,7 @@ def test_a_hub_that_was_lost(served: LocalFederation) -> None:
     """Of the hub that is gone but for its keys there is only what was written on the day it was founded."""
     before, size = totals(served), served.answer("hub", "status")["log"]["size"]
     found = restore(served, "hub", "founding.backup")
-    assert found["problems"] == []
+    assert (found["problems"], found["integrators"]) == ([], [])
     assert served.answer("hub", "status")["recovery"]["waiting_for"] == sorted(AGENCIES)
     served.restart("hub")
     ends = time.monotonic() + WITHIN_SECONDS

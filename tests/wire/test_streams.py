@@ -19,7 +19,7 @@ from samprasan.keys.credentials import Credentials
 from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1 import changes_pb2_grpc
 
-from tests import recording
+from tests import integrating, recording
 from tests.integrating import SUBJECTS, Shown, follow_until_now, until
 from tests.recording import channel
 
@@ -155,8 +155,10 @@ def test_buf_curl_goes_on_where_it_was_killed(shown: Shown, tmp_path: Path) -> N
     goes_on(shown, program, start, cursor)
 
 
-def test_readers_that_do_not_read_or_read_a_byte_at_a_time_or_come_back_at_once_delay_nobody(shown: Shown) -> None:
-    own = Credentials.decode(shown.bank.read_bytes())
+def test_readers_that_do_not_read_or_read_a_byte_at_a_time_or_come_back_at_once_delay_nobody(
+    shown: Shown, tmp_path: Path
+) -> None:
+    own = Credentials.decode(integrating.admit(shown.served, "rude", tmp_path, streams=50).read_bytes())
     before = memory_kibibytes(shown)
     codes: list[str] = []
 

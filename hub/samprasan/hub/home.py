@@ -11,7 +11,7 @@ from samprasan.edge import backup, database
 from samprasan.edge.configuration import KEYRING, Settings, address_of
 from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World, system_clock
-from samprasan.hub import auditing, recovery
+from samprasan.hub import auditing, integrators, limits, recovery
 from samprasan.hub.joining import Authority
 from samprasan.hub.running import CHANGES_KEPT_DAYS, Showing
 from samprasan.hub.service import Listening
@@ -19,6 +19,7 @@ from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import log as log_store
 from samprasan.hub.tables import metadata
 from samprasan.keys import certificates
+from samprasan.keys.errors import Refused
 from samprasan.keys.handles import SECRET_BYTES
 from samprasan.keys.keyring import Keyring, write_private
 from samprasan.keys.signing import KeySigner
@@ -102,6 +103,8 @@ def create_tables(store: Store) -> None:
 def open_store(home: Path) -> tuple[HubSettings, Store]:
     """Settings and database only, for commands that sign nothing."""
     settings = HubSettings.load(home)
+    if not 1 <= settings.changes_kept_days <= limits.CHANGES_KEPT_DAYS_MAX:
+        raise Refused("changes_kept_days", days=settings.changes_kept_days, most=limits.CHANGES_KEPT_DAYS_MAX)
     return settings, database.open_store(settings.database_url)
 
 
@@ -154,8 +157,14 @@ def restore(
         with contextlib.closing(hub.store) as store:
             found.load(store, MIGRATIONS, mark, progress)
             report = auditing.audit(store, hub.world, hub.world.signer.public_key)
+            listed = integrators.listed(store, hub.world.now())
     made_at = calendar.at(found.manifest.made_at).isoformat(timespec="seconds")
-    return {"entries": report.batches, "made_at": made_at, "problems": report.as_document()["problems"]}
+    return {
+        "entries": report.batches,
+        "made_at": made_at,
+        "problems": report.as_document()["problems"],
+        "integrators": [each["name"] for each in listed if each["state"] == "approved"],
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from samprasan.edge.database import Store, Tx
+from samprasan.edge.database import Store, Tx, take_turn
 from samprasan.edge.world import World
 from samprasan.hub import limits
 from samprasan.hub.joining import Authority
@@ -25,6 +25,7 @@ from samprasan.v1 import log_pb2 as log
 from samprasan.v1.documents_pb2 import Integrator, IntegratorQuotas, Scope
 from samprasan.v1.envelope_pb2 import Envelope
 
+TURN = "samprasan: integrators"  # who changes what is known of one; a snapshot is counted there, too
 _DAY_MS = 86_400_000
 
 
@@ -95,6 +96,7 @@ def certify(store: Store, world: World, authority: Authority, name: str, request
         raise Malformed("certificate_request")
     now = world.now()
     with store.begin() as tx:
+        take_turn(tx, TURN)
         approved(tx, name, now)
         at = datetime.fromtimestamp(now / 1000, UTC)
         made = certificates.client_certificate(
@@ -108,6 +110,7 @@ def certify(store: Store, world: World, authority: Authority, name: str, request
 def revoke(store: Store, world: World, name: str) -> None:
     """The integrator sees nothing more, and none of its certificates is valid again; Refused ``integrator_unknown``."""
     with store.begin() as tx:
+        take_turn(tx, TURN)
         _document(tx, name)
         integrators_store.put(tx, name, integrators_store.find(tx, name)._replace(revoked_at=world.now()))
         integrators_store.revoke_certificates(tx, name)
@@ -120,10 +123,10 @@ def change_handles(store: Store, name: str) -> None:
     Raises Refused ``integrator_unknown``.
     """
     with store.begin() as tx:
+        take_turn(tx, TURN)
         _document(tx, name)
         known = integrators_store.find(tx, name)
         integrators_store.put(tx, name, known._replace(handle_epoch=known.handle_epoch + 1))
-        integrators_store.drop_subscriptions(tx, name)
 
 
 def approved(tx: Tx, name: str, now: int) -> Approved:
@@ -147,9 +150,9 @@ def federation_id(store: Store) -> bytes:
 
 
 def standing(store: Store, world: World, name: str) -> Approved:
-    """:func:`approved`, on its own."""
+    """:func:`approved`, on its own; Unavailable ``hub_recovering`` while the log is not whole."""
     with store.read() as tx:
-        return approved(tx, name, world.now())
+        return _reading(tx, world, name)
 
 
 def caller(store: Store, world: World, fingerprint: bytes, named: str) -> Approved:
@@ -164,9 +167,13 @@ def caller(store: Store, world: World, fingerprint: bytes, named: str) -> Approv
             raise Unproven("certificate_unknown")
         if found[1]:
             raise Unproven("integrator_revoked", name=named)
-        if recovery_store.standing(tx) is not None:
-            raise Unavailable("hub_recovering")
-        return approved(tx, named, world.now())
+        return _reading(tx, world, named)
+
+
+def _reading(tx: Tx, world: World, name: str) -> Approved:
+    if recovery_store.standing(tx) is not None:
+        raise Unavailable("hub_recovering")
+    return approved(tx, name, world.now())
 
 
 def listed(store: Store, now: int) -> list[dict[str, Any]]:

@@ -55,13 +55,18 @@ EVALUATED_DAYS_MAX = 60  # a node that was away for a month still reports
 EVALUATED_MAX = 1 << 32  # elements in a row: more than any policy allows, and sums stay small
 
 # Change streams.
+CHANGES_KEPT_DAYS_MAX = 3_660
 ENTRIES_READ_AT_ONCE = 32  # of changes: some 2 MiB in memory for one follower who catches up
 PAGE_BYTES_MAX = 256 * 1024  # of events in one message; a batch whose events take more is one message all the same
 SHELF_CHANGES_MAX = 20_000  # the newest, kept in memory for all who follow: 6 MiB
 SNAPSHOT_EVENTS_AT_ONCE = 500  # 100 KiB
-SNAPSHOTS_AT_ONCE = 2  # each holds all that its reader may see: 200 B a subject
+SNAPSHOTS_AT_ONCE = 2  # each holds all that its reader may see: 200 B a subject; one of an integrator
 SNAPSHOT_SECONDS_MAX = 600  # who reads a million subjects slower than that begins anew
+SNAPSHOT_PART_SECONDS_MAX = 15  # and who takes longer than that over one part
 SUBSCRIPTIONS_MAX = 100  # of one integrator
+HEARD_AGAIN_MS = 3_600_000  # who acknowledges the same place again is noted so seldom
+ACKNOWLEDGE_SECONDS = 10  # in so many an integrator may acknowledge as often as it may have streams open
+STALE_SECONDS = 2.0  # what was read to be told is read anew after this: somebody may have withdrawn consent meanwhile
 SUBSCRIPTION_SILENT_MS = 7 * 86_400_000  # without an acknowledgement the operator is told
 SUBSCRIPTION_KEPT_MS = 30 * 86_400_000  # and after this it has ended
 TOKEN_LIFETIME_MS = 600_000  # from the counter to the app and to the integrator

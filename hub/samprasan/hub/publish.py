@@ -16,8 +16,9 @@ from typing import Any
 from samprasan.edge.database import Store
 from samprasan.edge.logs import logger
 from samprasan.edge.world import World
-from samprasan.hub import integrators, jetstream, readers
+from samprasan.hub import integrators, jetstream, readers, snapshots
 from samprasan.hub.cloudevents import Format, Writer, source_of
+from samprasan.hub.integrators import Approved
 from samprasan.hub.jetstream import Stream, Target
 from samprasan.hub.readers import Reader
 from samprasan.keys.errors import Malformed, Refused, Unavailable
@@ -27,7 +28,7 @@ from tenacity import retry, retry_if_exception_type, wait_random_exponential
 
 log = logger("publish")
 POLL_SECONDS = 0.25  # how often the log is looked at
-ACKNOWLEDGE_SECONDS = 4.0
+ACKNOWLEDGE_SECONDS = 10.0  # how often its place is kept at the hub
 RETRY_SECONDS_MAX = 30.0
 
 
@@ -77,15 +78,17 @@ class Publisher:
         if reader is None:
             await self._tell_snapshot(stream)
             return
-        writer = self._writer(reader.federation_id)
+        writer = self._writer(reader.approved)
         acknowledged_at = 0.0
         while True:
-            news = await asyncio.to_thread(readers.kept, self.store, reader.place.log_index)
-            for word in reader.pages(news.entries, news.size):
-                await stream.put([writer.change(event) for event in word.page.events])
-            if time.monotonic() - acknowledged_at >= ACKNOWLEDGE_SECONDS:
-                if await self._in_thread(integrators.standing, self.order.integrator) != reader.approved:
+            news = await asyncio.to_thread(readers.rest, self.store, reader.place.log_index)
+            for word in reader.pages(news):
+                if word.HasField("too_old"):
                     return
+                await stream.put([writer.change(event) for event in word.page.events])
+            if await self._in_thread(integrators.standing, self.order.integrator) != reader.approved:
+                return
+            if time.monotonic() - acknowledged_at >= ACKNOWLEDGE_SECONDS:
                 await asyncio.to_thread(self._acknowledge, reader)
                 acknowledged_at = time.monotonic()
             if not news.entries:
@@ -114,17 +117,18 @@ class Publisher:
 
     async def _tell_snapshot(self, stream: Stream) -> None:
         asked = v1.SnapshotRequest(subscription=self.order.subscription, filter=self.order.wanted)
-        approved = await self._in_thread(readers.take_snapshot, self.order.integrator, asked)
-        found, cursor = await asyncio.to_thread(readers.snapshot, self.store, self.secret, approved, asked)
-        await stream.put(list(self._writer(approved.document.federation_id).snapshot(found, cursor)))
+        approved = await self._in_thread(snapshots.take, self.order.integrator, asked)
+        found, cursor = await asyncio.to_thread(snapshots.read, self.store, self.secret, approved, asked)
+        await stream.put(list(self._writer(approved).snapshot(found, cursor)))
 
-    def _writer(self, federation_id: bytes) -> Writer:
-        return Writer(self.target.prefix, source_of(federation_id, self.order.integrator), self.order.format)
+    def _writer(self, approved: Approved) -> Writer:
+        source = source_of(approved.document.federation_id, self.order.integrator)
+        return Writer(self.target.prefix, source, self.order.format)
 
     def _acknowledge(self, reader: Reader) -> None:
         (cursor,) = reader.cursors.sealed([reader.place])
         told = v1.AcknowledgeRequest(subscription=self.order.subscription, cursor=cursor)
-        readers.acknowledge(self.store, self.world, self.secret, reader.approved, told)
+        readers.acknowledge(self.store, self.world, self.secret, self.order.integrator, told)
 
     async def _in_thread(self, step: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.to_thread(step, self.store, self.world, *arguments)

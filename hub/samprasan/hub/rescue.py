@@ -44,7 +44,9 @@ def restore(
     named = str(Path(passphrase_file).resolve()) if passphrase_file else ""
     with command.counting() as progress:
         document = homes.restore(file, home, database, named, find_passphrase(named), progress)
-    command.answer(document, as_json, words("restore_done", **document), *document["problems"])
+    names = ", ".join(document["integrators"])
+    may_read = [words("restore_integrators", names=names)] if names else []
+    command.answer(document, as_json, words("restore_done", **document), *may_read, *document["problems"])
 
 
 def recover(

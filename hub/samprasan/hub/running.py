@@ -74,7 +74,7 @@ class Running:
     pushing: Counter[str] = field(default_factory=Counter)
     reconciling: set[str] = field(default_factory=set)
     refeeding: set[str] = field(default_factory=set)
-    _approvals: dict[str, tuple[Approved, float]] = field(default_factory=dict)
+    _approvals: "dict[str, tuple[asyncio.Future[Approved], float]]" = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         loop = asyncio.get_running_loop()
@@ -184,12 +184,14 @@ class Running:
         """Fetch what is new at the end of the log for those who follow."""
         while True:
             self.grown.clear()
-            with contextlib.suppress(SamprasanError):
+            try:
                 if not self.shelf.is_started:
                     self.shelf.start(await self.read(readers.end, self.store))
                 while self.shelf.take(await self.read(readers.newest, self.store, self.shelf.size)):
                     self.changed.set()
                     self.changed = asyncio.Event()
+            except Exception:  # the database may be away; the next round tries again
+                log.error("cannot read changes", exc_info=True)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(NEWS_POLL_SECONDS):
                     await self.grown.wait()
@@ -213,11 +215,11 @@ class Running:
     async def approval(self, name: str) -> Approved:
         """What the integrator may read; looked up every few seconds, however many streams ask."""
         now = asyncio.get_running_loop().time()
-        found, at = self._approvals.get(name, (None, 0.0))
-        if found is None or now - at > APPROVAL_SECONDS:
-            found = await self.read(integrators.standing, self.store, self.world, name)
-            self._approvals[name] = (found, now)
-        return found
+        coming, at = self._approvals.get(name, (None, 0.0))
+        if coming is None or now - at > APPROVAL_SECONDS:
+            coming = asyncio.ensure_future(self.read(integrators.standing, self.store, self.world, name))
+            self._approvals[name] = (coming, now)
+        return await asyncio.shield(coming)
 
     async def caller(self, context: Any, *, to_recover: bool = False) -> str:
         """The agency of the certificate that the connection showed; only what is ``to_recover`` goes on meanwhile."""

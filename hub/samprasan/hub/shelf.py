@@ -50,10 +50,10 @@ class Shelf:
         self.size, self.checkpoint = max(self.size, news.size), news.checkpoint
         return has_grown
 
-    def since(self, reader: Reader) -> list[Kept] | None:
+    def since(self, reader: Reader) -> News | None:
         """What is new to a reader; None if it has not come as far as what is kept here."""
         place = reader.place.log_index
         if place < self.first:
             return None
         newest = takewhile(lambda entry: entry.log_index >= place, reversed(self._entries))
-        return list(newest)[::-1]
+        return News(list(newest)[::-1], place, self.size)

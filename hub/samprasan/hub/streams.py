@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from samprasan.edge.patience import Allowance
-from samprasan.hub import introducing, limits, readers
+from samprasan.hub import introducing, limits, readers, snapshots
 from samprasan.hub.integrators import Approved
 from samprasan.hub.readers import Reader
 from samprasan.hub.running import Running
@@ -25,25 +25,37 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
     def __init__(self, running: Running) -> None:
         self._running = running
         self._snapshots = asyncio.Semaphore(limits.SNAPSHOTS_AT_ONCE)
+        self._snapshotting: set[str] = set()
         self._begun: dict[str, Allowance] = {}
+        self._acknowledged: dict[str, Allowance] = {}
 
     def Snapshot(self, request: v1.SnapshotRequest, context: Any) -> Any:
-        """See :func:`samprasan.hub.readers.snapshot`.  It writes its answer, so that time runs while nobody reads."""
+        """See :mod:`samprasan.hub.snapshots`.  It writes its answer, so that time runs while nobody reads."""
         return self._write_snapshot(request, context)
 
     async def _write_snapshot(self, request: v1.SnapshotRequest, context: Any) -> None:
-        hub = self._running
-        name = (await hub.integrator(context)).document.name
+        name = (await self._running.integrator(context)).document.name
+        if name in self._snapshotting:
+            raise Unavailable("snapshot_running", name=name)
+        self._snapshotting.add(name)
         try:
-            async with self._snapshots, asyncio.timeout(limits.SNAPSHOT_SECONDS_MAX):
-                approved = await hub.write(readers.take_snapshot, hub.store, hub.world, name, request)
-                events, cursor = await hub.read(readers.snapshot, hub.store, hub.showing.secret, approved, request)
-                for first in range(0, len(events), limits.SNAPSHOT_EVENTS_AT_ONCE):
-                    some = events[first : first + limits.SNAPSHOT_EVENTS_AT_ONCE]
-                    await context.write(v1.SnapshotResponse(events=[v1.Event.FromString(each) for each in some]))
-                await context.write(v1.SnapshotResponse(cursor=cursor))
+            async with asyncio.timeout(limits.SNAPSHOT_SECONDS_MAX), self._snapshots:
+                await self._write_parts(name, request, context)
         except TimeoutError as problem:
-            raise Unavailable("snapshot_slow", seconds=limits.SNAPSHOT_SECONDS_MAX) from problem
+            raise Unavailable("snapshot_slow", seconds=limits.SNAPSHOT_PART_SECONDS_MAX) from problem
+        finally:
+            self._snapshotting.discard(name)
+
+    async def _write_parts(self, name: str, request: v1.SnapshotRequest, context: Any) -> None:
+        hub = self._running
+        approved = await hub.write(snapshots.take, hub.store, hub.world, name, request)
+        events, cursor = await hub.read(snapshots.read, hub.store, hub.showing.secret, approved, request)
+        try:
+            for part in snapshots.parts(events, cursor):
+                async with asyncio.timeout(limits.SNAPSHOT_PART_SECONDS_MAX):
+                    await context.write(part)
+        finally:
+            events.clear()  # the error of a call whose caller does not read stays around until he goes
 
     async def Follow(self, request: v1.FollowRequest, context: Any) -> AsyncIterator[v1.FollowResponse]:
         """See :mod:`samprasan.hub.readers`."""
@@ -60,8 +72,12 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
     async def Acknowledge(self, request: v1.AcknowledgeRequest, context: Any) -> v1.AcknowledgeResponse:
         """See :func:`samprasan.hub.readers.acknowledge`."""
         hub = self._running
-        approved = await hub.integrator(context)
-        await hub.write(readers.acknowledge, hub.store, hub.world, hub.showing.secret, approved, request)
+        document = (await hub.integrator(context)).document
+        name, most = document.name, document.quotas.streams
+        allowance = self._acknowledged.setdefault(name, Allowance(2 * most, most / limits.ACKNOWLEDGE_SECONDS))
+        if not allowance.take(time.monotonic()):
+            raise Unavailable("acknowledge_slowly", name=name)
+        await hub.write(readers.acknowledge, hub.store, hub.world, hub.showing.secret, name, request)
         return v1.AcknowledgeResponse()
 
     async def Resolve(self, request: v1.ResolveRequest, context: Any) -> v1.ResolveResponse:
@@ -72,23 +88,25 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
         return v1.ResolveResponse(handle=handle)
 
     async def _followed(self, reader: Reader) -> AsyncIterator[v1.FollowResponse]:
-        """Pages as they come, a bookmark when all is told and every few seconds, a last word before the hub stops."""
-        hub = self._running
+        """Pages as they come, a bookmark when all is told and every few seconds, a last word when the stream ends.
+
+        A reader that is told of another approval (another scope, other handles) has to begin anew.
+        """
+        hub, name = self._running, reader.approved.document.name
         told_at, was_behind = time.monotonic(), True
-        while not hub.draining:
-            bell = hub.changed
+        while not hub.draining and await hub.approval(name) == reader.approved:
+            bell, read_at = hub.changed, time.monotonic()
             news = hub.shelf.since(reader)
             if news is None:
-                found = await hub.read(readers.kept, hub.store, reader.place.log_index)
-                pages, through = found.entries, found.size
-            else:
-                pages, through = news, hub.shelf.size
-            for page in reader.pages(pages, through):
-                yield page
+                news = await hub.read(readers.rest, hub.store, reader.place.log_index)
+            for word in reader.pages(news):
+                yield word
+                if word.HasField("too_old"):
+                    return
+                if time.monotonic() - read_at > limits.STALE_SECONDS:
+                    break
             is_behind = reader.place.log_index < hub.shelf.size
             if time.monotonic() - told_at >= BOOKMARK_SECONDS or (was_behind and not is_behind):
-                if await hub.approval(reader.approved.document.name) != reader.approved:
-                    break  # another scope, other handles: the reader begins anew
                 yield reader.bookmark(hub.world, hub.shelf.checkpoint)
                 told_at, was_behind = time.monotonic(), False
             if not is_behind:

@@ -326,6 +326,8 @@ subscriptions = sa.Table(
     ),
     sa.Column("skipped", sa.Integer, nullable=False, comment="So many of its changes are dealt with, too."),
     sa.Column("cuts", sa.Integer, nullable=False, comment="Of the log, when the reader acknowledged."),
+    sa.Column("handle_epoch", sa.Integer, nullable=False, comment="Of the integrator's, then."),
+    sa.Column("scope", sa.LargeBinary(3), nullable=False, comment="Tag of what it might see, then."),
     sa.Column("heard_at", sa.BigInteger, nullable=False),
 )
 documents = sa.Table(

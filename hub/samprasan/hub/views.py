@@ -9,12 +9,14 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Any
+from weakref import WeakValueDictionary
 
+from google.protobuf.unknown_fields import UnknownFieldSet
 from samprasan.hub.store.changes import Kept
-from samprasan.keys.errors import Refused
+from samprasan.keys.errors import Malformed, Refused
 from samprasan.keys.handles import Names, Place
+from samprasan.keys.signing import encode
 from samprasan.ledger import scopes
 from samprasan.v1 import documents_pb2 as documents
 from samprasan.v1 import log_pb2 as log
@@ -34,7 +36,6 @@ from samprasan.v1.changes_pb2 import (
 _EARNING = frozenset({documents.CAUSE_AWARD, documents.CAUSE_REVERSE})
 _CURSOR_TAG = b"\x82\x01"  # Event.cursor
 _ENCODED_MAX = 8  # entries: who lags further behind reads them by itself
-_VIEWS_MAX = 1024
 _EVENT_TAG = b"\x0a"  # Page.events
 
 
@@ -115,10 +116,13 @@ class View:
         return event
 
 
-@lru_cache(maxsize=_VIEWS_MAX)
-def view_of(scope: bytes, wanted: bytes, names: Names) -> View:
-    """The one View of an encoded Scope and Filter."""
-    return View(documents.Scope.FromString(scope), Filter.FromString(wanted), names)
+_views: "WeakValueDictionary[tuple[bytes, bytes, Names], View]" = WeakValueDictionary()
+
+
+def view_of(scope: documents.Scope, wanted: Filter, names: Names) -> View:
+    """The one View that all have who see the same now."""
+    key = (encode(scope), encode(wanted), names)
+    return _views.setdefault(key, View(scope, wanted, names))
 
 
 def with_cursors(events: Sequence[bytes], cursors: Sequence[bytes]) -> bytes:
@@ -133,8 +137,11 @@ def with_cursors(events: Sequence[bytes], cursors: Sequence[bytes]) -> bytes:
 def check(scope: documents.Scope, wanted: Filter, agencies: Iterable[str]) -> None:
     """That a filter asks for things that there are, and for no more than the scope allows.
 
-    Raises Refused ``filter_unknown`` or ``scope_exceeded``, naming the first.
+    Raises Malformed ``filter_form``, Refused ``filter_unknown`` or ``scope_exceeded``, naming the first.
     """
+    lists = (wanted.agencies, wanted.dimensions, wanted.kinds, wanted.causes)
+    if UnknownFieldSet(wanted) or any(len(set(each)) < len(each) for each in lists):
+        raise Malformed("filter_form")
     known: list[tuple[str, Iterable[Any], Iterable[Any], Iterable[Any]]] = [
         ("agency", wanted.agencies, scope.agencies, agencies),
         ("dimension", wanted.dimensions, scope.dimensions, log.Dimension.values()),

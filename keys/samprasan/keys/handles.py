@@ -5,7 +5,8 @@ given has nothing in common and tells nothing about accounts or places of the lo
 makes all of them anew.
 
 A handle is HMAC-SHA-256 of the account id.  An id or a cursor is one AES-256 block: a permutation of places, under keys
-of their own, with 48 bits that are zero inside, so that garbage and cursors of others are found out.
+of their own, with 40 bits that are zero inside, so that garbage and cursors of others are found out.  A cursor tells
+besides for which scope it was made: whoever may see other things now cannot go on from it.
 """
 
 import hashlib
@@ -21,7 +22,9 @@ from samprasan.keys.errors import Malformed
 
 SECRET_BYTES = 32
 CURSOR_BYTES = 16
-_INDEX_BYTES, _SKIPPED_BYTES, _CUTS_BYTES, _ZERO_BYTES = 6, 2, 2, 6
+SCOPE_BYTES = 3
+_INDEX_BYTES, _SKIPPED_BYTES, _CUTS_BYTES, _ZERO_BYTES = 5, 2, 1, 5
+_NO_SCOPE = bytes(SCOPE_BYTES)
 
 
 class Place(NamedTuple):
@@ -54,11 +57,16 @@ class Names:
 
     def ids(self, places: Sequence[Place]) -> list[bytes]:
         """An id, 16 bytes, for the change at each place."""
-        return self._ids.sealed(places)
+        return self._ids.sealed(places, _NO_SCOPE)
 
-    def cursors(self, subscription: str) -> "Cursors":
-        """Of one subscription; an empty name is one, too."""
-        return Cursors(_derived(self._key, f"cursor/{subscription}"))
+    def cursors(self, subscription: str, scope: bytes) -> "Cursors":
+        """Of one subscription, an empty name being one, too; ``scope`` is a :func:`scope_tag`."""
+        return Cursors(_derived(self._key, f"cursor/{subscription}"), scope)
+
+
+def scope_tag(scope: bytes) -> bytes:
+    """3 bytes by which a cursor knows the encoded Scope that it was made for."""
+    return hashlib.sha256(scope).digest()[:SCOPE_BYTES]
 
 
 @lru_cache(maxsize=1024)
@@ -68,44 +76,50 @@ def names_of(secret: bytes, federation_id: bytes, integrator: str, epoch: int) -
 
 
 class Cursors:
-    """Places as one subscription names them."""
+    """Places as one subscription names them, under one scope."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, scope: bytes) -> None:
         self._places = _Places(key)
+        self._scope = scope
 
     def sealed(self, places: Sequence[Place]) -> list[bytes]:
         """A cursor, 16 bytes, for each place."""
-        return self._places.sealed(places)
+        return self._places.sealed(places, self._scope)
 
-    def opened(self, cursor: bytes) -> Place:
-        """The place; Malformed ``cursor`` if it was not made for this subscription."""
-        return self._places.opened(cursor)
+    def opened(self, cursor: bytes) -> Place | None:
+        """The place; None under another scope; Malformed ``cursor`` if it was not made for this subscription."""
+        place, scope = self._places.opened(cursor)
+        return place if scope == self._scope else None
 
 
 class _Places:
     def __init__(self, key: bytes) -> None:
         self._cipher = Cipher(AES(key), ECB())  # noqa: S305 - single blocks, no two of which are alike
 
-    def sealed(self, places: Sequence[Place]) -> list[bytes]:
-        blocks = b"".join(map(_block, places))
+    def sealed(self, places: Sequence[Place], scope: bytes) -> list[bytes]:
+        blocks = b"".join([_block(place) + scope + bytes(_ZERO_BYTES) for place in places])
         data = self._cipher.encryptor().update(blocks)
         return [data[start : start + CURSOR_BYTES] for start in range(0, len(data), CURSOR_BYTES)]
 
-    def opened(self, cursor: bytes) -> Place:
+    def opened(self, cursor: bytes) -> tuple[Place, bytes]:
         if len(cursor) != CURSOR_BYTES:
             raise Malformed("cursor")
         block = self._cipher.decryptor().update(cursor)
         if any(block[-_ZERO_BYTES:]):
             raise Malformed("cursor")
-        index, skipped = block[:_INDEX_BYTES], block[_INDEX_BYTES : _INDEX_BYTES + _SKIPPED_BYTES]
-        cuts = block[_INDEX_BYTES + _SKIPPED_BYTES : -_ZERO_BYTES]
-        return Place(int.from_bytes(index, "big"), int.from_bytes(skipped, "big"), int.from_bytes(cuts, "big"))
+        index, rest = block[:_INDEX_BYTES], block[_INDEX_BYTES:]
+        skipped, cuts = rest[:_SKIPPED_BYTES], rest[_SKIPPED_BYTES : _SKIPPED_BYTES + _CUTS_BYTES]
+        place = Place(*(int.from_bytes(each, "big") for each in (index, skipped, cuts)))
+        return place, block[-_ZERO_BYTES - SCOPE_BYTES : -_ZERO_BYTES]
 
 
 def _block(place: Place) -> bytes:
     log_index, skipped, cuts = place
-    value = (log_index << 8 * _SKIPPED_BYTES | skipped) << 8 * _CUTS_BYTES | cuts
-    return (value << 8 * _ZERO_BYTES).to_bytes(CURSOR_BYTES, "big")
+    return (
+        log_index.to_bytes(_INDEX_BYTES, "big")
+        + skipped.to_bytes(_SKIPPED_BYTES, "big")
+        + cuts.to_bytes(_CUTS_BYTES, "big")
+    )
 
 
 def _derived(key: bytes, what: str) -> bytes:

@@ -10,6 +10,8 @@ What is delivered is delivered at least once, in order, and never partly: see ``
 
 import asyncio
 import random
+import re
+import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from os import PathLike
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from samprasan.client.following import Following
 from samprasan.edge import wire
 from samprasan.edge.logs import logger
@@ -33,6 +36,8 @@ log = logger("client")
 SILENCE_SECONDS_MAX = 20.0  # the hub promises a bookmark every 5
 PAUSE_SECONDS_MAX = 30.0
 SNAPSHOT_SECONDS_MAX = 900.0
+ACKNOWLEDGE_SECONDS = 30.0  # a hub that is told more often has more to write than to tell
+_CURSOR = re.compile(r"[0-9a-f]{32}")
 
 QUIET = frozenset({BOOKMARK, DRAINING})
 File = str | PathLike[str]
@@ -125,7 +130,7 @@ async def resolve(credentials: File | Credentials, token: str) -> str:
     own = opened(credentials)
     try:
         envelope = Envelope.FromString(base64.urlsafe_b64decode(token))
-    except ValueError as problem:
+    except (ValueError, DecodeError) as problem:
         raise Malformed("token") from problem
     async with _channel(own) as channel:
         stub: Any = changes_pb2_grpc.ChangesStub(channel)
@@ -138,18 +143,26 @@ async def resolve(credentials: File | Credentials, token: str) -> str:
 
 
 class _Acknowledging:
-    """Tells the hub how far a named subscription has come."""
+    """Tells the hub how far a named subscription has come, now and then."""
 
     def __init__(self, stub: Any, subscription: str) -> None:
         self._stub = stub
         self._subscription = subscription
-        self._told = b""
+        self._told_at = -ACKNOWLEDGE_SECONDS
 
     async def tell(self, cursor: bytes) -> None:
-        if self._subscription and cursor != self._told:
+        now = time.monotonic()
+        if not self._subscription or now - self._told_at < ACKNOWLEDGE_SECONDS:
+            return
+        self._told_at = now
+        try:
             request = v1.AcknowledgeRequest(subscription=self._subscription, cursor=cursor)
             await self._stub.Acknowledge(request, timeout=wire.DEADLINE_SECONDS)
-            self._told = cursor
+        except grpc.RpcError as problem:
+            error = wire.from_rpc_error(problem)
+            if not isinstance(error, Unavailable):
+                raise error from None
+            log.warning("not acknowledged", reason=error.code)
 
 
 async def _once(
@@ -177,16 +190,16 @@ async def _once(
 
 
 async def _snapshot(stub: Any, following: Following) -> AsyncGenerator[Iterator[Change], None]:
+    """All of it is read before any is told: the hub waits for nobody who takes his time."""
     call = stub.Snapshot(following.snapshot_request(), timeout=SNAPSHOT_SECONDS_MAX)
-    is_first = True
     try:
-        async for part in call:
-            yield following.take_snapshot(part, is_first=is_first)
-            is_first = False
+        parts = [part.SerializeToString() async for part in call]
     except grpc.RpcError as problem:
         raise wire.from_rpc_error(problem) from None
     finally:
         call.cancel()
+    for number, part in enumerate(parts):
+        yield following.take_snapshot(v1.SnapshotResponse.FromString(part), is_first=number == 0)
     if following.needs_snapshot:
         raise Unavailable("hub_unreachable", status="incomplete")
 
@@ -208,12 +221,21 @@ def opened(credentials: File | Credentials) -> Credentials:
 
 
 def _kept(file: Path) -> str:
-    return file.read_text("ascii", errors="replace").strip() if file.exists() else ""
+    if not file.exists():
+        return ""
+    text = file.read_text("ascii", errors="replace").strip()
+    if not _CURSOR.fullmatch(text):
+        raise Malformed("cursor_file", file=file.name)
+    return text
 
 
 def _keeper(file: Path | None) -> Any:
     def keep(cursor: str) -> None:
-        if file is not None:
+        if file is None:
+            return
+        try:
             write_private(file, f"{cursor}\n".encode())
+        except OSError as problem:
+            raise Refused("file_unwritable", file=file.name, problem=problem.strerror or "") from problem
 
     return keep

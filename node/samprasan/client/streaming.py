@@ -1,8 +1,10 @@
-"""The same as :mod:`samprasan.client.aio` for programs without asyncio: plain loops, in the caller's own thread."""
+"""The same as :mod:`samprasan.client.aio` for programs without asyncio: plain loops."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import TypeVar
+import threading
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
+from functools import cache
+from typing import Any, TypeVar
 
 from samprasan.client import aio
 from samprasan.client.aio import File
@@ -36,17 +38,36 @@ def snapshot(credentials: File | Credentials, *, subscription: str = "", only: S
 
 def resolve(credentials: File | Credentials, token: str) -> str:
     """See :func:`samprasan.client.aio.resolve`."""
-    return asyncio.run(aio.resolve(credentials, token))
+    return run(aio.resolve(credentials, token))
 
 
-def _plainly(items: AsyncIterator[T]) -> Iterator[T]:
-    """The items, each waited for when it is asked for."""
-    with asyncio.Runner() as runner:
+def run(asked: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine of :mod:`samprasan.client.aio` gives, waited for in a program without asyncio."""
+    coming = asyncio.run_coroutine_threadsafe(asked, _loop())
+    try:
+        return coming.result()
+    finally:
+        coming.cancel()
 
-        async def following() -> list[T]:
-            async for item in items:
-                return [item]
-            return []
 
-        while found := runner.run(following()):
+def _plainly(items: AsyncGenerator[T, None]) -> Iterator[T]:
+    """The items, each asked for when the one before has been dealt with."""
+
+    async def following() -> list[T]:
+        async for item in items:
+            return [item]
+        return []
+
+    try:
+        while found := run(following()):
             yield found[0]
+    finally:
+        run(items.aclose())
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """One that runs as long as the program: gRPC's own thread speaks to loops that it knew, ended ones as well."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="samprasan-client", daemon=True).start()
+    return loop

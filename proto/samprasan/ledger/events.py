@@ -27,6 +27,7 @@ _REASONS = {
     v1.TOO_OLD_REASON_NOT_KEPT: "not_kept",
     v1.TOO_OLD_REASON_HANDLES_CHANGED: "handles_changed",
     v1.TOO_OLD_REASON_LOG_CUT: "log_cut",
+    v1.TOO_OLD_REASON_SCOPE_CHANGED: "scope_changed",
 }
 
 
@@ -41,7 +42,7 @@ class Change:
     - ``benefit.changed`` and ``benefit.withdrawn``: what ``agency`` offers; ``policy.activated``;
     - ``reset``: forget everything; what follows is all there is (the first word of a snapshot);
     - ``bookmark``: the hub's signed word that everything up to ``cursor`` was shown;
-    - ``draining``: the hub is about to stop; the library connects again by itself.
+    - ``draining``: the stream ends, and the library connects again by itself.
 
     Follow from ``cursor`` to go on behind the change.  ``at`` is milliseconds since the Unix epoch.
     """

@@ -35,6 +35,8 @@ class _TooOldReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TooOldRe
     """The caller's handles are other ones now."""
     TOO_OLD_REASON_LOG_CUT: _TooOldReason.ValueType  # 3
     """The agencies gave a part of the log up."""
+    TOO_OLD_REASON_SCOPE_CHANGED: _TooOldReason.ValueType  # 4
+    """The caller may see other things now than when the cursor was made."""
 
 class TooOldReason(_TooOldReason, metaclass=_TooOldReasonEnumTypeWrapper):
     """Reasons why a cursor cannot be followed. Public."""
@@ -46,6 +48,8 @@ TOO_OLD_REASON_HANDLES_CHANGED: TooOldReason.ValueType  # 2
 """The caller's handles are other ones now."""
 TOO_OLD_REASON_LOG_CUT: TooOldReason.ValueType  # 3
 """The agencies gave a part of the log up."""
+TOO_OLD_REASON_SCOPE_CHANGED: TooOldReason.ValueType  # 4
+"""The caller may see other things now than when the cursor was made."""
 Global___TooOldReason: _TypeAlias = TooOldReason  # noqa: Y015
 
 class _EventType:
@@ -88,7 +92,7 @@ Global___EventType: _TypeAlias = EventType  # noqa: Y015
 
 @_typing.final
 class Filter(_message.Message):
-    """What a reader wants to have of what its scope allows; an empty list is all of that. What says that a subject appeared or
+    """What a reader wants to have of what its scope allows; an empty list is all of that. Nothing stands twice in a list. What says that a subject appeared or
     is gone is never left out.
     """
 
@@ -244,7 +248,7 @@ class FollowResponse(_message.Message):
 
     @_builtins.property
     def draining(self) -> Global___Draining:
-        """The hub is about to stop. The last word of the stream: connect again, perhaps to another one."""
+        """The stream ends, and nothing is lost by it. Its last word: connect again."""
 
     def __init__(
         self,
@@ -404,7 +408,7 @@ Global___TooOld: _TypeAlias = TooOld  # noqa: Y015
 
 @_typing.final
 class Draining(_message.Message):
-    """The hub is about to stop."""
+    """The hub is about to stop, or what the caller may see is changing."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

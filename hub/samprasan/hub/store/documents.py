@@ -10,7 +10,7 @@ from samprasan.ledger import agreed
 from samprasan.ledger.agreed import Agreed
 from samprasan.v1.documents_pb2 import Roster
 from samprasan.v1.envelope_pb2 import Envelope
-from samprasan.v1.log_pb2 import DOCUMENT_KIND_ROSTER
+from samprasan.v1.log_pb2 import DOCUMENT_KIND_CATALOGUE, DOCUMENT_KIND_ROSTER
 
 _LATER = documents.alias()
 _OWN = (_LATER.c.kind == documents.c.kind, _LATER.c.series == documents.c.series, _LATER.c.active)
@@ -54,9 +54,9 @@ def signers(tx: sa.Connection) -> dict[str, set[bytes]]:
 
 
 def published_since(tx: sa.Connection, owner: str, since: int) -> int:
-    """How many documents of its own the agency has published since."""
-    query = sa.select(sa.func.count()).where(documents.c.series == owner, documents.c.proposed_at >= since)
-    return tx.execute(query).scalar_one()
+    """How many catalogues the agency has published since."""
+    own = (documents.c.kind == DOCUMENT_KIND_CATALOGUE, documents.c.series == owner, documents.c.proposed_at >= since)
+    return tx.execute(sa.select(sa.func.count()).where(*own)).scalar_one()
 
 
 def proposed(tx: sa.Connection) -> list[bytes]:

@@ -20,11 +20,13 @@ class Known(NamedTuple):
 
 
 class Subscription(NamedTuple):
-    """How far a subscription has come, and when its reader last said so."""
+    """How far a subscription has come, under which handles and scope, and when its reader last said so."""
 
     integrator: str
     subscription: str
     place: Place
+    handle_epoch: int
+    scope: bytes
     heard_at: int
 
 
@@ -71,9 +73,10 @@ def subscriptions_of(tx: sa.Connection, name: str) -> list[Subscription]:
     return [_subscription(row) for row in tx.execute(query.order_by(subscriptions.c.subscription))]
 
 
-def acknowledge(tx: sa.Connection, name: str, subscribed: str, place: Place, now: int) -> None:
+def acknowledge(tx: sa.Connection, found: Subscription) -> None:
     """Its reader has dealt with all before that place."""
-    upsert_rows(tx, subscriptions, [(name, subscribed, *place, now)])
+    name, subscribed, place, *rest = found
+    upsert_rows(tx, subscriptions, [(name, subscribed, *place, *rest)])
 
 
 def drop_subscriptions(tx: sa.Connection, name: str) -> None:
@@ -88,4 +91,4 @@ def drop_silent(tx: sa.Connection, moment: int) -> int:
 
 def _subscription(row: sa.Row[tuple[object, ...]]) -> Subscription:
     place = Place(row.log_index, row.skipped, row.cuts)
-    return Subscription(row.integrator, row.subscription, place, row.heard_at)
+    return Subscription(row.integrator, row.subscription, place, row.handle_epoch, bytes(row.scope), row.heard_at)

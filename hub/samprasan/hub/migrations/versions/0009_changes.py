@@ -57,6 +57,8 @@ def upgrade() -> None:
         ),
         sa.Column("skipped", sa.Integer(), nullable=False, comment="So many of its changes are dealt with, too."),
         sa.Column("cuts", sa.Integer(), nullable=False, comment="Of the log, when the reader acknowledged."),
+        sa.Column("handle_epoch", sa.Integer(), nullable=False, comment="Of the integrator's, then."),
+        sa.Column("scope", sa.LargeBinary(length=3), nullable=False, comment="Tag of what it might see, then."),
         sa.Column("heard_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("integrator", "subscription"),
     )
