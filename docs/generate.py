@@ -1,5 +1,6 @@
-"""Write the reference pages that are made from the code: commands and errors.  ``make docs`` runs this."""
+"""Write the reference pages that are made from the code: commands, errors, messages.  ``make docs`` runs this."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from samprasan.keys.errors import catalogue
 from samprasan.node.__main__ import app as node
 
 REFERENCE = Path(__file__).parent / "reference"
+PROTO = Path(__file__).parents[1] / "proto"
+_BLOCK = re.compile(r"(?:message|enum|service) (?P<name>\w+)")
+_FIELD = re.compile(r"(?P<type>(?:repeated |optional )?[\w.]* ?)\b(?P<name>\w+) = \d+;")
+_METHOD = re.compile(r"rpc (?P<name>\w+)(?P<type>\(.*\));")
 PROGRAMS = {"samprasan-hub": hub, "samprasan-node": node, "samprasan-client": client}
 
 
@@ -52,7 +57,29 @@ def errors() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-PAGES = {"commands.md": commands, "errors.md": errors}
+def changes() -> str:
+    """The messages of change streams, as `changes.proto` describes them."""
+    lines = ["# Change streams", "", "Made from `proto/samprasan/v1/changes.proto` by `make docs`.", ""]
+    comment: list[str] = []
+    is_table = False
+    for line in (PROTO / "samprasan" / "v1" / "changes.proto").read_text("utf-8").splitlines():
+        text = line.strip()
+        if text.startswith("//"):
+            comment.append(text.removeprefix("//").strip())
+            continue
+        if found := _BLOCK.match(text):
+            lines += ["", f"## {found['name']}", "", " ".join(comment), ""]
+            is_table = False
+        elif found := _FIELD.match(text) or _METHOD.match(text):
+            if not is_table:
+                lines += ["| name | type | |", "|---|---|---|"]
+                is_table = True
+            lines.append(f"| `{found['name']}` | {found['type']} | {' '.join(comment)} |")
+        comment = []
+    return "\n".join(lines).replace("\n\n\n", "\n\n").rstrip() + "\n"
+
+
+PAGES = {"commands.md": commands, "errors.md": errors, "changes.md": changes}
 
 
 def main() -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from samprasan.client.following import Following
 from samprasan.hub import agreeing, integrators, readers, snapshots
 from samprasan.hub.integrators import Approved, Proposal
-from samprasan.hub.readers import Reader
+from samprasan.hub.readers import News, Reader
 from samprasan.hub.store import documents as documents_store
 from samprasan.keys import signing
 from samprasan.keys.credentials import Issued
@@ -84,12 +84,13 @@ class Integration:
         """Everything there is, and a bookmark."""
         reader = self.begin(after, subscription, wanted)
         assert isinstance(reader, Reader)
-        return Stream([*self.rest(reader), reader.bookmark(self.fed.hub.world, b"")])
+        told = list(self.rest(reader))
+        return Stream([*told, v1.FollowResponse.FromString(reader.bookmark(self.fed.hub.world, b""))])
 
     def rest(self, reader: Reader) -> Iterator[v1.FollowResponse]:
         """What a reader has not been shown yet."""
         while True:
-            yield from reader.pages(readers.rest(self.fed.hub.store, reader.place.log_index))
+            yield from words(reader, readers.rest(self.fed.hub.store, reader.place.log_index))
             if reader.place.log_index >= readers.end(self.fed.hub.store):
                 return
 
@@ -113,6 +114,11 @@ class Integration:
     def client(self, subscription: str = "", wanted: v1.Filter = NOBODY, after: str = "") -> Following:
         """The client's side of a stream."""
         return Following(self.issued, subscription, wanted, after, lambda _cursor: None, self.fed.hub.world.verify)
+
+
+def words(reader: Reader, news: News) -> list[v1.FollowResponse]:
+    """What a reader is sent."""
+    return [v1.FollowResponse.FromString(word) for word in reader.pages(news)]
 
 
 def too_old(found: Reader | v1.TooOld) -> v1.TooOld:

@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "deploy" / "local"))
 
-from tests.bench import exports, hostile, linking, push, reconciling, redeem, servers  # noqa: E402
+from tests.bench import exports, following, hostile, linking, push, reconciling, redeem, servers  # noqa: E402
 
 
 def main() -> None:
@@ -29,6 +29,7 @@ def main() -> None:
         exports.run(folder)
         linking.run()
         reconciling.run()
+        following.run(folder / "following")
 
 
 def show(what: str, rate: float, against: float) -> None:

@@ -56,20 +56,26 @@ class Sender:
 
     async def measure(self) -> float:
         """Link the accounts, then award to them."""
-        account_ids = await self._accounts()
-        links = [log.Link(account_id=each, purposes=[log.PURPOSE_SHARE]) for each in account_ids]
-        await self._push([[self._update(link=link) for link in links[i : i + 1000]] for i in range(0, ACCOUNTS, 1000)])
-        batches = [
-            [self._update(award=self._award(self._chance.choice(account_ids))) for _ in range(forms.UPDATES_MAX)]
-            for _ in range(BATCHES)
-        ]
+        account_ids = await self.accounts(ACCOUNTS)
+        links = [self.link(each, [log.PURPOSE_SHARE]) for each in account_ids]
+        await self.push([links[first : first + 1000] for first in range(0, ACCOUNTS, 1000)])
+        batches = [self.awards(account_ids, forms.UPDATES_MAX) for _ in range(BATCHES)]
         begun = time.perf_counter()
-        await self._push(batches)
+        await self.push(batches)
         return BATCHES * forms.UPDATES_MAX / (time.perf_counter() - begun)
 
-    async def _accounts(self) -> list[bytes]:
+    def link(self, account_id: bytes, purposes: list[log.Purpose.ValueType]) -> log.Update:
+        """The agency's right to act on an account."""
+        return self._update(link=log.Link(account_id=account_id, purposes=purposes))
+
+    def awards(self, account_ids: list[bytes], count: int) -> list[log.Update]:
+        """To some of the accounts."""
+        return [self._update(award=self._award(self._chance.choice(account_ids))) for _ in range(count)]
+
+    async def accounts(self, count: int) -> list[bytes]:
+        """New accounts."""
         found: list[bytes] = []
-        while len(found) < ACCOUNTS:
+        while len(found) < count:
             subjects = [
                 hub_pb2.SubjectRef(subject_key=self._chance.randbytes(32), kind=log.SUBJECT_KIND_PERSON)
                 for _ in range(1000)
@@ -79,7 +85,8 @@ class Sender:
             found += [self._world.open(each, hub_pb2.AccountOpened, self._hub_key).account_id for each in answers]
         return found
 
-    async def _push(self, batches: list[list[log.Update]]) -> None:
+    async def push(self, batches: list[list[log.Update]]) -> None:
+        """Send batches of updates, and wait for every receipt."""
         room = asyncio.Semaphore(IN_FLIGHT)
 
         async def signed() -> AsyncIterator[hub_pb2.PushRequest]:

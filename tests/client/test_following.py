@@ -40,7 +40,7 @@ class Tampering(ChangesServicer):
 
     async def Follow(self, request: v1.FollowRequest, context: Any) -> AsyncIterator[v1.FollowResponse]:  # noqa: N802
         async for word in super().Follow(request, context):
-            yield self.tamper(word)
+            yield self.tamper(v1.FollowResponse.FromString(word) if isinstance(word, bytes) else word)
 
 
 class Hub:

@@ -71,7 +71,7 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["commands.md", "errors.md"])
+@pytest.mark.parametrize("name", ["commands.md", "errors.md", "changes.md"])
 def test_generated_pages_are_fresh(name: str) -> None:
     assert (ROOT / "docs" / "reference" / name).read_text("utf-8") == generator().PAGES[name](), "run `make docs`"
 

@@ -125,7 +125,7 @@ def test_the_shelf_tells_what_the_store_tells(app: Integration, mpc: Working, mo
         assert shelf.take(readers.newest(store, shelf.size))
         found = shelf.since(reader)
         assert found is not None
-        expected += [event for word in reader.pages(found) for event in word.page.events]
+        expected += [event for word in reading.words(reader, found) for event in word.page.events]
     assert not shelf.take(readers.newest(store, shelf.size))
     assert len(expected) == 10
     assert shelf.since(late) is None
@@ -145,7 +145,7 @@ def test_what_a_subject_does_not_agree_to_any_more_is_not_told_late(app: Integra
     assert isinstance(reader, Reader)
     on_shelf = shelf.since(reader)
     assert on_shelf is not None
-    assert kinds([event for word in reader.pages(on_shelf) for event in word.page.events]) == ["unlinked"]
+    assert kinds([event for word in reading.words(reader, on_shelf) for event in word.page.events]) == ["unlinked"]
     assert kinds(app.snapshot()[0]) == ["policy_activated"]
 
 
@@ -289,7 +289,7 @@ def test_a_stream_that_retention_overtakes_is_told_so_and_passes_nothing_over(
     fed.clock.now_ms += 40 * DAY_MS
     mpc.do(mpc.award(1))
     readers.retain(fed.hub.store, fed.hub.world, 30)
-    (word,) = reader.pages(readers.rest(fed.hub.store, reader.place.log_index))
+    (word,) = reading.words(reader, readers.rest(fed.hub.store, reader.place.log_index))
     assert word.too_old.reason == v1.TOO_OLD_REASON_NOT_KEPT
     assert kinds(app.follow(word.too_old.oldest)) == ["credit_changed"]
 

@@ -134,12 +134,12 @@ def test_a_stream_that_stood_still_is_told_nothing_of_who_has_withdrawn_meanwhil
         words = ChangesServicer(running)._followed(reader)
         told: list[v1.FollowResponse] = []
         while not told or not told[-1].page.events[0].handle:
-            told.append(await anext(words))
+            told.append(v1.FollowResponse.FromString(await anext(words)))
         told.clear()
         mpc.do(mpc.link([log.PURPOSE_SHARE]))
         await asyncio.sleep(0.3)
         while not told or v1.EVENT_TYPE_UNLINKED not in {event.type for event in told[-1].page.events}:
-            told.append(await anext(words))
+            told.append(v1.FollowResponse.FromString(await anext(words)))
         integrators.revoke(fed.hub.store, fed.hub.world, "welfare-app")
         with pytest.raises(Unproven, match="revoked"):
             [word async for word in words]

@@ -69,7 +69,10 @@ class Follower:
         self._connect()
         assert self.reader is not None
         world = self.integration.fed.hub.world
-        for word in [*self.integration.rest(self.reader), self.reader.bookmark(world, b"")]:
+        for word in [
+            *self.integration.rest(self.reader),
+            v1.FollowResponse.FromString(self.reader.bookmark(world, b"")),
+        ]:
             self._read(word)
 
     def _start(self, after: bytes) -> None:
@@ -90,9 +93,9 @@ class Follower:
         if self.reader is None or len(self.pending) >= PENDING_MAX:
             return
         hub = self.integration.fed.hub
-        self.pending += self.reader.pages(readers.rest(hub.store, self.reader.place.log_index))
+        self.pending += reading.words(self.reader, readers.rest(hub.store, self.reader.place.log_index))
         if self.chance.random() < 0.5:
-            self.pending.append(self.reader.bookmark(hub.world, b""))
+            self.pending.append(v1.FollowResponse.FromString(self.reader.bookmark(hub.world, b"")))
 
     def _read(self, word: v1.FollowResponse) -> None:
         list(self.client.take(word))

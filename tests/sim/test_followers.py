@@ -1,6 +1,6 @@
 """Every guarantee of a stream holds in the hands of a seed, and the validator finds every bug that breaks one."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -69,13 +69,14 @@ def splits_batches(patch: pytest.MonkeyPatch) -> None:
     """Each event is a message of its own."""
     page: Any = Reader._page
 
-    def one_by_one(reader: Reader, events: Any, places: Any) -> Any:
-        return [page(reader, [event], [place]) for event, place in zip(events, places, strict=True)]
+    def one_by_one(reader: Reader, parts: Any, _count: int, behind: Place) -> Any:
+        events = v1.Page.FromString(b"".join(parts)).events
+        return [page(reader, [v1.Page(events=[event]).SerializeToString()], 1, behind) for event in events]
 
     pages: Any = Reader.pages
 
-    def split(reader: Reader, entries: Iterable[Kept], through: int) -> Iterator[Any]:
-        for found in pages(reader, entries, through):
+    def split(reader: Reader, news: News) -> Iterator[Any]:
+        for found in pages(reader, news):
             yield from found
 
     patch.setattr(Reader, "_page", one_by_one)
@@ -126,7 +127,12 @@ def lets_everything_pass(patch: pytest.MonkeyPatch) -> None:
 def turns_batches_round(patch: pytest.MonkeyPatch) -> None:
     """The events of a batch come in another order."""
     seen: Any = views.View.seen
-    patch.setattr(views.View, "seen", lambda view, kept, cuts: seen(view, kept, cuts)[::-1])
+
+    def backwards(view: views.View, kept: Kept, cuts: int) -> views.Seen:
+        found: views.Seen = seen(view, kept, cuts)
+        return found._replace(events=found.events[::-1])
+
+    patch.setattr(views.View, "seen", backwards)
 
 
 def bookmarks_ahead(patch: pytest.MonkeyPatch) -> None:

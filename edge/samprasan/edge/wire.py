@@ -29,6 +29,7 @@ METADATA_BYTES_MAX = 8_192
 STREAMS_PER_CONNECTION_MAX = 64  # a node uses three
 KEEPALIVE_MS = 60_000
 CONNECTION_AGE_MS_MAX = 30 * 60_000  # then the streams resume on a new connection, perhaps at another hub process
+PENDING_SECONDS_MAX = 120  # 10,000 streams take 40 s to begin
 PENDING_REQUESTS_MAX = 20_000  # a reconnect storm waits its turn instead of being cancelled
 DEADLINE_SECONDS = 20.0  # for every unary call
 _COSTLY = frozenset({"streams_over_limit"})  # honest, but whoever goes on is to wait too
@@ -46,6 +47,7 @@ SERVER_OPTIONS: list[tuple[str, int]] = [
     ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
     ("grpc.server.max_pending_requests", PENDING_REQUESTS_MAX),
     ("grpc.server.max_pending_requests_hard_limit", 2 * PENDING_REQUESTS_MAX),
+    ("grpc.server_max_unrequested_time_in_server", PENDING_SECONDS_MAX),
     ("grpc.so_reuseport", 0),
 ]
 CHANNEL_OPTIONS: list[tuple[str, int | str]] = [
@@ -131,6 +133,11 @@ def _reading(deserialize: Callable[[bytes], Message]) -> Callable[[bytes], "Mess
     return read
 
 
+def _writing(serialize: Callable[[Message], bytes]) -> Callable[[Message | bytes], bytes]:
+    """What is encoded already is sent as it is."""
+    return lambda response: response if isinstance(response, bytes) else serialize(response)
+
+
 def _check_readable(request: object) -> None:
     if isinstance(request, _Unreadable):
         raise Malformed("request_unreadable")
@@ -171,7 +178,10 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         method = details.method.rpartition("/")[2]
-        handler = handler._replace(request_deserializer=_reading(handler.request_deserializer))
+        handler = handler._replace(
+            request_deserializer=_reading(handler.request_deserializer),
+            response_serializer=_writing(handler.response_serializer),
+        )
         for kind in ("unary_unary", "stream_unary"):
             if getattr(handler, kind):
                 return handler._replace(**{kind: self._answering(method, getattr(handler, kind))})

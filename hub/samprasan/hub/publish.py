@@ -83,9 +83,10 @@ class Publisher:
         while True:
             news = await asyncio.to_thread(readers.rest, self.store, reader.place.log_index)
             for word in reader.pages(news):
-                if word.HasField("too_old"):
+                if reader.is_lost:
                     return
-                await stream.put([writer.change(event) for event in word.page.events])
+                events = v1.FollowResponse.FromString(word).page.events
+                await stream.put([writer.change(event) for event in events])
             if await self._in_thread(integrators.standing, self.order.integrator) != reader.approved:
                 return
             if time.monotonic() - acknowledged_at >= ACKNOWLEDGE_SECONDS:

@@ -9,6 +9,7 @@ stands what the subject says today.  That they are gone is always told.
 
 import hashlib
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
@@ -24,7 +25,7 @@ from samprasan.hub.store import ledger as ledger_store
 from samprasan.hub.store import log as log_store
 from samprasan.hub.store.changes import Kept
 from samprasan.hub.store.integrators import Subscription
-from samprasan.hub.views import View
+from samprasan.hub.views import Seen, View
 from samprasan.keys import handles
 from samprasan.keys.errors import Malformed, Refused
 from samprasan.keys.handles import Cursors, Names, Place, scope_tag
@@ -62,36 +63,39 @@ class Reader:
     after: bytes
     events: int = 0
     shown: Any = field(default_factory=hashlib.sha256)
+    is_lost: bool = False
 
-    def pages(self, news: News) -> Iterator[v1.FollowResponse]:
+    def pages(self, news: News) -> Iterator[bytes]:
         """Pages of whole entries from the reader's place on; after the last one it has come as far as the news go.
 
-        After each page its place is behind that page.  Where what comes next is kept no more, it is told so instead.
+        After each page its place is behind that page.  Where what comes next is kept no more, it is told so instead,
+        and that it ``is_lost``.  All are encoded FollowResponses.
         """
         if self.place.log_index < news.first:
-            yield v1.FollowResponse(too_old=_too_old(self.cursors, self.agreed, news.first, v1.TOO_OLD_REASON_NOT_KEPT))
+            self.is_lost = True
+            why = _too_old(self.cursors, self.agreed, news.first, v1.TOO_OLD_REASON_NOT_KEPT)
+            yield v1.FollowResponse(too_old=why).SerializeToString()
             return
-        events: list[bytes] = []
-        places: list[Place] = []
-        size = 0
+        parts: list[bytes] = []
+        size = events = 0
+        behind = self.place
         for entry in news.entries:
-            if entry.log_index < self.place.log_index:
+            seen = self.view.seen(entry, self.agreed.cuts_at(entry.log_index))
+            first = self._dealt_with(entry.log_index, seen)
+            if first == len(seen.numbers):
                 continue
-            skipped = self.place.skipped if entry.log_index == self.place.log_index else 0
-            seen = [each for each in self.view.seen(entry, self.agreed.cuts_at(entry.log_index)) if each[0] > skipped]
-            more = sum(len(event) for _, event in seen)
-            if events and size + more > limits.PAGE_BYTES_MAX:
-                yield self._page(events, places)
-                events, places, size = [], [], 0
-            events += [event for _, event in seen]
-            places += [self._at(entry.log_index, number) for number, _ in seen]
-            size += more
-        if events:
-            yield self._page(events, places)
+            if parts and size + seen.size > limits.PAGE_BYTES_MAX:
+                yield self._page(parts, events, behind)
+                parts, size, events = [], 0, 0
+            parts.append(self._encoded(entry.log_index, seen, first))
+            size, events = size + seen.size, events + len(seen.numbers) - first
+            behind = self._at(entry.log_index, seen.numbers[-1])
+        if parts:
+            yield self._page(parts, events, behind)
         self.place = max(self.place, self._at(news.size, 0))
 
-    def bookmark(self, world: World, checkpoint: bytes) -> v1.FollowResponse:
-        """How far the reader has come, signed."""
+    def bookmark(self, world: World, checkpoint: bytes) -> bytes:
+        """How far the reader has come, signed; an encoded FollowResponse."""
         (cursor,) = self.cursors.sealed([self.place])
         shown = v1.Shown(
             federation_id=self.agreed.federation_id,
@@ -104,17 +108,28 @@ class Reader:
             digest=self.shown.digest(),
             at=world.now(),
         )
-        return v1.FollowResponse(bookmark=v1.Bookmark(cursor=cursor, shown=world.sign(shown), checkpoint=checkpoint))
+        bookmark = v1.Bookmark(cursor=cursor, shown=world.sign(shown), checkpoint=checkpoint)
+        return v1.FollowResponse(bookmark=bookmark).SerializeToString()
 
     def _at(self, log_index: int, skipped: int) -> Place:
         return Place(log_index, skipped, self.agreed.cut_version)
 
-    def _page(self, events: Sequence[bytes], places: Sequence[Place]) -> v1.FollowResponse:
-        page = views.with_cursors(events, self.cursors.sealed(places))
+    def _dealt_with(self, log_index: int, seen: Seen) -> int:
+        """How many of the events were shown before."""
+        if log_index < self.place.log_index:
+            return len(seen.numbers)
+        return bisect_right(seen.numbers, self.place.skipped) if log_index == self.place.log_index else 0
+
+    def _encoded(self, log_index: int, seen: Seen, first: int) -> bytes:
+        numbers, events = seen.numbers[first:], seen.events[first:]
+        return views.with_cursors(events, self.cursors.behind(log_index, self.agreed.cut_version, numbers))
+
+    def _page(self, parts: Sequence[bytes], events: int, behind: Place) -> bytes:
+        page = b"".join(parts)
         self.shown.update(page)
-        self.events += len(events)
-        self.place = places[-1]
-        return v1.FollowResponse(page=v1.Page.FromString(page))
+        self.events += events
+        self.place = behind
+        return views.page_word(page)
 
 
 def begin(store: Store, secret: bytes, approved: Approved, asked: v1.FollowRequest) -> Reader | v1.TooOld:

@@ -57,8 +57,8 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
         finally:
             events.clear()  # the error of a call whose caller does not read stays around until he goes
 
-    async def Follow(self, request: v1.FollowRequest, context: Any) -> AsyncIterator[v1.FollowResponse]:
-        """See :mod:`samprasan.hub.readers`."""
+    async def Follow(self, request: v1.FollowRequest, context: Any) -> AsyncIterator[Any]:
+        """See :mod:`samprasan.hub.readers`; what is sent is encoded there."""
         hub = self._running
         approved = await hub.integrator(context)
         with self._stream_of(approved):
@@ -87,7 +87,7 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
         handle = await hub.read(introducing.resolve, hub.store, hub.world, hub.showing.secret, approved, request.token)
         return v1.ResolveResponse(handle=handle)
 
-    async def _followed(self, reader: Reader) -> AsyncIterator[v1.FollowResponse]:
+    async def _followed(self, reader: Reader) -> AsyncIterator[bytes]:
         """Pages as they come, a bookmark when all is told and every few seconds, a last word when the stream ends.
 
         A reader that is told of another approval (another scope, other handles) has to begin anew.
@@ -101,7 +101,7 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
                 news = await hub.read(readers.rest, hub.store, reader.place.log_index)
             for word in reader.pages(news):
                 yield word
-                if word.HasField("too_old"):
+                if reader.is_lost:
                     return
                 if time.monotonic() - read_at > limits.STALE_SECONDS:
                     break
@@ -113,7 +113,7 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(max(0.0, told_at + BOOKMARK_SECONDS - time.monotonic())):
                         await bell.wait()
-        yield v1.FollowResponse(draining=v1.Draining())
+        yield v1.FollowResponse(draining=v1.Draining()).SerializeToString()
 
     @contextmanager
     def _stream_of(self, approved: Approved) -> Iterator[None]:

@@ -8,14 +8,15 @@
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from google.protobuf.unknown_fields import UnknownFieldSet
 from samprasan.hub.store.changes import Kept
 from samprasan.keys.errors import Malformed, Refused
-from samprasan.keys.handles import Names, Place
+from samprasan.keys.handles import CURSOR_BYTES, Names, Place
 from samprasan.keys.signing import encode
 from samprasan.ledger import scopes
 from samprasan.v1 import documents_pb2 as documents
@@ -37,6 +38,21 @@ _EARNING = frozenset({documents.CAUSE_AWARD, documents.CAUSE_REVERSE})
 _CURSOR_TAG = b"\x82\x01"  # Event.cursor
 _ENCODED_MAX = 8  # entries: who lags further behind reads them by itself
 _EVENT_TAG = b"\x0a"  # Page.events
+_PAGE_TAG = b"\x0a"  # FollowResponse.page
+
+
+class Seen(NamedTuple):
+    """What passes of an entry, in order: each event as a Page has it, up to the cursor, which is a reader's own.
+
+    ``numbers`` says of each how many of the entry's changes are dealt with by then; ``size`` is that of all, bytes.
+    """
+
+    numbers: list[int]
+    events: list[bytes]
+    size: int
+
+
+_NOTHING = Seen([], [], 0)
 
 
 class View:
@@ -44,7 +60,7 @@ class View:
 
     def __init__(self, scope: documents.Scope, wanted: Filter, names: Names) -> None:
         self._names = names
-        self._encoded: OrderedDict[int, tuple[EntryChanges, list[tuple[int, bytes]]]] = OrderedDict()
+        self._encoded: OrderedDict[int, tuple[EntryChanges, Seen]] = OrderedDict()
         self._agencies = _either(wanted.agencies, scope.agencies)
         self._dimensions = _either(wanted.dimensions, scope.dimensions)
         self._kinds = _either(wanted.kinds, scope.kinds)
@@ -54,9 +70,9 @@ class View:
         self._has_balances = scope.balances and self._has_totals
         self._spends = scope.balances
 
-    def seen(self, kept: Kept, cuts: int) -> list[tuple[int, bytes]]:
-        """What passes of an entry's changes: how many changes are dealt with by then, and the event without cursor."""
-        entry, encoded = self._encoded.get(kept.log_index, (None, []))
+    def seen(self, kept: Kept, cuts: int) -> Seen:
+        """What passes of an entry's changes; the log had had so many cuts before it."""
+        entry, encoded = self._encoded.get(kept.log_index, (None, _NOTHING))
         if entry is not kept.content:
             encoded = self._seen(kept, cuts)
             self._encoded[kept.log_index] = kept.content, encoded
@@ -64,15 +80,16 @@ class View:
                 self._encoded.popitem(last=False)
         return encoded
 
-    def _seen(self, kept: Kept, cuts: int) -> list[tuple[int, bytes]]:
-        found = []
+    def _seen(self, kept: Kept, cuts: int) -> Seen:
+        numbers, found = [], []
         for number, change in enumerate(kept.content.changes):
             if self._passes(change):
                 (event_id,) = self._names.ids([Place(kept.log_index, number, cuts)])
                 event = self._event(change, kept.content.at)
                 event.id = event_id
-                found.append((number + 1, event.SerializeToString(deterministic=True)))
-        return found
+                numbers.append(number + 1)
+                found.append(_without_cursor(event.SerializeToString(deterministic=True)))
+        return Seen(numbers, found, sum(map(len, found)) + len(found) * CURSOR_BYTES)
 
     def standing(self, change: Change, at: int) -> Event | None:
         """An event of a snapshot, if it passes: it has neither id nor cursor."""
@@ -125,13 +142,14 @@ def view_of(scope: documents.Scope, wanted: Filter, names: Names) -> View:
     return _views.setdefault(key, View(scope, wanted, names))
 
 
-def with_cursors(events: Sequence[bytes], cursors: Sequence[bytes]) -> bytes:
-    """A Page of events, each with its cursor: which is their last field, so that the rest is encoded once for all."""
-    parts = []
-    for event, cursor in zip(events, cursors, strict=True):
-        size = len(event) + len(_CURSOR_TAG) + 1 + len(cursor)
-        parts += [_EVENT_TAG, _varint(size), event, _CURSOR_TAG, _varint(len(cursor)), cursor]
-    return b"".join(parts)
+def with_cursors(events: Iterable[bytes], cursors: Iterable[bytes]) -> bytes:
+    """A part of a Page: events of :class:`Seen`, each with its cursor."""
+    return b"".join(chain.from_iterable(zip(events, cursors, strict=True)))
+
+
+def page_word(page: bytes) -> bytes:
+    """The FollowResponse of an encoded Page."""
+    return b"".join((_PAGE_TAG, _varint(len(page)), page))
 
 
 def check(scope: documents.Scope, wanted: Filter, agencies: Iterable[str]) -> None:
@@ -164,6 +182,12 @@ def _either(wanted: Iterable[Any], allowed: Iterable[Any]) -> frozenset[Any]:
 
 def _is_in(value: Any, allowed: frozenset[Any]) -> bool:
     return not allowed or value in allowed
+
+
+def _without_cursor(event: bytes) -> bytes:
+    """An encoded event as a Page has it, up to its last field, whose value comes behind."""
+    size = len(event) + len(_CURSOR_TAG) + 1 + CURSOR_BYTES
+    return b"".join((_EVENT_TAG, _varint(size), event, _CURSOR_TAG, _varint(CURSOR_BYTES)))
 
 
 def _varint(value: int) -> bytes:

@@ -11,6 +11,7 @@ besides for which scope it was made: whoever may see other things now cannot go 
 
 import hashlib
 import hmac
+import struct
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -86,6 +87,10 @@ class Cursors:
         """A cursor, 16 bytes, for each place."""
         return self._places.sealed(places, self._scope)
 
+    def behind(self, log_index: int, cuts: int, numbers: Sequence[int]) -> Sequence[bytes]:
+        """A cursor behind so many changes of one entry, for each of ``numbers``."""
+        return self._places.behind(Place(log_index, 0, cuts), numbers, self._scope)
+
     def opened(self, cursor: bytes) -> Place | None:
         """The place; None under another scope; Malformed ``cursor`` if it was not made for this subscription."""
         place, scope = self._places.opened(cursor)
@@ -97,9 +102,16 @@ class _Places:
         self._cipher = Cipher(AES(key), ECB())  # noqa: S305 - single blocks, no two of which are alike
 
     def sealed(self, places: Sequence[Place], scope: bytes) -> list[bytes]:
-        blocks = b"".join([_block(place) + scope + bytes(_ZERO_BYTES) for place in places])
-        data = self._cipher.encryptor().update(blocks)
-        return [data[start : start + CURSOR_BYTES] for start in range(0, len(data), CURSOR_BYTES)]
+        return [found for place in places for found in self.behind(place, [place.skipped], scope)]
+
+    def behind(self, place: Place, numbers: Sequence[int], scope: bytes) -> Sequence[bytes]:
+        """Blocks that differ in what is skipped alone, put together and sealed in few steps for a thousand of them."""
+        first = place.log_index.to_bytes(_INDEX_BYTES, "big")
+        last = place.cuts.to_bytes(_CUTS_BYTES, "big") + scope + bytes(_ZERO_BYTES)
+        skipped = struct.pack(f">{len(numbers)}H", *numbers)
+        between = [skipped[at : at + _SKIPPED_BYTES] for at in range(0, len(skipped), _SKIPPED_BYTES)]
+        data = self._cipher.encryptor().update(first + (last + first).join(between) + last)
+        return struct.unpack(f"{CURSOR_BYTES}s" * len(numbers), data)
 
     def opened(self, cursor: bytes) -> tuple[Place, bytes]:
         if len(cursor) != CURSOR_BYTES:
@@ -111,15 +123,6 @@ class _Places:
         skipped, cuts = rest[:_SKIPPED_BYTES], rest[_SKIPPED_BYTES : _SKIPPED_BYTES + _CUTS_BYTES]
         place = Place(*(int.from_bytes(each, "big") for each in (index, skipped, cuts)))
         return place, block[-_ZERO_BYTES - SCOPE_BYTES : -_ZERO_BYTES]
-
-
-def _block(place: Place) -> bytes:
-    log_index, skipped, cuts = place
-    return (
-        log_index.to_bytes(_INDEX_BYTES, "big")
-        + skipped.to_bytes(_SKIPPED_BYTES, "big")
-        + cuts.to_bytes(_CUTS_BYTES, "big")
-    )
 
 
 def _derived(key: bytes, what: str) -> bytes:

@@ -15,6 +15,7 @@ app.command()(reading.accept)
 app.command()(reading.snapshot)
 app.command()(reading.follow)
 app.command()(reading.resolve)
+app.command()(reading.protos)
 words = Words("samprasan.client")
 
 

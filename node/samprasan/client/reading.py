@@ -122,3 +122,26 @@ def resolve(
     is_piped = token == "-"  # noqa: S105
     text = sys.stdin.read().strip() if is_piped else token
     command.line({"handle": streaming.resolve(credentials, text)})
+
+
+def protos(
+    out: Annotated[Path, typer.Option(help="A folder, in which samprasan/v1/*.proto are written.")],
+    lang: Lang = None,
+) -> None:
+    """Write the .proto files of this version, for clients in other languages.
+
+    Example: samprasan-client protos --out proto
+    """
+    from importlib import resources
+
+    from samprasan.keys.errors import Refused
+
+    folder = out / "samprasan" / "v1"
+    found = [each for each in resources.files("samprasan.v1").iterdir() if each.name.endswith(".proto")]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for each in found:
+            (folder / each.name).write_text(each.read_text("utf-8"), "utf-8")
+    except OSError as problem:
+        raise Refused("file_unwritable", file=folder, problem=problem.strerror or "") from problem
+    command.answer(None, False, words("protos_done", count=len(found), folder=folder))
