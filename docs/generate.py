@@ -74,7 +74,7 @@ def changes() -> str:
             if not is_table:
                 lines += ["| name | type | |", "|---|---|---|"]
                 is_table = True
-            lines.append(f"| `{found['name']}` | {found['type']} | {' '.join(comment)} |")
+            lines.append(f"| `{found['name']}` | {found['type'].strip()} | {' '.join(comment)} |")
         comment = []
     return "\n".join(lines).replace("\n\n\n", "\n\n").rstrip() + "\n"
 

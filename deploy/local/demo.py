@@ -4,18 +4,21 @@
 
 brings up a hub and three nodes as processes on this machine (SQLite, mutual TLS on loopback), imports the sample
 exports, shows one person's balance at agencies that never showed each other a record, the shared totals, and how
-credits of three agencies are spent on a benefit of one, once.
+credits of three agencies are spent on a benefit of one, once, while an app follows.
 """
 
 import json
 import sys
 import tempfile
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from federation import AGENCIES, SAMPLES, Federation
 from rich.console import Console
+from samprasan.client import follow, snapshot
 from samprasan.edge import command
+from samprasan.keys.credentials import Credentials, Issued
 
 ORACLE: dict[str, Any] = json.loads((SAMPLES / "expected.json").read_text("utf-8"))
 EXPECTED: dict[str, Any] = ORACLE["first"]
@@ -33,7 +36,7 @@ def main() -> int:
             first = check(federation, EXPECTED["federation"])
             tell_of_corrections(federation)
             second = check(federation, ORACLE["attendance"]["federation"])
-            return first or second or tell_of_redemption(federation)
+            return first or second or tell_of_redemption(federation, welfare_app(federation))
         finally:
             federation.stop()
 
@@ -91,10 +94,30 @@ def tell_of_corrections(federation: Federation) -> None:
         federation.answer(agency, "sync", "--wait", "60")
 
 
-def tell_of_redemption(federation: Federation) -> int:
-    """Credits of three agencies are spent on a benefit of one, once; exit 1 if not."""
-    console.print("[bold]6. At a counter[/bold] of mpc, the same person asks for a benefit of codi, twice:")
+def welfare_app(federation: Federation) -> Credentials:
+    """An app that two agencies approved, and to which the person agrees at all three."""
+    console.print("[bold]6. An app[/bold] is approved by two agencies; the person agrees to it at all three …")
+    purpose = ("--title", "Welfare app", "--purpose", "Shows people their own credits", "--scope", "balances")
+    waiting = federation.answer("hub", "integrator", "propose", "welfare-app", *purpose)["id"]
+    for agency in ("mpc", "nhco"):
+        federation.run(agency, "approvals", "approve", waiting)
+    own = Credentials.new("welfare-app")
+    request, certificate = federation.folder / "app.request", federation.folder / "app.certificate"
+    request.write_bytes(own.request)
+    certify = ("integrator", "certify", "welfare-app", "--request", str(request), "--out", str(certificate))
+    federation.run("hub", *certify)
+    subject, expected = shared_person()
+    for agency in expected["by_agency"]:
+        federation.run(agency, "consent", "give", "--id", subject, "--purpose", "integrators")
+        federation.answer(agency, "sync", "--wait", "60")
+    return own.accepted(Issued.decode(certificate.read_bytes()))
+
+
+def tell_of_redemption(federation: Federation, app: Credentials) -> int:
+    """Credits of three agencies are spent on a benefit of one, once, and an app sees it; exit 1 if not."""
+    console.print("[bold]7. At a counter[/bold] of mpc, the same person asks for a benefit of codi, twice:")
     subject, _ = shared_person()
+    *_, bookmark = snapshot(app)
     before = federation.answer("mpc", "balance", "--id", subject)
     federation.answer("codi", "benefit", "publish", str(SAMPLES / "benefits" / "codi.toml"))
     federation.answer("mpc", "benefit", "list")
@@ -109,7 +132,20 @@ def tell_of_redemption(federation: Federation) -> int:
     right = found == [("posted", None), ("declined", "insufficient_credits")]
     audit = federation.answer("hub", "audit")
     console.print(f"spent once: {right}; audit ok: {audit['ok']}")
-    return 0 if right and audit["ok"] else 1
+    console.print("[bold]8. The app[/bold] was told, under a handle that nobody else has:")
+    seen = list(
+        takewhile(lambda change: change.type != "bookmark", follow(app, after=bookmark.cursor or "", bookmarks=True))
+    )
+    changes = [each for each in seen if each.handle]
+    columns = ["what", "handle", "cause", "credits", "available", "held", "spent"]
+    rows = [
+        [each.type, (each.handle or "")[:12], each.cause, each.credits, each.available, each.held, each.spent]
+        for each in changes
+    ]
+    console.print(command.table("", columns, rows))
+    told = [each.cause for each in changes] == ["reserve", "post"]
+    console.print(f"the app saw it once: {told}")
+    return 0 if right and told and audit["ok"] else 1
 
 
 def check(federation: Federation, expected: dict[str, Any]) -> int:

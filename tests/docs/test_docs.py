@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["docs/start.md", "docs/operating/hub.md", "docs/operating/node.md"]
+PAGES = ["docs/start.md", "docs/operating/hub.md", "docs/operating/node.md", "docs/integrating/quickstart.md"]
 MARKDOWN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PAGE_SECONDS = 180
@@ -47,7 +47,8 @@ def test_the_readmes_two_commands_are_targets_and_its_python_runs() -> None:
     assert commands.split("\n") == ["make demo", "make test", ""]
     for line in commands.split():
         assert line == "make" or f"\n{line}:" in (ROOT / "Makefile").read_text("utf-8")
-    (python,) = blocks(readme, "python")
+    following, python = blocks(readme, "python")
+    assert "follow(" in following  # tests/wire/test_integrators.py runs it
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         exec(compile(python, "README.md", "exec"), {})
@@ -59,6 +60,7 @@ def test_make_demo_ends_with_the_expected_totals() -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     assert "68063 credits of 417 subjects: as expected; audit ok: True" in done.stdout
     assert "spent once: True; audit ok: True" in done.stdout
+    assert "the app saw it once: True" in done.stdout
     assert "71799 credits of 414 subjects: as expected; audit ok: True" in done.stdout
 
 

@@ -2,6 +2,10 @@
 
 import asyncio
 import base64
+import re
+import shutil
+import subprocess
+import sys
 import time
 from collections import deque
 from dataclasses import replace
@@ -32,6 +36,8 @@ from tests.federation import deed
 from tests.integrating import SUBJECTS, Shown, follow_until_now
 from tests.privacy import Scanner
 from tests.recording import channel
+
+README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 
 
 def test_no_other_certificate_reads_changes_and_an_integrators_reads_nothing_else(shown: Shown, tmp_path: Path) -> None:
@@ -244,3 +250,19 @@ def test_two_integrators_have_no_name_in_common_and_none_of_the_hubs(shown: Show
     for name in {name for row in rows for name in row}:
         for form in (name, name.hex().encode(), base64.b64encode(name)[:-2]):
             assert form not in bytes_of_both
+
+
+def test_the_readmes_python_follows_as_it_stands(shown: Shown, tmp_path: Path) -> None:
+    (program,) = re.findall(
+        r"^```python\n(from samprasan.client import follow.*?)^```$", README, re.MULTILINE | re.DOTALL
+    )
+    assert len([line for line in program.splitlines() if line]) <= 5
+    shutil.copy(shown.app, tmp_path / "welfare-app.credentials")
+    command = [sys.executable, "-u", "-c", program]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = [process.stdout.readline().split() for _ in range(5)]
+        process.kill()
+    standing = {each.handle: each.earned for each in streaming.snapshot(shown.app)}
+    for what, handle, earned in told:
+        assert (what, standing[handle]) == ("linked", int(earned))
