@@ -33,7 +33,7 @@ from samprasan.v1 import changes_pb2_grpc, hub_pb2
 
 from tests import commands, integrating
 from tests.federation import deed
-from tests.integrating import SUBJECTS, Shown, follow_until_now
+from tests.integrating import SOON, SUBJECTS, Shown, follow_until_now
 from tests.privacy import Scanner
 from tests.recording import channel
 
@@ -266,3 +266,9 @@ def test_the_readmes_python_follows_as_it_stands(shown: Shown, tmp_path: Path) -
     standing = {each.handle: each.earned for each in streaming.snapshot(shown.app)}
     for what, handle, earned in told:
         assert (what, standing[handle]) == ("linked", int(earned))
+
+
+def test_a_program_that_ends_in_the_middle_of_a_stream_ends(shown: Shown) -> None:
+    program = f"from samprasan.client import follow\nchanges = follow({str(shown.app)!r})\nprint(next(changes).type)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=SOON)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "reset\n", "")

@@ -1,6 +1,7 @@
 """The same as :mod:`samprasan.client.aio` for programs without asyncio: plain loops."""
 
 import asyncio
+import atexit
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
 from functools import cache
@@ -62,12 +63,20 @@ def _plainly(items: AsyncGenerator[T, None]) -> Iterator[T]:
         while found := run(following()):
             yield found[0]
     finally:
-        run(items.aclose())
+        if _loop().is_running():  # a program that ends waits for nothing
+            run(items.aclose())
 
 
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
     """One that runs as long as the program: gRPC's own thread speaks to loops that it knew, ended ones as well."""
     loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="samprasan-client", daemon=True).start()
+    thread = threading.Thread(target=loop.run_forever, name="samprasan-client", daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+
+    atexit.register(stop)
     return loop
