@@ -214,6 +214,16 @@ def test_a_batch_that_was_dealt_with_in_part_comes_again_whole(
     assert some(follow(own, cursor_file=file), 2) == [first, second]
 
 
+def test_a_hub_that_is_about_to_stop_says_so(hub: Hub, own: Credentials) -> None:
+    changes = follow(own, bookmarks=True)
+    until_bookmark(changes)
+    stopping = threading.Thread(target=hub.stop)
+    stopping.start()
+    assert "draining" in [each.type for each in some(changes, 1)]
+    stopping.join()
+    hub.start()
+
+
 def test_it_goes_on_when_the_hub_was_away(hub: Hub, own: Credentials, mpc: Working) -> None:
     changes = follow(own)
     some(changes, 3)

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 from google.protobuf.message import Message
-from samprasan.keys import documents, identifiers, pseudonym, ristretto, sharing, signing
+from samprasan.hub import views
+from samprasan.keys import documents, handles, identifiers, pseudonym, ristretto, sharing, signing
+from samprasan.keys.credentials import Credentials, Issued
 from samprasan.keys.errors import SamprasanError
 from samprasan.keys.identifiers import Scheme
 from samprasan.keys.invitation import Invitation
@@ -18,7 +20,7 @@ from samprasan.keys.signing import KeySigner
 from samprasan.ledger import forms, policy
 from samprasan.node import cells, profiles
 from samprasan.node.cells import UnreadableCell
-from samprasan.v1 import documents_pb2, hub_pb2, linking_pb2
+from samprasan.v1 import changes_pb2, documents_pb2, hub_pb2, linking_pb2
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
 
@@ -114,6 +116,24 @@ def a_quantity(data: bytes) -> object:
     return cells.quantity_of(data.decode("utf-8", "replace"), Fraction(1))
 
 
+def a_cursor(data: bytes) -> object:
+    return CURSORS.opened(data)
+
+
+def a_filter(data: bytes) -> object:
+    read = signing.decode(changes_pb2.Filter, data)
+    views.check(documents_pb2.Scope(), read, ["mpc", "nhco", "codi"])
+    return read
+
+
+NAMES = handles.Names(bytes(32), ID, "welfare-app", 1)
+CURSORS = NAMES.cursors("main", handles.scope_tag(b""))
+FILTER = changes_pb2.Filter(agencies=["mpc", "codi"], dimensions=[1, 2], kinds=[1], causes=[1, 2])  # type: ignore[list-item]
+APP = Credentials.new("welfare-app")
+ISSUED = Issued("welfare-app", "h:1", "PEM", "PEM", bytes(32), ID)
+INTEGRATOR = documents_pb2.Integrator(version=1, created_at=1, expires_at=2, name="app", title="แอป", purpose="p")
+TOKEN = changes_pb2.HandleToken(federation_id=ID, integrator="welfare-app", agency="mpc", sealed=bytes(44))
+
 DECODERS = {
     "envelope": Decoder(an_envelope, [signing.seal(batch(), SIGNER).SerializeToString()]),
     "batch": Decoder(as_intake_does, [signing.encode(batch())]),
@@ -137,6 +157,12 @@ DECODERS = {
     "quantity": Decoder(a_quantity, [each.encode() for each in QUANTITIES]),
     "mistaken encoding": Decoder(text(cells.mistaken_encoding), SPOILT, refuses=False),
     "profile": Decoder(text(profiles.read), [PROFILE]),
+    "integrator": message(documents_pb2.Integrator, INTEGRATOR),
+    "cursor": Decoder(a_cursor, CURSORS.sealed([handles.Place(5, 1), handles.Place(7, 0, 1)])),
+    "filter": Decoder(a_filter, [signing.encode(FILTER)]),
+    "handle token": message(changes_pb2.HandleToken, TOKEN),
+    "credentials": Decoder(Credentials.decode, [APP.encode()]),
+    "certificate file": Decoder(Issued.decode, [ISSUED.encode()]),
     "policy file": Decoder(text(lambda each: policy.from_toml(each, ID, 1, 2)), [POLICY_FILE]),
 }
 

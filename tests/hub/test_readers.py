@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from samprasan.hub import integrators, introducing, limits, readers, snapshots
+from samprasan.hub import integrators, introducing, limits, overview, readers, snapshots
 from samprasan.hub.readers import Reader
 from samprasan.hub.shelf import Shelf
 from samprasan.hub.store import changes as changes_store
@@ -368,6 +368,9 @@ def test_a_subscription_goes_on_where_it_was_acknowledged(app: Integration, fed:
     (followed,) = listed["subscriptions"]
     assert (followed["subscription"], followed["is_silent"]) == ("main", False)
     assert followed["behind"] > 0
+    gauges = {each.name: each.values for each in overview.gauges(fed.hub.store, fed.hub.world.now())}
+    assert gauges["samprasan_hub_integrator_behind"] == {"welfare-app": followed["behind"]}
+    assert gauges["samprasan_hub_integrator_silent"] == {"welfare-app": 0}
     assert code_of(lambda: app.acknowledge("other", events[1].cursor)) == "cursor"
     assert code_of(lambda: app.acknowledge("", events[1].cursor)) == "subscription_name"
     fed.clock.now_ms += limits.SUBSCRIPTION_SILENT_MS

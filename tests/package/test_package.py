@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 UV = ROOT / ".venv" / "bin" / "uv"
 LEAN = """
 import sys
-import samprasan.client.connection, samprasan.client.verifying
+import samprasan.client.connection, samprasan.client.verifying, samprasan.client.aio, samprasan.client.streaming
 import samprasan.keys.documents, samprasan.keys.sharing, samprasan.ledger.ledger
 heavy = {"sqlalchemy", "alembic", "psycopg", "geothai", "numpy", "python_calamine", "starlette"} & set(sys.modules)
 assert not heavy, heavy
@@ -41,6 +41,8 @@ def test_wheel_and_sdist_build_with_everything_in_them(built: Path) -> None:
         "samprasan/node/words.toml",
         "samprasan/hub/migrations/versions/0001_first_tables.py",
         "samprasan/client/connection.py",
+        "samprasan/client/py.typed",
+        "samprasan/v1/changes.proto",
     ):
         assert name in names
 

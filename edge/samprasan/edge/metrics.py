@@ -1,6 +1,7 @@
 """Metrics for Prometheus: gauges that are read from the store when somebody asks, over plain HTTP at one address.
 
-Nothing is counted along the way, so a metric and ``status`` never disagree.  A label is an agency's code, or none.
+Nothing is counted along the way, so a metric and ``status`` never disagree.  A label is an agency's code, an
+integrator's name, or none.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """One metric: its values by agency; the agency "" stands for a value without label."""
+    """One metric: its values by agency, or by another ``label``; "" stands for a value without one."""
 
     name: str
     help: str
     values: Mapping[str, float]
+    label: str = "agency"
 
 
 class _Gauges:
@@ -42,10 +44,10 @@ class _Gauges:
             gauges = []
         up = Gauge("samprasan_up", "1 if the database could be asked.", {"": bool(gauges)})
         for gauge in (*gauges, up):
-            labels = [] if "" in gauge.values else ["agency"]
+            labels = [] if "" in gauge.values else [gauge.label]
             family = GaugeMetricFamily(gauge.name, gauge.help, labels=labels)
-            for agency, value in gauge.values.items():
-                family.add_metric([agency] if labels else [], float(value))
+            for name, value in gauge.values.items():
+                family.add_metric([name] if labels else [], float(value))
             yield family
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from samprasan.edge.database import Store, Tx
 from samprasan.edge.metrics import Gauge
-from samprasan.hub import limits, probing, recovery, rotating, witnessing
+from samprasan.hub import integrators, limits, probing, recovery, rotating, witnessing
 from samprasan.hub.probing import Use
 from samprasan.hub.store import contributions as contributions_store
 from samprasan.hub.store import damages as damages_store
@@ -131,6 +131,9 @@ def probers(store: Store, now: int) -> list[tuple[str, int]]:
 def gauges(store: Store, now: int) -> list[Gauge]:
     """What a monitoring system reads."""
     document = status(store, now)
+    followed = {
+        each["name"]: each["subscriptions"] for each in integrators.listed(store, now) if each["state"] == "approved"
+    }
     agencies = document["agencies"]
     log = document["log"]
     witnessed = log["checkpoint"]
@@ -152,6 +155,18 @@ def gauges(store: Store, now: int) -> list[Gauge]:
             "checkpoint_late",
             "1 if it has not cosigned for ten minutes.",
             lambda row: row["agency"] in witnessed["late"],
+        ),
+        Gauge(
+            "samprasan_hub_integrator_behind",
+            "Log entries that the slowest of its subscriptions has not acknowledged.",
+            {name: max((one["behind"] for one in its), default=0) for name, its in followed.items()},
+            "integrator",
+        ),
+        Gauge(
+            "samprasan_hub_integrator_silent",
+            "Subscriptions of which nothing was heard for a week.",
+            {name: sum(one["is_silent"] for one in its) for name, its in followed.items()},
+            "integrator",
         ),
         each("agency_connected", "1 if the agency said hello within two minutes.", lambda row: row["connected"]),
         each("reconcile_differences", "Accounts that differed at the last one.", lambda row: row["differences"] or 0),
