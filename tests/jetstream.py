@@ -27,10 +27,11 @@ class Server:
     address: str
     options: tuple[str, ...] = ()
     process: "subprocess.Popen[bytes] | None" = None
+    scheme: str = "nats"
 
     @property
     def url(self) -> str:
-        return f"nats://{self.address}"
+        return f"{self.scheme}://{self.address}"
 
     def start(self) -> None:
         """Return when it answers."""
@@ -55,6 +56,7 @@ class Server:
 @contextmanager
 def server(folder: Path, address: str, *options: str) -> Iterator[Server]:
     """Serves until the block ends; with JetStream that writes every message to the disk, if no options are given."""
+    folder.mkdir(exist_ok=True)
     config = folder / "nats.conf"
     config.write_text("jetstream { sync_interval: always }\n")
     found = Server(folder, address, options or ("-c", str(config)))

@@ -1,6 +1,9 @@
 """The client against a hub's own servicer: what it tells, what it keeps, what it does not believe."""
 
 import asyncio
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -134,7 +137,7 @@ def hub(fed: Federation, app: Integration, tmp_path: Path, monkeypatch: pytest.M
 
 def give_up() -> None:
     """Whoever waits for a change that does not come waits no more."""
-    loop = streaming._loop()
+    loop = streaming._background().loop
     loop.call_soon_threadsafe(lambda: [task.cancel() for task in asyncio.all_tasks(loop)])
 
 
@@ -322,7 +325,7 @@ def test_a_follower_that_is_closed_leaves_nothing_behind(hub: Hub, own: Credenti
         next(each)
         each.close()  # type: ignore[attr-defined]
     until = time.monotonic() + 5
-    while hub._running.following["welfare-app"] or asyncio.all_tasks(streaming._loop()):
+    while hub._running.following["welfare-app"] or asyncio.all_tasks(streaming._background().loop):
         assert time.monotonic() < until
         time.sleep(0.05)
 
@@ -344,3 +347,50 @@ def test_a_subscription_is_acknowledged_and_too_many_of_them_are_no_error(
 
 def once_only() -> Allowance:
     return Allowance(1, 0)
+
+
+def test_who_interrupts_is_interrupted_and_nothing_goes_on(hub: Hub, own: Credentials) -> None:
+    changes = follow(own)
+    some(changes, 3)
+    main = threading.main_thread().ident
+    assert main is not None
+    threading.Timer(0.5, signal.pthread_kill, (main, signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        next(changes)
+    until = time.monotonic() + 5
+    while asyncio.all_tasks(streaming._background().loop):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_threads_that_begin_at_once_share_one_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "_backgrounds", {})
+    found: list[Any] = []
+    threads = [threading.Thread(target=lambda: found.append(streaming._background())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(map(id, found))) == 1
+
+
+def test_a_stream_that_the_loop_itself_tidies_up_stops_nothing(hub: Hub, own: Credentials) -> None:
+    changes = follow(own)
+    next(changes)
+
+    async def tidy() -> None:
+        changes.close()  # type: ignore[attr-defined]
+
+    streaming.run(tidy())
+    assert next(follow(own)).type == "reset"
+
+
+def test_a_forked_process_has_a_loop_of_its_own() -> None:
+    program = (
+        "import asyncio, os\nfrom samprasan.client import streaming\n"
+        "streaming.run(asyncio.sleep(0))\npid = os.fork()\n"
+        "if pid == 0:\n    streaming.run(asyncio.sleep(0))\n    os._exit(7)\n"
+        "raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], timeout=20, check=False)
+    assert done.returncode == 7

@@ -1,14 +1,18 @@
 """Publishing to a real nats-server: everything once and in order, whoever is killed."""
 
+import asyncio
 import json
+import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,12 @@ import pytest
 from cloudevents.core.bindings.http import HTTPMessage, from_binary, from_structured
 from cloudevents.core.formats.json import JSONFormat
 from samprasan.client import streaming
+from samprasan.hub import home as hub_homes
+from samprasan.hub import publish
+from samprasan.hub.cloudevents import CURSOR_HEADER
+from samprasan.hub.jetstream import Target
+from samprasan.hub.store import integrators as integrators_store
+from samprasan.keys import certificates
 from samprasan.keys.credentials import Credentials
 from samprasan.v1 import changes_pb2 as v1
 
@@ -101,8 +111,8 @@ def test_a_stream_begins_with_all_there_is_and_goes_on_with_the_same_events(
     messages = jetstream.stored(server.url, STREAM)
     assert messages[0].subject == "samprasan.dashboard.reset"
     assert ids(messages) == [each["id"] for each in follow_until_now(dashboard)[before:]]
-    begun = [each.document["data"] for each in messages if each.subject.endswith(".linked")]
-    known = {each["handle"]: each["earned"] for each in begun}
+    begun = [each.document["data"] for each in messages if "/" in each.document["id"]]
+    known = {each["handle"]: each["earned"] for each in begun if "handle" in each}
     assert known == {each.handle: each.earned for each in standing}
     for each in messages:
         data = each.document["data"]
@@ -189,6 +199,34 @@ def test_nothing_is_lost_doubled_or_out_of_order_whoever_is_killed(
     assert [each.subject for each in messages].count("samprasan.dashboard.reset") == 1
 
 
+def test_a_line_that_held_for_long_is_tried_again_too(
+    shown: Shown, dashboard: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "RETRY_SECONDS_MAX", 0.0)  # so long that it is no new failure
+    hub = hub_homes.open_hub(shown.served.home("hub"))
+    connected: list[Any] = []
+
+    async def run() -> None:
+        target = Target.of(server.url, STREAM, "samprasan.dashboard", None, None)
+        order = publish.Order("dashboard", "nats", v1.Filter(), "json", start_over=True)
+        publisher = publish.Publisher(hub.store, hub.world, hub.showing.secret, target, order, connected.append)
+        task = asyncio.ensure_future(publisher.run())
+        for number in (1, 2):
+            while len(connected) < number:
+                await asyncio.sleep(0.05)
+            server.kill()
+            server.start()
+        while len(connected) < 3:
+            await asyncio.sleep(0.05)
+        assert not task.done()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+    hub.store.close()
+
+
 def test_it_begins_anew_where_its_last_message_is_gone_or_too_old(
     shown: Shown, dashboard: Path, server: Server
 ) -> None:
@@ -207,13 +245,17 @@ def test_it_begins_anew_where_its_last_message_is_gone_or_too_old(
 
 def run(shown: Shown, server: Server, *options: str) -> str:
     """What a publisher says that does not publish."""
+    giving_up = threading.Timer(20, os.kill, (os.getpid(), signal.SIGTERM))
+    giving_up.start()  # the command ends, then, with 0
     done = commands.hub(shown.served.home("hub"), *arguments(server, *options))
-    assert (done.returncode, done.stdout.count("ready")) != (0, 1), done
+    giving_up.cancel()
     assert done.returncode == 1, done
     return done.stderr
 
 
-def test_what_cannot_be_published_is_refused_in_plain_words(shown: Shown, dashboard: Path, server: Server) -> None:
+def test_what_cannot_be_published_is_refused_in_plain_words(
+    shown: Shown, dashboard: Path, server: Server, tmp_path: Path
+) -> None:
     assert (
         "nats://HOST:PORT"
         in commands.hub(shown.served.home("hub"), "publish", "http://127.0.0.1", "--integrator", "dashboard").stderr
@@ -221,13 +263,20 @@ def test_what_cannot_be_published_is_refused_in_plain_words(shown: Shown, dashbo
     assert "stream" in run(shown, server, "--stream", "a.b")
     assert "subjects" in run(shown, server, "--subjects", "a.*")
     assert "onep" in run(shown, server, "--only", "agency=onep")
+    for url in ("nats://h:99999", "nats://a:4222,nats://b:4222", "nats://"):
+        told = commands.hub(shown.served.home("hub"), "publish", url, "--integrator", "dashboard")
+        assert "nats://HOST:PORT" in told.stderr
+    for name, text in {"none.creds": "x", "bad.creds": "-----BEGIN USER NKEY SEED-----\nSUAAAA\n------END"}.items():
+        (tmp_path / name).write_text(text)
+        assert name in run(shown, server, "--nats-credentials", str(tmp_path / name))
+        assert name in run(shown, server, "--nats-authority", str(tmp_path / name))
     assert '"nobody"' in run(shown, server, "--integrator", "nobody")
     assert "there.creds" in run(shown, server, "--nats-credentials", "/not/there.creds")
     jetstream.ask(server.url, lambda context: context.add_stream(name="WIDE", subjects=["samprasan.>"]))
     assert "samprasan.dashboard.>" in run(shown, server, "--stream", "WIDE")
     jetstream.ask(server.url, lambda context: context.delete_stream("WIDE"))
     with publishing(shown, server, "--stream", "OWN"):
-        until(lambda: bool(seen(server, "OWN")))
+        until(lambda: any(CURSOR_HEADER in each.headers for each in seen(server, "OWN")))
     others = ("--stream", "OWN", "--subjects", "samprasan.dashboard", "--integrator", "welfare-app")
     assert "OWN" in run(shown, server, *others)
 
@@ -245,6 +294,66 @@ def test_a_server_without_jetstream_or_with_another_password_is_told_of(
         told = run(shown, wrong)
         assert "let this publisher in" in told
         assert "another-word" not in told
+
+
+def test_nothing_is_said_to_a_server_without_the_certificate_that_was_asked_for(
+    shown: Shown, dashboard: Path, server: Server, tmp_path: Path
+) -> None:
+    now = datetime.now(UTC)
+    key, other = certificates.new_key(), certificates.new_key()
+    files = {"own": certificates.authority(key, now), "another": certificates.authority(other, now)}
+    for name, der in files.items():
+        (tmp_path / name).write_bytes(certificates.pem_of(der))
+    server_key = certificates.new_key()
+    (tmp_path / "key").write_bytes(certificates.key_pem(server_key))
+    served = certificates.server_certificate(server_key, key, files["own"], ["127.0.0.1"], now)
+    (tmp_path / "cert").write_bytes(certificates.pem_of(served))
+    config = tmp_path / "tls.conf"
+    config.write_text(f'jetstream: enabled\ntls {{ cert_file: "{tmp_path}/cert", key_file: "{tmp_path}/key" }}\n')
+    with jetstream.server(tmp_path / "secure", local.free_address(), "-c", str(config)) as secure:
+        address = replace(secure, scheme="tls")
+        assert "does not let" in run(shown, address, "--nats-authority", str(tmp_path / "another"))
+        assert "does not let" in run(shown, address)  # nobody that this machine trusts
+        with publishing(shown, address, "--nats-authority", str(tmp_path / "own")) as publisher:
+            assert publisher.process.stdout is not None
+            assert publisher.process.stdout.readline().startswith("ready")
+    plainly = replace(server, scheme="tls")
+    assert "without TLS" in run(shown, plainly)
+    assert "without TLS" in run(shown, server, "--nats-authority", str(tmp_path / "own"))
+
+
+def test_a_publisher_that_may_not_publish_uses_up_no_snapshot(shown: Shown, dashboard: Path, tmp_path: Path) -> None:
+    config = tmp_path / "mute.conf"
+    config.write_text(
+        "jetstream: enabled\nauthorization { users: [{ user: hub, password: word, "
+        'permissions: { publish: ["$JS.API.>"], subscribe: ["_INBOX.>"] } }] }\n'
+    )
+    with jetstream.server(tmp_path, local.free_address(), "-c", str(config)) as mute:
+        before = snapshots_taken(shown)
+        told = run(shown, replace(mute, address=f"hub:word@{mute.address}"))
+        assert "does not let this publisher in" in told
+        assert snapshots_taken(shown) == before
+
+
+def snapshots_taken(shown: Shown) -> int:
+    _, store = hub_homes.open_store(shown.served.home("hub"))
+    with store.read() as tx:
+        found = integrators_store.find(tx, "dashboard").snapshots
+    store.close()
+    return found
+
+
+def test_a_publisher_in_the_middle_of_much_ends_when_it_is_told_to(
+    shown: Shown, dashboard: Path, server: Server
+) -> None:
+    with publishing(shown, server) as publisher:
+        until(lambda: bool(seen(server, STREAM)))
+        shown.load.give(random.Random(9), deeds=200, subjects=SUBJECTS)
+        until(lambda: len(seen(server, STREAM)) > 60)
+        publisher.process.send_signal(signal.SIGTERM)
+        publisher.process.communicate(timeout=10)
+        assert publisher.process.returncode == 0
+    shown.load.wait()
 
 
 def test_a_revoked_integrator_is_published_no_more(shown: Shown, server: Server, tmp_path: Path) -> None:

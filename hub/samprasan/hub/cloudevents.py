@@ -42,13 +42,17 @@ class Writer(NamedTuple):
         """An event of a stream."""
         return self._message(event, events.from_event(event), event.id.hex(), event.cursor)
 
-    def snapshot(self, found: Sequence[bytes], cursor: bytes) -> Iterator[Message]:
-        """A reset and the encoded events of a snapshot; the last message alone has the cursor to go on from."""
-        told = [(Event(), events.Change(type=events.RESET))]
-        told += [(event, events.from_event(event)) for event in map(Event.FromString, found)]
-        for number, (event, change) in enumerate(told):
-            is_last = number == len(told) - 1
-            yield self._message(event, change, f"{cursor.hex()}/{number}", cursor if is_last else b"")
+    def reset(self, tag: str, cursor: bytes = b"") -> Message:
+        """What begins a snapshot, called ``tag``; with a cursor if nothing comes behind it."""
+        return self._message(Event(), events.Change(type=events.RESET), f"{tag}/reset", cursor)
+
+    def standing(self, encoded: Sequence[bytes], tag: str, cursor: bytes) -> Iterator[Message]:
+        """The events of a snapshot; the last alone has the cursor to go on from."""
+        for number, event in enumerate(map(Event.FromString, encoded), 1):
+            is_last = number == len(encoded)
+            yield self._message(event, events.from_event(event), f"{tag}/{number}", cursor if is_last else b"")
+        if not encoded:
+            yield self.reset(f"{tag}/0", cursor)
 
     def _message(self, event: Event, change: events.Change, event_id: str, cursor: bytes) -> Message:
         attributes = {

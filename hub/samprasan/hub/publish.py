@@ -6,17 +6,17 @@ hub, so that the operator sees how far it is behind.
 """
 
 import asyncio
-import contextlib
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from samprasan.edge.database import Store
 from samprasan.edge.logs import logger
 from samprasan.edge.world import World
-from samprasan.hub import integrators, jetstream, readers, snapshots
+from samprasan.hub import integrators, jetstream, limits, readers, snapshots
 from samprasan.hub.cloudevents import Format, Writer, source_of
 from samprasan.hub.integrators import Approved
 from samprasan.hub.jetstream import Stream, Target
@@ -30,6 +30,8 @@ log = logger("publish")
 POLL_SECONDS = 0.25  # how often the log is looked at
 ACKNOWLEDGE_SECONDS = 10.0  # how often its place is kept at the hub
 RETRY_SECONDS_MAX = 30.0
+CANCEL_SECONDS = 0.5
+_TAG_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,17 @@ class Publisher:
     order: Order
     announce: Callable[[dict[str, Any]], None]
 
+    async def run(self) -> None:
+        """For ever; a broken line is tried again.  Raises Malformed, Unproven or Refused."""
+        while True:
+            await self._connected()
+
     @retry(
         retry=retry_if_exception_type(Unavailable),
         wait=wait_random_exponential(multiplier=0.5, max=RETRY_SECONDS_MAX),  # full jitter
     )
-    async def run(self) -> None:
-        """For ever; a broken line is tried again.  Raises Malformed, Unproven or Refused."""
+    async def _connected(self) -> None:
+        """As long as a line holds; one that held for a while returns, so that the next comes without the long waits."""
         started = time.monotonic()
         try:
             await self._follow(b"")  # what cannot be asked for makes no stream
@@ -81,18 +88,22 @@ class Publisher:
         writer = self._writer(reader.approved)
         acknowledged_at = 0.0
         while True:
+            read_at = time.monotonic()
             news = await asyncio.to_thread(readers.rest, self.store, reader.place.log_index)
             for word in reader.pages(news):
                 if reader.is_lost:
                     return
-                events = v1.FollowResponse.FromString(word).page.events
-                await stream.put([writer.change(event) for event in events])
+                told = v1.FollowResponse.FromString(word).page.events
+                await stream.put([writer.change(event) for event in told])
+                if time.monotonic() - read_at > limits.STALE_SECONDS:
+                    break
             if await self._in_thread(integrators.standing, self.order.integrator) != reader.approved:
                 return
             if time.monotonic() - acknowledged_at >= ACKNOWLEDGE_SECONDS:
                 await asyncio.to_thread(self._acknowledge, reader)
                 acknowledged_at = time.monotonic()
             if not news.entries:
+                stream.check()
                 await asyncio.sleep(POLL_SECONDS)
 
     async def _reader(self, after: bytes) -> Reader | None:
@@ -117,10 +128,19 @@ class Publisher:
         return await asyncio.to_thread(readers.begin, self.store, self.secret, approved, asked)
 
     async def _tell_snapshot(self, stream: Stream) -> None:
+        """A reset comes first, so that a server that takes nothing uses up no snapshot."""
         asked = v1.SnapshotRequest(subscription=self.order.subscription, filter=self.order.wanted)
-        approved = await self._in_thread(snapshots.take, self.order.integrator, asked)
+        approved = await self._in_thread(integrators.standing, self.order.integrator)
+        writer, tag = self._writer(approved), self.world.random_bytes(_TAG_BYTES).hex()
+        await stream.put([writer.reset(tag)])
+        if await self._in_thread(snapshots.take, self.order.integrator, asked) != approved:
+            return  # it is reset once more, under other names
         found, cursor = await asyncio.to_thread(snapshots.read, self.store, self.secret, approved, asked)
-        await stream.put(list(self._writer(approved).snapshot(found, cursor)))
+        messages = writer.standing(found, tag, cursor)
+        while some := list(islice(messages, jetstream.AHEAD_MAX)):
+            await stream.put(some)
+            if await self._in_thread(integrators.standing, self.order.integrator) != approved:
+                return
 
     def _writer(self, approved: Approved) -> Writer:
         source = source_of(approved.document.federation_id, self.order.integrator)
@@ -137,8 +157,14 @@ class Publisher:
 
 async def publish(publisher: Publisher) -> None:
     """Publish until SIGTERM or SIGINT: what is on its way then comes in or not, and the next start sees which."""
-    task = asyncio.ensure_future(publisher.run())
+    stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    publishing, stopping = asyncio.ensure_future(publisher.run()), asyncio.ensure_future(stopped.wait())
+    await asyncio.wait({publishing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    while not publishing.done():
+        publishing.cancel()  # the library may swallow one
+        await asyncio.wait({publishing}, timeout=CANCEL_SECONDS)
+    if not publishing.cancelled():
+        publishing.result()

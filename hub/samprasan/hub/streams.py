@@ -42,7 +42,7 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
             async with asyncio.timeout(limits.SNAPSHOT_SECONDS_MAX), self._snapshots:
                 await self._write_parts(name, request, context)
         except TimeoutError as problem:
-            raise Unavailable("snapshot_slow", seconds=limits.SNAPSHOT_PART_SECONDS_MAX) from problem
+            raise Unavailable("snapshot_late", seconds=limits.SNAPSHOT_SECONDS_MAX) from problem
         finally:
             self._snapshotting.discard(name)
 
@@ -54,6 +54,8 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
             for part in snapshots.parts(events, cursor):
                 async with asyncio.timeout(limits.SNAPSHOT_PART_SECONDS_MAX):
                     await context.write(part)
+        except TimeoutError as problem:
+            raise Unavailable("snapshot_slow", seconds=limits.SNAPSHOT_PART_SECONDS_MAX) from problem
         finally:
             events.clear()  # the error of a call whose caller does not read stays around until he goes
 

@@ -2,9 +2,9 @@
 
 import asyncio
 import atexit
+import os
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
-from functools import cache
 from typing import Any, TypeVar
 
 from samprasan.client import aio
@@ -13,6 +13,7 @@ from samprasan.keys.credentials import Credentials
 from samprasan.ledger.events import Change
 
 T = TypeVar("T")
+END_SECONDS_MAX = 5.0  # for what was interrupted
 
 
 def follow(
@@ -44,11 +45,7 @@ def resolve(credentials: File | Credentials, token: str) -> str:
 
 def run(asked: Coroutine[Any, Any, T]) -> T:
     """What a coroutine of :mod:`samprasan.client.aio` gives, waited for in a program without asyncio."""
-    coming = asyncio.run_coroutine_threadsafe(asked, _loop())
-    try:
-        return coming.result()
-    finally:
-        coming.cancel()
+    return _background().run(asked)
 
 
 def _plainly(items: AsyncGenerator[T, None]) -> Iterator[T]:
@@ -59,24 +56,60 @@ def _plainly(items: AsyncGenerator[T, None]) -> Iterator[T]:
             return [item]
         return []
 
+    background = _background()
     try:
-        while found := run(following()):
+        while found := background.run(following()):
             yield found[0]
     finally:
-        if _loop().is_running():  # a program that ends waits for nothing
-            run(items.aclose())
+        background.close(items)
 
 
-@cache
-def _loop() -> asyncio.AbstractEventLoop:
-    """One that runs as long as the program: gRPC's own thread speaks to loops that it knew, ended ones as well."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="samprasan-client", daemon=True)
-    thread.start()
+class _Background:
+    """A loop that runs as long as the program: gRPC's own thread speaks to loops that it knew, ended ones as well."""
 
-    def stop() -> None:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="samprasan-client", daemon=True)
+        self._thread.start()
+        atexit.register(self._stop)
 
-    atexit.register(stop)
-    return loop
+    def run(self, asked: Coroutine[Any, Any, T]) -> T:
+        """Wait for it; who is interrupted leaves nothing running."""
+        ended = threading.Event()
+
+        async def to_its_end() -> T:
+            try:
+                return await asked
+            finally:
+                ended.set()
+
+        coming = asyncio.run_coroutine_threadsafe(to_its_end(), self.loop)
+        try:
+            return coming.result()
+        finally:
+            if not ended.is_set():
+                coming.cancel()
+                ended.wait(END_SECONDS_MAX)
+
+    def close(self, items: AsyncGenerator[Any, None]) -> None:
+        """Wait until they are let go, unless the program ends, or whoever tidied up here is the loop itself."""
+        if threading.current_thread() is self._thread:
+            self.loop.create_task(items.aclose())
+        elif self.loop.is_running():
+            self.run(items.aclose())
+
+    def _stop(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+
+
+_making = threading.Lock()
+_backgrounds: dict[int, _Background] = {}
+
+
+def _background() -> _Background:
+    """The one of this process; of a forked one, another."""
+    with _making:
+        if os.getpid() not in _backgrounds:
+            _backgrounds[os.getpid()] = _Background()
+        return _backgrounds[os.getpid()]
