@@ -12,7 +12,8 @@ import pytest
 from samprasan.edge import wire
 from samprasan.edge.logs import logger
 from samprasan.edge.patience import Allowance
-from samprasan.hub import integrators, limits
+from samprasan.hub import integrators, limits, streams
+from samprasan.hub import running as hub_running
 from samprasan.hub.readers import Reader
 from samprasan.hub.running import Running
 from samprasan.hub.streams import ChangesServicer
@@ -26,8 +27,8 @@ from tests.federation import Federation
 from tests.hub.test_readers import Working
 from tests.reading import Integration
 
-EVENT = v1.Event(handle=b"h" * 32, earned=1).SerializeToString()
-EVENTS = 400_000  # 14 MiB: more than any buffer on the way takes
+EVENT = v1.Event(agency="a" * 2_000).SerializeToString()
+EVENTS = 8_000  # 16 MB: more than any buffer on the way takes
 
 
 async def served(running: Any, listens_at: str) -> grpc.aio.Server:
@@ -119,6 +120,8 @@ def test_a_stream_that_stood_still_is_told_nothing_of_who_has_withdrawn_meanwhil
     fed: Federation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "STALE_SECONDS", 0.2)
+    monkeypatch.setattr(streams, "BOOKMARK_SECONDS", 0.3)
+    monkeypatch.setattr(hub_running, "APPROVAL_SECONDS", 0.1)
     monkeypatch.setattr(limits, "PAGE_BYTES_MAX", 10)
     mpc = Working(fed)
     mpc.do(mpc.link(), *(mpc.award(1) for _ in range(3)))
