@@ -15,7 +15,7 @@ from tests import integrating, local
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What shares a federation runs in one process, so that it is brought up once; other files by file."""
     for item in items:
-        shared = [name for name in ("live", "shown") if name in getattr(item, "fixturenames", ())]
+        shared = [name for name in ("live", "shown_to_all") if name in getattr(item, "fixturenames", ())]
         group = shared[0] if shared else item.path.name
         item.add_marker(pytest.mark.xdist_group(group))
 
@@ -37,7 +37,14 @@ def live(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
 
 
 @pytest.fixture(scope="session")
-def shown(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[integrating.Shown]:
+def shown_to_all(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[integrating.Shown]:
     """A federation with two integrators."""
     with integrating.shown(template, tmp_path_factory.mktemp("shown")) as made:
         yield made
+
+
+@pytest.fixture
+def shown(shown_to_all: integrating.Shown) -> integrating.Shown:
+    """The same, when all that the test before has given is in the log."""
+    shown_to_all.load.wait()
+    return shown_to_all
