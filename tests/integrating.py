@@ -26,7 +26,7 @@ from tests.load import Load
 from tests.recording import channel
 
 SUBJECTS = 20
-SOON = 30.0
+SOON = 60.0
 
 
 def admit(served: LocalFederation, name: str, folder: Path, *scope: str, streams: int = 10) -> Path:
