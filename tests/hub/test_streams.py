@@ -17,7 +17,7 @@ from samprasan.hub import running as hub_running
 from samprasan.hub.readers import Reader
 from samprasan.hub.running import Running
 from samprasan.hub.streams import ChangesServicer
-from samprasan.keys.errors import Unproven
+from samprasan.keys.errors import Unavailable, Unproven
 from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1 import changes_pb2_grpc
 from samprasan.v1 import log_pb2 as log
@@ -181,3 +181,19 @@ def test_an_allowance_is_used_up_and_fills_again() -> None:
     assert [allowance.take(100.0) for _ in range(4)] == [True, True, True, False]
     assert [allowance.take(101.0), allowance.take(102.0), allowance.take(102.0)] == [False, True, False]
     assert [allowance.take(1_000.0) for _ in range(4)] == [True, True, True, False]
+
+
+def test_a_lookup_that_failed_is_not_kept(fed: Federation) -> None:
+    reading.approve(fed, "welfare-app")
+
+    async def run() -> str:
+        running = Running(fed.hub.store, fed.hub.world, cast("Any", None))
+        broken = mock.AsyncMock(side_effect=Unavailable("database", problem="OperationalError"))
+        with mock.patch.object(running, "read", broken), pytest.raises(Unavailable):
+            await running.approval("welfare-app")
+        found = await running.approval("welfare-app")
+        running.sequencer.close()
+        running.threads.shutdown()
+        return found.document.name
+
+    assert asyncio.run(run()) == "welfare-app"

@@ -216,7 +216,7 @@ class Running:
         """What the integrator may read; looked up every few seconds, however many streams ask."""
         now = asyncio.get_running_loop().time()
         coming, at = self._approvals.get(name, (None, 0.0))
-        is_failed = coming is not None and coming.done() and coming.exception() is not None
+        is_failed = coming is not None and coming.done() and (coming.cancelled() or coming.exception() is not None)
         if coming is None or is_failed or now - at > APPROVAL_SECONDS:
             coming = asyncio.ensure_future(self.read(integrators.standing, self.store, self.world, name))
             self._approvals[name] = (coming, now)
