@@ -19,47 +19,32 @@ from typing import Any
 from samprasan.edge import database
 from samprasan.edge.database import Store
 from samprasan.edge.world import World
-from samprasan.hub import (
-    accounts,
-    agreeing,
-    greeting,
-    intake,
-    joining,
-    mailbox,
-    recalling,
-    recovery,
-    rekeying,
-    witnessing,
-)
 from samprasan.hub import home as hub_homes
+from samprasan.hub.accounts import accounts, rekey
+from samprasan.hub.log import checkpoints, intake, recall
+from samprasan.hub.members import documents, hello, joining, mailbox
+from samprasan.hub.recovery import recovery
 from samprasan.hub.store import members as members_store
 from samprasan.keys import certificates, sealing
 from samprasan.keys.errors import SamprasanError, Unavailable
 from samprasan.keys.identifiers import Scheme, check_digit, parse
 from samprasan.keys.sealing import Vault
 from samprasan.keys.signing import KeySigner, Signer, Verify, verify_ed25519
-from samprasan.node import agreeing as node_agreeing
-from samprasan.node import (
-    ceremony,
-    feeding,
-    importing,
-    keeping,
-    letters,
-    linking,
-    mail,
-    redemption,
-    rotation,
-    settling,
-    sync,
-)
 from samprasan.node import home as node_homes
-from samprasan.node import recovery as node_recovery
-from samprasan.node import witnessing as node_witnessing
-from samprasan.node.deeds import Consents, Deed
-from samprasan.node.exports import Export
+from samprasan.node.counter import redemption
+from samprasan.node.documents import accepted as node_agreeing
+from samprasan.node.exports.export import Export
+from samprasan.node.exports.profile import Profile
 from samprasan.node.identity import Identity
-from samprasan.node.profiles import Profile
+from samprasan.node.imports import importer
+from samprasan.node.imports.deed import Consents, Deed
+from samprasan.node.linking import ceremony, letters, questions, rotation
+from samprasan.node.process import mail
+from samprasan.node.proof import witness as node_witnessing
+from samprasan.node.recovery import refeed
+from samprasan.node.recovery import replay as node_recovery
 from samprasan.node.store import documents as documents_store
+from samprasan.node.sync import batches, hub_chain, receipts
 from samprasan.v1 import hub_pb2, log_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
@@ -117,7 +102,7 @@ class HubParty:
 
         match message.kind:
             case "hello":
-                return back("hello", (body, greeting.hello(self.store, self.world, agency, body.request)))
+                return back("hello", (body, hello.hello(self.store, self.world, agency, body.request)))
             case "push":
                 submission = intake.verify(self.store, self.world, agency, body)
                 (answer,) = intake.append(self.store, self.world, [submission])
@@ -125,14 +110,14 @@ class HubParty:
                     raise answer
                 return back("pushed", answer)
             case "submit":
-                agreeing.submit(self.store, self.world, agency, body)
+                documents.submit(self.store, self.world, agency, body)
                 return []
             case "list":
-                return back("listed", agreeing.listed(self.store))
+                return back("listed", documents.listed(self.store))
             case "open_accounts":
                 return back("opened", (body, accounts.open_accounts(self.store, self.world, agency, body)))
             case "rekey":
-                moved = rekeying.rekey(self.store, self.world, agency, body)
+                moved = rekey.rekey(self.store, self.world, agency, body)
                 return back("rekeyed", (body, moved.accounts_opened))
             case "totals":
                 return back("totals", (body, accounts.totals(self.store, self.world, agency, body)))
@@ -151,10 +136,10 @@ class HubParty:
                 mailbox.acknowledge(self.store, agency, body)
                 return []
             case "witness":
-                answer = witnessing.answer(self.store, agency, body.request)
+                answer = checkpoints.answer(self.store, agency, body.request)
                 return [Message(self.name, agency, "witnessed", (body, answer))]
             case "cosign":
-                witnessing.take(self.store, self.world, agency, body)
+                checkpoints.take(self.store, self.world, agency, body)
                 return []
         return self._recovery(message)
 
@@ -163,7 +148,7 @@ class HubParty:
         match message.kind:
             case "recall":
                 own, after_seq = body
-                entries = recalling.recalled(self.store, agency, own, after_seq)
+                entries = recall.recalled(self.store, agency, own, after_seq)
                 return [Message(self.name, agency, "recalled", (own, entries))] if entries else []
             case "refeed":
                 recovery.take(self.store, self.world, agency, body)
@@ -175,7 +160,7 @@ class HubParty:
         """The hub says which holds have run out, and signs a checkpoint; nobody is told."""
         recovery.advance(self.store, self.world)
         intake.expire_due(self.store, self.world)
-        witnessing.offer(self.store, self.world)
+        checkpoints.offer(self.store, self.world)
         return []
 
     def restart(self) -> None:
@@ -201,9 +186,9 @@ class NodeParty:
         """A new session: hello; and everything that may not have arrived is sent again."""
         self.after_seq = None
         redemption.expire(self.store, self.world.now())
-        linking.ask(self.store, self.world, self.identity)
+        questions.ask(self.store, self.world, self.identity)
         return [
-            self._to_hub("hello", sync.greeting(self.store, self.world.now())),
+            self._to_hub("hello", batches.greeting(self.store, self.world.now())),
             self._to_hub("fetch", 0),
             self._to_hub("witness", node_witnessing.question(self.store)),
             *self._ceremony(),
@@ -237,7 +222,7 @@ class NodeParty:
             case "pushed":
                 return self._pushed(body)
             case "opened" | "rekeyed":
-                take = linking.accounts_opened if message.kind == "opened" else rotation.told
+                take = questions.accounts_opened if message.kind == "opened" else rotation.told
                 take(store, world, self.identity, *body)
                 return [*self._accounts(), *self._batches(), *self._ceremony()]
             case "posted":
@@ -251,34 +236,34 @@ class NodeParty:
                 return []
         raise AssertionError(message.kind)
 
-    def _greeted(self, said: sync.Greeting, answer: hub_pb2.HelloResponse) -> list[Message]:
+    def _greeted(self, said: batches.Greeting, answer: hub_pb2.HelloResponse) -> list[Message]:
         """As the service does: give back what the hub lacks, else go on."""
         store, seqs = self.store, (answer.head.seq, answer.own_head.seq)
         if answer.cut_version > said.request.cut_version:
             return [self._to_hub("list", None)]
         if answer.refeed:
-            held = list(feeding.everything(store, self.identity, *seqs, answer.damaged))
+            held = list(refeed.everything(store, self.identity, *seqs, answer.damaged))
             return [self._to_hub("refeed", held)]
         if answer.recovering:
             return []
-        if mended := list(feeding.mending(store, answer.damaged)):
+        if mended := list(refeed.mending(store, answer.damaged)):
             return [self._to_hub("refeed", mended), self._to_hub("hello", said)]
-        self.after_seq = sync.greeted(store, self.world, self.identity, said, answer)
-        kept = keeping.kept_up_to(store)
+        self.after_seq = batches.greeted(store, self.world, self.identity, said, answer)
+        kept = hub_chain.kept_up_to(store)
         is_behind = kept < answer.own_head.seq and node_agreeing.has_roster(store)
         recalling_it = [self._to_hub("recall", (True, kept))] if is_behind else []
         return [*recalling_it, *self._news(answer), *self._batches()]
 
     def _recalled(self, own: bool, entries: list[hub_pb2.LogEntry]) -> list[Message]:
         if own:
-            keeping.keep(self.store, self.world, entries)
+            hub_chain.keep(self.store, self.world, entries)
             again = self._to_hub("witness", node_witnessing.question(self.store))
-            return [self._to_hub("recall", (True, keeping.kept_up_to(self.store))), again]
+            return [self._to_hub("recall", (True, hub_chain.kept_up_to(self.store))), again]
         node_recovery.take_back(self.store, self.world, self.identity, entries)
         return [self._to_hub("recall", (False, node_recovery.common_seq(self.store)))]
 
     def _witnessed(self, asked: node_witnessing.Question, answer: hub_pb2.WitnessResponse) -> list[Message]:
-        kept = keeping.kept_up_to(self.store)
+        kept = hub_chain.kept_up_to(self.store)
         if kept < answer.own_seq:
             return [self._to_hub("recall", (True, kept))]  # and the next question comes
         word = node_witnessing.witnessed(self.store, self.world, self.identity, asked, answer)
@@ -290,16 +275,16 @@ class NodeParty:
 
     def _posted(self, letter_id: bytes | int | None) -> list[Message]:
         if isinstance(letter_id, bytes):
-            linking.posted(self.store, letter_id)
+            questions.posted(self.store, letter_id)
         elif letter_id is not None:
             ceremony.posted(self.store, letter_id)
         return []
 
     def _pushed(self, envelope: Envelope) -> list[Message]:
         if envelope.payload_type.endswith("receipt"):
-            settling.settle(self.store, self.world, envelope)
+            receipts.settle(self.store, self.world, envelope)
         else:
-            settling.refused(self.store, self.world, envelope)
+            receipts.refused(self.store, self.world, envelope)
         return self._batches()
 
     def _mail(self, piece: hub_pb2.Mail) -> list[Message]:
@@ -316,7 +301,7 @@ class NodeParty:
     def _batches(self) -> list[Message]:
         found = []
         while self.after_seq is not None:
-            batch = sync.next_batch(self.store, self.world, self.identity, self.after_seq)
+            batch = batches.next_batch(self.store, self.world, self.identity, self.after_seq)
             if batch is None:
                 break
             self.after_seq = batch[0]
@@ -340,10 +325,10 @@ class NodeParty:
         return [*out, *(self._to_hub("submit", each) for each in ([confirmed] if confirmed else []) + ends)]
 
     def _questions(self) -> list[Message]:
-        return [self._post(request_id, letter) for request_id, letter in linking.unposted(self.store, self.world)]
+        return [self._post(request_id, letter) for request_id, letter in questions.unposted(self.store, self.world)]
 
     def _accounts(self) -> list[Message]:
-        request = linking.accounts_wanted(self.store, self.world, self.identity)
+        request = questions.accounts_wanted(self.store, self.world, self.identity)
         keys = rotation.keys_to_tell(self.store, self.world, self.identity)
         wanted = [self._to_hub("open_accounts", request)] if request else []
         return [*wanted, self._to_hub("rekey", keys)] if keys else wanted
@@ -411,7 +396,7 @@ class Federation:
             raise answer.body[1]
         return answer.body[1] if kind == "totals" else answer.body
 
-    def give(self, agency: str, *deeds: Deed, source: str = "test") -> importing.Report:
+    def give(self, agency: str, *deeds: Deed, source: str = "test") -> importer.Report:
         """Let an agency import these deeds."""
         node = self.nodes[agency]
         return bring_in(node, deeds, source)
@@ -536,14 +521,14 @@ def _join(federation: Federation) -> None:
 
 def _agree(federation: Federation) -> None:
     hub, nodes = federation.hub, federation.nodes
-    assert agreeing.compose_roster(hub.store, hub.world, TLS_CA)
+    assert documents.compose_roster(hub.store, hub.world, TLS_CA)
     share_documents(federation)
     for node in nodes.values():
         (waiting,) = node_agreeing.inbox(node.store, node.world)
         signed = node_agreeing.approve(
             node.store, node.world, node.identity, TLS_CA, waiting.short_id, waiting.standing.digest.hex()
         )
-        agreeing.submit(hub.store, hub.world, node.name, signed)
+        documents.submit(hub.store, hub.world, node.name, signed)
     share_documents(federation)
 
 
@@ -551,11 +536,11 @@ def propose_policy(federation: Federation, text: str) -> None:
     """Let mpc propose and nhco approve a policy."""
     hub, mpc, nhco = federation.hub, federation.nodes["mpc"], federation.nodes["nhco"]
     proposal = node_agreeing.propose_policy(mpc.store, mpc.world, text)
-    agreeing.submit(hub.store, hub.world, "mpc", proposal)
+    documents.submit(hub.store, hub.world, "mpc", proposal)
     share_documents(federation)
     (waiting,) = node_agreeing.inbox(nhco.store, nhco.world)
     signed = node_agreeing.approve(nhco.store, nhco.world, nhco.identity, TLS_CA, waiting.short_id, "")
-    agreeing.submit(hub.store, hub.world, "nhco", signed)
+    documents.submit(hub.store, hub.world, "nhco", signed)
     share_documents(federation)
 
 
@@ -584,13 +569,13 @@ def publish(federation: Federation, agency: str = "codi", text: str = CATALOGUE)
     """Let an agency publish its catalogue."""
     node = federation.nodes[agency]
     envelope = node_agreeing.publish(node.store, node.world, node.identity, text)
-    agreeing.submit(federation.hub.store, federation.hub.world, agency, envelope)
+    documents.submit(federation.hub.store, federation.hub.world, agency, envelope)
     share_documents(federation)
 
 
 def share_documents(federation: Federation) -> None:
     """Every node hears what is in force and what waits."""
-    listing = agreeing.listed(federation.hub.store)
+    listing = documents.listed(federation.hub.store)
     for node in federation.nodes.values():
         node_agreeing.take(node.store, node.world, node.identity, TLS_CA, listing)
 
@@ -599,10 +584,10 @@ def bring_in(
     node: NodeParty,
     deeds: Iterable[Deed],
     source: str = "test",
-    watcher: importing.Watcher | None = None,
+    watcher: importer.Watcher | None = None,
     *,
     confirm: bool = False,
-) -> importing.Report:
+) -> importer.Report:
     """Import ready-made deeds through the importer, as if a file had said them."""
     rows = [list(_cells(deed).values()) for deed in deeds]
     header = _cells_names()
@@ -610,7 +595,7 @@ def bring_in(
     profile = Profile(source=source, columns=columns, record_columns=("record_id",), registry="codi.council")
     digest = hashlib.sha256(source.encode()).digest()
     export = Export(digest, len(rows), header, iter(enumerate(rows, 2)), lambda: None)
-    return importing.bring_in(node.store, node.world, node.identity, profile, export, watcher=watcher, confirm=confirm)
+    return importer.bring_in(node.store, node.world, node.identity, profile, export, watcher=watcher, confirm=confirm)
 
 
 def _cells_names() -> tuple[str, ...]:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from federation import Federation as LocalFederation
-from samprasan.client import streaming
+from samprasan.client import blocking
 from samprasan.hub import home as hub_homes
-from samprasan.hub import integrators, readers
+from samprasan.hub.integrators import approval, reader
 from samprasan.hub.store import documents as documents_store
 from samprasan.keys.credentials import Credentials
 from samprasan.keys.handles import Cursors, Names, names_of
-from samprasan.node.deeds import Consents
+from samprasan.node.imports.deed import Consents
 from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1 import changes_pb2_grpc
 
@@ -74,11 +74,11 @@ def names(served: LocalFederation, credentials: Path) -> Names:
 def cursors(served: LocalFederation, credentials: Path) -> Cursors:
     """What the hub makes the integrator's cursors with."""
     hub = hub_homes.open_hub(served.home("hub"))
-    approved = integrators.standing(hub.store, hub.world, Credentials.decode(credentials.read_bytes()).integrator)
+    approved = approval.standing(hub.store, hub.world, Credentials.decode(credentials.read_bytes()).integrator)
     with hub.store.read() as tx:
         agreed = documents_store.agreed_on(tx)
     hub.store.close()
-    return readers.cursors_of(hub.showing.secret, agreed, approved, "")
+    return reader.cursors_of(hub.showing.secret, agreed, approved, "")
 
 
 @dataclass
@@ -127,7 +127,7 @@ def follow_until_now(credentials: Path, after: bytes = b"") -> list[dict[str, An
             call.cancel()
             return found
 
-    return streaming.run(run())
+    return blocking.run(run())
 
 
 def until(holds: Callable[[], bool]) -> None:

@@ -7,10 +7,11 @@ from contextlib import suppress
 from federation import AGENCIES
 from federation import Federation as LocalFederation
 from samprasan.keys.errors import Refused
-from samprasan.node import consent, sync
 from samprasan.node import home as node_homes
-from samprasan.node.deeds import Consents
+from samprasan.node.counter import consent
 from samprasan.node.home import Home
+from samprasan.node.imports.deed import Consents
+from samprasan.node.sync import batches
 
 from tests import federation as memory
 from tests.federation import NodeParty
@@ -51,8 +52,8 @@ class Load:
             with suppress(Refused):  # the agency does not know them
                 change(node.store, node.world, node.identity, subject, ("integrators",))
 
-    def outboxes(self) -> dict[str, sync.Outbox]:
-        return {a: sync.outbox(home.node.store, home.node.world.now()) for a, home in self.homes.items()}
+    def outboxes(self) -> dict[str, batches.Outbox]:
+        return {a: batches.outbox(home.node.store, home.node.world.now()) for a, home in self.homes.items()}
 
     def wait(self) -> None:
         """Until every outbox is empty."""

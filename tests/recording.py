@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from samprasan.client.following import Following
+from samprasan.client.protocol import Following
 from samprasan.edge import wire
 from samprasan.edge.configuration import address_of
 from samprasan.keys.credentials import Credentials

@@ -22,11 +22,11 @@ from typing import Any
 
 from samprasan.edge import logs
 from samprasan.hub import home as hub_homes
-from samprasan.hub import joining
+from samprasan.hub.members import joining
 from samprasan.keys.invitation import Invitation
 from samprasan.keys.keyring import write_private
-from samprasan.node import approving, showing
 from samprasan.node import home as node_homes
+from samprasan.node.commands import approvals, hub_calls
 
 AGENCIES = {
     "mpc": "ศูนย์คุณธรรม (องค์การมหาชน)",
@@ -70,16 +70,16 @@ class Federation:
             node_homes.join(node_homes.open_home(self.home(agency)), invite)
         homes = {agency: node_homes.open_home(self.home(agency)) for agency in AGENCIES}
         # What people do by telephone: everybody reads the same digest.
-        (waiting,) = approving.inbox(homes["mpc"])["waiting"]
+        (waiting,) = approvals.inbox(homes["mpc"])["waiting"]
         for home in homes.values():
-            approving.approve(home, waiting["id"], waiting["digest"])
+            approvals.approve(home, waiting["id"], waiting["digest"])
         for home in homes.values():
-            showing.refresh(home)
+            hub_calls.refresh(home)
         self.start(*AGENCIES)  # the nodes begin the key ceremony by themselves
-        proposed = approving.propose_policy(homes["mpc"], (SAMPLES / "policy.toml").read_text("utf-8"))
-        approving.approve(homes["nhco"], proposed["id"], "")
+        proposed = approvals.propose_policy(homes["mpc"], (SAMPLES / "policy.toml").read_text("utf-8"))
+        approvals.approve(homes["nhco"], proposed["id"], "")
         for home in homes.values():
-            showing.refresh(home)
+            hub_calls.refresh(home)
         for home in homes.values():
             self._wait_for_key(home)
             home.node.store.close()
@@ -87,7 +87,7 @@ class Federation:
 
     def _wait_for_key(self, home: node_homes.Home) -> None:
         ends = time.monotonic() + CEREMONY_SECONDS
-        while not showing.has_linking_key(home):
+        while not hub_calls.has_linking_key(home):
             if time.monotonic() > ends:
                 raise RuntimeError("the key ceremony did not end: see the logs of the nodes")
             time.sleep(0.1)

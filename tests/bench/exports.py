@@ -157,23 +157,27 @@ def read_with_calamine(file: Path, _folder: Path) -> tuple[int, float]:
 
 def decide(file: Path, _folder: Path) -> tuple[int, float]:
     """Every row read and decided on, nothing stored: what ``profile check`` does."""
-    from samprasan.edge import garbage
-    from samprasan.node import checking, exports, profiles
+    from samprasan.edge import garbage_collection
+    from samprasan.node.exports import export as exports_export
+    from samprasan.node.exports import profile as exports_profile
+    from samprasan.node.imports import profile_check
 
     from tests import federation
 
     node = federation.make().nodes["mpc"]
-    profile = profiles.read(_PROFILE)
-    garbage.collect_rarely()
+    profile = exports_profile.read(_PROFILE)
+    garbage_collection.collect_rarely()
     begun = time.perf_counter()
-    findings = checking.check(node.store, node.world, node.identity, profile, exports.read(file, profile))
+    findings = profile_check.check(node.store, node.world, node.identity, profile, exports_export.read(file, profile))
     return findings.rows, time.perf_counter() - begun
 
 
 def bring_in(file: Path, folder: Path) -> tuple[int, float]:
     """An import, as ``samprasan-node import`` does it, and seconds."""
-    from samprasan.edge import database, garbage
-    from samprasan.node import exports, importing, profiles
+    from samprasan.edge import database, garbage_collection
+    from samprasan.node.exports import export as exports_export
+    from samprasan.node.exports import profile as exports_profile
+    from samprasan.node.imports import importer
 
     from tests import federation
 
@@ -181,11 +185,11 @@ def bring_in(file: Path, folder: Path) -> tuple[int, float]:
     path.mkdir()
     fed = federation.make(lambda party: database.open_store(f"sqlite:///{path / party}.db"))
     node = fed.nodes["mpc"]
-    profile = profiles.read(_PROFILE)
-    garbage.collect_rarely()
+    profile = exports_profile.read(_PROFILE)
+    garbage_collection.collect_rarely()
     begun = time.perf_counter()
-    export = exports.read(file, profile)
-    report = importing.bring_in(node.store, node.world, node.identity, profile, export)
+    export = exports_export.read(file, profile)
+    report = importer.bring_in(node.store, node.world, node.identity, profile, export)
     seconds = time.perf_counter() - begun
     fed.close()
     return report.accepted, seconds

@@ -16,10 +16,10 @@ from typing import Any
 import nats
 from federation import AGENCIES
 from federation import Federation as LocalFederation
-from samprasan.client import streaming
+from samprasan.client import blocking
 from samprasan.keys.credentials import Credentials
 from samprasan.node import home as node_homes
-from samprasan.node import service
+from samprasan.node.process import serve
 from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1 import changes_pb2_grpc
 from samprasan.v1 import log_pb2 as log
@@ -47,7 +47,7 @@ def run(folder: Path) -> None:
         for agency in AGENCIES:
             served.kill(agency)  # nobody else extends its chain
         home = node_homes.open_home(served.home(AGENCY))
-        asyncio.run(service.ask(home.connect, lambda hub: Bench(served, credentials, Sender(home, hub)).run()))
+        asyncio.run(serve.ask(home.connect, lambda hub: Bench(served, credentials, Sender(home, hub)).run()))
         home.node.store.close()
     finally:
         served.stop()
@@ -178,7 +178,7 @@ class Bench:
         )
 
     def _end(self) -> bytes:
-        return bytes.fromhex(list(streaming.snapshot(self._credentials))[-1].cursor or "")
+        return bytes.fromhex(list(blocking.snapshot(self._credentials))[-1].cursor or "")
 
 
 def events_behind(credentials: Path, after: bytes) -> list[bytes]:
@@ -194,7 +194,7 @@ def events_behind(credentials: Path, after: bytes) -> list[bytes]:
                 found += [event.SerializeToString() for event in word.page.events]
         return found
 
-    return streaming.run(read())
+    return blocking.run(read())
 
 
 async def pushed_by_jetstream(folder: Path, followers: int, payloads: list[bytes]) -> float:

@@ -21,8 +21,8 @@ from samprasan.edge import wire
 from samprasan.edge.configuration import address_of
 from samprasan.keys import certificates
 from samprasan.node import home as node_homes
-from samprasan.node import service
 from samprasan.node.home import Home
+from samprasan.node.process import serve
 from samprasan.v1 import hub_pb2
 
 CALLS = 1500
@@ -36,12 +36,12 @@ def run(folder: Path) -> None:
     try:
         served.set_up()
         home = node_homes.open_home(served.home("mpc"))
-        idle = asyncio.run(service.ask(home.connect, latencies))
+        idle = asyncio.run(serve.ask(home.connect, latencies))
         print(f"a node's call, hub idle: {shown(idle)}", flush=True)
         for attack in ATTACKS:
             attacker = subprocess.Popen([sys.executable, "-m", "tests.bench.hostile", attack, str(served.home("nhco"))])
             time.sleep(2)
-            found = asyncio.run(service.ask(home.connect, latencies))
+            found = asyncio.run(serve.ask(home.connect, latencies))
             attacker.kill()
             attacker.wait()
             print(f"… with {attack}: {shown(found)}, p99 {found[1] / idle[1]:.1f} × idle", flush=True)

@@ -11,10 +11,10 @@ from federation import Federation as LocalFederation
 from samprasan.client.connection import Hub
 from samprasan.keys import signing
 from samprasan.keys.chain import Head
-from samprasan.ledger import forms
+from samprasan.ledger import batch_form
 from samprasan.node import home as node_homes
-from samprasan.node import service
 from samprasan.node.home import Home
+from samprasan.node.process import serve
 from samprasan.node.store import documents as documents_store
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
@@ -34,7 +34,7 @@ def updates_per_second(folder: Path, database_url: str) -> float:
         for agency in AGENCIES:
             served.kill(agency)  # nobody else extends its chain
         home = node_homes.open_home(served.home(AGENCY))
-        rate = asyncio.run(service.ask(home.connect, lambda hub: Sender(home, hub).measure()))
+        rate = asyncio.run(serve.ask(home.connect, lambda hub: Sender(home, hub).measure()))
         home.node.store.close()
         return rate
     finally:
@@ -59,10 +59,10 @@ class Sender:
         account_ids = await self.accounts(ACCOUNTS)
         links = [self.link(each, [log.PURPOSE_SHARE]) for each in account_ids]
         await self.push([links[first : first + 1000] for first in range(0, ACCOUNTS, 1000)])
-        batches = [self.awards(account_ids, forms.UPDATES_MAX) for _ in range(BATCHES)]
+        batches = [self.awards(account_ids, batch_form.UPDATES_MAX) for _ in range(BATCHES)]
         begun = time.perf_counter()
         await self.push(batches)
-        return BATCHES * forms.UPDATES_MAX / (time.perf_counter() - begun)
+        return BATCHES * batch_form.UPDATES_MAX / (time.perf_counter() - begun)
 
     def link(self, account_id: bytes, purposes: list[log.Purpose.ValueType]) -> log.Update:
         """The agency's right to act on an account."""
@@ -118,7 +118,9 @@ class Sender:
         return envelope
 
     def _update(self, link: log.Link | None = None, award: log.Award | None = None) -> log.Update:
-        return log.Update(op_id=forms.new_op_id(self._chance.randbytes(10), self._world.now()), link=link, award=award)
+        return log.Update(
+            op_id=batch_form.new_op_id(self._chance.randbytes(10), self._world.now()), link=link, award=award
+        )
 
     def _award(self, account_id: bytes) -> log.Award:
         return log.Award(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from samprasan.hub import auditing
+from samprasan.hub.log import audit
 from samprasan.hub.store import tree as tree_store
 from samprasan.keys.signing import verify_ed25519
 from samprasan.ledger.sketch import CELL_BYTES, Keys, Peeling, Side
@@ -118,7 +118,7 @@ def _log() -> None:
 
 def _audited(fed: Federation) -> None:
     begun = time.perf_counter()
-    report = auditing.audit(fed.hub.store, fed.hub.world, fed.hub.world.signer.public_key)
+    report = audit.audit(fed.hub.store, fed.hub.world, fed.hub.world.signer.public_key)
     seconds = time.perf_counter() - begun
     assert report.problems == []
     assert fed.hub.world.verify is verify_ed25519

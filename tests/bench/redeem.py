@@ -14,9 +14,9 @@ import psycopg
 from federation import Federation as LocalFederation
 from samprasan.keys.identifiers import check_digit
 from samprasan.node import home as node_homes
-from samprasan.node import importing
-from samprasan.node.exports import Export
-from samprasan.node.profiles import Profile
+from samprasan.node.exports.export import Export
+from samprasan.node.exports.profile import Profile
+from samprasan.node.imports import importer
 from samprasan.v1 import counter_pb2, counter_pb2_grpc
 
 ONE_BY_ONE = 300
@@ -147,7 +147,7 @@ def _import(served: LocalFederation, count: int, first: int) -> None:
     digest = hashlib.sha256(str(first).encode()).digest()
     export = Export(digest, count, _COLUMNS, rows(), lambda: None)
     node = opened.node
-    report = importing.bring_in(node.store, node.world, node.identity, profile, export)
+    report = importer.bring_in(node.store, node.world, node.identity, profile, export)
     if report.accepted != count:
         raise RuntimeError(f"{report.accepted} of {count} deeds of the bench were accepted: {report.rejections[:1]}")
     node.store.close()

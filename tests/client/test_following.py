@@ -13,14 +13,15 @@ from typing import Any, cast
 
 import grpc
 import pytest
-from samprasan.client import aio, follow, resolve, snapshot, streaming
+from samprasan.client import aio, blocking, follow, resolve, snapshot
 from samprasan.edge import wire
 from samprasan.edge.logs import logger
-from samprasan.edge.patience import Allowance
-from samprasan.hub import integrators, readers, streams
-from samprasan.hub.integrators import Approved
-from samprasan.hub.running import Running, Showing
-from samprasan.hub.streams import ChangesServicer
+from samprasan.edge.throttle import Allowance
+from samprasan.hub.integrators import approval, reader
+from samprasan.hub.integrators.approval import Approved
+from samprasan.hub.process import changes_service
+from samprasan.hub.process.changes_service import ChangesServicer
+from samprasan.hub.process.running import Running, Showing
 from samprasan.keys.credentials import Credentials
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
 from samprasan.ledger.events import Change
@@ -77,7 +78,7 @@ class Hub:
         self._running = Running(fed.hub.store, fed.hub.world, cast("Any", None), Showing(self.app.secret))
 
         async def integrator(_context: Any) -> Approved:
-            return integrators.standing(fed.hub.store, fed.hub.world, self.app.name)
+            return approval.standing(fed.hub.store, fed.hub.world, self.app.name)
 
         cast("Any", self._running).integrator = integrator
         self._showing = asyncio.ensure_future(self._running.show())
@@ -127,7 +128,7 @@ def hub(fed: Federation, app: Integration, tmp_path: Path, monkeypatch: pytest.M
         aio, "_channel", lambda _own: grpc.aio.insecure_channel(made.address, options=wire.CHANNEL_OPTIONS)
     )
     monkeypatch.setattr(aio, "PAUSE_SECONDS_MAX", 0.2)
-    monkeypatch.setattr(streams, "BOOKMARK_SECONDS", 0.3)
+    monkeypatch.setattr(changes_service, "BOOKMARK_SECONDS", 0.3)
     watchdog = threading.Timer(PATIENCE_SECONDS, give_up)
     watchdog.start()
     yield made
@@ -137,7 +138,7 @@ def hub(fed: Federation, app: Integration, tmp_path: Path, monkeypatch: pytest.M
 
 def give_up() -> None:
     """Whoever waits for a change that does not come waits no more."""
-    loop = streaming._background().loop
+    loop = blocking._background().loop
     loop.call_soon_threadsafe(lambda: [task.cancel() for task in asyncio.all_tasks(loop)])
 
 
@@ -181,7 +182,7 @@ def test_with_asyncio_it_is_the_same(hub: Hub, own: Credentials, mpc: Working) -
         return found
 
     plainly = until_bookmark(follow(own, bookmarks=True))
-    also = streaming.run(read())
+    also = blocking.run(read())
     assert [each.as_document() for each in also[:-1]] == [each.as_document() for each in plainly[:-1]]
 
 
@@ -247,7 +248,7 @@ def test_a_place_that_is_too_old_begins_anew_or_ends_as_one_likes(
     mpc.do(mpc.award(1))
     fed.clock.now_ms += 40 * 86_400_000
     mpc.do(mpc.award(5))
-    readers.retain(fed.hub.store, fed.hub.world, 30)
+    reader.retain(fed.hub.store, fed.hub.world, 30)
     changes = follow(own, after=cursor)
     assert [(each.type, each.earned) for each in some(changes, 2)] == [("reset", None), ("linked", 16)]
     with pytest.raises(Refused) as told_so:
@@ -325,7 +326,7 @@ def test_a_follower_that_is_closed_leaves_nothing_behind(hub: Hub, own: Credenti
         next(each)
         each.close()  # type: ignore[attr-defined]
     until = time.monotonic() + 5
-    while hub._running.following["welfare-app"] or asyncio.all_tasks(streaming._background().loop):
+    while hub._running.following["welfare-app"] or asyncio.all_tasks(blocking._background().loop):
         assert time.monotonic() < until
         time.sleep(0.05)
 
@@ -341,7 +342,7 @@ def test_a_subscription_is_acknowledged_and_too_many_of_them_are_no_error(
     assert [each.credits for each in until_bookmark(changes)[:-1]] == [5]
     mpc.do(mpc.award(6))
     assert [each.credits for each in until_bookmark(changes)[:-1]] == [6]
-    (listed,) = integrators.listed(fed.hub.store, fed.hub.world.now())
+    (listed,) = approval.listed(fed.hub.store, fed.hub.world.now())
     assert [each["subscription"] for each in listed["subscriptions"]] == ["main"]
 
 
@@ -358,15 +359,15 @@ def test_who_interrupts_is_interrupted_and_nothing_goes_on(hub: Hub, own: Creden
     with pytest.raises(KeyboardInterrupt):
         next(changes)
     until = time.monotonic() + 5
-    while asyncio.all_tasks(streaming._background().loop):
+    while asyncio.all_tasks(blocking._background().loop):
         assert time.monotonic() < until
         time.sleep(0.05)
 
 
 def test_threads_that_begin_at_once_share_one_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "_backgrounds", {})
+    monkeypatch.setattr(blocking, "_backgrounds", {})
     found: list[Any] = []
-    threads = [threading.Thread(target=lambda: found.append(streaming._background())) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: found.append(blocking._background())) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -381,15 +382,15 @@ def test_a_stream_that_the_loop_itself_tidies_up_stops_nothing(hub: Hub, own: Cr
     async def tidy() -> None:
         changes.close()  # type: ignore[attr-defined]
 
-    streaming.run(tidy())
+    blocking.run(tidy())
     assert next(follow(own)).type == "reset"
 
 
 def test_a_forked_process_has_a_loop_of_its_own() -> None:
     program = (
-        "import asyncio, os\nfrom samprasan.client import streaming\n"
-        "streaming.run(asyncio.sleep(0))\npid = os.fork()\n"
-        "if pid == 0:\n    streaming.run(asyncio.sleep(0))\n    os._exit(7)\n"
+        "import asyncio, os\nfrom samprasan.client import blocking\n"
+        "blocking.run(asyncio.sleep(0))\npid = os.fork()\n"
+        "if pid == 0:\n    blocking.run(asyncio.sleep(0))\n    os._exit(7)\n"
         "raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"
     )
     done = subprocess.run([sys.executable, "-c", program], timeout=20, check=False)

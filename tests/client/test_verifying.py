@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from samprasan.client import verifying
-from samprasan.hub import auditing
+from samprasan.hub.log import audit
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.tables import checkpoints, log
 from samprasan.keys import checkpoint
 from samprasan.keys.errors import Malformed, SamprasanError, Unproven
 from samprasan.ledger.audit import Report
-from samprasan.node import redemption
+from samprasan.node.counter import redemption
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import Receipt
 
@@ -40,7 +40,7 @@ def settled(fed: Federation) -> Federation:
 
 def exported(fed: Federation) -> bytes:
     file = io.BytesIO()
-    auditing.export(fed.hub.store, file)
+    audit.export(fed.hub.store, file)
     return file.getvalue()
 
 
@@ -70,7 +70,7 @@ def packed(found: dict[str, bytes]) -> bytes:
 def test_a_whole_log_is_verified_offline(settled: Federation) -> None:
     report = verified(settled, exported(settled))
     hub = settled.hub
-    own = auditing.audit(hub.store, hub.world, hub.world.signer.public_key)
+    own = audit.audit(hub.store, hub.world, hub.world.signer.public_key)
     assert report.as_document() == own.as_document()
     assert report.problems == []
     assert report.cosigned == sorted(AGENCIES)

@@ -1,7 +1,7 @@
 """The command line's last resort: a fault of ours tells its kind and place, and no value."""
 
 import pytest
-from samprasan.edge import command, wording
+from samprasan.edge import command, texts
 
 from tests.commands import _run
 
@@ -14,7 +14,7 @@ def test_an_unexpected_exception_shows_no_value(monkeypatch: pytest.MonkeyPatch)
         raise ValueError("1101700203450 นายสมมติ")
 
     monkeypatch.setenv("SAMPRASAN_LANG", "en")
-    wording.choose("en")
+    texts.choose("en")
     done = _run(app, [])
     assert done.returncode == 1
     assert "error: The program failed inside (ValueError)." in done.stderr

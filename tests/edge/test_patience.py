@@ -1,7 +1,7 @@
 """Faults cost nothing at first, then more and more, and are forgotten."""
 
-from samprasan.edge import patience
-from samprasan.edge.patience import Patience
+from samprasan.edge import throttle
+from samprasan.edge.throttle import Patience
 
 
 def test_the_wait_doubles_after_a_few_faults_and_has_an_end() -> None:
@@ -10,9 +10,9 @@ def test_the_wait_doubles_after_a_few_faults_and_has_an_end() -> None:
     for number in range(40):
         waits.append(patient.wait_seconds("a", number / 10))
         patient.fault("a", number / 10)
-    assert waits[: patience.FREE_FAULTS + 1] == [0.0] * (patience.FREE_FAULTS + 1)
-    assert waits[patience.FREE_FAULTS + 1 :][:3] == [0.02, 0.04, 0.08]
-    assert waits[-1] == patience.WAIT_SECONDS_MAX
+    assert waits[: throttle.FREE_FAULTS + 1] == [0.0] * (throttle.FREE_FAULTS + 1)
+    assert waits[throttle.FREE_FAULTS + 1 :][:3] == [0.02, 0.04, 0.08]
+    assert waits[-1] == throttle.WAIT_SECONDS_MAX
 
 
 def test_each_caller_has_its_own_count_and_a_minute_forgets() -> None:
@@ -21,11 +21,11 @@ def test_each_caller_has_its_own_count_and_a_minute_forgets() -> None:
         patient.fault("a", 5.0)
     assert patient.wait_seconds("a", 6.0) > 0
     assert patient.wait_seconds("b", 6.0) == 0
-    assert patient.wait_seconds("a", 6.0 + patience.FORGOTTEN_SECONDS) == 0
+    assert patient.wait_seconds("a", 6.0 + throttle.FORGOTTEN_SECONDS) == 0
 
 
 def test_it_remembers_no_more_callers_than_it_may() -> None:
     patient = Patience()
-    for number in range(patience.CALLERS_MAX + 5):
+    for number in range(throttle.CALLERS_MAX + 5):
         patient.fault(str(number), 0.0)
-    assert len(patient._faults) == patience.CALLERS_MAX
+    assert len(patient._faults) == throttle.CALLERS_MAX

@@ -6,8 +6,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from samprasan.edge import wording
-from samprasan.edge.wording import Words
+from samprasan.edge import texts as edge_texts
+from samprasan.edge.texts import Words
 from samprasan.keys.errors import Malformed
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ def test_every_text_is_in_both_languages(package: str) -> None:
 def test_every_text_that_is_asked_for_exists(package: str) -> None:
     known = tomllib.loads((PACKAGES[package] / "words.toml").read_text("utf-8"))
     asked: set[str] = set()
-    for file in PACKAGES[package].glob("*.py"):
+    for file in PACKAGES[package].rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "words":
                 asked |= named(node.args[0])
@@ -49,7 +49,7 @@ def test_every_detail_of_a_rejected_row_has_its_words() -> None:
     place = {"Rejected": 2, "UnreadableCell": 0, "BrokenRow": 0}  # of the detail among the arguments
     details = [
         argument.value
-        for file in PACKAGES["samprasan.node"].glob("*.py")
+        for file in PACKAGES["samprasan.node"].rglob("*.py")
         for node in ast.walk(ast.parse(file.read_text("utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in place
         for argument in node.args[place[node.func.id] :][:1]
@@ -65,13 +65,13 @@ def test_the_language_is_chosen_by_option_then_environment_then_locale(monkeypat
     for name in ("SAMPRASAN_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LANG", "th_TH.UTF-8")
-    wording.choose(None)
+    edge_texts.choose(None)
     assert words("yes") == "ใช่"
     monkeypatch.setenv("SAMPRASAN_LANG", "en")
-    wording.choose(None)
+    edge_texts.choose(None)
     assert words("yes") == "yes"
-    wording.choose("th")
+    edge_texts.choose("th")
     assert words("yes") == "ใช่"
     with pytest.raises(Malformed):
-        wording.choose("de")
-    wording.choose("en")
+        edge_texts.choose("de")
+    edge_texts.choose("en")

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 from google.protobuf.message import Message
-from samprasan.hub import views
+from samprasan.hub.integrators import view
 from samprasan.keys import documents, handles, identifiers, pseudonym, ristretto, sharing, signing
 from samprasan.keys.credentials import Credentials, Issued
 from samprasan.keys.errors import SamprasanError
 from samprasan.keys.identifiers import Scheme
 from samprasan.keys.invitation import Invitation
 from samprasan.keys.signing import KeySigner
-from samprasan.ledger import forms, policy
-from samprasan.node import cells, profiles
-from samprasan.node.cells import UnreadableCell
+from samprasan.ledger import batch_form, policy
+from samprasan.node.exports import cells, profile
+from samprasan.node.exports.cells import UnreadableCell
 from samprasan.v1 import changes_pb2, documents_pb2, hub_pb2, linking_pb2
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
@@ -68,7 +68,7 @@ def message(kind: type[Message], *examples: Message) -> Decoder:
 
 def as_intake_does(data: bytes) -> object:
     read = signing.decode(log.Batch, data)
-    return forms.check(read, len(data), ID, "mpc")
+    return batch_form.check(read, len(data), ID, "mpc")
 
 
 def an_envelope(data: bytes) -> object:
@@ -122,7 +122,7 @@ def a_cursor(data: bytes) -> object:
 
 def a_filter(data: bytes) -> object:
     read = signing.decode(changes_pb2.Filter, data)
-    views.check(documents_pb2.Scope(), read, ["mpc", "nhco", "codi"])
+    view.check(documents_pb2.Scope(), read, ["mpc", "nhco", "codi"])
     return read
 
 
@@ -156,7 +156,7 @@ DECODERS = {
     "day": Decoder(text(lambda each: cells.day_of(each, "", 4)), [each.encode() for each in DAYS]),
     "quantity": Decoder(a_quantity, [each.encode() for each in QUANTITIES]),
     "mistaken encoding": Decoder(text(cells.mistaken_encoding), SPOILT, refuses=False),
-    "profile": Decoder(text(profiles.read), [PROFILE]),
+    "profile": Decoder(text(profile.read), [PROFILE]),
     "integrator": message(documents_pb2.Integrator, INTEGRATOR),
     "cursor": Decoder(a_cursor, CURSORS.sealed([handles.Place(5, 1), handles.Place(7, 0, 1)])),
     "filter": Decoder(a_filter, [signing.encode(FILTER)]),
@@ -209,7 +209,7 @@ def test_what_the_corpus_holds_is_read(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "read", [Invitation.decode, text(profiles.read), text(lambda each: policy.from_toml(each, ID, 1, 2))]
+    "read", [Invitation.decode, text(profile.read), text(lambda each: policy.from_toml(each, ID, 1, 2))]
 )
 @pytest.mark.parametrize("data", [b"[" * 16_000, b'{"a":' * 3_000, b"a = " + b"[" * 16_000, b"a = " + b"{a=" * 5_000])
 def test_nesting_without_end_is_malformed(read: Callable[[bytes], Any], data: bytes) -> None:

@@ -12,9 +12,10 @@ import openpyxl
 import pytest
 from samprasan.keys.errors import SamprasanError
 from samprasan.ledger import policy
-from samprasan.node import drafting, exports, profiles, spreadsheets
-from samprasan.node.deeds import Reader, Rejected
-from samprasan.node.tabular import BrokenRow
+from samprasan.node.exports import export as exports_export
+from samprasan.node.exports import profile, profile_draft, spreadsheets
+from samprasan.node.exports.rows import BrokenRow
+from samprasan.node.imports.deed import Reader, Rejected
 
 from tests.federation import SAMPLES
 from tests.fuzz.mutation import mutated
@@ -25,7 +26,7 @@ from tests.node.test_exports import ods
 PARTS = 4
 TEXTS, BOOKS = 19_200, 800  # a workbook is read in a process of its own, which takes 40 ms
 POLICY = policy.from_document(policy_document())
-PROFILE = profiles.read((SAMPLES / "profiles" / "mpc.toml").read_text("utf-8"))
+PROFILE = profile.read((SAMPLES / "profiles" / "mpc.toml").read_text("utf-8"))
 
 
 def rows(count: int) -> list[list[str]]:
@@ -53,16 +54,16 @@ def corpus_of_books() -> list[bytes]:
 def take(path: Path) -> str:
     """What became of the file: the error's code, or "read"."""
     with contextlib.suppress(SamprasanError):
-        drafting.draft(drafting.sample(path.name, exports.opened(path, PROFILE).rows), "s")
+        profile_draft.draft(profile_draft.sample(path.name, exports_export.opened(path, PROFILE).rows), "s")
     try:
-        export = exports.read(path, PROFILE)
+        export = exports_export.read(path, PROFILE)
         reader = Reader(PROFILE, export.header, [POLICY], date(2026, 11, 23), keyed_hash=str)
         for _, row in export.rows:
             try:
                 if not isinstance(row, BrokenRow):
                     reader.deed(row)
             except Rejected as problem:
-                assert problem.field in profiles.FIELDS  # noqa: PT017
+                assert problem.field in profile.FIELDS  # noqa: PT017
         export.recheck()
     except SamprasanError as problem:
         return problem.code

@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
-from samprasan.hub import agreeing
+from samprasan.hub.members import documents as members_documents
 from samprasan.hub.store import documents as documents_store
 from samprasan.keys import documents, signing
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
 from samprasan.keys.signing import KeySigner
-from samprasan.node import agreeing as node_agreeing
+from samprasan.node.documents import accepted as node_agreeing
 from samprasan.node.store import documents as node_documents
 from samprasan.v1 import hub_pb2
 from samprasan.v1.documents_pb2 import Policy, Roster
@@ -21,7 +21,7 @@ POLICY_2 = (SAMPLES / "policy.toml").read_text("utf-8").replace("version = 1", "
 
 
 def submit(fed: Federation, agency: str, envelope: Envelope) -> None:
-    agreeing.submit(fed.hub.store, fed.hub.world, agency, envelope)
+    members_documents.submit(fed.hub.store, fed.hub.world, agency, envelope)
 
 
 def versions(fed: Federation) -> tuple[int, int]:
@@ -80,7 +80,7 @@ def test_a_document_out_of_order_time_or_place_is_refused(
     with pytest.raises(kind) as refused:
         submit(fed, "mpc", changed_policy(fed, **changes))
     assert refused.value.code == code
-    assert agreeing.listed(fed.hub.store).proposed == []
+    assert members_documents.listed(fed.hub.store).proposed == []
 
 
 def test_one_key_twice_is_no_second_signature(fed: Federation) -> None:
@@ -111,7 +111,7 @@ def test_signatures_that_count_for_nothing_are_not_kept(fed: Federation) -> None
         signing.add_signature(envelope, KeySigner(bytes([number]) * 32))
     submit(fed, "mpc", envelope)
     submit(fed, "nhco", signed_by(fed, envelope, "nhco"))
-    assert len(agreeing.listed(fed.hub.store).active[-1].signatures) == 2
+    assert len(members_documents.listed(fed.hub.store).active[-1].signatures) == 2
     federation.share_documents(fed)
     assert versions(fed) == (2, 2)
 
@@ -120,7 +120,7 @@ def test_what_was_not_approved_in_time_makes_room(fed: Federation) -> None:
     submit(fed, "mpc", proposal(fed))
     fed.clock.now_ms += 31 * 86_400_000
     submit(fed, "nhco", signed_by(fed, changed_policy(fed, title_en="Another"), "nhco"))
-    (waiting,) = agreeing.listed(fed.hub.store).proposed
+    (waiting,) = members_documents.listed(fed.hub.store).proposed
     assert Policy.FromString(waiting.payload).title_en == "Another"
 
 
@@ -165,7 +165,7 @@ class Newborn:
         self.node = fed.nodes["mpc"]
         self.store = database.open_store("sqlite://")
         database.migrate(self.store, node_homes.MIGRATIONS)
-        (self.roster_1, *_rest) = agreeing.listed(fed.hub.store).active
+        (self.roster_1, *_rest) = members_documents.listed(fed.hub.store).active
 
     def take(self, **listing: list[Envelope]) -> None:
         node_agreeing.take(

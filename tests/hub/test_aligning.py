@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from samprasan.hub import accounts, readers
+from samprasan.hub.accounts import accounts
+from samprasan.hub.integrators import reader
 from samprasan.hub.store import documents as documents_store
 from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1 import hub_pb2
@@ -64,7 +65,7 @@ def accounts_of(crowd: Crowd, name: str, said: Said) -> Said:
     """The same, with the account behind each handle: what only the hub knows."""
     approved = Integration(crowd.fed, name).approved
     with crowd.fed.hub.store.read() as tx:
-        names = readers.names_of(reading.SECRET, documents_store.agreed_on(tx), approved)
+        names = reader.names_of(reading.SECRET, documents_store.agreed_on(tx), approved)
     behind = {names.handle(account_id): account_id for account_id in crowd.account_ids}
     return [(behind[handle], what) for handle, what in said]
 

@@ -2,7 +2,7 @@
 
 import pytest
 import sqlalchemy as sa
-from samprasan.hub import auditing
+from samprasan.hub.log import audit
 from samprasan.hub.tables import accounts, agencies, head, links, log, operations
 
 from tests.federation import Federation, deed
@@ -10,7 +10,7 @@ from tests.federation import Federation, deed
 
 def problems(fed: Federation) -> list[str]:
     hub = fed.hub
-    return auditing.audit(hub.store, hub.world, hub.world.signer.public_key).problems
+    return audit.audit(hub.store, hub.world, hub.world.signer.public_key).problems
 
 
 @pytest.fixture

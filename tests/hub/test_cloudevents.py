@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from samprasan.hub.cloudevents import CURSOR_HEADER, Format, Writer, source_of
+from samprasan.hub.integrators.cloudevents import CURSOR_HEADER, Format, Writer, source_of
 from samprasan.ledger import events
 from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1 import documents_pb2 as documents

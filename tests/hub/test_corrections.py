@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from samprasan.hub import auditing, intake, overview
+from samprasan.hub.log import audit, intake
+from samprasan.hub.process import status
 from samprasan.keys import signing
 from samprasan.keys.chain import Head
 from samprasan.v1 import log_pb2 as log
@@ -34,9 +35,9 @@ def replacing(agency: Agency, award_op_id: bytes, credits_: int) -> log.Update:
 
 def totals(agency: Agency) -> dict[str, Any]:
     hub = agency.fed.hub
-    report = auditing.audit(hub.store, hub.world, hub.world.signer.public_key)
+    report = audit.audit(hub.store, hub.world, hub.world.signer.public_key)
     assert report.problems == []
-    found: dict[str, Any] = overview.status(hub.store, hub.world.now())["totals"]
+    found: dict[str, Any] = status.status(hub.store, hub.world.now())["totals"]
     return found
 
 

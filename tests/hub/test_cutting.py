@@ -2,17 +2,23 @@
 
 import pytest
 import sqlalchemy as sa
-from samprasan.hub import agreeing as hub_agreeing
-from samprasan.hub import overview, recovery, witnessing
+from samprasan.hub.log import checkpoints
+from samprasan.hub.members import documents as hub_agreeing
+from samprasan.hub.process import status
+from samprasan.hub.recovery import recovery
 from samprasan.hub.store import checkpoints as checkpoints_store
 from samprasan.hub.store import documents as documents_store
 from samprasan.keys import checkpoint, signing
 from samprasan.keys.errors import Refused, SamprasanError, Unavailable, Unproven
-from samprasan.node import agreeing, feeding, orphans, redemption, settling, sync
-from samprasan.node import witnessing as node_witnessing
+from samprasan.node.counter import redemption
+from samprasan.node.deeds import orphans
+from samprasan.node.documents import accepted
+from samprasan.node.proof import witness as node_witnessing
+from samprasan.node.recovery import refeed
 from samprasan.node.store import awards as awards_store
 from samprasan.node.store import batches as batches_store
-from samprasan.node.store import witness as witness_store
+from samprasan.node.store import log_views as witness_store
+from samprasan.node.sync import batches, receipts
 from samprasan.node.tables import awards
 from samprasan.v1 import hub_pb2
 from samprasan.v1.documents_pb2 import Cut
@@ -43,7 +49,7 @@ def lose(fed: Federation) -> Federation:
 
 
 def missing(fed: Federation) -> int | None:
-    found: int | None = overview.status(fed.hub.store, fed.clock())["recovery"]["missing"]
+    found: int | None = status.status(fed.hub.store, fed.clock())["recovery"]["missing"]
     return found
 
 
@@ -54,7 +60,7 @@ def rest(fed: Federation) -> bytes:
 
 def propose(fed: Federation, agency: str) -> Envelope:
     node = fed.nodes[agency]
-    return agreeing.propose_cut(node.store, node.world, rest(fed))
+    return accepted.propose_cut(node.store, node.world, rest(fed))
 
 
 def submit(fed: Federation, agency: str, envelope: Envelope) -> None:
@@ -64,8 +70,8 @@ def submit(fed: Federation, agency: str, envelope: Envelope) -> None:
 def approve(fed: Federation, agency: str) -> Envelope:
     federation.share_documents(fed)
     node = fed.nodes[agency]
-    (waiting,) = agreeing.inbox(node.store, node.world)
-    return agreeing.approve(node.store, node.world, node.identity, federation.TLS_CA, waiting.short_id, "")
+    (waiting,) = accepted.inbox(node.store, node.world)
+    return accepted.approve(node.store, node.world, node.identity, federation.TLS_CA, waiting.short_id, "")
 
 
 def agree(fed: Federation) -> None:
@@ -77,8 +83,8 @@ async def everybody_agrees(fed: Federation) -> bool:
     assert is_sound(fed.hub)
     assert [(await reconcile(fed, agency)).differences for agency in AGENCIES] == [[], [], []]
     for node in fed.nodes.values():
-        assert sync.outbox(node.store, fed.clock()).is_empty
-        assert not sync.halted(node.store)
+        assert batches.outbox(node.store, fed.clock()).is_empty
+        assert not batches.halted(node.store)
     return True
 
 
@@ -93,7 +99,7 @@ async def test_what_nobody_has_is_given_up_and_the_rest_stays(busy_fed: Federati
     before = lose(fed)
     size = missing(fed)
     assert size is not None
-    assert size == overview.status(fed.hub.store, fed.clock())["log"]["size"]
+    assert size == status.status(fed.hub.store, fed.clock())["log"]["size"]
     agree(fed)
     fed.run()
     assert standing(fed.hub) is None
@@ -104,7 +110,7 @@ async def test_what_nobody_has_is_given_up_and_the_rest_stays(busy_fed: Federati
     fed.run()
     assert await everybody_agrees(fed)
     assert state_of(fed, "codi", 20) == state_of(before, "codi", 20)
-    now, then = (overview.status(each.hub.store, fed.clock())["totals"] for each in (fed, before))
+    now, then = (status.status(each.hub.store, fed.clock())["totals"] for each in (fed, before))
     assert now == then
 
 
@@ -138,7 +144,7 @@ async def test_the_log_has_another_origin_and_is_witnessed_again(busy_fed: Feder
         assert newest is not None
         assert checkpoint.read(newest.note).checkpoint.origin == documents_store.agreed_on(tx).origin
         assert documents_store.agreed_on(tx).origin.endswith("/cut-1")
-        assert witnessing.standing(tx, fed.clock()).final == newest.size
+        assert checkpoints.standing(tx, fed.clock()).final == newest.size
     for node in fed.nodes.values():
         with node.store.read() as tx:
             assert witness_store.heard_of(tx) == []  # the log was proved to go on from what was left of it
@@ -188,12 +194,12 @@ async def test_a_hub_restored_once_more_has_the_cut_again(busy_fed: Federation) 
     fed.recover("mpc")
     fed.run()
     fed.run()
-    size = overview.status(fed.hub.store, fed.clock())["log"]["size"]
+    size = status.status(fed.hub.store, fed.clock())["log"]["size"]
     replace_hub(fed, founding)
     fed.run()
     fed.run()
     assert standing(fed.hub) is None
-    assert overview.status(fed.hub.store, fed.clock())["log"]["size"] >= size
+    assert status.status(fed.hub.store, fed.clock())["log"]["size"] >= size
     with fed.hub.store.read() as tx:
         assert documents_store.agreed_on(tx).cut_version == 1
     assert await everybody_agrees(fed)
@@ -213,16 +219,16 @@ def test_who_holds_the_entry_does_not_give_it_up(busy_fed: Federation) -> None:
     fed.run()
     fed.run()
     with yesterday.hub.store.begin() as tx:
-        note = checkpoint.signed(witnessing.head_of(tx), fed.hub.world.signer)
+        note = checkpoint.signed(checkpoints.head_of(tx), fed.hub.world.signer)
     mpc = fed.nodes["mpc"]
-    assert refused(agreeing.propose_cut, mpc.store, mpc.world, note) == "cut_held"
+    assert refused(accepted.propose_cut, mpc.store, mpc.world, note) == "cut_held"
     nhco = fed.nodes["nhco"]
-    proposed = agreeing.propose_cut(nhco.store, nhco.world, note)
+    proposed = accepted.propose_cut(nhco.store, nhco.world, note)
     listing = hub_agreeing.listed(fed.hub.store)
     listing.proposed.append(proposed)
-    agreeing.take(mpc.store, mpc.world, mpc.identity, federation.TLS_CA, listing)
-    (waiting,) = agreeing.inbox(mpc.store, mpc.world)
-    code = refused(agreeing.approve, mpc.store, mpc.world, mpc.identity, federation.TLS_CA, waiting.short_id, "")
+    accepted.take(mpc.store, mpc.world, mpc.identity, federation.TLS_CA, listing)
+    (waiting,) = accepted.inbox(mpc.store, mpc.world)
+    code = refused(accepted.approve, mpc.store, mpc.world, mpc.identity, federation.TLS_CA, waiting.short_id, "")
     assert code == "cut_held"
 
 
@@ -231,10 +237,10 @@ def test_nothing_is_cut_that_the_hub_does_not_lack(busy_fed: Federation) -> None
     fed.give("codi", deed(99, 4))
     fed.run()
     node = fed.nodes["nhco"]
-    assert refused(agreeing.propose_cut, node.store, node.world, rest(fed)) == "cut_unneeded"
+    assert refused(accepted.propose_cut, node.store, node.world, rest(fed)) == "cut_unneeded"
     with fed.hub.store.read() as tx:
-        note = checkpoint.signed(witnessing.head_of(tx), fed.hub.world.signer)
-    sound = agreeing.propose_cut(node.store, node.world, note)
+        note = checkpoint.signed(checkpoints.head_of(tx), fed.hub.world.signer)
+    sound = accepted.propose_cut(node.store, node.world, note)
     assert refused(submit, fed, "nhco", sound) == "cut_unneeded"  # it lacks nothing
     fed.give("codi", deed(98, 4))
     fed.run()
@@ -248,9 +254,9 @@ def test_nobody_else_can_say_what_is_left(busy_fed: Federation) -> None:
     lose(fed)
     node = fed.nodes["nhco"]
     with fed.hub.store.read() as tx:
-        forged = checkpoint.signed(witnessing.head_of(tx), node.world.signer)
+        forged = checkpoint.signed(checkpoints.head_of(tx), node.world.signer)
     with pytest.raises(Unproven):
-        agreeing.propose_cut(node.store, node.world, forged)
+        accepted.propose_cut(node.store, node.world, forged)
 
 
 def test_who_does_not_know_of_the_cut_gives_nothing_back(busy_fed: Federation) -> None:
@@ -264,7 +270,7 @@ def test_who_does_not_know_of_the_cut_gives_nothing_back(busy_fed: Federation) -
     replace_hub(fed, founding)
     fed.deliver(fed.nodes["nhco"].tick())
     codi = before.nodes["codi"]
-    stale = list(feeding.everything(codi.store, codi.identity, 0, 0, []))
+    stale = list(refeed.everything(codi.store, codi.identity, 0, 0, []))
     assert refused(recovery.take, fed.hub.store, fed.hub.world, "codi", stale) == "refeed_stale"
     with fed.hub.store.read() as tx:
         assert documents_store.agreed_on(tx).cut_version == 1
@@ -304,7 +310,7 @@ def test_a_cut_that_is_hidden_from_a_node_shows(busy_fed: Federation) -> None:
     node_witnessing.heard(codi.store, codi.world, "nhco", new)
     assert node_witnessing.hidden_from_us(codi.store, codi.world.now() + 3_600_000) == ["nhco"]
     assert "nhco" not in {agency for agency, _ in node_witnessing.question(codi.store).known}
-    assert not sync.halted(codi.store)
+    assert not batches.halted(codi.store)
 
 
 def test_a_receipt_of_the_log_as_it_was_is_not_taken(busy_fed: Federation) -> None:
@@ -317,10 +323,10 @@ def test_a_receipt_of_the_log_as_it_was_is_not_taken(busy_fed: Federation) -> No
     agree(fed)
     fed.run()
     node = fed.nodes["codi"]
-    assert refused(settling.settle, node.store, node.world, old) == "log_cut"
-    request = sync.greeting(node.store, fed.clock()).request
+    assert refused(receipts.settle, node.store, node.world, old) == "log_cut"
+    request = batches.greeting(node.store, fed.clock()).request
     request.newest_receipt.CopyFrom(old)
-    fed.ask_hub("codi", "hello", sync.Greeting(request, 0))
+    fed.ask_hub("codi", "hello", batches.Greeting(request, 0))
     assert standing(fed.hub) is None
 
 
@@ -344,7 +350,7 @@ def test_one_agency_alone_cuts_nothing(busy_fed: Federation) -> None:
     submit(fed, "nhco", propose(fed, "nhco"))
     fed.run()
     assert missing(fed) is not None
-    policy = agreeing.propose_policy(
+    policy = accepted.propose_policy(
         fed.nodes["nhco"].store,
         fed.nodes["nhco"].world,
         (federation.SAMPLES / "policy.toml").read_text("utf-8").replace("version = 1", "version = 2", 1),
@@ -380,12 +386,12 @@ def test_old_checkpoints_do_not_count_against_the_hub(busy_fed: Federation) -> N
         assert old not in {each.note for each in witness_store.heard_of(tx)}
     for _ in range(3):
         fed.run()
-    assert not sync.halted(node.store)
+    assert not batches.halted(node.store)
     other = before.nodes["codi"]
     with fed.nodes["nhco"].store.read() as tx:
         new = witness_store.newest(tx)
     node_witnessing.heard(other.store, other.world, "nhco", new)
-    assert not sync.halted(other.store)
+    assert not batches.halted(other.store)
 
 
 def test_receipts_of_the_log_as_it_was_start_no_recovery(busy_fed: Federation) -> None:
@@ -397,7 +403,7 @@ def test_receipts_of_the_log_as_it_was_start_no_recovery(busy_fed: Federation) -
         fed.deliver(fed.nodes[agency].tick())
     fed.hub.tick()
     assert standing(fed.hub) is None
-    said = sync.greeting(before.nodes["codi"].store, fed.clock())
+    said = batches.greeting(before.nodes["codi"].store, fed.clock())
     _, answer = fed.ask_hub("codi", "hello", said)
     assert (answer.cut_version, answer.recovering) == (1, False)
     assert standing(fed.hub) is None

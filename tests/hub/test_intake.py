@@ -4,14 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from samprasan.hub import accounts, auditing, intake
+from samprasan.hub.accounts import accounts
+from samprasan.hub.log import audit, intake
 from samprasan.hub.store import ledger as ledger_store
 from samprasan.hub.store import log as log_store
 from samprasan.keys import signing
 from samprasan.keys.chain import Head
 from samprasan.keys.errors import Malformed, SamprasanError, Unavailable, Unproven
 from samprasan.keys.signing import KeySigner
-from samprasan.ledger import forms, verify
+from samprasan.ledger import batch_form, verify
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
@@ -125,7 +126,7 @@ def retyped(envelope: Envelope) -> Envelope:
 
 
 def oversized(envelope: Envelope) -> Envelope:
-    return Envelope(payload_type=envelope.payload_type, payload=bytes(forms.BATCH_BYTES_MAX + 1))
+    return Envelope(payload_type=envelope.payload_type, payload=bytes(batch_form.BATCH_BYTES_MAX + 1))
 
 
 def by_another_key(envelope: Envelope) -> Envelope:
@@ -195,11 +196,11 @@ def test_an_unknown_field_gets_a_refusal(agency: Agency) -> None:
 
 
 def test_a_batch_of_a_thousand_and_one_updates_gets_a_refusal(agency: Agency) -> None:
-    full = [agency.award(1) for _ in range(forms.UPDATES_MAX)]
+    full = [agency.award(1) for _ in range(batch_form.UPDATES_MAX)]
     assert refusal_reason(agency.send(agency.sign(agency.batch(*full, agency.award())))) == (
         log.REFUSAL_REASON_OVER_LIMIT
     )
-    assert len(outcomes(agency.send(agency.sign(agency.batch(*full))))) == forms.UPDATES_MAX
+    assert len(outcomes(agency.send(agency.sign(agency.batch(*full))))) == batch_form.UPDATES_MAX
 
 
 def test_after_a_refusal_the_same_seq_is_taken_anew(agency: Agency) -> None:
@@ -263,7 +264,7 @@ def test_after_the_last_unlink_nothing_ties_the_account_to_anybody(agency: Agenc
     agency.send(agency.sign(agency.batch(unlink)))
     assert open_account(agency.fed) != agency.account_id, "the same person later gets a new account"
     hub = agency.fed.hub
-    assert auditing.audit(hub.store, hub.world, hub.world.signer.public_key).problems == []
+    assert audit.audit(hub.store, hub.world, hub.world.signer.public_key).problems == []
 
 
 def test_totals_are_read_only_with_ones_own_link_to_redeem(agency: Agency) -> None:
@@ -280,5 +281,5 @@ def test_on_either_database_the_log_folds_to_the_tables(fed_on_each: Federation)
     agency.send(agency.sign(agency.batch(agency.link(), agency.award(3), agency.award(4))))
     agency.send(agency.sign(agency.batch(agency.award(5))))
     hub = fed_on_each.hub
-    report = auditing.audit(hub.store, hub.world, hub.world.signer.public_key)
+    report = audit.audit(hub.store, hub.world, hub.world.signer.public_key)
     assert (report.batches, report.updates, report.problems) == (6, 8, [])

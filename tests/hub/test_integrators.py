@@ -6,7 +6,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from samprasan.hub import integrators, snapshots
+from samprasan.hub.integrators import approval, snapshot
 from samprasan.hub.store import integrators as integrators_store
 from samprasan.keys.keyring import write_private
 from samprasan.v1 import changes_pb2 as v1
@@ -29,12 +29,12 @@ def test_a_snapshot_that_is_being_counted_undoes_nothing(fed_on_each: Federation
         return found
 
     asked = v1.SnapshotRequest()
-    counting = threading.Thread(target=lambda: snapshots.take(store, world, "welfare-app", asked))
+    counting = threading.Thread(target=lambda: snapshot.take(store, world, "welfare-app", asked))
     with mock.patch.object(integrators_store, "find", slowly):
         counting.start()
         assert has_found.wait(10)
-        integrators.change_handles(store, "welfare-app")
-        integrators.revoke(store, world, "welfare-app")
+        approval.change_handles(store, "welfare-app")
+        approval.revoke(store, world, "welfare-app")
         goes_on.set()
         counting.join()
     with store.read() as tx:

@@ -8,8 +8,8 @@ import pytest
 from samprasan.edge import database
 from samprasan.edge.database import Store
 from samprasan.edge.world import World
-from samprasan.hub import agreeing, joining
 from samprasan.hub import home as hub_homes
+from samprasan.hub.members import documents, joining
 from samprasan.keys import certificates
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
 from samprasan.keys.signing import KeySigner
@@ -85,8 +85,8 @@ def test_roster_1_has_no_key_but_plans_one_of_three_shares(store: Store, agencie
     for number, agency in enumerate(agencies, 1):
         secret, _ = joining.invite(store, HUB, agency, agency)
         apply(store, agency, secret, number)
-    assert agreeing.compose_roster(store, HUB, b"the hub's authority")
-    (proposed,) = agreeing.listed(store).proposed
+    assert documents.compose_roster(store, HUB, b"the hub's authority")
+    (proposed,) = documents.listed(store).proposed
     roster = Roster.FromString(proposed.payload)
     assert not roster.HasField("linking")
     assert tuple(roster.plan.dealers) == (AGENCIES if len(agencies) == 3 else ())

@@ -6,11 +6,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from samprasan.hub import accounts, agreeing, greeting, intake, limits, mailbox, overview, witnessing
+from samprasan.hub import limits
+from samprasan.hub.accounts import accounts
+from samprasan.hub.log import checkpoints, intake
+from samprasan.hub.members import documents, hello, mailbox
+from samprasan.hub.process import status
 from samprasan.keys import signing
 from samprasan.keys.errors import SamprasanError
-from samprasan.ledger import calendar, forms, nearing
-from samprasan.ledger.nearing import Nearing
+from samprasan.ledger import batch_form, calendar, limit_usage
+from samprasan.ledger.limit_usage import Nearing
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.documents_pb2 import Policy
@@ -41,7 +45,7 @@ def updates_in_a_batch(fed: Federation, count: int) -> str:
 def batch_bytes(fed: Federation, size: int) -> str:
     agency = Agency(fed)
     batch = agency.batch(agency.link())
-    code = forms.check(batch, size, agency.federation_id, "mpc")
+    code = batch_form.check(batch, size, agency.federation_id, "mpc")
     return "" if code is None else log.RefusalReason.Name(code)
 
 
@@ -73,14 +77,14 @@ def documents_proposed(fed: Federation, count: int) -> str:
     for number in range(count):
         text = POLICY_2.replace("Joint credit policy", f"Joint credit policy {number}")
         envelope = proposal(fed, text)
-        codes.append(code_of(lambda made=envelope: agreeing.submit(fed.hub.store, fed.hub.world, "mpc", made)))  # type: ignore[misc]
+        codes.append(code_of(lambda made=envelope: documents.submit(fed.hub.store, fed.hub.world, "mpc", made)))  # type: ignore[misc]
     assert not any(codes[:-1])
     return codes[-1]
 
 
 def document_bytes(fed: Federation, size: int) -> str:
     envelope = Envelope(payload_type=signing.payload_type(Policy), payload=bytes(size))
-    code = code_of(lambda: agreeing.submit(fed.hub.store, fed.hub.world, "mpc", envelope))
+    code = code_of(lambda: documents.submit(fed.hub.store, fed.hub.world, "mpc", envelope))
     return code if code == "envelope_over_limit" else ""  # zeros are no policy; that is told after the size
 
 
@@ -103,20 +107,20 @@ def a_report(fed: Federation, rows: int = 1, days: int = 0, elements: int = 1) -
         for number, requester in zip(range(rows), itertools.cycle(("nhco", "codi")), strict=False)
     ]
     request = hub_pb2.HelloRequest(evaluated=evaluated)
-    return code_of(lambda: greeting.hello(fed.hub.store, fed.hub.world, "mpc", request))
+    return code_of(lambda: hello.hello(fed.hub.store, fed.hub.world, "mpc", request))
 
 
 def days_reported(fed: Federation, days: int) -> str:
     """Older days are passed over, not refused."""
     a_report(fed, days=days)
     fed.clock.now_ms += 30 * 86_400_000
-    found = overview.status(fed.hub.store, fed.hub.world.now())["agencies"]
+    found = status.status(fed.hub.store, fed.hub.world.now())["agencies"]
     return "" if any(each["linking"]["evaluated"] for each in found) else "passed over"
 
 
 def witnessed(fed: Federation, sizes: int = 0, receipts: int = 0) -> str:
     request = hub_pb2.WitnessRequest(sizes=[1] * sizes, log_indexes=[0] * receipts)
-    return code_of(lambda: witnessing.answer(fed.hub.store, "mpc", request))
+    return code_of(lambda: checkpoints.answer(fed.hub.store, "mpc", request))
 
 
 LIMITS: dict[str, tuple[int, Try]] = {
@@ -171,8 +175,8 @@ def test_one_more_than_n_is_refused(fed: Federation, name: str) -> None:
 
 
 def settings(fed: Federation) -> dict[tuple[str, str], Any]:
-    found = overview.status(fed.hub.store, fed.hub.world.now())["warnings"]
-    assert found == overview.warnings(fed.hub.store, fed.hub.world.now())
+    found = status.status(fed.hub.store, fed.hub.world.now())["warnings"]
+    assert found == status.warnings(fed.hub.store, fed.hub.world.now())
     return {(each["setting"], each["agency"]): each["used"] for each in found}
 
 
@@ -200,4 +204,4 @@ def test_an_agencys_awards_of_a_day_are_watched(fed: Federation) -> None:
 
 @pytest.mark.parametrize(("used", "is_near"), [(69, False), (70, True), (100, True)])
 def test_seventy_per_cent_is_near(used: int, is_near: bool) -> None:
-    assert bool(nearing.near([Nearing("x", "", used, 100)])) == is_near
+    assert bool(limit_usage.near([Nearing("x", "", used, 100)])) == is_near

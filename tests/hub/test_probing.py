@@ -5,12 +5,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from samprasan.hub import accounts, greeting, limits, overview
+from samprasan.hub import limits
+from samprasan.hub.accounts import accounts
+from samprasan.hub.members import hello
+from samprasan.hub.process import status
 from samprasan.keys import ristretto
 from samprasan.keys.errors import SamprasanError
 from samprasan.ledger import calendar
-from samprasan.node import evaluating, linking
-from samprasan.node import overview as node_overview
+from samprasan.node.linking import evaluation, questions
+from samprasan.node.process import status as node_overview
 from samprasan.v1 import hub_pb2, linking_pb2
 
 from tests.federation import Federation, deed
@@ -23,15 +26,15 @@ def probe(fed: Federation, count: int, *, opening: bool) -> None:
     """Let mpc ask its two peers in turn for ``count`` ids, and perhaps open their accounts; it never awards."""
     fed.give("mpc", deed(0, 0))
     mpc = fed.nodes["mpc"]
-    linking.ask(mpc.store, mpc.world, mpc.identity)
-    ((_, letter),) = linking.unposted(mpc.store, mpc.world)
+    questions.ask(mpc.store, mpc.world, mpc.identity)
+    ((_, letter),) = questions.unposted(mpc.store, mpc.world)
     request = linking_pb2.EvalRequest.FromString(letter.envelope.payload)
     for number in range(0, count, ELEMENTS):
         request.evaluator = "nhco" if number // ELEMENTS % 2 else "codi"
         request.request_id = number.to_bytes(16, "big")
         request.blinded = ristretto.multiply_base(number + 1) * ELEMENTS
         peer = fed.nodes[request.evaluator]
-        answer = evaluating.answer(peer.store, peer.world, peer.identity, "mpc", mpc.world.sign(request))
+        answer = evaluation.answer(peer.store, peer.world, peer.identity, "mpc", mpc.world.sign(request))
         assert answer.envelope.payload_type.endswith("eval-response")
         if opening:
             keys = [(number + each).to_bytes(32, "big") for each in range(ELEMENTS)]
@@ -41,7 +44,7 @@ def probe(fed: Federation, count: int, *, opening: bool) -> None:
 
 
 def at_hub(fed: Federation) -> dict[str, dict[str, Any]]:
-    document = overview.status(fed.hub.store, fed.hub.world.now())
+    document = status.status(fed.hub.store, fed.hub.world.now())
     return {each["agency"]: each["linking"] for each in document["agencies"]}
 
 
@@ -66,7 +69,7 @@ def test_who_asks_for_ten_thousand_ids_and_awards_nothing_is_shown_at_the_hub_an
     assert [found[agency]["probing"] for agency in ("nhco", "codi")] == [False, False]
     for agency in fed.nodes:
         assert at_node(fed, agency) == found
-    assert overview.probers(fed.hub.store, fed.hub.world.now()) == [("mpc", 10_000)]
+    assert status.probers(fed.hub.store, fed.hub.world.now()) == [("mpc", 10_000)]
 
 
 def test_who_awards_to_those_it_asked_for_is_not(fed: Federation) -> None:
@@ -89,7 +92,7 @@ def report(fed: Federation, rows: list[tuple[str, int, int]], agency: str = "nhc
     evaluated = [hub_pb2.Evaluated(requester=name, day=day, elements=count) for name, day, count in rows]
     request = hub_pb2.HelloRequest(evaluated=evaluated)
     try:
-        greeting.hello(fed.hub.store, fed.hub.world, agency, request)
+        hello.hello(fed.hub.store, fed.hub.world, agency, request)
     except SamprasanError as problem:
         return problem.code
     return ""

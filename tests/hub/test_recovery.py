@@ -6,9 +6,13 @@ from contextlib import suppress
 import pytest
 import sqlalchemy as sa
 from samprasan.edge.world import World
-from samprasan.hub import auditing, intake, limits, overview, rebuilding, recalling, recovery, scrubbing
 from samprasan.hub import home as hub_homes
+from samprasan.hub import limits
 from samprasan.hub.__main__ import _recovery
+from samprasan.hub.log import audit, intake, recall
+from samprasan.hub.log import scrub as log_scrub
+from samprasan.hub.process import status
+from samprasan.hub.recovery import rebuild, recovery
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import ledger as ledger_store
 from samprasan.hub.store import log as log_store
@@ -19,8 +23,11 @@ from samprasan.keys.errors import Malformed, Refused, Unavailable, Unproven
 from samprasan.keys.identifiers import Identifier
 from samprasan.keys.signing import KeySigner
 from samprasan.ledger import verify
-from samprasan.node import agreeing, feeding, keeping, redemption, sync
+from samprasan.node.counter import redemption
+from samprasan.node.documents import accepted
+from samprasan.node.recovery import refeed
 from samprasan.node.store import batches as batches_store
+from samprasan.node.sync import batches, hub_chain
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import SUBJECT_KIND_PERSON, Activate, Batch, Opened, Unlink, Update
@@ -58,7 +65,7 @@ def replace_hub(fed: Federation, earlier: Federation, why: str = recovery.RESTOR
 
 
 def is_sound(hub: HubParty) -> bool:
-    report = auditing.audit(hub.store, hub.world, hub.world.signer.public_key)
+    report = audit.audit(hub.store, hub.world, hub.world.signer.public_key)
     assert report.problems == []
     return True
 
@@ -91,7 +98,7 @@ async def test_a_restored_hub_is_fed_again(fed_on_each: Federation, founding: bo
     assert set(rows_of(lost, subjects)) <= set(rows_of(fed.hub, subjects))
     fed.run()
     assert [(await reconcile(fed, agency)).differences for agency in AGENCIES] == [[], [], []]
-    assert all(not sync.halted(node.store) for node in fed.nodes.values())
+    assert all(not batches.halted(node.store) for node in fed.nodes.values())
 
 
 def is_sqlite(fed: Federation) -> bool:
@@ -133,13 +140,13 @@ def test_nothing_new_is_taken_before_everybody_has_spoken(busy_fed: Federation) 
     for agency in ("mpc", "nhco"):
         fed.deliver(fed.nodes[agency].tick())
         fed.deliver(fed.nodes[agency].tick())
-    document = overview.status(fed.hub.store, fed.clock())["recovery"]
+    document = status.status(fed.hub.store, fed.clock())["recovery"]
     assert (document["waiting_for"], document["missing"], document["why"]) == (["codi"], None, "restored")
-    size = overview.status(fed.hub.store, fed.clock())["log"]["size"]
+    size = status.status(fed.hub.store, fed.clock())["log"]["size"]
     fed.hub.world = type(fed.hub.world)(fed.hub.world.signer, lambda: fed.clock() + 10**9, fed.hub.world.entropy)
     with fed.hub.store.begin() as tx, pytest.raises(Unavailable):
         intake.append_own(tx, fed.hub.world, [])
-    assert overview.status(fed.hub.store, fed.clock())["log"]["size"] == size
+    assert status.status(fed.hub.store, fed.clock())["log"]["size"] == size
 
 
 @pytest.mark.parametrize("covered", [True, False])
@@ -170,7 +177,7 @@ async def test_a_batch_whose_receipt_nobody_got_keeps_its_place(busy_fed: Federa
     assert is_sound(fed.hub)
     fed.run()
     assert [(await reconcile(fed, agency)).differences for agency in AGENCIES] == [[], [], []]
-    assert sync.outbox(node.store, fed.clock()).is_empty
+    assert batches.outbox(node.store, fed.clock()).is_empty
 
 
 async def test_an_account_that_the_log_has_lost_is_opened_again(busy_fed: Federation) -> None:
@@ -180,13 +187,13 @@ async def test_an_account_that_the_log_has_lost_is_opened_again(busy_fed: Federa
     node = fed.nodes["codi"]
     fed.give("codi", deed(300, 42))
     run_without_batches(fed)
-    assert sync.outbox(node.store, fed.clock()).queued
+    assert batches.outbox(node.store, fed.clock()).queued
     replace_hub(fed, yesterday)
     fed.run()
     fed.run()
     assert standing(fed.hub) is None
     assert (await reconcile(fed, "codi")).accounts == 7
-    assert sync.outbox(node.store, fed.clock()).is_empty
+    assert batches.outbox(node.store, fed.clock()).is_empty
     assert is_sound(fed.hub)
 
 
@@ -212,7 +219,7 @@ def test_a_tail_that_nobody_has_keeps_the_hub_waiting(busy_fed: Federation) -> N
         batches_store.drop_from(tx, newest)
     replace_hub(fed, yesterday)
     fed.run()
-    document = overview.status(fed.hub.store, fed.clock())
+    document = status.status(fed.hub.store, fed.clock())
     assert document["recovery"]["missing"] == document["log"]["size"]
     assert document["recovery"]["waiting_for"] == []
 
@@ -234,8 +241,8 @@ def index_of(fed: Federation, agency: str) -> int:
         return int(tx.execute(sa.select(sa.func.min(log.c.log_index)).where(log.c.agency == agency)).scalar_one())
 
 
-def scrub(fed: Federation) -> list[scrubbing.Damage]:
-    return scrubbing.scrub(fed.hub.store, fed.hub.world, 0)[1]
+def scrub(fed: Federation) -> list[log_scrub.Damage]:
+    return log_scrub.scrub(fed.hub.store, fed.hub.world, 0)[1]
 
 
 @pytest.mark.parametrize(("agency", "scrubbed"), [("nhco", True), ("hub", True), ("nhco", False)])
@@ -259,7 +266,7 @@ def test_a_damaged_entry_is_mended_by_who_holds_it(
     fed.run()
     assert rows_of(fed.hub, log) == before
     assert scrub(fed) == []
-    assert overview.status(fed.hub.store, fed.clock())["log"]["damaged"] == {}
+    assert status.status(fed.hub.store, fed.clock())["log"]["damaged"] == {}
     assert is_sound(fed.hub)
 
 
@@ -277,10 +284,10 @@ def test_tables_and_tree_are_made_anew_from_the_log(fed_on_each: Federation, wha
     fed = fed_on_each
     busy(fed)
     before = (state_of(fed.hub), rows_of(fed.hub, tree), rows_of(fed.hub, subjects))
-    assert rebuilding.rebuild(fed.hub.store, fed.hub.world).tables is False
+    assert rebuild.rebuild(fed.hub.store, fed.hub.world).tables is False
     with fed.hub.store.begin() as tx:
         tx.execute(SPOILT[what]())
-    found = rebuilding.rebuild(fed.hub.store, fed.hub.world)
+    found = rebuild.rebuild(fed.hub.store, fed.hub.world)
     assert (found.tables, found.tree) == (what not in {"the tree", "a hash"}, what in {"the tree", "a hash"})
     assert (state_of(fed.hub), rows_of(fed.hub, tree), rows_of(fed.hub, subjects)) == before
     assert is_sound(fed.hub)
@@ -291,7 +298,7 @@ def test_nothing_is_made_of_a_damaged_log(busy_fed: Federation) -> None:
     spoilt(fed, "batch")
     before = state_of(fed.hub)
     with pytest.raises(Refused) as refused:
-        rebuilding.rebuild(fed.hub.store, fed.hub.world)
+        rebuild.rebuild(fed.hub.store, fed.hub.world)
     assert refused.value.code == "log_damaged_here"
     assert state_of(fed.hub) == before
 
@@ -350,7 +357,7 @@ def test_another_agencys_subjects_are_not_tied_to_accounts(busy_fed: Federation)
     yesterday = federation.copy_of(fed, federation.memory_store, 5)
     replace_hub(fed, yesterday)
     node = fed.nodes["nhco"]
-    requests = feeding.everything(node.store, node.identity, 10**6, 10**6, [])
+    requests = refeed.everything(node.store, node.identity, 10**6, 10**6, [])
     accounts = [each for each in requests if each.HasField("account")]
     assert accounts
     with pytest.raises(Unproven) as refused:
@@ -362,10 +369,10 @@ def test_a_stale_receipt_starts_no_recovery(busy_fed: Federation) -> None:
     fed = busy_fed
     node = fed.nodes["mpc"]
     for receipt in (entry_of(fed, "mpc").receipt, Envelope(), changed(entry_of(fed, "mpc").receipt)):
-        request = sync.greeting(node.store, fed.clock()).request
+        request = batches.greeting(node.store, fed.clock()).request
         request.newest_receipt.CopyFrom(receipt)
         with suppress(Malformed, Unproven):
-            _, answer = fed.ask_hub("mpc", "hello", sync.Greeting(request, 0))
+            _, answer = fed.ask_hub("mpc", "hello", batches.Greeting(request, 0))
             assert answer.recovering is False
         assert standing(fed.hub) is None
 
@@ -375,7 +382,7 @@ def test_the_hubs_own_chain_is_kept(busy_fed: Federation) -> None:
     with fed.hub.store.read() as tx:
         seq = log_store.chain_head(tx, "hub").seq
     assert seq > 3
-    assert {keeping.kept_up_to(node.store) for node in fed.nodes.values()} == {seq}
+    assert {hub_chain.kept_up_to(node.store) for node in fed.nodes.values()} == {seq}
 
 
 def test_a_hub_chain_that_was_changed_is_not_kept(busy_fed: Federation) -> None:
@@ -387,12 +394,12 @@ def test_a_hub_chain_that_was_changed_is_not_kept(busy_fed: Federation) -> None:
     fed.run()
     twin.give("mpc", deed(100, 41))
     twin.run()
-    kept = keeping.kept_up_to(node.store)
-    entries = recalling.recalled(twin.hub.store, "mpc", True, kept - 1)
+    kept = hub_chain.kept_up_to(node.store)
+    entries = recall.recalled(twin.hub.store, "mpc", True, kept - 1)
     with pytest.raises(Unproven) as refused:
-        keeping.keep(node.store, node.world, entries)
+        hub_chain.keep(node.store, node.world, entries)
     assert refused.value.code == "hub_chain_fork"
-    assert keeping.kept_up_to(node.store) == kept
+    assert hub_chain.kept_up_to(node.store) == kept
 
 
 def held(fed: Federation, agency: str) -> list[hub_pb2.RefeedRequest]:
@@ -400,7 +407,7 @@ def held(fed: Federation, agency: str) -> list[hub_pb2.RefeedRequest]:
     node = fed.nodes[agency]
     with fed.hub.store.read() as tx:
         own, hub = log_store.chain_head(tx, agency).seq, log_store.chain_head(tx, "hub").seq
-    return list(feeding.everything(node.store, node.identity, own, hub, []))
+    return list(refeed.everything(node.store, node.identity, own, hub, []))
 
 
 def unreceipted(fed: Federation, agency: str, *updates: Update, **changes: object) -> hub_pb2.RefeedRequest:
@@ -476,13 +483,13 @@ def test_a_document_that_waited_in_the_backup_is_put_into_force(busy_fed: Federa
     """It was proposed before the backup and approved after it: what the log says of it needs it."""
     fed = busy_fed
     text = (federation.SAMPLES / "policy.toml").read_text("utf-8").replace("version = 1", "version = 2", 1)
-    proposed = agreeing.propose_policy(fed.nodes["mpc"].store, fed.nodes["mpc"].world, text)
+    proposed = accepted.propose_policy(fed.nodes["mpc"].store, fed.nodes["mpc"].world, text)
     fed.deliver([Message("mpc", "hub", "submit", proposed)])
     yesterday = federation.copy_of(fed, federation.memory_store, 5)
     federation.share_documents(fed)
     nhco = fed.nodes["nhco"]
-    (waiting,) = agreeing.inbox(nhco.store, nhco.world)
-    approved = agreeing.approve(nhco.store, nhco.world, nhco.identity, federation.TLS_CA, waiting.short_id, "")
+    (waiting,) = accepted.inbox(nhco.store, nhco.world)
+    approved = accepted.approve(nhco.store, nhco.world, nhco.identity, federation.TLS_CA, waiting.short_id, "")
     fed.deliver([Message("nhco", "hub", "submit", approved)])
     fed.give("mpc", deed(100, 4))
     fed.run()
@@ -518,7 +525,7 @@ def test_what_an_agency_holds_otherwise_is_told_and_ends_nothing(busy_fed: Feder
         intake.append_own(tx, fed.hub.world, [])
     recovery.begin(fed.hub.store, fed.hub.world, recovery.ASKED)
     fed.run()
-    document = overview.status(fed.hub.store, fed.clock())["recovery"]
+    document = status.status(fed.hub.store, fed.clock())["recovery"]
     assert document["differs"] is not None
     assert any(document["differs"] in line for line in _recovery(document))
 
@@ -530,13 +537,13 @@ def test_no_second_receipt_is_signed_for_what_an_agency_withholds(busy_fed: Fede
     fed.deliver(message for message in fed.nodes["mpc"].tick() if message.kind != "witness")
     replace_hub(fed, yesterday)
     node = fed.nodes["mpc"]
-    fed.ask_hub("mpc", "hello", sync.greeting(node.store, fed.clock()))
+    fed.ask_hub("mpc", "hello", batches.greeting(node.store, fed.clock()))
     last = [each for each in held(fed, "mpc") if each.HasField("entry") and each.entry.HasField("receipt")][-1]
     last.entry.ClearField("receipt")
     with pytest.raises(Unproven) as refused:
         recovery.take(fed.hub.store, fed.hub.world, "mpc", [last, hub_pb2.RefeedRequest(checkpoint=b"")])
     assert refused.value.code == "refeed_withheld"
-    document = overview.status(fed.hub.store, fed.clock())["recovery"]
+    document = status.status(fed.hub.store, fed.clock())["recovery"]
     assert "mpc" in document["waiting_for"]
 
 
@@ -563,7 +570,7 @@ def test_what_stood_in_a_gap_follows_from_the_receipts_behind_it(busy_fed: Feder
         mpc = fed.nodes["mpc"]
         with mpc.store.read() as tx:
             seq = batches_store.head(tx).seq
-        assert sync.next_batch(mpc.store, mpc.world, mpc.identity, seq)
+        assert batches.next_batch(mpc.store, mpc.world, mpc.identity, seq)
     for _ in range(3):
         fed.run()
     assert standing(fed.hub) is None

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 from samprasan.edge.database import open_store
-from samprasan.hub import auditing, overview
+from samprasan.hub.log import audit
+from samprasan.hub.process import status
 from samprasan.keys.errors import SamprasanError
-from samprasan.node import letters, linking
+from samprasan.node.linking import letters, questions
 from samprasan.node.store import batches as batches_store
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -32,9 +33,9 @@ def totals(fed: Federation) -> tuple[str, Any]:
 
 
 def hello(fed: Federation) -> tuple[str, Any]:
-    from samprasan.node import sync
+    from samprasan.node.sync import batches
 
-    return "hello", sync.greeting(fed.nodes["mpc"].store, fed.clock())
+    return "hello", batches.greeting(fed.nodes["mpc"].store, fed.clock())
 
 
 REPLAYED: dict[str, Callable[[Federation], tuple[str, Any]]] = {
@@ -84,33 +85,33 @@ def test_a_message_again_is_answered_as_before_and_changes_nothing(name: str, fe
 
 def standing(fed: Federation) -> tuple[Any, ...]:
     hub = fed.hub
-    assert auditing.audit(hub.store, hub.world, hub.world.signer.public_key).problems == []
-    found = overview.status(hub.store, hub.world.now())
+    assert audit.audit(hub.store, hub.world, hub.world.signer.public_key).problems == []
+    found = status.status(hub.store, hub.world.now())
     return found["totals"], found["log"]
 
 
 def test_a_document_again_changes_nothing(fed: Federation) -> None:
     listing = fed.hub
-    from samprasan.hub import agreeing
+    from samprasan.hub.members import documents as members_documents
 
-    documents = agreeing.listed(listing.store)
+    documents = members_documents.listed(listing.store)
     for envelope in (*documents.active, *documents.proposed):
         try:
-            agreeing.submit(listing.store, listing.world, "mpc", envelope)
+            members_documents.submit(listing.store, listing.world, "mpc", envelope)
         except SamprasanError as problem:
             assert problem.code  # noqa: PT017
-    assert agreeing.listed(listing.store) == documents
+    assert members_documents.listed(listing.store) == documents
 
 
 def test_a_question_between_nodes_again_is_answered_from_memory_after_a_restart_too(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1))
     asker = fed.nodes["mpc"]
-    linking.ask(asker.store, asker.world, asker.identity)
-    ((_, letter),) = linking.unposted(asker.store, asker.world)
+    questions.ask(asker.store, asker.world, asker.identity)
+    ((_, letter),) = questions.unposted(asker.store, asker.world)
     peer = fed.nodes[letter.to]
     sealed = letters.seal(asker.store, asker.identity, letter)
     piece = hub_pb2.Mail(number=1, sender="mpc", sealed=sealed)
-    from samprasan.node import mail
+    from samprasan.node.process import mail
 
     first = mail.read(peer.store, peer.world, peer.identity, piece)
     peer.restart()

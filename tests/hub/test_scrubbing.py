@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
-from samprasan.hub import limits, overview, scrubbing
+from samprasan.hub import limits
+from samprasan.hub.log import scrub
+from samprasan.hub.process import status
 from samprasan.hub.tables import log, tree
 
 from tests.federation import Federation, deed
@@ -23,7 +25,7 @@ def scrubbed(fed: Federation) -> dict[int, str]:
     found: dict[int, str] = {}
     place = 0
     while True:
-        place, some = scrubbing.scrub(fed.hub.store, fed.hub.world, place)
+        place, some = scrub.scrub(fed.hub.store, fed.hub.world, place)
         found |= {each.log_index: each.what for each in some}
         if not place:
             return found
@@ -61,12 +63,12 @@ def test_what_is_missing_moved_or_has_another_leaf_is_told(settled: Federation) 
         tx.execute(log.update().where(log.c.log_index == 1).values(digest=bytes(32)))
         tx.execute(log.delete().where(log.c.log_index == index))
     assert scrubbed(settled) == {0: "tree", 1: "place", index: "missing"}
-    document = overview.status(settled.hub.store, settled.clock())
+    document = status.status(settled.hub.store, settled.clock())
     assert document["log"]["damaged"] == {"0": "tree", "1": "place", str(index): "missing"}
 
 
 def test_a_round_goes_over_the_whole_log_in_steps(settled: Federation) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(limits, "ENTRIES_SCRUBBED_AT_ONCE", 2)
-        assert scrubbing.scrub(settled.hub.store, settled.hub.world, 0)[0] == 2
+        assert scrub.scrub(settled.hub.store, settled.hub.world, 0)[0] == 2
         assert scrubbed(settled) == {}

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from samprasan.hub import limits
-from samprasan.hub.intake import Answer, Submission
-from samprasan.hub.sequencer import Sequencer
+from samprasan.hub.log.intake import Answer, Submission
+from samprasan.hub.process.sequencer import Sequencer
 from samprasan.keys.errors import Unavailable
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope

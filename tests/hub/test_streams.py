@@ -11,12 +11,14 @@ import grpc
 import pytest
 from samprasan.edge import wire
 from samprasan.edge.logs import logger
-from samprasan.edge.patience import Allowance
-from samprasan.hub import integrators, limits, streams
-from samprasan.hub import running as hub_running
-from samprasan.hub.readers import Reader
-from samprasan.hub.running import Running
-from samprasan.hub.streams import ChangesServicer
+from samprasan.edge.throttle import Allowance
+from samprasan.hub import limits
+from samprasan.hub.integrators import approval
+from samprasan.hub.integrators.reader import Reader
+from samprasan.hub.process import changes_service
+from samprasan.hub.process import running as hub_running
+from samprasan.hub.process.changes_service import ChangesServicer
+from samprasan.hub.process.running import Running
 from samprasan.keys.errors import Unavailable, Unproven
 from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1 import changes_pb2_grpc
@@ -120,7 +122,7 @@ def test_a_stream_that_stood_still_is_told_nothing_of_who_has_withdrawn_meanwhil
     fed: Federation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "STALE_SECONDS", 0.2)
-    monkeypatch.setattr(streams, "BOOKMARK_SECONDS", 0.3)
+    monkeypatch.setattr(changes_service, "BOOKMARK_SECONDS", 0.3)
     monkeypatch.setattr(hub_running, "APPROVAL_SECONDS", 0.1)
     monkeypatch.setattr(limits, "PAGE_BYTES_MAX", 10)
     mpc = Working(fed)
@@ -143,7 +145,7 @@ def test_a_stream_that_stood_still_is_told_nothing_of_who_has_withdrawn_meanwhil
         await asyncio.sleep(0.3)
         while not told or v1.EVENT_TYPE_UNLINKED not in {event.type for event in told[-1].page.events}:
             told.append(v1.FollowResponse.FromString(await anext(words)))
-        integrators.revoke(fed.hub.store, fed.hub.world, "welfare-app")
+        approval.revoke(fed.hub.store, fed.hub.world, "welfare-app")
         with pytest.raises(Unproven, match="revoked"):
             [word async for word in words]
         running.sequencer.close()

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from federation import Federation as LocalFederation
 from samprasan.hub import home as hub_homes
-from samprasan.hub import readers
+from samprasan.hub.integrators import reader
 from samprasan.keys.handles import Cursors
 from samprasan.ledger import scopes
-from samprasan.node.deeds import Consents
+from samprasan.node.imports.deed import Consents
 
 from tests import integrating, local
 from tests.load import Load
@@ -67,7 +67,7 @@ def test_readers_miss_nothing_while_the_hub_is_killed(template: Path, tmp_path: 
 def wait_for_all(served: LocalFederation, recorders: list[Recorder]) -> None:
     """Until each has a bookmark at the end of the log."""
     _, store = hub_homes.open_store(served.home("hub"))
-    end = readers.end(store)
+    end = reader.end(store)
     store.close()
     until = time.monotonic() + CATCH_UP_SECONDS
     for recorder in recorders:

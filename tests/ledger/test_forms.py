@@ -4,7 +4,7 @@ import uuid
 from typing import Any
 
 import pytest
-from samprasan.ledger import forms
+from samprasan.ledger import batch_form
 from samprasan.v1 import log_pb2 as log
 
 FEDERATION = b"f" * 16
@@ -27,8 +27,11 @@ def link(**changes: Any) -> log.Update:
 
 
 def test_a_good_batch_passes() -> None:
-    assert forms.check(batch(), 200, FEDERATION, "mpc") is None
-    assert forms.check(batch(updates=[LINK] * forms.UPDATES_MAX), forms.BATCH_BYTES_MAX, FEDERATION, "mpc") is None
+    assert batch_form.check(batch(), 200, FEDERATION, "mpc") is None
+    assert (
+        batch_form.check(batch(updates=[LINK] * batch_form.UPDATES_MAX), batch_form.BATCH_BYTES_MAX, FEDERATION, "mpc")
+        is None
+    )
 
 
 def award(**changes: Any) -> log.Update:
@@ -44,7 +47,7 @@ def reverse(award_op_id: bytes, reason: int) -> log.Update:
     ("changed", "reason"),
     [
         (batch(updates=[]), log.REFUSAL_REASON_OVER_LIMIT),
-        (batch(updates=[LINK] * (forms.UPDATES_MAX + 1)), log.REFUSAL_REASON_OVER_LIMIT),
+        (batch(updates=[LINK] * (batch_form.UPDATES_MAX + 1)), log.REFUSAL_REASON_OVER_LIMIT),
         (batch(federation_id=b"x" * 16), log.REFUSAL_REASON_NOT_ITS_OWN),
         (batch(agency="nhco"), log.REFUSAL_REASON_NOT_ITS_OWN),
         (batch(seq=0), log.REFUSAL_REASON_UNREADABLE_FIELD),
@@ -68,17 +71,17 @@ def reverse(award_op_id: bytes, reason: int) -> log.Update:
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_reason(changed: log.Batch, reason: Any) -> None:
-    assert forms.check(changed, 200, FEDERATION, "mpc") == reason
+    assert batch_form.check(changed, 200, FEDERATION, "mpc") == reason
 
 
 def test_a_batch_over_a_mebibyte_is_refused() -> None:
-    assert forms.check(batch(), forms.BATCH_BYTES_MAX + 1, FEDERATION, "mpc") == log.REFUSAL_REASON_OVER_LIMIT
+    assert batch_form.check(batch(), batch_form.BATCH_BYTES_MAX + 1, FEDERATION, "mpc") == log.REFUSAL_REASON_OVER_LIMIT
 
 
 def test_an_op_id_is_a_version_7_uuid_that_tells_the_day_and_no_more() -> None:
     morning, evening = 1_795_402_800_000, 1_795_402_800_000 + 9 * 3_600_000
-    made = uuid.UUID(bytes=forms.new_op_id(b"\xff" * 10, morning))
+    made = uuid.UUID(bytes=batch_form.new_op_id(b"\xff" * 10, morning))
     assert (made.version, made.variant) == (7, uuid.RFC_4122)
-    assert forms.new_op_id(bytes(10), morning) == forms.new_op_id(bytes(10), evening)
+    assert batch_form.new_op_id(bytes(10), morning) == batch_form.new_op_id(bytes(10), evening)
     assert (made.int >> 80) % 86_400_000 == 0
-    assert forms.new_op_id(b"\x01" * 10, morning) != forms.new_op_id(b"\x02" * 10, morning)
+    assert batch_form.new_op_id(b"\x01" * 10, morning) != batch_form.new_op_id(b"\x02" * 10, morning)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from samprasan.keys.errors import Malformed
-from samprasan.ledger import benefits, calendar, forms, holds, ledger, verify
+from samprasan.ledger import batch_form, benefits, calendar, holds, ledger, verify
 from samprasan.ledger.state import Totals
 from samprasan.v1 import documents_pb2 as documents
 from samprasan.v1 import log_pb2 as log
@@ -371,5 +371,5 @@ def test_an_agency_has_so_many_open_holds_on_an_account_and_no_more(monkeypatch:
 )
 def test_a_batch_with_a_hold_update_that_cannot_be_read_is_refused_as_a_whole(update: log.Update, reads: bool) -> None:
     batch = log.Batch(federation_id=bytes(16), agency="mpc", seq=1, previous=bytes(32), updates=[update])
-    refusal = forms.check(batch, 100, bytes(16), "mpc")
+    refusal = batch_form.check(batch, 100, bytes(16), "mpc")
     assert refusal == (None if reads else log.REFUSAL_REASON_UNREADABLE_FIELD)

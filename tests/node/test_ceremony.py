@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from google.protobuf.message import Message as Protobuf
-from samprasan.hub import agreeing
+from samprasan.hub.members import documents
 from samprasan.keys import ceremony as rules
 from samprasan.keys import pseudonym, ristretto, sharing, signing
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
 from samprasan.keys.sharing import Share
-from samprasan.node import agreeing as node_agreeing
-from samprasan.node import ceremony, limits, linking, shares, tables
+from samprasan.node import limits, tables
+from samprasan.node.documents import accepted as node_agreeing
+from samprasan.node.linking import ceremony, questions, shares
 from samprasan.node.store import documents as documents_store
 from samprasan.v1.ceremony_pb2 import CeremonyId, Complaint, DealerCommitment, DealerValue
 from samprasan.v1.envelope_pb2 import Envelope
@@ -203,7 +204,7 @@ def test_a_bad_value_names_its_dealer_everywhere_and_another_attempt_succeeds(
     assert set(states(young).values()) == {("aborted", "mpc")}
     assert standing(young, "codi")["reason"] == "value"
     assert all_shares(young) == []
-    assert len(agreeing.listed(young.hub.store).active) == 1, "no roster took effect"
+    assert len(documents.listed(young.hub.store).active) == 1, "no roster took effect"
     node = young.nodes["codi"]
     assert ceremony.restart(node.store, node.world, node.identity) == 2
     young.run()
@@ -335,11 +336,11 @@ def agree(fed: Federation, proposer: str, approver: str, purpose: str) -> None:
     """Propose a ceremony, approve it, and hold it."""
     node, other = fed.nodes[proposer], fed.nodes[approver]
     proposal = node_agreeing.propose_ceremony(node.store, node.world, node.identity, purpose)
-    agreeing.submit(fed.hub.store, fed.hub.world, proposer, proposal)
+    documents.submit(fed.hub.store, fed.hub.world, proposer, proposal)
     federation.share_documents(fed)
     (waiting,) = node_agreeing.inbox(other.store, other.world)
     signed = node_agreeing.approve(other.store, other.world, other.identity, TLS_CA, waiting.short_id, "")
-    agreeing.submit(fed.hub.store, fed.hub.world, approver, signed)
+    documents.submit(fed.hub.store, fed.hub.world, approver, signed)
     fed.run()
 
 
@@ -387,17 +388,17 @@ def documents_of(tx: sa.Connection) -> list[bytes]:
 def test_a_question_from_before_a_refresh_is_asked_anew(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1))
     node = fed.nodes["mpc"]
-    linking.ask(node.store, node.world, node.identity)
-    ((_, letter),) = linking.unposted(node.store, node.world)
+    questions.ask(node.store, node.world, node.identity)
+    ((_, letter),) = questions.unposted(node.store, node.world)
     peer = fed.nodes[letter.to]
-    from samprasan.node import evaluating
+    from samprasan.node.linking import evaluation
 
-    early = evaluating.answer(peer.store, peer.world, peer.identity, "mpc", letter.envelope)
+    early = evaluation.answer(peer.store, peer.world, peer.identity, "mpc", letter.envelope)
     with node.store.begin() as tx:  # the question never left, as far as mpc knows
         tx.execute(tables.questions.update().values(posted=True))
     agree(fed, "mpc", "codi", node_agreeing.REFRESH)
-    linking.answered(node.store, node.world, node.identity, letter.to, early.envelope)
-    late = evaluating.answer(peer.store, peer.world, peer.identity, "mpc", letter.envelope)
+    questions.answered(node.store, node.world, node.identity, letter.to, early.envelope)
+    late = evaluation.answer(peer.store, peer.world, peer.identity, "mpc", letter.envelope)
     assert late.envelope == early.envelope, "remembered"
     fed.run()
     with node.store.read() as tx:
@@ -444,8 +445,8 @@ def test_people_cannot_approve_what_only_a_ceremony_confirms(fed: Federation) ->
     lose(fed.nodes["nhco"])
     proposer, approver, late = (fed.nodes[agency] for agency in ("nhco", "codi", "mpc"))
     proposal = node_agreeing.propose_ceremony(proposer.store, proposer.world, proposer.identity, node_agreeing.REPAIR)
-    agreeing.submit(fed.hub.store, fed.hub.world, "nhco", proposal)
-    agreeing.submit(fed.hub.store, fed.hub.world, "codi", approver.world.sign(opened(proposal)))
+    documents.submit(fed.hub.store, fed.hub.world, "nhco", proposal)
+    documents.submit(fed.hub.store, fed.hub.world, "codi", approver.world.sign(opened(proposal)))
     federation.share_documents(fed)
     del fed.nodes["mpc"]
     for _ in range(3):
@@ -460,7 +461,7 @@ def test_people_cannot_approve_what_only_a_ceremony_confirms(fed: Federation) ->
     forged.version += 1
     for entry, scalar in zip(forged.linking.commitments, (3, 4, 5), strict=True):
         entry.point = ristretto.multiply_base(scalar)
-    agreeing.submit(fed.hub.store, fed.hub.world, "nhco", proposer.world.sign(forged))
+    documents.submit(fed.hub.store, fed.hub.world, "nhco", proposer.world.sign(forged))
     federation.share_documents(fed)
     (waiting,) = node_agreeing.inbox(late.store, late.world)
     with pytest.raises(Refused) as refused:

@@ -5,13 +5,17 @@ from datetime import date
 from typing import Any
 
 import pytest
-from samprasan.hub import auditing, overview
+from samprasan.hub.log import audit
+from samprasan.hub.process import status
 from samprasan.keys import signing
 from samprasan.keys.errors import Refused
-from samprasan.node import settling, sync, tracing, undoing
-from samprasan.node.deeds import Consents, Deed
-from samprasan.node.importing import Watcher
+from samprasan.node.deeds import history
+from samprasan.node.imports import undo as imports_undo
+from samprasan.node.imports.deed import Consents, Deed
+from samprasan.node.imports.importer import Watcher
 from samprasan.node.store import subjects as subjects_store
+from samprasan.node.sync import batches as sync_batches
+from samprasan.node.sync import receipts
 from samprasan.v1 import log_pb2 as log
 
 from tests.federation import SAMPLES, Federation, bring_in, deed, propose_policy
@@ -28,15 +32,15 @@ def changes(fed: Federation) -> list[str]:
 
 def totals(fed: Federation) -> tuple[int, int]:
     hub = fed.hub
-    assert auditing.audit(hub.store, hub.world, hub.world.signer.public_key).problems == []
-    found = overview.status(hub.store, hub.world.now())["totals"]
+    assert audit.audit(hub.store, hub.world, hub.world.signer.public_key).problems == []
+    found = status.status(hub.store, hub.world.now())["totals"]
     assert found["written_off"] == 0
     return found["earned"], found["available"]
 
 
 def shown(fed: Federation, record_id: str = "R00001") -> dict[str, Any]:
     node = fed.nodes["mpc"]
-    return tracing.show(node.store, node.identity, "test", record_id)
+    return history.show(node.store, node.identity, "test", record_id)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +67,7 @@ def test_what_changed_decides_what_the_hub_hears(
     fed.run()
     assert changes(fed) == kinds
     assert totals(fed) == (earned, earned)
-    assert sync.outbox(fed.nodes["mpc"].store, fed.nodes["mpc"].world.now()).is_empty
+    assert sync_batches.outbox(fed.nodes["mpc"].store, fed.nodes["mpc"].world.now()).is_empty
 
 
 def test_a_record_may_move_to_another_subject(fed: Federation) -> None:
@@ -111,14 +115,16 @@ def in_flight(fed: Federation) -> tuple[int, Any]:
 
 
 def _sealed(node: Any) -> tuple[int, Any]:
-    found = sync.next_batch(node.store, node.world, node.identity, sync.outbox(node.store, node.world.now()).head.seq)
+    found = sync_batches.next_batch(
+        node.store, node.world, node.identity, sync_batches.outbox(node.store, node.world.now()).head.seq
+    )
     assert found is not None
     return found
 
 
 def arrive(fed: Federation, envelope: Any) -> log.Receipt:
     node = fed.nodes["mpc"]
-    return settling.settle(node.store, node.world, fed.ask_hub("mpc", "push", envelope))
+    return receipts.settle(node.store, node.world, fed.ask_hub("mpc", "push", envelope))
 
 
 def test_a_correction_waits_for_the_receipt_of_what_it_corrects(fed: Federation) -> None:
@@ -128,7 +134,7 @@ def test_a_correction_waits_for_the_receipt_of_what_it_corrects(fed: Federation)
     node = fed.nodes["mpc"]
     seq, envelope = _sealed(node)
     fed.give("mpc", deed(1, 1, quantity="5"))
-    assert sync.next_batch(node.store, node.world, node.identity, seq) is None
+    assert sync_batches.next_batch(node.store, node.world, node.identity, seq) is None
     arrive(fed, envelope)
     fed.run()
     assert changes(fed) == ["award", "award", "award"]
@@ -197,7 +203,7 @@ def test_a_deed_is_followed_from_its_file_to_its_receipt(fed: Federation) -> Non
 
 def undo(fed: Federation, number: int) -> dict[str, Any]:
     node = fed.nodes["mpc"]
-    return undoing.undo(node.store, node.world, number)
+    return imports_undo.undo(node.store, node.world, number)
 
 
 def test_undo_takes_back_what_was_sent_and_restores_what_was_said(fed_on_each: Federation) -> None:
@@ -307,10 +313,10 @@ def test_undo_of_a_wrong_yes_takes_back_what_was_shared(fed: Federation) -> None
     assert totals(fed) == (16, 16)
     undo(fed, 2)
     assert not subject(fed, 1).share
-    assert not sync.outbox(fed.nodes["mpc"].store, fed.nodes["mpc"].world.now()).is_empty
+    assert not sync_batches.outbox(fed.nodes["mpc"].store, fed.nodes["mpc"].world.now()).is_empty
     fed.run()
     assert totals(fed) == (0, 0)
-    assert sync.outbox(fed.nodes["mpc"].store, fed.nodes["mpc"].world.now()).is_empty
+    assert sync_batches.outbox(fed.nodes["mpc"].store, fed.nodes["mpc"].world.now()).is_empty
 
 
 @pytest.mark.parametrize("no_first", [True, False])
@@ -343,8 +349,8 @@ def refuse(fed: Federation, envelope: Any) -> None:
         batch_digest=signing.digest(envelope),
         reason=log.REFUSAL_REASON_OVER_LIMIT,
     )
-    settling.refused(node.store, node.world, fed.hub.world.sign(refusal))
-    sync.resume(node.store)
+    receipts.refused(node.store, node.world, fed.hub.world.sign(refusal))
+    sync_batches.resume(node.store)
 
 
 def test_a_refused_reversal_of_a_record_that_came_back_is_not_sent_again(fed: Federation) -> None:
@@ -399,10 +405,10 @@ def test_nothing_is_sealed_beside_an_import(fed_on_each: Federation) -> None:
     fed.run()
     fed.give("mpc", deed(1, 1))
     node = fed.nodes["mpc"]
-    after_seq = sync.outbox(node.store, node.world.now()).head.seq
+    after_seq = sync_batches.outbox(node.store, node.world.now()).head.seq
     sealed: list[Any] = []
     sealing = threading.Thread(
-        target=lambda: sealed.append(sync.next_batch(node.store, node.world, node.identity, after_seq))
+        target=lambda: sealed.append(sync_batches.next_batch(node.store, node.world, node.identity, after_seq))
     )
 
     def meanwhile(_rows: int) -> None:

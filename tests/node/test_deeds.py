@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from samprasan.ledger import policy
-from samprasan.node import deeds, profiles
-from samprasan.node.deeds import Rejected
+from samprasan.node.exports import profile as exports_profile
+from samprasan.node.imports import deed
+from samprasan.node.imports.deed import Rejected
 
 from tests.federation import SAMPLES, citizen
 
@@ -36,7 +37,7 @@ PROFILE_TEXT = """
     status = "S"
     consent = "Y"
     """
-PROFILE = profiles.read(PROFILE_TEXT)
+PROFILE = exports_profile.read(PROFILE_TEXT)
 ROW: dict[str, Any] = {
     "R": "R1",
     "K": "person",
@@ -54,9 +55,9 @@ ROW: dict[str, Any] = {
 HEADER = sorted(PROFILE.named)
 
 
-def read(profile: profiles.Profile = PROFILE, **changes: Any) -> deeds.Deed:
+def read(profile: exports_profile.Profile = PROFILE, **changes: Any) -> deed.Deed:
     row = ROW | changes
-    reader = deeds.Reader(profile, HEADER, [POLICY], TODAY, keyed_hash=lambda text: f"#{len(text)}")
+    reader = deed.Reader(profile, HEADER, [POLICY], TODAY, keyed_hash=lambda text: f"#{len(text)}")
     return reader.deed([row.get(column) for column in HEADER])
 
 
@@ -189,16 +190,16 @@ def test_whatever_a_cell_holds_the_row_is_a_deed_or_rejected(changes: dict[str, 
     try:
         found = read(**changes)
     except Rejected as problem:
-        assert problem.field in profiles.FIELDS  # noqa: PT017
+        assert problem.field in exports_profile.FIELDS  # noqa: PT017
         assert citizen(1) not in str(problem.values)  # noqa: PT017
     else:
         assert found.credits >= 0
         assert "ชื่อสมมติ" not in repr(found)
 
 
-def with_settings(settings_: str) -> profiles.Profile:
+def with_settings(settings_: str) -> exports_profile.Profile:
     """The profile of these tests with more settings."""
-    return profiles.read(PROFILE_TEXT.replace('source = "test"', f'source = "test"\n{settings_}'))
+    return exports_profile.read(PROFILE_TEXT.replace('source = "test"', f'source = "test"\n{settings_}'))
 
 
 @pytest.mark.parametrize(
@@ -226,7 +227,7 @@ def test_twenty_minutes_at_six_credits_an_hour_are_two() -> None:
 
 
 def test_a_record_id_made_from_an_id_is_only_shown_as_a_hash() -> None:
-    profile = profiles.read(PROFILE_TEXT.replace('record_id = "R"', 'record_id = ["R", "I"]'))
+    profile = exports_profile.read(PROFILE_TEXT.replace('record_id = "R"', 'record_id = ["R", "I"]'))
     found = read(profile)
     assert found.record_id == f"#{len('R1/') + 13}"
     with pytest.raises(Rejected) as problem:
@@ -236,14 +237,16 @@ def test_a_record_id_made_from_an_id_is_only_shown_as_a_hash() -> None:
 
 def test_every_field_may_have_words_and_defaults() -> None:
     text = PROFILE_TEXT + '[values.area_code]\n"สามชุก" = "720803"\n[values.quantity]\n"ครึ่งวัน" = "4"\n'
-    profile = profiles.read(text + '[defaults]\nconsent = "yes"\nconsent_publish = "yes"\noccurred_on = "13/11/2569"\n')
+    profile = exports_profile.read(
+        text + '[defaults]\nconsent = "yes"\nconsent_publish = "yes"\noccurred_on = "13/11/2569"\n'
+    )
     found = read(profile, A="สามชุก", Q="ครึ่งวัน", Y="", D=None)
     assert (found.area_code, found.credits, found.occurred_on) == ("720803", 32, date(2026, 11, 13))
     assert (found.consents.share, found.consents.integrators, found.consents.publish) == (True, False, True)
 
 
 def test_a_row_longer_than_its_header_is_no_guess() -> None:
-    reader = deeds.Reader(PROFILE, HEADER, [POLICY], TODAY, keyed_hash=str)
+    reader = deed.Reader(PROFILE, HEADER, [POLICY], TODAY, keyed_hash=str)
     row = [ROW.get(column) for column in HEADER]
     assert reader.deed([*row, None, ""]).credits == 20
     with pytest.raises(Rejected) as problem:
@@ -252,11 +255,11 @@ def test_a_row_longer_than_its_header_is_no_guess() -> None:
 
 
 def test_a_composed_record_id_is_one_however_its_parts_are_written() -> None:
-    profile = profiles.read(PROFILE_TEXT.replace('record_id = "R"', 'record_id = ["I", "D"]'))
+    profile = exports_profile.read(PROFILE_TEXT.replace('record_id = "R"', 'record_id = ["I", "D"]'))
     dashed = "-".join((citizen(1)[0], citizen(1)[1:5], citizen(1)[5:10], citizen(1)[10:12], citizen(1)[12]))
 
     def record_id(**changes: Any) -> str:
-        reader = deeds.Reader(profile, HEADER, [POLICY], TODAY, keyed_hash=lambda text: text)
+        reader = deed.Reader(profile, HEADER, [POLICY], TODAY, keyed_hash=lambda text: text)
         row = ROW | changes
         return reader.deed([row.get(column) for column in HEADER]).record_id
 
@@ -273,7 +276,7 @@ def test_a_number_beyond_all_sense_is_over_the_limit_in_minutes_too() -> None:
     assert rejected_by(with_settings("quantity_scale = 0.0166667"), Q="1234567890123456789012") == "quantity_over_limit"
 
 
-def rejected_by(profile: profiles.Profile, **changes: Any) -> str:
+def rejected_by(profile: exports_profile.Profile, **changes: Any) -> str:
     with pytest.raises(Rejected) as problem:
         read(profile, **changes)
     return problem.value.reason

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 from samprasan.keys.errors import Malformed, Refused, SamprasanError
-from samprasan.node import exports, spreadsheets
-from samprasan.node.cells import text_of
-from samprasan.node.profiles import Profile
-from samprasan.node.tabular import BrokenRow
+from samprasan.node.exports import export as exports_export
+from samprasan.node.exports import spreadsheets
+from samprasan.node.exports.cells import text_of
+from samprasan.node.exports.profile import Profile
+from samprasan.node.exports.rows import BrokenRow
 
 from tests.node.old_spreadsheet import xls
 
@@ -23,7 +24,7 @@ TEXT = "รหัส,จำนวน\nR1,๒\n\nR2,3\n"
 
 
 def rows(path: Path, profile: Profile = PROFILE) -> list[tuple[int, str]]:
-    return [(number, text_of(row[0])) for number, row in exports.read(path, profile).rows]
+    return [(number, text_of(row[0])) for number, row in exports_export.read(path, profile).rows]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp874", "utf-16"])
@@ -98,7 +99,7 @@ def test_a_line_end_inside_quotes_belongs_to_the_cell(tmp_path: Path) -> None:
 
 def test_a_row_with_stray_quotes_is_broken_and_the_next_one_goes_on(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", 'รหัส,จำนวน\n"R"1,1\nR2,2\n'.encode())
-    found = list(exports.read(path, PROFILE).rows)
+    found = list(exports_export.read(path, PROFILE).rows)
     assert found[0] == (2, BrokenRow("row_quotes"))
     assert found[1] == (3, ["R2", "2"])
 
@@ -154,14 +155,14 @@ def test_header_rows_are_joined_and_sum_rows_skipped(tmp_path: Path) -> None:
     )
     text = "บัญชี\nกิจกรรม,,ผู้เข้าร่วม,\nรหัส,วันที่,ชื่อ,เวลา\nA1,x,y,2:00\nรวม,,,2\n"
     path = written(tmp_path / "a.csv", text.encode())
-    export = exports.read(path, profile)
+    export = exports_export.read(path, profile)
     assert export.header == ["กิจกรรม/รหัส", "กิจกรรม/วันที่", "ผู้เข้าร่วม/ชื่อ", "ผู้เข้าร่วม/เวลา"]
     assert [number for number, _ in export.rows] == [4]
 
 
 def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", TEXT.encode())
-    export = exports.read(path, PROFILE)
+    export = exports_export.read(path, PROFILE)
     export.recheck()
     next(export.rows)
     with path.open("a") as file:
@@ -209,7 +210,7 @@ def test_a_cell_at_the_far_end_of_a_sheet_costs_no_memory(tmp_path: Path) -> Non
     sheet.append(["R1", 1])
     sheet["XFD50000"] = "x"
     book.save(tmp_path / "a.xlsx")
-    found = list(exports.read(tmp_path / "a.xlsx", PROFILE).rows)
+    found = list(exports_export.read(tmp_path / "a.xlsx", PROFILE).rows)
     assert found[0] == (2, ["R1", 1])
 
 
@@ -219,9 +220,9 @@ def test_a_large_workbook_is_streamed_and_says_the_same(tmp_path: Path, monkeypa
         *([f"R{n}", n, date(2026, 1, 1 + n % 28)] for n in range(300)),
     ]
     path = written(tmp_path / "a.xlsx", xlsx(table))
-    whole = list(exports.read(path, PROFILE).rows)
+    whole = list(exports_export.read(path, PROFILE).rows)
     monkeypatch.setattr(spreadsheets, "WHOLE_BYTES_MAX", 1000)
-    export = exports.read(path, PROFILE)
+    export = exports_export.read(path, PROFILE)
     assert list(export.rows) == whole
     assert export.count == 301
 
@@ -233,7 +234,7 @@ def test_a_byte_order_mark_is_no_part_of_a_name_if_the_profile_says_utf_8(tmp_pa
 
 def test_a_row_of_a_million_cells_is_broken_and_a_long_one_is_cut(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", f"รหัส,จำนวน\nR1,{',' * 10**6}\nR2,{'x' * 200_000}\n".encode())
-    first, second = (row for _, row in exports.read(path, PROFILE).rows)
+    first, second = (row for _, row in exports_export.read(path, PROFILE).rows)
     assert first == BrokenRow("row_wide")
     assert [len(str(cell)) for cell in second] == [2, 1001]
 

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
-from samprasan.hub import agreeing
+from samprasan.hub.members import documents as members_documents
 from samprasan.keys import documents
 from samprasan.keys.errors import Malformed
-from samprasan.node import agreeing as node_agreeing
-from samprasan.node import overview, sync
-from samprasan.node.letters import Letter
-from samprasan.node.store import linking as linking_store
+from samprasan.node.documents import accepted as node_agreeing
+from samprasan.node.linking.letters import Letter
+from samprasan.node.process import status as process_status
+from samprasan.node.store import questions as linking_store
+from samprasan.node.sync import batches
 from samprasan.v1 import linking_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
@@ -34,12 +35,12 @@ def grant(fed: Federation, agency: str, elements: int, days: int = 30) -> None:
     """``agency`` proposes, another approves from its inbox."""
     node = fed.nodes[agency]
     proposal = node_agreeing.propose_grant(node.store, node.world, node.identity, elements, days)
-    agreeing.submit(fed.hub.store, fed.hub.world, agency, proposal)
+    members_documents.submit(fed.hub.store, fed.hub.world, agency, proposal)
     federation.share_documents(fed)
     other = fed.nodes["codi" if agency != "codi" else "nhco"]
     (waiting,) = node_agreeing.inbox(other.store, other.world)
     signed = node_agreeing.approve(other.store, other.world, other.identity, TLS_CA, waiting.short_id, "")
-    agreeing.submit(fed.hub.store, fed.hub.world, other.name, signed)
+    members_documents.submit(fed.hub.store, fed.hub.world, other.name, signed)
     federation.share_documents(fed)
 
 
@@ -79,11 +80,11 @@ def test_a_backfill_goes_through_at_once_when_the_grant_is_there(narrow: Federat
     narrow.give("mpc", *(deed(number, number) for number in range(20)))
     narrow.run()
     mpc = narrow.nodes["mpc"]
-    assert sync.outbox(mpc.store, narrow.clock()).waiting_for_link == 20
+    assert batches.outbox(mpc.store, narrow.clock()).waiting_for_link == 20
     grant(narrow, "mpc", 100)
     narrow.run()
-    assert sync.outbox(mpc.store, narrow.clock()).is_empty
-    status = overview.status(mpc.store, mpc.world, mpc.identity, None)["linking"]["grants"]
+    assert batches.outbox(mpc.store, narrow.clock()).is_empty
+    status = process_status.status(mpc.store, mpc.world, mpc.identity, None)["linking"]["grants"]
     assert [(each["agency"], each["elements"], each["charged_here"]) for each in status] == [("mpc", 100, None)]
     assert charged(narrow, "nhco") + charged(narrow, "codi") == 17
 
@@ -101,7 +102,7 @@ def test_one_agency_alone_grants_itself_nothing(narrow: Federation) -> None:
     letter = question(narrow)
     node = narrow.nodes["mpc"]
     proposal = node_agreeing.propose_grant(node.store, node.world, node.identity, 100, 30)
-    agreeing.submit(narrow.hub.store, narrow.hub.world, "mpc", proposal)
+    members_documents.submit(narrow.hub.store, narrow.hub.world, "mpc", proposal)
     federation.share_documents(narrow)
     assert reason(narrow, letter) == "quota"
 
@@ -128,7 +129,7 @@ def test_a_grant_has_a_size_and_an_end(fed: Federation, elements: int, days: int
 def test_the_largest_grant_is_taken(fed: Federation) -> None:
     grant(fed, "mpc", documents.GRANT_ELEMENTS_MAX, days=366)
     node = fed.nodes["nhco"]
-    status = overview.status(node.store, node.world, node.identity, None)["linking"]["grants"]
+    status = process_status.status(node.store, node.world, node.identity, None)["linking"]["grants"]
     assert status[0]["elements"] == documents.GRANT_ELEMENTS_MAX
 
 
@@ -136,12 +137,12 @@ def test_a_peer_that_hears_of_the_grant_a_moment_later_is_asked_again_soon(narro
     narrow.give("mpc", *(deed(number, number) for number in range(20)))
     mpc, nhco = narrow.nodes["mpc"], narrow.nodes["nhco"]
     proposal = node_agreeing.propose_grant(mpc.store, mpc.world, mpc.identity, 100, 5)
-    agreeing.submit(narrow.hub.store, narrow.hub.world, "mpc", proposal)
+    members_documents.submit(narrow.hub.store, narrow.hub.world, "mpc", proposal)
     federation.share_documents(narrow)
     (waiting,) = node_agreeing.inbox(nhco.store, nhco.world)
     signed = node_agreeing.approve(nhco.store, nhco.world, nhco.identity, TLS_CA, waiting.short_id, "")
-    agreeing.submit(narrow.hub.store, narrow.hub.world, "nhco", signed)
-    node_agreeing.take(mpc.store, mpc.world, mpc.identity, TLS_CA, agreeing.listed(narrow.hub.store))
+    members_documents.submit(narrow.hub.store, narrow.hub.world, "nhco", signed)
+    node_agreeing.take(mpc.store, mpc.world, mpc.identity, TLS_CA, members_documents.listed(narrow.hub.store))
     peers = {name: node for name, node in narrow.nodes.items() if name != "mpc"}
     for node in (mpc, *peers.values()):
         messages = node.tick()
@@ -150,4 +151,4 @@ def test_a_peer_that_hears_of_the_grant_a_moment_later_is_asked_again_soon(narro
     for _ in range(4):
         narrow.run()
         narrow.clock.now_ms += 130_000
-    assert sync.outbox(mpc.store, narrow.clock()).is_empty
+    assert batches.outbox(mpc.store, narrow.clock()).is_empty

@@ -6,14 +6,18 @@ from typing import Any
 import pytest
 from samprasan.edge import database
 from samprasan.hub.store import ledger as ledger_store
-from samprasan.hub.store import subjects as hub_subjects
+from samprasan.hub.store import pseudonyms as hub_subjects
 from samprasan.hub.tables import subjects as hub_subjects_table
 from samprasan.keys import signing
 from samprasan.keys.errors import Refused
-from samprasan.node import consent, erasing, limits, settling, sync, undoing
-from samprasan.node.deeds import Consents
+from samprasan.node import limits
+from samprasan.node.counter import consent, erasure
 from samprasan.node.identity import OPENED_COLUMN
+from samprasan.node.imports import undo
+from samprasan.node.imports.deed import Consents
 from samprasan.node.store import subjects as subjects_store
+from samprasan.node.sync import batches as sync_batches
+from samprasan.node.sync import receipts
 from samprasan.node.tables import evaluations, questions, subjects
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
@@ -55,7 +59,7 @@ def give(fed: Federation, number: int, *what: str, agency: str = "mpc") -> dict[
 
 def erase(fed: Federation, number: int, agency: str = "mpc") -> dict[str, Any]:
     node = fed.nodes[agency]
-    return erasing.erase(node.store, node.world, node.identity, deed(1, number).subject)
+    return erasure.erase(node.store, node.world, node.identity, deed(1, number).subject)
 
 
 def pseudonyms(fed: Federation) -> list[bytes]:
@@ -83,13 +87,13 @@ def test_taking_all_consent_back_sends_one_unlink_and_reverses_nothing(fed: Fede
     fed.give("mpc", deed(1, 1))
     fed.run()
     assert withdraw(fed, 1, *ALL)["account"] == "leaving"
-    assert not sync.outbox(fed.nodes["mpc"].store, fed.clock()).is_empty
+    assert not sync_batches.outbox(fed.nodes["mpc"].store, fed.clock()).is_empty
     fed.run()
     fed.run()
     assert changes(fed) == ["link", "award", "unlink"]
     assert (row_of(fed, 1).account_id, row_of(fed, 1).sealed_opened, row_of(fed, 1).linked) == (None, None, 0)
     assert (pseudonyms(fed), available(fed)) == ([], 16)
-    assert sync.outbox(fed.nodes["mpc"].store, fed.clock()).is_empty
+    assert sync_batches.outbox(fed.nodes["mpc"].store, fed.clock()).is_empty
 
 
 def test_with_some_consent_left_the_link_says_less(fed: Federation) -> None:
@@ -135,12 +139,12 @@ def test_consent_given_again_while_the_unlink_is_on_its_way_waits_for_its_receip
     fed.run()
     node = fed.nodes["mpc"]
     withdraw(fed, 1, *ALL)
-    seq = sync.outbox(node.store, fed.clock()).head.seq
-    found = sync.next_batch(node.store, node.world, node.identity, seq)
+    seq = sync_batches.outbox(node.store, fed.clock()).head.seq
+    found = sync_batches.next_batch(node.store, node.world, node.identity, seq)
     assert found is not None
     give(fed, 1, "share", "redeem")
     fed.give("mpc", deed(2, 1))
-    assert sync.next_batch(node.store, node.world, node.identity, found[0]) is None
+    assert sync_batches.next_batch(node.store, node.world, node.identity, found[0]) is None
     fed.run()
     assert changes(fed) == ["link", "award", "unlink", "link", "award"]
     assert available(fed) == 32
@@ -186,7 +190,7 @@ def test_a_reversal_for_an_undone_import_goes_before_the_unlink(fed: Federation)
     fed.run()
     node = fed.nodes["mpc"]
     assert report.import_id is not None
-    undoing.undo(node.store, node.world, report.import_id)
+    undo.undo(node.store, node.world, report.import_id)
     withdraw(fed, 1, *ALL)
     fed.run()
     assert changes(fed) == ["link", "award", "reverse", "unlink"]
@@ -198,7 +202,9 @@ def test_a_refused_batch_brings_the_unlink_back(fed: Federation) -> None:
     fed.run()
     node = fed.nodes["mpc"]
     withdraw(fed, 1, *ALL)
-    found = sync.next_batch(node.store, node.world, node.identity, sync.outbox(node.store, fed.clock()).head.seq)
+    found = sync_batches.next_batch(
+        node.store, node.world, node.identity, sync_batches.outbox(node.store, fed.clock()).head.seq
+    )
     assert found is not None
     refusal = log.Refusal(
         federation_id=log.Batch.FromString(found[1].payload).federation_id,
@@ -207,8 +213,8 @@ def test_a_refused_batch_brings_the_unlink_back(fed: Federation) -> None:
         batch_digest=signing.digest(found[1]),
         reason=log.REFUSAL_REASON_OVER_LIMIT,
     )
-    settling.refused(node.store, node.world, fed.hub.world.sign(refusal))
-    sync.resume(node.store)
+    receipts.refused(node.store, node.world, fed.hub.world.sign(refusal))
+    sync_batches.resume(node.store)
     fed.run()
     assert changes(fed) == ["link", "award", "unlink"]
 
@@ -259,7 +265,7 @@ class TestImports:
         fed.run()
         node = fed.nodes["mpc"]
         assert wrong.import_id is not None
-        undoing.undo(node.store, node.world, wrong.import_id)
+        undo.undo(node.store, node.world, wrong.import_id)
         fed.clock.now_ms += 2 * limits.UNLINK_GRACE_MS
         fed.run()
         assert row_of(fed, 1).account_id == account
@@ -272,7 +278,7 @@ class TestImports:
         fed.run()
         node = fed.nodes["mpc"]
         assert later.import_id is not None
-        undoing.undo(node.store, node.world, later.import_id)
+        undo.undo(node.store, node.world, later.import_id)
         assert (row_of(fed, 1).share, row_of(fed, 1).unlink_at) == (True, None)
 
     def test_people_whom_only_an_undone_import_brought_are_given_up_and_forgotten(self, fed: Federation) -> None:
@@ -281,7 +287,7 @@ class TestImports:
         fed.run()
         node = fed.nodes["mpc"]
         assert wrong.import_id is not None
-        undoing.undo(node.store, node.world, wrong.import_id)
+        undo.undo(node.store, node.world, wrong.import_id)
         fed.run()
         assert len(pseudonyms(fed)) == 2
         fed.clock.now_ms += limits.UNLINK_GRACE_MS
@@ -301,7 +307,7 @@ class TestRecordsOfPeopleWhoLeft:
         fed.give("mpc", deed(1, 2))
         fed.run()
         assert owned(fed, 2) == 32
-        assert sync.outbox(fed.nodes["mpc"].store, fed.clock()).is_empty
+        assert sync_batches.outbox(fed.nodes["mpc"].store, fed.clock()).is_empty
 
     def test_what_is_to_be_moved_is_moved_before_the_wrong_one_leaves(self, fed: Federation) -> None:
         fed.give("mpc", deed(1, 1), deed(2, 2))
@@ -322,7 +328,7 @@ class TestRecordsOfPeopleWhoLeft:
         fed.run()
         node = fed.nodes["mpc"]
         assert wrong.import_id is not None
-        undoing.undo(node.store, node.world, wrong.import_id)
+        undo.undo(node.store, node.world, wrong.import_id)
         fed.run()
         assert owned(fed, 1) == 16
 
@@ -331,12 +337,14 @@ class TestRecordsOfPeopleWhoLeft:
         fed.run()
         node = fed.nodes["mpc"]
         withdraw(fed, 1, *ALL)
-        first = sync.next_batch(node.store, node.world, node.identity, sync.outbox(node.store, fed.clock()).head.seq)
+        first = sync_batches.next_batch(
+            node.store, node.world, node.identity, sync_batches.outbox(node.store, fed.clock()).head.seq
+        )
         assert first is not None
         with node.store.begin() as tx:  # as if the Link had not been looked at
             tx.execute(subjects.update().where(subjects.c.linked == 1).values(linked=6))
         fed.give("mpc", deed(1, 2))
-        second = sync.next_batch(node.store, node.world, node.identity, first[0])
+        second = sync_batches.next_batch(node.store, node.world, node.identity, first[0])
         assert second is not None
         fed.run()
         assert owned(fed, 2) == 32

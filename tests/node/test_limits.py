@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 from samprasan.keys import ristretto
 from samprasan.keys.errors import SamprasanError
-from samprasan.node import evaluating, exports, limits, overview, records
-from samprasan.node.deeds import Rejected
+from samprasan.node import limits
+from samprasan.node.commands import records
+from samprasan.node.exports import export
+from samprasan.node.imports.deed import Rejected
+from samprasan.node.linking import evaluation
+from samprasan.node.process import status
 from samprasan.v1 import linking_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
@@ -29,7 +33,7 @@ def rejected(**cells: Any) -> str:
 def a_file(path: Path, text: str) -> str:
     path.write_text(text, "utf-8")
     try:
-        list(exports.read(path, PROFILE).rows)
+        list(export.read(path, PROFILE).rows)
     except SamprasanError as problem:
         return problem.code
     return ""
@@ -79,7 +83,7 @@ def test_a_peer_may_ask_4096_elements_at_once(fed: Federation, elements: int, an
     peer = fed.nodes[letter.to]
 
     def ask() -> Any:
-        return evaluating.answer(peer.store, peer.world, peer.identity, "mpc", envelope)
+        return evaluation.answer(peer.store, peer.world, peer.identity, "mpc", envelope)
 
     if answered:
         assert ask().envelope.payload_type.endswith("eval-response")
@@ -91,8 +95,8 @@ def test_a_peer_may_ask_4096_elements_at_once(fed: Federation, elements: int, an
 
 def settings(fed: Federation, agency: str) -> dict[str, int]:
     node = fed.nodes[agency]
-    found = overview.status(node.store, node.world, node.identity, None)["warnings"]
-    assert found == overview.warnings(node.store, agency, node.world.now())
+    found = status.status(node.store, node.world, node.identity, None)["warnings"]
+    assert found == status.warnings(node.store, agency, node.world.now())
     return {f"{each['setting']} {each['agency']}": each["used"] for each in found}
 
 

@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 from samprasan.edge.world import in_threads
-from samprasan.hub import agreeing
+from samprasan.hub.members import documents
 from samprasan.keys import pseudonym, ristretto, sealing, signing
 from samprasan.keys.errors import Malformed, SamprasanError, Unproven
-from samprasan.node import agreeing as node_agreeing
-from samprasan.node import evaluating, letters, linking, mail
-from samprasan.node.letters import Letter
+from samprasan.node.documents import accepted as node_agreeing
+from samprasan.node.linking import evaluation, letters, questions
+from samprasan.node.linking.letters import Letter
+from samprasan.node.process import mail
 from samprasan.node.store import documents as documents_store
-from samprasan.node.store import linking as linking_store
+from samprasan.node.store import questions as linking_store
 from samprasan.node.store import subjects as subjects_store
 from samprasan.v1 import hub_pb2, linking_pb2, log_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -38,20 +39,20 @@ def question(fed: Federation) -> Letter:
     """What mpc asks a peer about four subjects."""
     fed.give("mpc", *(deed(number, number) for number in range(4)))
     node = fed.nodes["mpc"]
-    linking.ask(node.store, node.world, node.identity)
-    ((_, letter),) = linking.unposted(node.store, node.world)
+    questions.ask(node.store, node.world, node.identity)
+    ((_, letter),) = questions.unposted(node.store, node.world)
     return letter
 
 
 def evaluate(fed: Federation, letter: Letter) -> Letter:
     peer = fed.nodes[letter.to]
-    return evaluating.answer(peer.store, peer.world, peer.identity, "mpc", letter.envelope)
+    return evaluation.answer(peer.store, peer.world, peer.identity, "mpc", letter.envelope)
 
 
 def take(fed: Federation, letter: Letter, answer: Envelope) -> int:
     """Give mpc the answer; how many subjects have a key afterwards."""
     node = fed.nodes["mpc"]
-    linking.answered(node.store, node.world, node.identity, letter.to, answer)
+    questions.answered(node.store, node.world, node.identity, letter.to, answer)
     with node.store.read() as tx:
         return len(subjects_store.without_account(tx, 100, fed.clock()))
 
@@ -190,7 +191,7 @@ def test_serve_and_a_command_may_answer_the_same_letter_at_once(fed_on_each: Fed
     fed = fed_on_each
     letter = question(fed)
     node = fed.nodes[letter.to]
-    listing = agreeing.listed(fed.hub.store)
+    listing = documents.listed(fed.hub.store)
 
     def both(_number: int) -> bytes:
         node_agreeing.take(node.store, node.world, node.identity, federation.TLS_CA, listing)
@@ -250,9 +251,9 @@ def test_mail_to_another_reader_cannot_be_opened(fed: Federation) -> None:
 def test_a_peer_that_does_not_answer_is_passed_over(fed: Federation) -> None:
     letter = question(fed)
     node = fed.nodes["mpc"]
-    linking.ask(node.store, node.world, node.identity)
-    assert len(linking.unposted(node.store, node.world)) == 1, "the same subjects are not asked about twice"
+    questions.ask(node.store, node.world, node.identity)
+    assert len(questions.unposted(node.store, node.world)) == 1, "the same subjects are not asked about twice"
     fed.clock.now_ms += 130_000
-    linking.ask(node.store, node.world, node.identity)
-    ((_, second),) = linking.unposted(node.store, node.world)
+    questions.ask(node.store, node.world, node.identity)
+    ((_, second),) = questions.unposted(node.store, node.world)
     assert second.to != letter.to

@@ -4,13 +4,17 @@ import sqlite3
 from typing import Any
 
 import pytest
-from samprasan.hub import agreeing, auditing
+from samprasan.hub.log import audit
+from samprasan.hub.members import documents
 from samprasan.hub.store import ledger as ledger_store
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
 from samprasan.keys.identifiers import Scheme, parse
-from samprasan.node import agreeing as node_agreeing
-from samprasan.node import balances, consent, erasing, limits, moving, names, undoing
-from samprasan.node.deeds import Consents
+from samprasan.node import limits, person_names
+from samprasan.node.counter import balance, consent, erasure
+from samprasan.node.deeds import moves as deeds_moves
+from samprasan.node.documents import accepted as node_agreeing
+from samprasan.node.imports import undo
+from samprasan.node.imports.deed import Consents
 from samprasan.node.store import deeds as deeds_store
 from samprasan.node.store import subjects as subjects_store
 from samprasan.node.tables import moved, moves
@@ -31,29 +35,29 @@ def at(fed: Federation, agency: str = "mpc") -> tuple[Any, Any, Any]:
 def propose_merge(fed: Federation, wrong: int = 1, right: int = 2, **changes: Any) -> dict[str, Any]:
     said = {"name": "ชื่อสมมติ 2", "reason": "two-ids", "by": "มาลี"} | changes
     subject = deed(1, wrong).subject
-    return moving.merge(*at(fed), subject, deed(1, right).subject, said["name"], said["reason"], said["by"])
+    return deeds_moves.merge(*at(fed), subject, deed(1, right).subject, said["name"], said["reason"], said["by"])
 
 
 def propose_split(fed: Federation, *record_ids: str, right: int = 2, **changes: Any) -> dict[str, Any]:
     said = {"name": "ชื่อสมมติ 2", "reason": "wrong-id", "by": "มาลี"} | changes
     subject = deed(1, right).subject
-    return moving.split(*at(fed), "test", record_ids, subject, said["name"], said["reason"], said["by"])
+    return deeds_moves.split(*at(fed), "test", record_ids, subject, said["name"], said["reason"], said["by"])
 
 
 def confirm(fed: Federation, move: dict[str, Any], by: str = "สมชาย") -> str:
     """What the command does: ask the hub who else is linked, carry it out or submit a document; the state after."""
     store, world, identity = at(fed)
     number = int(move["move_id"])
-    request = moving.question(store, world, number, by)
+    request = deeds_moves.question(store, world, number, by)
     elsewhere = False
     if request is not None:
         totals = fed.ask_hub("mpc", "totals", request)
-        elsewhere = balances.is_linked_elsewhere(store, world, identity, request, totals)
-    envelope = moving.confirm(store, world, identity, number, by, linked_elsewhere=elsewhere)
+        elsewhere = balance.is_linked_elsewhere(store, world, identity, request, totals)
+    envelope = deeds_moves.confirm(store, world, identity, number, by, linked_elsewhere=elsewhere)
     if envelope is not None:
-        agreeing.submit(fed.hub.store, fed.hub.world, "mpc", envelope)
+        documents.submit(fed.hub.store, fed.hub.world, "mpc", envelope)
         federation.share_documents(fed)
-    return str(moving.shown(store, identity, number)["state"])
+    return str(deeds_moves.shown(store, identity, number)["state"])
 
 
 def approve(fed: Federation, agency: str = "nhco") -> Move:
@@ -61,7 +65,7 @@ def approve(fed: Federation, agency: str = "nhco") -> Move:
     node = fed.nodes[agency]
     (waiting,) = node_agreeing.inbox(node.store, node.world)
     signed = node_agreeing.approve(node.store, node.world, node.identity, TLS_CA, waiting.short_id, "")
-    agreeing.submit(fed.hub.store, fed.hub.world, agency, signed)
+    documents.submit(fed.hub.store, fed.hub.world, agency, signed)
     federation.share_documents(fed)
     assert isinstance(waiting.body, Move)
     return waiting.body
@@ -80,7 +84,7 @@ def owns(fed: Federation, number: int, agency: str = "mpc") -> int | None:
 
 def agreed_by_all(fed: Federation) -> bool:
     hub = fed.hub
-    return auditing.audit(hub.store, hub.world, hub.world.signer.public_key).problems == []
+    return audit.audit(hub.store, hub.world, hub.world.signer.public_key).problems == []
 
 
 def deeds_of(fed: Federation, number: int) -> list[str]:
@@ -151,13 +155,13 @@ def test_where_another_agency_is_linked_it_waits_for_an_approval(fed: Federation
     body = approve(fed)
     assert (body.agency, body.awards, body.credits) == ("mpc", 1, 16)
     with fed.nodes["nhco"].store.read() as tx:
-        assert moving.masked_name(tx, fed.nodes["nhco"].identity, body.account_id) == "ชื่อ*** 1***"
+        assert deeds_moves.masked_name(tx, fed.nodes["nhco"].identity, body.account_id) == "ชื่อ*** 1***"
     with fed.nodes["codi"].store.read() as tx:
-        assert moving.masked_name(tx, fed.nodes["codi"].identity, body.account_id) is None
+        assert deeds_moves.masked_name(tx, fed.nodes["codi"].identity, body.account_id) is None
     fed.run()
     assert (owns(fed, 1), owns(fed, 2)) == (32, 16)
     store, _, identity = at(fed)
-    shown = moving.shown(store, identity, 1)
+    shown = deeds_moves.shown(store, identity, 1)
     assert (shown["state"], shown["by"], shown["confirmed_by"]) == ("done", "มาลี", "สมชาย")
     assert agreed_by_all(fed)
 
@@ -174,10 +178,10 @@ def test_two_moves_at_once_take_turns_and_the_one_left_out_is_confirmed_again(fe
     assert len(node_agreeing.inbox(nhco.store, nhco.world)) == 2
     mine = next(each for each in node_agreeing.inbox(nhco.store, nhco.world) if each.body.version == 1)
     signed = node_agreeing.approve(nhco.store, nhco.world, nhco.identity, TLS_CA, mine.short_id, "")
-    agreeing.submit(fed.hub.store, fed.hub.world, "nhco", signed)
+    documents.submit(fed.hub.store, fed.hub.world, "nhco", signed)
     federation.share_documents(fed)
     store, _, identity = at(fed)
-    states = {each["state"]: each for each in moving.listed(store, identity)}
+    states = {each["state"]: each for each in deeds_moves.listed(store, identity)}
     assert set(states) == {"done", "lapsed"}
     assert confirm(fed, states["lapsed"]) == "waiting"
     assert approve(fed).version == 2
@@ -191,7 +195,7 @@ def test_a_move_that_was_dropped_is_not_carried_out_when_its_document_comes_into
     fed.run()
     move = propose_merge(fed)
     assert confirm(fed, move) == "waiting"
-    moving.drop(fed.nodes["mpc"].store, 1)
+    deeds_moves.drop(fed.nodes["mpc"].store, 1)
     approve(fed)
     fed.run()
     assert (owns(fed, 1), owns(fed, 2)) == (32, None)
@@ -222,10 +226,10 @@ def test_undoing_the_import_takes_a_moved_deed_back_from_whom_it_was_moved_to(fe
     confirm(fed, propose_merge(fed))
     fed.run()
     node = fed.nodes["mpc"]
-    undoing.undo(node.store, node.world, 2)
+    undo.undo(node.store, node.world, 2)
     fed.run()
     assert (owns(fed, 1), owns(fed, 2)) == (0, 16)
-    undoing.undo(node.store, node.world, 1)
+    undo.undo(node.store, node.world, 1)
     fed.run()
     assert owns(fed, 2) in {0, None}
     assert fed.give("mpc", deed(1, 1)).accepted == 1
@@ -259,11 +263,11 @@ def test_erasing_either_side_leaves_nothing_of_it(fed: Federation) -> None:
     propose_split(fed, "R00003", right=3)
     fed.run()
     node = fed.nodes["mpc"]
-    erasing.erase(node.store, node.world, node.identity, deed(1, 1).subject)
+    erasure.erase(node.store, node.world, node.identity, deed(1, 1).subject)
     with node.store.read() as tx:
         assert list(tx.execute(moves.select())) == []
         assert list(tx.execute(moved.select())) == []
-    erasing.erase(node.store, node.world, node.identity, deed(1, 2).subject)
+    erasure.erase(node.store, node.world, node.identity, deed(1, 2).subject)
     fed.run()
     assert deeds_of(fed, 2) == []
 
@@ -306,7 +310,7 @@ def test_an_organization_that_was_entered_under_a_citizens_id_needs_a_known_righ
     fed.give("mpc", deed(1, 1))
     right = parse(Scheme.REGISTRY, "X1", "codi.council")
     with pytest.raises(Refused) as refused:
-        moving.merge(*at(fed), deed(1, 1).subject, right, "สภา", "wrong-id", "มาลี")
+        deeds_moves.merge(*at(fed), deed(1, 1).subject, right, "สภา", "wrong-id", "มาลี")
     assert refused.value.code == "move_scheme"
 
 
@@ -338,11 +342,11 @@ def test_an_answer_to_another_question_is_not_believed(fed: Federation) -> None:
     fed.run()
     store, world, identity = at(fed)
     move = propose_merge(fed)
-    request = moving.question(store, world, int(move["move_id"]), "สมชาย")
+    request = deeds_moves.question(store, world, int(move["move_id"]), "สมชาย")
     assert request is not None
     other = hub_pb2.GetTotalsRequest(request_id=bytes(16), account_ids=request.account_ids)
     with pytest.raises(Unproven) as refused:
-        balances.is_linked_elsewhere(store, world, identity, request, fed.ask_hub("mpc", "totals", other))
+        balance.is_linked_elsewhere(store, world, identity, request, fed.ask_hub("mpc", "totals", other))
     assert refused.value.code == "answer_foreign"
 
 
@@ -371,7 +375,7 @@ def test_a_move_that_cannot_be_read_is_malformed(fed: Federation, change: dict[s
     values |= {"account_id": bytes(16), "awards": 1, "credits": 1, "reason": 1, "move_id": bytes(16)}
     envelope = fed.nodes["mpc"].world.sign(Move(**(values | change)))
     with pytest.raises(Malformed) as refused:
-        agreeing.submit(fed.hub.store, fed.hub.world, "mpc", envelope)
+        documents.submit(fed.hub.store, fed.hub.world, "mpc", envelope)
     assert refused.value.values["problem"] == problem
 
 
@@ -380,4 +384,4 @@ def test_a_move_that_cannot_be_read_is_malformed(fed: Federation, change: dict[s
     [("สมชาย ใจดี", "สม*** ใจ***"), ("น้ำ", "น***"), ("A", "A***"), ("", ""), ("Malee  Srisuk", "Ma*** Sr***")],
 )
 def test_a_masked_name_is_known_only_to_who_knows_it(name: str, masked: str) -> None:
-    assert names.masked(name) == masked
+    assert person_names.masked(name) == masked

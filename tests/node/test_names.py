@@ -1,7 +1,8 @@
 """An id that was typed wrong is noticed by the name; spellings of one name are not."""
 
 import pytest
-from samprasan.node import importing, names
+from samprasan.node import person_names
+from samprasan.node.imports import importer
 
 from tests.federation import Federation, bring_in, deed
 
@@ -24,8 +25,8 @@ from tests.federation import Federation, bring_in, deed
     ],
 )
 def test_spellings_of_one_name_do_not_differ(known: str, stated: str) -> None:
-    assert not names.differ(known, stated)
-    assert not names.differ(stated, known)
+    assert not person_names.differ(known, stated)
+    assert not person_names.differ(stated, known)
 
 
 @pytest.mark.parametrize(
@@ -38,14 +39,14 @@ def test_spellings_of_one_name_do_not_differ(known: str, stated: str) -> None:
     ],
 )
 def test_names_of_two_people_differ(known: str, stated: str) -> None:
-    assert names.differ(known, stated)
-    assert names.differ(stated, known)
+    assert person_names.differ(known, stated)
+    assert person_names.differ(stated, known)
 
 
 OTHER = "นางสาวกัญญา พรหมมา"
 
 
-def reasons(report: importing.Report) -> list[tuple[str, str]]:
+def reasons(report: importer.Report) -> list[tuple[str, str]]:
     return [(each.record_id, each.reason) for each in report.rejections]
 
 

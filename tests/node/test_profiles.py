@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 from samprasan.keys.errors import SamprasanError
-from samprasan.node import profiles
+from samprasan.node.exports import profile
 
 GOOD = """
 record = "deed"
@@ -52,14 +52,14 @@ consent = "yes"
     ],
 )
 def test_a_faulty_profile_is_refused_and_the_key_is_named(before: str, after: str, says: str) -> None:
-    profiles.read(GOOD)
+    profile.read(GOOD)
     with pytest.raises(SamprasanError) as refused:
-        profiles.read(GOOD.replace(before, after, 1))
+        profile.read(GOOD.replace(before, after, 1))
     assert says in str(refused.value)
 
 
 def test_the_keys_that_have_a_default() -> None:
-    found = profiles.read(GOOD)
+    found = profile.read(GOOD)
     assert (found.header_rows, found.year_digits, found.quantity_scale) == ((1,), 4, Fraction(1))
     assert found.skip_rows == frozenset()
     assert not found.record_id_is_personal
@@ -70,11 +70,11 @@ def test_the_keys_that_have_a_default() -> None:
 )
 def test_a_scale_is_the_nearest_simple_fraction(written: str, scale: Fraction) -> None:
     text = GOOD.replace('source = "s"', f'source = "s"\nquantity_scale = {written}')
-    assert profiles.read(text).quantity_scale == scale
+    assert profile.read(text).quantity_scale == scale
 
 
 def test_a_record_id_may_have_several_columns_and_is_personal_with_an_id_among_them() -> None:
-    found = profiles.read(GOOD.replace('record_id = "R"', 'record_id = ["R", "I"]'))
+    found = profile.read(GOOD.replace('record_id = "R"', 'record_id = ["R", "I"]'))
     assert (found.record_columns, found.record_id_is_personal) == (("R", "I"), True)
     assert found.column_of("record_id") == "R + I"
     assert found.named == ["R", "I", "C", "Q", "D", "A"]

@@ -8,17 +8,19 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from samprasan.hub import limits as hub_limits
-from samprasan.hub import overview, reconciliation
+from samprasan.hub.accounts import reconciliation
+from samprasan.hub.process import status as process_status
 from samprasan.hub.tables import accounts as hub_accounts
 from samprasan.hub.tables import links as hub_links
 from samprasan.hub.tables import log as hub_log
 from samprasan.keys.errors import Malformed, SamprasanError, Unavailable, Unproven
 from samprasan.ledger import sketch
 from samprasan.ledger.contributions import Contribution
-from samprasan.node import comparing, consent, redemption
 from samprasan.node import limits as node_limits
-from samprasan.node import reconciliation as node_reconciliation
-from samprasan.node.reconciliation import Outcome
+from samprasan.node.counter import consent, redemption
+from samprasan.node.proof import reconcile_session
+from samprasan.node.proof import reconciliation as node_reconciliation
+from samprasan.node.proof.reconciliation import Outcome
 from samprasan.node.tables import awards, deeds, subjects
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -67,7 +69,7 @@ class HubSide:
 
 async def reconcile(fed: Federation, agency: str, **options: Any) -> Outcome:
     hub: Any = HubSide(fed, agency, **options)
-    return await comparing.reconcile(fed.nodes[agency].store, agency, hub)
+    return await reconcile_session.reconcile(fed.nodes[agency].store, agency, hub)
 
 
 def busy(fed: Federation) -> None:
@@ -97,7 +99,7 @@ async def test_three_agencies_agree(fed_on_each: Federation) -> None:
         outcome = await reconcile(fed_on_each, agency)
         assert outcome.as_document()["agreed"] is True
         assert (outcome.accounts, outcome.bytes, outcome.round_trips) == (6, sketch.CELL_BYTES, 1)
-    document = overview.status(fed_on_each.hub.store, fed_on_each.clock())
+    document = process_status.status(fed_on_each.hub.store, fed_on_each.clock())
     assert [each["differences"] for each in document["agencies"]] == [0, 0, 0]
     assert all(each["agreed_at"] for each in document["agencies"])
 
@@ -150,13 +152,13 @@ async def test_a_record_changed_behind_the_programs_back_is_named(fed_on_each: F
     assert node_reconciliation.cause_name(found.cause) == cause
     assert list(found.record_ids) == records
     assert (outcome.bytes, outcome.round_trips) == (sketch.CELL_BYTES, 1)  # one that differs shows in the first cell
-    status = overview.status(fed_on_each.hub.store, fed_on_each.clock())
+    status = process_status.status(fed_on_each.hub.store, fed_on_each.clock())
     assert {each["agency"]: each["differences"] for each in status["agencies"]} == {
         "mpc": 1,
         "nhco": None,
         "codi": None,
     }
-    (kept,) = overview.reconciliations(fed_on_each.hub.store, 5)
+    (kept,) = process_status.reconciliations(fed_on_each.hub.store, 5)
     assert (kept["agency"], kept["differences"], kept["causes"]) == ("mpc", 1, {cause: 1})
 
 
@@ -307,8 +309,8 @@ async def test_a_node_that_moves_on_meanwhile_tries_again(fed: Federation) -> No
         return moved
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comparing, "TRY_AGAIN_SECONDS", 0.001)
-        patch.setattr(comparing, "TRIES", 4)
+        patch.setattr(reconcile_session, "TRY_AGAIN_SECONDS", 0.001)
+        patch.setattr(reconcile_session, "TRIES", 4)
         assert (await reconcile(fed, "mpc", before_begin=move_on(2))).differences == []
         assert len(calls) == 3
         with pytest.raises(Unavailable) as found:

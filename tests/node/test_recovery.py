@@ -5,14 +5,18 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from samprasan.hub import auditing
-from samprasan.hub import recovery as hub_recovery
+from samprasan.hub.log import audit
+from samprasan.hub.recovery import recovery as hub_recovery
 from samprasan.hub.store import ledger
 from samprasan.hub.tables import accounts
 from samprasan.keys.errors import Malformed, Refused, Unavailable, Unproven
-from samprasan.node import consent, erasing, feeding, orphans, recovery, redemption, repairing, sync
+from samprasan.node.counter import consent, erasure, redemption
+from samprasan.node.deeds import orphans
+from samprasan.node.proof import repair
+from samprasan.node.recovery import refeed, replay
 from samprasan.node.store import batches as batches_store
 from samprasan.node.store import orphans as orphans_store
+from samprasan.node.sync import batches
 from samprasan.node.tables import awards, deeds, redemptions, subjects
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -28,7 +32,7 @@ def restored(fed: Federation, earlier: Federation, agency: str = "mpc") -> NodeP
     lost = fed.nodes[agency]
     fed.nodes[agency] = NodeParty(earlier.nodes[agency].store, lost.world, lost.identity)
     with fed.nodes[agency].store.begin() as tx:
-        sync.restored(tx)
+        batches.restored(tx)
     return lost
 
 
@@ -37,7 +41,7 @@ def yesterday_of(fed: Federation) -> Federation:
 
 
 def credits_in_all(fed: Federation) -> int:
-    report = auditing.audit(fed.hub.store, fed.hub.world, fed.hub.world.signer.public_key)
+    report = audit.audit(fed.hub.store, fed.hub.world, fed.hub.world.signer.public_key)
     assert report.problems == []
     with fed.hub.store.read() as tx:
         return ledger.federation_totals(tx)["earned"]
@@ -76,7 +80,7 @@ async def test_a_restored_node_waits_recovers_and_goes_on(busy_fed: Federation) 
     assert orphans.listed(node.store, node.identity) == []
     assert await agrees(fed)
     assert credits_in_all(fed) == before + 16 + 7 * 8
-    assert sync.outbox(node.store, fed.clock()).is_empty
+    assert batches.outbox(node.store, fed.clock()).is_empty
 
 
 async def test_batches_sealed_since_the_restore_leave_the_chain(busy_fed: Federation) -> None:
@@ -88,11 +92,11 @@ async def test_batches_sealed_since_the_restore_leave_the_chain(busy_fed: Federa
     before = credits_in_all(fed)
     restored(fed, yesterday)
     node = fed.nodes["mpc"]
-    sync.resume(node.store)
+    batches.resume(node.store)
     fed.give("mpc", deed(50, 3), deed(51, 4))
     with node.store.read() as tx:
         seq = batches_store.head(tx).seq
-    assert sync.next_batch(node.store, node.world, node.identity, seq) is not None
+    assert batches.next_batch(node.store, node.world, node.identity, seq) is not None
     fed.run()
     assert node.errors[-1].code in {"chain_fork", "node_went_back"}
     fed.recover("mpc")
@@ -221,7 +225,7 @@ async def test_what_waited_in_the_backup_finds_its_account(busy_fed: Federation)
     fed.run()
     assert await agrees(fed)
     assert credits_in_all(fed) == before
-    assert sync.outbox(fed.nodes["mpc"].store, fed.clock()).is_empty
+    assert batches.outbox(fed.nodes["mpc"].store, fed.clock()).is_empty
 
 
 async def test_both_were_restored(busy_fed: Federation) -> None:
@@ -249,9 +253,9 @@ def test_what_is_not_ones_own_chain_is_not_taken(busy_fed: Federation, what: str
     fed.run()
     lost = restored(fed, yesterday)
     node = fed.nodes["mpc"]
-    held = [each.entry for each in feeding.everything(lost.store, lost.identity, len(chain_of(node)), 10**6, [])][:2]
+    held = [each.entry for each in refeed.everything(lost.store, lost.identity, len(chain_of(node)), 10**6, [])][:2]
     theirs = fed.nodes["nhco"]
-    other = next(each.entry for each in feeding.everything(theirs.store, theirs.identity, 0, 10**6, []))
+    other = next(each.entry for each in refeed.everything(theirs.store, theirs.identity, 0, 10**6, []))
     entries = {
         "another's": [other],
         "changed": [_changed(held[0])],
@@ -261,9 +265,9 @@ def test_what_is_not_ones_own_chain_is_not_taken(busy_fed: Federation, what: str
     }[what]
     before = chain_of(node)
     with pytest.raises((Malformed, Unproven)):
-        recovery.take_back(node.store, node.world, node.identity, entries)
+        replay.take_back(node.store, node.world, node.identity, entries)
     assert chain_of(node) == before
-    assert sync.halted(node.store) == "restored"
+    assert batches.halted(node.store) == "restored"
 
 
 def _changed(entry: hub_pb2.LogEntry) -> hub_pb2.LogEntry:
@@ -283,7 +287,7 @@ async def test_records_changed_by_hand_are_put_right(fed_on_each: Federation, wh
     in_nodes_database(fed, LOCAL[what][0](fed))
     found = await reconcile(fed, "mpc")
     node = fed.nodes["mpc"]
-    done = repairing.repair(node.store, found.differences, found.head.seq)
+    done = repair.repair(node.store, found.differences, found.head.seq)
     assert {each.what for each in done} == REPAIRS[what]
     assert {each.account_id for each in done} == {each.account_id for each in found.differences}
     if what == "deleted":
@@ -311,7 +315,7 @@ async def test_lost_and_changed_awards_are_put_right(busy_fed: Federation) -> No
     )
     node = fed.nodes["mpc"]
     found = await reconcile(fed, "mpc")
-    done = repairing.repair(node.store, found.differences, found.head.seq)
+    done = repair.repair(node.store, found.differences, found.head.seq)
     assert sorted(each.what for each in done) == ["award_restored", "award_restored", "deed_restored"]
     fed.give("mpc", deed(4, 4))
     fed.run()
@@ -326,7 +330,7 @@ async def test_nothing_here_is_changed_for_wrong_totals_at_the_hub(busy_fed: Fed
     found = await reconcile(fed, "mpc")
     assert found.differences
     node = fed.nodes["mpc"]
-    assert repairing.repair(node.store, found.differences, found.head.seq) == []
+    assert repair.repair(node.store, found.differences, found.head.seq) == []
 
 
 def test_an_orphan_is_adopted_once(busy_fed: Federation) -> None:
@@ -359,13 +363,13 @@ def test_what_is_taken_back_before_recovery_stays_taken_back(busy_fed: Federatio
     restored(fed, yesterday)
     node = fed.nodes["mpc"]
     consent.withdraw(node.store, node.world, node.identity, deed(1, 1).subject, ("share", "redeem", "integrators"))
-    erasing.erase(node.store, node.world, node.identity, deed(2, 2).subject)
+    erasure.erase(node.store, node.world, node.identity, deed(2, 2).subject)
     fed.recover("mpc")
     for _ in range(4):
         fed.run()
     row = subject_of(node, 1)
     assert (row.account_id, row.share, row.redeem, row.integrators) == (None, False, False, False)
-    assert erasing.is_done(node.store, node.identity, deed(2, 2).subject)
+    assert erasure.is_done(node.store, node.identity, deed(2, 2).subject)
 
 
 @pytest.mark.parametrize("sealed", [True, False])
@@ -384,13 +388,13 @@ async def test_an_orphan_that_is_taken_back_is_not_adopted(busy_fed: Federation,
     if sealed:
         with node.store.read() as tx:
             seq = batches_store.head(tx).seq
-        assert sync.next_batch(node.store, node.world, node.identity, seq) is not None
+        assert batches.next_batch(node.store, node.world, node.identity, seq) is not None
     fed.give("mpc", deed(50, 3))
     for _ in range(3):
         fed.run()
     assert await agrees(fed)
     assert credits_in_all(fed) == before
-    assert sync.outbox(node.store, fed.clock()).is_empty
+    assert batches.outbox(node.store, fed.clock()).is_empty
 
 
 def test_nothing_is_taken_back_from_who_shares_no_more(busy_fed: Federation) -> None:
@@ -434,13 +438,13 @@ async def test_a_repair_is_of_the_moment_that_was_compared(busy_fed: Federation)
     fed.run()
     node = fed.nodes["mpc"]
     with pytest.raises(Unavailable) as busy_now:
-        repairing.repair(node.store, found.differences, found.head.seq)
+        repair.repair(node.store, found.differences, found.head.seq)
     assert busy_now.value.code == "reconcile_busy"
 
 
 def test_recovery_forgets_no_lie(busy_fed: Federation) -> None:
     """A node that caught the hub lying stays halted, whatever its chain says."""
     node = busy_fed.nodes["mpc"]
-    sync.halt(node.store, Unproven("log_forked"))
+    batches.halt(node.store, Unproven("log_forked"))
     busy_fed.recover("mpc")
-    assert sync.halted(node.store) == "log_forked"
+    assert batches.halted(node.store) == "log_forked"

@@ -7,17 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samprasan.edge.wording import Words
-from samprasan.hub import agreeing, auditing, intake, overview
+from samprasan.edge.texts import Words
 from samprasan.hub import limits as hub_limits
+from samprasan.hub.log import audit, intake
+from samprasan.hub.members import documents
+from samprasan.hub.process import status
 from samprasan.hub.store import ledger as ledger_store
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailable
 from samprasan.ledger import holds
-from samprasan.node import agreeing as node_agreeing
-from samprasan.node import balances, consent, erasing, limits, redemption, settling, sync
-from samprasan.node.redemption import Wish
+from samprasan.node import limits
+from samprasan.node.counter import balance, consent, erasure, redemption
+from samprasan.node.counter.redemption import Wish
+from samprasan.node.documents import accepted as node_agreeing
 from samprasan.node.store import documents as documents_store
 from samprasan.node.store import subjects as subjects_store
+from samprasan.node.sync import batches as sync_batches
+from samprasan.node.sync import receipts
 from samprasan.node.tables import redemptions
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
@@ -55,7 +60,7 @@ def state(fed: Federation, number: int = 1, agency: str = "mpc") -> tuple[str, s
 def spendable(fed: Federation) -> tuple[int, int, int]:
     """Available, held and spent at the hub, which an audit finds in order."""
     hub = fed.hub
-    assert auditing.audit(hub.store, hub.world, hub.world.signer.public_key).problems == []
+    assert audit.audit(hub.store, hub.world, hub.world.signer.public_key).problems == []
     with hub.store.read() as tx:
         found = ledger_store.federation_totals(tx)
     return found["available"], found["held"], found["spent"]
@@ -87,7 +92,7 @@ def test_credits_of_two_agencies_are_spent_on_a_benefit_of_a_third(fed_on_each: 
     assert kinds == ["reserve", "post"]
     found = redemption.find(fed.nodes["mpc"].store, fed.nodes["mpc"].identity, (1).to_bytes(16, "big"))
     assert found["receipt"] == "MPC-2569-000001"
-    did = {each["agency"]: each for each in overview.status(fed.hub.store, fed.clock())["agencies"]}
+    did = {each["agency"]: each for each in status.status(fed.hub.store, fed.clock())["agencies"]}
     assert (did["mpc"]["spent"], did["codi"]["spent"]) == (10, 0)
 
 
@@ -153,7 +158,7 @@ def test_a_post_that_comes_too_late_is_declined_and_the_hold_is_over_on_both_sid
     ask(counter, reserve_only=True)
     counter.run()
     redemption.post(node.store, node.world, node.identity, (1).to_bytes(16, "big"), None)
-    sealed = sync.next_batch(node.store, node.world, node.identity, len(batches(counter)))
+    sealed = sync_batches.next_batch(node.store, node.world, node.identity, len(batches(counter)))
     assert sealed is not None
     counter.clock.now_ms += limits.HOLD_SECONDS * 1000
     counter.run()
@@ -272,7 +277,7 @@ def test_terms_that_changed_meanwhile_are_declined(counter: Federation) -> None:
     codi = counter.nodes["codi"]
     text = federation.CATALOGUE.replace("credits = 10", "credits = 11")
     envelope = node_agreeing.publish(codi.store, codi.world, codi.identity, text)
-    agreeing.submit(counter.hub.store, counter.hub.world, "codi", envelope)
+    documents.submit(counter.hub.store, counter.hub.world, "codi", envelope)
     ask(counter)  # mpc has not heard of it
     counter.run()
     assert state(counter) == ("declined", "benefit_changed")
@@ -286,15 +291,15 @@ def test_nobody_publishes_for_another_and_an_older_catalogue_does_not_come_back(
     codi, mpc = counter.nodes["codi"], counter.nodes["mpc"]
     first = node_agreeing.publish(codi.store, codi.world, codi.identity, federation.CATALOGUE)
     with pytest.raises(SamprasanError) as refused:
-        agreeing.submit(counter.hub.store, counter.hub.world, "mpc", first)
+        documents.submit(counter.hub.store, counter.hub.world, "mpc", first)
     assert refused.value.code == "approval_not_ones_own"
     forged = mpc.world.sign(Catalogue.FromString(first.payload))
     with pytest.raises(SamprasanError) as refused:
-        agreeing.submit(counter.hub.store, counter.hub.world, "mpc", forged)
+        documents.submit(counter.hub.store, counter.hub.world, "mpc", forged)
     assert refused.value.code == "approval_not_ones_own"
-    listing = agreeing.listed(counter.hub.store)
+    listing = documents.listed(counter.hub.store)
     federation.publish(counter)
-    newest = agreeing.listed(counter.hub.store)
+    newest = documents.listed(counter.hub.store)
     assert len(newest.active) == len(listing.active), "only the newest catalogue of an agency is listed"
     node_agreeing.take(mpc.store, mpc.world, mpc.identity, federation.TLS_CA, listing)
     with mpc.store.read() as tx:
@@ -325,13 +330,13 @@ def test_who_is_erased_is_nobody_in_what_was_redeemed(counter: Federation) -> No
     counter.run()
     ask(counter, 2, reserve_only=True)
     counter.run()
-    erasing.erase(node.store, node.world, node.identity, PERSON)
+    erasure.erase(node.store, node.world, node.identity, PERSON)
     counter.run()
-    assert not erasing.is_done(node.store, node.identity, PERSON), "a hold is still open"
+    assert not erasure.is_done(node.store, node.identity, PERSON), "a hold is still open"
     counter.clock.now_ms += limits.HOLD_SECONDS * 1000
     for _ in range(3):
         counter.run()
-    assert erasing.is_done(node.store, node.identity, PERSON)
+    assert erasure.is_done(node.store, node.identity, PERSON)
     found = redemption.find(node.store, node.identity, (1).to_bytes(16, "big"))
     assert (found["subject"], found["state"], found["credits"]) == (None, "posted", 10)
 
@@ -339,7 +344,7 @@ def test_who_is_erased_is_nobody_in_what_was_redeemed(counter: Federation) -> No
 def test_a_refused_batch_leaves_the_redemption_to_be_sent_again(counter: Federation) -> None:
     ask(counter)
     node = counter.nodes["mpc"]
-    batch = sync.next_batch(node.store, node.world, node.identity, len(batches(counter)))
+    batch = sync_batches.next_batch(node.store, node.world, node.identity, len(batches(counter)))
     assert batch is not None
     refusal = log.Refusal(
         federation_id=log.Batch.FromString(batch[1].payload).federation_id,
@@ -348,8 +353,8 @@ def test_a_refused_batch_leaves_the_redemption_to_be_sent_again(counter: Federat
         batch_digest=hashlib.sha256(batch[1].payload).digest(),
         reason=log.REFUSAL_REASON_OVER_LIMIT,
     )
-    settling.refused(node.store, node.world, counter.hub.world.sign(refusal))
-    sync.resume(node.store)
+    receipts.refused(node.store, node.world, counter.hub.world.sign(refusal))
+    sync_batches.resume(node.store)
     counter.run()
     assert state(counter)[0] == "posted"
     assert spendable(counter) == (22, 0, 10)
@@ -378,11 +383,11 @@ def away(counter: Federation) -> Federation:
     """codi knows the person, whose balance was 32 when it was last told; the hub is away."""
     counter.give("codi", deed(9, 1, status="pending"))
     node = counter.nodes["codi"]
-    balances.look_up(node.store, node.world, node.identity, PERSON)
+    balance.look_up(node.store, node.world, node.identity, PERSON)
     counter.run()
-    request = balances.look_up(node.store, node.world, node.identity, PERSON).request
+    request = balance.look_up(node.store, node.world, node.identity, PERSON).request
     assert request is not None
-    balances.keep(node.store, node.world, node.identity, request, counter.ask_hub("codi", "totals", request))
+    balance.keep(node.store, node.world, node.identity, request, counter.ask_hub("codi", "totals", request))
     return counter
 
 
@@ -430,7 +435,7 @@ def test_what_was_risked_for_somebody_who_takes_consent_back_is_a_loss_and_block
     consent.withdraw(node.store, node.world, node.identity, PERSON, ("share", "redeem", "integrators"))
     away.run()
     assert state(away, 1, "codi") == ("declined", "not_linked")
-    assert sync.outbox(node.store, away.clock()).is_empty
+    assert sync_batches.outbox(node.store, away.clock()).is_empty
     assert row_of(away, "codi").account_id is None
 
 
@@ -455,7 +460,7 @@ def test_an_unlink_that_comes_while_a_hold_is_open_is_tried_again_later(counter:
 def test_who_agrees_again_while_an_unlink_is_on_its_way_is_linked_anew_for_whoever_waits(counter: Federation) -> None:
     node = counter.nodes["mpc"]
     consent.withdraw(node.store, node.world, node.identity, PERSON, ("share", "redeem", "integrators"))
-    sealed = sync.next_batch(node.store, node.world, node.identity, len(batches(counter)))
+    sealed = sync_batches.next_batch(node.store, node.world, node.identity, len(batches(counter)))
     assert sealed is not None
     consent.give(node.store, node.world, node.identity, PERSON, ("share", "redeem"))
     ask(counter)
@@ -476,14 +481,14 @@ def test_a_receipt_keeps_its_year(counter: Federation) -> None:
 
 def test_a_listing_that_was_overtaken_is_no_fault(counter: Federation) -> None:
     node = counter.nodes["mpc"]
-    federation_listing = agreeing.listed(counter.hub.store)
+    federation_listing = documents.listed(counter.hub.store)
     codi = counter.nodes["codi"]
     listings = [federation_listing]
     for credits_ in (11, 12):
         text = federation.CATALOGUE.replace("credits = 10", f"credits = {credits_}")
         envelope = node_agreeing.publish(codi.store, codi.world, codi.identity, text)
-        agreeing.submit(counter.hub.store, counter.hub.world, "codi", envelope)
-        listings.append(agreeing.listed(counter.hub.store))
+        documents.submit(counter.hub.store, counter.hub.world, "codi", envelope)
+        listings.append(documents.listed(counter.hub.store))
         node_agreeing.take(codi.store, codi.world, codi.identity, federation.TLS_CA, listings[-1])
     for listing in (listings[2], listings[1]):
         node_agreeing.take(node.store, node.world, node.identity, federation.TLS_CA, listing)

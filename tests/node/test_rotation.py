@@ -5,15 +5,19 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from samprasan.hub import accounts, agreeing, overview, rekeying
+from samprasan.hub.accounts import accounts
+from samprasan.hub.accounts import rekey as accounts_rekey
+from samprasan.hub.members import documents
+from samprasan.hub.process import status as process_status
 from samprasan.hub.store import ledger as ledger_store
 from samprasan.hub.tables import rekeyed, subjects
 from samprasan.keys import sharing, signing
 from samprasan.keys.errors import Refused, SamprasanError
 from samprasan.keys.identifiers import Scheme, parse
-from samprasan.node import agreeing as node_agreeing
-from samprasan.node import limits, rotation
-from samprasan.node import overview as node_overview
+from samprasan.node import limits
+from samprasan.node.documents import accepted as node_agreeing
+from samprasan.node.linking import rotation
+from samprasan.node.process import status as node_overview
 from samprasan.node.store import documents as documents_store
 from samprasan.node.store import rotation as rotation_store
 from samprasan.node.store import subjects as subjects_store
@@ -32,11 +36,11 @@ def start(fed: Federation) -> None:
     """mpc proposes to rotate the key, nhco approves; the ceremony makes the next one, and nothing more yet."""
     mpc, nhco = fed.nodes["mpc"], fed.nodes["nhco"]
     proposal = node_agreeing.propose_ceremony(mpc.store, mpc.world, mpc.identity, node_agreeing.ROTATE)
-    agreeing.submit(fed.hub.store, fed.hub.world, "mpc", proposal)
+    documents.submit(fed.hub.store, fed.hub.world, "mpc", proposal)
     federation.share_documents(fed)
     (waiting,) = node_agreeing.inbox(nhco.store, nhco.world)
     signed = node_agreeing.approve(nhco.store, nhco.world, nhco.identity, TLS_CA, waiting.short_id, "")
-    agreeing.submit(fed.hub.store, fed.hub.world, "nhco", signed)
+    documents.submit(fed.hub.store, fed.hub.world, "nhco", signed)
     federation.share_documents(fed)
 
 
@@ -120,7 +124,7 @@ def test_it_takes_all_linked_agencies_and_meanwhile_both_keys_are_answered(fed: 
     _deaf(codi, fed)
     go_on(fed, 4)
     assert epoch(fed) == (1, 2)
-    found = overview.status(fed.hub.store, fed.clock())["rotation"]
+    found = process_status.status(fed.hub.store, fed.clock())["rotation"]
     assert found == {"key_epoch": 2, "not_moved": 2, "disagreements": 0}
     fed.give("mpc", deed(200, 60))
     go_on(fed, 8)  # a question to the one that is away has to run out
@@ -202,7 +206,7 @@ def request(fed: Federation, agency: str, **changes: Any) -> hub_pb2.RekeyReques
 
 def rekey(fed: Federation, agency: str, asked: hub_pb2.RekeyRequest) -> str | int:
     try:
-        return len(rekeying.rekey(fed.hub.store, fed.hub.world, agency, asked).accounts_opened)
+        return len(accounts_rekey.rekey(fed.hub.store, fed.hub.world, agency, asked).accounts_opened)
     except SamprasanError as problem:
         return problem.code
 
@@ -217,10 +221,10 @@ def test_what_agencies_call_differently_stays_and_is_shown(fed: Federation) -> N
     other = request(fed, "nhco")
     other.accounts[0].subject_key = b"x" * 32
     assert rekey(fed, "nhco", other) == 0
-    found = overview.status(fed.hub.store, fed.clock())["rotation"]
+    found = process_status.status(fed.hub.store, fed.clock())["rotation"]
     assert (found["not_moved"], found["disagreements"]) == (1, 1)
     assert rekey(fed, "nhco", request(fed, "nhco")) == 1
-    found = overview.status(fed.hub.store, fed.clock())["rotation"]
+    found = process_status.status(fed.hub.store, fed.clock())["rotation"]
     assert (found["not_moved"], found["disagreements"]) == (0, 0)
 
 
@@ -245,7 +249,7 @@ def test_a_pseudonym_that_belongs_to_another_account_moves_nobody(fed: Federatio
     for account_id, expected in ((first, 1), (second, 0), (first, 1)):
         asked = request(fed, "mpc", accounts=[hub_pb2.Rekeyed(account_id=account_id, subject_key=b"k" * 32)])
         assert rekey(fed, "mpc", asked) == expected
-    assert overview.status(fed.hub.store, fed.clock())["rotation"]["disagreements"] == 1
+    assert process_status.status(fed.hub.store, fed.clock())["rotation"]["disagreements"] == 1
 
 
 BAD: dict[str, tuple[str, Callable[[Federation], hub_pb2.RekeyRequest], str | int]] = {
@@ -293,9 +297,9 @@ def test_the_hub_does_not_drop_the_old_key_while_anybody_stays_behind(fed: Feder
         current = documents_store.agreed_on(tx)
     last = rotation._last(current.required_roster, current.federation_id, fed.clock(), fed.clock() + DAY_MS)
     for agency in ("mpc", "nhco"):
-        agreeing.submit(fed.hub.store, fed.hub.world, agency, fed.nodes[agency].world.sign(last))
+        documents.submit(fed.hub.store, fed.hub.world, agency, fed.nodes[agency].world.sign(last))
     with pytest.raises(Refused) as refused:
-        agreeing.submit(fed.hub.store, fed.hub.world, "codi", fed.nodes["codi"].world.sign(last))
+        documents.submit(fed.hub.store, fed.hub.world, "codi", fed.nodes["codi"].world.sign(last))
     assert (refused.value.code, refused.value.values["accounts"]) == ("rotation_unfinished", 1)
     assert len(keys(fed)) == 1
 
@@ -350,7 +354,7 @@ def test_a_key_that_comes_after_the_rotation_is_not_kept(fed: Federation, monkey
     combine = sharing.combine
 
     def combined(*arguments: Any) -> bytes:
-        listing = agreeing.listed(fed.hub.store)
+        listing = documents.listed(fed.hub.store)
         listing.active.append(signed)
         node_agreeing.take(mpc.store, mpc.world, mpc.identity, TLS_CA, listing)
         return combine(*arguments)
@@ -375,11 +379,11 @@ def test_a_lost_share_of_the_next_key_is_repaired_and_the_rotation_goes_on(fed: 
     go_on(fed)
     assert epoch(fed) == (1, 2)
     proposal = node_agreeing.propose_ceremony(mpc.store, mpc.world, mpc.identity, node_agreeing.REPAIR)
-    agreeing.submit(fed.hub.store, fed.hub.world, "mpc", proposal)
+    documents.submit(fed.hub.store, fed.hub.world, "mpc", proposal)
     federation.share_documents(fed)
     (waiting,) = node_agreeing.inbox(nhco.store, nhco.world)
     signed = node_agreeing.approve(nhco.store, nhco.world, nhco.identity, TLS_CA, waiting.short_id, "")
-    agreeing.submit(fed.hub.store, fed.hub.world, "nhco", signed)
+    documents.submit(fed.hub.store, fed.hub.world, "nhco", signed)
     federation.share_documents(fed)
     go_on(fed, 16)
     assert epoch(fed) == (2, 0)
@@ -438,5 +442,5 @@ def test_looking_everybody_up_again_is_no_probing(fed: Federation) -> None:
     assert epoch(fed) == (2, 0)
     fed.clock.now_ms += 31 * DAY_MS
     fed.run()
-    found = {each["agency"]: each["linking"] for each in overview.status(fed.hub.store, fed.clock())["agencies"]}
+    found = {each["agency"]: each["linking"] for each in process_status.status(fed.hub.store, fed.clock())["agencies"]}
     assert found["mpc"] == {"evaluated": 300, "used": 300, "unused": 0, "probing": False}

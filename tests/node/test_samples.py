@@ -5,9 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samprasan.hub import auditing, overview
+from samprasan.hub.log import audit
+from samprasan.hub.process import status as process_status
 from samprasan.keys.identifiers import Identifier, Scheme, parse
-from samprasan.node import balances, exports, importing, profiles, undoing
+from samprasan.node.counter import balance as counter_balance
+from samprasan.node.exports import export as exports_export
+from samprasan.node.exports import profile as exports_profile
+from samprasan.node.imports import importer, undo
 
 from tests.federation import AGENCIES, SAMPLES, Federation
 
@@ -27,19 +31,19 @@ def export_of(agency: str, stage: str = "first") -> Path:
     return file
 
 
-def profile_of(agency: str, stage: str = "first") -> profiles.Profile:
+def profile_of(agency: str, stage: str = "first") -> exports_profile.Profile:
     name = f"{agency}-attendance" if stage == "attendance" else agency
-    return profiles.read((SAMPLES / "profiles" / f"{name}.toml").read_text("utf-8"))
+    return exports_profile.read((SAMPLES / "profiles" / f"{name}.toml").read_text("utf-8"))
 
 
-def import_samples(fed: Federation, agency: str, stage: str = "first", *, dry_run: bool = False) -> importing.Report:
+def import_samples(fed: Federation, agency: str, stage: str = "first", *, dry_run: bool = False) -> importer.Report:
     node = fed.nodes[agency]
     profile = profile_of(agency, stage)
-    export = exports.read(export_of(agency, stage), profile)
-    return importing.bring_in(node.store, node.world, node.identity, profile, export, dry_run=dry_run)
+    export = exports_export.read(export_of(agency, stage), profile)
+    return importer.bring_in(node.store, node.world, node.identity, profile, export, dry_run=dry_run)
 
 
-def as_expected(report: importing.Report) -> dict[str, Any]:
+def as_expected(report: importer.Report) -> dict[str, Any]:
     """A report in the oracle's form: reasons with their record ids."""
     rejected: dict[str, list[str]] = {}
     for each in report.rejections:
@@ -61,7 +65,7 @@ def test_each_export_gives_exactly_the_expected_report(fed: Federation, agency: 
 @pytest.mark.parametrize("agency", AGENCIES)
 def test_a_dry_run_reports_the_same_and_changes_nothing(fed: Federation, agency: str) -> None:
     assert as_expected(import_samples(fed, agency, dry_run=True)) == EXPECTED["reports"][agency]
-    assert undoing.listed(fed.nodes[agency].store) == []
+    assert undo.listed(fed.nodes[agency].store) == []
     assert as_expected(import_samples(fed, agency)) == EXPECTED["reports"][agency]
 
 
@@ -80,8 +84,8 @@ def test_every_stage_comes_out_exactly_and_again_after_undo_and_re_import(fed_on
     for stage in reversed(ORACLE):
         for agency in ORACLE[stage]["reports"]:
             node = fed.nodes[agency]
-            newest = max(each["import_id"] for each in undoing.listed(node.store) if not each["undone_at"])
-            undoing.undo(node.store, node.world, newest)
+            newest = max(each["import_id"] for each in undo.listed(node.store) if not each["undone_at"])
+            undo.undo(node.store, node.world, newest)
         fed.run()
         before = {"later": "first", "attendance": "later"}.get(stage)
         assert wrong_balances(fed, ORACLE[before] if before else {"subjects": {}}) == []
@@ -94,11 +98,11 @@ def test_undoing_before_anything_was_sent_leaves_no_trace_at_the_hub(fed: Federa
     for agency in AGENCIES:
         import_samples(fed, agency)
         node = fed.nodes[agency]
-        (only,) = undoing.listed(node.store)
-        assert undoing.undo(node.store, node.world, only["import_id"])["removed"] == only["accepted"]
-    size = overview.status(fed.hub.store, fed.hub.world.now())["log"]["size"]
+        (only,) = undo.listed(node.store)
+        assert undo.undo(node.store, node.world, only["import_id"])["removed"] == only["accepted"]
+    size = process_status.status(fed.hub.store, fed.hub.world.now())["log"]["size"]
     fed.run()
-    assert overview.status(fed.hub.store, fed.hub.world.now())["log"]["size"] == size
+    assert process_status.status(fed.hub.store, fed.hub.world.now())["log"]["size"] == size
     for agency in AGENCIES:
         assert as_expected(import_samples(fed, agency)) == EXPECTED["reports"][agency]
 
@@ -143,15 +147,15 @@ def wrong_balances(fed: Federation, expected: dict[str, Any]) -> list[Any]:
 def totals(fed: Federation) -> dict[str, Any]:
     """What the hub shows, after an audit of it."""
     hub = fed.hub
-    assert auditing.audit(hub.store, hub.world, hub.world.signer.public_key).problems == []
-    found: dict[str, Any] = overview.status(hub.store, hub.world.now())["totals"]
+    assert audit.audit(hub.store, hub.world, hub.world.signer.public_key).problems == []
+    found: dict[str, Any] = process_status.status(hub.store, hub.world.now())["totals"]
     return found
 
 
 def balance(fed: Federation, agency: str, identifier: Identifier) -> dict[str, Any]:
     node = fed.nodes[agency]
-    found = balances.look_up(node.store, node.world, node.identity, identifier)
+    found = counter_balance.look_up(node.store, node.world, node.identity, identifier)
     assert found.request is not None
     answer = fed.ask_hub(agency, "totals", found.request)
-    balances.keep(node.store, node.world, node.identity, found.request, answer)
-    return balances.document(identifier, answer, found.earned_here, fresh=True)
+    counter_balance.keep(node.store, node.world, node.identity, found.request, answer)
+    return counter_balance.document(identifier, answer, found.earned_here, fresh=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from samprasan.keys.errors import Refused, SamprasanError, Unavailable, Unproven
-from samprasan.node import session
+from samprasan.node.process import session
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 from samprasan.keys import signing
 from samprasan.keys.errors import Refused, Unproven
-from samprasan.node import balances, settling, sync
-from samprasan.node.deeds import Consents
+from samprasan.node.counter import balance
+from samprasan.node.imports.deed import Consents
 from samprasan.node.store import awards as awards_store
+from samprasan.node.sync import batches as sync_batches
+from samprasan.node.sync import receipts
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 
@@ -32,7 +34,7 @@ def test_deeds_leave_in_the_order_they_came_each_behind_its_link(fed: Federation
     (batch,) = batches(fed)
     assert [update.WhichOneof("change") for update in batch.updates] == ["link", "award", "link"] + ["award"] * 5
     assert [update.award.credits for update in batch.updates if update.HasField("award")] == [8, 16, 24, 32, 40, 48]
-    assert sync.outbox(fed.nodes["mpc"].store, fed.nodes["mpc"].world.now()).is_empty
+    assert sync_batches.outbox(fed.nodes["mpc"].store, fed.nodes["mpc"].world.now()).is_empty
 
 
 def test_without_consent_nothing_leaves(fed: Federation) -> None:
@@ -50,9 +52,9 @@ def test_a_later_no_keeps_back_what_was_not_sent_yet(fed: Federation) -> None:
         look_up(fed, deed(1, 1).subject)
 
 
-def look_up(fed: Federation, subject: Any) -> balances.Found:
+def look_up(fed: Federation, subject: Any) -> balance.Found:
     node = fed.nodes["mpc"]
-    return balances.look_up(node.store, node.world, node.identity, subject)
+    return balance.look_up(node.store, node.world, node.identity, subject)
 
 
 def test_asking_for_a_balance_links_a_subject_that_has_nothing_to_send(fed: Federation) -> None:
@@ -87,25 +89,25 @@ def test_a_history_that_differs_halts_sending_until_somebody_looked(
     fed.give("mpc", deed(1, 1))
     fed.run()
     node = fed.nodes["mpc"]
-    said = sync.greeting(node.store, node.world.now())
+    said = sync_batches.greeting(node.store, node.world.now())
     with pytest.raises(Unproven) as refused:
-        sync.greeted(node.store, node.world, node.identity, said, answer(fed, seq, digest))
+        sync_batches.greeted(node.store, node.world, node.identity, said, answer(fed, seq, digest))
     assert refused.value.code == code
     fed.give("mpc", deed(2, 1))
-    assert sync.outbox(node.store, node.world.now()).halted == code
-    assert sync.next_batch(node.store, node.world, node.identity, 1) is None
-    sync.resume(node.store)
+    assert sync_batches.outbox(node.store, node.world.now()).halted == code
+    assert sync_batches.next_batch(node.store, node.world, node.identity, 1) is None
+    sync_batches.resume(node.store)
     fed.run()
     assert len(batches(fed)) == 2
 
 
 def test_a_hello_answered_late_is_no_hub_gone_back(fed: Federation) -> None:
     node = fed.nodes["mpc"]
-    said = sync.greeting(node.store, node.world.now())
+    said = sync_batches.greeting(node.store, node.world.now())
     fed.give("mpc", deed(1, 1))
     fed.run()
-    assert sync.greeted(node.store, node.world, node.identity, said, answer(fed, 0, bytes(32))) == 0
-    assert sync.outbox(node.store, node.world.now()).halted == ""
+    assert sync_batches.greeted(node.store, node.world, node.identity, said, answer(fed, 0, bytes(32))) == 0
+    assert sync_batches.outbox(node.store, node.world.now()).halted == ""
 
 
 def test_a_lost_receipt_is_asked_for_again(fed: Federation) -> None:
@@ -113,12 +115,12 @@ def test_a_lost_receipt_is_asked_for_again(fed: Federation) -> None:
     fed.run()
     fed.give("mpc", deed(2, 1))
     node = fed.nodes["mpc"]
-    found = sync.next_batch(node.store, node.world, node.identity, 1)
+    found = sync_batches.next_batch(node.store, node.world, node.identity, 1)
     assert found is not None
     fed.ask_hub("mpc", "push", found[1])
-    assert sync.outbox(node.store, node.world.now()).in_flight == 1
+    assert sync_batches.outbox(node.store, node.world.now()).in_flight == 1
     fed.run()
-    assert sync.outbox(node.store, node.world.now()).is_empty
+    assert sync_batches.outbox(node.store, node.world.now()).is_empty
     assert len(batches(fed)) == 2
 
 
@@ -127,15 +129,15 @@ def test_a_refused_batch_goes_back_to_the_outbox_and_out_again_under_the_same_se
     fed.run()
     fed.give("mpc", deed(2, 1))
     node, hub = fed.nodes["mpc"], fed.hub
-    found = sync.next_batch(node.store, node.world, node.identity, 1)
+    found = sync_batches.next_batch(node.store, node.world, node.identity, 1)
     assert found is not None
     refusal = log.Refusal(agency="mpc", seq=2, batch_digest=signing.digest(found[1]))
-    settling.refused(node.store, node.world, hub.world.sign(refusal))
-    assert sync.outbox(node.store, node.world.now()).halted == "batch_refused"
-    assert sync.outbox(node.store, node.world.now()).queued == 1
+    receipts.refused(node.store, node.world, hub.world.sign(refusal))
+    assert sync_batches.outbox(node.store, node.world.now()).halted == "batch_refused"
+    assert sync_batches.outbox(node.store, node.world.now()).queued == 1
     fed.run()
     assert len(batches(fed)) == 1
-    sync.resume(node.store)
+    sync_batches.resume(node.store)
     fed.run()
     assert [batch.seq for batch in batches(fed)] == [1, 2]
 
@@ -146,10 +148,10 @@ def test_a_receipt_for_another_batch_or_by_another_key_is_not_taken(fed: Federat
     node = fed.nodes["mpc"]
     receipt = log.Receipt(agency="mpc", seq=1, batch_digest=b"x" * 32)
     with pytest.raises(Unproven) as foreign:
-        settling.settle(node.store, node.world, fed.hub.world.sign(receipt))
+        receipts.settle(node.store, node.world, fed.hub.world.sign(receipt))
     assert foreign.value.code == "receipt_foreign"
     with pytest.raises(Unproven):
-        settling.settle(node.store, node.world, fed.nodes["nhco"].world.sign(receipt))
+        receipts.settle(node.store, node.world, fed.nodes["nhco"].world.sign(receipt))
 
 
 def test_what_the_hub_declines_is_declined_here_with_its_reason(fed: Federation) -> None:
@@ -162,7 +164,7 @@ def test_what_the_hub_declines_is_declined_here_with_its_reason(fed: Federation)
     fed.run()
     with node.store.read() as tx:
         assert awards_store.by_state(tx) == {"declined": 1}
-    assert sync.outbox(node.store, node.world.now()).is_empty
+    assert sync_batches.outbox(node.store, node.world.now()).is_empty
 
 
 def test_more_than_a_batch_holds_becomes_several(fed_on_each: Federation) -> None:
@@ -170,4 +172,4 @@ def test_more_than_a_batch_holds_becomes_several(fed_on_each: Federation) -> Non
     fed.give("mpc", *(deed(number, number % 7) for number in range(2_300)))
     fed.run()
     assert [len(batch.updates) for batch in batches(fed)] == [1000, 1000, 307]
-    assert sync.outbox(fed.nodes["mpc"].store, fed.nodes["mpc"].world.now()).is_empty
+    assert sync_batches.outbox(fed.nodes["mpc"].store, fed.nodes["mpc"].world.now()).is_empty

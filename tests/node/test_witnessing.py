@@ -6,16 +6,17 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 from samprasan.hub import limits as hub_limits
-from samprasan.hub import overview, witnessing
+from samprasan.hub.log import checkpoints as log_checkpoints
+from samprasan.hub.process import status
 from samprasan.hub.store import log as log_store
 from samprasan.hub.tables import checkpoints, cosignatures, tree
 from samprasan.keys import checkpoint, merkle, signing
 from samprasan.keys.checkpoint import Checkpoint
 from samprasan.keys.errors import Malformed, SamprasanError, Unproven
-from samprasan.node import sync
-from samprasan.node import witnessing as node_witnessing
+from samprasan.node.proof import witness as node_witnessing
 from samprasan.node.store import batches as batches_store
-from samprasan.node.store import witness as witness_store
+from samprasan.node.store import log_views as witness_store
+from samprasan.node.sync import batches
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import Receipt
@@ -23,9 +24,9 @@ from samprasan.v1.log_pb2 import Receipt
 from tests.federation import AGENCIES, Federation, NodeParty, copy_of, deed, memory_store
 
 
-def standing(fed: Federation) -> witnessing.Standing:
+def standing(fed: Federation) -> log_checkpoints.Standing:
     with fed.hub.store.read() as tx:
-        return witnessing.standing(tx, fed.clock())
+        return log_checkpoints.standing(tx, fed.clock())
 
 
 def size(fed: Federation) -> int:
@@ -35,7 +36,7 @@ def size(fed: Federation) -> int:
 
 def ask(fed: Federation, node: NodeParty) -> tuple[node_witnessing.Question, hub_pb2.WitnessResponse]:
     asked = node_witnessing.question(node.store)
-    return asked, witnessing.answer(fed.hub.store, node.name, asked.request)
+    return asked, log_checkpoints.answer(fed.hub.store, node.name, asked.request)
 
 
 def witness(fed: Federation, node: NodeParty) -> hub_pb2.CosignRequest | None:
@@ -47,7 +48,7 @@ def offered(fed: Federation) -> int:
     """Let the log grow and be signed; its size."""
     fed.give("mpc", deed(size(fed), 1))
     fed.run()
-    witnessing.offer(fed.hub.store, fed.hub.world)
+    log_checkpoints.offer(fed.hub.store, fed.hub.world)
     return standing(fed).size
 
 
@@ -116,14 +117,14 @@ def test_who_has_not_cosigned_for_ten_minutes_is_named(fed: Federation) -> None:
     assert standing(fed).late == []
     fed.clock.now_ms += 1
     assert standing(fed).late == ["nhco"]
-    assert [agency for agency, _ in overview.late_witnesses(fed.hub.store, fed.clock())] == ["nhco"]
-    document = overview.status(fed.hub.store, fed.clock())
+    assert [agency for agency, _ in status.late_witnesses(fed.hub.store, fed.clock())] == ["nhco"]
+    document = status.status(fed.hub.store, fed.clock())
     assert document["log"]["checkpoint"]["late"] == ["nhco"]
 
 
 def test_status_tells_the_root_that_checkpoints_sign(fed: Federation) -> None:
     fed.run()
-    document = overview.status(fed.hub.store, fed.clock())
+    document = status.status(fed.hub.store, fed.clock())
     node = fed.nodes["mpc"]
     assert document["log"]["root"] == node_witnessing.standing(node.store, node.world)["root"]
 
@@ -131,7 +132,7 @@ def test_status_tells_the_root_that_checkpoints_sign(fed: Federation) -> None:
 def signed_by_hub(fed: Federation, entries: int, root: bytes) -> bytes:
     """A checkpoint that a lying hub could sign."""
     with fed.hub.store.read() as tx:
-        origin = checkpoint.read(witnessing.note(tx)).checkpoint.origin
+        origin = checkpoint.read(log_checkpoints.note(tx)).checkpoint.origin
     return checkpoint.signed(Checkpoint(origin, entries, root), fed.hub.world.signer)
 
 
@@ -156,7 +157,7 @@ def test_a_hub_that_shows_another_log_is_left(fed: Federation, lie: str) -> None
     with pytest.raises(Unproven) as found:
         node_witnessing.witnessed(node.store, node.world, node.identity, asked, answer)
     assert found.value.code == code
-    assert sync.halted(node.store) == code
+    assert batches.halted(node.store) == code
     after = node_witnessing.standing(node.store, node.world)
     assert after["note"] == before["note"]
     assert [each["second"].encode() for each in after["evidence"]] == (
@@ -174,10 +175,10 @@ def test_what_is_halted_accepts_no_more_until_an_operator_has_looked(fed: Federa
     fed.give("mpc", deed(1, 1))
     fed.run()
     assert {each.code for each in node.errors} == {"log_forked"}
-    assert sync.outbox(node.store, fed.clock()).in_flight == 0
-    sync.resume(node.store)
+    assert batches.outbox(node.store, fed.clock()).in_flight == 0
+    batches.resume(node.store)
     fed.run()
-    assert sync.outbox(node.store, fed.clock()).is_empty
+    assert batches.outbox(node.store, fed.clock()).is_empty
 
 
 Change = Callable[[hub_pb2.WitnessResponse], None]
@@ -215,7 +216,7 @@ def test_what_proves_nothing_is_an_error_and_changes_nothing(fed: Federation, ch
         node_witnessing.witnessed(node.store, node.world, node.identity, asked, answer)
     assert found.value.code == "checkpoint"
     assert node_witnessing.standing(node.store, node.world) == before
-    assert sync.halted(node.store) == ""
+    assert batches.halted(node.store) == ""
 
 
 def test_a_receipt_that_is_not_in_the_log_is_evidence(fed: Federation) -> None:
@@ -227,7 +228,7 @@ def test_a_receipt_that_is_not_in_the_log_is_evidence(fed: Federation) -> None:
     last = size(fed) - 1
     with fed.hub.store.begin() as tx:
         tx.execute(tree.update().where(tree.c.number == last).values(hash=bytes(32)))
-    witnessing.offer(fed.hub.store, fed.hub.world)
+    log_checkpoints.offer(fed.hub.store, fed.hub.world)
     with pytest.raises(Unproven, match="contradict"):
         witness(fed, node)
     assert len(node_witnessing.standing(node.store, node.world)["evidence"]) == 1
@@ -242,8 +243,8 @@ def test_a_witness_that_stops_between_storing_and_answering_cosigns_what_it_stor
     assert lost is not None
     assert again is not None
     assert lost.size == again.size == newest
-    witnessing.take(fed.hub.store, fed.hub.world, "mpc", again)
-    witnessing.take(fed.hub.store, fed.hub.world, "mpc", lost)
+    log_checkpoints.take(fed.hub.store, fed.hub.world, "mpc", again)
+    log_checkpoints.take(fed.hub.store, fed.hub.world, "mpc", lost)
     assert standing(fed).cosigned["mpc"] == newest
     assert witness(fed, node) is None
 
@@ -261,7 +262,7 @@ def test_a_cosignature_of_another_agency_or_checkpoint_is_not_taken(fed: Federat
         ("mpc", hub_pb2.CosignRequest(size=newest + 1, seconds=word.seconds, signature=word.signature)),
     ):
         with pytest.raises(SamprasanError) as found:
-            witnessing.take(fed.hub.store, fed.hub.world, agency, changed)
+            log_checkpoints.take(fed.hub.store, fed.hub.world, agency, changed)
         assert found.value.code in {"cosignature", "checkpoint_unknown"}
     assert standing(fed).cosigned["mpc"] < newest
 
@@ -320,7 +321,7 @@ def test_two_histories_of_one_size_need_no_question(fed: Federation) -> None:
     assert mine == theirs
     with pytest.raises(Unproven, match="contradict"):
         letter(fed.nodes["mpc"], other.nodes["nhco"])
-    assert sync.halted(other.nodes["nhco"].store) == "log_forked"
+    assert batches.halted(other.nodes["nhco"].store) == "log_forked"
 
 
 def test_a_log_that_others_know_of_and_the_hub_hides_is_an_alarm(fed: Federation) -> None:

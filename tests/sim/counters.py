@@ -7,9 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 from samprasan.hub.tables import holds
 from samprasan.keys.errors import SamprasanError
-from samprasan.ledger import forms
-from samprasan.node import redemption
-from samprasan.node.redemption import Wish
+from samprasan.ledger import batch_form
+from samprasan.node.counter import redemption
+from samprasan.node.counter.redemption import Wish
 from samprasan.node.store import redemptions as redemptions_store
 from samprasan.node.tables import redemptions
 from samprasan.v1.log_pb2 import HoldState
@@ -92,7 +92,7 @@ class Counters:
             row = redemptions_store.named(tx, op_key)
             if row is None or row.state != "posted":
                 return False
-            op_id = forms.new_op_id(node.world.random_bytes(10), node.world.now())
+            op_id = batch_form.new_op_id(node.world.random_bytes(10), node.world.now())
             update = {"op_id": op_id, "change": "post", "agency": node.name, "hold_id": row.hold_id}
             redemptions_store.queue(tx, [update | {"credits": row.credits, "why": 0}])
             return True

@@ -6,13 +6,14 @@ from typing import TypeVar
 from unittest import mock
 
 import sqlalchemy as sa
-from samprasan.hub import agreeing, gaps, recovery
+from samprasan.hub.members import documents
+from samprasan.hub.recovery import lost_receipts, recovery
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.tables import refed
 from samprasan.keys import checkpoint
-from samprasan.node import sync
-from samprasan.node.store import witness as witness_store
-from samprasan.node.store.witness import Evidence
+from samprasan.node.store import log_views as witness_store
+from samprasan.node.store.log_views import Evidence
+from samprasan.node.sync import batches
 from samprasan.v1.documents_pb2 import Cut
 
 from tests import federation
@@ -87,7 +88,7 @@ class Cutting(Restoring):
 
     def run(self, steps: int) -> Simulation:
         """As usual, but that nothing else is put where the entry stood: its agency holds its receipt."""
-        with mock.patch.object(gaps, "filled", return_value=[]):
+        with mock.patch.object(lost_receipts, "filled", return_value=[]):
             return super().run(steps)
 
     def _step(self, number: int) -> None:
@@ -125,7 +126,7 @@ class Cutting(Restoring):
             values = {"version": agreed.cut_version + 1, "created_at": now, "expires_at": now + 60_000}
             document = Cut(federation_id=agreed.federation_id, checkpoint=rest, **values)
             for agency in self.chance.sample(sorted(self.fed.nodes), 2):
-                agreeing.submit(hub.store, hub.world, agency, self.fed.nodes[agency].world.sign(document))
+                documents.submit(hub.store, hub.world, agency, self.fed.nodes[agency].world.sign(document))
             self._traced("cut")
             self.cuts += 1
             self.snapshots.clear()
@@ -173,7 +174,7 @@ class Lying(Simulation):
                 self.fed.give(agency, federation.deed(number, number))
             self._step(number)
             del self.in_flight[:-IN_FLIGHT_MAX]  # nothing is lost here, and what is new would never have its turn
-            caught = [name for name, node in self.fed.nodes.items() if sync.halted(node.store) == "log_forked"]
+            caught = [name for name, node in self.fed.nodes.items() if batches.halted(node.store) == "log_forked"]
             if caught:
                 return caught
         return []

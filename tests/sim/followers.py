@@ -4,13 +4,13 @@ import random
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from samprasan.client.following import Following
-from samprasan.hub import readers
-from samprasan.hub.readers import Reader
+from samprasan.client.protocol import Following
+from samprasan.hub.integrators import reader as integrators_reader
+from samprasan.hub.integrators.reader import Reader
 from samprasan.hub.store import documents as documents_store
 from samprasan.keys.errors import Refused, SamprasanError
 from samprasan.keys.handles import names_of
-from samprasan.node import consent
+from samprasan.node.counter import consent
 from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1 import log_pb2 as log
 
@@ -93,7 +93,7 @@ class Follower:
         if self.reader is None or len(self.pending) >= PENDING_MAX:
             return
         hub = self.integration.fed.hub
-        self.pending += reading.words(self.reader, readers.rest(hub.store, self.reader.place.log_index))
+        self.pending += reading.words(self.reader, integrators_reader.rest(hub.store, self.reader.place.log_index))
         if self.chance.random() < 0.5:
             self.pending.append(v1.FollowResponse.FromString(self.reader.bookmark(hub.world, b"")))
 

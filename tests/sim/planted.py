@@ -7,8 +7,8 @@ import pytest
 from samprasan.edge import database
 from samprasan.hub.store import ledger as hub_ledger
 from samprasan.keys import signing
-from samprasan.ledger import forms, holds, state
-from samprasan.node import balances
+from samprasan.ledger import batch_form, holds, state
+from samprasan.node.counter import balance
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 
@@ -76,7 +76,7 @@ def op_id_from_a_counter(patch: pytest.MonkeyPatch) -> None:
         counts["next"] = 0
         restart(node)
 
-    patch.setattr(forms, "new_op_id", counted)
+    patch.setattr(batch_form, "new_op_id", counted)
     patch.setattr(NodeParty, "restart", restarted)
 
 
@@ -97,7 +97,7 @@ def unechoed_reply(patch: pytest.MonkeyPatch) -> None:
     def any_answer(_tx: Any, _world: Any, _identity: Any, _request: Any, envelope: Any) -> Any:
         return hub_pb2.Totals.FromString(envelope.payload).accounts
 
-    patch.setattr(balances, "_answered", any_answer)
+    patch.setattr(balance, "_answered", any_answer)
 
 
 PLANTED: list[tuple[Plant, Faults]] = [

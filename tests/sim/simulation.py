@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 from samprasan.edge import database
 from samprasan.edge.database import Store
-from samprasan.hub import auditing
+from samprasan.hub.log import audit
 from samprasan.hub.store import ledger as hub_ledger
 from samprasan.hub.store import log as hub_log
 from samprasan.hub.tables import subjects as hub_subjects
@@ -25,9 +25,11 @@ from samprasan.keys import signing
 from samprasan.keys.errors import Refused, SamprasanError
 from samprasan.ledger import verify
 from samprasan.ledger.state import USED
-from samprasan.node import balances, consent, erasing, sync, undoing
-from samprasan.node.deeds import Consents, Deed
+from samprasan.node.counter import balance, consent, erasure
+from samprasan.node.imports import undo
+from samprasan.node.imports.deed import Consents, Deed
 from samprasan.node.store import awards as node_awards
+from samprasan.node.sync import batches as sync_batches
 from samprasan.node.tables import awards, batches, subjects
 from samprasan.v1 import hub_pb2, log_pb2
 
@@ -199,7 +201,7 @@ class Simulation:
         self.cut_off.clear()
         for node in self.fed.nodes.values():
             self._note(node)
-            sync.resume(node.store)
+            sync_batches.resume(node.store)
         self.in_flight.clear()
         for _ in range(3):
             self.fed.clock.now_ms += 3_600_000  # whatever was asked of a peer in vain has run out by now
@@ -275,7 +277,7 @@ class Simulation:
             return
         subject = node.identity.identifier(self.chance.choice(linked))
         with suppress(Refused):
-            found = balances.look_up(node.store, node.world, node.identity, subject)
+            found = balance.look_up(node.store, node.world, node.identity, subject)
             if found.request is not None:
                 for answer in self.fed.hub.receive(Message(agency, "hub", "totals", found.request)):
                     self._hear_balance(answer)
@@ -289,7 +291,7 @@ class Simulation:
         swapped = self._strikes(self.faults.swapped) and self.last_totals is not None
         heard, self.last_totals = (self.last_totals if swapped else answer), answer
         try:
-            kept = balances.keep(node.store, node.world, node.identity, request, heard)
+            kept = balance.keep(node.store, node.world, node.identity, request, heard)
         except SamprasanError as problem:
             self._traced("balance", problem.code)
             return
@@ -331,7 +333,7 @@ class Simulation:
             elif what == "give":
                 consent.give(*at, ("share", "redeem"))
             else:
-                erasing.erase(*at)
+                erasure.erase(*at)
 
     def _change(self, agency: str, number: int) -> None:
         """The record says something else, or its last import is undone."""
@@ -339,7 +341,7 @@ class Simulation:
         if self._strikes(300):
             self._traced("undo", agency)
             node = self.fed.nodes[agency]
-            undoing.undo(node.store, node.world, newest[0])
+            undo.undo(node.store, node.world, newest[0])
             self.records[agency][number].pop()
             self._expect(agency, number)
             return
@@ -417,7 +419,7 @@ class Simulation:
 
     def _note(self, node: NodeParty) -> None:
         self.codes |= {problem.code for problem in node.errors}
-        halted = sync.outbox(node.store, node.world.now()).halted
+        halted = sync_batches.outbox(node.store, node.world.now()).halted
         if halted:
             self.problems.append(f"{node.name} halted: {halted}")
 
@@ -427,7 +429,7 @@ class Simulation:
 
     def _check_agreement(self) -> None:
         hub: HubParty = self.fed.hub
-        report = auditing.audit(hub.store, hub.world, hub.world.signer.public_key)
+        report = audit.audit(hub.store, hub.world, hub.world.signer.public_key)
         self.problems += report.problems
         with hub.store.read() as tx:
             awarded = hub_ledger.agency_totals(tx)
@@ -455,8 +457,8 @@ class Simulation:
             known = {row.account_id for row in tx.execute(sa.select(hub_subjects.c.account_id))}
         held = set()
         for agency, node in self.fed.nodes.items():
-            if not sync.outbox(node.store, node.world.now()).is_empty:
-                self.problems.append(f"{agency} still waits: {sync.outbox(node.store, node.world.now())}")
+            if not sync_batches.outbox(node.store, node.world.now()).is_empty:
+                self.problems.append(f"{agency} still waits: {sync_batches.outbox(node.store, node.world.now())}")
             at_hub = {key[1]: purposes - {USED} for key, purposes in links.items() if key[0] == agency}
             with node.store.read() as tx:
                 rows = list(tx.execute(sa.select(subjects)))
@@ -471,8 +473,8 @@ class Simulation:
         self._traced("end", *self.problems)
 
     def _check_node(self, node: NodeParty, expected: int, receipts: dict[tuple[str, int], bytes]) -> None:
-        if not sync.outbox(node.store, node.world.now()).is_empty:
-            self.problems.append(f"{node.name} still waits: {sync.outbox(node.store, node.world.now())}")
+        if not sync_batches.outbox(node.store, node.world.now()).is_empty:
+            self.problems.append(f"{node.name} still waits: {sync_batches.outbox(node.store, node.world.now())}")
         with node.store.read() as tx:
             settled = node_awards.settled_credits(tx)
             seen = list(tx.execute(sa.select(batches.c.seq, batches.c.receipt).where(batches.c.receipt.is_not(None))))

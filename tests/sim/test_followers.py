@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from samprasan.hub import readers, views
-from samprasan.hub.readers import News, Reader
+from samprasan.hub.integrators import reader as integrators_reader
+from samprasan.hub.integrators import view as integrators_view
+from samprasan.hub.integrators.reader import News, Reader
 from samprasan.hub.store.changes import Kept
 from samprasan.keys.handles import Place
 from samprasan.ledger import changes, state
@@ -37,32 +38,34 @@ def test_readers_are_told_everything_once_and_in_order_whatever_happens(long_run
 
 def skips_on_resume(patch: pytest.MonkeyPatch) -> None:
     """A reader goes on one event too far."""
-    opened: Any = readers._place_of
-    patch.setattr(readers, "_place_of", lambda *given: (found := opened(*given))._replace(skipped=found.skipped + 1))
+    opened: Any = integrators_reader._place_of
+    patch.setattr(
+        integrators_reader, "_place_of", lambda *given: (found := opened(*given))._replace(skipped=found.skipped + 1)
+    )
 
 
 def repeats_on_resume(patch: pytest.MonkeyPatch) -> None:
     """A cursor is taken to be inclusive."""
-    opened: Any = readers._place_of
+    opened: Any = integrators_reader._place_of
 
     def inclusive(*given: Any) -> Place:
         found: Place = opened(*given)
         return found._replace(skipped=max(0, found.skipped - 1))
 
-    patch.setattr(readers, "_place_of", inclusive)
+    patch.setattr(integrators_reader, "_place_of", inclusive)
 
 
 def begins_now(patch: pytest.MonkeyPatch) -> None:
     """Without a cursor a stream begins at the end of the log."""
-    begin: Any = readers.begin
+    begin: Any = integrators_reader.begin
 
     def from_now(store: Any, secret: bytes, approved: Any, asked: v1.FollowRequest) -> Any:
         found = begin(store, secret, approved, asked)
         if not asked.after:
-            found.place = Place(readers.end(store), 0, found.place.cuts)
+            found.place = Place(integrators_reader.end(store), 0, found.place.cuts)
         return found
 
-    patch.setattr(readers, "begin", from_now)
+    patch.setattr(integrators_reader, "begin", from_now)
 
 
 def splits_batches(patch: pytest.MonkeyPatch) -> None:
@@ -85,9 +88,11 @@ def splits_batches(patch: pytest.MonkeyPatch) -> None:
 
 def forgets_who_is_gone(patch: pytest.MonkeyPatch) -> None:
     """Nobody is told that a subject may not be seen any more."""
-    passes: Any = views.View._passes
+    passes: Any = integrators_view.View._passes
     patch.setattr(
-        views.View, "_passes", lambda view, change: change.type != v1.EVENT_TYPE_UNLINKED and passes(view, change)
+        integrators_view.View,
+        "_passes",
+        lambda view, change: change.type != v1.EVENT_TYPE_UNLINKED and passes(view, change),
     )
 
 
@@ -110,29 +115,29 @@ def totals_of_before(patch: pytest.MonkeyPatch) -> None:
 
 def loses_an_entry(patch: pytest.MonkeyPatch) -> None:
     """Of several entries that are read at once, the second is lost."""
-    rest: Any = readers.rest
+    rest: Any = integrators_reader.rest
 
     def lossy(store: Any, log_index: int) -> News:
         news: News = rest(store, log_index)
         return news._replace(entries=news.entries[:1] + news.entries[2:])
 
-    patch.setattr(readers, "rest", lossy)
+    patch.setattr(integrators_reader, "rest", lossy)
 
 
 def lets_everything_pass(patch: pytest.MonkeyPatch) -> None:
     """Nobody looks at scope and filter."""
-    patch.setattr(views.View, "_passes", lambda *_: True)
+    patch.setattr(integrators_view.View, "_passes", lambda *_: True)
 
 
 def turns_batches_round(patch: pytest.MonkeyPatch) -> None:
     """The events of a batch come in another order."""
-    seen: Any = views.View.seen
+    seen: Any = integrators_view.View.seen
 
-    def backwards(view: views.View, kept: Kept, cuts: int) -> views.Seen:
-        found: views.Seen = seen(view, kept, cuts)
+    def backwards(view: integrators_view.View, kept: Kept, cuts: int) -> integrators_view.Seen:
+        found: integrators_view.Seen = seen(view, kept, cuts)
         return found._replace(events=found.events[::-1])
 
-    patch.setattr(views.View, "seen", backwards)
+    patch.setattr(integrators_view.View, "seen", backwards)
 
 
 def bookmarks_ahead(patch: pytest.MonkeyPatch) -> None:

@@ -18,11 +18,11 @@ import sqlalchemy as sa
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from federation import AGENCIES
-from samprasan.client import streaming
+from samprasan.client import blocking
 from samprasan.client.connection import Connection
 from samprasan.edge import wire
 from samprasan.hub import home as hub_homes
-from samprasan.hub.joining import Authority
+from samprasan.hub.members.joining import Authority
 from samprasan.hub.tables import subjects
 from samprasan.keys import certificates
 from samprasan.keys.credentials import Credentials
@@ -141,13 +141,13 @@ def test_a_cursor_serves_its_own_subscription_of_its_own_integrator(shown: Shown
 )
 def test_what_is_not_in_scope_cannot_be_asked_for(shown: Shown, words: list[str], code: str) -> None:
     with pytest.raises(SamprasanError) as told:
-        next(streaming.follow(shown.bank, only=words))
+        next(blocking.follow(shown.bank, only=words))
     assert told.value.code == code
 
 
 def test_a_revoked_integrator_is_cut_off_within_a_minute(shown: Shown, tmp_path: Path) -> None:
     credentials = integrating.admit(shown.served, "shop", tmp_path)
-    stream = streaming.follow(credentials, bookmarks=True)
+    stream = blocking.follow(credentials, bookmarks=True)
     while next(stream).type != "bookmark":
         pass
     shown.served.run("hub", "integrator", "revoke", "shop")
@@ -165,13 +165,13 @@ def test_a_revoked_integrator_is_cut_off_within_a_minute(shown: Shown, tmp_path:
 
 def test_other_handles_begin_with_a_snapshot(shown: Shown, tmp_path: Path) -> None:
     credentials = integrating.admit(shown.served, "clinic", tmp_path)
-    handles = {each.handle for each in streaming.snapshot(credentials)} - {None}
+    handles = {each.handle for each in blocking.snapshot(credentials)} - {None}
     cursor = follow_until_now(credentials)[-1]["cursor"]
     shown.served.run("hub", "integrator", "change-handles", "clinic")
     with pytest.raises(Refused) as told:
-        next(streaming.follow(credentials, after=cursor, start_over=False))
+        next(blocking.follow(credentials, after=cursor, start_over=False))
     assert (told.value.code, told.value.values["reason"]) == ("cursor_too_old", "handles_changed")
-    stream = streaming.follow(credentials, after=cursor, bookmarks=True)
+    stream = blocking.follow(credentials, after=cursor, bookmarks=True)
     assert next(stream).type == "reset"
     others = set()
     while (change := next(stream)).type != "bookmark":
@@ -187,7 +187,7 @@ def test_an_apps_user_is_found_by_a_token_and_by_nobody_else(shown: Shown) -> No
     shown.load.wait()
     token = shown.served.answer("mpc", "handle", "--id", digits, "--integrator", "welfare-app")["token"]
     (found,) = integrating.documents(commands.client("resolve", token, "--credentials", str(shown.app)))
-    assert found["handle"] in {each.handle for each in streaming.snapshot(shown.app)}
+    assert found["handle"] in {each.handle for each in blocking.snapshot(shown.app)}
     assert digits not in token
     stolen = commands.client("resolve", token, "--credentials", str(shown.bank))
     assert stolen.returncode == 1
@@ -195,7 +195,7 @@ def test_an_apps_user_is_found_by_a_token_and_by_nobody_else(shown: Shown) -> No
 
 
 def test_the_operator_sees_how_far_a_subscription_has_come(shown: Shown) -> None:
-    stream = streaming.follow(shown.app, subscription="ledger", bookmarks=True)
+    stream = blocking.follow(shown.app, subscription="ledger", bookmarks=True)
     for change in stream:
         if change.type == "bookmark":
             break
@@ -263,7 +263,7 @@ def test_the_readmes_python_follows_as_it_stands(shown: Shown, tmp_path: Path) -
         assert process.stdout is not None
         told = [process.stdout.readline().split() for _ in range(5)]
         process.kill()
-    standing = {each.handle: each.earned for each in streaming.snapshot(shown.app)}
+    standing = {each.handle: each.earned for each in blocking.snapshot(shown.app)}
     for what, handle, earned in told:
         assert (what, standing[handle]) == ("linked", int(earned))
 

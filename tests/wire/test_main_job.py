@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from federation import AGENCIES
 from samprasan.keys.identifiers import Scheme, fold_digits
-from samprasan.node import balances, exports, profiles
 from samprasan.node import home as node_homes
-from samprasan.node.cells import text_of
+from samprasan.node.counter import balance
+from samprasan.node.exports import export as exports_export
+from samprasan.node.exports import profile as exports_profile
+from samprasan.node.exports.cells import text_of
 
 from tests import commands
 from tests.federation import SAMPLES, citizen
@@ -60,11 +62,11 @@ async def test_every_balance_at_every_agency_equals_the_total_there(live: Live) 
             for subject, expected in EXPECTED["subjects"].items():
                 if agency in expected["by_agency"]:
                     identifier = identifier_of(subject, expected["kind"])
-                    found = balances.look_up(node.store, node.world, node.identity, identifier)
+                    found = balance.look_up(node.store, node.world, node.identity, identifier)
                     assert found.request is not None
                     totals = await hub.totals(found.request)
-                    kept = balances.keep(node.store, node.world, node.identity, found.request, totals)
-                    shown = balances.document(identifier, kept, found.earned_here, fresh=True)
+                    kept = balance.keep(node.store, node.world, node.identity, found.request, totals)
+                    shown = balance.document(identifier, kept, found.earned_here, fresh=True)
                     if shown["earned"] != expected["earned"]:
                         wrong.append((agency, expected["kind"], shown))
         node.store.close()
@@ -145,8 +147,8 @@ def samples_scanner() -> Scanner:
     """Every 13-digit id and every person's name in the three exports."""
     ids, names = set(), set()
     for agency in AGENCIES:
-        profile = profiles.read((SAMPLES / "profiles" / f"{agency}.toml").read_text("utf-8"))
-        export = exports.read(export_of(agency), profile)
+        profile = exports_profile.read((SAMPLES / "profiles" / f"{agency}.toml").read_text("utf-8"))
+        export = exports_export.read(export_of(agency), profile)
         for _, cells in export.rows:
             row = dict(zip(export.header, cells, strict=False))
             digits = fold_digits(text_of(row[profile.columns["subject_id"]])).replace("-", "")

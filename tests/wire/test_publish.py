@@ -20,11 +20,11 @@ import nats
 import pytest
 from cloudevents.core.bindings.http import HTTPMessage, from_binary, from_structured
 from cloudevents.core.formats.json import JSONFormat
-from samprasan.client import streaming
+from samprasan.client import blocking
 from samprasan.hub import home as hub_homes
-from samprasan.hub import publish
-from samprasan.hub.cloudevents import CURSOR_HEADER
-from samprasan.hub.jetstream import Target
+from samprasan.hub.integrators import publisher as integrators_publisher
+from samprasan.hub.integrators.cloudevents import CURSOR_HEADER
+from samprasan.hub.integrators.jetstream import Target
 from samprasan.hub.store import integrators as integrators_store
 from samprasan.keys import certificates
 from samprasan.keys.credentials import Credentials
@@ -101,7 +101,7 @@ def test_a_stream_begins_with_all_there_is_and_goes_on_with_the_same_events(
     shown: Shown, dashboard: Path, server: Server
 ) -> None:
     before = len(follow_until_now(dashboard))
-    standing = [each for each in streaming.snapshot(dashboard) if each.handle]
+    standing = [each for each in blocking.snapshot(dashboard) if each.handle]
     with publishing(shown, server) as publisher:
         assert publisher.process.stdout is not None
         ready = publisher.process.stdout.readline().removeprefix("ready ")
@@ -210,14 +210,16 @@ def test_nothing_is_lost_doubled_or_out_of_order_whoever_is_killed(
 def test_a_line_that_held_for_long_is_tried_again_too(
     shown: Shown, dashboard: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publish, "RETRY_SECONDS_MAX", 0.0)  # so long that it is no new failure
+    monkeypatch.setattr(integrators_publisher, "RETRY_SECONDS_MAX", 0.0)  # so long that it is no new failure
     hub = hub_homes.open_hub(shown.served.home("hub"))
     connected: list[Any] = []
 
     async def run() -> None:
         target = Target.of(server.url, STREAM, "samprasan.dashboard", None, None)
-        order = publish.Order("dashboard", "nats", v1.Filter(), "json", start_over=True)
-        publisher = publish.Publisher(hub.store, hub.world, hub.showing.secret, target, order, connected.append)
+        order = integrators_publisher.Order("dashboard", "nats", v1.Filter(), "json", start_over=True)
+        publisher = integrators_publisher.Publisher(
+            hub.store, hub.world, hub.showing.secret, target, order, connected.append
+        )
         task = asyncio.ensure_future(publisher.run())
         for number in (1, 2):
             while len(connected) < number:

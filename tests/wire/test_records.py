@@ -11,12 +11,15 @@ from typing import Any
 import openpyxl
 import pytest
 import sqlalchemy as sa
-from samprasan.edge import wording
+from samprasan.edge import texts
 from samprasan.keys.errors import Unavailable
 from samprasan.keys.identifiers import fold_digits
 from samprasan.ledger import calendar
-from samprasan.node import exports, importing, limits, profiles
 from samprasan.node import home as node_homes
+from samprasan.node import limits
+from samprasan.node.exports import export
+from samprasan.node.exports import profile as exports_profile
+from samprasan.node.imports import importer
 
 from tests import commands
 from tests.federation import SAMPLES, citizen
@@ -30,7 +33,7 @@ GOOD = f"บุคคล,{citizen(1)},ก,ปลูกป่า,1,13/11/2568,720
 @pytest.fixture
 def home(template: Path, tmp_path: Path) -> Path:
     shutil.copytree(template / "mpc", tmp_path / "mpc")
-    wording.choose("en")
+    texts.choose("en")
     return tmp_path / "mpc"
 
 
@@ -116,7 +119,7 @@ def test_a_drafted_profile_names_every_column_and_nobody(tmp_path: Path, name: s
     agency = name.partition("/")[0]
     stage = "attendance" if "attendance" in name else "deeds"
     known = (SAMPLES / "profiles" / ("mpc-attendance.toml" if stage == "attendance" else f"{agency}.toml")).read_text()
-    theirs = profiles.read(known)
+    theirs = exports_profile.read(known)
     for column in theirs.columns.values():
         assert column in text
     assert not re.search(r"\d{13}", fold_digits(text).replace("-", ""))
@@ -184,9 +187,9 @@ def test_a_disk_that_fills_leaves_the_node_as_it_was(home: Path) -> None:
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 20}")
 
     node.store.close()
-    profile = profiles.read(PROFILE.read_text("utf-8"))
+    profile = exports_profile.read(PROFILE.read_text("utf-8"))
     with pytest.raises(Unavailable) as full:
-        importing.bring_in(node.store, node.world, node.identity, profile, exports.read(DEEDS, profile))
+        importer.bring_in(node.store, node.world, node.identity, profile, export.read(DEEDS, profile))
     assert full.value.code == "disk_full"
     node.store.close()
     sa.event.remove(node.store.engine, "begin", no_more_room)
@@ -201,13 +204,13 @@ def test_a_file_that_cannot_be_taken_exits_1_with_what_to_do(
     path = tmp_path / "a.xlsx"
     path.write_bytes({"pdf": b"%PDF-1.4", "empty": b"", "changed": DEEDS.read_bytes()}[code])
     if code == "changed":
-        original = importing.Report.take
+        original = importer.Report.take
 
         def grow(self: Any, deed: Any) -> None:
             path.write_bytes(path.read_bytes() + b"\n")
             original(self, deed)
 
-        monkeypatch.setattr(importing.Report, "take", grow)
+        monkeypatch.setattr(importer.Report, "take", grow)
     done = commands.node(home, "import", str(path), "--profile", str(PROFILE), "--lang", "th")
     assert done.returncode == 1
     expected = {"pdf": "เนื้อหาเป็น PDF", "empty": "ไม่มีแถวหัวตาราง", "changed": "เปลี่ยนไประหว่างอ่าน"}[code]

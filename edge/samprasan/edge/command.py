@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
-from samprasan.edge import logs, wording
+from samprasan.edge import logs, texts
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailable
 
 WRONG_USAGE = 2
@@ -26,7 +26,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout,
 
 def _speak(value: str | None) -> str | None:
     try:
-        wording.choose(value)
+        texts.choose(value)
     except Malformed as problem:
         raise typer.BadParameter(problem.text()) from problem
     return value
@@ -74,7 +74,7 @@ def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
 
 def show_error(problem: SamprasanError) -> None:
     """Two lines on stderr: what happened, what to do."""
-    language = wording.language()
+    language = texts.language()
     print(f"error: {problem.text(language)}", file=sys.stderr)
     if problem.hint(language):
         print(f"hint: {problem.hint(language)}", file=sys.stderr)

@@ -19,10 +19,10 @@ from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
-from samprasan.edge.patience import Patience
+from samprasan.edge.throttle import Patience
 from samprasan.keys.certificates import HUB_NAME
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailable, Unproven
-from samprasan.ledger.nearing import Nearing
+from samprasan.ledger.limit_usage import Nearing
 
 MESSAGE_BYTES_MAX = (1 << 20) + 65_536  # one envelope of 1 MiB and what carries it
 METADATA_BYTES_MAX = 8_192

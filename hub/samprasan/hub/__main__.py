@@ -7,15 +7,15 @@ from typing import Annotated, Any
 import typer
 from samprasan.edge import command
 from samprasan.edge.command import Home, Json, Lang
-from samprasan.edge.wording import Words
-from samprasan.hub import access, rescue
+from samprasan.edge.texts import Words
+from samprasan.hub.commands import integrators, recovery
 
 app = command.application("The Samprasan hub: orders signed updates, keeps shared totals, knows nobody.")
-app.add_typer(access.integrator, name="integrator")
-app.command()(access.publish)
-app.command()(rescue.backup)
-app.command()(rescue.restore)
-app.command()(rescue.recover)
+app.add_typer(integrators.integrator, name="integrator")
+app.command()(integrators.publish)
+app.command()(recovery.backup)
+app.command()(recovery.restore)
+app.command()(recovery.recover)
 words = Words("samprasan.hub")
 
 
@@ -58,7 +58,7 @@ def invite(
     Example: samprasan-hub invite mpc --name "ศูนย์คุณธรรม" --out mpc.invite --home /srv/hub
     """
     from samprasan.hub import home as homes
-    from samprasan.hub import joining
+    from samprasan.hub.members import joining
     from samprasan.keys.invitation import Invitation
     from samprasan.keys.keyring import write_private
     from samprasan.ledger import calendar
@@ -81,7 +81,8 @@ def serve(home: Home, lang: Lang = None) -> None:
     """
     from samprasan.edge import metrics
     from samprasan.hub import home as homes
-    from samprasan.hub import overview, service
+    from samprasan.hub.process import hub_service
+    from samprasan.hub.process import status as process_status
 
     hub = homes.open_hub(home)
     homes.create_tables(hub.store)
@@ -91,8 +92,8 @@ def serve(home: Home, lang: Lang = None) -> None:
         more = {name: at for name, at in (("metrics", metrics_at), ("tiles", tiles_at)) if at}
         command.ready({"listen": reached.hub, "join_listen": reached.join} | more)
 
-    with metrics.served(hub.settings.metrics, lambda: overview.gauges(hub.store, hub.world.now())) as metrics_at:
-        asyncio.run(service.serve(hub.store, hub.world, hub.authority, hub.listening, hub.showing, announce))
+    with metrics.served(hub.settings.metrics, lambda: process_status.gauges(hub.store, hub.world.now())) as metrics_at:
+        asyncio.run(hub_service.serve(hub.store, hub.world, hub.authority, hub.listening, hub.showing, announce))
     hub.store.close()
 
 
@@ -104,10 +105,10 @@ def status(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     """
     from samprasan.edge.world import system_clock
     from samprasan.hub import home as homes
-    from samprasan.hub import overview
+    from samprasan.hub.process import status as process_status
 
     _, store = homes.open_store(home)
-    document = overview.status(store, system_clock())
+    document = process_status.status(store, system_clock())
     totals, agencies = document["totals"], document["agencies"]
     command.answer(
         document,
@@ -162,14 +163,14 @@ def audit(
 
     Example: samprasan-hub audit --export log.bundle --home /srv/hub
     """
-    from samprasan.hub import auditing
     from samprasan.hub import home as homes
+    from samprasan.hub.log import audit as log_audit
 
     hub = homes.open_hub(home)
     if export is not None:
         with command.written(export) as file:
-            auditing.export(hub.store, file)
-    report = auditing.audit(hub.store, hub.world, hub.world.signer.public_key)
+            log_audit.export(hub.store, file)
+    report = log_audit.audit(hub.store, hub.world, hub.world.signer.public_key)
     document = report.as_document()
     verdict = words("audit_ok" if document["ok"] else "audit_bad", batches=report.batches, updates=report.updates)
     command.answer(document, as_json, verdict, *document["problems"])
@@ -188,10 +189,10 @@ def reconciliations(
     Example: samprasan-hub reconciliations --home /srv/hub
     """
     from samprasan.hub import home as homes
-    from samprasan.hub import overview
+    from samprasan.hub.process import status as process_status
 
     _, store = homes.open_store(home)
-    found = overview.reconciliations(store, limit)
+    found = process_status.reconciliations(store, limit)
     names = ("at", "agency", "seq", "accounts", "differences")
     rows = [
         [*(each[name] for name in names), ", ".join(f"{k} {v}" for k, v in each["causes"].items())] for each in found

@@ -11,10 +11,13 @@ from samprasan.edge import backup, database
 from samprasan.edge.configuration import KEYRING, Settings, address_of
 from samprasan.edge.database import Store, Tx
 from samprasan.edge.world import World, system_clock
-from samprasan.hub import auditing, integrators, limits, recovery
-from samprasan.hub.joining import Authority
-from samprasan.hub.running import CHANGES_KEPT_DAYS, Showing
-from samprasan.hub.service import Listening
+from samprasan.hub import limits
+from samprasan.hub.integrators import approval
+from samprasan.hub.log import audit
+from samprasan.hub.members.joining import Authority
+from samprasan.hub.process.hub_service import Listening
+from samprasan.hub.process.running import CHANGES_KEPT_DAYS, Showing
+from samprasan.hub.recovery import recovery
 from samprasan.hub.store import documents as documents_store
 from samprasan.hub.store import log as log_store
 from samprasan.hub.tables import metadata
@@ -156,8 +159,8 @@ def restore(
 
         with contextlib.closing(hub.store) as store:
             found.load(store, MIGRATIONS, mark, progress)
-            report = auditing.audit(store, hub.world, hub.world.signer.public_key)
-            listed = integrators.listed(store, hub.world.now())
+            report = audit.audit(store, hub.world, hub.world.signer.public_key)
+            listed = approval.listed(store, hub.world.now())
     made_at = calendar.at(found.manifest.made_at).isoformat(timespec="seconds")
     return {
         "entries": report.batches,

@@ -1,6 +1,6 @@
 """Every limit of the hub, in one place, with its reason."""
 
-from samprasan.ledger.forms import BATCH_BYTES_MAX, UPDATES_MAX
+from samprasan.ledger.batch_form import BATCH_BYTES_MAX, UPDATES_MAX
 
 __all__ = ["BATCH_BYTES_MAX", "UPDATES_MAX"]
 

@@ -7,36 +7,36 @@ from typing import Annotated
 import typer
 from samprasan.edge import command
 from samprasan.edge.command import Home, Json, Lang
-from samprasan.edge.wording import Words
-from samprasan.node import corrections, counter, custody, personal, proof, records, rescue
+from samprasan.edge.texts import Words
+from samprasan.node.commands import counter, linking_key, moves, proof, records, recovery, subjects
 
 app = command.application("An agency's Samprasan node: imports deeds, links subjects, sends signed updates.")
 approvals = command.application("Joint documents that wait for this agency.")
 policy = command.application("The joint policy.")
 app.add_typer(approvals, name="approvals", invoke_without_command=True)
 app.add_typer(policy, name="policy")
-app.add_typer(custody.linking, name="linking")
+app.add_typer(linking_key.linking, name="linking")
 app.add_typer(records.imports, name="imports")
 app.add_typer(records.profile, name="profile")
 app.add_typer(records.deed, name="deed")
-app.add_typer(personal.consent, name="consent")
-app.add_typer(corrections.moves, name="moves")
+app.add_typer(subjects.consent, name="consent")
+app.add_typer(moves.moves, name="moves")
 app.add_typer(counter.redemptions, name="redemptions")
 app.add_typer(counter.benefit, name="benefit")
 app.command("import")(records.import_)
-app.command()(personal.balance)
-app.command()(personal.handle)
-app.command()(personal.erase)
-app.command()(corrections.merge)
-app.command()(corrections.split)
+app.command()(subjects.balance)
+app.command()(subjects.handle)
+app.command()(subjects.erase)
+app.command()(moves.merge)
+app.command()(moves.split)
 app.command()(counter.redeem)
 app.command()(proof.checkpoint)
 app.command()(proof.reconcile)
-app.command()(rescue.backup)
-app.command()(rescue.restore)
-app.command()(rescue.recover)
-app.command()(rescue.cut)
-app.add_typer(rescue.orphans, name="orphans")
+app.command()(recovery.backup)
+app.command()(recovery.restore)
+app.command()(recovery.recover)
+app.command()(recovery.cut)
+app.add_typer(recovery.orphans, name="orphans")
 words = Words("samprasan.node")
 
 SYNC_WAIT_SECONDS = 30.0
@@ -84,8 +84,9 @@ def serve(home: Home, lang: Lang = None) -> None:
     """
     from samprasan.edge import database, metrics
     from samprasan.node import home as homes
-    from samprasan.node import local, overview
-    from samprasan.node import sync as sync_steps
+    from samprasan.node.process import local_service
+    from samprasan.node.process import status as process_status
+    from samprasan.node.sync import batches as sync_steps
 
     opened = homes.open_home(home)
     database.migrate(opened.node.store, homes.MIGRATIONS)
@@ -99,11 +100,11 @@ def serve(home: Home, lang: Lang = None) -> None:
         command.ready({"agency": opened.settings.agency, "hub": hub} | more)
 
     def read() -> list[metrics.Gauge]:
-        return overview.gauges(node.store, node.world, node.identity)
+        return process_status.gauges(node.store, node.world, node.identity)
 
     with metrics.served(opened.settings.metrics, read) as metrics_at:
         at, most = opened.settings.counter, opened.settings.offline_credits_max
-        asyncio.run(local.serve(node, opened.connect, at, most, homes.counter_credentials(opened), announce))
+        asyncio.run(local_service.serve(node, opened.connect, at, most, homes.counter_credentials(opened), announce))
     opened.node.store.close()
 
 
@@ -122,22 +123,23 @@ def sync(
     Example: samprasan-node sync --wait 60 --home /srv/node
     """
     from samprasan.node import home as homes
-    from samprasan.node import overview, service
-    from samprasan.node import sync as steps
+    from samprasan.node.process import serve as process_serve
+    from samprasan.node.process import status as process_status
+    from samprasan.node.sync import batches as steps
 
     opened = homes.open_home(home)
     node = opened.node
     if resume:
         steps.resume(node.store)
     opened.hub_address()
-    before = overview.settled_and_declined(node.store)
+    before = process_status.settled_and_declined(node.store)
 
     def outbox() -> steps.Outbox:
         return steps.outbox(node.store, node.world.now())
 
     seq_before = outbox().head.seq
-    done = asyncio.run(service.drain(node, opened.connect, wait, lambda: outbox().is_empty))
-    document = overview.sync_report(node.store, node.world.now(), before, seq_before)
+    done = asyncio.run(process_serve.drain(node, opened.connect, wait, lambda: outbox().is_empty))
+    document = process_status.sync_report(node.store, node.world.now(), before, seq_before)
     command.answer(document, as_json, words("sync_done" if done else "sync_pending", **document))
     return 0 if done else 1
 
@@ -149,12 +151,13 @@ def status(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     Example: samprasan-node status --home /srv/node
     """
     from samprasan.node import home as homes
-    from samprasan.node import overview, showing
+    from samprasan.node.commands import hub_calls
+    from samprasan.node.process import status as process_status
 
     opened = homes.open_home(home)
     node = opened.node
-    document = overview.status(node.store, node.world, node.identity, opened.certificate)
-    command.answer(document, as_json, command.table(words("status"), ["", ""], showing.flattened(document)))
+    document = process_status.status(node.store, node.world, node.identity, opened.certificate)
+    command.answer(document, as_json, command.table(words("status"), ["", ""], hub_calls.flattened(document)))
 
 
 @app.command()
@@ -163,10 +166,10 @@ def doctor(home: Home, as_json: Json = False, lang: Lang = None) -> int:
 
     Example: samprasan-node doctor --home /srv/node
     """
-    from samprasan.node import examining
+    from samprasan.node.commands import doctor as commands_doctor
 
-    findings = examining.examine(home)
-    document = examining.document(findings)
+    findings = commands_doctor.examine(home)
+    document = commands_doctor.document(findings)
     rows = [[each.check, words("ok") if each.ok else words("bad"), each.message, each.remedy] for each in findings]
     columns = [words("check"), "", words("found"), words("remedy")]
     command.answer(document, as_json, command.table(words("doctor"), columns, rows))
@@ -225,11 +228,11 @@ def approvals_list(home: Home, as_json: Json = False, lang: Lang = None) -> None
 
     Example: samprasan-node approvals list --home /srv/node
     """
-    from samprasan.node import approving
     from samprasan.node import home as homes
+    from samprasan.node.commands import approvals as commands_approvals
 
     opened = homes.open_home(home)
-    document = approving.inbox(opened)
+    document = commands_approvals.inbox(opened)
     rows = [
         [each["id"], each["kind"], each["version"], ", ".join(each["signed"]), ", ".join(each["missing"])]
         for each in document["waiting"]
@@ -249,11 +252,12 @@ def approvals_show(
 
     Example: samprasan-node approvals show 3f9a1c77d2e0 --home /srv/node
     """
-    from samprasan.node import approving, showing
     from samprasan.node import home as homes
+    from samprasan.node.commands import approvals as commands_approvals
+    from samprasan.node.commands import hub_calls
 
-    document = approving.waiting_document(homes.open_home(home), id)
-    command.answer(document, as_json, command.table(words("approval"), ["", ""], showing.flattened(document)))
+    document = commands_approvals.waiting_document(homes.open_home(home), id)
+    command.answer(document, as_json, command.table(words("approval"), ["", ""], hub_calls.flattened(document)))
 
 
 @approvals.command("approve")
@@ -269,10 +273,10 @@ def approvals_approve(
 
     Example: samprasan-node approvals approve 3f9a1c77d2e0 --digest 3f9a… --home /srv/node
     """
-    from samprasan.node import approving
     from samprasan.node import home as homes
+    from samprasan.node.commands import approvals as commands_approvals
 
-    approving.approve(homes.open_home(home), id, digest)
+    commands_approvals.approve(homes.open_home(home), id, digest)
     command.answer(None, False, words("approved", id=id))
 
 
@@ -292,10 +296,10 @@ def policy_propose(
 
     Example: samprasan-node policy propose policy.toml --home /srv/node
     """
-    from samprasan.node import approving
     from samprasan.node import home as homes
+    from samprasan.node.commands import approvals as commands_approvals
 
-    document = approving.propose_policy(homes.open_home(home), records.text_in(file))
+    document = commands_approvals.propose_policy(homes.open_home(home), records.text_in(file))
     command.answer(document, as_json, words("proposed", **document))
 
 

@@ -22,11 +22,12 @@ from samprasan.keys.keyring import Keyring, write_private
 from samprasan.keys.sealing import Vault
 from samprasan.keys.signing import KeySigner
 from samprasan.ledger import calendar
-from samprasan.node import recovery, sync
 from samprasan.node.identity import Identity
-from samprasan.node.session import Node
+from samprasan.node.process.session import Node
+from samprasan.node.recovery import replay
 from samprasan.node.store import batches as batches_store
 from samprasan.node.store import documents as documents_store
+from samprasan.node.sync import batches
 from samprasan.node.tables import metadata
 from samprasan.v1 import hub_pb2
 
@@ -122,7 +123,7 @@ def open_ready(home: Path) -> Home:
     """The home, for a command that changes or tells something; Refused ``node_restored`` until it has recovered."""
     opened = open_home(home)
     try:
-        sync.check_recovered(opened.node.store)
+        batches.check_recovered(opened.node.store)
     except Refused:
         opened.node.store.close()
         raise
@@ -171,9 +172,9 @@ def restore(
         found.put_files(NodeSettings, database=url, passphrase_file=passphrase_file)
         opened = open_home(found.folder)
         with contextlib.closing(opened.node.store) as store:
-            found.load(store, MIGRATIONS, sync.restored, progress)
-            problems = recovery.broken(store, opened.node.world)
-            seq = sync.outbox(store, system_clock()).head.seq
+            found.load(store, MIGRATIONS, batches.restored, progress)
+            problems = replay.broken(store, opened.node.world)
+            seq = batches.outbox(store, system_clock()).head.seq
     made_at = calendar.at(found.manifest.made_at).isoformat(timespec="seconds")
     return {"agency": opened.settings.agency, "seq": seq, "made_at": made_at, "problems": problems}
 

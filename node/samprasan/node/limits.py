@@ -1,6 +1,6 @@
 """Every limit of a node, in one place, with its reason."""
 
-from samprasan.ledger.forms import UPDATES_MAX
+from samprasan.ledger.batch_form import UPDATES_MAX
 
 __all__ = ["UPDATES_MAX"]
 

@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from samprasan.edge.database import rows_where_in
 from samprasan.hub.tables import documents, head
 from samprasan.keys.documents import HUB, Standing
-from samprasan.ledger import agreed
-from samprasan.ledger.agreed import Agreed
+from samprasan.ledger import agreement
+from samprasan.ledger.agreement import Agreed
 from samprasan.v1.documents_pb2 import Roster
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import DOCUMENT_KIND_CATALOGUE, DOCUMENT_KIND_ROSTER
@@ -33,12 +33,12 @@ def current(tx: sa.Connection) -> list[bytes]:
 
 def agreed_on(tx: sa.Connection) -> Agreed:
     """What the documents in force amount to."""
-    return agreed.remembered(tuple(tx.execute(_DIGESTS).scalars()), lambda: current(tx))
+    return agreement.remembered(tuple(tx.execute(_DIGESTS).scalars()), lambda: current(tx))
 
 
 def ever_agreed_on(tx: sa.Connection) -> Agreed:
     """The same with every document that was ever in force, for whoever reads the log from its beginning."""
-    return agreed.of(active(tx))
+    return agreement.of(active(tx))
 
 
 def signers(tx: sa.Connection) -> dict[str, set[bytes]]:

@@ -2,8 +2,8 @@
 
 import sqlalchemy as sa
 from samprasan.keys.documents import Standing
-from samprasan.ledger import agreed
-from samprasan.ledger.agreed import Agreed
+from samprasan.ledger import agreement
+from samprasan.ledger.agreement import Agreed
 from samprasan.node.tables import documents
 
 _LATER = documents.alias()
@@ -21,7 +21,7 @@ def active(tx: sa.Connection) -> list[bytes]:
 
 def agreed_on(tx: sa.Connection) -> Agreed:
     """What the documents in force amount to."""
-    return agreed.remembered(tuple(tx.execute(_DIGESTS).scalars()), lambda: active(tx))
+    return agreement.remembered(tuple(tx.execute(_DIGESTS).scalars()), lambda: active(tx))
 
 
 def proposed(tx: sa.Connection) -> list[bytes]:

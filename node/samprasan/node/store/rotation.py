@@ -1,7 +1,7 @@
 """While the linking key is rotated: how far it is, and until when no account may be opened under the old one."""
 
 import sqlalchemy as sa
-from samprasan.node.store import notes as notes_store
+from samprasan.node.store import facts as notes_store
 
 
 def is_closing(tx: sa.Connection, now: int) -> bool:

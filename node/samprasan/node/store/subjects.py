@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from samprasan.edge.database import AnyRow, delete_where_in, insert_rows, rows_where_in, update_where_in
-from samprasan.node.store import notes as notes_store
+from samprasan.node.store import facts as notes_store
 from samprasan.node.tables import awards, redemptions, restated, subjects
 from samprasan.v1.log_pb2 import PURPOSE_INTEGRATORS, PURPOSE_REDEEM, PURPOSE_SHARE
 

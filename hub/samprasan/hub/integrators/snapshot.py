@@ -1,0 +1,83 @@
+"""Snapshots: everything that an integrator may see as of one place of the log, and the cursor to go on from."""
+
+from collections.abc import Iterator, Sequence
+
+from samprasan.edge.database import Store, Tx, take_turn
+from samprasan.edge.world import World
+from samprasan.hub import limits
+from samprasan.hub.integrators import approval, reader
+from samprasan.hub.integrators import view as integrators_view
+from samprasan.hub.integrators.approval import Approved
+from samprasan.hub.store import documents as documents_store
+from samprasan.hub.store import integrators as integrators_store
+from samprasan.hub.store import ledger as ledger_store
+from samprasan.hub.store import log as log_store
+from samprasan.keys.errors import Refused
+from samprasan.keys.handles import Place
+from samprasan.ledger import calendar, changes
+from samprasan.ledger.agreement import Agreed
+from samprasan.v1 import changes_pb2 as v1
+from samprasan.v1 import documents_pb2 as documents
+
+
+def take(store: Store, world: World, name: str, asked: v1.SnapshotRequest) -> Approved:
+    """Count a snapshot that is about to be read; what its reader may see.
+
+    Raises Refused ``snapshots_over_quota`` and as :func:`readers.begin`.
+    """
+    now = world.now()
+    today = calendar.packed(calendar.day_of(now))
+    with store.begin() as tx:
+        take_turn(tx, approval.TURN)
+        approved = approval.approved(tx, name, now)
+        reader.check_asked(approved, documents_store.agreed_on(tx), asked.subscription, asked.filter)
+        known = integrators_store.find(tx, name)
+        taken = known.snapshots if known.day == today else 0
+        most = approved.document.quotas.snapshots_per_day
+        if taken >= most:
+            raise Refused("snapshots_over_quota", name=name, most=most)
+        integrators_store.put(tx, name, known._replace(day=today, snapshots=taken + 1))
+    return approved
+
+
+def read(store: Store, secret: bytes, approved: Approved, asked: v1.SnapshotRequest) -> tuple[list[bytes], bytes]:
+    """Everything that the integrator may see as of now, encoded, in no order of ours; and the cursor behind it."""
+    with store.read() as tx:
+        head, agreed = log_store.head_now(tx), documents_store.agreed_on(tx)
+        cursors = reader.cursors_of(secret, agreed, approved, asked.subscription)
+        view = integrators_view.view_of(
+            approved.document.scope, asked.filter, reader.names_of(secret, agreed, approved)
+        )
+        found = [
+            event.SerializeToString(deterministic=True)
+            for each in _standing(tx, agreed)
+            if (event := view.standing(each, head.appended_at))
+        ]
+    found.sort()  # by handle: the order of the table would be the same for everybody
+    (cursor,) = cursors.sealed([Place(head.size, 0, agreed.cut_version)])
+    return found, cursor
+
+
+def parts(events: Sequence[bytes], cursor: bytes) -> Iterator[v1.SnapshotResponse]:
+    """What is sent of it, a message at a time; the last has the cursor."""
+    some: list[v1.Event] = []
+    size = 0
+    for event in events:
+        if some and (len(some) >= limits.SNAPSHOT_EVENTS_AT_ONCE or size + len(event) > limits.PAGE_BYTES_MAX):
+            yield v1.SnapshotResponse(events=some)
+            some, size = [], 0
+        some.append(v1.Event.FromString(event))
+        size += len(event)
+    yield v1.SnapshotResponse(events=some, cursor=cursor)
+
+
+def _standing(tx: Tx, agreed: Agreed) -> Iterator[v1.Change]:
+    """Everything that can be seen now."""
+    for account_id, totals in ledger_store.shown(tx):
+        yield changes.standing(account_id, totals)
+    for owner, catalogue in sorted(agreed.catalogues.items()):
+        for benefit in catalogue.benefits.values():
+            message = documents.Benefit.FromString(benefit.message)
+            yield v1.Change(type=v1.EVENT_TYPE_BENEFIT_CHANGED, agency=owner, benefit=message)
+    for version in sorted(agreed.policies):
+        yield v1.Change(type=v1.EVENT_TYPE_POLICY_ACTIVATED, policy_version=version)

@@ -1,0 +1,62 @@
+"""Audit: the log is verified and the rules applied anew, then the tables and the tree have to say the same."""
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from samprasan.edge import bundle
+from samprasan.edge.database import Store, Tx
+from samprasan.edge.world import World
+from samprasan.hub.log import checkpoints
+from samprasan.hub.store import documents as documents_store
+from samprasan.hub.store import ledger as ledger_store
+from samprasan.hub.store import log as log_store
+from samprasan.hub.store import tree as tree_store
+from samprasan.keys import merkle
+from samprasan.keys.errors import SamprasanError
+from samprasan.ledger import verify
+from samprasan.ledger.audit import Auditor, Report
+
+
+def audit(store: Store, world: World, hub_key: bytes) -> Report:
+    """Everything that can be checked without trusting the tables; ``hub_key`` is the hub's raw public key."""
+    with store.read() as tx:
+        auditor = Auditor(documents_store.active(tx), checkpoints.note(tx), world.verify, [hub_key])
+        for row in log_store.entries(tx):
+            index = auditor.report.batches
+            found = auditor.take(row.batch, row.receipt)
+            if found is None:
+                continue
+            filed = (row.log_index, row.agency, row.seq, row.digest)
+            if filed != (index, found.batch.agency, found.batch.seq, found.digest):
+                auditor.report.problems.append(f"log entry {index} is filed as another")
+        report = auditor.finish()
+        if verify.digest_of(auditor.state) != verify.digest_of(ledger_store.load_all(tx)):
+            report.problems.append("the tables are not what the log folds to")
+        if log_store.head_now(tx).size != report.batches:
+            report.problems.append("the head names another size than the log has")
+        report.problems += _tree_problems(tx)
+    return report
+
+
+def export(store: Store, file: BinaryIO) -> int:
+    """Write what anybody needs to verify the log without this hub; how many entries."""
+    with store.read() as tx:
+        entries = ((row.batch, row.receipt) for row in log_store.entries(tx))
+        return bundle.write(file, documents_store.active(tx), checkpoints.note(tx), entries)
+
+
+def _tree_problems(tx: Tx) -> Iterator[str]:
+    """Whether every stored hash is what the receipts make."""
+    kept: dict[tuple[int, int], bytes] = {}
+    leaves: list[bytes] = []
+    try:
+        leaves = [merkle.leaf_hash(row.entry) for row in log_store.entries(tx)]
+    except SamprasanError:  # told already
+        return
+
+    def fetch(level: int, first: int, count: int) -> list[bytes]:
+        return [kept[level, number] for number in range(first, first + count)]
+
+    kept.update({row[:2]: row[2] for row in merkle.grown(fetch, 0, leaves)})
+    if kept != tree_store.everything(tx):
+        yield "the tree is not what the receipts make"

@@ -1,0 +1,308 @@
+"""Intake: how signed batches become the log.
+
+Limits, then signature, then form (:func:`verify`, no writing); then chain, then the one fold, then one durable commit
+for all batches that wait, then their signed receipts (:func:`append`).  A batch is appended once: again, it gets the
+stored receipt, byte for byte.  A batch that can never be read gets a signed refusal, stored so that it stays refused.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from samprasan.edge.database import Store, Tx
+from samprasan.edge.world import World
+from samprasan.hub import limits
+from samprasan.hub.store import changes as changes_store
+from samprasan.hub.store import documents as documents_store
+from samprasan.hub.store import holds as holds_store
+from samprasan.hub.store import ledger as ledger_store
+from samprasan.hub.store import log as log_store
+from samprasan.hub.store import pseudonyms as subjects_store
+from samprasan.hub.store import recovery as recovery_store
+from samprasan.hub.store.ledger import Touched
+from samprasan.keys import chain, documents, signing
+from samprasan.keys.chain import Fit, Head
+from samprasan.keys.errors import Malformed, SamprasanError, Unavailable, Unproven
+from samprasan.ledger import batch_form, changes, ledger
+from samprasan.ledger.batch_form import UPDATES_MAX
+from samprasan.ledger.benefits import Catalogue
+from samprasan.ledger.ledger import Activated
+from samprasan.ledger.state import Entry, State
+from samprasan.v1 import log_pb2 as log
+from samprasan.v1.envelope_pb2 import Envelope
+
+CLOCK_MS = 1000  # the business clock counts whole seconds: a receipt that is lost can be found again
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A batch whose signature holds; ``refusal`` says why it can never be appended, if so."""
+
+    agency: str
+    envelope: bytes
+    digest: bytes
+    batch: log.Batch
+    refusal: log.RefusalReason.ValueType | None = None
+
+
+Answer = Envelope | SamprasanError
+"""A signed receipt or refusal; or the error that ends the agency's stream: a gap, a fork."""
+
+
+def verify(store: Store, world: World, agency: str, envelope: Envelope) -> Submission:
+    """The batch inside, signed by ``agency``'s key in the roster.
+
+    Raises Malformed for an envelope that breaks a limit, Unproven ``signature`` for one that ``agency`` did not sign.
+    """
+    signing.expect_type(envelope, log.Batch)
+    with store.read() as tx:
+        agreed = documents_store.agreed_on(tx)
+    public_key = documents.member(agreed.roster_with(agency), agency).signing_key
+    signing.check_signature(envelope, log.Batch, public_key, world.verify)
+    data, digest = envelope.SerializeToString(), signing.digest(envelope)
+    try:
+        batch = signing.decode(log.Batch, envelope.payload)
+    except Malformed:
+        return Submission(agency, data, digest, log.Batch(), log.REFUSAL_REASON_NOT_CANONICAL)
+    return Submission(
+        agency, data, digest, batch, batch_form.check(batch, len(envelope.payload), agreed.federation_id, agency)
+    )
+
+
+def append(store: Store, world: World, submissions: Sequence[Submission]) -> list[Answer]:
+    """Append every submission that fits, in one durable transaction; an answer for each, in their order."""
+    with store.begin() as tx:
+        return append_in(tx, world, submissions)
+
+
+def append_own(tx: Tx, world: World, updates: Sequence[log.Update]) -> None:
+    """Append a batch of the hub's own chain within the open transaction."""
+    _append_own(tx, world, updates, _moment(tx, world))
+
+
+def append_own_again(tx: Tx, world: World, updates: Sequence[log.Update], moment: int) -> None:
+    """:func:`append_own` while the hub recovers, as of ``moment``."""
+    _append_own(tx, world, updates, _expire_due(tx, world, moment))
+
+
+def append_again(tx: Tx, world: World, submissions: Sequence[Submission], moment: int) -> list[Answer]:
+    """Append, while the hub recovers, what stood in a part of the log that is given up, as of the moment it had."""
+    return _append_at(tx, world, submissions, _expire_due(tx, world, moment))
+
+
+def expire_due(store: Store, world: World) -> bool:
+    """Say in the log which holds have run out, at most as many as a batch has room for; whether there were any."""
+    with store.read() as tx:
+        if not holds_store.run_out(tx, world.now(), 1) or recovery_store.standing(tx) is not None:
+            return False
+    with store.begin() as tx:
+        _moment(tx, world)
+    return True
+
+
+def append_in(tx: Tx, world: World, submissions: Sequence[Submission]) -> list[Answer]:
+    """:func:`append` within an open transaction; before anything else applies, holds that have run out are over."""
+    return _append_at(tx, world, submissions, _moment(tx, world))
+
+
+def _moment(tx: Tx, world: World) -> int:
+    """The moment as of which to append; before anything else applies, holds that have run out are over.
+
+    Raises Unavailable while the hub recovers: what is appended now would stand where something stood before.
+    """
+    if recovery_store.standing(tx) is not None:
+        raise Unavailable("hub_recovering")
+    return _expire_due(tx, world, world.now() // CLOCK_MS * CLOCK_MS)
+
+
+def _expire_due(tx: Tx, world: World, moment: int) -> int:
+    """Expire holds that have run out by then; the moment to append at, which is no earlier than the newest entry's.
+
+    Should more than fill a batch run out at once, the rest waits for its turn: nobody can post them any more, and
+    nobody else is kept waiting.
+    """
+    now = max(moment, log_store.lock_head(tx).appended_at)
+    if due := holds_store.run_out(tx, now, UPDATES_MAX):
+        expired = [log.Expire(agency=agency, hold_id=hold_id) for agency, hold_id in due]
+        _append_own(tx, world, [log.Update(expire=each) for each in expired], now)
+    return now
+
+
+def _append_own(tx: Tx, world: World, updates: Sequence[log.Update], now: int) -> None:
+    head = log_store.chain_head(tx, documents.HUB)
+    batch = log.Batch(
+        federation_id=documents_store.agreed_on(tx).federation_id,
+        agency=documents.HUB,
+        seq=head.seq + 1,
+        previous=head.digest,
+        created_at=now,
+        updates=updates,
+    )
+    envelope = world.sign(batch)
+    submission = Submission(documents.HUB, envelope.SerializeToString(), signing.digest(envelope), batch)
+    (answer,) = _append_at(tx, world, [submission], now)
+    if isinstance(answer, SamprasanError):
+        raise answer
+
+
+def _append_at(tx: Tx, world: World, submissions: Sequence[Submission], now: int) -> list[Answer]:
+    group = _Group(tx, world, log_store.lock_head(tx), now)
+    placed = [group.place(submission) for submission in submissions]
+    receipts = group.commit()
+    return [receipts[place] if isinstance(place, int) else place for place in placed]
+
+
+@dataclass
+class _Group:
+    """Batches that enter the log together."""
+
+    tx: Tx
+    world: World
+    log_head: log_store.LogHead
+    now: int
+    heads: dict[str, Head] = field(default_factory=dict)
+    accepted: list[Submission] = field(default_factory=list)
+
+    def place(self, submission: Submission) -> int | Answer:
+        """The submission's place among the accepted, or its answer if it is not to be appended."""
+        agency, batch = submission.agency, submission.batch
+        known_refusal = log_store.refusal_of(self.tx, agency, submission.digest)
+        if known_refusal is not None:
+            return Envelope.FromString(known_refusal)
+        if submission.refusal is not None:
+            return self._refuse(submission, submission.refusal)
+        head = self.heads.get(agency) or log_store.chain_head(self.tx, agency)
+        match chain.fit(head, batch.seq, batch.previous):
+            case Fit.NEXT:
+                self.heads[agency] = Head(batch.seq, submission.digest)
+                self.accepted.append(submission)
+                return len(self.accepted) - 1
+            case Fit.KNOWN:
+                return self._again(submission)
+            case Fit.GAP:
+                return Unavailable("chain_gap", agency=agency, seq=batch.seq, head=head.seq)
+            case _:
+                return Unproven("chain_fork", agency=agency, seq=batch.seq)
+
+    def commit(self) -> list[Envelope]:
+        """Fold, sign and store what was accepted; the receipts in order."""
+        entries = [(each, self.now) for each in self.accepted]
+        agreed = documents_store.agreed_on(self.tx)
+        return enter(self.tx, self.log_head.size, entries, self.world.sign, agreed.activated)
+
+    def _again(self, submission: Submission) -> int | Answer:
+        for place, earlier in enumerate(self.accepted):
+            if earlier.digest == submission.digest:
+                return place
+        stored = log_store.find(self.tx, submission.agency, submission.batch.seq)
+        if stored is None or stored.digest != submission.digest:
+            return Unproven("chain_fork", agency=submission.agency, seq=submission.batch.seq)
+        return Envelope.FromString(stored.receipt)
+
+    def _refuse(self, submission: Submission, reason: log.RefusalReason.ValueType) -> Answer:
+        if log_store.refusal_count(self.tx, submission.agency) >= limits.REFUSALS_PER_AGENCY_MAX:
+            return Malformed("refusals_over_limit", agency=submission.agency)
+        refusal = self.world.sign(
+            log.Refusal(
+                federation_id=documents_store.agreed_on(self.tx).federation_id,
+                agency=submission.agency,
+                seq=submission.batch.seq,
+                batch_digest=submission.digest,
+                reason=reason,
+            )
+        )
+        log_store.add_refusal(self.tx, submission.agency, submission.digest, refusal.SerializeToString())
+        return refusal
+
+
+def enter(
+    tx: Tx,
+    size: int,
+    entries: Sequence[tuple[Submission, int]],
+    receipted: Callable[[log.Receipt], Envelope],
+    activated: Activated,
+) -> list[Envelope]:
+    """Fold batches and store them behind the ``size`` entries of the log, each as of its own moment.
+
+    ``receipted`` gives the envelope for a receipt; they are returned, in order.  ``activated`` has what the batches'
+    Activates name, by digest.
+    """
+    state = ledger_store.load(tx, _touched([each for each, _ in entries], activated))
+    agreed = documents_store.agreed_on(tx)
+    state.policies = dict(agreed.policies)
+    every_change, operations, told, rows, receipts = State(), [], [], [], []
+    for log_index, (submission, appended_at) in enumerate(entries, size):
+        entry = Entry(submission.batch, appended_at)
+        folded, outcomes = ledger.fold(state, entry, activated)
+        told.append((log_index, changes.of(entry, state, folded)))
+        state.include(folded)
+        every_change.include(folded)
+        operations.append((log_index, folded))
+        receipt = receipted(_receipt(submission, log_index, appended_at, outcomes, agreed.cuts_at(log_index)))
+        receipts.append(receipt)
+        rows.append(_row(submission, log_index, receipt))
+    ledger_store.save(tx, every_change, operations)
+    changes_store.put(tx, told)
+    log_store.append(tx, rows, entries[-1][1] if entries else 0)
+    subjects_store.forget(tx, [key for key, totals in every_change.accounts.items() if totals.closed])
+    return receipts
+
+
+def _touched(submissions: Sequence[Submission], activated: Activated) -> dict[str, Touched]:
+    touched: dict[str, Touched] = {}
+    for submission in submissions:
+        named = touched.setdefault(submission.agency, Touched())
+        for update in submission.batch.updates:
+            if update.op_id:
+                named.op_ids.add(update.op_id)
+            _touch(named, submission.agency, update, activated)
+    return touched
+
+
+def _touch(named: Touched, agency: str, update: log.Update, activated: Activated) -> None:
+    kind = update.WhichOneof("change") or ""
+    change = getattr(update, kind)
+    match kind:
+        case "reverse":
+            named.award_op_ids.add(change.award_op_id)
+        case "post" | "void":
+            named.hold_ids.add((agency, change.hold_id))
+        case "refund" | "expire":
+            named.hold_ids.add((change.agency, change.hold_id))
+        case "activate":
+            document = activated.get(change.digest)
+            if isinstance(document, Catalogue):
+                named.owners.add(document.agency)
+        case _:
+            named.account_ids.add(change.account_id)
+    if kind == "award" and change.replaces:
+        named.award_op_ids.add(change.replaces)
+    if kind in {"reserve", "unlink"}:
+        named.reserving.add(change.account_id)
+    if kind == "reserve":
+        named.offers.add((change.benefit_agency, change.benefit))
+
+
+def _receipt(
+    submission: Submission, log_index: int, appended_at: int, outcomes: Sequence[log.Outcome], cuts: int
+) -> log.Receipt:
+    return log.Receipt(
+        federation_id=submission.batch.federation_id,
+        agency=submission.agency,
+        seq=submission.batch.seq,
+        batch_digest=submission.digest,
+        log_index=log_index,
+        appended_at=appended_at,
+        outcomes=outcomes,
+        cuts=cuts,
+    )
+
+
+def _row(submission: Submission, log_index: int, receipt: Envelope) -> log_store.LogRow:
+    return log_store.LogRow(
+        log_index,
+        submission.agency,
+        submission.batch.seq,
+        submission.digest,
+        submission.envelope,
+        receipt.SerializeToString(),
+    )

@@ -1,0 +1,366 @@
+"""The hub as a process: gRPC methods of a few lines each around the steps, and what wakes their streams."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from samprasan.edge import garbage_collection, wire
+from samprasan.edge.database import Store
+from samprasan.edge.logs import logger
+from samprasan.edge.world import World
+from samprasan.hub import limits
+from samprasan.hub.accounts import accounts, rekey
+from samprasan.hub.integrators import handle_token
+from samprasan.hub.log import checkpoints, intake, recall
+from samprasan.hub.members import documents, hello, joining, mailbox
+from samprasan.hub.members.joining import Authority
+from samprasan.hub.process.changes_service import ChangesServicer
+from samprasan.hub.process.running import Running, Showing
+from samprasan.hub.recovery import recovery
+from samprasan.keys.errors import Malformed, Refused, SamprasanError
+from samprasan.keys.signing import payload_type
+from samprasan.v1 import changes_pb2_grpc, hub_pb2, hub_pb2_grpc
+from samprasan.v1.log_pb2 import Receipt
+
+if TYPE_CHECKING:
+    from samprasan.hub.accounts.reconciliation import Conversation
+
+T = TypeVar("T")
+log = logger("hub")
+NEWS_WAIT_SECONDS = 30.0  # a stream looks for itself now and then, whatever the watcher says
+DRAIN_SECONDS = 5.0
+RECONCILE_IDLE_SECONDS = 60.0  # a node reads its records meanwhile
+RECONCILE_PAUSE_SECONDS = 0.02  # between messages of cells: the word that they are enough is on its way
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where the hub listens, what it shows there, and whom it trusts; PEM."""
+
+    listen: str
+    join_listen: str
+    key: bytes
+    certificate: bytes
+    authority: bytes
+    tiles: str = ""
+
+
+class _Ahead(NamedTuple):
+    """The answer to a batch, and what its sender keeps of the hub's own chain."""
+
+    answer: "Future[intake.Answer]"
+    own_seq: int = 0
+
+
+class HubServicer(hub_pb2_grpc.HubServicer):
+    """The methods of ``samprasan.v1.Hub``; the caller is always the agency of the certificate."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+
+    async def Hello(self, request: hub_pb2.HelloRequest, context: Any) -> hub_pb2.HelloResponse:
+        """See :func:`samprasan.hub.members.hello.hello`."""
+        hub = self._running
+        agency = await hub.caller(context, to_recover=True)
+        return await hub.write(hello.hello, hub.store, hub.world, agency, request)
+
+    async def OpenAccounts(self, request: hub_pb2.OpenAccountsRequest, context: Any) -> hub_pb2.OpenAccountsResponse:
+        """See :func:`samprasan.hub.accounts.accounts.open_accounts`."""
+        hub = self._running
+        agency = await hub.caller(context)
+        opened = await hub.write(accounts.open_accounts, hub.store, hub.world, agency, request)
+        return hub_pb2.OpenAccountsResponse(accounts_opened=opened)
+
+    async def Rekey(self, request: hub_pb2.RekeyRequest, context: Any) -> hub_pb2.RekeyResponse:
+        """See :func:`samprasan.hub.accounts.rekey.rekey`."""
+        hub = self._running
+        return await hub.write(rekey.rekey, hub.store, hub.world, await hub.caller(context), request)
+
+    async def GetTotals(self, request: hub_pb2.GetTotalsRequest, context: Any) -> hub_pb2.GetTotalsResponse:
+        """See :func:`samprasan.hub.accounts.accounts.totals`."""
+        hub = self._running
+        agency = await hub.caller(context)
+        return hub_pb2.GetTotalsResponse(totals=await hub.read(accounts.totals, hub.store, hub.world, agency, request))
+
+    async def Push(self, request_iterator: Any, context: Any) -> AsyncIterator[hub_pb2.PushResponse]:
+        """See :mod:`samprasan.hub.log.intake`.  Batches are read ahead; answers keep their order."""
+        hub = self._running
+        agency = await hub.caller(context)
+        if hub.pushing[agency] >= limits.PUSH_STREAMS_PER_AGENCY_MAX:
+            raise Refused("streams_over_limit", agency=agency, most=limits.PUSH_STREAMS_PER_AGENCY_MAX)
+        ahead: asyncio.Queue[_Ahead | None] = asyncio.Queue(limits.PUSH_IN_FLIGHT_MAX)
+        reader = asyncio.create_task(self._read_ahead(agency, request_iterator, ahead))
+        hub.pushing[agency] += 1
+        kept = 0
+        try:
+            while (next_one := await ahead.get()) is not None:
+                response = _push_response(await asyncio.wrap_future(next_one.answer))
+                kept = max(kept, next_one.own_seq)
+                before = await hub.read(recall.own_before, hub.store, response.receipt, kept)
+                response.own_seq, own = before
+                response.own.extend(own)
+                kept += len(own)
+                yield response
+        finally:
+            hub.pushing[agency] -= 1
+            reader.cancel()
+
+    async def _read_ahead(self, agency: str, requests: Any, ahead: "asyncio.Queue[_Ahead | None]") -> None:
+        hub = self._running
+        try:
+            async for request in requests:
+                wire.warn_if_large(log, "Push", request)
+                submission = await hub.read(intake.verify, hub.store, hub.world, agency, request.batch)
+                await ahead.put(_Ahead(hub.sequencer.submit(submission), request.own_seq))
+        except Exception as problem:  # told in its turn, behind the answers to what came before
+            failed: Future[intake.Answer] = Future()
+            failed.set_exception(problem)
+            await ahead.put(_Ahead(failed))
+        else:
+            await ahead.put(None)
+
+    async def PostMail(self, request: hub_pb2.PostMailRequest, context: Any) -> hub_pb2.PostMailResponse:
+        """See :func:`samprasan.hub.members.mailbox.post`."""
+        hub = self._running
+        await hub.write(mailbox.post, hub.store, hub.world, await hub.caller(context), request)
+        hub.ring()
+        return hub_pb2.PostMailResponse()
+
+    async def ReceiveMail(
+        self, request: hub_pb2.ReceiveMailRequest, context: Any
+    ) -> AsyncIterator[hub_pb2.ReceiveMailResponse]:
+        """Mail as it comes, and a word when documents change; the first word comes at once."""
+        hub = self._running
+        agency, number, documents_seen = await hub.caller(context), request.after, -1
+        while not hub.draining:
+            bell = hub.news
+            documents_changed = (await hub.read(mailbox.news, hub.store))[1]
+            if documents_changed != documents_seen:
+                documents_seen = documents_changed
+                yield hub_pb2.ReceiveMailResponse(documents_changed=hub_pb2.DocumentsChanged())
+            while mails := await hub.read(mailbox.after, hub.store, agency, number):
+                for mail in mails:
+                    number = mail.number
+                    yield hub_pb2.ReceiveMailResponse(mail=mail)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(NEWS_WAIT_SECONDS):
+                    await bell.wait()
+
+    async def AcknowledgeMail(
+        self, request: hub_pb2.AcknowledgeMailRequest, context: Any
+    ) -> hub_pb2.AcknowledgeMailResponse:
+        """See :func:`samprasan.hub.members.mailbox.acknowledge`."""
+        hub = self._running
+        await hub.write(mailbox.acknowledge, hub.store, await hub.caller(context), request.number)
+        return hub_pb2.AcknowledgeMailResponse()
+
+    async def SubmitDocument(
+        self, request: hub_pb2.SubmitDocumentRequest, context: Any
+    ) -> hub_pb2.SubmitDocumentResponse:
+        """See :func:`samprasan.hub.members.documents.submit`."""
+        hub = self._running
+        agency = await hub.caller(context, to_recover=True)
+        await hub.write(documents.submit, hub.store, hub.world, agency, request.document)
+        hub.ring()
+        return hub_pb2.SubmitDocumentResponse()
+
+    async def ListDocuments(self, request: hub_pb2.ListDocumentsRequest, context: Any) -> hub_pb2.ListDocumentsResponse:
+        """See :func:`samprasan.hub.members.documents.listed`."""
+        hub = self._running
+        await hub.caller(context, to_recover=True)
+        return await hub.read(documents.listed, hub.store)
+
+    async def Witness(self, request: hub_pb2.WitnessRequest, context: Any) -> hub_pb2.WitnessResponse:
+        """See :func:`samprasan.hub.log.checkpoints.answer`."""
+        hub = self._running
+        return await hub.read(checkpoints.answer, hub.store, await hub.caller(context), request)
+
+    async def Cosign(self, request: hub_pb2.CosignRequest, context: Any) -> hub_pb2.CosignResponse:
+        """See :func:`samprasan.hub.log.checkpoints.take`."""
+        hub = self._running
+        await hub.write(checkpoints.take, hub.store, hub.world, await hub.caller(context), request)
+        return hub_pb2.CosignResponse()
+
+    async def IssueToken(self, request: hub_pb2.IssueTokenRequest, context: Any) -> hub_pb2.IssueTokenResponse:
+        """See :func:`samprasan.hub.integrators.handle_token.issue`."""
+        hub = self._running
+        agency, secret = await hub.caller(context), hub.showing.secret
+        token = await hub.read(handle_token.issue, hub.store, hub.world, secret, agency, request)
+        return hub_pb2.IssueTokenResponse(token=token)
+
+    async def Reconcile(self, request_iterator: Any, context: Any) -> AsyncIterator[hub_pb2.ReconcileResponse]:
+        """See :mod:`samprasan.hub.accounts.reconciliation`.  Cells go out until the next request comes."""
+        from samprasan.hub.accounts import reconciliation  # what it counts with takes a while to load
+
+        hub = self._running
+        agency = await hub.caller(context)
+        if agency in hub.reconciling:
+            raise Refused("streams_over_limit", agency=agency, most=1)
+        hub.reconciling.add(agency)
+        requests = wire.Requests(request_iterator)
+        try:
+            first = await requests.next(RECONCILE_IDLE_SECONDS)
+            if first is None or not first.HasField("begin"):
+                raise Malformed("request", limit=1)
+            while await hub.write(reconciliation.count, hub.store):
+                pass
+            talk = await hub.read(reconciliation.begin, hub.store, hub.world, agency, first.begin)
+            yield talk.begun()
+            async for answer in self._answers(talk, requests):
+                yield answer
+        finally:
+            hub.reconciling.discard(agency)
+            requests.close()
+
+    async def _answers(self, talk: "Conversation", requests: wire.Requests) -> AsyncIterator[hub_pb2.ReconcileResponse]:
+        """What the hub says once a reconciliation has begun."""
+        from samprasan.hub.accounts import reconciliation
+
+        hub = self._running
+        while not requests.ended:
+            wait = RECONCILE_PAUSE_SECONDS if talk.sending else RECONCILE_IDLE_SECONDS
+            request = await requests.next(wait)
+            if request is None and not talk.sending:
+                return  # the node has what it needs, or has been silent for too long
+            if request is not None:
+                talk.sending = request.HasField("more")
+                if request.HasField("ask"):
+                    yield talk.told(request.ask)
+                if request.HasField("verdict"):
+                    await hub.write(reconciliation.record, hub.store, hub.world, talk, request.verdict)
+            cells = await hub.read(talk.cells) if talk.sending else None
+            if cells is not None:
+                yield cells
+            elif talk.sending:
+                return  # nobody may have more
+
+    async def Recall(self, request: hub_pb2.RecallRequest, context: Any) -> AsyncIterator[hub_pb2.RecallResponse]:
+        """See :mod:`samprasan.hub.log.recall`."""
+        hub = self._running
+        agency = await hub.caller(context, to_recover=True)
+        after = request.after_seq
+        while entries := await hub.read(recall.recalled, hub.store, agency, request.own, after):
+            for entry in entries:
+                yield hub_pb2.RecallResponse(entry=entry)
+            after += len(entries)
+
+    async def Refeed(self, request_iterator: Any, context: Any) -> hub_pb2.RefeedResponse:
+        """See :mod:`samprasan.hub.recovery.recovery`."""
+        hub = self._running
+        agency = await hub.caller(context, to_recover=True)
+        if agency in hub.refeeding:
+            raise Refused("streams_over_limit", agency=agency, most=1)
+        hub.refeeding.add(agency)
+        try:
+            taken, size = 0, 0
+            some: list[hub_pb2.RefeedRequest] = []
+            async for request in request_iterator:
+                some.append(request)
+                size += request.ByteSize()
+                if size >= limits.REFED_BYTES_AT_ONCE:
+                    taken += await hub.write(recovery.take, hub.store, hub.world, agency, some)
+                    some, size = [], 0
+            taken += await hub.write(recovery.take, hub.store, hub.world, agency, some)
+            await hub.write(recovery.advance, hub.store, hub.world)
+            return hub_pb2.RefeedResponse(taken=taken)
+        finally:
+            hub.refeeding.discard(agency)
+
+
+class JoiningServicer(hub_pb2_grpc.JoiningServicer):
+    """The methods of ``samprasan.v1.Joining``: the caller has no certificate yet, only an invite."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+
+    async def Join(self, request: hub_pb2.JoinRequest, context: Any) -> hub_pb2.JoinResponse:
+        """See :func:`samprasan.hub.members.joining.join`; the last agency to join brings roster 1 into every inbox."""
+        hub = self._running
+        application = await hub.read(joining.examine, hub.store, hub.world, request)
+        certificate = await hub.write(joining.join, hub.store, hub.world, hub.authority, request, application)
+        await hub.write(documents.compose_roster, hub.store, hub.world, hub.authority.certificate)
+        hub.ring()
+        return hub_pb2.JoinResponse(certificate=certificate)
+
+
+def _push_response(answer: intake.Answer) -> hub_pb2.PushResponse:
+    if isinstance(answer, SamprasanError):
+        raise answer
+    if answer.payload_type == payload_type(Receipt):
+        return hub_pb2.PushResponse(receipt=answer)
+    return hub_pb2.PushResponse(refusal=answer)
+
+
+@dataclass
+class Servers:
+    """Both listeners, and the ports they got."""
+
+    running: Running
+    hub: grpc.aio.Server
+    joining: grpc.aio.Server
+    hub_port: int
+    join_port: int
+    watchers: "list[asyncio.Task[None]]"
+
+    async def stop(self, grace_seconds: float = DRAIN_SECONDS) -> None:
+        """Let calls finish, then stop everything."""
+        for watcher in self.watchers:
+            watcher.cancel()
+        self.running.draining = True
+        self.running.ring()
+        self.running.changed.set()
+        await asyncio.gather(self.hub.stop(grace_seconds), self.joining.stop(grace_seconds))
+        await asyncio.to_thread(self.running.sequencer.close)
+        self.running.threads.shutdown()
+
+
+async def start(store: Store, world: World, authority: Authority, listening: Listening, showing: Showing) -> Servers:
+    """Both listeners, serving.  Raises Refused ``address_taken``."""
+    running = Running(store, world, authority, showing)
+    interceptors = [wire.ErrorInterceptor(log)]
+    hub = grpc.aio.server(interceptors=interceptors, options=wire.SERVER_OPTIONS)
+    hub_pb2_grpc.add_HubServicer_to_server(HubServicer(running), hub)
+    changes_pb2_grpc.add_ChangesServicer_to_server(ChangesServicer(running), hub)
+    health_servicer = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, hub)
+    await health_servicer.set("", health_pb2.HealthCheckResponse.SERVING)
+    joining_server = grpc.aio.server(interceptors=interceptors, options=wire.SERVER_OPTIONS)
+    hub_pb2_grpc.add_JoiningServicer_to_server(JoiningServicer(running), joining_server)
+    mutual = wire.server_credentials(listening.key, listening.certificate, listening.authority)
+    one_sided = wire.server_credentials(listening.key, listening.certificate, None)
+    hub_port = wire.bind(hub, listening.listen, mutual)
+    join_port = wire.bind(joining_server, listening.join_listen, one_sided)
+    await asyncio.gather(hub.start(), joining_server.start())
+    watchers = [asyncio.create_task(each()) for each in running.by_itself]
+    return Servers(running, hub, joining_server, hub_port, join_port, watchers)
+
+
+async def serve(
+    store: Store,
+    world: World,
+    authority: Authority,
+    listening: Listening,
+    showing: Showing,
+    announce: Callable[[int, int, str | None], None],
+) -> None:
+    """Serve until SIGTERM or SIGINT, then drain."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with contextlib.AsyncExitStack() as stack:
+        tiles_at = None
+        if listening.tiles:
+            from samprasan.hub.process import tiles  # a web server takes a while to load
+
+            tiles_at = await stack.enter_async_context(tiles.served(listening.tiles, store))
+        servers = await start(store, world, authority, listening, showing)
+        garbage_collection.collect_rarely()
+        announce(servers.hub_port, servers.join_port, tiles_at)
+        await stopped.wait()
+        await servers.stop()

@@ -1,0 +1,100 @@
+"""Cutting: agencies agree to give up an entry of the log that nobody has, so that the hub can go on.
+
+What they hold of what stood behind it is not given up with it: each entry goes into the log again as of the moment it
+had, in its old order, and gets another receipt.  Then comes the word of the cut, and from there on checkpoints have
+another origin: what the hub signed of the log that was binds it no more.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from samprasan.edge.database import Tx
+from samprasan.edge.world import World
+from samprasan.hub import limits
+from samprasan.hub.log import checkpoints, intake
+from samprasan.hub.log.intake import Submission
+from samprasan.hub.recovery import attachments
+from samprasan.hub.store import checkpoints as checkpoints_store
+from samprasan.hub.store import documents as documents_store
+from samprasan.hub.store import ledger as ledger_store
+from samprasan.hub.store import log as log_store
+from samprasan.hub.store import recovery as recovery_store
+from samprasan.hub.store.recovery import Refed
+from samprasan.keys import checkpoint, documents
+from samprasan.keys.errors import Refused
+from samprasan.ledger import batch_form
+from samprasan.v1 import log_pb2 as log
+from samprasan.v1.documents_pb2 import Cut
+from samprasan.v1.envelope_pb2 import Envelope
+
+
+def rest(tx: Tx, world: World) -> bytes:
+    """A signed checkpoint of what is left of the log."""
+    return checkpoint.signed(checkpoints.head_of(tx), world.signer)
+
+
+def check(tx: Tx, world: World, body: Cut) -> None:
+    """That the document leaves exactly what is left of the log; Refused ``cut_unneeded`` if it does not."""
+    federation_id = documents_store.agreed_on(tx).federation_id
+    left = checkpoint.opened(body.checkpoint, federation_id, world.signer.public_key, world.verify).checkpoint
+    if left != checkpoints.head_of(tx):
+        raise Refused("cut_unneeded")
+
+
+def begin(tx: Tx, world: World) -> None:
+    """The agencies have agreed: open accounts whose entries are lost, for what follows is about them."""
+    head = log_store.lock_head(tx)
+    recovery_store.cut(tx)
+    checkpoints_store.forget_after(tx, head.size)
+    _append_own(tx, world, attachments.tie(tx), head.appended_at)
+
+
+def go_on(tx: Tx, world: World) -> bool:
+    """Put some of what stood behind the cut into the log again; whether there was any."""
+    some = recovery_store.first(tx, limits.PUSH_GROUP_MAX)
+    for (is_own, moment), group in groupby(some, key=_when):
+        if is_own:
+            for each in group:
+                _again(tx, world, each, moment)
+        else:  # one that does not follow its chain comes behind the entry that is lost, and is its agency's to mend
+            intake.append_again(tx, world, [_submission(each) for each in group], moment)
+    recovery_store.drop(tx, [(each.agency, each.seq) for each in some])
+    return bool(some)
+
+
+def end(tx: Tx, world: World) -> None:
+    """All of it is there: say in the log that it was cut, unless it says so."""
+    version = documents_store.version_in_force(tx, log.DOCUMENT_KIND_CUT)
+    if not version:
+        return
+    digest = documents_store.digest_in_force(tx, log.DOCUMENT_KIND_CUT, version)
+    if any(digest in row.batch for row in log_store.of_agency(tx, documents.HUB)):
+        return
+    activate = log.Activate(document=log.DOCUMENT_KIND_CUT, version=version, digest=digest)
+    intake.append_own(tx, world, [log.Update(activate=activate)])
+
+
+def _when(entry: Refed) -> tuple[bool, int]:
+    receipt = log.Receipt.FromString(Envelope.FromString(entry.receipt).payload)
+    return entry.agency == documents.HUB, receipt.appended_at
+
+
+def _submission(entry: Refed) -> Submission:
+    batch = log.Batch.FromString(Envelope.FromString(entry.batch).payload)
+    return Submission(entry.agency, entry.batch, entry.digest, batch)
+
+
+def _again(tx: Tx, world: World, entry: Refed, moment: int) -> None:
+    """What the hub's own entry said: accounts, documents.  Which holds run out, it sees again by itself."""
+    news = list(attachments.documents_of(entry))
+    attachments.put_in_force(tx, world, news)
+    updates = _submission(entry).batch.updates
+    opened = [each for each in updates if each.HasField("opened")]
+    known = ledger_store.totals_of(tx, {each.opened.account_id for each in opened})
+    lacking = [each for each in opened if each.opened.account_id not in known]
+    _append_own(tx, world, [*lacking, *(each for each in updates if each.HasField("activate"))], moment)
+
+
+def _append_own(tx: Tx, world: World, updates: Sequence[log.Update], moment: int) -> None:
+    for first in range(0, len(updates), batch_form.UPDATES_MAX):
+        intake.append_own_again(tx, world, updates[first : first + batch_form.UPDATES_MAX], moment)

@@ -1,0 +1,163 @@
+"""Gaps: batches that the log took and whose receipts nobody ever got are put back where something is missing.
+
+Their agencies have the batches; the hub signs receipts for them anew.  Which batch stood where follows from the chains
+and from the receipts around it, each of which must come out as it was.  Where a checkpoint covers the place, only one
+moment makes the tree that was signed, and it is looked for: the business clock counts whole seconds, so that there are
+few.  Where no checkpoint does, nobody was told of any moment.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice, product
+
+from samprasan.edge.database import Tx
+from samprasan.edge.world import World
+from samprasan.hub.log import intake
+from samprasan.hub.log.intake import Submission
+from samprasan.hub.store import documents as documents_store
+from samprasan.hub.store import log as log_store
+from samprasan.hub.store import recovery as recovery_store
+from samprasan.hub.store.log import LogHead
+from samprasan.hub.store.recovery import Refed
+from samprasan.hub.store.tree import Tiles
+from samprasan.keys import documents, merkle, signing
+from samprasan.keys.checkpoint import Checkpoint
+from samprasan.v1 import log_pb2 as log
+from samprasan.v1.envelope_pb2 import Envelope
+
+CLOCKS_APART_MS = 120_000  # hub and nodes raise an alarm beyond
+ENTRIES_MAX = 500  # between the first gap and what tells where it ends
+GAPS_MAX = 8
+ARRANGEMENTS_MAX = 500  # each is folded: a few seconds
+LEAVES_HASHED_MAX = 3_000_000  # some ten seconds, over all arrangements
+
+
+def filled(tx: Tx, world: World, head: LogHead, agencies: Sequence[str], covering: Sequence[Checkpoint]) -> list[Refed]:
+    """What comes behind the head, its gaps filled; nothing if nothing is missing, or nobody has what is.
+
+    ``covering`` are the checkpoints of more entries than the log has, the smallest first.
+    """
+    end = covering[0].size if covering else recovery_store.last_index(tx) + 1
+    if not head.size < end <= head.size + ENTRIES_MAX:
+        return []
+    placed = {each.log_index: each for each in recovery_store.between(tx, head.size, end)}
+    if end - head.size - len(placed) > GAPS_MAX:
+        return []
+    heads = {agency: log_store.chain_head(tx, agency).seq for agency in (*agencies, documents.HUB)}
+    arrangements = _arrangements(tx, agencies, placed, range(head.size, end), heads)
+    tries = LEAVES_HASHED_MAX // (end - head.size)
+    for entries in islice(arrangements, ARRANGEMENTS_MAX):
+        receipts = _folded(tx, head, entries)
+        if receipts and covering:
+            tries, receipts = _timed(Tiles(tx), head, entries, receipts, covering[0], tries)
+        if receipts:
+            return [_with_receipt(world, each, receipt) for each, receipt in zip(entries, receipts, strict=True)]
+    return []
+
+
+def _arrangements(
+    tx: Tx, agencies: Sequence[str], placed: Mapping[int | None, Refed], places: range, heads: Mapping[str, int]
+) -> Iterator[list[Refed]]:
+    """Every way to fill the gaps in which each chain goes on without one."""
+    if not places:
+        yield []
+        return
+    known = placed.get(places[0])
+    if known is not None:
+        choices = [known] if known.seq == heads.get(known.agency, 0) + 1 else []
+    else:
+        waiting = (recovery_store.find(tx, agency, heads[agency] + 1) for agency in agencies)
+        choices = [each for each in waiting if each is not None and each.log_index is None]
+    for chosen in choices:
+        after = {**heads, chosen.agency: chosen.seq}
+        for rest in _arrangements(tx, agencies, placed, places[1:], after):
+            yield [chosen, *rest]
+
+
+def _folded(tx: Tx, head: LogHead, entries: Sequence[Refed]) -> list[log.Receipt]:
+    """The receipts that these entries get there, none if one that is known does not come out; nothing is stored."""
+    moments = _latest(entries)
+    submissions = [(_submission(each), max(at, head.appended_at)) for each, at in zip(entries, moments, strict=True)]
+    found: list[log.Receipt] = []
+
+    def noted(receipt: log.Receipt) -> Envelope:
+        found.append(receipt)
+        return signing.seal(receipt)
+
+    trial = tx.begin_nested()
+    try:
+        intake.enter(tx, head.size, submissions, noted, documents_store.agreed_on(tx).activated)
+    finally:
+        trial.rollback()
+    came_out = all(not each.receipt or _receipt(each) == came for each, came in zip(entries, found, strict=True))
+    return found if came_out else []
+
+
+def _latest(entries: Sequence[Refed]) -> list[int]:
+    """When each entry was appended; of those without receipt, when at the latest."""
+    moments: list[int] = []
+    bound: int | None = None
+    for each in reversed(entries):
+        if each.receipt:
+            bound = _receipt(each).appended_at
+        moments.append(bound if bound is not None else _whole_seconds(_batch(each).created_at + CLOCKS_APART_MS))
+    return moments[::-1]
+
+
+def _timed(
+    tiles: Tiles,
+    head: LogHead,
+    entries: Sequence[Refed],
+    receipts: Sequence[log.Receipt],
+    signed: Checkpoint,
+    tries: int,
+) -> tuple[int, list[log.Receipt]]:
+    """How many tries are left, and the receipts with the moments that make the checkpoint's tree; none if none do."""
+    gaps = [at for at, each in enumerate(entries) if not each.receipt]
+    windows = []
+    for at in gaps:
+        earliest = max([head.appended_at, *(receipt.appended_at for receipt in receipts[:at] if at - 1 not in gaps)])
+        created_at = _batch(entries[at]).created_at
+        begins = max(earliest, _whole_seconds(created_at - CLOCKS_APART_MS))
+        ends = min(receipts[at].appended_at, _whole_seconds(created_at + CLOCKS_APART_MS))
+        windows.append(range(begins, ends + 1, intake.CLOCK_MS))
+    for moments in islice(product(*windows), tries):
+        tries -= 1
+        for at, moment in zip(gaps, moments, strict=True):
+            receipts[at].appended_at = moment
+        leaves = [merkle.leaf_hash(signing.payload_digest(each)) for each in receipts]
+        if _root(tiles, head.size, leaves) == signed.root:
+            return tries, list(receipts)
+    return tries, []
+
+
+def _root(tiles: Tiles, size: int, leaves: Sequence[bytes]) -> bytes:
+    """The root over the first ``size`` entries of the log and ``leaves``."""
+    grown = {(level, number): value for level, number, value in merkle.grown(tiles, size, leaves)}
+
+    def fetch(level: int, first: int, count: int) -> list[bytes]:
+        numbers = range(first, first + count)
+        return [grown.get((level, number)) or tiles(level, number, 1)[0] for number in numbers]
+
+    return merkle.root(fetch, size + len(leaves))
+
+
+def _with_receipt(world: World, entry: Refed, receipt: log.Receipt) -> Refed:
+    if entry.receipt:
+        return entry
+    return entry._replace(log_index=receipt.log_index, receipt=world.sign(receipt).SerializeToString())
+
+
+def _submission(entry: Refed) -> Submission:
+    return Submission(entry.agency, entry.batch, entry.digest, _batch(entry))
+
+
+def _batch(entry: Refed) -> log.Batch:
+    return log.Batch.FromString(Envelope.FromString(entry.batch).payload)
+
+
+def _receipt(entry: Refed) -> log.Receipt:
+    return log.Receipt.FromString(Envelope.FromString(entry.receipt).payload)
+
+
+def _whole_seconds(moment: int) -> int:
+    return moment // intake.CLOCK_MS * intake.CLOCK_MS

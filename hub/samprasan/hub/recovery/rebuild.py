@@ -1,0 +1,84 @@
+"""Rebuilding: tables and tree are made anew from the log, which is what they have to say.
+
+``state = fold(log)``: whatever happened to the tables, the signed batches in the order of their receipts bring back
+every total, link and hold.  Only what ties accounts to subjects is not in the log; of it nothing is touched but what
+belongs to accounts that the log has closed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from samprasan.edge.database import Store, Tx
+from samprasan.edge.world import World
+from samprasan.hub.store import changes as changes_store
+from samprasan.hub.store import contributions as contributions_store
+from samprasan.hub.store import documents as documents_store
+from samprasan.hub.store import ledger as ledger_store
+from samprasan.hub.store import log as log_store
+from samprasan.hub.store import pseudonyms as subjects_store
+from samprasan.hub.store import tree as tree_store
+from samprasan.keys.errors import Refused
+from samprasan.ledger import changes, verify
+from samprasan.ledger.audit import Auditor
+from samprasan.ledger.ledger import fold
+from samprasan.ledger.state import Entry, State
+from samprasan.v1.envelope_pb2 import Envelope
+from samprasan.v1.log_pb2 import Batch, Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What was made anew."""
+
+    entries: int
+    tables: bool
+    tree: bool
+
+
+def rebuild(store: Store, world: World) -> Rebuilt:
+    """Make anew what is not what the log says; Refused ``log_damaged_here`` if the log itself does not verify."""
+    with store.begin() as tx:
+        size = log_store.lock_head(tx).size
+        state = _audited(tx, world, size)
+        before = tree_store.everything(tx)
+        tree_store.rebuild(tx, (row.entry for row in log_store.entries(tx)))
+        with_tree = tree_store.everything(tx) != before
+        with_tables = verify.digest_of(state) != verify.digest_of(ledger_store.load_all(tx))
+        if with_tables:
+            _refold(tx)
+            subjects_store.forget(tx, [key for key, totals in state.accounts.items() if totals.closed])
+        contributions_store.start_over(tx)
+    return Rebuilt(size, with_tables, with_tree)
+
+
+def _audited(tx: Tx, world: World, size: int) -> State:
+    """What the log folds to, once every signature, chain and outcome in it holds."""
+    auditor = Auditor(documents_store.active(tx), b"", world.verify, [world.signer.public_key])
+    for row in log_store.entries(tx):
+        auditor.take(row.batch, row.receipt)
+    report = auditor.finish()
+    if report.problems or report.batches != size:
+        raise Refused("log_damaged_here", problem=report.problems[0] if report.problems else "entries are missing")
+    return auditor.state
+
+
+def _refold(tx: Tx) -> None:
+    """Empty the tables and fold the log into them; what entries changed is told as before."""
+    ledger_store.clear(tx)
+    kept_from = changes_store.kept_from(tx)
+    changes_store.clear(tx)
+    activated = documents_store.ever_agreed_on(tx).activated
+    state = State()
+    for log_index, entry in _entries(tx):
+        folded, _ = fold(state, entry, activated)
+        if log_index >= kept_from:
+            changes_store.put(tx, [(log_index, changes.of(entry, state, folded))])
+        state.include(folded)
+        ledger_store.save(tx, folded, [(log_index, folded)])
+
+
+def _entries(tx: Tx) -> Iterator[tuple[int, Entry]]:
+    for row in log_store.entries(tx):
+        batch = Batch.FromString(Envelope.FromString(row.batch).payload)
+        receipt = Receipt.FromString(Envelope.FromString(row.receipt).payload)
+        yield row.log_index, Entry(batch, receipt.appended_at)

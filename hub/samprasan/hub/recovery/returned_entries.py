@@ -1,0 +1,92 @@
+"""What agencies give back to a hub that lost it: believed if its signer made it and this hub once took it."""
+
+from collections.abc import Sequence
+
+from samprasan.edge.database import Tx
+from samprasan.edge.world import World
+from samprasan.hub import limits
+from samprasan.hub.store import documents as documents_store
+from samprasan.hub.store import log as log_store
+from samprasan.hub.store import recovery as recovery_store
+from samprasan.hub.store.recovery import Refed, RefedAccount
+from samprasan.keys import checkpoint, documents, signing
+from samprasan.keys.errors import Malformed, Refused, Unproven
+from samprasan.ledger import batch_form
+from samprasan.v1 import hub_pb2
+from samprasan.v1 import log_pb2 as log
+from samprasan.v1.envelope_pb2 import Envelope
+
+_EPOCH_MAX = (1 << 31) - 1
+
+
+def hub_keys(tx: Tx, world: World) -> set[bytes]:
+    """Every key under which this hub may have signed."""
+    return documents_store.signers(tx).get(documents.HUB, set()) | {world.signer.public_key}
+
+
+def entry(tx: Tx, world: World, keys: dict[str, set[bytes]], agency: str, given: hub_pb2.LogEntry) -> Refed:
+    """What an agency gave back, if its signer made it and this hub once took it."""
+    of_whom = signing.decode(log.Batch, given.batch.payload).agency
+    is_own = of_whom == documents.HUB
+    if of_whom not in (agency, documents.HUB) or (is_own and not given.HasField("receipt")):
+        raise Unproven("refeed_foreign", agency=agency)
+    batch = signing.open_by_any(given.batch, log.Batch, keys.get(of_whom, set()), world.verify)
+    digest = signing.digest(given.batch)
+    index = None
+    receipt = b""
+    if given.HasField("receipt"):
+        found = signing.open_by_any(given.receipt, log.Receipt, keys[documents.HUB], world.verify)
+        if (found.agency, found.seq, found.batch_digest) != (of_whom, batch.seq, digest):
+            raise Unproven("receipt_foreign", seq=batch.seq)
+        if found.cuts != documents_store.agreed_on(tx).cuts_at(found.log_index):
+            raise Refused("refeed_stale")
+        index, receipt = found.log_index, given.receipt.SerializeToString()
+    more = _named_documents(tx, agency, batch, given).SerializeToString()
+    return Refed(of_whom, batch.seq, index, digest, given.batch.SerializeToString(), receipt, more)
+
+
+def may_follow(tx: Tx, found: Refed, beside: Sequence[Refed]) -> bool:
+    """Whether the entry is behind what is there; without a receipt, whether it may be a batch that was on its way.
+
+    That one never passed intake, as far as anybody can prove: it may say no more than intake lets pass.  ``beside``
+    entries come with it.
+    """
+    ahead = found.seq - log_store.chain_head(tx, found.agency).seq
+    if found.log_index is not None or ahead <= 0:
+        return ahead > 0
+    payload = Envelope.FromString(found.batch).payload
+    federation_id = documents_store.agreed_on(tx).federation_id
+    is_sound = batch_form.check(log.Batch.FromString(payload), len(payload), federation_id, found.agency) is None
+    is_refused = log_store.refusal_of(tx, found.agency, found.digest) is not None
+    fed = recovery_store.receipted(tx, found.agency) + sum(each.log_index is not None for each in beside)
+    return is_sound and not is_refused and ahead <= fed + limits.UNRECEIPTED_AHEAD_MAX
+
+
+def _named_documents(tx: Tx, agency: str, batch: log.Batch, given: hub_pb2.LogEntry) -> hub_pb2.LogEntry:
+    """The documents that a batch of the hub puts into force and that are not known here: all of them, no others."""
+    named = {update.activate.digest for update in batch.updates if batch.agency == documents.HUB} - {b""}
+    lacking = named - documents_store.in_force(tx, named)
+    found = {signing.digest(each): each for each in given.documents}
+    if not lacking <= found.keys():
+        raise Unproven("refeed_foreign", agency=agency)
+    return hub_pb2.LogEntry(documents=[found[digest] for digest in sorted(lacking)])
+
+
+def account(
+    tx: Tx, world: World, keys: dict[str, set[bytes]], agency: str, given: hub_pb2.NamedAccount
+) -> RefedAccount:
+    """Which account the hub had named for a subject.  Raises Malformed, Unproven."""
+    opened = signing.open_by_any(given.opened, hub_pb2.AccountOpened, keys[documents.HUB], world.verify)
+    if given.kind not in log.SubjectKind.values() or not given.kind or given.key_epoch > _EPOCH_MAX:
+        raise Malformed("request", limit=1)
+    if (opened.agency, opened.federation_id) != (agency, documents_store.agreed_on(tx).federation_id):
+        raise Unproven("refeed_foreign", agency=agency)
+    return RefedAccount(agency, opened.account_id, opened.subject_key, given.kind, given.key_epoch)
+
+
+def note(tx: Tx, world: World, note: bytes) -> bytes:
+    """The newest checkpoint that the agency accepted, if it is the hub's.  Raises Malformed, Unproven."""
+    if note:
+        federation_id = documents_store.agreed_on(tx).federation_id
+        checkpoint.opened(note, federation_id, world.signer.public_key, world.verify)
+    return note

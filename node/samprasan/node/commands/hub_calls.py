@@ -1,0 +1,276 @@
+"""What commands show: steps and connection together, results as documents for people and scripts."""
+
+import asyncio
+import base64
+import contextlib
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from samprasan.client.connection import Hub
+from samprasan.edge.texts import Words
+from samprasan.keys import documents
+from samprasan.keys.errors import SamprasanError, Unavailable
+from samprasan.keys.identifiers import Identifier
+from samprasan.ledger import benefits, calendar, policy
+from samprasan.node.counter import balance as counter_balance
+from samprasan.node.counter import handle_token, redemption
+from samprasan.node.deeds import moves
+from samprasan.node.documents import accepted
+from samprasan.node.home import Home
+from samprasan.node.imports.importer import Rejection
+from samprasan.node.process import serve
+from samprasan.node.store import documents as documents_store
+from samprasan.v1 import hub_pb2
+from samprasan.v1.documents_pb2 import Catalogue
+from samprasan.v1.envelope_pb2 import Envelope
+
+words = Words("samprasan.node")
+
+
+@contextlib.contextmanager
+def progress_bar(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr that counts rows; nothing for scripts."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _rows: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(words("importing"), total=total)
+        yield lambda rows: progress.advance(task, rows)
+
+
+def rejection_message(each: Rejection) -> str:
+    """``Row 12, column "…": what is wrong and what to do``, in the language in use."""
+    what = words(f"reject_{each.detail}", **each.values)
+    return words("reject", row=each.row, column=each.column, what=what)
+
+
+def moment(iso: str) -> str:
+    """A moment for people: Buddhist-era day and time in Bangkok."""
+    at = datetime.fromisoformat(iso)
+    return f"{calendar.buddhist(at.date())} {at:%H:%M:%S}"
+
+
+def day(iso: str) -> str:
+    """A day for people: of the Buddhist era."""
+    return calendar.buddhist(date.fromisoformat(iso))
+
+
+def flattened(document: dict[str, Any], prefix: str = "") -> list[list[str]]:
+    """A nested document as rows of name and value."""
+    rows: list[list[str]] = []
+    for key, value in document.items():
+        if isinstance(value, dict):
+            rows += flattened(value, f"{prefix}{key}.")
+        elif isinstance(value, list):
+            rows.append([prefix + key, "; ".join(str(each) for each in value)])
+        else:
+            rows.append([prefix + key, "-" if value is None else str(value)])
+    return rows
+
+
+def refresh(opened: Home) -> None:
+    """Fetch the joint documents from the hub."""
+    node = opened.node
+
+    async def fetch(hub: Hub) -> None:
+        listing = await hub.list_documents()
+        await asyncio.to_thread(accepted.take, node.store, node.world, node.identity, node.tls_ca, listing)
+
+    asyncio.run(serve.ask(opened.connect, fetch))
+
+
+def has_linking_key(opened: Home) -> bool:
+    """Whether the roster in force at this node names a linking key."""
+    with opened.node.store.read() as tx:
+        current = documents_store.agreed_on(tx).roster
+    return current is not None and current.HasField("linking")
+
+
+def confirm_move(opened: Home, move_id: int, by: str) -> None:
+    """Carry a move out, or lay it before the other agencies if one of them is linked to the wrong account.
+
+    Raises as :func:`moving.question`; Unavailable if the hub has to be asked and is away.
+    """
+    node = opened.node
+    request = moves.question(node.store, node.world, move_id, by)
+    elsewhere = False
+    if request is not None:
+        refresh(opened)
+        totals = asyncio.run(serve.ask(opened.connect, lambda hub: hub.totals(request)))
+        elsewhere = counter_balance.is_linked_elsewhere(node.store, node.world, node.identity, request, totals)
+    envelope = moves.confirm(node.store, node.world, node.identity, move_id, by, linked_elsewhere=elsewhere)
+    if envelope is not None:
+        submit(opened, envelope)
+
+
+def balance(opened: Home, identifier: Identifier, wait_seconds: float) -> dict[str, Any]:
+    """The answer of ``balance``: fresh from the hub, or as remembered while the hub is away.
+
+    Raises Refused ``subject_unknown`` or ``no_consent``; Unavailable if the hub is away and nothing is remembered.
+    """
+    node = opened.node
+
+    def look_up() -> counter_balance.Found:
+        return counter_balance.look_up(node.store, node.world, node.identity, identifier)
+
+    found = look_up()
+    if found.request is None:
+        asyncio.run(serve.drain(node, opened.connect, wait_seconds, lambda: look_up().request is not None))
+        found = look_up()
+    request = found.request
+    try:
+        if request is None:
+            raise Unavailable("link_pending")
+        totals = asyncio.run(serve.ask(opened.connect, lambda hub: hub.totals(request)))
+        totals = counter_balance.keep(node.store, node.world, node.identity, request, totals)
+    except Unavailable:
+        if found.remembered is None:
+            raise
+        return counter_balance.document(identifier, found.remembered, found.earned_here, fresh=False)
+    return counter_balance.document(identifier, totals, found.earned_here, fresh=True)
+
+
+def handle(opened: Home, identifier: Identifier, integrator: str, wait_seconds: float) -> dict[str, Any]:
+    """The answer of ``handle``: a token for the person's app.
+
+    Raises as :func:`introducing.question`; Unavailable ``link_pending`` if the hub does not know of the consent yet.
+    """
+    node = opened.node
+    refresh(opened)
+
+    def ask() -> hub_pb2.IssueTokenRequest | None:
+        return handle_token.question(node.store, node.identity, identifier, integrator)
+
+    if ask() is None:
+        asyncio.run(serve.drain(node, opened.connect, wait_seconds, lambda: ask() is not None))
+    request = ask()
+    if request is None:
+        raise Unavailable("link_pending")
+    token = asyncio.run(serve.ask(opened.connect, lambda hub: hub.issue_token(request)))
+    found = handle_token.check(node.store, node.world, node.identity, integrator, token)
+    text = base64.urlsafe_b64encode(token.SerializeToString()).decode()
+    until = calendar.at(found.expires_at).isoformat(timespec="seconds")
+    return {"integrator": integrator, "token": text, "expires_at": until}
+
+
+def publish(opened: Home, text: str) -> dict[str, Any]:
+    """Sign this agency's catalogue and bring it to the hub."""
+    refresh(opened)
+    node = opened.node
+    envelope = accepted.publish(node.store, node.world, node.identity, text)
+    submit(opened, envelope)
+    body = documents.read(envelope)
+    assert isinstance(body, Catalogue)
+    return {"agency": body.agency, "version": body.version, "benefits": len(body.benefits)}
+
+
+def benefits_offered(opened: Home) -> dict[str, Any]:
+    """The answer of ``benefit list``: as fresh as the hub can be reached."""
+    fresh = True
+    try:
+        refresh(opened)
+    except Unavailable:
+        fresh = False
+    with opened.node.store.read() as tx:
+        catalogues = documents_store.agreed_on(tx).catalogues
+    return {
+        "benefits": [_benefit(agency, each) for agency in sorted(catalogues) for each in _sorted(catalogues[agency])],
+        "fresh": fresh,
+    }
+
+
+def _sorted(catalogue: benefits.Catalogue) -> list[benefits.Benefit]:
+    return [catalogue.benefits[code] for code in sorted(catalogue.benefits)]
+
+
+def _benefit(agency: str, benefit: benefits.Benefit) -> dict[str, Any]:
+    return {
+        "benefit": f"{agency}/{benefit.code}",
+        "title": dict(benefit.title),
+        "credits": benefit.credits,
+        "stock": benefit.stock,
+        "per_subject_max": benefit.per_subject_max or None,
+        "period": benefits.PERIODS[benefit.period - 1],
+        "kinds": [benefits.KINDS[each - 1] for each in sorted(benefit.kinds)],
+        "dimensions": [policy.DIMENSIONS[each - 1] for each in sorted(benefit.dimensions)],
+        "areas": list(benefit.areas),
+        "valid_from": benefit.valid_from.isoformat(),
+        "valid_until": benefit.valid_until.isoformat(),
+    }
+
+
+def redeem(opened: Home, wish: redemption.Wish, wait_seconds: float) -> dict[str, Any]:
+    """The answer of ``redeem``: what the hub decided, and what the subject has left.
+
+    Raises as :func:`redemption.ask`; Unavailable ``counter_offline`` if the hub is away, so that nothing was asked for;
+    Unavailable ``redemption_pending`` if something has left and its answer has not come.
+    """
+    node = opened.node
+    redemption.ask(node.store, node.world, node.identity, wish)
+    try:
+        document = _decided(opened, wish.op_key, wait_seconds)
+    except Unavailable as problem:
+        if problem.code != "counter_offline" or problem.values["why"] != "hub_unreachable":
+            raise
+        risked = replace(wish, on_own_risk=True)
+        most = opened.settings.offline_credits_max
+        return redemption.ask(node.store, node.world, node.identity, risked, most) | {"available": None}
+    return document | {"available": _available(opened, wish.subject)}
+
+
+def settled(opened: Home, op_key: bytes, wait_seconds: float) -> dict[str, Any]:
+    """A redemption once the hub has answered what was queued about it.  Raises Unavailable ``redemption_pending``."""
+    return _decided(opened, op_key, wait_seconds)
+
+
+def _decided(opened: Home, op_key: bytes, wait_seconds: float) -> dict[str, Any]:
+    node = opened.node
+
+    def is_decided() -> bool:
+        return redemption.is_decided(node.store, op_key)
+
+    why = "link_pending"
+    try:
+        done = is_decided() or asyncio.run(serve.settle(node, opened.connect, wait_seconds, is_decided))
+    except Unavailable as problem:
+        done, why = is_decided(), problem.code
+    if not done:
+        if redemption.give_up(node.store, op_key):
+            raise Unavailable("counter_offline", why=why)
+        raise Unavailable("redemption_pending", id=uuid.UUID(bytes=op_key))
+    return redemption.find(node.store, node.identity, op_key)
+
+
+def _available(opened: Home, subject: Identifier) -> int | None:
+    """What the subject can spend now, as far as the hub can be asked."""
+    with contextlib.suppress(SamprasanError):
+        return int(balance(opened, subject, 0)["available"])
+    return None
+
+
+def refund_elsewhere(
+    opened: Home, agency: str, hold_id: bytes, credits_: int, reason: str, wait_seconds: float
+) -> dict[str, Any]:
+    """Give back what another agency's counter took for one of this agency's benefits; what came of it."""
+    node = opened.node
+    redemption.refund_elsewhere(node.store, node.world, node.identity, agency, hold_id, credits_, reason)
+
+    def is_told() -> bool:
+        return redemption.came_of(node.store, hold_id)[0] != "queued"
+
+    asyncio.run(serve.settle(node, opened.connect, wait_seconds, is_told))
+    state, why = redemption.came_of(node.store, hold_id)
+    return {"state": {"settled": "refunded"}.get(state, state), "reason": why, "hold": f"{agency}/{hold_id.hex()}"}
+
+
+def submit(opened: Home, envelope: Envelope) -> None:
+    """Bring a signed document to the hub, and hear what came of it."""
+    asyncio.run(serve.ask(opened.connect, lambda hub: hub.submit_document(envelope)))
+    refresh(opened)

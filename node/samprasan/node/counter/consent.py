@@ -1,0 +1,99 @@
+"""What a subject agrees to, told at the counter.
+
+What was taken back there outlasts every import until the subject agrees again; what was given is the newest statement,
+as an import's is.
+
+Taking consent back reverses nothing.  Once nothing is agreed to that the hub knows of, the account is given up: one
+Unlink, after which this agency can do nothing with it.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from samprasan.edge.database import Store, Tx
+from samprasan.edge.world import World
+from samprasan.keys.errors import Refused
+from samprasan.keys.identifiers import Identifier
+from samprasan.ledger import calendar
+from samprasan.node.deeds.awards import Awarding
+from samprasan.node.identity import Identity
+from samprasan.node.store import awards as awards_store
+from samprasan.node.store import deeds as deeds_store
+from samprasan.node.store import redemptions as redemptions_store
+from samprasan.node.store import subjects as subjects_store
+from samprasan.node.store.subjects import CONSENT_BITS, Row
+
+PURPOSES = tuple(CONSENT_BITS)
+
+
+def show(store: Store, identity: Identity, identifier: Identifier) -> dict[str, Any]:
+    """The answer of ``consent``.  Raises Refused ``subject_unknown``."""
+    with store.read() as tx:
+        return _document(identifier, _subject(tx, identity, identifier))
+
+
+def give(
+    store: Store, world: World, identity: Identity, identifier: Identifier, purposes: Iterable[str]
+) -> dict[str, Any]:
+    """The subject agrees to ``purposes``; with *share*, also that deeds are told whose records said no.
+
+    Raises Refused ``subject_unknown`` or ``being_erased``.
+    """
+    now = world.now()
+    with store.begin() as tx:
+        awards_store.lock(tx)
+        row = _subject(tx, identity, identifier)
+        if row.erasing:
+            raise Refused("being_erased")
+        given = set(purposes)
+        withdrawn = row.withdrawn & ~sum(CONSENT_BITS[each] for each in given)
+        _set(tx, row, given | _agreed(row), withdrawn, now)
+        if "share" in given:
+            deeds = [deed._replace(share=True) for deed in deeds_store.of_subject(tx, row.subject_id) if not deed.gone]
+            deeds_store.replace(tx, deeds)
+            Awarding(tx, world, now).correct(deeds)
+        return _document(identifier, _subject(tx, identity, identifier))
+
+
+def withdraw(
+    store: Store, world: World, identity: Identity, identifier: Identifier, purposes: Iterable[str]
+) -> dict[str, Any]:
+    """The subject takes consent to ``purposes`` back.  Raises Refused ``subject_unknown``."""
+    with store.begin() as tx:
+        awards_store.lock(tx)
+        row = _subject(tx, identity, identifier)
+        taken = set(purposes)
+        withdrawn = row.withdrawn | sum(CONSENT_BITS[each] for each in taken)
+        if "redeem" in taken:
+            redemptions_store.drop(tx, redemptions_store.asked_by(tx, row.subject_id))
+        _set(tx, row, _agreed(row) - taken, withdrawn, world.now())
+        return _document(identifier, _subject(tx, identity, identifier))
+
+
+def _set(tx: Tx, row: Row, agreed: set[str], withdrawn: int, now: int) -> None:
+    unlink_at = None if agreed - {"publish"} else now
+    consents = {each: each in agreed for each in PURPOSES}
+    subjects_store.set_consents(tx, row.subject_id, consents, withdrawn, unlink_at)
+
+
+def _subject(tx: Tx, identity: Identity, identifier: Identifier) -> Row:
+    row = subjects_store.find(tx, identity.index(identifier))
+    if row is None:
+        raise Refused("subject_unknown")
+    return row
+
+
+def _agreed(row: Row) -> set[str]:
+    return {each for each in PURPOSES if getattr(row, each)}
+
+
+def _document(identifier: Identifier, row: Row) -> dict[str, Any]:
+    state = "none" if row.account_id is None else "open" if row.unlink_at is None else "leaving"
+    return {
+        "scheme": identifier.scheme.value,
+        **{each: bool(getattr(row, each)) for each in PURPOSES},
+        "withdrawn": [each for each, bit in CONSENT_BITS.items() if row.withdrawn & bit],
+        "account": state,
+        "unlink_at": calendar.at(row.unlink_at).isoformat(timespec="seconds") if state == "leaving" else None,
+        "erasing": bool(row.erasing),
+    }

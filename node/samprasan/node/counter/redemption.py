@@ -1,0 +1,391 @@
+"""Redeeming at the counter: the intent is stored first, the hub decides, and whoever asks again hears the same.
+
+A redemption sets credits aside and spends them in one batch, unless only a hold is wanted.  What has not left yet can
+be given up, which is what happens when the hub is away; what has left is decided by the hub, whatever becomes of the
+caller, and is found again by the name that the caller gave it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from samprasan.edge.database import AnyRow, Store, Tx
+from samprasan.edge.world import World
+from samprasan.keys.errors import Malformed, Refused, Unavailable
+from samprasan.keys.identifiers import Identifier
+from samprasan.ledger import batch_form, calendar, policy
+from samprasan.ledger.benefits import Benefit
+from samprasan.node import limits, person_names
+from samprasan.node.identity import NAME_COLUMN, Identity
+from samprasan.node.store import awards as awards_store
+from samprasan.node.store import documents as documents_store
+from samprasan.node.store import facts as notes_store
+from samprasan.node.store import redemptions as redemptions_store
+from samprasan.node.store import subjects as subjects_store
+from samprasan.v1 import log_pb2 as log
+from samprasan.v1.envelope_pb2 import Envelope
+from samprasan.v1.hub_pb2 import Totals
+
+AUTHORISED_BY = ("card", "otp", "signed_form")
+VOID_REASONS = {"cancelled": log.VOID_REASON_CANCELLED, "not-given": log.VOID_REASON_NOT_GIVEN}
+REFUND_REASONS = {
+    "returned": log.REFUND_REASON_RETURNED,
+    "not-given": log.REFUND_REASON_NOT_GIVEN,
+    "mistake": log.REFUND_REASON_MISTAKE,
+}
+_PREFIX = "DECLINE_REASON_"
+_OP_ID_RANDOM_BYTES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody asks for at the counter.
+
+    ``op_key`` is the caller's own name for it, 16 bytes; ``area`` a DOPA code that the officer attests;
+    ``on_own_risk`` says that the benefit is handed out although the hub is away.
+    """
+
+    op_key: bytes
+    subject: Identifier
+    owner: str
+    benefit: str
+    authorised_by: str
+    area: str = ""
+    reserve_only: bool = False
+    ttl_seconds: int = limits.HOLD_SECONDS
+    on_own_risk: bool = False
+
+
+def ask(store: Store, world: World, identity: Identity, wish: Wish, offline_credits_max: int = 0) -> dict[str, Any]:
+    """Store the wish; the hub hears of it as soon as it can.  Asked again, it is the same redemption.
+
+    A wish ``on_own_risk`` is handed out before the hub has heard of it: Unavailable ``counter_offline`` if the agency
+    may not risk that.
+
+    Raises Refused ``op_reused`` if the name stands for another wish, ``subject_unknown``, ``no_consent``,
+    ``being_erased``, ``benefit_unknown``, ``benefit_expired``, ``not_eligible`` (of another area), ``hold_too_long``,
+    and Malformed ``authorised_by``.
+    """
+    now = world.now()
+    with store.begin() as tx:
+        awards_store.lock(tx)
+        before = redemptions_store.named(tx, wish.op_key)
+        subject = subjects_store.find(tx, identity.index(wish.subject))
+        if before is not None:
+            if subject is None or not _is_the_same(before, subject, wish):
+                raise Refused("op_reused")
+            if before.state != "dropped":
+                return document(tx, identity, before)
+        _check_subject(subject)
+        assert subject is not None
+        benefit = _offered(tx, wish, now)
+        _check_terms(tx, wish, benefit, now)
+        if before is not None and before.benefit_digest != benefit.digest:
+            raise Refused("op_reused")
+        if wish.on_own_risk:
+            _check_risk(tx, identity, wish, subject, benefit, offline_credits_max)
+        hold_id = batch_form.new_op_id(world.random_bytes(_OP_ID_RANDOM_BYTES), now)
+        row = (
+            redemptions_store.revive(tx, wish.op_key, now, on_own_risk=wish.on_own_risk)
+            if before
+            else redemptions_store.add(tx, _values(wish, subject, benefit, hold_id, now))
+        )
+        changes = ["reserve"] if wish.reserve_only else ["reserve", "post"]
+        redemptions_store.queue(tx, [_update(world, now, identity, row, each, benefit.credits) for each in changes])
+        if subject.account_id is None and not subject.wanted:
+            subjects_store.want(tx, subject.subject_id)
+        return document(tx, identity, row)
+
+
+def is_known(store: Store, identity: Identity, wish: Wish) -> bool:
+    """Whether the wish was asked for before and not dropped; Refused ``op_reused`` if its name stands for another."""
+    with store.read() as tx:
+        before = redemptions_store.named(tx, wish.op_key)
+        if before is None:
+            return False
+        subject = subjects_store.find(tx, identity.index(wish.subject))
+        if subject is None or not _is_the_same(before, subject, wish):
+            raise Refused("op_reused")
+        return bool(before.state != "dropped")
+
+
+def find(store: Store, identity: Identity, op_key: bytes) -> dict[str, Any]:
+    """How the redemption stands.  Raises Refused ``redemption_unknown``."""
+    with store.read() as tx:
+        return document(tx, identity, _row(tx, op_key))
+
+
+def listed(store: Store, identity: Identity, limit: int) -> list[dict[str, Any]]:
+    """The newest redemptions first."""
+    with store.read() as tx:
+        return [document(tx, identity, row) for row in redemptions_store.newest(tx, limit)]
+
+
+def is_decided(store: Store, op_key: bytes) -> bool:
+    """Whether the hub has answered and nothing is on its way, or nobody waits since it was handed out."""
+    return bool(decided_among(store, [op_key]))
+
+
+def decided_among(store: Store, op_keys: Sequence[bytes]) -> list[bytes]:
+    """Those of these redemptions that :func:`is_decided` says yes of."""
+    with store.read() as tx:
+        return redemptions_store.decided(tx, op_keys)
+
+
+def cancel(store: Store, world: World, identity: Identity, op_key: bytes) -> None:
+    """Void what is held, refund what is spent, drop what has not left; what is over stays as it is.
+
+    Raises Refused ``redemption_unknown``.
+    """
+    with store.begin() as tx:
+        awards_store.lock(tx)
+        row = _row(tx, op_key)
+        if row.state == "asked":
+            redemptions_store.drop(tx, [row.hold_id])
+        elif not _on_its_way(tx, row) and row.state in {"held", "posted"}:
+            why = log.VOID_REASON_CANCELLED if row.state == "held" else log.REFUND_REASON_RETURNED
+            change = "void" if row.state == "held" else "refund"
+            redemptions_store.queue(tx, [_update(world, world.now(), identity, row, change, row.posted, why)])
+
+
+def give_up(store: Store, op_key: bytes) -> bool:
+    """Drop the redemption if nothing of it has left, nor the benefit; whether it was dropped."""
+    with store.begin() as tx:
+        awards_store.lock(tx)
+        row = redemptions_store.named(tx, op_key)
+        return row is not None and redemptions_store.drop(tx, [row.hold_id]) > 0
+
+
+def post(store: Store, world: World, identity: Identity, op_key: bytes, credits_: int | None) -> None:
+    """Spend a hold, all of it if ``credits_`` is None.
+
+    Raises Refused ``redemption_unknown`` or ``hold_ended``, Malformed ``credits``.
+    """
+    with store.begin() as tx:
+        awards_store.lock(tx)
+        row = _held(tx, world, op_key)
+        spent = row.credits if credits_ is None else credits_
+        if not 1 <= spent <= row.credits:
+            raise Malformed("credits", most=row.credits)
+        redemptions_store.queue(tx, [_update(world, world.now(), identity, row, "post", spent)])
+
+
+def void(store: Store, world: World, identity: Identity, op_key: bytes, reason: str) -> None:
+    """Give a hold up.  Raises Refused ``redemption_unknown`` or ``hold_ended``."""
+    with store.begin() as tx:
+        awards_store.lock(tx)
+        row = _held(tx, world, op_key)
+        redemptions_store.queue(tx, [_update(world, world.now(), identity, row, "void", 0, VOID_REASONS[reason])])
+
+
+def refund(store: Store, world: World, identity: Identity, op_key: bytes, credits_: int | None, reason: str) -> None:
+    """Give back what was spent, all of it if ``credits_`` is None.
+
+    Raises Refused ``redemption_unknown``, ``hold_open`` if it is not spent yet, ``hold_ended``; Malformed ``credits``.
+    """
+    with store.begin() as tx:
+        awards_store.lock(tx)
+        row = _row(tx, op_key)
+        if row.state in redemptions_store.OPEN:
+            raise Refused("hold_open")
+        if row.state != "posted" or _on_its_way(tx, row):
+            raise Refused("hold_ended")
+        back = row.posted if credits_ is None else credits_
+        if not 1 <= back <= row.posted:
+            raise Malformed("credits", most=row.posted)
+        update = _update(world, world.now(), identity, row, "refund", back, REFUND_REASONS[reason])
+        redemptions_store.queue(tx, [update])
+
+
+def refund_elsewhere(
+    store: Store, world: World, identity: Identity, agency: str, hold_id: bytes, credits_: int, reason: str
+) -> None:
+    """Give back what another agency's counter took for one of this agency's benefits, as its receipt names it.
+
+    Raises Malformed ``credits`` or ``hold_code``.
+    """
+    if credits_ < 1:
+        raise Malformed("credits", most="?")
+    if len(hold_id) != batch_form.ID_BYTES or agency == identity.agency:
+        raise Malformed("hold_code")
+    now = world.now()
+    with store.begin() as tx:
+        awards_store.lock(tx)
+        update = {
+            "op_id": batch_form.new_op_id(world.random_bytes(_OP_ID_RANDOM_BYTES), now),
+            "change": "refund",
+            "agency": agency,
+            "hold_id": hold_id,
+            "credits": credits_,
+            "why": REFUND_REASONS[reason],
+        }
+        redemptions_store.queue(tx, [update])
+
+
+def came_of(store: Store, hold_id: bytes) -> tuple[str, str | None]:
+    """The state of the newest update about a hold, and why it was declined."""
+    with store.read() as tx:
+        newest = redemptions_store.of_hold(tx, hold_id)[-1]
+        return newest.state, reason_word(newest.reason)
+
+
+def expire(store: Store, now: int) -> None:
+    """Holds whose deadline has passed by the hub's clock are over here, too; what could not be sent is dropped."""
+    with store.begin() as tx:
+        awards_store.lock(tx)
+        redemptions_store.expire(tx, hub_now(tx, now))
+        redemptions_store.drop_stale(tx, now)
+
+
+def hub_now(tx: Tx, now: int) -> int:
+    """The hub's clock, as far as the last hello told."""
+    return now + int(notes_store.get(tx, notes_store.CLOCK_OFF_MS) or 0)
+
+
+def subject_shown(store: Store, identity: Identity, subject: Identifier) -> str:
+    """The subject's name, masked, for the officer to compare.  Raises Refused ``subject_unknown``."""
+    with store.read() as tx:
+        row = subjects_store.find(tx, identity.index(subject))
+        if row is None:
+            raise Refused("subject_unknown")
+        return person_names.masked(identity.vault.open(NAME_COLUMN, row.sealed_name).decode())
+
+
+def reason_word(reason: int) -> str | None:
+    """Why the hub declined, as commands and answers say it."""
+    return log.DeclineReason.Name(reason).removeprefix(_PREFIX).lower() if reason else None  # type: ignore[arg-type]
+
+
+def document(tx: Tx, identity: Identity, row: AnyRow) -> dict[str, Any]:
+    """A redemption as commands answer it."""
+    subject = next(iter(subjects_store.of_ids(tx, [row.subject_id])), None)
+    name = person_names.masked(identity.vault.open(NAME_COLUMN, subject.sealed_name).decode()) if subject else None
+    offered = documents_store.agreed_on(tx).catalogues.get(row.owner)
+    benefit = offered.benefits.get(row.benefit) if offered else None
+    return {
+        "redemption_id": _uuid(row.op_key),
+        "state": row.state,
+        "reason": reason_word(row.reason),
+        "benefit": f"{row.owner}/{row.benefit}",
+        "title": dict(benefit.title) if benefit else None,
+        "credits": row.posted or row.credits,
+        "refunded": row.refunded,
+        "subject": name,
+        "authorised_by": row.authorised_by,
+        "asked_at": _moment(row.asked_at),
+        "decided_at": _moment(row.decided_at),
+        "deadline": _moment(row.deadline) if row.state == "held" else None,
+        "receipt": receipt_number(identity.agency, row),
+        "hold": f"{identity.agency}/{row.hold_id.hex()}",
+        "on_own_risk": bool(row.on_own_risk),
+    }
+
+
+def receipt_number(agency: str, row: AnyRow) -> str | None:
+    """What stands on the subject's receipt: agency, Buddhist year and a running number."""
+    if row.number is None:
+        return None
+    year = calendar.day_of(row.decided_at).year + calendar.BUDDHIST_ERA
+    return f"{agency.upper()}-{year}-{row.number:06d}"
+
+
+def _check_subject(subject: AnyRow | None) -> None:
+    if subject is None:
+        raise Refused("subject_unknown")
+    if subject.erasing:
+        raise Refused("being_erased")
+    if not subject.redeem:
+        raise Refused("no_consent")
+
+
+def _is_the_same(before: AnyRow, subject: AnyRow, wish: Wish) -> bool:
+    said = (before.subject_id, before.owner, before.benefit, bool(before.reserve_only))
+    return said == (subject.subject_id, wish.owner, wish.benefit, wish.reserve_only)
+
+
+def _offered(tx: Tx, wish: Wish, now: int) -> Benefit:
+    catalogue = documents_store.agreed_on(tx).catalogues.get(wish.owner)
+    benefit = catalogue.benefits.get(wish.benefit) if catalogue else None
+    if benefit is None:
+        raise Refused("benefit_unknown", benefit=f"{wish.owner}/{wish.benefit}")
+    if not benefit.is_valid_on(calendar.day_of(hub_now(tx, now))):
+        raise Refused("benefit_expired", benefit=f"{wish.owner}/{wish.benefit}")
+    return benefit
+
+
+def _check_risk(tx: Tx, identity: Identity, wish: Wish, subject: AnyRow, benefit: Benefit, most: int) -> None:
+    """Only an agency's own benefits, up to what it allows itself a subject and what the subject is known to have."""
+    risked = redemptions_store.on_own_risk(tx, subject.subject_id) + benefit.credits
+    remembered = Totals.FromString(Envelope.FromString(subject.totals).payload) if subject.totals else None
+    left = remembered.accounts[0].available if remembered else 0
+    if wish.reserve_only or wish.owner != identity.agency or risked > min(most, left):
+        raise Unavailable("counter_offline", why="hub_unreachable")
+
+
+def _check_terms(tx: Tx, wish: Wish, benefit: Benefit, now: int) -> None:
+    if wish.authorised_by not in AUTHORISED_BY:
+        raise Malformed("authorised_by", ways=", ".join(AUTHORISED_BY))
+    if not benefit.covers(wish.area):
+        raise Refused("not_eligible", areas=", ".join(benefit.areas))
+    in_force = policy.in_force(documents_store.agreed_on(tx).policies.values(), calendar.day_of(now))
+    if in_force is not None and not 1 <= wish.ttl_seconds <= in_force.hold_seconds_max:
+        raise Refused("hold_too_long", most=in_force.hold_seconds_max)
+
+
+def _values(wish: Wish, subject: AnyRow, benefit: Benefit, hold_id: bytes, now: int) -> dict[str, Any]:
+    return {
+        "op_key": wish.op_key,
+        "subject_id": subject.subject_id,
+        "hold_id": hold_id,
+        "owner": wish.owner,
+        "benefit": wish.benefit,
+        "benefit_digest": benefit.digest,
+        "credits": benefit.credits,
+        "ttl_seconds": wish.ttl_seconds,
+        "authorised_by": wish.authorised_by,
+        "reserve_only": wish.reserve_only,
+        "on_own_risk": wish.on_own_risk,
+        "asked_at": now,
+    }
+
+
+def _update(
+    world: World, now: int, identity: Identity, row: AnyRow, change: str, credits_: int, why: int = 0
+) -> dict[str, Any]:
+    """A hold update; the Reserve's op_id is the hold's."""
+    fresh = batch_form.new_op_id(world.random_bytes(_OP_ID_RANDOM_BYTES), now)
+    return {
+        "op_id": row.hold_id if change == "reserve" else fresh,
+        "change": change,
+        "agency": identity.agency,
+        "hold_id": row.hold_id,
+        "credits": credits_,
+        "why": why,
+    }
+
+
+def _row(tx: Tx, op_key: bytes) -> AnyRow:
+    row = redemptions_store.named(tx, op_key)
+    if row is None:
+        raise Refused("redemption_unknown")
+    return row
+
+
+def _held(tx: Tx, world: World, op_key: bytes) -> AnyRow:
+    row = _row(tx, op_key)
+    if row.state != "held" or row.deadline <= hub_now(tx, world.now()) or _on_its_way(tx, row):
+        raise Refused("hold_ended")
+    return row
+
+
+def _on_its_way(tx: Tx, row: AnyRow) -> bool:
+    return any(each.state == "queued" for each in redemptions_store.of_hold(tx, row.hold_id))
+
+
+def _uuid(data: bytes) -> str:
+    digits = data.hex()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def _moment(milliseconds: int | None) -> str | None:
+    return calendar.at(milliseconds).isoformat(timespec="seconds") if milliseconds else None

@@ -1,0 +1,130 @@
+"""What the hub is to hear of a deed: a first award, one that replaces it, a reversal, or nothing.
+
+Everything is stored with the deed before it is sent.  Without the record's consent nothing is added and nothing is
+taken back: withdrawing consent reverses nothing.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from samprasan.edge.database import Tx
+from samprasan.edge.world import World
+from samprasan.ledger import batch_form
+from samprasan.node.store import awards as awards_store
+from samprasan.node.store import deeds as deeds_store
+from samprasan.node.store import links as links_store
+from samprasan.node.store import subjects as subjects_store
+from samprasan.node.store.awards import AwardRow
+from samprasan.node.store.deeds import DeedRow
+from samprasan.v1 import log_pb2 as log
+
+_RANDOM_BYTES = 10
+
+
+class Awarding:
+    """Queues awards within one transaction, which holds the lock on importing."""
+
+    def __init__(self, tx: Tx, world: World, now: int) -> None:
+        self._tx = tx
+        self._world = world
+        self._now = now
+        self._next_id = awards_store.next_id(tx)
+
+    def award(self, deeds: Sequence[DeedRow]) -> None:
+        """Queue the first awards of new deeds, those that may leave."""
+        awards_store.add(self._tx, [self._award(deed, None) for deed in deeds if _counts(deed) and deed.share])
+
+    def correct(self, deeds: Sequence[DeedRow]) -> None:
+        """Queue what brings the hub from what it holds of known deeds to what they say now."""
+        found = awards_store.of_deeds(self._tx, [deed.deed_id for deed in deeds])
+        awards_store.remove(self._tx, [each.award_id for awards in found.values() for each in awards if each.is_open])
+        pairs = [(deed, standing(found.get(deed.deed_id, []))) for deed in deeds]
+        out_of_reach = self._out_of_reach(pairs)
+        queued = [
+            self._correction(deed, None if before and before.op_id in out_of_reach else before)
+            for deed, before in pairs
+        ]
+        awards_store.add(self._tx, [award for award in queued if award])
+
+    def _out_of_reach(self, pairs: Sequence[tuple[DeedRow, AwardRow | None]]) -> set[bytes]:
+        """Awards to somebody else on whose account this agency can do nothing any more: they stay as they are."""
+        others = {before.subject_id for deed, before in pairs if before and _is_anothers(before, deed)}
+        linked = links_store.sharing(self._tx, others)
+        return {
+            before.op_id
+            for deed, before in pairs
+            if before and _is_anothers(before, deed) and before.subject_id not in linked
+        }
+
+    def _correction(self, deed: DeedRow, before: AwardRow | None) -> AwardRow | None:
+        if not _counts(deed):
+            return self._reverse(deed, before) if before and not before.reverse_reason else None
+        if not deed.share or (before and _says_the_same(before, deed)):
+            return None
+        return self._award(deed, before.op_id if before else None)
+
+    def _award(self, deed: DeedRow, replaces: bytes | None) -> AwardRow:
+        return AwardRow(
+            self._new_id(),
+            deed.deed_id,
+            deed.subject_id,
+            batch_form.new_op_id(self._world.random_bytes(_RANDOM_BYTES), self._now),
+            replaces,
+            log.REVERSE_REASON_UNSPECIFIED,
+            deed.credits,
+            deed.dimension,
+            deed.occurred_on // 100,
+            deed.policy_version,
+            "queued",
+            None,
+            0,
+        )
+
+    def _reverse(self, deed: DeedRow, before: AwardRow) -> AwardRow:
+        reason = log.REVERSE_REASON_IMPORT_UNDONE if deed.gone else log.REVERSE_REASON_RECORD_CHANGED
+        made = self._award(deed, before.op_id)
+        return made._replace(subject_id=before.subject_id, reverse_reason=reason, credits=0)
+
+    def _new_id(self) -> int:
+        self._next_id += 1
+        return self._next_id - 1
+
+
+def forget_gone(tx: Tx, deed_ids: Iterable[int]) -> None:
+    """Delete, of these deeds, those whose import was undone and of which nothing stands at the hub."""
+    gone = [deed.deed_id for deed in deeds_store.of_ids(tx, deed_ids) if deed.gone]
+    awards = awards_store.of_deeds(tx, gone)
+    over = [deed_id for deed_id in gone if _is_over(awards.get(deed_id, []))]
+    awards_store.forget(tx, over)
+    deeds_store.remove(tx, over)
+
+
+def give_up_untold(tx: Tx, subject_ids: set[int], unlink_at: int) -> None:
+    """Of subjects that no deed tells of, forget those that nobody heard of, and give the others up at ``unlink_at``."""
+    alone = subject_ids - deeds_store.subjects_with_deeds(tx, subject_ids)
+    unknown = subjects_store.unknown_outside(tx, alone)
+    subjects_store.remove(tx, unknown)
+    told_of_nobody = subject_ids - deeds_store.subjects_with_deeds(tx, subject_ids, or_gone=False)
+    subjects_store.agree_to_nothing(tx, told_of_nobody - set(unknown), unlink_at)
+
+
+def _is_over(awards: Sequence[AwardRow]) -> bool:
+    return standing(awards) is None and not any(each.state == "queued" for each in awards)
+
+
+def standing(awards: Sequence[AwardRow]) -> AwardRow | None:
+    """What the hub holds of a deed, or will when it has what is on its way; a settled reversal leaves nothing."""
+    newest = next((each for each in reversed(awards) if each.stands), None)
+    return None if newest and newest.reverse_reason and newest.state == "settled" else newest
+
+
+def _counts(deed: DeedRow) -> bool:
+    return deed.status == "verified" and deed.credits > 0 and not deed.gone
+
+
+def _is_anothers(award: AwardRow, deed: DeedRow) -> bool:
+    return award.subject_id != deed.subject_id
+
+
+def _says_the_same(award: AwardRow, deed: DeedRow) -> bool:
+    said = (award.reverse_reason, award.subject_id, award.credits, award.dimension, award.month)
+    return said == (0, deed.subject_id, deed.credits, deed.dimension, deed.occurred_on // 100)

@@ -1,0 +1,328 @@
+"""Moving deeds from a wrong account to the right one: somebody proposes, somebody else confirms.
+
+The check digit of an id misses some typing errors, and a record of such an id earns for somebody else.  What the hub
+was told moves as replacing awards, signed and visible.  Where another agency has a Link to the wrong account, too, the
+subject it knows will have earned less: a joint document must be in force first, and the deeds move when it is.
+
+The record itself goes on stating the wrong id.  Whatever else it says later, its deed stays with the right subject,
+until the record states another id than the wrong one.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from samprasan.edge.database import AnyRow, Store, Tx
+from samprasan.edge.world import World
+from samprasan.keys import signing
+from samprasan.keys.errors import Malformed, Refused, Unavailable
+from samprasan.keys.identifiers import Identifier
+from samprasan.ledger import calendar
+from samprasan.node import limits, person_names
+from samprasan.node.deeds import awards as deeds_awards
+from samprasan.node.identity import ID_COLUMN, NAME_COLUMN, Identity
+from samprasan.node.store import awards as awards_store
+from samprasan.node.store import deeds as deeds_store
+from samprasan.node.store import documents as documents_store
+from samprasan.node.store import links as links_store
+from samprasan.node.store import moves as moves_store
+from samprasan.node.store import subjects as subjects_store
+from samprasan.node.store.awards import AwardRow
+from samprasan.node.store.deeds import DeedRow
+from samprasan.v1 import documents_pb2, hub_pb2
+from samprasan.v1.envelope_pb2 import Envelope
+from samprasan.v1.log_pb2 import DOCUMENT_KIND_MOVE
+
+REASONS = {
+    "wrong-id": documents_pb2.MOVE_REASON_WRONG_ID,
+    "two-ids": documents_pb2.MOVE_REASON_TWO_IDS,
+    "two-subjects": documents_pb2.MOVE_REASON_TWO_SUBJECTS,
+}
+_WORDS = {number: word for word, number in REASONS.items()}
+_ID_DIGITS_SHOWN = 4
+
+
+def merge(
+    store: Store,
+    world: World,
+    identity: Identity,
+    wrong: Identifier,
+    right: Identifier,
+    name: str,
+    reason: str,
+    by: str,
+) -> dict[str, Any]:
+    """Propose that all deeds of ``wrong`` are ``right``'s.
+
+    Raises Refused ``subject_unknown``, ``move_nothing``, and as :func:`split`.
+    """
+    with store.begin() as tx:
+        awards_store.lock(tx)
+        row = subjects_store.find(tx, identity.index(wrong))
+        if row is None:
+            raise Refused("subject_unknown")
+        deeds = [deed for deed in deeds_store.of_subject(tx, row.subject_id) if not deed.gone]
+        if not deeds:
+            raise Refused("move_nothing")
+        return _propose(tx, world, identity, deeds, right, name, reason, by)
+
+
+def split(
+    store: Store,
+    world: World,
+    identity: Identity,
+    source: str,
+    record_ids: Sequence[str],
+    right: Identifier,
+    name: str,
+    reason: str,
+    by: str,
+) -> dict[str, Any]:
+    """Propose that the deeds of these records are ``right``'s; ``name`` is needed if nobody of that id is known.
+
+    Raises Refused ``deed_unknown``, ``move_of_several``, ``move_nowhere``, ``move_open``, ``move_scheme``,
+    ``move_no_consent``, ``move_name``, ``being_erased``, and Malformed ``by``.
+    """
+    with store.begin() as tx:
+        awards_store.lock(tx)
+        deeds = []
+        for record_id in dict.fromkeys(record_ids):
+            deed = deeds_store.named(tx, source, [record_id, identity.record_hash(record_id)])
+            if deed is None or deed.gone:
+                raise Refused("deed_unknown", source=source)
+            deeds.append(deed)
+        if len({deed.subject_id for deed in deeds}) != 1:
+            raise Refused("move_of_several")
+        return _propose(tx, world, identity, deeds, right, name, reason, by)
+
+
+def listed(store: Store, identity: Identity) -> list[dict[str, Any]]:
+    """Every move, oldest first."""
+    with store.read() as tx:
+        return [_document(tx, identity, row) for row in moves_store.every(tx)]
+
+
+def question(store: Store, world: World, move_id: int, by: str) -> hub_pb2.GetTotalsRequest | None:
+    """What to ask the hub before the move can be confirmed: who else is linked; None if it knows nothing of the deeds.
+
+    Raises Refused ``move_unknown``, ``move_over``, ``move_by_maker``, Malformed ``by``; Unavailable ``link_pending``.
+    """
+    with store.read() as tx:
+        move = _open_move(tx, move_id)
+        _check_checker(move, by)
+        if not _standing(tx, _deeds(tx, move)):
+            return None
+        (row,) = subjects_store.of_ids(tx, [move.subject_id])
+        if row.account_id is None:
+            return None
+        if row.linked and not row.link_settled:
+            raise Unavailable("link_pending")
+        return hub_pb2.GetTotalsRequest(request_id=world.random_bytes(16), account_ids=[row.account_id])
+
+
+def confirm(
+    store: Store, world: World, identity: Identity, move_id: int, by: str, *, linked_elsewhere: bool
+) -> Envelope | None:
+    """Carry the move out; or, if ``linked_elsewhere``, what to submit to the agencies first, if it does not wait yet.
+
+    Raises as :func:`question`.
+    """
+    with store.begin() as tx:
+        awards_store.lock(tx)
+        move = _open_move(tx, move_id)
+        _check_checker(move, by)
+        if not linked_elsewhere:
+            _carry_out(tx, world, move, by)
+            return None
+        if move.document is not None and documents_store.is_proposed(tx, move.document):
+            return None
+        envelope = world.sign(_joint(tx, world, identity, move))
+        moves_store.wait(tx, move_id, by, signing.digest(envelope))
+        return envelope
+
+
+def approved(tx: Tx, world: World, digest: bytes) -> None:
+    """The joint document with that digest is in force: what waited for it is carried out."""
+    awards_store.lock(tx)
+    move = moves_store.waiting_for(tx, digest)
+    if move is not None:
+        _carry_out(tx, world, move, move.checker)
+
+
+def drop(store: Store, move_id: int) -> None:
+    """Give the move up.  Raises Refused ``move_unknown`` or ``move_over``."""
+    with store.begin() as tx:
+        move = _open_move(tx, move_id)
+        moves_store.end(tx, move_id, "dropped", move.checker)
+
+
+def shown(store: Store, identity: Identity, move_id: int) -> dict[str, Any]:
+    """One move with its records.  Raises Refused ``move_unknown``."""
+    with store.read() as tx:
+        move = moves_store.find(tx, move_id)
+        if move is None:
+            raise Refused("move_unknown", number=move_id)
+        deeds = deeds_store.of_ids(tx, moves_store.deeds_of(tx, move_id))
+        records = [{"source": deed.source, "record_id": deed.record_id, "credits": deed.credits} for deed in deeds]
+        return _document(tx, identity, move) | {"records": records}
+
+
+def masked_name(tx: Tx, identity: Identity, account_id: bytes) -> str | None:
+    """Who has that account here, so that only who knows the name knows it again; None if nobody has."""
+    row = next(iter(links_store.subjects_of(tx, [account_id])), None)
+    return None if row is None else person_names.masked(identity.vault.open(NAME_COLUMN, row.sealed_name).decode())
+
+
+def reason_word(reason: documents_pb2.MoveReason.ValueType) -> str:
+    """A joint document's reason as the command line takes it."""
+    return _WORDS[reason]
+
+
+def _propose(
+    tx: Tx,
+    world: World,
+    identity: Identity,
+    deeds: Sequence[DeedRow],
+    right: Identifier,
+    name: str,
+    reason: str,
+    by: str,
+) -> dict[str, Any]:
+    (wrong,) = subjects_store.of_ids(tx, [deeds[0].subject_id])
+    index = identity.index(right)
+    known = subjects_store.find(tx, index)
+    _check_officer(by)
+    if wrong.id_index == index:
+        raise Refused("move_nowhere")
+    if wrong.erasing or (known and known.erasing):
+        raise Refused("being_erased")
+    if known is None and wrong.scheme != right.scheme.value:
+        raise Refused("move_scheme", scheme=wrong.scheme)
+    if known is None and not name.strip():
+        raise Refused("move_name")
+    if known is not None and not known.share and _standing(tx, deeds):
+        raise Refused("move_no_consent")
+    if others := moves_store.in_open_ones(tx, [deed.deed_id for deed in deeds]):
+        raise Refused("move_open", number=min(others))
+    values = {
+        "reason": REASONS[reason],
+        "maker": by.strip(),
+        "proposed_at": world.now(),
+        "subject_id": wrong.subject_id,
+        "scheme": right.scheme.value,
+        "id_index": index,
+        "sealed_id": identity.seal(world, ID_COLUMN, right.reveal().encode()),
+        "sealed_name": identity.seal(world, NAME_COLUMN, name.strip()[: limits.CELL_CHARACTERS_MAX].encode()),
+        "credits": sum(deed.credits for deed in deeds if deed.status == "verified"),
+    }
+    move_id = moves_store.add(tx, values, [deed.deed_id for deed in deeds])
+    return _document(tx, identity, _open_move(tx, move_id))
+
+
+def _open_move(tx: Tx, move_id: int) -> AnyRow:
+    move = moves_store.find(tx, move_id)
+    if move is None:
+        raise Refused("move_unknown", number=move_id)
+    if move.state not in moves_store.OPEN:
+        raise Refused("move_over", number=move_id)
+    return move
+
+
+def _check_officer(by: str) -> None:
+    if not 1 <= len(by.strip()) <= limits.OFFICER_CHARACTERS_MAX:
+        raise Malformed("by", most=limits.OFFICER_CHARACTERS_MAX)
+
+
+def _check_checker(move: AnyRow, by: str) -> None:
+    _check_officer(by)
+    if " ".join(by.split()).casefold() == " ".join(move.maker.split()).casefold():
+        raise Refused("move_by_maker")
+
+
+def _deeds(tx: Tx, move: AnyRow) -> list[DeedRow]:
+    """What is still to be moved: a deed that an import gave to somebody else meanwhile, or took back, is not."""
+    found = deeds_store.of_ids(tx, moves_store.deeds_of(tx, move.move_id))
+    return [deed for deed in found if deed.subject_id == move.subject_id and not deed.gone]
+
+
+def _standing(tx: Tx, deeds: Sequence[DeedRow]) -> list[AwardRow]:
+    """What the hub holds of these deeds."""
+    found = awards_store.of_deeds(tx, [deed.deed_id for deed in deeds]).values()
+    standing = (deeds_awards.standing(awards) for awards in found)
+    return [award for award in standing if award and not award.reverse_reason]
+
+
+def _joint(tx: Tx, world: World, identity: Identity, move: AnyRow) -> documents_pb2.Move:
+    awards = _standing(tx, _deeds(tx, move))
+    (row,) = subjects_store.of_ids(tx, [move.subject_id])
+    now = world.now()
+    return documents_pb2.Move(
+        federation_id=documents_store.agreed_on(tx).federation_id,
+        version=documents_store.version_in_force(tx, DOCUMENT_KIND_MOVE) + 1,
+        created_at=now,
+        expires_at=now + limits.DOCUMENT_LIFETIME_MS,
+        agency=identity.agency,
+        account_id=row.account_id,
+        awards=len(awards),
+        credits=sum(award.credits for award in awards),
+        reason=move.reason,
+        move_id=world.random_bytes(16),
+    )
+
+
+def _carry_out(tx: Tx, world: World, move: AnyRow, checker: str) -> None:
+    now = world.now()
+    deeds = _deeds(tx, move)
+    if deeds:
+        (wrong,) = subjects_store.of_ids(tx, [move.subject_id])
+        right_id = _right_subject(tx, move, wrong.kind, agrees=all(deed.share for deed in deeds))
+        changed = [deed._replace(subject_id=right_id) for deed in deeds]
+        deed_ids = [deed.deed_id for deed in deeds]
+        deeds_store.replace(tx, changed)
+        deeds_store.change_earlier(tx, deed_ids, wrong.subject_id, right_id)
+        moves_store.remember(tx, deed_ids, wrong.id_index)
+        deeds_awards.Awarding(tx, world, now).correct(changed)
+        deeds_awards.give_up_untold(tx, {wrong.subject_id}, now + limits.UNLINK_GRACE_MS)
+    moves_store.end(tx, move.move_id, "done", checker.strip())
+
+
+def _right_subject(tx: Tx, move: AnyRow, kind: int, *, agrees: bool) -> int:
+    """The subject with the right id; a new one agrees to what the records say."""
+    known = subjects_store.find(tx, move.id_index)
+    if known is not None:
+        return int(known.subject_id)
+    subject_id = subjects_store.next_id(tx)
+    sealed = (move.sealed_id, move.sealed_name)
+    consents = (agrees, agrees, False, False)
+    subjects_store.add(tx, [(subject_id, move.id_index, kind, move.scheme, *sealed, *consents)])
+    return subject_id
+
+
+def _document(tx: Tx, identity: Identity, move: AnyRow) -> dict[str, Any]:
+    wrong = next(iter(subjects_store.of_ids(tx, [move.subject_id])), None)
+    right = subjects_store.find(tx, move.id_index)
+    state = move.state
+    if state == "waiting" and not documents_store.is_proposed(tx, move.document):
+        state = "lapsed"
+    return {
+        "move_id": move.move_id,
+        "state": state,
+        "reason": _WORDS[move.reason],
+        "deeds": len(moves_store.deeds_of(tx, move.move_id)),
+        "credits": move.credits,
+        "from": _masked(identity, wrong),
+        "to": _masked(identity, right or (move if move.sealed_id else None)),
+        "by": move.maker,
+        "confirmed_by": move.checker,
+        "proposed_at": calendar.at(move.proposed_at).isoformat(timespec="seconds"),
+        "approval": move.document.hex()[:12] if state == "waiting" else None,
+    }
+
+
+def _masked(identity: Identity, row: AnyRow | None) -> str | None:
+    """Who the row is about; an id in a public register as it is, of others the last digits."""
+    if row is None:
+        return None
+    identifier = identity.identifier(row)
+    text = identifier.reveal()
+    shown = text if identifier.is_public else "…" + text[-_ID_DIGITS_SHOWN:]
+    return f"{person_names.masked(identity.vault.open(NAME_COLUMN, row.sealed_name).decode())} {shown}".strip()

@@ -1,0 +1,355 @@
+"""Key ceremonies at a node: begun by itself when the roster in force plans one, and resumed from any round.
+
+Every message is kept before anything follows from it, and every step only looks at what is kept: a node that restarts,
+or gets a letter twice or late, goes on as if nothing had happened.  This node's signature under the next roster is its
+confirmation; the roster takes effect when every holder has confirmed the same.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.protobuf.message import Message
+from samprasan.edge.database import AnyRow, Store, Tx, take_turn
+from samprasan.edge.world import World
+from samprasan.keys import ceremony, documents, pseudonym, signing
+from samprasan.keys.ceremony import Ceremony, Fault, Line
+from samprasan.keys.errors import Malformed, Refused, Unproven
+from samprasan.node import limits
+from samprasan.node.identity import Identity
+from samprasan.node.linking import shares
+from samprasan.node.linking.letters import Letter
+from samprasan.node.store import ceremony as ceremony_store
+from samprasan.node.store import documents as documents_store
+from samprasan.v1.ceremony_pb2 import CeremonyId, Complaint, DealerCommitment, DealerValue
+from samprasan.v1.documents_pb2 import Roster
+from samprasan.v1.envelope_pb2 import Envelope
+
+_LINE = "ceremonies.sealed_line"
+_ENVELOPE = "ceremony_messages.sealed_envelope"
+_LETTER = "ceremony_letters.sealed_envelope"
+OPEN, DISPUTED, ABORTED, CONFIRMED = "open", "disputed", "aborted", "confirmed"
+
+
+def advance(store: Store, world: World, identity: Identity) -> None:
+    """Begin the ceremony that the roster in force plans, or take it as far as the messages at hand allow.
+
+    What earlier rosters left behind is forgotten.
+    """
+    with store.read() as tx:
+        if _planned(tx, identity) is None and not ceremony_store.has_earlier(tx, *_in_force(tx)):
+            return
+    with store.begin() as tx:
+        take_turn(tx, "samprasan: ceremony")
+        ceremony_store.forget_earlier(tx, *_in_force(tx))
+        found = _planned(tx, identity)
+        if found is not None:
+            _Course(tx, world, identity, found).advance()
+
+
+def restart(store: Store, world: World, identity: Identity) -> int:
+    """Give the ceremony up and begin another attempt; its number.  The others follow by themselves.
+
+    Raises Refused ``no_ceremony`` if the roster in force plans none.
+    """
+    with store.begin() as tx:
+        take_turn(tx, "samprasan: ceremony")
+        found = _planned(tx, identity)
+        if found is None:
+            raise Refused("no_ceremony")
+        again = Ceremony(found.federation_id, found.roster, found.roster_digest, found.attempt + 1)
+        _Course(tx, world, identity, again).advance()
+    return again.attempt
+
+
+def take(store: Store, world: World, identity: Identity, sender: str, envelope: Envelope) -> None:
+    """Keep a dealer's message, or what a complaint shows, and go on.
+
+    Raises Unproven or Malformed if ``sender`` did not sign it or it cannot be read, Refused
+    ``ceremony_messages_over_limit``.
+    """
+    with store.begin() as tx:
+        take_turn(tx, "samprasan: ceremony")
+        roster = documents_store.agreed_on(tx).required_roster
+        if envelope.payload_type == signing.payload_type(Complaint):
+            complaint = world.open(envelope, Complaint, documents.member(roster, sender).signing_key)
+            if complaint.holder != sender or len(complaint.evidence) > limits.EVIDENCE_MAX:
+                raise Malformed("ceremony_message", agency=sender)
+            for each in complaint.evidence:
+                _keep_signed(tx, world, identity, roster, each)
+        else:
+            _keep_signed(tx, world, identity, roster, envelope, sender)
+    advance(store, world, identity)
+
+
+def unposted(store: Store, identity: Identity) -> list[tuple[int, Letter]]:
+    """Letters that wait to be posted, (number, letter) each."""
+    with store.read() as tx:
+        rows = ceremony_store.unposted(tx)
+    return [(row.letter_id, Letter(row.reader, _unsealed(identity, _LETTER, row.sealed_envelope))) for row in rows]
+
+
+def posted(store: Store, letter_id: int) -> None:
+    """The hub has the letter durably."""
+    with store.begin() as tx:
+        ceremony_store.posted(tx, letter_id)
+
+
+def confirmation(store: Store, identity: Identity) -> Envelope | None:
+    """The next roster with this node's signature, to be submitted until it is in force; None if there is none."""
+    with store.read() as tx:
+        found = _planned(tx, identity)
+        row = ceremony_store.newest(tx, found.roster_digest) if found else None
+    return Envelope.FromString(row.result) if row and row.state == CONFIRMED else None
+
+
+def standing(tx: Tx, world: World, identity: Identity) -> dict[str, Any] | None:
+    """Where the ceremony stands, for people and scripts; None if the roster in force plans none."""
+    found = _planned(tx, identity)
+    row = ceremony_store.newest(tx, found.roster_digest) if found else None
+    if found is None:
+        return None
+    plan = found.roster.plan
+    document: dict[str, Any] = {
+        "makes": {"key_epoch": plan.key_epoch, "share_version": plan.share_version},
+        "attempt": found.attempt,
+        "state": row.state if row else "waiting",
+        "waiting_for": [],
+        "culprit": row.culprit if row else None,
+        "reason": row.reason if row else None,
+    }
+    if row is not None and row.state in (OPEN, DISPUTED):
+        kept = _Kept.of(tx, identity, found)
+        document["state"] = "commitments" if len(kept.commitments) < len(found.dealers) else "values"
+        told = kept.told(identity.agency) if document["state"] == "values" else kept.commitments
+        document["waiting_for"] = [dealer for dealer in found.dealers if dealer not in told]
+        if row.state == DISPUTED:
+            document["state"] = DISPUTED
+    elif row is not None and row.state == CONFIRMED:
+        document["waiting_for"] = sorted(set(found.holders) - _confirmed(tx, world, row.result))
+    return document
+
+
+@dataclass
+class _Kept:
+    """The messages of one attempt that are kept: commitments by dealer, values by (dealer, holder)."""
+
+    commitments: dict[str, Envelope] = field(default_factory=dict)
+    values: dict[tuple[str, str], Envelope] = field(default_factory=dict)
+    every_commitment: list[Envelope] = field(default_factory=list)
+    every_value: list[Envelope] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, tx: Tx, identity: Identity, found: Ceremony) -> "_Kept":
+        kept = cls()
+        for row in ceremony_store.messages(tx, found.roster_digest, found.attempt):
+            envelope = _unsealed(identity, _ENVELOPE, row.sealed_envelope)
+            if row.dealer not in found.dealers:
+                continue
+            if row.holder:
+                kept.values.setdefault((row.dealer, row.holder), envelope)
+                kept.every_value.append(envelope)
+            else:
+                kept.commitments.setdefault(row.dealer, envelope)
+                kept.every_commitment.append(envelope)
+        return kept
+
+    def told(self, holder: str) -> dict[str, DealerValue]:
+        """Dealer → what it told the holder."""
+        told = {dealer: envelope for (dealer, to), envelope in self.values.items() if to == holder}
+        return {dealer: DealerValue.FromString(envelope.payload) for dealer, envelope in told.items()}
+
+    def fault(self, found: Ceremony) -> Fault | None:
+        """The first fault that the messages prove."""
+        return ceremony.find_fault(found, self.every_commitment, self.every_value)
+
+    def evidence(self, culprit: str) -> list[Envelope]:
+        """What proves a fault of ``culprit``."""
+        of_values = [each for each in self.every_value if DealerValue.FromString(each.payload).dealer == culprit]
+        of_lines = [
+            each for each in self.every_commitment if DealerCommitment.FromString(each.payload).dealer == culprit
+        ]
+        return [*of_lines, *of_values][: limits.EVIDENCE_MAX]
+
+
+@dataclass(frozen=True)
+class _Course:
+    """One attempt at this node, inside a transaction."""
+
+    tx: Tx
+    world: World
+    identity: Identity
+    found: Ceremony
+
+    def advance(self) -> None:
+        """Commit, tell, add up, confirm: whatever the messages at hand allow and has not happened yet."""
+        row = ceremony_store.newest(self.tx, self.found.roster_digest)
+        if row is None or row.attempt < self.found.attempt:
+            row = self._begin()
+        if row is None or row.state == ABORTED:
+            return
+        kept = _Kept.of(self.tx, self.identity, self.found)
+        fault = kept.fault(self.found)
+        if fault is not None:
+            self._stand(row, ABORTED, fault.agency, fault.reason)
+            self._complain(kept.evidence(fault.agency))
+        elif row.state != CONFIRMED and len(kept.commitments) == len(self.found.dealers):
+            self._tell(row, kept)
+            self._add_up(row, kept)
+
+    def _begin(self) -> AnyRow | None:
+        """Draw a line if this node deals, and commit to it; None while the share that it would deal is missing."""
+        found, agency = self.found, self.identity.agency
+        if agency not in found.dealers:
+            ceremony_store.begin(self.tx, found.roster_digest, found.attempt, None)
+            return ceremony_store.newest(self.tx, found.roster_digest)
+        old_share = shares.held(self.tx, self.identity, found.old_key) if found.old_key is not None else None
+        if found.old_key is not None and old_share is None:
+            return None
+        line = ceremony.draw(found, agency, old_share, self.world.random_bytes(ceremony.RANDOM_BYTES))
+        sealed = self.identity.seal(self.world, _LINE, line.encode())
+        ceremony_store.begin(self.tx, found.roster_digest, found.attempt, sealed)
+        nonce = pseudonym.random_scalar(self.world.random_bytes(64))
+        commitment = ceremony.commit(found, agency, line, self.world.now(), nonce)
+        _keep(self.tx, self.world, self.identity, commitment, self._sent(commitment, self._others()))
+        return ceremony_store.newest(self.tx, found.roster_digest)
+
+    def _tell(self, row: AnyRow, kept: _Kept) -> None:
+        """Every dealer has committed: tell each holder its value, once."""
+        agency = self.identity.agency
+        if row.sealed_line is None or (agency, agency) in kept.values:
+            return
+        line = Line.decode(self.identity.vault.open(_LINE, row.sealed_line))
+        seen = ceremony.transcript(self.found, kept.commitments)
+        for holder in self.found.holders:
+            value = ceremony.value_for(self.found, agency, holder, line, seen)
+            envelope = self._sent(value, [holder] if holder != agency else [])
+            if holder == agency:
+                _keep(self.tx, self.world, self.identity, value, envelope)
+                kept.values[agency, agency] = envelope
+
+    def _add_up(self, row: AnyRow, kept: _Kept) -> None:
+        """Every dealer has told this node its value, and has seen the same commitments: make the share and confirm."""
+        found, agency = self.found, self.identity.agency
+        told = kept.told(agency)
+        seen = ceremony.transcript(found, kept.commitments)
+        differing = sorted(dealer for dealer, value in told.items() if value.transcript != seen)
+        if differing:
+            if row.state == OPEN:
+                self._stand(row, DISPUTED, differing[0], "transcript")
+                self._complain(list(kept.commitments.values()))
+            return
+        if len(told) < len(found.dealers):
+            return
+        opened = {
+            dealer: DealerCommitment.FromString(envelope.payload) for dealer, envelope in kept.commitments.items()
+        }
+        values = [ceremony.check_value(found, opened[dealer], value) for dealer, value in told.items()]
+        share = ceremony.share_of(found, agency, values)
+        result = ceremony.result(found, kept.commitments)
+        made = next(key for key in documents.linking_keys(result) if key.key_epoch == share.key_epoch)
+        entry = shares.commitment(made, agency)
+        if entry is None or share.commitment() != entry.point:
+            raise Unproven("share_differs")
+        shares.keep(self.tx, self.world, self.identity, share, found.roster_digest)
+        signed = self.world.sign(result).SerializeToString()
+        ceremony_store.change(self.tx, row, state=CONFIRMED, result=signed, culprit=None, reason=None)
+
+    def _stand(self, row: AnyRow, state: str, culprit: str, reason: str) -> None:
+        ceremony_store.change(self.tx, row, state=state, culprit=culprit, reason=reason)
+
+    def _complain(self, evidence: Iterable[Envelope]) -> None:
+        complaint = Complaint(ceremony=self.found.id, holder=self.identity.agency, evidence=evidence)
+        self._sent(complaint, self._others())
+
+    def _others(self) -> list[str]:
+        return [holder for holder in self.found.holders if holder != self.identity.agency]
+
+    def _sent(self, message: Message, readers: Iterable[str]) -> Envelope:
+        """``message`` signed, with a letter for each reader stored to be posted."""
+        envelope = self.world.sign(message)
+        for reader in readers:
+            sealed = self.identity.seal(self.world, _LETTER, envelope.SerializeToString())
+            ceremony_store.add_letter(self.tx, self.found.roster_digest, reader, sealed)
+        return envelope
+
+
+def _in_force(tx: Tx) -> tuple[bytes, list[bytes]]:
+    """The digest of the roster in force, and every commitment that it names."""
+    agreed = documents_store.agreed_on(tx)
+    keys = documents.linking_keys(agreed.roster) if agreed.roster else []
+    return agreed.roster_digest, [entry.point for key in keys for entry in key.commitments]
+
+
+def _planned(tx: Tx, identity: Identity) -> Ceremony | None:
+    """The ceremony of the roster in force, in its newest attempt; None if it plans none that concerns this node."""
+    agreed = documents_store.agreed_on(tx)
+    if agreed.roster is None or not agreed.roster.HasField("plan"):
+        return None
+    digest = agreed.roster_digest
+    row = ceremony_store.newest(tx, digest)
+    attempt = max(1, row.attempt if row else 0, ceremony_store.newest_attempt_heard_of(tx, digest))
+    found = Ceremony(agreed.federation_id, agreed.roster, digest, attempt)
+    return found if identity.agency in found.holders else None
+
+
+def _keep_signed(
+    tx: Tx, world: World, identity: Identity, roster: Roster, envelope: Envelope, sender: str | None = None
+) -> None:
+    """Keep a message that its dealer signed; ``sender``, if given, must be that dealer.
+
+    Messages of a roster that this node has not heard of yet are kept as well: it will.
+    """
+    kind: type[DealerCommitment] | type[DealerValue] = DealerCommitment
+    if envelope.payload_type == signing.payload_type(DealerValue):
+        kind = DealerValue
+    message: DealerCommitment | DealerValue = signing.decode(kind, envelope.payload)
+    key = documents.member(roster, sender or message.dealer).signing_key
+    world.open(envelope, kind, key)
+    if sender not in (None, message.dealer) or not _is_readable(tx, message.ceremony):
+        raise Malformed("ceremony_message", agency=message.dealer)
+    agreed = documents_store.agreed_on(tx)
+    if message.ceremony.roster_digest in agreed.digests - {agreed.roster_digest}:
+        return  # of a roster that was in force once: late, and of no use
+    if ceremony_store.message_count(tx, message.dealer) >= limits.CEREMONY_MESSAGES_MAX:
+        raise Refused("ceremony_messages_over_limit", agency=message.dealer, most=limits.CEREMONY_MESSAGES_MAX)
+    _keep(tx, world, identity, message, envelope)
+
+
+def _is_readable(tx: Tx, named: CeremonyId) -> bool:
+    agreed = documents_store.agreed_on(tx)
+    row = ceremony_store.newest(tx, named.roster_digest)
+    within = 1 <= named.attempt <= (row.attempt if row else 1) + limits.ATTEMPTS_AHEAD_MAX
+    return named.federation_id == agreed.federation_id and len(named.roster_digest) == 32 and within
+
+
+def _keep(
+    tx: Tx, world: World, identity: Identity, message: DealerCommitment | DealerValue, envelope: Envelope
+) -> None:
+    digest = signing.digest(envelope)
+    if ceremony_store.has_message(tx, digest):
+        return
+    ceremony_store.add_message(
+        tx,
+        digest=digest,
+        roster_digest=message.ceremony.roster_digest,
+        attempt=message.ceremony.attempt,
+        dealer=message.dealer,
+        holder=message.holder if isinstance(message, DealerValue) else "",
+        sealed_envelope=identity.seal(world, _ENVELOPE, envelope.SerializeToString()),
+    )
+
+
+def _confirmed(tx: Tx, world: World, result: bytes) -> frozenset[str]:
+    """Who has signed the same result, as far as this node has heard."""
+    mine = Envelope.FromString(result)
+    current = documents_store.agreed_on(tx).roster
+    for data in documents_store.proposed(tx):
+        envelope = Envelope.FromString(data)
+        if envelope.payload == mine.payload:
+            return documents.standing(envelope, documents.read(envelope), current, world.verify).signed
+    return frozenset()
+
+
+def _unsealed(identity: Identity, column: str, sealed: bytes) -> Envelope:
+    return Envelope.FromString(identity.vault.open(column, sealed))

@@ -1,0 +1,205 @@
+"""Evaluating for peers: the quota first, then every element, then one proof; and every request remembered.
+
+What passes a day's allowance is charged to a grant, if the agencies agreed on one.  A request that comes again gets the
+remembered answer at no charge.  What is kept names no id: the requester, a digest, a purpose and a count.
+"""
+
+from dataclasses import dataclass
+
+from samprasan.edge.database import Store, Tx, take_turn
+from samprasan.edge.world import World
+from samprasan.keys import documents, pseudonym, ristretto, signing
+from samprasan.keys.errors import Malformed
+from samprasan.keys.sharing import Share
+from samprasan.ledger import calendar, policy
+from samprasan.node import limits
+from samprasan.node.identity import Identity
+from samprasan.node.linking import shares
+from samprasan.node.linking.letters import Letter
+from samprasan.node.store import documents as documents_store
+from samprasan.node.store import questions as linking_store
+from samprasan.v1 import linking_pb2
+from samprasan.v1.envelope_pb2 import Envelope
+
+_DAY_MS = 86_400_000
+_PURPOSES = (linking_pb2.EVAL_PURPOSE_AWARD, linking_pb2.EVAL_PURPOSE_BALANCE, linking_pb2.EVAL_PURPOSE_REKEY)
+
+
+def answer(store: Store, world: World, identity: Identity, sender: str, envelope: Envelope) -> Letter:
+    """The signed answer or refusal to a peer's request, stored before it is sent.
+
+    The request is charged before it is evaluated, and evaluated without keeping others from the database.
+    Raises Unproven or Malformed for a request that ``sender`` did not sign for this node: it is dropped.
+    """
+    with store.read() as tx:
+        public_key = documents.member(documents_store.agreed_on(tx).required_roster, sender).signing_key
+        request = world.open(envelope, linking_pb2.EvalRequest, public_key)
+        _check_addressed(tx, identity, sender, request)
+        share = _share(tx, identity, request)
+    blinded = ristretto.elements(request.blinded)
+    bad_index = next((index for index, element in enumerate(blinded) if not _readable(element)), None)
+    asked = _Asked(request, signing.digest(envelope), blinded, bad_index)
+    charged = _charge(store, world, identity, asked, share)
+    if isinstance(charged, Letter):
+        return charged
+    assert share is not None
+    scalar = share.scalar
+    evaluated = list(world.each(lambda element: pseudonym.evaluate(scalar, element), asked.blinded))
+    nonce = pseudonym.random_scalar(world.random_bytes(64))
+    response = world.sign(
+        linking_pb2.EvalResponse(
+            federation_id=request.federation_id,
+            request_id=request.request_id,
+            request_digest=asked.digest,
+            evaluator=identity.agency,
+            key_epoch=request.key_epoch,
+            share_version=request.share_version,
+            evaluated=b"".join(evaluated),
+            proof=pseudonym.prove(scalar, nonce, asked.blinded, evaluated, each=world.each).encode(),
+            quota_remaining=charged,
+        )
+    )
+    with store.begin() as tx:
+        take_turn(tx, "samprasan: evaluate")
+        first = linking_store.evaluation(tx, sender, request.request_id)
+        if first is not None and first.answer:
+            return Letter(sender, Envelope.FromString(first.answer))  # the same request was answered meanwhile
+        linking_store.keep_answer(tx, sender, request.request_id, response.SerializeToString())
+    return Letter(sender, response)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request, its digest, its elements, and the index of the first that is none."""
+
+    request: linking_pb2.EvalRequest
+    digest: bytes
+    blinded: list[bytes]
+    bad_index: int | None
+
+
+def _charge(store: Store, world: World, identity: Identity, asked: _Asked, share: Share | None) -> Letter | int:
+    """Charge the request, once; the remembered answer or a refusal, or else how many elements are left to ask for."""
+    now = world.now()
+    request, blinded = asked.request, asked.blinded
+
+    def refusal(reason: linking_pb2.EvalRefusalReason.ValueType, **more: int) -> Letter:
+        return _refusal(world, identity, request, asked.digest, reason, **more)
+
+    with store.begin() as tx:
+        take_turn(tx, "samprasan: evaluate")
+        remembered = linking_store.evaluation(tx, request.requester, request.request_id)
+        linking_store.forget_answers(tx, now)
+        if remembered is not None and remembered.digest != asked.digest:
+            return refusal(linking_pb2.EVAL_REFUSAL_REASON_REPLAY)
+        if request.expires_at <= now:
+            return refusal(linking_pb2.EVAL_REFUSAL_REASON_EXPIRED)
+        if remembered is not None and remembered.answer:
+            return Letter(request.requester, Envelope.FromString(remembered.answer))
+        if share is None:
+            return refusal(linking_pb2.EVAL_REFUSAL_REASON_EPOCH)
+        room = _room(tx, request.requester, now)
+        if remembered is not None:
+            return room.in_all  # it was charged, and the process died before it had answered
+        if len(blinded) > room.in_all:
+            return refusal(linking_pb2.EVAL_REFUSAL_REASON_QUOTA, retry_at=_tomorrow(now))
+        if asked.bad_index is not None:
+            return refusal(linking_pb2.EVAL_REFUSAL_REASON_BAD_ELEMENT, index=asked.bad_index)
+        linking_store.add_evaluation(
+            tx,
+            requester=request.requester,
+            request_id=request.request_id,
+            digest=asked.digest,
+            purpose=request.purpose,
+            elements=len(blinded),
+            day=calendar.packed(calendar.day_of(now)),
+            answer=b"",
+            expires_at=request.expires_at,
+            granted=max(0, len(blinded) - room.today),
+            grant_version=room.grant_version if len(blinded) > room.today else 0,
+        )
+        return room.in_all - len(blinded)
+
+
+def _check_addressed(tx: Tx, identity: Identity, sender: str, request: linking_pb2.EvalRequest) -> None:
+    named = (request.requester, request.evaluator, request.federation_id)
+    size = len(request.blinded)
+    whole = size % ristretto.ELEMENT_BYTES == 0 and 0 < size // ristretto.ELEMENT_BYTES <= limits.ELEMENTS_ANSWERED_MAX
+    if (
+        named != (sender, identity.agency, documents_store.agreed_on(tx).federation_id)
+        or len(request.request_id) != 16
+        or request.purpose not in _PURPOSES
+        or not whole
+    ):
+        raise Malformed("eval_request")
+
+
+def _share(tx: Tx, identity: Identity, request: linking_pb2.EvalRequest) -> Share | None:
+    """The share of the key and version that the request names, if that is in force and this node holds it."""
+    wanted = (request.key_epoch, request.share_version)
+    keys = documents.linking_keys(documents_store.agreed_on(tx).required_roster)
+    key = next((each for each in keys if (each.key_epoch, each.share_version) == wanted), None)
+    return shares.held(tx, identity, key) if key else None
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many elements a requester may still have evaluated here: of today's allowance, and of its newest grant."""
+
+    today: int
+    granted: int
+    grant_version: int
+
+    @property
+    def in_all(self) -> int:
+        """Both together."""
+        return self.today + self.granted
+
+
+def _room(tx: Tx, requester: str, now: int) -> Room:
+    today = calendar.packed(calendar.day_of(now))
+    left = max(0, _allowance(tx, now) - linking_store.evaluated_on(tx, requester, today))
+    grant = documents_store.agreed_on(tx).grant_of(requester, now)
+    if grant is None:
+        return Room(left, 0, 0)
+    charged = linking_store.charged_to(tx, requester, grant.version)
+    return Room(left, max(0, grant.elements // limits.QUOTA_SHARE - charged), grant.version)
+
+
+def _allowance(tx: Tx, now: int) -> int:
+    current = policy.in_force(list(documents_store.agreed_on(tx).policies.values()), calendar.day_of(now))
+    return current.linking_elements_per_day // limits.QUOTA_SHARE if current else 0
+
+
+def _tomorrow(now: int) -> int:
+    bangkok_offset = 7 * 3_600_000
+    return ((now + bangkok_offset) // _DAY_MS + 1) * _DAY_MS - bangkok_offset
+
+
+def _readable(element: bytes) -> bool:
+    try:
+        ristretto.decode_element(element)
+    except Malformed:
+        return False
+    return True
+
+
+def _refusal(
+    world: World,
+    identity: Identity,
+    request: linking_pb2.EvalRequest,
+    digest: bytes,
+    reason: linking_pb2.EvalRefusalReason.ValueType,
+    retry_at: int = 0,
+    index: int = 0,
+) -> Letter:
+    refusal = linking_pb2.EvalRefusal(
+        federation_id=request.federation_id,
+        request_id=request.request_id,
+        request_digest=digest,
+        evaluator=identity.agency,
+        reason=reason,
+        retry_at=retry_at,
+        index=index,
+    )
+    return Letter(request.requester, world.sign(refusal))

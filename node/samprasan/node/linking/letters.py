@@ -1,0 +1,47 @@
+"""Letters between nodes: a signed message, sealed so that only its reader opens it and the hub learns a length.
+
+With it goes the newest checkpoint of the hub's log that the sender knows.
+"""
+
+from dataclasses import dataclass
+
+from google.protobuf.message import DecodeError
+from samprasan.edge.database import Store
+from samprasan.keys import documents, sealing
+from samprasan.keys.errors import Malformed
+from samprasan.node.identity import Identity
+from samprasan.node.store import documents as documents_store
+from samprasan.node.store import log_views as witness_store
+from samprasan.v1 import hub_pb2
+from samprasan.v1.envelope_pb2 import Envelope, Parcel
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A signed message for the agency ``to``."""
+
+    to: str
+    envelope: Envelope
+
+
+def seal(store: Store, identity: Identity, letter: Letter) -> bytes:
+    """The letter as the hub carries it."""
+    with store.read() as tx:
+        reader = documents.member(documents_store.agreed_on(tx).required_roster, letter.to)
+        context = _context(documents_store.agreed_on(tx).federation_id, identity.agency, letter.to)
+        parcel = Parcel(letter=letter.envelope, checkpoint=witness_store.newest(tx))
+    return sealing.seal_for(reader.sealing_key, parcel.SerializeToString(), context)
+
+
+def unseal(store: Store, identity: Identity, mail: hub_pb2.Mail) -> Parcel:
+    """What is in a piece of mail; Unproven ``mail_unopenable``, Malformed ``not_canonical``."""
+    with store.read() as tx:
+        context = _context(documents_store.agreed_on(tx).federation_id, mail.sender, identity.agency)
+    try:
+        return Parcel.FromString(identity.open_mail(mail.sealed, context))
+    except DecodeError as problem:
+        raise Malformed("not_canonical", kind="Parcel") from problem
+
+
+def _context(federation_id: bytes, sender: str, reader: str) -> bytes:
+    return b"samprasan/v1/mail/" + federation_id + f"/{sender}/{reader}".encode()

@@ -1,0 +1,174 @@
+"""The node as a process: one TaskGroup whose tasks call steps in threads, over one connection to the hub.
+
+A session says hello, then sends, links, reads mail and says hello again, until something cannot be asked; then it is
+tried again with full jitter and a short cap, so that a hub that returns is found within seconds.
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from samprasan.client.connection import Hub
+from samprasan.edge.logs import logger
+from samprasan.keys.errors import SamprasanError, Unavailable
+from samprasan.node.documents import accepted
+from samprasan.node.process.session import HELLO_SECONDS, LOOK_SECONDS, Connect, Live, Node, Session
+from samprasan.node.recovery import replay
+from samprasan.node.recovery.replay import Recovered
+from samprasan.node.sync import batches as sync_batches
+from samprasan.v1 import hub_pb2
+from tenacity import retry, retry_if_exception_type, wait_random_exponential
+
+if TYPE_CHECKING:
+    from samprasan.node.proof.reconciliation import Outcome
+    from samprasan.node.proof.repair import Repair
+
+T = TypeVar("T")
+RETRY_SECONDS_MAX = 5.0
+CANCEL_AGAIN_SECONDS = 0.5
+log = logger("node")
+
+
+async def run_until(
+    node: Node, connect: Connect, stopped: asyncio.Event, live: Live | None = None, *, patient: bool = True
+) -> None:
+    """Keep a session going until ``stopped``, however often the hub goes away.
+
+    A ``patient`` caller also waits for an operator to mend what is refused; else such an error is raised.
+    """
+    stopper = asyncio.create_task(stopped.wait())
+    runner = asyncio.create_task(_keep_going(node, connect, live or Live(), patient=patient))
+    try:
+        await asyncio.wait({stopper, runner}, return_when=asyncio.FIRST_COMPLETED)
+        if runner.done():
+            runner.result()
+    finally:
+        stopper.cancel()
+        while not runner.done():  # a session that fails at this very moment tells that instead, and is tried again
+            runner.cancel()
+            await asyncio.wait({runner}, timeout=CANCEL_AGAIN_SECONDS)
+        await asyncio.gather(runner, return_exceptions=True)
+
+
+async def serve(node: Node, connect: Connect, live: Live, announce: Callable[[], None]) -> None:
+    """Run until SIGTERM or SIGINT."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    announce()
+    await run_until(node, connect, stopped, live)
+
+
+async def drain(node: Node, connect: Connect, wait_seconds: float, is_done: Callable[[], bool]) -> bool:
+    """Run until ``is_done`` says so, the node halts, or the time is over; whether it was done.
+
+    Raises what the hub refuses; a hub that cannot be reached is only waited for.
+    """
+    stopped = asyncio.Event()
+
+    async def look() -> None:
+        while not await asyncio.to_thread(is_done) and not await asyncio.to_thread(sync_batches.halted, node.store):
+            await asyncio.sleep(LOOK_SECONDS / 5)
+        stopped.set()
+
+    looker = asyncio.create_task(look())
+    try:
+        async with asyncio.timeout(wait_seconds):
+            await run_until(node, connect, stopped, patient=False)
+    except TimeoutError:
+        pass
+    finally:
+        looker.cancel()
+    return await asyncio.to_thread(is_done)
+
+
+async def settle(node: Node, connect: Connect, wait_seconds: float, is_done: Callable[[], bool]) -> bool:
+    """Run one session until ``is_done`` says so or the time is over; whether it was done.
+
+    Raises Unavailable at once if the hub cannot be reached, since somebody waits at a counter.
+    """
+    async with connect() as hub:
+        session = asyncio.create_task(Session(node, hub, Live()).run())
+        try:
+            async with asyncio.timeout(wait_seconds):
+                while not session.done() and not await asyncio.to_thread(is_done):
+                    await asyncio.wait({session}, timeout=LOOK_SECONDS / 20)
+        except TimeoutError:
+            pass
+        finally:
+            ended = session.done()
+            session.cancel()
+            found = (await asyncio.gather(session, return_exceptions=True))[0]
+    if await asyncio.to_thread(is_done):
+        return True
+    if ended and isinstance(found, SamprasanError):
+        raise found
+    return False
+
+
+async def _keep_going(node: Node, connect: Connect, live: Live, *, patient: bool) -> None:
+    while True:
+        try:
+            await _session(node, connect, live)
+        except Unavailable:
+            raise
+        except SamprasanError as problem:
+            log.error("session refused", code=problem.code, error=type(problem).__name__)
+            if not patient:
+                raise
+            await asyncio.sleep(HELLO_SECONDS)
+
+
+@retry(
+    retry=retry_if_exception_type(Unavailable),
+    wait=wait_random_exponential(multiplier=0.2, max=RETRY_SECONDS_MAX),  # full jitter
+)
+async def _session(node: Node, connect: Connect, live: Live) -> None:
+    """One session; one that worked for a while returns, so that the next attempt comes without the long waits."""
+    started = asyncio.get_running_loop().time()
+    try:
+        async with connect() as hub:
+            await Session(node, hub, live).run()
+    except Unavailable as problem:
+        log.warning("session ended", code=problem.code)
+        if asyncio.get_running_loop().time() - started < RETRY_SECONDS_MAX:
+            raise
+
+
+async def compare(node: Node, hub: Hub, *, repair: bool) -> "tuple[Outcome, list[Repair]]":
+    """Compare records and totals and note what was found; asked to, put right what is wrong here and compare again."""
+    from samprasan.node.proof import reconcile_session, reconciliation  # what they count with takes a while to load
+    from samprasan.node.proof import repair as proof_repair
+
+    if repair:
+        await Session(node, hub, Live()).say_hello()  # the hub is given back what it lacks of the log
+    outcome = await reconcile_session.reconcile(node.store, node.identity.agency, hub)
+    done: list[Repair] = []
+    if repair and outcome.differences:
+        done = await asyncio.to_thread(proof_repair.repair, node.store, outcome.differences, outcome.head.seq)
+        for each in done:
+            log.warning("repaired", what=each.what, account=each.account_id.hex())
+        outcome = await reconcile_session.reconcile(node.store, node.identity.agency, hub)
+    await asyncio.to_thread(reconciliation.note, node.store, node.world.now(), outcome)
+    return outcome, done
+
+
+async def recover(node: Node, hub: Hub) -> Recovered:
+    """Take back the node's own chain as far as the log has it.  Raises Unavailable ``hub_recovering``."""
+    await Session(node, hub, Live()).greet()
+    listing = await hub.list_documents()
+    await asyncio.to_thread(accepted.take, node.store, node.world, node.identity, node.tls_ca, listing)
+    batches = given_up = 0
+    after_seq = await asyncio.to_thread(replay.common_seq, node.store)
+    async for entry in hub.recall(hub_pb2.RecallRequest(after_seq=after_seq)):
+        step = await asyncio.to_thread(replay.take_back, node.store, node.world, node.identity, [entry])
+        batches, given_up = batches + step[0], given_up + step[1]
+    orphans, unnamed = await asyncio.to_thread(replay.ended, node.store, node.world)
+    return Recovered(batches, given_up, orphans, unnamed)
+
+
+async def ask(connect: Connect, question: Callable[[Hub], Awaitable[T]]) -> T:
+    """One question over a connection of its own."""
+    async with connect() as hub:
+        return await question(hub)

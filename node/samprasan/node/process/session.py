@@ -1,0 +1,388 @@
+"""One session with the hub: hello first, then every task at once, until something cannot be asked or is refused."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from samprasan.client.connection import Hub
+from samprasan.edge.database import Store
+from samprasan.edge.logs import logger
+from samprasan.edge.world import World
+from samprasan.keys.errors import Refused, SamprasanError, Unavailable, Unproven
+from samprasan.node import limits
+from samprasan.node.counter import redemption
+from samprasan.node.documents import accepted
+from samprasan.node.identity import Identity
+from samprasan.node.linking import ceremony, letters, questions, rotation
+from samprasan.node.linking.letters import Letter
+from samprasan.node.process import mail, status
+from samprasan.node.proof import reconciliation, witness
+from samprasan.node.recovery import refeed
+from samprasan.node.sync import batches, hub_chain, receipts
+from samprasan.v1 import hub_pb2
+
+T = TypeVar("T")
+HELLO_SECONDS = 60.0
+ROTATION_HELLO_SECONDS = 10.0  # the hub says how many have moved to the next linking key
+LOOK_SECONDS = 0.5  # an import in another process is found by looking
+RECONCILE_SECONDS = 300.0
+WITNESS_SECONDS = 3.0  # a checkpoint is final a round or two after it is signed
+_HALTING = frozenset({"chain_fork", "node_went_back", "hub_went_back", "receipt_foreign"})
+_ITS_OWN = frozenset({"log_damaged", "reconcile_busy"})  # the hub answers: everything else goes on
+log = logger("node")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An opened home, as the steps need it."""
+
+    store: Store
+    world: World
+    identity: Identity
+    tls_ca: bytes
+
+
+Connect = Callable[[], "contextlib.AbstractAsyncContextManager[Hub]"]
+
+
+class Bell:
+    """Wakes every task that rests.  Who takes :meth:`next` before looking misses no ring."""
+
+    def __init__(self) -> None:
+        self._next = asyncio.Event()
+
+    def next(self) -> asyncio.Event:
+        """Set at the next ring."""
+        return self._next
+
+    def ring(self) -> None:
+        """There is work."""
+        self._next.set()
+        self._next = asyncio.Event()
+
+
+@dataclass
+class Live:
+    """What the tasks of a process share: what wakes them, and whether the hub answers.
+
+    ``sending`` wakes who sends and who waits for receipts; at a counter that must not wait for anything else.
+    """
+
+    work: Bell = field(default_factory=Bell)
+    sending: Bell = field(default_factory=Bell)
+    connected: bool = False
+
+    def wake_all(self) -> None:
+        """There is work for anybody."""
+        self.work.ring()
+        self.sending.ring()
+
+
+@dataclass
+class Session:
+    """What runs over one connection."""
+
+    node: Node
+    hub: Hub
+    live: Live
+    told: dict[str, int] = field(default_factory=dict)
+    quiet: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def run(self) -> None:
+        """Hello first, then everything at once, until one of the tasks fails; that failure is raised."""
+        after_seq = await self.say_hello()
+        self.live.connected = True
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for task in (
+                    self._greet(),
+                    self._send(after_seq),
+                    self._hold_ceremony(),
+                    self._link(),
+                    self._read_mail(),
+                    self._witness(),
+                    self._reconcile(),
+                ):
+                    tasks.create_task(task)
+        except* SamprasanError as problems:
+            raise _first(problems) from None
+        finally:
+            self.live.connected = False
+            self.live.wake_all()
+
+    async def _step(self, step: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.to_thread(step, *arguments)
+
+    async def say_hello(self) -> int:
+        """Say hello and do what the answer asks for; the batch behind which to send."""
+        node = self.node
+        said, answer = await self.greet()
+        after_seq = await self._step(batches.greeted, node.store, node.world, node.identity, said, answer)
+        if await self._step(accepted.has_roster, node.store):
+            await self._keep_up(answer.own_head.seq)
+        if abs(answer.now - node.world.now()) > limits.CLOCK_OFF_MS_MAX:
+            log.error("clock is off", seconds=round((answer.now - node.world.now()) / 1000))
+        await self._step(redemption.expire, node.store, node.world.now())
+        for each in await self._step(status.warnings, node.store, node.identity.agency, node.world.now()):
+            log.warning("limit is near", **each)
+        for use in answer.linking_use:
+            if use.probing and self.told.get(use.agency) != use.unused:
+                self.told[use.agency] = use.unused
+                log.warning("ids evaluated without use", agency=use.agency, unused=use.unused)
+        return after_seq
+
+    async def greet(self) -> tuple[batches.Greeting, hub_pb2.HelloResponse]:
+        """Hello, once this node knows of every cut and the hub is given back what it lacks; raises as :meth:`feed`."""
+        said = await self._step(batches.greeting, self.node.store, self.node.world.now())
+        answer = await self.hub.hello(said.request)
+        if answer.cut_version > said.request.cut_version:
+            await self._step(batches.check_not_forked, self.node.store)
+            await self._fetch_documents()
+            said = await self._step(batches.greeting, self.node.store, self.node.world.now())
+            answer = await self.hub.hello(said.request)
+        if await self.feed(answer):
+            answer = await self.hub.hello(said.request)
+        return said, answer
+
+    async def feed(self, answer: hub_pb2.HelloResponse) -> bool:
+        """Give the hub back what it lacks; whether it lacked something.
+
+        Raises Unavailable ``hub_recovering`` as long as it takes nothing new.
+        """
+        node = self.node
+        if answer.refeed:
+            seqs = (answer.head.seq, answer.own_head.seq)
+            taken = await self.hub.refeed(refeed.everything(node.store, node.identity, *seqs, answer.damaged))
+            log.warning("hub fed again", entries=taken)
+        elif answer.damaged and (entries := await self._step(_held, node.store, answer.damaged)):
+            with contextlib.suppress(Refused):  # another agency was faster
+                log.warning("log mended", entries=await self.hub.refeed(entries))
+            return True
+        if answer.recovering:
+            raise Unavailable("hub_recovering")
+        return False
+
+    async def _keep_up(self, own_seq: int) -> None:
+        """Recall the hub's own chain as far as it goes."""
+        node = self.node
+        while (kept := await self._step(hub_chain.kept_up_to, node.store)) < own_seq:
+            some: list[hub_pb2.LogEntry] = []
+            async for entry in self.hub.recall(hub_pb2.RecallRequest(own=True, after_seq=kept)):
+                some.append(entry)
+                if len(some) == limits.BATCHES_READ_AT_ONCE:
+                    await self._step(hub_chain.keep, node.store, node.world, some)
+                    some = []
+            await self._step(hub_chain.keep, node.store, node.world, some)
+            if await self._step(hub_chain.kept_up_to, node.store) == kept:
+                raise Unproven("hub_chain_fork", seq=kept + 1)  # it says that there is more, and shows none
+
+    async def _greet(self) -> None:
+        waited = 0.0
+        while True:
+            await asyncio.sleep(ROTATION_HELLO_SECONDS)
+            waited += ROTATION_HELLO_SECONDS
+            if waited >= HELLO_SECONDS or await self._step(rotation.is_running, self.node.store):
+                await self.say_hello()
+                waited = 0.0
+
+    async def _send(self, after_seq: int) -> None:
+        room = asyncio.Semaphore(limits.BATCHES_IN_FLIGHT_MAX)
+        node = self.node
+        try:
+            async for response in self.hub.push(self._batches(after_seq, room)):
+                if response.HasField("refusal"):
+                    refusal = await self._step(receipts.refused, node.store, node.world, response.refusal)
+                    log.error("batch refused", seq=refusal.seq, reason=refusal.reason)
+                    raise Unproven("batch_refused", seq=refusal.seq)
+                await self._step(hub_chain.keep, node.store, node.world, response.own)
+                await self._keep_up(response.own_seq)
+                await self._step(receipts.settle, node.store, node.world, response.receipt)
+                room.release()
+                self.live.sending.ring()
+        except Unproven as problem:
+            await self._halt_if_needed(problem)
+            raise
+        raise Unavailable("hub_unreachable", status="stream ended")
+
+    async def _batches(self, after_seq: int, room: asyncio.Semaphore) -> AsyncIterator[hub_pb2.PushRequest]:
+        node = self.node
+        while True:
+            await room.acquire()
+            while True:
+                news = self.live.sending.next()
+                async with self.quiet:
+                    found = await self._step(batches.next_batch, node.store, node.world, node.identity, after_seq)
+                if found is not None:
+                    break
+                await _rest(news)
+            after_seq, envelope = found
+            kept = await self._step(hub_chain.kept_up_to, node.store)
+            yield hub_pb2.PushRequest(batch=envelope, own_seq=kept)
+
+    async def _hold_ceremony(self) -> None:
+        node = self.node
+        submitted = b""
+        ends: set[bytes] = set()
+        while True:
+            news = self.live.work.next()
+            async with self._patiently("ceremony"):
+                await self._step(ceremony.advance, node.store, node.world, node.identity)
+                for letter_id, letter in await self._step(ceremony.unposted, node.store, node.identity):
+                    if await self._post(letter):
+                        await self._step(ceremony.posted, node.store, letter_id)
+                confirmed = await self._step(ceremony.confirmation, node.store, node.identity)
+                if confirmed is not None and confirmed.payload != submitted:
+                    await self.hub.submit_document(confirmed)
+                    submitted = confirmed.payload
+                for last in await self._step(rotation.ended, node.store, node.world):
+                    if last.payload not in ends:
+                        await self.hub.submit_document(last)
+                        ends.add(last.payload)
+            await _rest(news)
+
+    @contextlib.asynccontextmanager
+    async def _patiently(self, task: str) -> AsyncIterator[None]:
+        """What one task may not do, or finds broken, must not stop the others: the operator is told, and it waits."""
+        try:
+            yield
+        except SamprasanError as problem:
+            is_gone = isinstance(problem, Unavailable) and problem.code not in _ITS_OWN
+            if is_gone or problem.code in witness.LIES:
+                raise
+            if problem.code == "no_roster":
+                return
+            log.error("task waits", task=task, code=problem.code)
+            await asyncio.sleep(HELLO_SECONDS)
+
+    async def _link(self) -> None:
+        node = self.node
+        while True:
+            news = self.live.work.next()
+            async with self._patiently("linking"):
+                await self._step(questions.ask, node.store, node.world, node.identity)
+                for request_id, letter in await self._step(questions.unposted, node.store, node.world):
+                    if await self._post(letter):
+                        await self._step(questions.posted, node.store, request_id)
+                await self._open_accounts()
+            await _rest(news)
+
+    async def _post(self, letter: Letter) -> bool:
+        """Whether the letter is in its reader's box; a full box is tried again later."""
+        sealed = await self._step(letters.seal, self.node.store, self.node.identity, letter)
+        try:
+            await self.hub.post_mail(letter.to, sealed)
+        except Unavailable as problem:
+            if problem.code != "mailbox_full":
+                raise
+            log.warning("mailbox full", reader=letter.to)
+            return False
+        return True
+
+    async def _open_accounts(self) -> None:
+        node = self.node
+        while request := await self._step(questions.accounts_wanted, node.store, node.world, node.identity):
+            opened = await self.hub.open_accounts(request)
+            await self._step(questions.accounts_opened, node.store, node.world, node.identity, request, opened)
+            self.live.wake_all()
+        while keys := await self._step(rotation.keys_to_tell, node.store, node.world, node.identity):
+            moved = await self.hub.rekey(keys)
+            await self._step(rotation.told, node.store, node.world, node.identity, keys, moved)
+
+    async def _read_mail(self) -> None:
+        async for news in self.hub.receive_mail(after=0):
+            if news.HasField("documents_changed"):
+                await self._fetch_documents()
+            else:
+                await self._deal_with(news.mail)
+            self.live.wake_all()
+        raise Unavailable("hub_unreachable", status="stream ended")
+
+    async def _fetch_documents(self) -> None:
+        node = self.node
+        listing = await self.hub.list_documents()
+        await self._step(accepted.take, node.store, node.world, node.identity, node.tls_ca, listing)
+        for lost in await self._step(accepted.unknown_to, node.store, node.world, node.identity, listing):
+            try:
+                await self.hub.submit_document(lost)
+            except SamprasanError as problem:  # it recovers, or too much time has passed
+                log.warning("document not taken back", code=problem.code)
+
+    async def _deal_with(self, piece: Any) -> None:
+        node = self.node
+        letter = None
+        try:
+            if not await self._step(accepted.has_roster, node.store):
+                await self._fetch_documents()  # mail may come before the word that roster 1 is in force
+            letter = await self._step(mail.read, node.store, node.world, node.identity, piece)
+        except Unavailable:
+            raise
+        except SamprasanError as problem:
+            if problem.code in witness.LIES:
+                raise
+            log.warning("mail dropped", sender=piece.sender, code=problem.code)
+        except Exception:  # one bad letter must not come back for ever and stop everything else
+            log.error("mail dropped", sender=piece.sender, code="failed", exc_info=True)
+        if letter is not None and not await self._post(letter):
+            return  # not acknowledged: it comes again with the next session
+        await self.hub.acknowledge_mail(piece.number)
+
+    async def _witness(self) -> None:
+        node = self.node
+        while True:
+            more = False
+            async with self._patiently("witnessing"):
+                asked = await self._step(witness.question, node.store)
+                answer = await self.hub.witness(asked.request)
+                if answer.checkpoint != asked.own:
+                    await self._keep_up(answer.own_seq)  # whoever accepts a checkpoint can make again what it covers
+                word = await self._step(witness.witnessed, node.store, node.world, node.identity, asked, answer)
+                if word is not None:
+                    await self.hub.cosign(word)
+                more = asked.is_full and await self._step(witness.question, node.store) != asked
+                for agency in await self._step(witness.hidden_from_us, node.store, node.world.now()):
+                    log.warning("log hidden", knows=agency)
+            await asyncio.sleep(0 if more else WITNESS_SECONDS)
+
+    async def _reconcile(self) -> None:
+        node = self.node
+        while True:
+            await asyncio.sleep(RECONCILE_SECONDS)
+            from samprasan.node.proof import reconcile_session  # what it counts with takes a while to load
+
+            async with self._patiently("reconciling"):
+                outcome = await reconcile_session.reconcile(node.store, node.identity.agency, self.hub, self.quiet)
+                await self._step(reconciliation.note, node.store, node.world.now(), outcome)
+                if outcome.differences:
+                    log.error("accounts differ", accounts=len(outcome.differences), causes=outcome.causes)
+
+    async def _halt_if_needed(self, problem: SamprasanError) -> None:
+        if problem.code in _HALTING:
+            await self._step(batches.halt, self.node.store, problem)
+
+
+def _held(store: Store, damaged: Sequence[int]) -> list[hub_pb2.RefeedRequest]:
+    return list(refeed.mending(store, damaged[: limits.MENDED_AT_ONCE]))
+
+
+async def _rest(news: asyncio.Event) -> None:
+    """Until there is news, or long enough that another process may have left work."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LOOK_SECONDS):  # wait_for may swallow a cancellation, and the task would never end
+            await news.wait()
+
+
+def _first(problems: "ExceptionGroup[Any]") -> SamprasanError:
+    """The worst of what ended a session: what needs an operator comes before what passes."""
+    leaves: list[SamprasanError] = []
+
+    def collect(group: BaseException) -> None:
+        if isinstance(group, BaseExceptionGroup):
+            for each in group.exceptions:
+                collect(each)
+        elif isinstance(group, SamprasanError):
+            leaves.append(group)
+
+    collect(problems)
+    return min(leaves, key=lambda each: isinstance(each, Unavailable))

@@ -1,0 +1,267 @@
+"""Recovery of a node whose database is older than its chain: it takes its own signed batches back from the log.
+
+Each is proved by this node's own signature, its place in the chain and the hub's receipt, and is taken as when its
+receipt first came.  Consents become what its Links and Unlinks say.  What the database never heard of is kept as far as
+a batch tells: awards without a deed are orphans, an account without a subject belongs to somebody nobody here can name
+until the same person is linked again.  Batches sealed since the restore, which the log took others instead of, leave
+the chain, and what they carried is sent anew unless the log has it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from samprasan.edge.database import Store, Tx
+from samprasan.edge.world import World
+from samprasan.keys import chain, signing
+from samprasan.keys.chain import Fit
+from samprasan.keys.errors import SamprasanError, Unproven
+from samprasan.keys.identifiers import Scheme
+from samprasan.node import limits
+from samprasan.node.deeds import awards
+from samprasan.node.identity import ID_COLUMN, NAME_COLUMN, Identity
+from samprasan.node.store import awards as awards_store
+from samprasan.node.store import batches as batches_store
+from samprasan.node.store import deeds as deeds_store
+from samprasan.node.store import documents as documents_store
+from samprasan.node.store import facts as notes_store
+from samprasan.node.store import links as links_store
+from samprasan.node.store import orphans as orphans_store
+from samprasan.node.store import redemptions as redemptions_store
+from samprasan.node.store import subjects as subjects_store
+from samprasan.node.store.awards import AwardRow
+from samprasan.node.sync import batches as sync_batches
+from samprasan.node.sync import receipts
+from samprasan.v1 import hub_pb2
+from samprasan.v1 import log_pb2 as log
+
+_APPLIED = log.DECLINE_REASON_UNSPECIFIED
+_OVER = frozenset(
+    {sync_batches.RESTORED, "node_went_back", "chain_fork"}
+)  # why the node was halted, and is not any more
+_PUBLIC_SCHEMES = frozenset({Scheme.REGISTRY.value, Scheme.AREA.value})
+_RECOVERED = "recovered"  # how its subject proved who they are is not known any more
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """How the node stands after it: batches taken back, accounts given up meanwhile, orphans, people without name."""
+
+    batches: int
+    given_up: int
+    orphans: int
+    unnamed: int
+
+
+def common_seq(store: Store) -> int:
+    """The batch behind which to ask: all up to it have their receipt."""
+    with store.read() as tx:
+        return batches_store.settled_seq(tx)
+
+
+def broken(store: Store, world: World) -> list[str]:
+    """What of the chain in the database is not this node's, or not whole; empty if all of it holds."""
+    problems, head = [], chain.START
+    while True:
+        with store.read() as tx:
+            rows = batches_store.after(tx, head.seq, limits.BATCHES_READ_AT_ONCE)
+        for row in rows:
+            try:
+                batch = world.open(signing.read_envelope(row.envelope), log.Batch, world.signer.public_key)
+                holds = chain.fit(head, batch.seq, batch.previous) is Fit.NEXT and batch.seq == row.seq
+            except SamprasanError:
+                holds = False
+            if not holds:
+                problems.append(f"batch {row.seq} is not what this node signed")
+            head = chain.Head(row.seq, row.digest)
+        if not rows:
+            return problems
+
+
+def take_back(store: Store, world: World, identity: Identity, entries: Sequence[hub_pb2.LogEntry]) -> tuple[int, int]:
+    """Take back the next batches of the own chain; how many were not here, and how many accounts they gave up.
+
+    Raises Unproven ``signature``, ``receipt_foreign``, ``chain_fork`` for what this node did not sign, or not there.
+    """
+    taken = given_up = 0
+    for entry in entries:
+        with store.begin() as tx:
+            awards_store.lock(tx)
+            is_new, unlinked = _take_back(tx, world, identity, entry)
+            taken += is_new
+            given_up += unlinked
+    return taken, given_up
+
+
+def ended(store: Store, world: World) -> tuple[int, int]:
+    """The chain is whole: what waits is worked out anew; how many orphans and people without name there are."""
+    with store.begin() as tx:
+        awards_store.lock(tx)
+        deeds = deeds_store.of_ids(tx, awards_store.waiting(tx))
+        awards.Awarding(tx, world, world.now()).correct(deeds)
+        if notes_store.get(tx, notes_store.HALTED) in _OVER:
+            notes_store.drop(tx, notes_store.HALTED)
+        return orphans_store.undecided(tx), subjects_store.unnamed(tx)
+
+
+def _take_back(tx: Tx, world: World, identity: Identity, entry: hub_pb2.LogEntry) -> tuple[bool, int]:
+    batch = world.open(entry.batch, log.Batch, world.signer.public_key)
+    hub_key = documents_store.agreed_on(tx).required_roster.hub.signing_key
+    receipt = world.open(entry.receipt, log.Receipt, hub_key)
+    digest = signing.digest(entry.batch)
+    if (receipt.agency, receipt.seq, receipt.batch_digest) != (identity.agency, batch.seq, digest):
+        raise Unproven("receipt_foreign", seq=batch.seq)
+    stored = batches_store.find(tx, batch.seq)
+    if stored is not None and stored.digest == digest:
+        if stored.receipt is None:
+            receipts.settle_in(tx, world, stored, receipt, entry.receipt)
+        return False, 0
+    if stored is not None:
+        if stored.receipt is not None:
+            raise Unproven("chain_fork", agency=identity.agency, seq=batch.seq)
+        receipts.take_out(tx, world, batch.seq)
+    if chain.fit(batches_store.head(tx), batch.seq, batch.previous) is not Fit.NEXT:
+        raise Unproven("chain_fork", agency=identity.agency, seq=batch.seq)
+    batches_store.add(tx, batch.seq, digest, entry.batch.SerializeToString())
+    unlinked = _Replay(tx, world, identity, batch).run(receipt)
+    stored = batches_store.find(tx, batch.seq)
+    assert stored is not None
+    receipts.settle_in(tx, world, stored, receipt, entry.receipt)
+    return True, unlinked
+
+
+class _Replay:
+    """What one batch says, written down as if this node had just sealed it."""
+
+    def __init__(self, tx: Tx, world: World, identity: Identity, batch: log.Batch) -> None:
+        self._tx, self._world, self._identity, self._batch = tx, world, identity, batch
+        named = {update.op_id for update in batch.updates}
+        named |= {update.award.replaces for update in batch.updates if update.award.replaces}
+        named |= {update.reverse.award_op_id for update in batch.updates if update.HasField("reverse")}
+        self._known = awards_store.of_op_ids(tx, named)
+        self._told = redemptions_store.of_op_ids(tx, [update.op_id for update in batch.updates])
+        self._next_id = awards_store.next_id(tx)
+        self._unlinked = 0
+
+    def run(self, receipt: log.Receipt) -> int:
+        """Write everything down; how many accounts were given up."""
+        for update, outcome in zip(self._batch.updates, receipt.outcomes, strict=True):
+            kind = update.WhichOneof("change")
+            if kind in {"link", "unlink"}:
+                self._link(update, applied=outcome.reason == _APPLIED)
+            elif kind in {"award", "reverse"}:
+                self._award(update, applied=outcome.reason == _APPLIED)
+            else:
+                self._hold_update(update)
+        return self._unlinked
+
+    def _link(self, update: log.Update, *, applied: bool) -> None:
+        now = self._world.now()
+        if update.HasField("link"):
+            bits = sum(1 << purpose for purpose in update.link.purposes)
+            account_id = update.link.account_id
+            if not applied:
+                return
+            if subjects_store.mirror(self._tx, account_id, bits, now) is None:
+                self._unnamed(account_id)
+                subjects_store.mirror(self._tx, account_id, bits, now)
+            self._seal(account_id, bits)
+        elif applied and subjects_store.mirror(self._tx, update.unlink.account_id, 0, now) is not None:
+            self._seal(update.unlink.account_id, links_store.UNLINKING)
+            self._unlinked += 1
+
+    def _seal(self, account_id: bytes, bits: int) -> None:
+        links_store.seal(self._tx, [(row.subject_id, bits) for row in links_store.subjects_of(self._tx, [account_id])])
+
+    def _unnamed(self, account_id: bytes) -> None:
+        """Somebody with that account: the agency linked them, and nobody here knows whom."""
+        sealed = [self._identity.seal(self._world, column, b"") for column in (ID_COLUMN, NAME_COLUMN)]
+        subjects_store.add_unnamed(self._tx, account_id, self._world.random_bytes(32), (sealed[0], sealed[1]))
+
+    def _name(self, subject_id: int, account_id: bytes) -> None:
+        """The database knows of whom an update is, and the update names the account: so it is theirs."""
+        row = next(subjects_store.of_ids(self._tx, [subject_id]), None)
+        if account_id and row is not None and row.account_id is None:
+            key = documents_store.agreed_on(self._tx).required_roster.linking
+            subjects_store.name(self._tx, [(subject_id, account_id)])
+            epoch = subjects_store.PUBLIC if row.scheme in _PUBLIC_SCHEMES else key.key_epoch
+            subjects_store.set_account(self._tx, subject_id, account_id, epoch)
+
+    def _award(self, update: log.Update, *, applied: bool) -> None:
+        known = self._known.get(update.op_id)
+        if known is not None:
+            if known.is_open:
+                awards_store.seal(self._tx, self._batch.seq, [known.award_id])
+                self._name(known.subject_id, update.award.account_id)
+            return
+        if not applied:
+            return
+        award, reverse = update.award, update.reverse
+        replaced = self._known.get(award.replaces or reverse.award_op_id)
+        subject_id = replaced.subject_id if replaced else 0
+        if update.HasField("award"):
+            subject_id = next((row.subject_id for row in self._subjects(award.account_id)), 0)
+        row = AwardRow(
+            self._next_id,
+            replaced.deed_id if replaced else orphans_store.NO_DEED,
+            subject_id,
+            update.op_id,
+            (award.replaces or reverse.award_op_id) or None,
+            reverse.reason,
+            award.credits,
+            award.dimension,
+            award.month,
+            award.policy_version,
+            "queued",
+            self._batch.seq,
+            0,
+        )
+        awards_store.add(self._tx, [row])
+        self._known[update.op_id] = row
+        self._next_id += 1
+
+    def _subjects(self, account_id: bytes) -> Iterable[Any]:
+        return links_store.subjects_of(self._tx, [account_id])
+
+    def _hold_update(self, update: log.Update) -> None:
+        told = self._told.get(update.op_id)
+        if told is not None:
+            if told.seq is None:
+                redemptions_store.seal(self._tx, self._batch.seq, [told.update_id])
+                asked = redemptions_store.of_hold_id(self._tx, told.hold_id)
+                if update.HasField("reserve") and asked is not None:
+                    self._name(asked.subject_id, update.reserve.account_id)
+            return
+        kind = update.WhichOneof("change") or ""
+        change = getattr(update, kind)
+        hold_id = update.op_id if kind == "reserve" else change.hold_id
+        if kind == "reserve":
+            self._reserved(update.op_id, change)
+        values = {
+            "op_id": update.op_id,
+            "change": kind,
+            "agency": change.agency if kind == "refund" else self._identity.agency,
+            "hold_id": hold_id,
+            "credits": 0 if kind == "void" else change.credits,
+            "why": change.reason if kind in {"void", "refund"} else 0,
+        }
+        redemptions_store.queue(self._tx, [values])
+        found = redemptions_store.of_op_ids(self._tx, [update.op_id])
+        redemptions_store.seal(self._tx, self._batch.seq, [found[update.op_id].update_id])
+
+    def _reserved(self, hold_id: bytes, reserve: log.Reserve) -> None:
+        values = {
+            "op_key": hold_id,
+            "subject_id": next((row.subject_id for row in self._subjects(reserve.account_id)), 0),
+            "hold_id": hold_id,
+            "owner": reserve.benefit_agency,
+            "benefit": reserve.benefit,
+            "benefit_digest": reserve.benefit_digest,
+            "credits": reserve.credits,
+            "ttl_seconds": reserve.ttl_seconds,
+            "authorised_by": _RECOVERED,
+            "reserve_only": False,
+            "on_own_risk": False,
+            "asked_at": self._batch.created_at,
+        }
+        redemptions_store.add(self._tx, values)

@@ -1,0 +1,55 @@
+"""Keeping the hub's own chain: accounts it opened, holds it saw run out, documents it put into force.
+
+It comes with the receipts behind it, and is recalled at hello and before a checkpoint is accepted: whatever this node
+holds a receipt or a checkpoint of can be made again without the hub.
+"""
+
+from collections.abc import Sequence
+
+from samprasan.edge.database import Store
+from samprasan.edge.world import World
+from samprasan.keys import chain, documents, signing
+from samprasan.keys.chain import Fit
+from samprasan.keys.errors import Unavailable, Unproven
+from samprasan.node.store import documents as documents_store
+from samprasan.node.store import hub_chain as keeping_store
+from samprasan.v1 import hub_pb2
+from samprasan.v1 import log_pb2 as log
+
+
+def kept_up_to(store: Store) -> int:
+    """How much of the hub's chain is kept."""
+    with store.read() as tx:
+        return keeping_store.head(tx).seq
+
+
+def keep(store: Store, world: World, entries: Sequence[hub_pb2.LogEntry]) -> None:
+    """Keep what comes next of the hub's chain; what comes behind something that is not here is left.
+
+    Raises Unproven ``signature``, ``receipt_foreign``; ``hub_chain_fork`` for an entry that is not what is kept.
+    """
+    if not entries:
+        return
+    with store.begin() as tx:
+        key = documents_store.agreed_on(tx).required_roster.hub.signing_key
+        agreed = documents_store.agreed_on(tx)
+        head = keeping_store.head(tx)
+        for entry in entries:
+            batch = world.open(entry.batch, log.Batch, key)
+            receipt = world.open(entry.receipt, log.Receipt, key)
+            digest = signing.digest(entry.batch)
+            named = (receipt.agency, receipt.seq, receipt.batch_digest)
+            if named != (documents.HUB, batch.seq, digest) or batch.agency != documents.HUB:
+                raise Unproven("receipt_foreign", seq=batch.seq)
+            if receipt.cuts != agreed.cuts_at(receipt.log_index):
+                raise Unavailable("log_cut")
+            match chain.fit(head, batch.seq, batch.previous):
+                case Fit.NEXT:
+                    keeping_store.add(tx, batch.seq, receipt.log_index, digest, entry.SerializeToString())
+                    head = chain.Head(batch.seq, digest)
+                case Fit.KNOWN if keeping_store.digest_at(tx, batch.seq) == digest:
+                    continue
+                case Fit.GAP:
+                    return
+                case _:
+                    raise Unproven("hub_chain_fork", seq=batch.seq)

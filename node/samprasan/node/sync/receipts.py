@@ -1,0 +1,166 @@
+"""Settling: what the hub said of a sealed batch becomes what this node knows.
+
+A receipt settles or declines everything in its batch; a refusal takes the batch out of the chain.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from samprasan.edge.database import AnyRow, Store, Tx
+from samprasan.edge.world import World
+from samprasan.keys.errors import Unavailable, Unproven
+from samprasan.node import limits
+from samprasan.node.deeds import awards
+from samprasan.node.store import awards as awards_store
+from samprasan.node.store import batches as batches_store
+from samprasan.node.store import deeds as deeds_store
+from samprasan.node.store import documents as documents_store
+from samprasan.node.store import facts as notes_store
+from samprasan.node.store import links as links_store
+from samprasan.node.store import orphans as orphans_store
+from samprasan.node.store import redemptions as redemptions_store
+from samprasan.node.store import subjects as subjects_store
+from samprasan.v1 import log_pb2 as log
+from samprasan.v1.envelope_pb2 import Envelope
+
+_NO_REASON = 0
+
+
+def settle(store: Store, world: World, envelope: Envelope) -> log.Receipt:
+    """Take the hub's signed receipt: its batch's awards are settled or declined.  Again, it changes nothing.
+
+    Accounts that the batch gave up, or that were closed before it came, are forgotten; awards that were declined
+    because their account had gone are made anew, for the account that the subject gets instead, and so are those that
+    were to take the place of an award to somebody who had left.
+    Raises Unproven ``receipt_foreign`` for a receipt of a batch that this node did not make.
+    """
+    with store.begin() as tx:
+        awards_store.lock(tx)
+        receipt = world.open(envelope, log.Receipt, documents_store.agreed_on(tx).required_roster.hub.signing_key)
+        if receipt.cuts != documents_store.agreed_on(tx).cuts_at(receipt.log_index):
+            raise Unavailable("log_cut")
+        stored = batches_store.find(tx, receipt.seq)
+        if stored is None or stored.digest != receipt.batch_digest:
+            raise Unproven("receipt_foreign", seq=receipt.seq)
+        if stored.receipt is None:
+            settle_in(tx, world, stored, receipt, envelope)
+    return receipt
+
+
+def settle_in(tx: Tx, world: World, stored: AnyRow, receipt: log.Receipt, envelope: Envelope) -> None:
+    """:func:`settle` for a batch whose receipt comes for the first time, within a transaction that locked awards."""
+    batch = log.Batch.FromString(Envelope.FromString(stored.envelope).payload)
+    if len(receipt.outcomes) != len(batch.updates):
+        raise Unproven("receipt_foreign", seq=receipt.seq)
+    found = _sorted_out(batch, receipt)
+    reasons = {each.op_id: came.reason for each, came in zip(batch.updates, receipt.outcomes, strict=True)}
+    redemptions_store.settle(tx, receipt.seq, reasons, receipt.appended_at)
+    awards.forget_gone(tx, awards_store.settle(tx, receipt.seq, found.declined))
+    if found.declined:
+        orphans_store.undecide(tx, [op_id for op_id, _ in found.declined])
+    links_store.settle(tx, found.linked)
+    if documents_store.agreed_on(tx).cut_version:
+        _mind_the_cut(tx, receipt.seq, found)
+    _give_up(tx, found.given_up)
+    links_store.postpone(tx, found.held, world.now() + limits.HOLD_SECONDS * 1000)
+    known = links_store.held(tx, found.accounts.values())
+    lost = [op_id for op_id, account_id in found.accounts.items() if account_id not in known]
+    moved = awards_store.moved_in_vain(tx, receipt.seq, found.accounts)
+    lost += found.unheld
+    again = deeds_store.of_ids(tx, awards_store.deeds_of(tx, receipt.seq, lost) | moved)
+    awards.Awarding(tx, world, world.now()).correct(again)
+    batches_store.settle(tx, receipt.seq, envelope.SerializeToString())
+
+
+def _mind_the_cut(tx: Tx, seq: int, found: "_Found") -> None:
+    """What came of a batch may have come out otherwise before a cut, and later batches were made in view of that."""
+    awards_store.orphan_doubled(tx, seq)
+    again: set[bytes] = set()
+    for row in batches_store.unsettled(tx):
+        if row.seq > seq and found.given_up:
+            batch = log.Batch.FromString(Envelope.FromString(row.envelope).payload)
+            again |= {update.link.account_id for update in batch.updates if update.HasField("link")}
+    found.given_up = [account_id for account_id in found.given_up if account_id not in again]
+    unknown = log.DECLINE_REASON_AWARD_UNKNOWN
+    found.unheld = [op_id for op_id, reason in found.declined if reason == unknown]
+
+
+def refused(store: Store, world: World, envelope: Envelope) -> log.Refusal:
+    """Take the hub's signed refusal: sending halts until the operator has looked.
+
+    The batch and those behind it leave the chain, and what the hub is to hear of their deeds is worked out anew.
+    Raises Unproven ``receipt_foreign`` for another's.
+    """
+    with store.begin() as tx:
+        awards_store.lock(tx)
+        refusal = world.open(envelope, log.Refusal, documents_store.agreed_on(tx).required_roster.hub.signing_key)
+        stored = next((row for row in batches_store.unsettled(tx) if row.digest == refusal.batch_digest), None)
+        if stored is None:
+            raise Unproven("receipt_foreign", seq=refusal.seq)
+        take_out(tx, world, stored.seq)
+        batches_store.keep_refused(tx, stored.digest, stored.envelope, envelope.SerializeToString())
+        notes_store.put(tx, notes_store.HALTED, "batch_refused")
+    return refusal
+
+
+def take_out(tx: Tx, world: World, seq: int) -> None:
+    """Batch ``seq`` and all behind it leave the chain; what the hub is to hear of their deeds is worked out anew."""
+    deed_ids: set[int] = set()
+    for row in batches_store.drop_from(tx, seq):
+        batch = log.Batch.FromString(Envelope.FromString(row.envelope).payload)
+        kinds = ((update, update.WhichOneof("change")) for update in batch.updates)
+        named = (getattr(update, kind).account_id for update, kind in kinds if kind in {"link", "unlink"})
+        links_store.unseal(tx, named)
+        deed_ids |= awards_store.unseal(tx, row.seq)
+        redemptions_store.unseal(tx, row.seq)
+    awards.Awarding(tx, world, world.now()).correct(deeds_store.of_ids(tx, deed_ids))
+
+
+def _give_up(tx: Tx, account_ids: Sequence[bytes]) -> None:
+    """Forget these accounts, and subjects of whom nothing else is known; what somebody took back is remembered."""
+    rows = [row for row in links_store.subjects_of(tx, account_ids) if row.unlink_at is not None and not row.withdrawn]
+    asking = [row for row in links_store.subjects_of(tx, account_ids) if row.redeem]
+    links_store.forget_accounts(tx, account_ids)
+    for row in asking:
+        if redemptions_store.asked_by(tx, row.subject_id):
+            subjects_store.want(tx, row.subject_id)  # somebody waits: for the account that comes instead
+    alone = {row.subject_id for row in rows}
+    alone -= deeds_store.subjects_with_deeds(tx, alone)
+    subjects_store.remove(tx, sorted(alone | set(subjects_store.erased(tx))))
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a receipt says.
+
+    Declined awards and reversals, (op_id, reason) each; Links that hold, (account id, purposes as bits) each; accounts
+    that are this agency's no more; accounts with an open hold; op_id → account of awards declined for want of a Link;
+    corrections of awards that the hub does not hold since a cut.
+    """
+
+    declined: list[tuple[bytes, int]]
+    linked: list[tuple[bytes, int]]
+    given_up: list[bytes]
+    held: list[bytes]
+    accounts: dict[bytes, bytes]
+    unheld: list[bytes] = field(default_factory=list)
+
+
+def _sorted_out(batch: log.Batch, receipt: log.Receipt) -> _Found:
+    found = _Found([], [], [], [], {})
+    for update, outcome in zip(batch.updates, receipt.outcomes, strict=True):
+        match update.WhichOneof("change"), outcome.reason:
+            case "link", log.DECLINE_REASON_ACCOUNT_CLOSED:
+                found.given_up.append(update.link.account_id)
+            case "link", log.DECLINE_REASON_UNSPECIFIED:
+                bits = sum(1 << purpose for purpose in update.link.purposes)
+                found.linked.append((update.link.account_id, bits))
+            case "unlink", log.DECLINE_REASON_HOLD_OPEN:
+                found.held.append(update.unlink.account_id)
+            case "unlink", _:
+                found.given_up.append(update.unlink.account_id)
+            case _, reason if reason != _NO_REASON:
+                found.declined.append((update.op_id, int(reason)))
+                if update.HasField("award") and reason == log.DECLINE_REASON_NOT_LINKED:
+                    found.accounts[update.op_id] = update.award.account_id
+    return found
