@@ -9,7 +9,7 @@ from unittest import mock
 import typer
 from samprasan.client.__main__ import app as client_app
 from samprasan.edge import command, database
-from samprasan.edge.database import Store
+from samprasan.edge.database import Database
 from samprasan.hub.__main__ import app as hub_app
 from samprasan.node.__main__ import app as node_app
 
@@ -40,16 +40,16 @@ def client(*arguments: str) -> Done:
 
 def _run(app: typer.Typer, arguments: list[str]) -> Done:
     out, err = io.StringIO(), io.StringIO()
-    opened: list[Store] = []
-    open_store = database.open_store
+    opened: list[Database] = []
+    open_database = database.open_database
 
-    def noted(url: str) -> Store:
-        opened.append(open_store(url))
+    def noted(url: str) -> Database:
+        opened.append(open_database(url))
         return opened[-1]
 
     streams = (contextlib.redirect_stdout(out), contextlib.redirect_stderr(err))
     with streams[0], streams[1], mock.patch.object(database, "open_store", noted):
         code = command.run(app, arguments)
-    for store in opened:
-        store.close()  # a process of its own would have ended
+    for db in opened:
+        db.close()  # a process of its own would have ended
     return Done(code, out.getvalue(), err.getvalue())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from samprasan.edge import database
-from samprasan.edge.database import Store
+from samprasan.edge.database import Database
 
 from tests import federation, local
 from tests.federation import Federation
@@ -59,7 +59,7 @@ class Databases:
         self._folder = folder
         self._server_url = server_url
         self._count = 0
-        self._stores: list[Store] = []
+        self._databases: list[Database] = []
         self.labels: dict[str, str] = {}
 
     def url(self, name: str, template: str = "template1") -> str:
@@ -78,16 +78,16 @@ class Databases:
         url = sa.make_url(self._server_url).set(database=label)
         return url.render_as_string(hide_password=False)
 
-    def store(self, name: str, template: str = "template1") -> Store:
-        """A store on a new database."""
-        made = database.open_store(self.url(name, template))
-        self._stores.append(made)
+    def db(self, name: str, template: str = "template1") -> Database:
+        """A new database, opened."""
+        made = database.open_database(self.url(name, template))
+        self._databases.append(made)
         return made
 
     def close(self) -> None:
         """Close what was opened."""
-        for store in self._stores:
-            store.close()
+        for db in self._databases:
+            db.close()
 
 
 @pytest.fixture(params=DATABASES)
@@ -112,7 +112,7 @@ def busy_fed() -> Iterator[Federation]:
     """A federation in memory with awards, corrections and redemptions at every agency."""
     from tests.node.test_reconciliation import busy_template
 
-    copy = federation.copy_of(busy_template(), federation.memory_store, 11)
+    copy = federation.copy_of(busy_template(), federation.memory_database, 11)
     yield copy
     copy.close()
 
@@ -121,7 +121,7 @@ def busy_fed() -> Iterator[Federation]:
 def postgresql_template(postgresql_url: str) -> tuple[Federation, dict[str, str]]:
     """A federation on PostgreSQL that nobody uses, and its databases by party: to be copied."""
     databases = Databases("postgresql", Path(), postgresql_url)
-    made = federation.approved(databases.store)
+    made = federation.approved(databases.db)
     federation.finish(made)
     databases.close()
     return made, databases.labels
@@ -132,10 +132,10 @@ def fed_on_each(databases: Databases, request: pytest.FixtureRequest) -> Iterato
     """A federation on SQLite files, and one on PostgreSQL."""
     if databases.kind == "postgresql":
         template, labels = request.getfixturevalue("postgresql_template")
-        stores = {name: databases.store(name, label) for name, label in labels.items()}
-        made = federation.rehoused(template, stores, seed=1)
+        copies = {name: databases.db(name, label) for name, label in labels.items()}
+        made = federation.rehoused(template, copies, seed=1)
     else:
-        made = federation.make(databases.store)
+        made = federation.make(databases.db)
     yield made
     made.close()
 

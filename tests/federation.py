@@ -17,20 +17,21 @@ from pathlib import Path
 from typing import Any
 
 from samprasan.edge import database
-from samprasan.edge.database import Store
+from samprasan.edge.database import Database
 from samprasan.edge.world import World
 from samprasan.hub import home as hub_homes
+from samprasan.hub import store as hub_store
 from samprasan.hub.accounts import accounts, rekey
 from samprasan.hub.log import checkpoints, intake, recall
 from samprasan.hub.members import documents, hello, joining, mailbox
 from samprasan.hub.recovery import recovery
-from samprasan.hub.store import members as members_store
 from samprasan.keys import certificates, sealing
 from samprasan.keys.errors import SamprasanError, Unavailable
 from samprasan.keys.identifiers import Scheme, check_digit, parse
 from samprasan.keys.sealing import Vault
 from samprasan.keys.signing import KeySigner, Signer, Verify, verify_ed25519
 from samprasan.node import home as node_homes
+from samprasan.node import store as node_store
 from samprasan.node.counter import redemption
 from samprasan.node.documents import accepted as node_agreeing
 from samprasan.node.exports.export import Export
@@ -43,7 +44,6 @@ from samprasan.node.process import mail
 from samprasan.node.proof import witness as node_witnessing
 from samprasan.node.recovery import refeed
 from samprasan.node.recovery import replay as node_recovery
-from samprasan.node.store import documents as documents_store
 from samprasan.node.sync import batches, hub_chain, receipts
 from samprasan.v1 import hub_pb2, log_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -79,7 +79,7 @@ class Message:
 class HubParty:
     """The hub's steps behind messages, as its service puts them behind gRPC methods."""
 
-    store: Store
+    db: Database
     world: World
     authority: joining.Authority
     name: str = "hub"
@@ -87,7 +87,7 @@ class HubParty:
     def receive(self, message: Message) -> list[Message]:
         """Answer a node; an error of ours is an answer too."""
         try:
-            with self.store.read() as tx:
+            with self.db.read() as tx:
                 if message.kind not in TO_RECOVER and recovery.standing(tx) is not None:
                     raise Unavailable("hub_recovering")
             return self._answers(message)
@@ -102,25 +102,25 @@ class HubParty:
 
         match message.kind:
             case "hello":
-                return back("hello", (body, hello.hello(self.store, self.world, agency, body.request)))
+                return back("hello", (body, hello.hello(self.db, self.world, agency, body.request)))
             case "push":
-                submission = intake.verify(self.store, self.world, agency, body)
-                (answer,) = intake.append(self.store, self.world, [submission])
+                submission = intake.verify(self.db, self.world, agency, body)
+                (answer,) = intake.append(self.db, self.world, [submission])
                 if isinstance(answer, SamprasanError):
                     raise answer
                 return back("pushed", answer)
             case "submit":
-                documents.submit(self.store, self.world, agency, body)
+                documents.submit(self.db, self.world, agency, body)
                 return []
             case "list":
-                return back("listed", documents.listed(self.store))
+                return back("listed", documents.listed(self.db))
             case "open_accounts":
-                return back("opened", (body, accounts.open_accounts(self.store, self.world, agency, body)))
+                return back("opened", (body, accounts.open_accounts(self.db, self.world, agency, body)))
             case "rekey":
-                moved = rekey.rekey(self.store, self.world, agency, body)
+                moved = rekey.rekey(self.db, self.world, agency, body)
                 return back("rekeyed", (body, moved.accounts_opened))
             case "totals":
-                return back("totals", (body, accounts.totals(self.store, self.world, agency, body)))
+                return back("totals", (body, accounts.totals(self.db, self.world, agency, body)))
         return self._mail(message)
 
     def _mail(self, message: Message) -> list[Message]:
@@ -128,18 +128,18 @@ class HubParty:
         match message.kind:
             case "post":
                 request_id, request = body
-                mailbox.post(self.store, self.world, agency, request)
+                mailbox.post(self.db, self.world, agency, request)
                 return [Message(self.name, agency, "posted", request_id)]
             case "fetch":
-                return [Message(self.name, agency, "mail", piece) for piece in mailbox.after(self.store, agency, body)]
+                return [Message(self.name, agency, "mail", piece) for piece in mailbox.after(self.db, agency, body)]
             case "acknowledge":
-                mailbox.acknowledge(self.store, agency, body)
+                mailbox.acknowledge(self.db, agency, body)
                 return []
             case "witness":
-                answer = checkpoints.answer(self.store, agency, body.request)
+                answer = checkpoints.answer(self.db, agency, body.request)
                 return [Message(self.name, agency, "witnessed", (body, answer))]
             case "cosign":
-                checkpoints.take(self.store, self.world, agency, body)
+                checkpoints.take(self.db, self.world, agency, body)
                 return []
         return self._recovery(message)
 
@@ -148,30 +148,30 @@ class HubParty:
         match message.kind:
             case "recall":
                 own, after_seq = body
-                entries = recall.recalled(self.store, agency, own, after_seq)
+                entries = recall.recalled(self.db, agency, own, after_seq)
                 return [Message(self.name, agency, "recalled", (own, entries))] if entries else []
             case "refeed":
-                recovery.take(self.store, self.world, agency, body)
-                recovery.advance(self.store, self.world)
+                recovery.take(self.db, self.world, agency, body)
+                recovery.advance(self.db, self.world)
                 return []
         raise AssertionError(message.kind)
 
     def tick(self) -> list[Message]:
         """The hub says which holds have run out, and signs a checkpoint; nobody is told."""
-        recovery.advance(self.store, self.world)
-        intake.expire_due(self.store, self.world)
-        checkpoints.offer(self.store, self.world)
+        recovery.advance(self.db, self.world)
+        intake.expire_due(self.db, self.world)
+        checkpoints.offer(self.db, self.world)
         return []
 
     def restart(self) -> None:
-        """Nothing of the hub lives outside its store."""
+        """Nothing of the hub lives outside its database."""
 
 
 @dataclass
 class NodeParty:
     """A node's steps behind messages, as its service runs them: hello, then send, link and read mail."""
 
-    store: Store
+    db: Database
     world: World
     identity: Identity
     after_seq: int | None = None
@@ -185,12 +185,12 @@ class NodeParty:
     def tick(self) -> list[Message]:
         """A new session: hello; and everything that may not have arrived is sent again."""
         self.after_seq = None
-        redemption.expire(self.store, self.world.now())
-        questions.ask(self.store, self.world, self.identity)
+        redemption.expire(self.db, self.world.now())
+        questions.ask(self.db, self.world, self.identity)
         return [
-            self._to_hub("hello", batches.greeting(self.store, self.world.now())),
+            self._to_hub("hello", batches.greeting(self.db, self.world.now())),
             self._to_hub("fetch", 0),
-            self._to_hub("witness", node_witnessing.question(self.store)),
+            self._to_hub("witness", node_witnessing.question(self.db)),
             *self._ceremony(),
             *self._questions(),
             *self._accounts(),
@@ -209,21 +209,21 @@ class NodeParty:
             return []
 
     def _dealt_with(self, message: Message) -> list[Message]:
-        store, world, body = self.store, self.world, message.body
+        db, world, body = self.db, self.world, message.body
         match message.kind:
             case "hello":
                 return self._greeted(*body)
             case "recalled":
                 return self._recalled(*body)
             case "listed":
-                node_agreeing.take(store, world, self.identity, TLS_CA, body)
-                lost = node_agreeing.unknown_to(store, world, self.identity, body)
+                node_agreeing.take(db, world, self.identity, TLS_CA, body)
+                lost = node_agreeing.unknown_to(db, world, self.identity, body)
                 return [*(self._to_hub("submit", each) for each in lost), *self._ceremony()]
             case "pushed":
                 return self._pushed(body)
             case "opened" | "rekeyed":
                 take = questions.accounts_opened if message.kind == "opened" else rotation.told
-                take(store, world, self.identity, *body)
+                take(db, world, self.identity, *body)
                 return [*self._accounts(), *self._batches(), *self._ceremony()]
             case "posted":
                 return self._posted(body)
@@ -238,59 +238,59 @@ class NodeParty:
 
     def _greeted(self, said: batches.Greeting, answer: hub_pb2.HelloResponse) -> list[Message]:
         """As the service does: give back what the hub lacks, else go on."""
-        store, seqs = self.store, (answer.head.seq, answer.own_head.seq)
+        db, seqs = self.db, (answer.head.seq, answer.own_head.seq)
         if answer.cut_version > said.request.cut_version:
             return [self._to_hub("list", None)]
         if answer.refeed:
-            held = list(refeed.everything(store, self.identity, *seqs, answer.damaged))
+            held = list(refeed.everything(db, self.identity, *seqs, answer.damaged))
             return [self._to_hub("refeed", held)]
         if answer.recovering:
             return []
-        if mended := list(refeed.mending(store, answer.damaged)):
+        if mended := list(refeed.mending(db, answer.damaged)):
             return [self._to_hub("refeed", mended), self._to_hub("hello", said)]
-        self.after_seq = batches.greeted(store, self.world, self.identity, said, answer)
-        kept = hub_chain.kept_up_to(store)
-        is_behind = kept < answer.own_head.seq and node_agreeing.has_roster(store)
+        self.after_seq = batches.greeted(db, self.world, self.identity, said, answer)
+        kept = hub_chain.kept_up_to(db)
+        is_behind = kept < answer.own_head.seq and node_agreeing.has_roster(db)
         recalling_it = [self._to_hub("recall", (True, kept))] if is_behind else []
         return [*recalling_it, *self._news(answer), *self._batches()]
 
     def _recalled(self, own: bool, entries: list[hub_pb2.LogEntry]) -> list[Message]:
         if own:
-            hub_chain.keep(self.store, self.world, entries)
-            again = self._to_hub("witness", node_witnessing.question(self.store))
-            return [self._to_hub("recall", (True, hub_chain.kept_up_to(self.store))), again]
-        node_recovery.take_back(self.store, self.world, self.identity, entries)
-        return [self._to_hub("recall", (False, node_recovery.common_seq(self.store)))]
+            hub_chain.keep(self.db, self.world, entries)
+            again = self._to_hub("witness", node_witnessing.question(self.db))
+            return [self._to_hub("recall", (True, hub_chain.kept_up_to(self.db))), again]
+        node_recovery.take_back(self.db, self.world, self.identity, entries)
+        return [self._to_hub("recall", (False, node_recovery.common_seq(self.db)))]
 
     def _witnessed(self, asked: node_witnessing.Question, answer: hub_pb2.WitnessResponse) -> list[Message]:
-        kept = hub_chain.kept_up_to(self.store)
+        kept = hub_chain.kept_up_to(self.db)
         if kept < answer.own_seq:
             return [self._to_hub("recall", (True, kept))]  # and the next question comes
-        word = node_witnessing.witnessed(self.store, self.world, self.identity, asked, answer)
+        word = node_witnessing.witnessed(self.db, self.world, self.identity, asked, answer)
         return [self._to_hub("cosign", word)] if word else []
 
     def recover(self) -> list[Message]:
         """Take back the own chain, as ``samprasan-node recover`` does; :func:`Federation.recover` ends it."""
-        return [self._to_hub("recall", (False, node_recovery.common_seq(self.store)))]
+        return [self._to_hub("recall", (False, node_recovery.common_seq(self.db)))]
 
     def _posted(self, letter_id: bytes | int | None) -> list[Message]:
         if isinstance(letter_id, bytes):
-            questions.posted(self.store, letter_id)
+            questions.posted(self.db, letter_id)
         elif letter_id is not None:
-            ceremony.posted(self.store, letter_id)
+            ceremony.posted(self.db, letter_id)
         return []
 
     def _pushed(self, envelope: Envelope) -> list[Message]:
         if envelope.payload_type.endswith("receipt"):
-            receipts.settle(self.store, self.world, envelope)
+            receipts.settle(self.db, self.world, envelope)
         else:
-            receipts.refused(self.store, self.world, envelope)
+            receipts.refused(self.db, self.world, envelope)
         return self._batches()
 
     def _mail(self, piece: hub_pb2.Mail) -> list[Message]:
         out = []
         try:
-            letter = mail.read(self.store, self.world, self.identity, piece)
+            letter = mail.read(self.db, self.world, self.identity, piece)
         except SamprasanError as problem:
             self.errors.append(problem)
             letter = None
@@ -301,7 +301,7 @@ class NodeParty:
     def _batches(self) -> list[Message]:
         found = []
         while self.after_seq is not None:
-            batch = batches.next_batch(self.store, self.world, self.identity, self.after_seq)
+            batch = batches.next_batch(self.db, self.world, self.identity, self.after_seq)
             if batch is None:
                 break
             self.after_seq = batch[0]
@@ -310,31 +310,31 @@ class NodeParty:
 
     def _news(self, answer: hub_pb2.HelloResponse) -> list[Message]:
         """Ask for the documents if the hub's are newer."""
-        with self.store.read() as tx:
+        with self.db.read() as tx:
             kinds = (log_pb2.DOCUMENT_KIND_ROSTER, log_pb2.DOCUMENT_KIND_POLICY)
-            mine = tuple(documents_store.version_in_force(tx, kind) for kind in kinds)
+            mine = tuple(node_store.documents.version_in_force(tx, kind) for kind in kinds)
         return [] if mine == (answer.roster_version, answer.policy_version) else [self._to_hub("list", None)]
 
     def _ceremony(self) -> list[Message]:
         """Go on with a key ceremony, and send what it has to say."""
-        ceremony.advance(self.store, self.world, self.identity)
-        waiting = ceremony.unposted(self.store, self.identity)
-        confirmed = ceremony.confirmation(self.store, self.identity)
+        ceremony.advance(self.db, self.world, self.identity)
+        waiting = ceremony.unposted(self.db, self.identity)
+        confirmed = ceremony.confirmation(self.db, self.identity)
         out = [self._post(letter_id, letter) for letter_id, letter in waiting]
-        ends = rotation.ended(self.store, self.world)
+        ends = rotation.ended(self.db, self.world)
         return [*out, *(self._to_hub("submit", each) for each in ([confirmed] if confirmed else []) + ends)]
 
     def _questions(self) -> list[Message]:
-        return [self._post(request_id, letter) for request_id, letter in questions.unposted(self.store, self.world)]
+        return [self._post(request_id, letter) for request_id, letter in questions.unposted(self.db, self.world)]
 
     def _accounts(self) -> list[Message]:
-        request = questions.accounts_wanted(self.store, self.world, self.identity)
-        keys = rotation.keys_to_tell(self.store, self.world, self.identity)
+        request = questions.accounts_wanted(self.db, self.world, self.identity)
+        keys = rotation.keys_to_tell(self.db, self.world, self.identity)
         wanted = [self._to_hub("open_accounts", request)] if request else []
         return [*wanted, self._to_hub("rekey", keys)] if keys else wanted
 
     def _post(self, request_id: bytes | int | None, letter: letters.Letter) -> Message:
-        sealed = letters.seal(self.store, self.identity, letter)
+        sealed = letters.seal(self.db, self.identity, letter)
         return self._to_hub("post", (request_id, hub_pb2.PostMailRequest(to=letter.to, sealed=sealed)))
 
     def _to_hub(self, kind: str, body: Any) -> Message:
@@ -404,24 +404,24 @@ class Federation:
     def recover(self, agency: str) -> tuple[int, int]:
         """Let a restored node recover; orphans and people without name that are left."""
         self.deliver(self.nodes[agency].recover())
-        return node_recovery.ended(self.nodes[agency].store, self.nodes[agency].world)
+        return node_recovery.ended(self.nodes[agency].db, self.nodes[agency].world)
 
     def close(self) -> None:
         """Close every database."""
         for party in self.parties.values():
-            party.store.close()
+            party.db.close()
 
 
-MakeStore = Callable[[str], Store]
+MakeStore = Callable[[str], Database]
 
 
-def memory_store(_party: str) -> Store:
+def memory_database(_party: str) -> Database:
     """SQLite in memory."""
-    return database.open_store("sqlite://")
+    return database.open_database("sqlite://")
 
 
 def make(
-    make_store: MakeStore = memory_store,
+    make_database: MakeStore = memory_database,
     seed: int = 1,
     make_signer: Callable[[bytes], Signer] | None = None,
     verify: Verify = verify_ed25519,
@@ -430,7 +430,7 @@ def make(
 
     It is a copy of one that is made once a process, in memory: ``make_store`` makes SQLite databases.
     """
-    return copy_of(_template(make_signer or KeySigner, verify), make_store, seed)
+    return copy_of(_template(make_signer or KeySigner, verify), make_database, seed)
 
 
 def finish(made: Federation) -> None:
@@ -442,41 +442,41 @@ def finish(made: Federation) -> None:
 @cache
 def _template(make_signer: Callable[[bytes], Signer], verify: Verify) -> Federation:
     """A federation in memory, to be copied."""
-    made = approved(memory_store, make_signer, verify)
+    made = approved(memory_database, make_signer, verify)
     finish(made)
     return made
 
 
-def copy_of(template: Federation, make_store: MakeStore, seed: int) -> Federation:
+def copy_of(template: Federation, make_database: MakeStore, seed: int) -> Federation:
     """The same federation in SQLite databases of its own, with its own clock and chance."""
-    stores = {name: make_store(name) for name in template.parties}
+    databases = {name: make_database(name) for name in template.parties}
     for name, party in template.parties.items():
-        with _connection(party.store) as original, _connection(stores[name]) as copy:
+        with _connection(party.db) as original, _connection(databases[name]) as copy:
             original.backup(copy)  # the pragmas of the copy stay its own
-    return rehoused(template, stores, seed)
+    return rehoused(template, databases, seed)
 
 
-def rehoused(template: Federation, stores: dict[str, Store], seed: int) -> Federation:
+def rehoused(template: Federation, databases: dict[str, Database], seed: int) -> Federation:
     """The same federation over copies of its databases, with its own clock and chance."""
     clock, chance = Clock(), random.Random(f"copy {seed}")
 
     def world(of: HubParty | NodeParty) -> World:
         return World(of.world.signer, clock, chance.randbytes, of.world.verify)
 
-    hub = HubParty(stores["hub"], world(template.hub), template.hub.authority)
-    nodes = {name: NodeParty(stores[name], world(node), node.identity) for name, node in template.nodes.items()}
+    hub = HubParty(databases["hub"], world(template.hub), template.hub.authority)
+    nodes = {name: NodeParty(databases[name], world(node), node.identity) for name, node in template.nodes.items()}
     return Federation(clock, chance, hub, nodes)
 
 
 @contextlib.contextmanager
-def _connection(store: Store) -> Iterator[Any]:
-    """A sqlite3 connection of the store; of one in memory there is but one."""
-    with contextlib.closing(store.engine.raw_connection()) as pooled:
+def _connection(db: Database) -> Iterator[Any]:
+    """A sqlite3 connection of the database; of one in memory there is but one."""
+    with contextlib.closing(db.engine.raw_connection()) as pooled:
         yield pooled.driver_connection
 
 
 def approved(
-    make_store: MakeStore = memory_store,
+    make_database: MakeStore = memory_database,
     make_signer: Callable[[bytes], Signer] = KeySigner,
     verify: Verify = verify_ed25519,
 ) -> Federation:
@@ -487,15 +487,15 @@ def approved(
     def world() -> World:
         return World(make_signer(chance.randbytes(32)), clock, chance.randbytes, verify)
 
-    hub_store = make_store("hub")
+    hub_store = make_database("hub")
     hub_homes.create_tables(hub_store)
     key = certificates.new_key()
     hub = HubParty(hub_store, world(), joining.Authority(key, TLS_CA))
     nodes = {}
     for agency in AGENCIES:
-        store = make_store(agency)
-        database.migrate(store, node_homes.MIGRATIONS)
-        nodes[agency] = NodeParty(store, world(), Identity(agency, Vault(chance.randbytes(32)), chance.randbytes(32)))
+        db = make_database(agency)
+        database.migrate(db, node_homes.MIGRATIONS)
+        nodes[agency] = NodeParty(db, world(), Identity(agency, Vault(chance.randbytes(32)), chance.randbytes(32)))
     federation = Federation(clock, chance, hub, nodes)
     _join(federation)
     _agree(federation)
@@ -513,34 +513,34 @@ def _join(federation: Federation) -> None:
             certificate_request=b"-",
         )
         secret_hash = hashlib.sha256(bytes([number])).digest()
-        with hub.store.begin() as tx:
-            members_store.add_invite(tx, secret_hash, agency, agency.upper(), hub.world.now() + 1)
+        with hub.db.begin() as tx:
+            hub_store.members.add_invite(tx, secret_hash, agency, agency.upper(), hub.world.now() + 1)
             data = node.world.sign(application).SerializeToString()
-            members_store.use_invite(tx, secret_hash, agency, data, b"-", hashlib.sha256(agency.encode()).digest())
+            hub_store.members.use_invite(tx, secret_hash, agency, data, b"-", hashlib.sha256(agency.encode()).digest())
 
 
 def _agree(federation: Federation) -> None:
     hub, nodes = federation.hub, federation.nodes
-    assert documents.compose_roster(hub.store, hub.world, TLS_CA)
+    assert documents.compose_roster(hub.db, hub.world, TLS_CA)
     share_documents(federation)
     for node in nodes.values():
-        (waiting,) = node_agreeing.inbox(node.store, node.world)
+        (waiting,) = node_agreeing.inbox(node.db, node.world)
         signed = node_agreeing.approve(
-            node.store, node.world, node.identity, TLS_CA, waiting.short_id, waiting.standing.digest.hex()
+            node.db, node.world, node.identity, TLS_CA, waiting.short_id, waiting.standing.digest.hex()
         )
-        documents.submit(hub.store, hub.world, node.name, signed)
+        documents.submit(hub.db, hub.world, node.name, signed)
     share_documents(federation)
 
 
 def propose_policy(federation: Federation, text: str) -> None:
     """Let mpc propose and nhco approve a policy."""
     hub, mpc, nhco = federation.hub, federation.nodes["mpc"], federation.nodes["nhco"]
-    proposal = node_agreeing.propose_policy(mpc.store, mpc.world, text)
-    documents.submit(hub.store, hub.world, "mpc", proposal)
+    proposal = node_agreeing.propose_policy(mpc.db, mpc.world, text)
+    documents.submit(hub.db, hub.world, "mpc", proposal)
     share_documents(federation)
-    (waiting,) = node_agreeing.inbox(nhco.store, nhco.world)
-    signed = node_agreeing.approve(nhco.store, nhco.world, nhco.identity, TLS_CA, waiting.short_id, "")
-    documents.submit(hub.store, hub.world, "nhco", signed)
+    (waiting,) = node_agreeing.inbox(nhco.db, nhco.world)
+    signed = node_agreeing.approve(nhco.db, nhco.world, nhco.identity, TLS_CA, waiting.short_id, "")
+    documents.submit(hub.db, hub.world, "nhco", signed)
     share_documents(federation)
 
 
@@ -568,16 +568,16 @@ valid_until = 2027-12-31
 def publish(federation: Federation, agency: str = "codi", text: str = CATALOGUE) -> None:
     """Let an agency publish its catalogue."""
     node = federation.nodes[agency]
-    envelope = node_agreeing.publish(node.store, node.world, node.identity, text)
-    documents.submit(federation.hub.store, federation.hub.world, agency, envelope)
+    envelope = node_agreeing.publish(node.db, node.world, node.identity, text)
+    documents.submit(federation.hub.db, federation.hub.world, agency, envelope)
     share_documents(federation)
 
 
 def share_documents(federation: Federation) -> None:
     """Every node hears what is in force and what waits."""
-    listing = documents.listed(federation.hub.store)
+    listing = documents.listed(federation.hub.db)
     for node in federation.nodes.values():
-        node_agreeing.take(node.store, node.world, node.identity, TLS_CA, listing)
+        node_agreeing.take(node.db, node.world, node.identity, TLS_CA, listing)
 
 
 def bring_in(
@@ -595,7 +595,7 @@ def bring_in(
     profile = Profile(source=source, columns=columns, record_columns=("record_id",), registry="codi.council")
     digest = hashlib.sha256(source.encode()).digest()
     export = Export(digest, len(rows), header, iter(enumerate(rows, 2)), lambda: None)
-    return importer.bring_in(node.store, node.world, node.identity, profile, export, watcher=watcher, confirm=confirm)
+    return importer.bring_in(node.db, node.world, node.identity, profile, export, watcher=watcher, confirm=confirm)
 
 
 def _cells_names() -> tuple[str, ...]:

@@ -13,8 +13,8 @@ from typing import Any
 from federation import Federation as LocalFederation
 from samprasan.client import blocking
 from samprasan.hub import home as hub_homes
+from samprasan.hub import store
 from samprasan.hub.integrators import approval, reader
-from samprasan.hub.store import documents as documents_store
 from samprasan.keys.credentials import Credentials
 from samprasan.keys.handles import Cursors, Names, names_of
 from samprasan.node.imports.deed import Consents
@@ -67,17 +67,17 @@ def names(served: LocalFederation, credentials: Path) -> Names:
     """What the hub calls things when it speaks to the integrator: its secret is asked for them."""
     issued = Credentials.decode(credentials.read_bytes()).complete
     hub = hub_homes.open_hub(served.home("hub"))
-    hub.store.close()
+    hub.db.close()
     return names_of(hub.showing.secret, issued.federation_id, issued.integrator, 1)
 
 
 def cursors(served: LocalFederation, credentials: Path) -> Cursors:
     """What the hub makes the integrator's cursors with."""
     hub = hub_homes.open_hub(served.home("hub"))
-    approved = approval.standing(hub.store, hub.world, Credentials.decode(credentials.read_bytes()).integrator)
-    with hub.store.read() as tx:
-        agreed = documents_store.agreed_on(tx)
-    hub.store.close()
+    approved = approval.standing(hub.db, hub.world, Credentials.decode(credentials.read_bytes()).integrator)
+    with hub.db.read() as tx:
+        agreed = store.documents.agreed_on(tx)
+    hub.db.close()
     return reader.cursors_of(hub.showing.secret, agreed, approved, "")
 
 

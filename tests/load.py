@@ -38,7 +38,7 @@ class Load:
             for _ in range(deeds):
                 self._number += 1
                 made.append(memory.deed(self._number, chance.randrange(subjects), **self._said))
-            party = NodeParty(home.node.store, home.node.world, home.node.identity)
+            party = NodeParty(home.node.db, home.node.world, home.node.identity)
             report = memory.bring_in(party, made)
             assert report.accepted == deeds
             self.earned[agency] += report.credits_shared
@@ -50,10 +50,10 @@ class Load:
             subject = memory.deed(0, chance.randrange(subjects)).subject
             change = chance.choice((consent.give, consent.withdraw))
             with suppress(Refused):  # the agency does not know them
-                change(node.store, node.world, node.identity, subject, ("integrators",))
+                change(node.db, node.world, node.identity, subject, ("integrators",))
 
     def outboxes(self) -> dict[str, batches.Outbox]:
-        return {a: batches.outbox(home.node.store, home.node.world.now()) for a, home in self.homes.items()}
+        return {a: batches.outbox(home.node.db, home.node.world.now()) for a, home in self.homes.items()}
 
     def wait(self) -> None:
         """Until every outbox is empty."""
@@ -65,4 +65,4 @@ class Load:
     def close(self) -> None:
         """Close the nodes' databases."""
         for home in self.homes.values():
-            home.node.store.close()
+            home.node.db.close()

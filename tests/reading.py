@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from samprasan.client.protocol import Following
+from samprasan.hub import store
 from samprasan.hub.integrators import approval
 from samprasan.hub.integrators import reader as integrators_reader
 from samprasan.hub.integrators import snapshot as integrators_snapshot
 from samprasan.hub.integrators.approval import Approved, Proposal
 from samprasan.hub.integrators.reader import News, Reader
 from samprasan.hub.members import documents
-from samprasan.hub.store import documents as documents_store
 from samprasan.keys import signing
 from samprasan.keys.credentials import Issued
 from samprasan.keys.handles import Cursors
@@ -27,13 +27,13 @@ NOBODY = v1.Filter()
 def propose(fed: Federation, name: str, *scope: str, days: int = 365, streams: int = 10, snapshots: int = 24) -> bytes:
     """Lay an integrator before the agencies; the proposal's digest."""
     wanted = Proposal(name, "An app", "Shows people their own credits", scope, streams, snapshots, days)
-    return approval.propose(fed.hub.store, fed.hub.world, wanted)
+    return approval.propose(fed.hub.db, fed.hub.world, wanted)
 
 
 def proposed(fed: Federation) -> list[Envelope]:
     """The integrators that wait."""
     kind = signing.payload_type(Integrator)
-    return [each for each in documents.listed(fed.hub.store).proposed if each.payload_type == kind]
+    return [each for each in documents.listed(fed.hub.db).proposed if each.payload_type == kind]
 
 
 def approve(fed: Federation, name: str, *scope: str, days: int = 365, snapshots: int = 24) -> None:
@@ -43,7 +43,7 @@ def approve(fed: Federation, name: str, *scope: str, days: int = 365, snapshots:
         (envelope,) = proposed(fed)
         own = Envelope(payload_type=envelope.payload_type, payload=envelope.payload)
         signing.add_signature(own, fed.nodes[agency].world.signer)
-        documents.submit(fed.hub.store, fed.hub.world, agency, own)
+        documents.submit(fed.hub.db, fed.hub.world, agency, own)
 
 
 @dataclass
@@ -72,16 +72,16 @@ class Integration:
 
     @property
     def approved(self) -> Approved:
-        return approval.standing(self.fed.hub.store, self.fed.hub.world, self.name)
+        return approval.standing(self.fed.hub.db, self.fed.hub.world, self.name)
 
     @property
     def issued(self) -> Issued:
-        world, store = self.fed.hub.world, self.fed.hub.store
-        return Issued(self.name, "", "", "", world.signer.public_key, approval.federation_id(store))
+        world, db = self.fed.hub.world, self.fed.hub.db
+        return Issued(self.name, "", "", "", world.signer.public_key, approval.federation_id(db))
 
     def begin(self, after: bytes = b"", subscription: str = "", wanted: v1.Filter = NOBODY) -> Reader | v1.TooOld:
         asked = v1.FollowRequest(after=after, subscription=subscription, filter=wanted)
-        return integrators_reader.begin(self.fed.hub.store, self.secret, self.approved, asked)
+        return integrators_reader.begin(self.fed.hub.db, self.secret, self.approved, asked)
 
     def follow(self, after: bytes = b"", subscription: str = "", wanted: v1.Filter = NOBODY) -> Stream:
         """Everything there is, and a bookmark."""
@@ -93,27 +93,27 @@ class Integration:
     def rest(self, reader: Reader) -> Iterator[v1.FollowResponse]:
         """What a reader has not been shown yet."""
         while True:
-            yield from words(reader, integrators_reader.rest(self.fed.hub.store, reader.place.log_index))
-            if reader.place.log_index >= integrators_reader.end(self.fed.hub.store):
+            yield from words(reader, integrators_reader.rest(self.fed.hub.db, reader.place.log_index))
+            if reader.place.log_index >= integrators_reader.end(self.fed.hub.db):
                 return
 
     def snapshot(self, subscription: str = "", wanted: v1.Filter = NOBODY) -> tuple[list[v1.Event], bytes]:
         asked = v1.SnapshotRequest(subscription=subscription, filter=wanted)
-        approved = integrators_snapshot.take(self.fed.hub.store, self.fed.hub.world, self.name, asked)
+        approved = integrators_snapshot.take(self.fed.hub.db, self.fed.hub.world, self.name, asked)
         parts = list(
-            integrators_snapshot.parts(*integrators_snapshot.read(self.fed.hub.store, self.secret, approved, asked))
+            integrators_snapshot.parts(*integrators_snapshot.read(self.fed.hub.db, self.secret, approved, asked))
         )
         assert not any(part.cursor for part in parts[:-1])
         return [event for part in parts for event in part.events], parts[-1].cursor
 
     def acknowledge(self, subscription: str, cursor: bytes) -> None:
         asked = v1.AcknowledgeRequest(subscription=subscription, cursor=cursor)
-        integrators_reader.acknowledge(self.fed.hub.store, self.fed.hub.world, self.secret, self.name, asked)
+        integrators_reader.acknowledge(self.fed.hub.db, self.fed.hub.world, self.secret, self.name, asked)
 
     def cursors(self, subscription: str = "") -> Cursors:
         """What the hub makes cursors with."""
-        with self.fed.hub.store.read() as tx:
-            agreed = documents_store.agreed_on(tx)
+        with self.fed.hub.db.read() as tx:
+            agreed = store.documents.agreed_on(tx)
         return integrators_reader.cursors_of(self.secret, agreed, self.approved, subscription)
 
     def client(self, subscription: str = "", wanted: v1.Filter = NOBODY, after: str = "") -> Following:

@@ -17,9 +17,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from samprasan.edge.database import Store
-from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import log as log_store
+from samprasan.edge.database import Database
+from samprasan.hub import store
 from samprasan.keys.handles import Place
 from samprasan.ledger import ledger
 from samprasan.ledger.state import USED, Entry, State, Totals
@@ -80,16 +79,16 @@ class Truth:
         return truth
 
     @classmethod
-    def at(cls, hub: Store) -> "Truth":
+    def at(cls, hub: Database) -> "Truth":
         """Of a hub's whole log."""
         with hub.read() as tx:
-            activated = documents_store.ever_agreed_on(tx).activated
+            activated = store.documents.ever_agreed_on(tx).activated
             entries = [
                 (
                     log.Batch.FromString(Envelope.FromString(row.batch).payload),
                     log.Receipt.FromString(Envelope.FromString(row.receipt).payload).appended_at,
                 )
-                for row in log_store.entries(tx)
+                for row in store.log.entries(tx)
             ]
         return cls.of(entries, activated)
 

@@ -61,7 +61,7 @@ class Federation:
         hub = hub_homes.open_hub(self.home("hub"))
         for agency, name in AGENCIES.items():
             invite = self.folder / f"{agency}.invite"
-            secret, expires_at = joining.invite(hub.store, hub.world, agency, name)
+            secret, expires_at = joining.invite(hub.db, hub.world, agency, name)
             reached = hub_homes.reached_at(self.home("hub"))
             made_invite = Invitation(
                 agency, name, reached.join, reached.hub, hub.authority.certificate, secret, expires_at
@@ -82,8 +82,8 @@ class Federation:
             hub_calls.refresh(home)
         for home in homes.values():
             self._wait_for_key(home)
-            home.node.store.close()
-        hub.store.close()
+            home.node.db.close()
+        hub.db.close()
 
     def _wait_for_key(self, home: node_homes.Home) -> None:
         ends = time.monotonic() + CEREMONY_SECONDS

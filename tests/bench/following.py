@@ -48,7 +48,7 @@ def run(folder: Path) -> None:
             served.kill(agency)  # nobody else extends its chain
         home = node_homes.open_home(served.home(AGENCY))
         asyncio.run(serve.ask(home.connect, lambda hub: Bench(served, credentials, Sender(home, hub)).run()))
-        home.node.store.close()
+        home.node.db.close()
     finally:
         served.stop()
 

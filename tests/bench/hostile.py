@@ -45,7 +45,7 @@ def run(folder: Path) -> None:
             attacker.kill()
             attacker.wait()
             print(f"… with {attack}: {shown(found)}, p99 {found[1] / idle[1]:.1f} × idle", flush=True)
-        home.node.store.close()
+        home.node.db.close()
     finally:
         served.stop()
 

@@ -13,9 +13,9 @@ from samprasan.keys import signing
 from samprasan.keys.chain import Head
 from samprasan.ledger import batch_form
 from samprasan.node import home as node_homes
+from samprasan.node import store
 from samprasan.node.home import Home
 from samprasan.node.process import serve
-from samprasan.node.store import documents as documents_store
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
@@ -35,7 +35,7 @@ def updates_per_second(folder: Path, database_url: str) -> float:
             served.kill(agency)  # nobody else extends its chain
         home = node_homes.open_home(served.home(AGENCY))
         rate = asyncio.run(serve.ask(home.connect, lambda hub: Sender(home, hub).measure()))
-        home.node.store.close()
+        home.node.db.close()
         return rate
     finally:
         served.stop()
@@ -48,8 +48,8 @@ class Sender:
         self._hub = hub
         self._world = home.node.world
         self._head = Head()
-        with home.node.store.read() as tx:
-            agreed = documents_store.agreed_on(tx)
+        with home.node.db.read() as tx:
+            agreed = store.documents.agreed_on(tx)
         self._federation_id = agreed.federation_id
         self._hub_key = agreed.required_roster.hub.signing_key
         self._chance = random.Random(1)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from samprasan.hub import store
 from samprasan.hub.log import audit
-from samprasan.hub.store import tree as tree_store
 from samprasan.keys.signing import verify_ed25519
 from samprasan.ledger.sketch import CELL_BYTES, Keys, Peeling, Side
 
@@ -87,7 +87,7 @@ def _log() -> None:
     fed = federation.make()
     fed.give("mpc", *(deed(number, number % 200) for number in range(BATCHES * UPDATES)))
     spent = 0.0
-    grow = tree_store.grow
+    grow = store.tree.grow
 
     def timed(*arguments: object) -> None:
         nonlocal spent
@@ -95,7 +95,7 @@ def _log() -> None:
         grow(*arguments)  # type: ignore[arg-type]
         spent += time.perf_counter() - begun
 
-    tree_store.grow = timed  # type: ignore[assignment]
+    store.tree.grow = timed  # type: ignore[assignment]
     in_hub, receive = 0.0, fed.hub.receive
 
     def received(message: federation.Message) -> list[federation.Message]:
@@ -110,7 +110,7 @@ def _log() -> None:
     try:
         fed.run()
     finally:
-        tree_store.grow = grow
+        store.tree.grow = grow
     print(f"the log's tree takes {100 * spent / in_hub:.1f} % of taking batches in (goal 10)", flush=True)
     _audited(fed)
     fed.close()
@@ -118,7 +118,7 @@ def _log() -> None:
 
 def _audited(fed: Federation) -> None:
     begun = time.perf_counter()
-    report = audit.audit(fed.hub.store, fed.hub.world, fed.hub.world.signer.public_key)
+    report = audit.audit(fed.hub.db, fed.hub.world, fed.hub.world.signer.public_key)
     seconds = time.perf_counter() - begun
     assert report.problems == []
     assert fed.hub.world.verify is verify_ed25519

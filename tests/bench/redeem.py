@@ -147,10 +147,10 @@ def _import(served: LocalFederation, count: int, first: int) -> None:
     digest = hashlib.sha256(str(first).encode()).digest()
     export = Export(digest, count, _COLUMNS, rows(), lambda: None)
     node = opened.node
-    report = importer.bring_in(node.store, node.world, node.identity, profile, export)
+    report = importer.bring_in(node.db, node.world, node.identity, profile, export)
     if report.accepted != count:
         raise RuntimeError(f"{report.accepted} of {count} deeds of the bench were accepted: {report.rejections[:1]}")
-    node.store.close()
+    node.db.close()
 
 
 def _channel(socket: str) -> grpc.aio.Channel:

@@ -75,10 +75,10 @@ class Hub:
 
     async def _start(self) -> None:
         fed = self.fed
-        self._running = Running(fed.hub.store, fed.hub.world, cast("Any", None), Showing(self.app.secret))
+        self._running = Running(fed.hub.db, fed.hub.world, cast("Any", None), Showing(self.app.secret))
 
         async def integrator(_context: Any) -> Approved:
-            return approval.standing(fed.hub.store, fed.hub.world, self.app.name)
+            return approval.standing(fed.hub.db, fed.hub.world, self.app.name)
 
         cast("Any", self._running).integrator = integrator
         self._showing = asyncio.ensure_future(self._running.show())
@@ -102,7 +102,7 @@ class Hub:
 def fed(tmp_path: Path) -> Iterator[Federation]:
     """A federation in files, which several threads can read."""
     databases = Databases("sqlite", tmp_path, "")
-    made = federation.make(databases.store)
+    made = federation.make(databases.db)
     yield made
     made.close()
     databases.close()
@@ -248,7 +248,7 @@ def test_a_place_that_is_too_old_begins_anew_or_ends_as_one_likes(
     mpc.do(mpc.award(1))
     fed.clock.now_ms += 40 * 86_400_000
     mpc.do(mpc.award(5))
-    reader.retain(fed.hub.store, fed.hub.world, 30)
+    reader.retain(fed.hub.db, fed.hub.world, 30)
     changes = follow(own, after=cursor)
     assert [(each.type, each.earned) for each in some(changes, 2)] == [("reset", None), ("linked", 16)]
     with pytest.raises(Refused) as told_so:
@@ -342,7 +342,7 @@ def test_a_subscription_is_acknowledged_and_too_many_of_them_are_no_error(
     assert [each.credits for each in until_bookmark(changes)[:-1]] == [5]
     mpc.do(mpc.award(6))
     assert [each.credits for each in until_bookmark(changes)[:-1]] == [6]
-    (listed,) = approval.listed(fed.hub.store, fed.hub.world.now())
+    (listed,) = approval.listed(fed.hub.db, fed.hub.world.now())
     assert [each["subscription"] for each in listed["subscriptions"]] == ["main"]
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from samprasan.client import verifying
+from samprasan.hub import store
 from samprasan.hub.log import audit
-from samprasan.hub.store import documents as documents_store
 from samprasan.hub.tables import checkpoints, log
 from samprasan.keys import checkpoint
 from samprasan.keys.errors import Malformed, SamprasanError, Unproven
@@ -32,7 +32,7 @@ def settled(fed: Federation) -> Federation:
     fed.run()
     fed.give("mpc", deed(2, 2, status="revoked"))
     node = fed.nodes["mpc"]
-    redemption.ask(node.store, node.world, node.identity, wish(subject=deed(3, 3).subject))
+    redemption.ask(node.db, node.world, node.identity, wish(subject=deed(3, 3).subject))
     fed.run()
     fed.run()
     return fed
@@ -40,13 +40,13 @@ def settled(fed: Federation) -> Federation:
 
 def exported(fed: Federation) -> bytes:
     file = io.BytesIO()
-    audit.export(fed.hub.store, file)
+    audit.export(fed.hub.db, file)
     return file.getvalue()
 
 
 def federation_id(fed: Federation) -> str:
-    with fed.hub.store.read() as tx:
-        found: str = documents_store.agreed_on(tx).federation_id.hex()
+    with fed.hub.db.read() as tx:
+        found: str = store.documents.agreed_on(tx).federation_id.hex()
     return found
 
 
@@ -70,7 +70,7 @@ def packed(found: dict[str, bytes]) -> bytes:
 def test_a_whole_log_is_verified_offline(settled: Federation) -> None:
     report = verified(settled, exported(settled))
     hub = settled.hub
-    own = audit.audit(hub.store, hub.world, hub.world.signer.public_key)
+    own = audit.audit(hub.db, hub.world, hub.world.signer.public_key)
     assert report.as_document() == own.as_document()
     assert report.problems == []
     assert report.cosigned == sorted(AGENCIES)
@@ -113,7 +113,7 @@ def test_what_is_cut_off_does_not_pass(settled: Federation, name: str) -> None:
 
 
 def test_a_log_without_its_last_entries_is_not_what_was_witnessed(settled: Federation) -> None:
-    with settled.hub.store.begin() as tx:
+    with settled.hub.db.begin() as tx:
         last = tx.execute(sa.select(sa.func.max(log.c.log_index))).scalar_one()
         tx.execute(log.delete().where(log.c.log_index == last))
     assert f"the checkpoint names {last + 1} entries" in verified(settled, exported(settled)).problems
@@ -122,7 +122,7 @@ def test_a_log_without_its_last_entries_is_not_what_was_witnessed(settled: Feder
 def test_a_log_with_an_entry_replaced_has_another_root(settled: Federation) -> None:
     """The hub signs another receipt: the signature holds, the tree does not."""
     hub = settled.hub
-    with hub.store.begin() as tx:
+    with hub.db.begin() as tx:
         row = tx.execute(sa.select(log).where(log.c.agency == "mpc").limit(1)).one()
         told = Receipt.FromString(Envelope.FromString(row.receipt).payload)
         told.appended_at += 1
@@ -132,7 +132,7 @@ def test_a_log_with_an_entry_replaced_has_another_root(settled: Federation) -> N
 
 
 def test_a_checkpoint_of_another_root_is_told(settled: Federation) -> None:
-    with settled.hub.store.begin() as tx:
+    with settled.hub.db.begin() as tx:
         size, note = tx.execute(sa.select(checkpoints.c.size, checkpoints.c.note)).one()
         head = checkpoint.read(note).checkpoint
         lie = checkpoint.signed(checkpoint.Checkpoint(head.origin, size, bytes(32)), settled.hub.world.signer)

@@ -74,11 +74,11 @@ def unmarked(_tx: Any) -> None:
 
 
 def everything_at(home: Path) -> dict[str, list[str]]:
-    store = node_homes.open_store(home)
-    with store.read() as tx:
+    db = node_homes.open_database(home)
+    with db.read() as tx:
         tables = node_tables.metadata.sorted_tables
         found = {table.name: sorted(map(repr, tx.execute(sa.select(table)))) for table in tables}
-    store.close()
+    db.close()
     return found
 
 
@@ -103,14 +103,14 @@ def test_a_restored_home_is_what_it_was(node_home: Path, node_backup: Path, tmp_
     assert NodeSettings.load(home).database == empty_url
     assert not list(home.glob(".*"))
     assert {path.stat().st_mode & 0o077 for path in home.rglob("*") if path.is_file() and path.suffix != ".db"} == {0}
-    one.node.store.close()
-    with other.node.store.begin() as tx:  # what comes is numbered behind what is there
+    one.node.db.close()
+    with other.node.db.begin() as tx:  # what comes is numbered behind what is there
         newest = tx.execute(sa.select(sa.func.max(node_tables.imports.c.import_id))).scalar_one()
         values = {"source": "x", "file_digest": b"d" * 32, "imported_at": 0, "counts": "{}"}
         key = tx.execute(node_tables.imports.insert().values(values)).inserted_primary_key
         assert key is not None
         assert key[0] == newest + 1
-    other.node.store.close()
+    other.node.db.close()
 
 
 def test_nothing_in_the_file_is_readable(node_home: Path, node_backup: Path) -> None:
@@ -168,16 +168,16 @@ def test_a_home_that_is_there_is_left_alone(node_home: Path, node_backup: Path) 
 def test_a_database_that_is_not_empty_is_left_alone(
     node_home: Path, node_backup: Path, tmp_path: Path, empty_url: str
 ) -> None:
-    store = database.open_store(empty_url)
-    with store.begin() as tx:
+    db = database.open_database(empty_url)
+    with db.begin() as tx:
         tx.exec_driver_sql("CREATE TABLE kept (n INTEGER)")
     with pytest.raises(Refused) as refused:
         restore(node_backup, tmp_path / "restored", node_home, empty_url)
     assert refused.value.code == "database_not_empty"
-    with store.read() as tx:
+    with db.read() as tx:
         assert sa.inspect(tx).get_table_names() == ["kept"]
     assert not (tmp_path / "restored").exists()
-    store.close()
+    db.close()
 
 
 def test_a_file_that_is_there_is_not_written_over(node_home: Path, node_backup: Path) -> None:
@@ -251,31 +251,31 @@ def test_tables_of_a_newer_program_are_refused(node_home: Path, node_backup: Pat
             found.folder,
             found.folder / ".plain",
         )
-        store = database.open_store("sqlite://")
+        db = database.open_database("sqlite://")
         with pytest.raises(Refused) as refused:
-            newer.load(store, node_homes.MIGRATIONS, unmarked, quiet)
-        store.close()
+            newer.load(db, node_homes.MIGRATIONS, unmarked, quiet)
+        db.close()
     assert refused.value.code == "backup_newer"
 
 
 def test_tables_of_an_older_program_are_brought_up_to_date(tmp_path: Path) -> None:
     """A backup of version 0007 has no table for what the agencies give back; a restored home has."""
-    store = database.open_store("sqlite://")
-    with store.begin() as tx:
+    db = database.open_database("sqlite://")
+    with db.begin() as tx:
         database.migrate_in(tx, hub_homes.MIGRATIONS, "0007")
         tx.execute(hub_tables.head.insert().values(one=1, log_size=7, appended_at=5, documents_changed=3))
     older = sa.MetaData()
-    with store.read() as tx:
+    with db.read() as tx:
         older.reflect(tx)
         older.remove(older.tables["alembic_version"])
         manifest = backup.Manifest("hub", "", "", database.revision_of(tx), 0)
         with (tmp_path / "old.backup").open("wb") as out:
             backup.write(out, b"secret", manifest, {"hub.toml": b'listen = "x:1"\n'}, tx, older, quiet)
-    restored = database.open_store("sqlite://")
+    restored = database.open_database("sqlite://")
     with backup.restoring(tmp_path / "old.backup", b"secret", tmp_path / "home", "hub") as found:
         found.load(restored, hub_homes.MIGRATIONS, unmarked, quiet)
     with restored.read() as tx:
         assert "refed" in sa.inspect(tx).get_table_names()
         assert tx.execute(sa.select(hub_tables.head.c.log_size)).scalar_one() == 7
-    store.close()
+    db.close()
     restored.close()

@@ -22,11 +22,11 @@ PAIRS = sa.Table(
 
 
 def test_sqlite_syncs_every_commit(tmp_path: Path) -> None:
-    store = database.open_store(f"sqlite:///{tmp_path / 'a.db'}")
-    with store.begin() as tx:
+    db = database.open_database(f"sqlite:///{tmp_path / 'a.db'}")
+    with db.begin() as tx:
         assert tx.exec_driver_sql("PRAGMA synchronous").scalar() == 2
         assert tx.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-    store.close()
+    db.close()
 
 
 @pytest.mark.parametrize(
@@ -36,18 +36,18 @@ def test_migrations_make_exactly_the_tables(databases: Databases, package: str, 
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    store = databases.store("migrated")
-    database.migrate(store, package)
-    database.migrate(store, package)
-    with store.begin() as tx:
+    db = databases.db("migrated")
+    database.migrate(db, package)
+    database.migrate(db, package)
+    with db.begin() as tx:
         assert compare_metadata(MigrationContext.configure(tx), metadata) == []
 
 
 def test_rows_in_bulk_come_back_as_they_went_in(databases: Databases) -> None:
-    store = databases.store("bulk")
+    db = databases.db("bulk")
     texts = ['"quoted"', "back\\slash", "comma, and {braces}", "ภาษาไทย", "", "NULL"]
     rows = [(bytes([0, 92, 34, number]), text) for number, text in enumerate(texts)]
-    with store.begin() as tx:
+    with db.begin() as tx:
         PAIRS.create(tx)
         database.insert_rows(tx, PAIRS, rows)
         database.upsert_rows(tx, PAIRS, [(rows[0][0], None), (b"new!", "new")])
@@ -68,18 +68,18 @@ def test_an_array_literal_has_an_item_a_value(data: list[bytes | None], numbers:
 
 
 def test_a_transaction_that_raises_leaves_nothing(databases: Databases) -> None:
-    store = databases.store("undone")
-    with store.begin() as tx:
+    db = databases.db("undone")
+    with db.begin() as tx:
         PAIRS.create(tx)
 
     def fail() -> None:
-        with store.begin() as tx:
+        with db.begin() as tx:
             database.insert_rows(tx, PAIRS, [(b"gone", "gone")])
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail()
-    with store.read() as tx:
+    with db.read() as tx:
         assert tx.execute(sa.select(PAIRS)).all() == []
 
 
@@ -87,10 +87,10 @@ def test_an_upgrade_keeps_subjects_and_their_deeds(databases: Databases) -> None
     from alembic import command
     from alembic.config import Config
 
-    store = databases.store("upgraded")
+    db = databases.db("upgraded")
     config = Config()
     config.set_main_option("script_location", f"{node_homes.MIGRATIONS}:migrations")
-    with store.begin() as tx:
+    with db.begin() as tx:
         config.attributes["connection"] = tx
         command.upgrade(config, "0003")
         values = "1, '\\x00', 1, 'th-area', 'i', 'n', true, true, false, 0, 0, false, false"
@@ -103,8 +103,8 @@ def test_an_upgrade_keeps_subjects_and_their_deeds(databases: Databases) -> None
             " occurred_on, area_code, status, share, credits, dimension, policy_version, gone)"
             " VALUES (1, 's', 'r', 'f', 1, 1, 'c', '1', 20261001, '720803', 'verified', true, 16, 1, 1, false)"
         )
-    database.migrate(store, node_homes.MIGRATIONS)
-    with store.read() as tx:
+    database.migrate(db, node_homes.MIGRATIONS)
+    with db.read() as tx:
         subjects, deeds = node_metadata.tables["subjects"], node_metadata.tables["deeds"]
         found = tx.execute(sa.select(subjects.c.subject_id, subjects.c.key_epoch, subjects.c.due)).all()
         assert [tuple(row) for row in found] == [(1, 0, True)]
@@ -113,32 +113,32 @@ def test_an_upgrade_keeps_subjects_and_their_deeds(databases: Databases) -> None
 
 def test_writers_wait_for_each_other(databases: Databases) -> None:
     url = databases.url("shared")
-    stores = [database.open_store(url) for _ in range(2)]
+    both = [database.open_database(url) for _ in range(2)]
     counter = sa.Table("counter", sa.MetaData(), sa.Column("value", sa.Integer, primary_key=True))
-    with stores[0].begin() as tx:
+    with both[0].begin() as tx:
         counter.create(tx)
         tx.execute(counter.insert().values(value=0))
 
-    def count(store: database.Store) -> None:
+    def count(db: database.Database) -> None:
         for _ in range(25):
-            with store.begin() as tx:
+            with db.begin() as tx:
                 value = tx.execute(sa.select(counter.c.value).with_for_update()).scalar_one()
                 tx.execute(counter.update().values(value=value + 1))
 
-    threads = [threading.Thread(target=count, args=(store,)) for store in stores]
+    threads = [threading.Thread(target=count, args=(db,)) for db in both]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    with stores[0].read() as tx:
+    with both[0].read() as tx:
         assert tx.execute(sa.select(counter.c.value)).scalar_one() == 50
-    for store in stores:
-        store.close()
+    for db in both:
+        db.close()
 
 
 def test_what_is_read_in_one_transaction_is_of_one_moment(databases: Databases) -> None:
     url = databases.url("moment")
-    reader, writer = database.open_store(url), database.open_store(url)
+    reader, writer = database.open_database(url), database.open_database(url)
     with writer.begin() as tx:
         PAIRS.create(tx)
     with reader.read() as tx:
@@ -153,13 +153,13 @@ def test_what_is_read_in_one_transaction_is_of_one_moment(databases: Databases) 
 def test_a_database_that_cannot_be_asked_is_unavailable_and_names_no_value(tmp_path: Path) -> None:
     nowhere = "postgresql://nobody:secret@127.0.0.1:1/none"  # pragma: allowlist secret
     for url in (f"sqlite:///{tmp_path}/no/such/folder/a.db", nowhere):
-        store = database.open_store(url)
+        db = database.open_database(url)
         with pytest.raises(Unavailable) as refused:
-            store.begin().__enter__()
+            db.begin().__enter__()
         assert "secret" not in f"{refused.value} {refused.value.values}"
 
 
 @pytest.mark.parametrize("url", ["mysql://localhost/x", "nonsense", ""])
 def test_other_databases_are_refused(url: str) -> None:
     with pytest.raises(Refused):
-        database.open_store(url)
+        database.open_database(url)

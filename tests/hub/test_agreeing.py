@@ -3,13 +3,13 @@
 from typing import Any
 
 import pytest
+from samprasan.hub import store as hub_store
 from samprasan.hub.members import documents as members_documents
-from samprasan.hub.store import documents as documents_store
 from samprasan.keys import documents, signing
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
 from samprasan.keys.signing import KeySigner
+from samprasan.node import store as node_store
 from samprasan.node.documents import accepted as node_agreeing
-from samprasan.node.store import documents as node_documents
 from samprasan.v1 import hub_pb2
 from samprasan.v1.documents_pb2 import Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
@@ -21,18 +21,18 @@ POLICY_2 = (SAMPLES / "policy.toml").read_text("utf-8").replace("version = 1", "
 
 
 def submit(fed: Federation, agency: str, envelope: Envelope) -> None:
-    members_documents.submit(fed.hub.store, fed.hub.world, agency, envelope)
+    members_documents.submit(fed.hub.db, fed.hub.world, agency, envelope)
 
 
 def versions(fed: Federation) -> tuple[int, int]:
-    with fed.hub.store.read() as tx:
-        agreed = documents_store.agreed_on(tx)
+    with fed.hub.db.read() as tx:
+        agreed = hub_store.documents.agreed_on(tx)
     return (agreed.roster.version if agreed.roster else 0, max(agreed.policies, default=0))
 
 
 def proposal(fed: Federation, text: str = POLICY_2) -> Envelope:
     node = fed.nodes["mpc"]
-    return node_agreeing.propose_policy(node.store, node.world, text)
+    return node_agreeing.propose_policy(node.db, node.world, text)
 
 
 def signed_by(fed: Federation, envelope: Envelope, *agencies: str) -> Envelope:
@@ -47,13 +47,13 @@ def test_a_second_policy_takes_effect_with_the_second_signature(fed: Federation)
     assert versions(fed) == (2, 1)
     federation.share_documents(fed)
     codi = fed.nodes["codi"]
-    (waiting,) = node_agreeing.inbox(codi.store, codi.world)
+    (waiting,) = node_agreeing.inbox(codi.db, codi.world)
     assert (waiting.standing.signed, waiting.standing.missing) == (frozenset({"mpc"}), frozenset({"nhco", "codi"}))
-    approved = node_agreeing.approve(codi.store, codi.world, codi.identity, TLS_CA, waiting.short_id, "")
+    approved = node_agreeing.approve(codi.db, codi.world, codi.identity, TLS_CA, waiting.short_id, "")
     submit(fed, "codi", approved)
     assert versions(fed) == (2, 2)
     federation.share_documents(fed)
-    assert node_agreeing.inbox(codi.store, codi.world) == []
+    assert node_agreeing.inbox(codi.db, codi.world) == []
 
 
 def changed_policy(fed: Federation, **changes: Any) -> Envelope:
@@ -80,7 +80,7 @@ def test_a_document_out_of_order_time_or_place_is_refused(
     with pytest.raises(kind) as refused:
         submit(fed, "mpc", changed_policy(fed, **changes))
     assert refused.value.code == code
-    assert members_documents.listed(fed.hub.store).proposed == []
+    assert members_documents.listed(fed.hub.db).proposed == []
 
 
 def test_one_key_twice_is_no_second_signature(fed: Federation) -> None:
@@ -111,7 +111,7 @@ def test_signatures_that_count_for_nothing_are_not_kept(fed: Federation) -> None
         signing.add_signature(envelope, KeySigner(bytes([number]) * 32))
     submit(fed, "mpc", envelope)
     submit(fed, "nhco", signed_by(fed, envelope, "nhco"))
-    assert len(members_documents.listed(fed.hub.store).active[-1].signatures) == 2
+    assert len(members_documents.listed(fed.hub.db).active[-1].signatures) == 2
     federation.share_documents(fed)
     assert versions(fed) == (2, 2)
 
@@ -120,7 +120,7 @@ def test_what_was_not_approved_in_time_makes_room(fed: Federation) -> None:
     submit(fed, "mpc", proposal(fed))
     fed.clock.now_ms += 31 * 86_400_000
     submit(fed, "nhco", signed_by(fed, changed_policy(fed, title_en="Another"), "nhco"))
-    (waiting,) = members_documents.listed(fed.hub.store).proposed
+    (waiting,) = members_documents.listed(fed.hub.db).proposed
     assert Policy.FromString(waiting.payload).title_en == "Another"
 
 
@@ -133,7 +133,7 @@ def test_a_node_believes_no_document_with_too_few_signatures(fed: Federation) ->
     node = fed.nodes["codi"]
     listing = hub_pb2.ListDocumentsResponse(active=[signed_by(fed, proposal(fed), "mpc")])
     with pytest.raises(Unproven) as refused:
-        node_agreeing.take(node.store, node.world, node.identity, TLS_CA, listing)
+        node_agreeing.take(node.db, node.world, node.identity, TLS_CA, listing)
     assert refused.value.code == "document_signatures"
 
 
@@ -141,9 +141,7 @@ def test_a_node_believes_no_policy_that_skips_a_version(fed: Federation) -> None
     node = fed.nodes["codi"]
     skipped = signed_by(fed, changed_policy(fed, version=3), "mpc", "nhco")
     with pytest.raises(Unproven) as refused:
-        node_agreeing.take(
-            node.store, node.world, node.identity, TLS_CA, hub_pb2.ListDocumentsResponse(active=[skipped])
-        )
+        node_agreeing.take(node.db, node.world, node.identity, TLS_CA, hub_pb2.ListDocumentsResponse(active=[skipped]))
     assert refused.value.code == "document_skipped"
 
 
@@ -151,7 +149,7 @@ def test_a_node_believes_no_other_document_in_the_place_of_one_it_believed(fed: 
     node = fed.nodes["codi"]
     other = signed_by(fed, changed_policy(fed, version=1, title_en="Another"), "mpc", "nhco")
     with pytest.raises(Unproven) as refused:
-        node_agreeing.take(node.store, node.world, node.identity, TLS_CA, hub_pb2.ListDocumentsResponse(active=[other]))
+        node_agreeing.take(node.db, node.world, node.identity, TLS_CA, hub_pb2.ListDocumentsResponse(active=[other]))
     assert refused.value.code == "document_replaced"
 
 
@@ -163,20 +161,20 @@ class Newborn:
         from samprasan.node import home as node_homes
 
         self.node = fed.nodes["mpc"]
-        self.store = database.open_store("sqlite://")
-        database.migrate(self.store, node_homes.MIGRATIONS)
-        (self.roster_1, *_rest) = members_documents.listed(fed.hub.store).active
+        self.db = database.open_database("sqlite://")
+        database.migrate(self.db, node_homes.MIGRATIONS)
+        (self.roster_1, *_rest) = members_documents.listed(fed.hub.db).active
 
     def take(self, **listing: list[Envelope]) -> None:
         node_agreeing.take(
-            self.store, self.node.world, self.node.identity, TLS_CA, hub_pb2.ListDocumentsResponse(**listing)
+            self.db, self.node.world, self.node.identity, TLS_CA, hub_pb2.ListDocumentsResponse(**listing)
         )
 
     def approve(self, spoken: str) -> Envelope:
         unsigned = Envelope(payload_type=self.roster_1.payload_type, payload=self.roster_1.payload)
         self.take(proposed=[unsigned])
-        (waiting,) = node_agreeing.inbox(self.store, self.node.world)
-        return node_agreeing.approve(self.store, self.node.world, self.node.identity, TLS_CA, waiting.short_id, spoken)
+        (waiting,) = node_agreeing.inbox(self.db, self.node.world)
+        return node_agreeing.approve(self.db, self.node.world, self.node.identity, TLS_CA, waiting.short_id, spoken)
 
 
 def test_roster_1_is_approved_with_the_digest_that_was_spoken_and_no_other(fed: Federation) -> None:
@@ -197,15 +195,15 @@ def test_roster_1_needs_every_agency_it_names(fed: Federation) -> None:
         newborn.take(active=[signed_by(fed, newborn.roster_1, "mpc", "nhco")])
     assert refused.value.code == "document_signatures"
     newborn.take(active=[newborn.roster_1])
-    with newborn.store.read() as tx:
-        assert node_documents.agreed_on(tx).federation_id == documents.federation_id(newborn.roster_1)
+    with newborn.db.read() as tx:
+        assert node_store.documents.agreed_on(tx).federation_id == documents.federation_id(newborn.roster_1)
 
 
 def test_roster_1_with_a_key_that_somebody_dealt_is_not_read(fed: Federation) -> None:
     newborn = Newborn(fed)
     roster = Roster.FromString(newborn.roster_1.payload)
-    with newborn.node.store.read() as tx:
-        roster.linking.CopyFrom(node_documents.agreed_on(tx).required_roster.linking)
+    with newborn.node.db.read() as tx:
+        roster.linking.CopyFrom(node_store.documents.agreed_on(tx).required_roster.linking)
     with pytest.raises(Malformed) as refused:
         newborn.take(active=[signed_by(fed, signing.seal(roster), *fed.nodes)])
     assert (refused.value.code, refused.value.values["problem"]) == ("document_form", "linking")

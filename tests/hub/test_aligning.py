@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from samprasan.hub import store
 from samprasan.hub.accounts import accounts
 from samprasan.hub.integrators import reader
-from samprasan.hub.store import documents as documents_store
 from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
@@ -44,7 +44,7 @@ class Crowd(Working):
 def opened(fed: Federation, number: int) -> bytes:
     subject = hub_pb2.SubjectRef(subject_key=number.to_bytes(32, "big"), kind=log.SUBJECT_KIND_PERSON)
     request = hub_pb2.OpenAccountsRequest(request_id=number.to_bytes(16, "big"), subjects=[subject])
-    (answer,) = accounts.open_accounts(fed.hub.store, fed.hub.world, "mpc", request)
+    (answer,) = accounts.open_accounts(fed.hub.db, fed.hub.world, "mpc", request)
     return hub_pb2.AccountOpened.FromString(answer.payload).account_id
 
 
@@ -64,8 +64,8 @@ Said = list[tuple[bytes, object]]
 def accounts_of(crowd: Crowd, name: str, said: Said) -> Said:
     """The same, with the account behind each handle: what only the hub knows."""
     approved = Integration(crowd.fed, name).approved
-    with crowd.fed.hub.store.read() as tx:
-        names = reader.names_of(reading.SECRET, documents_store.agreed_on(tx), approved)
+    with crowd.fed.hub.db.read() as tx:
+        names = reader.names_of(reading.SECRET, store.documents.agreed_on(tx), approved)
     behind = {names.handle(account_id): account_id for account_id in crowd.account_ids}
     return [(behind[handle], what) for handle, what in said]
 

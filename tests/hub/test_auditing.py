@@ -10,7 +10,7 @@ from tests.federation import Federation, deed
 
 def problems(fed: Federation) -> list[str]:
     hub = fed.hub
-    return audit.audit(hub.store, hub.world, hub.world.signer.public_key).problems
+    return audit.audit(hub.db, hub.world, hub.world.signer.public_key).problems
 
 
 @pytest.fixture
@@ -39,14 +39,14 @@ TAMPERINGS = {
 
 @pytest.mark.parametrize("what", TAMPERINGS)
 def test_a_tampered_table_is_told(settled: Federation, what: str) -> None:
-    with settled.hub.store.begin() as tx:
+    with settled.hub.db.begin() as tx:
         tx.execute(TAMPERINGS[what])
     assert problems(settled) != []
 
 
 @pytest.mark.parametrize("column", ["batch", "receipt"])
 def test_every_flipped_bit_in_a_stored_batch_or_receipt_is_found(settled: Federation, column: str) -> None:
-    with settled.hub.store.read() as tx:
+    with settled.hub.db.read() as tx:
         index, data = tx.execute(sa.select(log.c.log_index, log.c[column]).where(log.c.agency == "mpc")).first() or (
             0,
             b"",
@@ -55,7 +55,7 @@ def test_every_flipped_bit_in_a_stored_batch_or_receipt_is_found(settled: Federa
     for place in range(0, len(data) * 8, 31):
         changed = bytearray(data)
         changed[place // 8] ^= 1 << place % 8
-        with settled.hub.store.begin() as tx:
+        with settled.hub.db.begin() as tx:
             tx.execute(sa.update(log).where(log.c.log_index == index).values({column: bytes(changed)}))
         if not problems(settled):
             missed.append(place)

@@ -2,22 +2,19 @@
 
 import pytest
 import sqlalchemy as sa
+from samprasan.hub import store as hub_store
 from samprasan.hub.log import checkpoints
 from samprasan.hub.members import documents as hub_agreeing
 from samprasan.hub.process import status
 from samprasan.hub.recovery import recovery
-from samprasan.hub.store import checkpoints as checkpoints_store
-from samprasan.hub.store import documents as documents_store
 from samprasan.keys import checkpoint, signing
 from samprasan.keys.errors import Refused, SamprasanError, Unavailable, Unproven
+from samprasan.node import store as node_store
 from samprasan.node.counter import redemption
 from samprasan.node.deeds import orphans
 from samprasan.node.documents import accepted
 from samprasan.node.proof import witness as node_witnessing
 from samprasan.node.recovery import refeed
-from samprasan.node.store import awards as awards_store
-from samprasan.node.store import batches as batches_store
-from samprasan.node.store import log_views as witness_store
 from samprasan.node.sync import batches, receipts
 from samprasan.node.tables import awards
 from samprasan.v1 import hub_pb2
@@ -34,14 +31,14 @@ from tests.reading import Integration
 
 def lose(fed: Federation) -> Federation:
     """mpc's batch stands in the log, others behind it; then the hub and mpc are both of yesterday."""
-    yesterday = federation.copy_of(fed, federation.memory_store, 5)
+    yesterday = federation.copy_of(fed, federation.memory_database, 5)
     fed.give("mpc", deed(100, 4))
     fed.run()
     fed.give("nhco", deed(101, 4), deed(102, 44))
     ask_for_rice(fed, "codi", 20, deed(4, 4).subject)
     fed.run()
     fed.run()
-    before = federation.copy_of(fed, federation.memory_store, 6)
+    before = federation.copy_of(fed, federation.memory_database, 6)
     restored(fed, yesterday)
     replace_hub(fed, yesterday)
     fed.run()
@@ -49,29 +46,29 @@ def lose(fed: Federation) -> Federation:
 
 
 def missing(fed: Federation) -> int | None:
-    found: int | None = status.status(fed.hub.store, fed.clock())["recovery"]["missing"]
+    found: int | None = status.status(fed.hub.db, fed.clock())["recovery"]["missing"]
     return found
 
 
 def rest(fed: Federation) -> bytes:
-    with fed.hub.store.read() as tx:
+    with fed.hub.db.read() as tx:
         return recovery.rest(tx, fed.hub.world)
 
 
 def propose(fed: Federation, agency: str) -> Envelope:
     node = fed.nodes[agency]
-    return accepted.propose_cut(node.store, node.world, rest(fed))
+    return accepted.propose_cut(node.db, node.world, rest(fed))
 
 
 def submit(fed: Federation, agency: str, envelope: Envelope) -> None:
-    hub_agreeing.submit(fed.hub.store, fed.hub.world, agency, envelope)
+    hub_agreeing.submit(fed.hub.db, fed.hub.world, agency, envelope)
 
 
 def approve(fed: Federation, agency: str) -> Envelope:
     federation.share_documents(fed)
     node = fed.nodes[agency]
-    (waiting,) = accepted.inbox(node.store, node.world)
-    return accepted.approve(node.store, node.world, node.identity, federation.TLS_CA, waiting.short_id, "")
+    (waiting,) = accepted.inbox(node.db, node.world)
+    return accepted.approve(node.db, node.world, node.identity, federation.TLS_CA, waiting.short_id, "")
 
 
 def agree(fed: Federation) -> None:
@@ -83,14 +80,14 @@ async def everybody_agrees(fed: Federation) -> bool:
     assert is_sound(fed.hub)
     assert [(await reconcile(fed, agency)).differences for agency in AGENCIES] == [[], [], []]
     for node in fed.nodes.values():
-        assert batches.outbox(node.store, fed.clock()).is_empty
-        assert not batches.halted(node.store)
+        assert batches.outbox(node.db, fed.clock()).is_empty
+        assert not batches.halted(node.db)
     return True
 
 
 def state_of(fed: Federation, agency: str, number: int) -> tuple[str, int, int]:
     node = fed.nodes[agency]
-    found = redemption.find(node.store, node.identity, number.to_bytes(16, "big"))
+    found = redemption.find(node.db, node.identity, number.to_bytes(16, "big"))
     return found["state"], found["credits"], found["receipt"]
 
 
@@ -99,7 +96,7 @@ async def test_what_nobody_has_is_given_up_and_the_rest_stays(busy_fed: Federati
     before = lose(fed)
     size = missing(fed)
     assert size is not None
-    assert size == status.status(fed.hub.store, fed.clock())["log"]["size"]
+    assert size == status.status(fed.hub.db, fed.clock())["log"]["size"]
     agree(fed)
     fed.run()
     assert standing(fed.hub) is None
@@ -110,7 +107,7 @@ async def test_what_nobody_has_is_given_up_and_the_rest_stays(busy_fed: Federati
     fed.run()
     assert await everybody_agrees(fed)
     assert state_of(fed, "codi", 20) == state_of(before, "codi", 20)
-    now, then = (status.status(each.hub.store, fed.clock())["totals"] for each in (fed, before))
+    now, then = (status.status(each.hub.db, fed.clock())["totals"] for each in (fed, before))
     assert now == then
 
 
@@ -139,16 +136,16 @@ async def test_the_log_has_another_origin_and_is_witnessed_again(busy_fed: Feder
     for _ in range(3):
         fed.run()
         fed.clock.now_ms += 60_000
-    with fed.hub.store.read() as tx:
-        newest = checkpoints_store.newest(tx)
+    with fed.hub.db.read() as tx:
+        newest = hub_store.checkpoints.newest(tx)
         assert newest is not None
-        assert checkpoint.read(newest.note).checkpoint.origin == documents_store.agreed_on(tx).origin
-        assert documents_store.agreed_on(tx).origin.endswith("/cut-1")
+        assert checkpoint.read(newest.note).checkpoint.origin == hub_store.documents.agreed_on(tx).origin
+        assert hub_store.documents.agreed_on(tx).origin.endswith("/cut-1")
         assert checkpoints.standing(tx, fed.clock()).final == newest.size
     for node in fed.nodes.values():
-        with node.store.read() as tx:
-            assert witness_store.heard_of(tx) == []  # the log was proved to go on from what was left of it
-        assert node_witnessing.standing(node.store, node.world)["size"] == newest.size
+        with node.db.read() as tx:
+            assert node_store.log_views.heard_of(tx) == []  # the log was proved to go on from what was left of it
+        assert node_witnessing.standing(node.db, node.world)["size"] == newest.size
 
 
 async def test_an_account_of_the_lost_part_is_opened_again(busy_fed: Federation) -> None:
@@ -165,7 +162,7 @@ async def test_an_account_of_the_lost_part_is_opened_again(busy_fed: Federation)
 async def test_what_was_paid_with_lost_credits_is_declined(busy_fed: Federation) -> None:
     """mpc's award is lost and paid for the rice: the hold cannot be there without it, and the node says so."""
     fed = busy_fed
-    yesterday = federation.copy_of(fed, federation.memory_store, 5)
+    yesterday = federation.copy_of(fed, federation.memory_database, 5)
     fed.give("codi", deed(90, 90, quantity=1, credits=8))
     fed.run()
     fed.give("mpc", deed(100, 90))
@@ -187,21 +184,21 @@ async def test_what_was_paid_with_lost_credits_is_declined(busy_fed: Federation)
 
 async def test_a_hub_restored_once_more_has_the_cut_again(busy_fed: Federation) -> None:
     fed = busy_fed
-    founding = federation.copy_of(fed, federation.memory_store, 5)
+    founding = federation.copy_of(fed, federation.memory_database, 5)
     lose(fed)
     agree(fed)
     fed.run()
     fed.recover("mpc")
     fed.run()
     fed.run()
-    size = status.status(fed.hub.store, fed.clock())["log"]["size"]
+    size = status.status(fed.hub.db, fed.clock())["log"]["size"]
     replace_hub(fed, founding)
     fed.run()
     fed.run()
     assert standing(fed.hub) is None
-    assert status.status(fed.hub.store, fed.clock())["log"]["size"] >= size
-    with fed.hub.store.read() as tx:
-        assert documents_store.agreed_on(tx).cut_version == 1
+    assert status.status(fed.hub.db, fed.clock())["log"]["size"] >= size
+    with fed.hub.db.read() as tx:
+        assert hub_store.documents.agreed_on(tx).cut_version == 1
     assert await everybody_agrees(fed)
 
 
@@ -214,21 +211,21 @@ def refused(step: object, *arguments: object) -> str:
 def test_who_holds_the_entry_does_not_give_it_up(busy_fed: Federation) -> None:
     """The hub says that something is missing, and an agency has it: somebody would lose it for nothing."""
     fed = busy_fed
-    yesterday = federation.copy_of(fed, federation.memory_store, 5)
+    yesterday = federation.copy_of(fed, federation.memory_database, 5)
     fed.give("mpc", deed(100, 4))
     fed.run()
     fed.run()
-    with yesterday.hub.store.begin() as tx:
+    with yesterday.hub.db.begin() as tx:
         note = checkpoint.signed(checkpoints.head_of(tx), fed.hub.world.signer)
     mpc = fed.nodes["mpc"]
-    assert refused(accepted.propose_cut, mpc.store, mpc.world, note) == "cut_held"
+    assert refused(accepted.propose_cut, mpc.db, mpc.world, note) == "cut_held"
     nhco = fed.nodes["nhco"]
-    proposed = accepted.propose_cut(nhco.store, nhco.world, note)
-    listing = hub_agreeing.listed(fed.hub.store)
+    proposed = accepted.propose_cut(nhco.db, nhco.world, note)
+    listing = hub_agreeing.listed(fed.hub.db)
     listing.proposed.append(proposed)
-    accepted.take(mpc.store, mpc.world, mpc.identity, federation.TLS_CA, listing)
-    (waiting,) = accepted.inbox(mpc.store, mpc.world)
-    code = refused(accepted.approve, mpc.store, mpc.world, mpc.identity, federation.TLS_CA, waiting.short_id, "")
+    accepted.take(mpc.db, mpc.world, mpc.identity, federation.TLS_CA, listing)
+    (waiting,) = accepted.inbox(mpc.db, mpc.world)
+    code = refused(accepted.approve, mpc.db, mpc.world, mpc.identity, federation.TLS_CA, waiting.short_id, "")
     assert code == "cut_held"
 
 
@@ -237,10 +234,10 @@ def test_nothing_is_cut_that_the_hub_does_not_lack(busy_fed: Federation) -> None
     fed.give("codi", deed(99, 4))
     fed.run()
     node = fed.nodes["nhco"]
-    assert refused(accepted.propose_cut, node.store, node.world, rest(fed)) == "cut_unneeded"
-    with fed.hub.store.read() as tx:
+    assert refused(accepted.propose_cut, node.db, node.world, rest(fed)) == "cut_unneeded"
+    with fed.hub.db.read() as tx:
         note = checkpoint.signed(checkpoints.head_of(tx), fed.hub.world.signer)
-    sound = accepted.propose_cut(node.store, node.world, note)
+    sound = accepted.propose_cut(node.db, node.world, note)
     assert refused(submit, fed, "nhco", sound) == "cut_unneeded"  # it lacks nothing
     fed.give("codi", deed(98, 4))
     fed.run()
@@ -253,16 +250,16 @@ def test_nobody_else_can_say_what_is_left(busy_fed: Federation) -> None:
     fed = busy_fed
     lose(fed)
     node = fed.nodes["nhco"]
-    with fed.hub.store.read() as tx:
+    with fed.hub.db.read() as tx:
         forged = checkpoint.signed(checkpoints.head_of(tx), node.world.signer)
     with pytest.raises(Unproven):
-        accepted.propose_cut(node.store, node.world, forged)
+        accepted.propose_cut(node.db, node.world, forged)
 
 
 def test_who_does_not_know_of_the_cut_gives_nothing_back(busy_fed: Federation) -> None:
     """The hub has lost the cut, too; one agency tells of it, and another gives back what was before."""
     fed = busy_fed
-    founding = federation.copy_of(fed, federation.memory_store, 5)
+    founding = federation.copy_of(fed, federation.memory_database, 5)
     before = lose(fed)
     agree(fed)
     for agency in ("nhco", "mpc"):
@@ -270,10 +267,10 @@ def test_who_does_not_know_of_the_cut_gives_nothing_back(busy_fed: Federation) -
     replace_hub(fed, founding)
     fed.deliver(fed.nodes["nhco"].tick())
     codi = before.nodes["codi"]
-    stale = list(refeed.everything(codi.store, codi.identity, 0, 0, []))
-    assert refused(recovery.take, fed.hub.store, fed.hub.world, "codi", stale) == "refeed_stale"
-    with fed.hub.store.read() as tx:
-        assert documents_store.agreed_on(tx).cut_version == 1
+    stale = list(refeed.everything(codi.db, codi.identity, 0, 0, []))
+    assert refused(recovery.take, fed.hub.db, fed.hub.world, "codi", stale) == "refeed_stale"
+    with fed.hub.db.read() as tx:
+        assert hub_store.documents.agreed_on(tx).cut_version == 1
 
 
 @pytest.mark.parametrize("wrong", ["unsigned", "without effect", "a later one", "no cut"])
@@ -287,14 +284,14 @@ def test_a_cut_that_is_none_is_not_believed(busy_fed: Federation, wrong: str) ->
     if wrong != "unsigned":
         signing.add_signature(envelope, fed.nodes["codi"].world.signer)
     if wrong == "no cut":
-        with fed.hub.store.read() as tx:
-            envelope = Envelope.FromString(documents_store.active(tx)[-1])
+        with fed.hub.db.read() as tx:
+            envelope = Envelope.FromString(hub_store.documents.active(tx)[-1])
             envelope.signatures[0].signature = b"x" * 64
         envelope.payload += b"\x00"
     requests = [hub_pb2.RefeedRequest(cut=envelope)]
-    assert refused(recovery.take, fed.hub.store, fed.hub.world, "nhco", requests)
-    with fed.hub.store.read() as tx:
-        assert documents_store.agreed_on(tx).cut_version == 0
+    assert refused(recovery.take, fed.hub.db, fed.hub.world, "nhco", requests)
+    with fed.hub.db.read() as tx:
+        assert hub_store.documents.agreed_on(tx).cut_version == 0
 
 
 def test_a_cut_that_is_hidden_from_a_node_shows(busy_fed: Federation) -> None:
@@ -304,27 +301,27 @@ def test_a_cut_that_is_hidden_from_a_node_shows(busy_fed: Federation) -> None:
     agree(fed)
     for _ in range(3):
         fed.run()
-    with fed.nodes["nhco"].store.read() as tx:
-        new = witness_store.newest(tx)
+    with fed.nodes["nhco"].db.read() as tx:
+        new = node_store.log_views.newest(tx)
     codi = before.nodes["codi"]
-    node_witnessing.heard(codi.store, codi.world, "nhco", new)
-    assert node_witnessing.hidden_from_us(codi.store, codi.world.now() + 3_600_000) == ["nhco"]
-    assert "nhco" not in {agency for agency, _ in node_witnessing.question(codi.store).known}
-    assert not batches.halted(codi.store)
+    node_witnessing.heard(codi.db, codi.world, "nhco", new)
+    assert node_witnessing.hidden_from_us(codi.db, codi.world.now() + 3_600_000) == ["nhco"]
+    assert "nhco" not in {agency for agency, _ in node_witnessing.question(codi.db).known}
+    assert not batches.halted(codi.db)
 
 
 def test_a_receipt_of_the_log_as_it_was_is_not_taken(busy_fed: Federation) -> None:
     """By no node, and by no hub that recovers: a cut has given it up, however the agency calls itself informed."""
     fed = busy_fed
     before = lose(fed)
-    with before.nodes["codi"].store.read() as tx:
-        row = batches_store.after(tx, 0, 1000)[-1]
+    with before.nodes["codi"].db.read() as tx:
+        row = node_store.batches.after(tx, 0, 1000)[-1]
     old = Envelope.FromString(row.receipt)
     agree(fed)
     fed.run()
     node = fed.nodes["codi"]
-    assert refused(receipts.settle, node.store, node.world, old) == "log_cut"
-    request = batches.greeting(node.store, fed.clock()).request
+    assert refused(receipts.settle, node.db, node.world, old) == "log_cut"
+    request = batches.greeting(node.db, fed.clock()).request
     request.newest_receipt.CopyFrom(old)
     fed.ask_hub("codi", "hello", batches.Greeting(request, 0))
     assert standing(fed.hub) is None
@@ -334,14 +331,14 @@ def test_an_award_that_takes_effect_after_all_is_not_there_twice(busy_fed: Feder
     """It was declined before the cut, and another was made in its place: people decide about the older one."""
     fed = busy_fed
     node = fed.nodes["mpc"]
-    with node.store.begin() as tx:
+    with node.db.begin() as tx:
         award = next(each for each in tx.execute(sa.select(awards).where(awards.c.state == "settled")))
         later = award._asdict() | {"award_id": 9_999, "op_id": b"another op id...", "seq": 99}
         tx.execute(awards.insert().values(later))
-        awards_store.orphan_doubled(tx, 99)
+        node_store.awards.orphan_doubled(tx, 99)
         kept = {row.award_id: row.deed_id for row in tx.execute(sa.select(awards))}
     assert (kept[award.award_id], kept[9_999]) == (0, award.deed_id)
-    assert len(orphans.listed(node.store, node.identity)) == 1
+    assert len(orphans.listed(node.db, node.identity)) == 1
 
 
 def test_one_agency_alone_cuts_nothing(busy_fed: Federation) -> None:
@@ -351,7 +348,7 @@ def test_one_agency_alone_cuts_nothing(busy_fed: Federation) -> None:
     fed.run()
     assert missing(fed) is not None
     policy = accepted.propose_policy(
-        fed.nodes["nhco"].store,
+        fed.nodes["nhco"].db,
         fed.nodes["nhco"].world,
         (federation.SAMPLES / "policy.toml").read_text("utf-8").replace("version = 1", "version = 2", 1),
     )
@@ -361,7 +358,7 @@ def test_one_agency_alone_cuts_nothing(busy_fed: Federation) -> None:
 
 def test_while_an_agency_has_not_spoken_nothing_is_missing(busy_fed: Federation) -> None:
     fed = busy_fed
-    yesterday = federation.copy_of(fed, federation.memory_store, 5)
+    yesterday = federation.copy_of(fed, federation.memory_database, 5)
     fed.give("codi", deed(100, 4))
     fed.run()
     fed.run()
@@ -376,22 +373,22 @@ def test_old_checkpoints_do_not_count_against_the_hub(busy_fed: Federation) -> N
     """A letter of an agency that has not heard of the cut tells of the log as it was."""
     fed = busy_fed
     before = lose(fed)
-    with before.nodes["codi"].store.read() as tx:
-        old = witness_store.newest(tx)
+    with before.nodes["codi"].db.read() as tx:
+        old = node_store.log_views.newest(tx)
     agree(fed)
     fed.run()
     node = fed.nodes["nhco"]
-    node_witnessing.heard(node.store, node.world, "codi", old)
-    with node.store.read() as tx:
-        assert old not in {each.note for each in witness_store.heard_of(tx)}
+    node_witnessing.heard(node.db, node.world, "codi", old)
+    with node.db.read() as tx:
+        assert old not in {each.note for each in node_store.log_views.heard_of(tx)}
     for _ in range(3):
         fed.run()
-    assert not batches.halted(node.store)
+    assert not batches.halted(node.db)
     other = before.nodes["codi"]
-    with fed.nodes["nhco"].store.read() as tx:
-        new = witness_store.newest(tx)
-    node_witnessing.heard(other.store, other.world, "nhco", new)
-    assert not batches.halted(other.store)
+    with fed.nodes["nhco"].db.read() as tx:
+        new = node_store.log_views.newest(tx)
+    node_witnessing.heard(other.db, other.world, "nhco", new)
+    assert not batches.halted(other.db)
 
 
 def test_receipts_of_the_log_as_it_was_start_no_recovery(busy_fed: Federation) -> None:
@@ -403,7 +400,7 @@ def test_receipts_of_the_log_as_it_was_start_no_recovery(busy_fed: Federation) -
         fed.deliver(fed.nodes[agency].tick())
     fed.hub.tick()
     assert standing(fed.hub) is None
-    said = batches.greeting(before.nodes["codi"].store, fed.clock())
+    said = batches.greeting(before.nodes["codi"].db, fed.clock())
     _, answer = fed.ask_hub("codi", "hello", said)
     assert (answer.cut_version, answer.recovering) == (1, False)
     assert standing(fed.hub) is None

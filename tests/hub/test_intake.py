@@ -4,10 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from samprasan.hub import store
 from samprasan.hub.accounts import accounts
 from samprasan.hub.log import audit, intake
-from samprasan.hub.store import ledger as ledger_store
-from samprasan.hub.store import log as log_store
 from samprasan.keys import signing
 from samprasan.keys.chain import Head
 from samprasan.keys.errors import Malformed, SamprasanError, Unavailable, Unproven
@@ -74,24 +73,24 @@ class Agency:
 
 
 def federation_id(fed: Federation) -> bytes:
-    from samprasan.hub.store import documents as documents_store
+    from samprasan.hub import store
 
-    with fed.hub.store.read() as tx:
-        return documents_store.agreed_on(tx).federation_id
+    with fed.hub.db.read() as tx:
+        return store.documents.agreed_on(tx).federation_id
 
 
 def open_account(fed: Federation) -> bytes:
     request = hub_pb2.OpenAccountsRequest(
         request_id=b"r" * 16, subjects=[hub_pb2.SubjectRef(subject_key=b"k" * 32, kind=log.SUBJECT_KIND_PERSON)]
     )
-    (envelope,) = accounts.open_accounts(fed.hub.store, fed.hub.world, "mpc", request)
+    (envelope,) = accounts.open_accounts(fed.hub.db, fed.hub.world, "mpc", request)
     return hub_pb2.AccountOpened.FromString(envelope.payload).account_id
 
 
 def state_of(fed: Federation) -> tuple[bytes, int]:
     """A digest of everything the hub holds, and the size of its log."""
-    with fed.hub.store.read() as tx:
-        return verify.digest_of(ledger_store.load_all(tx)), log_store.head_now(tx).size
+    with fed.hub.db.read() as tx:
+        return verify.digest_of(store.ledger.load_all(tx)), store.log.head_now(tx).size
 
 
 @pytest.fixture
@@ -220,9 +219,9 @@ def test_the_same_batch_again_gets_the_same_receipt_byte_for_byte(agency: Agency
 def test_twice_in_one_group_commit_is_once_in_the_log(agency: Agency) -> None:
     hub = agency.fed.hub
     envelope = agency.sign(agency.batch(agency.award()))
-    submission = intake.verify(hub.store, hub.world, "mpc", envelope)
+    submission = intake.verify(hub.db, hub.world, "mpc", envelope)
     size = state_of(agency.fed)[1]
-    one, two = intake.append(hub.store, hub.world, [submission, submission])
+    one, two = intake.append(hub.db, hub.world, [submission, submission])
     assert one == two
     assert state_of(agency.fed)[1] == size + 1
 
@@ -264,7 +263,7 @@ def test_after_the_last_unlink_nothing_ties_the_account_to_anybody(agency: Agenc
     agency.send(agency.sign(agency.batch(unlink)))
     assert open_account(agency.fed) != agency.account_id, "the same person later gets a new account"
     hub = agency.fed.hub
-    assert audit.audit(hub.store, hub.world, hub.world.signer.public_key).problems == []
+    assert audit.audit(hub.db, hub.world, hub.world.signer.public_key).problems == []
 
 
 def test_totals_are_read_only_with_ones_own_link_to_redeem(agency: Agency) -> None:
@@ -281,5 +280,5 @@ def test_on_either_database_the_log_folds_to_the_tables(fed_on_each: Federation)
     agency.send(agency.sign(agency.batch(agency.link(), agency.award(3), agency.award(4))))
     agency.send(agency.sign(agency.batch(agency.award(5))))
     hub = fed_on_each.hub
-    report = audit.audit(hub.store, hub.world, hub.world.signer.public_key)
+    report = audit.audit(hub.db, hub.world, hub.world.signer.public_key)
     assert (report.batches, report.updates, report.problems) == (6, 8, [])

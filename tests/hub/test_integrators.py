@@ -6,8 +6,8 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from samprasan.hub import store
 from samprasan.hub.integrators import approval, snapshot
-from samprasan.hub.store import integrators as integrators_store
 from samprasan.keys.keyring import write_private
 from samprasan.v1 import changes_pb2 as v1
 
@@ -16,9 +16,9 @@ from tests.federation import Federation
 
 
 def test_a_snapshot_that_is_being_counted_undoes_nothing(fed_on_each: Federation) -> None:
-    store, world = fed_on_each.hub.store, fed_on_each.hub.world
+    db, world = fed_on_each.hub.db, fed_on_each.hub.world
     reading.approve(fed_on_each, "welfare-app")
-    find = integrators_store.find
+    find = store.integrators.find
     has_found, goes_on = threading.Event(), threading.Event()
 
     def slowly(*given: Any) -> Any:
@@ -29,16 +29,16 @@ def test_a_snapshot_that_is_being_counted_undoes_nothing(fed_on_each: Federation
         return found
 
     asked = v1.SnapshotRequest()
-    counting = threading.Thread(target=lambda: snapshot.take(store, world, "welfare-app", asked))
-    with mock.patch.object(integrators_store, "find", slowly):
+    counting = threading.Thread(target=lambda: snapshot.take(db, world, "welfare-app", asked))
+    with mock.patch.object(store.integrators, "find", slowly):
         counting.start()
         assert has_found.wait(10)
-        approval.change_handles(store, "welfare-app")
-        approval.revoke(store, world, "welfare-app")
+        approval.change_handles(db, "welfare-app")
+        approval.revoke(db, world, "welfare-app")
         goes_on.set()
         counting.join()
-    with store.read() as tx:
-        known = integrators_store.find(tx, "welfare-app")
+    with db.read() as tx:
+        known = store.integrators.find(tx, "welfare-app")
     assert (known.handle_epoch, known.snapshots) == (2, 1)
     assert known.revoked_at
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from samprasan.edge import database
-from samprasan.edge.database import Store
+from samprasan.edge.database import Database
 from samprasan.edge.world import World
 from samprasan.hub import home as hub_homes
 from samprasan.hub.members import documents, joining
@@ -26,14 +26,14 @@ AUTHORITY = joining.Authority(CA_KEY, certificates.authority(CA_KEY, datetime.no
 
 
 @pytest.fixture
-def store() -> Iterator[Store]:
-    made = database.open_store("sqlite://")
+def db() -> Iterator[Database]:
+    made = database.open_database("sqlite://")
     hub_homes.create_tables(made)
     yield made
     made.close()
 
 
-def apply(store: Store, agency: str, secret: bytes, key: int, **changes: Any) -> bytes:
+def apply(db: Database, agency: str, secret: bytes, key: int, **changes: Any) -> bytes:
     """Join as ``agency`` with an application that is good but for ``changes``."""
     signer = KeySigner(bytes([key]) * 32)
     values: dict[str, Any] = {
@@ -44,8 +44,8 @@ def apply(store: Store, agency: str, secret: bytes, key: int, **changes: Any) ->
     }
     envelope = World(signer, CLOCK).sign(hub_pb2.Application(**(values | changes)))
     request = hub_pb2.JoinRequest(invite_secret=secret, application=envelope)
-    application = joining.examine(store, HUB, request)
-    return joining.join(store, HUB, AUTHORITY, request, application)
+    application = joining.examine(db, HUB, request)
+    return joining.join(db, HUB, AUTHORITY, request, application)
 
 
 @pytest.mark.parametrize(
@@ -59,34 +59,34 @@ def apply(store: Store, agency: str, secret: bytes, key: int, **changes: Any) ->
     ],
 )
 def test_a_bad_application_leaves_the_invite_as_it_was(
-    store: Store, changes: dict[str, Any], kind: type[SamprasanError]
+    db: Database, changes: dict[str, Any], kind: type[SamprasanError]
 ) -> None:
-    secret, _ = joining.invite(store, HUB, "mpc", "MPC")
+    secret, _ = joining.invite(db, HUB, "mpc", "MPC")
     with pytest.raises(kind):
-        apply(store, "mpc", secret, 1, **changes)
-    assert apply(store, "mpc", secret, 1)
+        apply(db, "mpc", secret, 1, **changes)
+    assert apply(db, "mpc", secret, 1)
 
 
-def test_two_agencies_cannot_have_one_key(store: Store) -> None:
-    secrets = {agency: joining.invite(store, HUB, agency, agency)[0] for agency in ("mpc", "nhco")}
-    apply(store, "mpc", secrets["mpc"], 1)
+def test_two_agencies_cannot_have_one_key(db: Database) -> None:
+    secrets = {agency: joining.invite(db, HUB, agency, agency)[0] for agency in ("mpc", "nhco")}
+    apply(db, "mpc", secrets["mpc"], 1)
     with pytest.raises(Malformed):
-        apply(store, "nhco", secrets["nhco"], 1)
-    assert apply(store, "nhco", secrets["nhco"], 2)
+        apply(db, "nhco", secrets["nhco"], 1)
+    assert apply(db, "nhco", secrets["nhco"], 2)
 
 
-def test_an_unknown_invite_is_told_before_anything_is_read(store: Store) -> None:
+def test_an_unknown_invite_is_told_before_anything_is_read(db: Database) -> None:
     with pytest.raises(Refused):
-        apply(store, "mpc", bytes(32), 1, signing_key=b"short")
+        apply(db, "mpc", bytes(32), 1, signing_key=b"short")
 
 
 @pytest.mark.parametrize("agencies", [AGENCIES, AGENCIES[:2]])
-def test_roster_1_has_no_key_but_plans_one_of_three_shares(store: Store, agencies: tuple[str, ...]) -> None:
+def test_roster_1_has_no_key_but_plans_one_of_three_shares(db: Database, agencies: tuple[str, ...]) -> None:
     for number, agency in enumerate(agencies, 1):
-        secret, _ = joining.invite(store, HUB, agency, agency)
-        apply(store, agency, secret, number)
-    assert documents.compose_roster(store, HUB, b"the hub's authority")
-    (proposed,) = documents.listed(store).proposed
+        secret, _ = joining.invite(db, HUB, agency, agency)
+        apply(db, agency, secret, number)
+    assert documents.compose_roster(db, HUB, b"the hub's authority")
+    (proposed,) = documents.listed(db).proposed
     roster = Roster.FromString(proposed.payload)
     assert not roster.HasField("linking")
     assert tuple(roster.plan.dealers) == (AGENCIES if len(agencies) == 3 else ())

@@ -52,22 +52,22 @@ def batch_bytes(fed: Federation, size: int) -> str:
 def subjects_in_a_request(fed: Federation, count: int) -> str:
     subjects = [hub_pb2.SubjectRef(subject_key=n.to_bytes(32, "big"), kind=1) for n in range(count)]  # type: ignore[arg-type]
     request = hub_pb2.OpenAccountsRequest(request_id=b"r" * 16, subjects=subjects)
-    return code_of(lambda: accounts.open_accounts(fed.hub.store, fed.hub.world, "mpc", request))
+    return code_of(lambda: accounts.open_accounts(fed.hub.db, fed.hub.world, "mpc", request))
 
 
 def accounts_in_a_request(fed: Federation, count: int) -> str:
     request = hub_pb2.GetTotalsRequest(request_id=b"r" * 16, account_ids=[n.to_bytes(16, "big") for n in range(count)])
-    return code_of(lambda: accounts.totals(fed.hub.store, fed.hub.world, "mpc", request))
+    return code_of(lambda: accounts.totals(fed.hub.db, fed.hub.world, "mpc", request))
 
 
 def mail_bytes(fed: Federation, size: int) -> str:
     request = hub_pb2.PostMailRequest(to="nhco", sealed=bytes(size))
-    return code_of(lambda: mailbox.post(fed.hub.store, fed.hub.world, "mpc", request))
+    return code_of(lambda: mailbox.post(fed.hub.db, fed.hub.world, "mpc", request))
 
 
 def mail_waiting(fed: Federation, count: int) -> str:
     request = hub_pb2.PostMailRequest(to="nhco", sealed=b"-")
-    codes = [code_of(lambda: mailbox.post(fed.hub.store, fed.hub.world, "mpc", request)) for _ in range(count)]
+    codes = [code_of(lambda: mailbox.post(fed.hub.db, fed.hub.world, "mpc", request)) for _ in range(count)]
     assert not any(codes[:-1])
     return codes[-1]
 
@@ -77,22 +77,22 @@ def documents_proposed(fed: Federation, count: int) -> str:
     for number in range(count):
         text = POLICY_2.replace("Joint credit policy", f"Joint credit policy {number}")
         envelope = proposal(fed, text)
-        codes.append(code_of(lambda made=envelope: documents.submit(fed.hub.store, fed.hub.world, "mpc", made)))  # type: ignore[misc]
+        codes.append(code_of(lambda made=envelope: documents.submit(fed.hub.db, fed.hub.world, "mpc", made)))  # type: ignore[misc]
     assert not any(codes[:-1])
     return codes[-1]
 
 
 def document_bytes(fed: Federation, size: int) -> str:
     envelope = Envelope(payload_type=signing.payload_type(Policy), payload=bytes(size))
-    code = code_of(lambda: documents.submit(fed.hub.store, fed.hub.world, "mpc", envelope))
+    code = code_of(lambda: documents.submit(fed.hub.db, fed.hub.world, "mpc", envelope))
     return code if code == "envelope_over_limit" else ""  # zeros are no policy; that is told after the size
 
 
 def refusals(fed: Federation, count: int) -> str:
     agency = Agency(fed)
     envelopes = [agency.sign(agency.batch(created_at=number, federation_id=b"x" * 16)) for number in range(count)]
-    made = [intake.verify(fed.hub.store, fed.hub.world, "mpc", envelope) for envelope in envelopes]
-    last = intake.append(fed.hub.store, fed.hub.world, made)[-1]
+    made = [intake.verify(fed.hub.db, fed.hub.world, "mpc", envelope) for envelope in envelopes]
+    last = intake.append(fed.hub.db, fed.hub.world, made)[-1]
     return last.code if isinstance(last, SamprasanError) else ""
 
 
@@ -107,20 +107,20 @@ def a_report(fed: Federation, rows: int = 1, days: int = 0, elements: int = 1) -
         for number, requester in zip(range(rows), itertools.cycle(("nhco", "codi")), strict=False)
     ]
     request = hub_pb2.HelloRequest(evaluated=evaluated)
-    return code_of(lambda: hello.hello(fed.hub.store, fed.hub.world, "mpc", request))
+    return code_of(lambda: hello.hello(fed.hub.db, fed.hub.world, "mpc", request))
 
 
 def days_reported(fed: Federation, days: int) -> str:
     """Older days are passed over, not refused."""
     a_report(fed, days=days)
     fed.clock.now_ms += 30 * 86_400_000
-    found = status.status(fed.hub.store, fed.hub.world.now())["agencies"]
+    found = status.status(fed.hub.db, fed.hub.world.now())["agencies"]
     return "" if any(each["linking"]["evaluated"] for each in found) else "passed over"
 
 
 def witnessed(fed: Federation, sizes: int = 0, receipts: int = 0) -> str:
     request = hub_pb2.WitnessRequest(sizes=[1] * sizes, log_indexes=[0] * receipts)
-    return code_of(lambda: checkpoints.answer(fed.hub.store, "mpc", request))
+    return code_of(lambda: checkpoints.answer(fed.hub.db, "mpc", request))
 
 
 LIMITS: dict[str, tuple[int, Try]] = {
@@ -175,8 +175,8 @@ def test_one_more_than_n_is_refused(fed: Federation, name: str) -> None:
 
 
 def settings(fed: Federation) -> dict[tuple[str, str], Any]:
-    found = status.status(fed.hub.store, fed.hub.world.now())["warnings"]
-    assert found == status.warnings(fed.hub.store, fed.hub.world.now())
+    found = status.status(fed.hub.db, fed.hub.world.now())["warnings"]
+    assert found == status.warnings(fed.hub.db, fed.hub.world.now())
     return {(each["setting"], each["agency"]): each["used"] for each in found}
 
 

@@ -4,14 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from samprasan.hub import limits
+from samprasan.hub import limits, store
 from samprasan.hub.integrators import approval, handle_token, snapshot
 from samprasan.hub.integrators import reader as integrators_reader
 from samprasan.hub.integrators.reader import Reader
 from samprasan.hub.integrators.recent_changes import Shelf
 from samprasan.hub.process import status
-from samprasan.hub.store import changes as changes_store
-from samprasan.hub.store import integrators as integrators_store
 from samprasan.keys.errors import Refused, SamprasanError, Unproven
 from samprasan.keys.handles import Place
 from samprasan.v1 import changes_pb2 as v1
@@ -113,23 +111,23 @@ def test_a_reader_that_is_far_behind_is_given_a_part_at_a_time(
 
 
 def test_the_shelf_tells_what_the_store_tells(app: Integration, mpc: Working, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = app.fed.hub.store
+    db = app.fed.hub.db
     shelf, reader = Shelf(), app.begin()
     assert isinstance(reader, Reader)
     assert shelf.since(reader) is None
     list(app.rest(reader))
-    shelf.start(integrators_reader.end(store))
+    shelf.start(integrators_reader.end(db))
     monkeypatch.setattr(limits, "SHELF_CHANGES_MAX", 4)
     late = app.begin(app.follow().cursor)
     assert isinstance(late, Reader)
     expected: list[v1.Event] = []
     for _ in range(5):
         mpc.do(mpc.award(1), mpc.award(2))
-        assert shelf.take(integrators_reader.newest(store, shelf.size))
+        assert shelf.take(integrators_reader.newest(db, shelf.size))
         found = shelf.since(reader)
         assert found is not None
         expected += [event for word in reading.words(reader, found) for event in word.page.events]
-    assert not shelf.take(integrators_reader.newest(store, shelf.size))
+    assert not shelf.take(integrators_reader.newest(db, shelf.size))
     assert len(expected) == 10
     assert shelf.since(late) is None
     assert [event for word in app.rest(late) for event in word.page.events] == expected
@@ -139,11 +137,11 @@ def test_what_a_subject_does_not_agree_to_any_more_is_not_told_late(app: Integra
     (first, *_) = app.follow().events
     shelf = Shelf()
     shelf.start(0)
-    shelf.take(integrators_reader.newest(app.fed.hub.store, 0))
+    shelf.take(integrators_reader.newest(app.fed.hub.db, 0))
     mpc.do(mpc.award(5))
     mpc.do(mpc.link([log.PURPOSE_SHARE]))
     assert kinds(app.follow(first.cursor)) == ["unlinked"]
-    shelf.take(integrators_reader.newest(app.fed.hub.store, shelf.size))
+    shelf.take(integrators_reader.newest(app.fed.hub.db, shelf.size))
     reader = app.begin(first.cursor)
     assert isinstance(reader, Reader)
     on_shelf = shelf.since(reader)
@@ -270,13 +268,13 @@ def test_a_place_that_is_kept_no_more_is_too_old_and_the_oldest_is_told(
     begun = app.follow().events[0].cursor
     fed.clock.now_ms += 40 * DAY_MS
     mpc.do(mpc.award(5))
-    integrators_reader.retain(fed.hub.store, fed.hub.world, 30)
+    integrators_reader.retain(fed.hub.db, fed.hub.world, 30)
     found = too_old(app.begin(begun))
     assert found.reason == v1.TOO_OLD_REASON_NOT_KEPT
     assert kinds(app.follow(found.oldest)) == kinds(app.follow()) == ["credit_changed"]
-    with fed.hub.store.read() as tx:
-        assert len(changes_store.after(tx, 0, 100)) == 1
-    integrators_reader.retain(fed.hub.store, fed.hub.world, 30)
+    with fed.hub.db.read() as tx:
+        assert len(store.changes.after(tx, 0, 100)) == 1
+    integrators_reader.retain(fed.hub.db, fed.hub.world, 30)
     assert kinds(app.follow()) == ["credit_changed"]
 
 
@@ -288,11 +286,11 @@ def test_a_stream_that_retention_overtakes_is_told_so_and_passes_nothing_over(
     monkeypatch.setattr(limits, "ENTRIES_READ_AT_ONCE", 2)
     reader = app.begin()
     assert isinstance(reader, Reader)
-    list(reader.pages(integrators_reader.rest(fed.hub.store, reader.place.log_index)))
+    list(reader.pages(integrators_reader.rest(fed.hub.db, reader.place.log_index)))
     fed.clock.now_ms += 40 * DAY_MS
     mpc.do(mpc.award(1))
-    integrators_reader.retain(fed.hub.store, fed.hub.world, 30)
-    (word,) = reading.words(reader, integrators_reader.rest(fed.hub.store, reader.place.log_index))
+    integrators_reader.retain(fed.hub.db, fed.hub.world, 30)
+    (word,) = reading.words(reader, integrators_reader.rest(fed.hub.db, reader.place.log_index))
     assert word.too_old.reason == v1.TOO_OLD_REASON_NOT_KEPT
     assert kinds(app.follow(word.too_old.oldest)) == ["credit_changed"]
 
@@ -313,15 +311,15 @@ def test_who_may_see_other_things_now_begins_with_a_snapshot(app: Integration, f
 
 def test_other_handles_begin_with_a_snapshot(app: Integration, fed: Federation, mpc: Working) -> None:
     cursor, (before,) = app.follow().cursor, totals(app.snapshot()[0])
-    approval.change_handles(fed.hub.store, app.name)
+    approval.change_handles(fed.hub.db, app.name)
     assert too_old(app.begin(cursor)).reason == v1.TOO_OLD_REASON_HANDLES_CHANGED
     (after,) = totals(app.snapshot()[0])
     assert before != after
     assert not {each.id for each in app.follow().events} & {before}
     app.acknowledge("main", app.follow(subscription="main").cursor)
     later = app.follow(subscription="main").cursor
-    with fed.hub.store.begin() as tx:  # a backup of before is restored
-        integrators_store.put(tx, app.name, integrators_store.find(tx, app.name)._replace(handle_epoch=1))
+    with fed.hub.db.begin() as tx:  # a backup of before is restored
+        store.integrators.put(tx, app.name, store.integrators.find(tx, app.name)._replace(handle_epoch=1))
     for after in (later, b""):
         found = too_old(app.begin(after, subscription="main"))
         assert found.reason == v1.TOO_OLD_REASON_HANDLES_CHANGED
@@ -332,8 +330,8 @@ def test_a_place_that_is_acknowledged_again_and_again_is_written_seldom(
     app: Integration, fed: Federation, mpc: Working
 ) -> None:
     def heard_at() -> int:
-        with fed.hub.store.read() as tx:
-            found = integrators_store.subscription(tx, app.name, "main")
+        with fed.hub.db.read() as tx:
+            found = store.integrators.subscription(tx, app.name, "main")
         assert found is not None
         return found.heard_at
 
@@ -367,20 +365,20 @@ def test_a_subscription_goes_on_where_it_was_acknowledged(app: Integration, fed:
     events = app.follow(subscription="main").events
     app.acknowledge("main", events[1].cursor)
     assert app.follow(subscription="main").events == events[2:]
-    (listed,) = approval.listed(fed.hub.store, fed.hub.world.now())
+    (listed,) = approval.listed(fed.hub.db, fed.hub.world.now())
     (followed,) = listed["subscriptions"]
     assert (followed["subscription"], followed["is_silent"]) == ("main", False)
     assert followed["behind"] > 0
-    gauges = {each.name: each.values for each in status.gauges(fed.hub.store, fed.hub.world.now())}
+    gauges = {each.name: each.values for each in status.gauges(fed.hub.db, fed.hub.world.now())}
     assert gauges["samprasan_hub_integrator_behind"] == {"welfare-app": followed["behind"]}
     assert gauges["samprasan_hub_integrator_silent"] == {"welfare-app": 0}
     assert code_of(lambda: app.acknowledge("other", events[1].cursor)) == "cursor"
     assert code_of(lambda: app.acknowledge("", events[1].cursor)) == "subscription_name"
     fed.clock.now_ms += limits.SUBSCRIPTION_SILENT_MS
-    assert approval.listed(fed.hub.store, fed.hub.world.now())[0]["subscriptions"][0]["is_silent"]
+    assert approval.listed(fed.hub.db, fed.hub.world.now())[0]["subscriptions"][0]["is_silent"]
     fed.clock.now_ms += limits.SUBSCRIPTION_KEPT_MS
-    integrators_reader.retain(fed.hub.store, fed.hub.world, 10_000)
-    assert approval.listed(fed.hub.store, fed.hub.world.now())[0]["subscriptions"] == []
+    integrators_reader.retain(fed.hub.db, fed.hub.world, 10_000)
+    assert approval.listed(fed.hub.db, fed.hub.world.now())[0]["subscriptions"] == []
     assert app.follow(subscription="main").events == events
 
 
@@ -406,17 +404,17 @@ def test_snapshots_are_counted_by_the_day(fed: Federation, mpc: Working) -> None
 
 def test_nobody_reads_who_may_not(app: Integration, fed: Federation) -> None:
     assert code_of(lambda: Integration(fed, "nobody").approved) == "integrator_unknown"
-    approval.revoke(fed.hub.store, fed.hub.world, app.name)
+    approval.revoke(fed.hub.db, fed.hub.world, app.name)
     assert code_of(lambda: app.approved) == "integrator_revoked"
-    assert approval.listed(fed.hub.store, fed.hub.world.now())[0]["state"] == "revoked"
+    assert approval.listed(fed.hub.db, fed.hub.world.now())[0]["state"] == "revoked"
     fed.clock.now_ms += 1000
     reading.approve(fed, app.name, days=2)
     assert app.approved.document.version == 2
     fed.clock.now_ms += 3 * DAY_MS
     assert code_of(lambda: app.approved) == "integrator_over"
-    assert approval.listed(fed.hub.store, fed.hub.world.now())[0]["state"] == "over"
+    assert approval.listed(fed.hub.db, fed.hub.world.now())[0]["state"] == "over"
     with pytest.raises(Refused):
-        approval.revoke(fed.hub.store, fed.hub.world, "nobody")
+        approval.revoke(fed.hub.db, fed.hub.world, "nobody")
 
 
 @pytest.fixture
@@ -426,11 +424,11 @@ def token(app: Integration, fed: Federation, mpc: Working) -> Envelope:
 
 def issue(app: Integration, account_id: bytes, agency: str = "mpc", name: str = "welfare-app") -> Envelope:
     request = hub_pb2.IssueTokenRequest(account_id=account_id, integrator=name)
-    return handle_token.issue(app.fed.hub.store, app.fed.hub.world, app.secret, agency, request)
+    return handle_token.issue(app.fed.hub.db, app.fed.hub.world, app.secret, agency, request)
 
 
 def resolve(app: Integration, token: Envelope) -> bytes:
-    return handle_token.resolve(app.fed.hub.store, app.fed.hub.world, app.secret, app.approved, token)
+    return handle_token.resolve(app.fed.hub.db, app.fed.hub.world, app.secret, app.approved, token)
 
 
 def test_a_token_is_traded_for_the_handle_of_its_subject(app: Integration, token: Envelope) -> None:

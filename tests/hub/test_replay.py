@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from samprasan.edge.database import open_store
+from samprasan.edge.database import open_database
 from samprasan.hub.log import audit
 from samprasan.hub.process import status
 from samprasan.keys.errors import SamprasanError
+from samprasan.node import store
 from samprasan.node.linking import letters, questions
-from samprasan.node.store import batches as batches_store
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
@@ -17,8 +17,8 @@ from tests.federation import Federation, HubParty, deed
 
 
 def a_batch(fed: Federation) -> tuple[str, Any]:
-    with fed.nodes["mpc"].store.read() as tx:
-        row = batches_store.find(tx, 1)
+    with fed.nodes["mpc"].db.read() as tx:
+        row = store.batches.find(tx, 1)
     assert row is not None
     return "push", Envelope.FromString(row.envelope)
 
@@ -35,7 +35,7 @@ def totals(fed: Federation) -> tuple[str, Any]:
 def hello(fed: Federation) -> tuple[str, Any]:
     from samprasan.node.sync import batches
 
-    return "hello", batches.greeting(fed.nodes["mpc"].store, fed.clock())
+    return "hello", batches.greeting(fed.nodes["mpc"].db, fed.clock())
 
 
 REPLAYED: dict[str, Callable[[Federation], tuple[str, Any]]] = {
@@ -62,15 +62,15 @@ def answer(fed: Federation, kind: str, body: Any) -> bytes:
 
 
 def restarted(fed: Federation, url: str) -> HubParty:
-    """The same hub in a new process: nothing but its store is left."""
-    fed.hub.store.close()
-    return HubParty(open_store(url), fed.hub.world, fed.hub.authority)
+    """The same hub in a new process: nothing but its database is left."""
+    fed.hub.db.close()
+    return HubParty(open_database(url), fed.hub.world, fed.hub.authority)
 
 
 @pytest.mark.parametrize("name", REPLAYED)
 def test_a_message_again_is_answered_as_before_and_changes_nothing(name: str, fed_on_each: Federation) -> None:
     fed = fed_on_each
-    url = fed.hub.store.engine.url.render_as_string(hide_password=False)
+    url = fed.hub.db.engine.url.render_as_string(hide_password=False)
     fed.give("mpc", *(deed(number, number) for number in range(5)))
     fed.run()
     kind, body = REPLAYED[name](fed)
@@ -85,8 +85,8 @@ def test_a_message_again_is_answered_as_before_and_changes_nothing(name: str, fe
 
 def standing(fed: Federation) -> tuple[Any, ...]:
     hub = fed.hub
-    assert audit.audit(hub.store, hub.world, hub.world.signer.public_key).problems == []
-    found = status.status(hub.store, hub.world.now())
+    assert audit.audit(hub.db, hub.world, hub.world.signer.public_key).problems == []
+    found = status.status(hub.db, hub.world.now())
     return found["totals"], found["log"]
 
 
@@ -94,28 +94,28 @@ def test_a_document_again_changes_nothing(fed: Federation) -> None:
     listing = fed.hub
     from samprasan.hub.members import documents as members_documents
 
-    documents = members_documents.listed(listing.store)
+    documents = members_documents.listed(listing.db)
     for envelope in (*documents.active, *documents.proposed):
         try:
-            members_documents.submit(listing.store, listing.world, "mpc", envelope)
+            members_documents.submit(listing.db, listing.world, "mpc", envelope)
         except SamprasanError as problem:
             assert problem.code  # noqa: PT017
-    assert members_documents.listed(listing.store) == documents
+    assert members_documents.listed(listing.db) == documents
 
 
 def test_a_question_between_nodes_again_is_answered_from_memory_after_a_restart_too(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1))
     asker = fed.nodes["mpc"]
-    questions.ask(asker.store, asker.world, asker.identity)
-    ((_, letter),) = questions.unposted(asker.store, asker.world)
+    questions.ask(asker.db, asker.world, asker.identity)
+    ((_, letter),) = questions.unposted(asker.db, asker.world)
     peer = fed.nodes[letter.to]
-    sealed = letters.seal(asker.store, asker.identity, letter)
+    sealed = letters.seal(asker.db, asker.identity, letter)
     piece = hub_pb2.Mail(number=1, sender="mpc", sealed=sealed)
     from samprasan.node.process import mail
 
-    first = mail.read(peer.store, peer.world, peer.identity, piece)
+    first = mail.read(peer.db, peer.world, peer.identity, piece)
     peer.restart()
-    again = mail.read(peer.store, peer.world, peer.identity, piece)
+    again = mail.read(peer.db, peer.world, peer.identity, piece)
     assert first is not None
     assert again is not None
     assert first.envelope == again.envelope

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from federation import AGENCIES
 from federation import Federation as LocalFederation
 from samprasan.hub import home as hub_homes
-from samprasan.hub.store import log as hub_log
-from samprasan.node.store import awards as awards_store
+from samprasan.hub import store as hub_store
+from samprasan.node import store as node_store
 from samprasan.node.tables import batches
 
 from tests import local
@@ -45,13 +45,13 @@ def check_agreement(served: LocalFederation, load: Load) -> None:
     status = served.answer("hub", "status")
     assert status["totals"]["earned"] == status["totals"]["available"] == sum(load.earned.values())
     assert {each["agency"]: each["earned"] for each in status["agencies"]} == load.earned
-    _, store = hub_homes.open_store(served.home("hub"))
-    with store.read() as tx:
-        logged = {(row.agency, row.seq): row.receipt for row in hub_log.entries(tx)}
-    store.close()
+    _, db = hub_homes.open_database(served.home("hub"))
+    with db.read() as tx:
+        logged = {(row.agency, row.seq): row.receipt for row in hub_store.log.entries(tx)}
+    db.close()
     for agency, home in load.homes.items():
-        with home.node.store.read() as tx:
-            assert awards_store.settled_credits(tx) == load.earned[agency]
+        with home.node.db.read() as tx:
+            assert node_store.awards.settled_credits(tx) == load.earned[agency]
             for row in tx.execute(sa.select(batches.c.seq, batches.c.receipt)):
                 assert logged[agency, row.seq] == row.receipt
     load.close()

@@ -50,9 +50,9 @@ def test_readers_miss_nothing_while_the_hub_is_killed(template: Path, tmp_path: 
             wait_for_all(served, [recorder for recorder, _ in followers])
         load.close()
         proxy.close()
-        _, store = hub_homes.open_store(served.home("hub"))
-        truth = Truth.at(store)
-        store.close()
+        _, db = hub_homes.open_database(served.home("hub"))
+        truth = Truth.at(db)
+        db.close()
         for recorder, allows in followers:
             names = integrating.names(served, recorder.credentials)
             opened = integrating.cursors(served, recorder.credentials).opened
@@ -66,9 +66,9 @@ def test_readers_miss_nothing_while_the_hub_is_killed(template: Path, tmp_path: 
 
 def wait_for_all(served: LocalFederation, recorders: list[Recorder]) -> None:
     """Until each has a bookmark at the end of the log."""
-    _, store = hub_homes.open_store(served.home("hub"))
-    end = reader.end(store)
-    store.close()
+    _, db = hub_homes.open_database(served.home("hub"))
+    end = reader.end(db)
+    db.close()
     until = time.monotonic() + CATCH_UP_SECONDS
     for recorder in recorders:
         cursors = integrating.cursors(served, recorder.credentials)

@@ -14,9 +14,9 @@ from samprasan.keys import pseudonym, ristretto, sharing, signing
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
 from samprasan.keys.sharing import Share
 from samprasan.node import limits, tables
+from samprasan.node import store as node_store
 from samprasan.node.documents import accepted as node_agreeing
 from samprasan.node.linking import ceremony, questions, shares
-from samprasan.node.store import documents as documents_store
 from samprasan.v1.ceremony_pb2 import CeremonyId, Complaint, DealerCommitment, DealerValue
 from samprasan.v1.envelope_pb2 import Envelope
 
@@ -35,8 +35,8 @@ def young() -> Iterator[Federation]:
 
 
 def share(node: NodeParty) -> Share | None:
-    with node.store.read() as tx:
-        return shares.held(tx, node.identity, documents_store.agreed_on(tx).required_roster.linking)
+    with node.db.read() as tx:
+        return shares.held(tx, node.identity, node_store.documents.agreed_on(tx).required_roster.linking)
 
 
 def all_shares(fed: Federation) -> list[Share]:
@@ -46,7 +46,7 @@ def all_shares(fed: Federation) -> list[Share]:
 
 def standing(fed: Federation, agency: str) -> dict[str, Any]:
     node = fed.nodes[agency]
-    with node.store.read() as tx:
+    with node.db.read() as tx:
         found = ceremony.standing(tx, node.world, node.identity)
     return found or {"state": "none"}
 
@@ -76,7 +76,7 @@ def test_a_federation_makes_its_key_by_itself_and_keeps_nothing_of_how(young: Fe
     assert len(pseudonyms(young)) == 1
     for node in young.nodes.values():
         assert node.errors == []
-        with node.store.read() as tx:
+        with node.db.read() as tx:
             for table in (tables.ceremonies, tables.ceremony_messages, tables.ceremony_letters):
                 assert tx.execute(sa.select(sa.func.count()).select_from(table)).scalar_one() == 0
 
@@ -90,7 +90,7 @@ def wire(message: Message) -> bytes:
 def known_scalars(node: NodeParty) -> list[int]:
     """Every secret that the ceremony brought to one agency."""
     found = [1]
-    with node.store.read() as tx:
+    with node.db.read() as tx:
         for row in tx.execute(sa.select(tables.ceremonies)):
             line = rules.Line.decode(node.identity.vault.open("ceremonies.sealed_line", row.sealed_line))
             found += [line.constant, line.slope]
@@ -204,9 +204,9 @@ def test_a_bad_value_names_its_dealer_everywhere_and_another_attempt_succeeds(
     assert set(states(young).values()) == {("aborted", "mpc")}
     assert standing(young, "codi")["reason"] == "value"
     assert all_shares(young) == []
-    assert len(documents.listed(young.hub.store).active) == 1, "no roster took effect"
+    assert len(documents.listed(young.hub.db).active) == 1, "no roster took effect"
     node = young.nodes["codi"]
-    assert ceremony.restart(node.store, node.world, node.identity) == 2
+    assert ceremony.restart(node.db, node.world, node.identity) == 2
     young.run()
     young.run()
     assert len(all_shares(young)) == 3
@@ -226,8 +226,8 @@ def test_a_bad_commitment_names_its_dealer_everywhere(young: Federation, monkeyp
 def another_commitment(fed: Federation, agency: str) -> Envelope:
     """A second commitment by the same dealer in the same ceremony."""
     node = fed.nodes[agency]
-    with node.store.read() as tx:
-        agreed = documents_store.agreed_on(tx)
+    with node.db.read() as tx:
+        agreed = node_store.documents.agreed_on(tx)
     found = rules.Ceremony(agreed.federation_id, agreed.required_roster, agreed.roster_digest, 1)
     line = rules.draw(found, agency, None, node.world.random_bytes(rules.RANDOM_BYTES))
     return node.world.sign(rules.commit(found, agency, line, node.world.now(), 5))
@@ -237,11 +237,11 @@ def test_who_shows_two_faces_is_named_once_the_others_compare(young: Federation)
     other = another_commitment(young, "mpc")
     young.deliver(young.nodes["mpc"].tick()[:0])
     mpc, nhco = young.nodes["mpc"], young.nodes["nhco"]
-    ceremony.advance(mpc.store, mpc.world, mpc.identity)
-    for letter_id, letter in ceremony.unposted(mpc.store, mpc.identity):
+    ceremony.advance(mpc.db, mpc.world, mpc.identity)
+    for letter_id, letter in ceremony.unposted(mpc.db, mpc.identity):
         if letter.to == "nhco":  # nhco gets the other one instead
-            ceremony.posted(mpc.store, letter_id)
-    ceremony.take(nhco.store, nhco.world, nhco.identity, "mpc", other)
+            ceremony.posted(mpc.db, letter_id)
+    ceremony.take(nhco.db, nhco.world, nhco.identity, "mpc", other)
     young.run()
     assert {states(young)[agency] for agency in ("codi", "nhco")} == {("aborted", "mpc")}
     assert standing(young, "codi")["reason"] == "two_commitments"
@@ -263,7 +263,7 @@ def test_who_claims_another_transcript_stops_the_ceremony_and_is_named(
     federation.share_documents(young)
     assert standing(young, "nhco")["waiting_for"] == ["codi"]
     node = young.nodes["nhco"]
-    ceremony.restart(node.store, node.world, node.identity)
+    ceremony.restart(node.db, node.world, node.identity)
     young.run()
     young.run()
     assert len(pseudonyms(young)) == 1
@@ -271,11 +271,11 @@ def test_who_claims_another_transcript_stops_the_ceremony_and_is_named(
 
 def test_a_complaint_without_ground_changes_nothing(young: Federation) -> None:
     mpc, codi = young.nodes["mpc"], young.nodes["codi"]
-    ceremony.advance(mpc.store, mpc.world, mpc.identity)
-    (_, letter), *_ = ceremony.unposted(mpc.store, mpc.identity)
+    ceremony.advance(mpc.db, mpc.world, mpc.identity)
+    (_, letter), *_ = ceremony.unposted(mpc.db, mpc.identity)
     named = DealerCommitment.FromString(letter.envelope.payload).ceremony
     complaint = mpc.world.sign(Complaint(ceremony=named, holder="mpc", evidence=[letter.envelope]))
-    ceremony.take(codi.store, codi.world, codi.identity, "mpc", complaint)
+    ceremony.take(codi.db, codi.world, codi.identity, "mpc", complaint)
     young.run()
     assert len(all_shares(young)) == 3
 
@@ -313,7 +313,7 @@ def test_what_cannot_belong_to_the_ceremony_is_refused(young: Federation, what: 
     make, kind = REFUSED[what]
     codi = young.nodes["codi"]
     with pytest.raises(kind):
-        ceremony.take(codi.store, codi.world, codi.identity, "mpc", make(young))
+        ceremony.take(codi.db, codi.world, codi.identity, "mpc", make(young))
     young.run()
     assert len(all_shares(young)) == 3
 
@@ -323,7 +323,7 @@ def test_nobody_fills_a_node_with_messages(young: Federation) -> None:
 
     def send(number: int) -> None:
         message = unreadable(young, ceremony=CeremonyId(roster_digest=number.to_bytes(32, "big")))
-        ceremony.take(codi.store, codi.world, codi.identity, "mpc", message)
+        ceremony.take(codi.db, codi.world, codi.identity, "mpc", message)
 
     for number in range(limits.CEREMONY_MESSAGES_MAX):
         send(number)
@@ -335,12 +335,12 @@ def test_nobody_fills_a_node_with_messages(young: Federation) -> None:
 def agree(fed: Federation, proposer: str, approver: str, purpose: str) -> None:
     """Propose a ceremony, approve it, and hold it."""
     node, other = fed.nodes[proposer], fed.nodes[approver]
-    proposal = node_agreeing.propose_ceremony(node.store, node.world, node.identity, purpose)
-    documents.submit(fed.hub.store, fed.hub.world, proposer, proposal)
+    proposal = node_agreeing.propose_ceremony(node.db, node.world, node.identity, purpose)
+    documents.submit(fed.hub.db, fed.hub.world, proposer, proposal)
     federation.share_documents(fed)
-    (waiting,) = node_agreeing.inbox(other.store, other.world)
-    signed = node_agreeing.approve(other.store, other.world, other.identity, TLS_CA, waiting.short_id, "")
-    documents.submit(fed.hub.store, fed.hub.world, approver, signed)
+    (waiting,) = node_agreeing.inbox(other.db, other.world)
+    signed = node_agreeing.approve(other.db, other.world, other.identity, TLS_CA, waiting.short_id, "")
+    documents.submit(fed.hub.db, fed.hub.world, approver, signed)
     fed.run()
 
 
@@ -351,7 +351,7 @@ def meet(fed: Federation, *agencies: str) -> int:
     for agency in agencies:
         fed.give(agency, deed(number, number), source=f"meeting {number}")
         fed.run()
-        with fed.nodes[agency].store.read() as tx:
+        with fed.nodes[agency].db.read() as tx:
             newest = sa.select(tables.subjects.c.account_id).order_by(tables.subjects.c.subject_id.desc())
             accounts.add(tx.execute(newest.limit(1)).scalar())
     assert None not in accounts
@@ -367,48 +367,48 @@ def test_refreshed_shares_find_the_same_accounts_and_the_old_ones_are_gone(fed: 
     assert pseudonyms(fed) == before
     assert not {each.scalar for each in old} & {each.scalar for each in all_shares(fed)}
     for node in fed.nodes.values():
-        with node.store.read() as tx:
+        with node.db.read() as tx:
             assert tx.execute(sa.select(sa.func.count()).select_from(tables.shares)).scalar_one() == 1
     fed.give("nhco", deed(2, 1))
     fed.run()
-    with fed.hub.store.read() as tx:
+    with fed.hub.db.read() as tx:
         assert len(set(documents_of(tx))) == 5  # three rosters, one policy; and the plan's
     assert meet(fed, "mpc", "nhco", "codi") == 1
-    with fed.nodes["mpc"].store.read() as tx, fed.nodes["nhco"].store.read() as other:
+    with fed.nodes["mpc"].db.read() as tx, fed.nodes["nhco"].db.read() as other:
         found = {each.execute(sa.select(tables.subjects.c.account_id)).scalars().first() for each in (tx, other)}
     assert len(found) == 1, "whom mpc linked with the old shares, nhco meets with the new"
 
 
 def documents_of(tx: sa.Connection) -> list[bytes]:
-    from samprasan.hub.store import documents as hub_documents
+    from samprasan.hub import store as hub_store
 
-    return hub_documents.active(tx)
+    return hub_store.documents.active(tx)
 
 
 def test_a_question_from_before_a_refresh_is_asked_anew(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1))
     node = fed.nodes["mpc"]
-    questions.ask(node.store, node.world, node.identity)
-    ((_, letter),) = questions.unposted(node.store, node.world)
+    questions.ask(node.db, node.world, node.identity)
+    ((_, letter),) = questions.unposted(node.db, node.world)
     peer = fed.nodes[letter.to]
     from samprasan.node.linking import evaluation
 
-    early = evaluation.answer(peer.store, peer.world, peer.identity, "mpc", letter.envelope)
-    with node.store.begin() as tx:  # the question never left, as far as mpc knows
+    early = evaluation.answer(peer.db, peer.world, peer.identity, "mpc", letter.envelope)
+    with node.db.begin() as tx:  # the question never left, as far as mpc knows
         tx.execute(tables.questions.update().values(posted=True))
     agree(fed, "mpc", "codi", node_agreeing.REFRESH)
-    questions.answered(node.store, node.world, node.identity, letter.to, early.envelope)
-    late = evaluation.answer(peer.store, peer.world, peer.identity, "mpc", letter.envelope)
+    questions.answered(node.db, node.world, node.identity, letter.to, early.envelope)
+    late = evaluation.answer(peer.db, peer.world, peer.identity, "mpc", letter.envelope)
     assert late.envelope == early.envelope, "remembered"
     fed.run()
-    with node.store.read() as tx:
+    with node.db.read() as tx:
         assert tx.execute(sa.select(tables.subjects.c.account_id)).scalar() is not None
         states_ = set(tx.execute(sa.select(tables.questions.c.state)).scalars())
     assert states_ == {"stale", "answered"}
 
 
 def lose(node: NodeParty) -> None:
-    with node.store.begin() as tx:
+    with node.db.begin() as tx:
         tx.execute(tables.shares.delete())
 
 
@@ -425,15 +425,15 @@ def test_a_lost_share_is_made_anew_by_the_other_two(fed: Federation) -> None:
 
 def test_a_share_from_an_old_backup_is_never_used(fed: Federation) -> None:
     node = fed.nodes["nhco"]
-    with node.store.read() as tx:
+    with node.db.read() as tx:
         old = tx.execute(sa.select(tables.shares)).one()
     agree(fed, "mpc", "codi", node_agreeing.REFRESH)
     lose(node)
-    with node.store.begin() as tx:
+    with node.db.begin() as tx:
         tx.execute(tables.shares.insert().values(old._mapping))
     assert share(node) is None, "it is not the one that the roster names"
-    with node.store.begin() as tx:
-        current = documents_store.agreed_on(tx).required_roster.linking
+    with node.db.begin() as tx:
+        current = node_store.documents.agreed_on(tx).required_roster.linking
         point = next(entry.point for entry in current.commitments if entry.agency == "nhco")
         tx.execute(tables.shares.update().values(point=point))
     with pytest.raises(Unproven) as refused:
@@ -444,16 +444,16 @@ def test_a_share_from_an_old_backup_is_never_used(fed: Federation) -> None:
 def test_people_cannot_approve_what_only_a_ceremony_confirms(fed: Federation) -> None:
     lose(fed.nodes["nhco"])
     proposer, approver, late = (fed.nodes[agency] for agency in ("nhco", "codi", "mpc"))
-    proposal = node_agreeing.propose_ceremony(proposer.store, proposer.world, proposer.identity, node_agreeing.REPAIR)
-    documents.submit(fed.hub.store, fed.hub.world, "nhco", proposal)
-    documents.submit(fed.hub.store, fed.hub.world, "codi", approver.world.sign(opened(proposal)))
+    proposal = node_agreeing.propose_ceremony(proposer.db, proposer.world, proposer.identity, node_agreeing.REPAIR)
+    documents.submit(fed.hub.db, fed.hub.world, "nhco", proposal)
+    documents.submit(fed.hub.db, fed.hub.world, "codi", approver.world.sign(opened(proposal)))
     federation.share_documents(fed)
     del fed.nodes["mpc"]
     for _ in range(3):
         fed.deliver(m for node in fed.nodes.values() for m in node.tick())
     fed.nodes["mpc"] = late
-    with late.store.read() as tx:
-        agreed = documents_store.agreed_on(tx)
+    with late.db.read() as tx:
+        agreed = node_store.documents.agreed_on(tx)
     assert agreed.required_roster.HasField("plan")
     forged = type(agreed.required_roster)()
     forged.CopyFrom(agreed.required_roster)
@@ -461,11 +461,11 @@ def test_people_cannot_approve_what_only_a_ceremony_confirms(fed: Federation) ->
     forged.version += 1
     for entry, scalar in zip(forged.linking.commitments, (3, 4, 5), strict=True):
         entry.point = ristretto.multiply_base(scalar)
-    documents.submit(fed.hub.store, fed.hub.world, "nhco", proposer.world.sign(forged))
+    documents.submit(fed.hub.db, fed.hub.world, "nhco", proposer.world.sign(forged))
     federation.share_documents(fed)
-    (waiting,) = node_agreeing.inbox(late.store, late.world)
+    (waiting,) = node_agreeing.inbox(late.db, late.world)
     with pytest.raises(Refused) as refused:
-        node_agreeing.approve(late.store, late.world, late.identity, TLS_CA, waiting.short_id, "")
+        node_agreeing.approve(late.db, late.world, late.identity, TLS_CA, waiting.short_id, "")
     assert refused.value.code == "confirmed_by_ceremony"
 
 
@@ -480,11 +480,11 @@ def test_without_a_plan_there_is_nothing_to_restart_and_without_a_key_nothing_to
 ) -> None:
     node = fed.nodes["mpc"]
     with pytest.raises(Refused) as refused:
-        ceremony.restart(node.store, node.world, node.identity)
+        ceremony.restart(node.db, node.world, node.identity)
     assert refused.value.code == "no_ceremony"
     node = young.nodes["mpc"]
     with pytest.raises(Refused) as refused:
-        node_agreeing.propose_ceremony(node.store, node.world, node.identity, node_agreeing.REFRESH)
+        node_agreeing.propose_ceremony(node.db, node.world, node.identity, node_agreeing.REFRESH)
     assert refused.value.code == "no_linking_key"
 
 
@@ -497,10 +497,10 @@ def test_with_one_agency_stopped_new_people_are_still_linked_and_with_two_they_w
             fed.deliver(m for node in fed.nodes.values() for m in node.tick())
 
     def earned() -> int:
-        with fed.hub.store.read() as tx:
-            from samprasan.hub.store import ledger
+        with fed.hub.db.read() as tx:
+            from samprasan.hub import store as hub_store
 
-            return sum(each.earned for each in ledger.agency_totals(tx).values())
+            return sum(each.earned for each in hub_store.ledger.agency_totals(tx).values())
 
     fed.give("mpc", *(deed(number, number) for number in range(5)))
     run(6)

@@ -9,11 +9,11 @@ from samprasan.hub.log import audit
 from samprasan.hub.process import status
 from samprasan.keys import signing
 from samprasan.keys.errors import Refused
+from samprasan.node import store
 from samprasan.node.deeds import history
 from samprasan.node.imports import undo as imports_undo
 from samprasan.node.imports.deed import Consents, Deed
 from samprasan.node.imports.importer import Watcher
-from samprasan.node.store import subjects as subjects_store
 from samprasan.node.sync import batches as sync_batches
 from samprasan.node.sync import receipts
 from samprasan.v1 import log_pb2 as log
@@ -32,15 +32,15 @@ def changes(fed: Federation) -> list[str]:
 
 def totals(fed: Federation) -> tuple[int, int]:
     hub = fed.hub
-    assert audit.audit(hub.store, hub.world, hub.world.signer.public_key).problems == []
-    found = status.status(hub.store, hub.world.now())["totals"]
+    assert audit.audit(hub.db, hub.world, hub.world.signer.public_key).problems == []
+    found = status.status(hub.db, hub.world.now())["totals"]
     assert found["written_off"] == 0
     return found["earned"], found["available"]
 
 
 def shown(fed: Federation, record_id: str = "R00001") -> dict[str, Any]:
     node = fed.nodes["mpc"]
-    return history.show(node.store, node.identity, "test", record_id)
+    return history.show(node.db, node.identity, "test", record_id)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_what_changed_decides_what_the_hub_hears(
     fed.run()
     assert changes(fed) == kinds
     assert totals(fed) == (earned, earned)
-    assert sync_batches.outbox(fed.nodes["mpc"].store, fed.nodes["mpc"].world.now()).is_empty
+    assert sync_batches.outbox(fed.nodes["mpc"].db, fed.nodes["mpc"].world.now()).is_empty
 
 
 def test_a_record_may_move_to_another_subject(fed: Federation) -> None:
@@ -77,10 +77,10 @@ def test_a_record_may_move_to_another_subject(fed: Federation) -> None:
     fed.run()
     assert totals(fed) == (32, 32)
     node = fed.nodes["mpc"]
-    with node.store.read() as tx:
-        from samprasan.node.store import awards as awards_store
+    with node.db.read() as tx:
+        from samprasan.node import store
 
-        assert [awards_store.settled_credits(tx, subject_id) for subject_id in (1, 2)] == [0, 32]
+        assert [store.awards.settled_credits(tx, subject_id) for subject_id in (1, 2)] == [0, 32]
 
 
 def test_what_nobody_has_heard_of_is_just_different(fed: Federation) -> None:
@@ -116,7 +116,7 @@ def in_flight(fed: Federation) -> tuple[int, Any]:
 
 def _sealed(node: Any) -> tuple[int, Any]:
     found = sync_batches.next_batch(
-        node.store, node.world, node.identity, sync_batches.outbox(node.store, node.world.now()).head.seq
+        node.db, node.world, node.identity, sync_batches.outbox(node.db, node.world.now()).head.seq
     )
     assert found is not None
     return found
@@ -124,7 +124,7 @@ def _sealed(node: Any) -> tuple[int, Any]:
 
 def arrive(fed: Federation, envelope: Any) -> log.Receipt:
     node = fed.nodes["mpc"]
-    return receipts.settle(node.store, node.world, fed.ask_hub("mpc", "push", envelope))
+    return receipts.settle(node.db, node.world, fed.ask_hub("mpc", "push", envelope))
 
 
 def test_a_correction_waits_for_the_receipt_of_what_it_corrects(fed: Federation) -> None:
@@ -134,7 +134,7 @@ def test_a_correction_waits_for_the_receipt_of_what_it_corrects(fed: Federation)
     node = fed.nodes["mpc"]
     seq, envelope = _sealed(node)
     fed.give("mpc", deed(1, 1, quantity="5"))
-    assert sync_batches.next_batch(node.store, node.world, node.identity, seq) is None
+    assert sync_batches.next_batch(node.db, node.world, node.identity, seq) is None
     arrive(fed, envelope)
     fed.run()
     assert changes(fed) == ["award", "award", "award"]
@@ -167,7 +167,7 @@ def _declined_by_a_cap(fed: Federation) -> None:
     """Let the award that waits ask for more than the policy allows."""
     from samprasan.node.tables import awards
 
-    with fed.nodes["mpc"].store.begin() as tx:
+    with fed.nodes["mpc"].db.begin() as tx:
         tx.execute(awards.update().where(awards.c.state == "queued").values(credits=501))
 
 
@@ -203,7 +203,7 @@ def test_a_deed_is_followed_from_its_file_to_its_receipt(fed: Federation) -> Non
 
 def undo(fed: Federation, number: int) -> dict[str, Any]:
     node = fed.nodes["mpc"]
-    return imports_undo.undo(node.store, node.world, number)
+    return imports_undo.undo(node.db, node.world, number)
 
 
 def test_undo_takes_back_what_was_sent_and_restores_what_was_said(fed_on_each: Federation) -> None:
@@ -238,8 +238,8 @@ def test_what_cannot_be_undone(fed: Federation, number: int, code: str) -> None:
 
 def subject(fed: Federation, number: int) -> Any:
     node = fed.nodes["mpc"]
-    with node.store.read() as tx:
-        return subjects_store.find(tx, node.identity.index(deed(1, number).subject))
+    with node.db.read() as tx:
+        return store.subjects.find(tx, node.identity.index(deed(1, number).subject))
 
 
 def test_undo_forgets_people_nobody_else_heard_of_and_never_gives_their_number_again(fed: Federation) -> None:
@@ -313,10 +313,10 @@ def test_undo_of_a_wrong_yes_takes_back_what_was_shared(fed: Federation) -> None
     assert totals(fed) == (16, 16)
     undo(fed, 2)
     assert not subject(fed, 1).share
-    assert not sync_batches.outbox(fed.nodes["mpc"].store, fed.nodes["mpc"].world.now()).is_empty
+    assert not sync_batches.outbox(fed.nodes["mpc"].db, fed.nodes["mpc"].world.now()).is_empty
     fed.run()
     assert totals(fed) == (0, 0)
-    assert sync_batches.outbox(fed.nodes["mpc"].store, fed.nodes["mpc"].world.now()).is_empty
+    assert sync_batches.outbox(fed.nodes["mpc"].db, fed.nodes["mpc"].world.now()).is_empty
 
 
 @pytest.mark.parametrize("no_first", [True, False])
@@ -349,8 +349,8 @@ def refuse(fed: Federation, envelope: Any) -> None:
         batch_digest=signing.digest(envelope),
         reason=log.REFUSAL_REASON_OVER_LIMIT,
     )
-    receipts.refused(node.store, node.world, fed.hub.world.sign(refusal))
-    sync_batches.resume(node.store)
+    receipts.refused(node.db, node.world, fed.hub.world.sign(refusal))
+    sync_batches.resume(node.db)
 
 
 def test_a_refused_reversal_of_a_record_that_came_back_is_not_sent_again(fed: Federation) -> None:
@@ -405,10 +405,10 @@ def test_nothing_is_sealed_beside_an_import(fed_on_each: Federation) -> None:
     fed.run()
     fed.give("mpc", deed(1, 1))
     node = fed.nodes["mpc"]
-    after_seq = sync_batches.outbox(node.store, node.world.now()).head.seq
+    after_seq = sync_batches.outbox(node.db, node.world.now()).head.seq
     sealed: list[Any] = []
     sealing = threading.Thread(
-        target=lambda: sealed.append(sync_batches.next_batch(node.store, node.world, node.identity, after_seq))
+        target=lambda: sealed.append(sync_batches.next_batch(node.db, node.world, node.identity, after_seq))
     )
 
     def meanwhile(_rows: int) -> None:

@@ -5,17 +5,16 @@ from typing import Any
 
 import pytest
 from samprasan.edge import database
-from samprasan.hub.store import ledger as ledger_store
-from samprasan.hub.store import pseudonyms as hub_subjects
+from samprasan.hub import store as hub_store
 from samprasan.hub.tables import subjects as hub_subjects_table
 from samprasan.keys import signing
 from samprasan.keys.errors import Refused
 from samprasan.node import limits
+from samprasan.node import store as node_store
 from samprasan.node.counter import consent, erasure
 from samprasan.node.identity import OPENED_COLUMN
 from samprasan.node.imports import undo
 from samprasan.node.imports.deed import Consents
-from samprasan.node.store import subjects as subjects_store
 from samprasan.node.sync import batches as sync_batches
 from samprasan.node.sync import receipts
 from samprasan.node.tables import evaluations, questions, subjects
@@ -43,34 +42,34 @@ def purposes(fed: Federation, agency: str = "mpc") -> list[list[int]]:
 
 def row_of(fed: Federation, number: int, agency: str = "mpc") -> Any:
     node = fed.nodes[agency]
-    with node.store.read() as tx:
-        return subjects_store.find(tx, node.identity.index(deed(1, number).subject))
+    with node.db.read() as tx:
+        return node_store.subjects.find(tx, node.identity.index(deed(1, number).subject))
 
 
 def withdraw(fed: Federation, number: int, *what: str, agency: str = "mpc") -> dict[str, Any]:
     node = fed.nodes[agency]
-    return consent.withdraw(node.store, node.world, node.identity, deed(1, number).subject, what)
+    return consent.withdraw(node.db, node.world, node.identity, deed(1, number).subject, what)
 
 
 def give(fed: Federation, number: int, *what: str, agency: str = "mpc") -> dict[str, Any]:
     node = fed.nodes[agency]
-    return consent.give(node.store, node.world, node.identity, deed(1, number).subject, what)
+    return consent.give(node.db, node.world, node.identity, deed(1, number).subject, what)
 
 
 def erase(fed: Federation, number: int, agency: str = "mpc") -> dict[str, Any]:
     node = fed.nodes[agency]
-    return erasure.erase(node.store, node.world, node.identity, deed(1, number).subject)
+    return erasure.erase(node.db, node.world, node.identity, deed(1, number).subject)
 
 
 def pseudonyms(fed: Federation) -> list[bytes]:
     """Every subject key the hub ties to an account."""
-    with fed.hub.store.read() as tx:
+    with fed.hub.db.read() as tx:
         return [row.subject_key for row in tx.execute(hub_subjects_table.select())]
 
 
 def available(fed: Federation) -> int:
-    with fed.hub.store.read() as tx:
-        return int(ledger_store.federation_totals(tx)["available"])
+    with fed.hub.db.read() as tx:
+        return int(hub_store.ledger.federation_totals(tx)["available"])
 
 
 def run_without(fed: Federation, kind: str) -> None:
@@ -87,13 +86,13 @@ def test_taking_all_consent_back_sends_one_unlink_and_reverses_nothing(fed: Fede
     fed.give("mpc", deed(1, 1))
     fed.run()
     assert withdraw(fed, 1, *ALL)["account"] == "leaving"
-    assert not sync_batches.outbox(fed.nodes["mpc"].store, fed.clock()).is_empty
+    assert not sync_batches.outbox(fed.nodes["mpc"].db, fed.clock()).is_empty
     fed.run()
     fed.run()
     assert changes(fed) == ["link", "award", "unlink"]
     assert (row_of(fed, 1).account_id, row_of(fed, 1).sealed_opened, row_of(fed, 1).linked) == (None, None, 0)
     assert (pseudonyms(fed), available(fed)) == ([], 16)
-    assert sync_batches.outbox(fed.nodes["mpc"].store, fed.clock()).is_empty
+    assert sync_batches.outbox(fed.nodes["mpc"].db, fed.clock()).is_empty
 
 
 def test_with_some_consent_left_the_link_says_less(fed: Federation) -> None:
@@ -139,12 +138,12 @@ def test_consent_given_again_while_the_unlink_is_on_its_way_waits_for_its_receip
     fed.run()
     node = fed.nodes["mpc"]
     withdraw(fed, 1, *ALL)
-    seq = sync_batches.outbox(node.store, fed.clock()).head.seq
-    found = sync_batches.next_batch(node.store, node.world, node.identity, seq)
+    seq = sync_batches.outbox(node.db, fed.clock()).head.seq
+    found = sync_batches.next_batch(node.db, node.world, node.identity, seq)
     assert found is not None
     give(fed, 1, "share", "redeem")
     fed.give("mpc", deed(2, 1))
-    assert sync_batches.next_batch(node.store, node.world, node.identity, found[0]) is None
+    assert sync_batches.next_batch(node.db, node.world, node.identity, found[0]) is None
     fed.run()
     assert changes(fed) == ["link", "award", "unlink", "link", "award"]
     assert available(fed) == 32
@@ -190,7 +189,7 @@ def test_a_reversal_for_an_undone_import_goes_before_the_unlink(fed: Federation)
     fed.run()
     node = fed.nodes["mpc"]
     assert report.import_id is not None
-    undo.undo(node.store, node.world, report.import_id)
+    undo.undo(node.db, node.world, report.import_id)
     withdraw(fed, 1, *ALL)
     fed.run()
     assert changes(fed) == ["link", "award", "reverse", "unlink"]
@@ -203,7 +202,7 @@ def test_a_refused_batch_brings_the_unlink_back(fed: Federation) -> None:
     node = fed.nodes["mpc"]
     withdraw(fed, 1, *ALL)
     found = sync_batches.next_batch(
-        node.store, node.world, node.identity, sync_batches.outbox(node.store, fed.clock()).head.seq
+        node.db, node.world, node.identity, sync_batches.outbox(node.db, fed.clock()).head.seq
     )
     assert found is not None
     refusal = log.Refusal(
@@ -213,8 +212,8 @@ def test_a_refused_batch_brings_the_unlink_back(fed: Federation) -> None:
         batch_digest=signing.digest(found[1]),
         reason=log.REFUSAL_REASON_OVER_LIMIT,
     )
-    receipts.refused(node.store, node.world, fed.hub.world.sign(refusal))
-    sync_batches.resume(node.store)
+    receipts.refused(node.db, node.world, fed.hub.world.sign(refusal))
+    sync_batches.resume(node.db)
     fed.run()
     assert changes(fed) == ["link", "award", "unlink"]
 
@@ -265,7 +264,7 @@ class TestImports:
         fed.run()
         node = fed.nodes["mpc"]
         assert wrong.import_id is not None
-        undo.undo(node.store, node.world, wrong.import_id)
+        undo.undo(node.db, node.world, wrong.import_id)
         fed.clock.now_ms += 2 * limits.UNLINK_GRACE_MS
         fed.run()
         assert row_of(fed, 1).account_id == account
@@ -278,7 +277,7 @@ class TestImports:
         fed.run()
         node = fed.nodes["mpc"]
         assert later.import_id is not None
-        undo.undo(node.store, node.world, later.import_id)
+        undo.undo(node.db, node.world, later.import_id)
         assert (row_of(fed, 1).share, row_of(fed, 1).unlink_at) == (True, None)
 
     def test_people_whom_only_an_undone_import_brought_are_given_up_and_forgotten(self, fed: Federation) -> None:
@@ -287,7 +286,7 @@ class TestImports:
         fed.run()
         node = fed.nodes["mpc"]
         assert wrong.import_id is not None
-        undo.undo(node.store, node.world, wrong.import_id)
+        undo.undo(node.db, node.world, wrong.import_id)
         fed.run()
         assert len(pseudonyms(fed)) == 2
         fed.clock.now_ms += limits.UNLINK_GRACE_MS
@@ -307,7 +306,7 @@ class TestRecordsOfPeopleWhoLeft:
         fed.give("mpc", deed(1, 2))
         fed.run()
         assert owned(fed, 2) == 32
-        assert sync_batches.outbox(fed.nodes["mpc"].store, fed.clock()).is_empty
+        assert sync_batches.outbox(fed.nodes["mpc"].db, fed.clock()).is_empty
 
     def test_what_is_to_be_moved_is_moved_before_the_wrong_one_leaves(self, fed: Federation) -> None:
         fed.give("mpc", deed(1, 1), deed(2, 2))
@@ -328,7 +327,7 @@ class TestRecordsOfPeopleWhoLeft:
         fed.run()
         node = fed.nodes["mpc"]
         assert wrong.import_id is not None
-        undo.undo(node.store, node.world, wrong.import_id)
+        undo.undo(node.db, node.world, wrong.import_id)
         fed.run()
         assert owned(fed, 1) == 16
 
@@ -338,13 +337,13 @@ class TestRecordsOfPeopleWhoLeft:
         node = fed.nodes["mpc"]
         withdraw(fed, 1, *ALL)
         first = sync_batches.next_batch(
-            node.store, node.world, node.identity, sync_batches.outbox(node.store, fed.clock()).head.seq
+            node.db, node.world, node.identity, sync_batches.outbox(node.db, fed.clock()).head.seq
         )
         assert first is not None
-        with node.store.begin() as tx:  # as if the Link had not been looked at
+        with node.db.begin() as tx:  # as if the Link had not been looked at
             tx.execute(subjects.update().where(subjects.c.linked == 1).values(linked=6))
         fed.give("mpc", deed(1, 2))
-        second = sync_batches.next_batch(node.store, node.world, node.identity, first[0])
+        second = sync_batches.next_batch(node.db, node.world, node.identity, first[0])
         assert second is not None
         fed.run()
         assert owned(fed, 2) == 32
@@ -352,8 +351,8 @@ class TestRecordsOfPeopleWhoLeft:
 
 def owned(fed: Federation, number: int) -> int:
     """What stands on the subject's account."""
-    with fed.hub.store.read() as tx:
-        return ledger_store.load_all(tx).accounts[row_of(fed, number).account_id].available
+    with fed.hub.db.read() as tx:
+        return hub_store.ledger.load_all(tx).accounts[row_of(fed, number).account_id].available
 
 
 def test_who_withdraws_while_a_peer_evaluates_is_never_told_of(fed: Federation) -> None:
@@ -362,8 +361,8 @@ def test_who_withdraws_while_a_peer_evaluates_is_never_told_of(fed: Federation) 
     withdraw(fed, 1, *ALL)
     fed.deliver(messages)
     fed.run()
-    with fed.hub.store.read() as tx:
-        assert ledger_store.load_all(tx).accounts == {}
+    with fed.hub.db.read() as tx:
+        assert hub_store.ledger.load_all(tx).accounts == {}
     assert (changes(fed), row_of(fed, 1).sealed_key) == ([], None)
 
 
@@ -414,10 +413,10 @@ class TestErasing:
 
 
 def test_after_erasing_no_file_of_hub_or_node_holds_id_pseudonym_or_name(tmp_path: Path) -> None:
-    def make_store(name: str) -> database.Store:
-        return database.open_store(f"sqlite:///{tmp_path}/{name}.db")
+    def make_database(name: str) -> database.Database:
+        return database.open_database(f"sqlite:///{tmp_path}/{name}.db")
 
-    fed = federation.make(make_store)
+    fed = federation.make(make_database)
     for agency in ("mpc", "nhco"):
         fed.give(agency, *(deed(number, number) for number in range(1, 6)))
     fed.run()
@@ -438,10 +437,10 @@ def test_after_erasing_no_file_of_hub_or_node_holds_id_pseudonym_or_name(tmp_pat
         erase(fed, 1, agency)
     fed.run()
     for party in fed.parties.values():
-        database.compact(party.store)
+        database.compact(party.db)
     assert found() == set()
-    with fed.hub.store.read() as tx:
-        assert len(hub_subjects.accounts_of(tx, pseudonyms(fed))) == 4
+    with fed.hub.db.read() as tx:
+        assert len(hub_store.pseudonyms.accounts_of(tx, pseudonyms(fed))) == 4
     fed.close()
 
 
@@ -482,10 +481,10 @@ def test_a_question_that_ran_out_keeps_nothing(fed: Federation) -> None:
 
 
 def _questions(fed: Federation) -> list[Any]:
-    with fed.nodes["mpc"].store.read() as tx:
+    with fed.nodes["mpc"].db.read() as tx:
         return list(tx.execute(questions.select().order_by(questions.c.asked_at)))
 
 
 def _answers(fed: Federation, peer: str) -> list[Any]:
-    with fed.nodes[peer].store.read() as tx:
+    with fed.nodes[peer].db.read() as tx:
         return list(tx.execute(evaluations.select().order_by(evaluations.c.expires_at)))

@@ -83,7 +83,7 @@ def test_a_peer_may_ask_4096_elements_at_once(fed: Federation, elements: int, an
     peer = fed.nodes[letter.to]
 
     def ask() -> Any:
-        return evaluation.answer(peer.store, peer.world, peer.identity, "mpc", envelope)
+        return evaluation.answer(peer.db, peer.world, peer.identity, "mpc", envelope)
 
     if answered:
         assert ask().envelope.payload_type.endswith("eval-response")
@@ -95,8 +95,8 @@ def test_a_peer_may_ask_4096_elements_at_once(fed: Federation, elements: int, an
 
 def settings(fed: Federation, agency: str) -> dict[str, int]:
     node = fed.nodes[agency]
-    found = status.status(node.store, node.world, node.identity, None)["warnings"]
-    assert found == status.warnings(node.store, agency, node.world.now())
+    found = status.status(node.db, node.world, node.identity, None)["warnings"]
+    assert found == status.warnings(node.db, agency, node.world.now())
     return {f"{each['setting']} {each['agency']}": each["used"] for each in found}
 
 

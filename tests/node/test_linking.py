@@ -8,13 +8,11 @@ from samprasan.edge.world import in_threads
 from samprasan.hub.members import documents
 from samprasan.keys import pseudonym, ristretto, sealing, signing
 from samprasan.keys.errors import Malformed, SamprasanError, Unproven
+from samprasan.node import store
 from samprasan.node.documents import accepted as node_agreeing
 from samprasan.node.linking import evaluation, letters, questions
 from samprasan.node.linking.letters import Letter
 from samprasan.node.process import mail
-from samprasan.node.store import documents as documents_store
-from samprasan.node.store import questions as linking_store
-from samprasan.node.store import subjects as subjects_store
 from samprasan.v1 import hub_pb2, linking_pb2, log_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
@@ -23,8 +21,8 @@ from tests.federation import SAMPLES, Federation, deed
 
 
 def accounts(fed: Federation, agency: str) -> set[bytes]:
-    with fed.nodes[agency].store.read() as tx:
-        return {row.account_id for row in subjects_store.of_ids(tx, range(1, 100))}
+    with fed.nodes[agency].db.read() as tx:
+        return {row.account_id for row in store.subjects.of_ids(tx, range(1, 100))}
 
 
 def test_two_agencies_that_know_a_person_meet_in_one_account(fed: Federation) -> None:
@@ -39,30 +37,30 @@ def question(fed: Federation) -> Letter:
     """What mpc asks a peer about four subjects."""
     fed.give("mpc", *(deed(number, number) for number in range(4)))
     node = fed.nodes["mpc"]
-    questions.ask(node.store, node.world, node.identity)
-    ((_, letter),) = questions.unposted(node.store, node.world)
+    questions.ask(node.db, node.world, node.identity)
+    ((_, letter),) = questions.unposted(node.db, node.world)
     return letter
 
 
 def evaluate(fed: Federation, letter: Letter) -> Letter:
     peer = fed.nodes[letter.to]
-    return evaluation.answer(peer.store, peer.world, peer.identity, "mpc", letter.envelope)
+    return evaluation.answer(peer.db, peer.world, peer.identity, "mpc", letter.envelope)
 
 
 def take(fed: Federation, letter: Letter, answer: Envelope) -> int:
     """Give mpc the answer; how many subjects have a key afterwards."""
     node = fed.nodes["mpc"]
-    questions.answered(node.store, node.world, node.identity, letter.to, answer)
-    with node.store.read() as tx:
-        return len(subjects_store.without_account(tx, 100, fed.clock()))
+    questions.answered(node.db, node.world, node.identity, letter.to, answer)
+    with node.db.read() as tx:
+        return len(store.subjects.without_account(tx, 100, fed.clock()))
 
 
 def test_a_question_is_answered_once_and_remembered(fed: Federation) -> None:
     letter = question(fed)
     first = evaluate(fed, letter)
     assert evaluate(fed, letter).envelope == first.envelope
-    with fed.nodes[letter.to].store.read() as tx:
-        assert linking_store.evaluated_on(tx, "mpc", 20261123) == 4
+    with fed.nodes[letter.to].db.read() as tx:
+        assert store.questions.evaluated_on(tx, "mpc", 20261123) == 4
     assert take(fed, letter, first.envelope) == 4
     assert take(fed, letter, first.envelope) == 4, "again it changes nothing"
 
@@ -151,7 +149,7 @@ def test_expired_replayed_and_foreign_requests_are_refused(fed: Federation) -> N
 
 def sealed_mail(fed: Federation, sender: str, reader: str, envelope: Envelope) -> hub_pb2.Mail:
     node = fed.nodes[sender]
-    sealed = letters.seal(node.store, node.identity, Letter(reader, envelope))
+    sealed = letters.seal(node.db, node.identity, Letter(reader, envelope))
     return hub_pb2.Mail(number=1, sender=sender, sealed=sealed)
 
 
@@ -169,38 +167,38 @@ def test_whatever_a_peer_signs_is_answered_with_an_error_of_ours(fed: Federation
     mpc = fed.nodes["mpc"]
     piece = sealed_mail(fed, "nhco", "mpc", fed.nodes["nhco"].world.sign(message))
     try:
-        assert mail.read(mpc.store, mpc.world, mpc.identity, piece) is None
+        assert mail.read(mpc.db, mpc.world, mpc.identity, piece) is None
     except SamprasanError as problem:
         assert problem.text("th")  # noqa: PT017
 
 
 def test_bytes_that_are_no_letter_are_dropped(fed: Federation) -> None:
     mpc, nhco = fed.nodes["mpc"], fed.nodes["nhco"]
-    with nhco.store.read() as tx:
-        federation_id = documents_store.agreed_on(tx).federation_id
+    with nhco.db.read() as tx:
+        federation_id = store.documents.agreed_on(tx).federation_id
     sealed = sealing.seal_for(
         sealing.sealing_public_key(mpc.identity.mail_key),
         b"\xff\xff\xff",
         b"samprasan/v1/mail/" + federation_id + b"/nhco/mpc",
     )
     with pytest.raises(Malformed):
-        mail.read(mpc.store, mpc.world, mpc.identity, hub_pb2.Mail(number=1, sender="nhco", sealed=sealed))
+        mail.read(mpc.db, mpc.world, mpc.identity, hub_pb2.Mail(number=1, sender="nhco", sealed=sealed))
 
 
 def test_serve_and_a_command_may_answer_the_same_letter_at_once(fed_on_each: Federation) -> None:
     fed = fed_on_each
     letter = question(fed)
     node = fed.nodes[letter.to]
-    listing = documents.listed(fed.hub.store)
+    listing = documents.listed(fed.hub.db)
 
     def both(_number: int) -> bytes:
-        node_agreeing.take(node.store, node.world, node.identity, federation.TLS_CA, listing)
+        node_agreeing.take(node.db, node.world, node.identity, federation.TLS_CA, listing)
         return evaluate(fed, letter).envelope.SerializeToString()
 
     with ThreadPoolExecutor(4) as pool:
         assert len(set(pool.map(both, range(12)))) == 1
-    with node.store.read() as tx:
-        assert linking_store.evaluated_on(tx, "mpc", 20261123) == 4
+    with node.db.read() as tx:
+        assert store.questions.evaluated_on(tx, "mpc", 20261123) == 4
 
 
 def test_a_request_that_was_charged_before_a_crash_is_answered_and_charged_once(
@@ -218,8 +216,8 @@ def test_a_request_that_was_charged_before_a_crash_is_answered_and_charged_once(
     first = evaluate(fed, letter)
     assert first.envelope.payload_type.endswith("eval-response")
     assert evaluate(fed, letter).envelope == first.envelope
-    with fed.nodes[letter.to].store.read() as tx:
-        assert linking_store.evaluated_on(tx, "mpc", 20261123) == 4
+    with fed.nodes[letter.to].db.read() as tx:
+        assert store.questions.evaluated_on(tx, "mpc", 20261123) == 4
 
 
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 1000])
@@ -240,20 +238,20 @@ def test_half_the_daily_allowance_at_each_peer_and_the_rest_waits_for_tomorrow()
 
 def test_mail_to_another_reader_cannot_be_opened(fed: Federation) -> None:
     letter = question(fed)
-    sealed = letters.seal(fed.nodes["mpc"].store, fed.nodes["mpc"].identity, letter)
+    sealed = letters.seal(fed.nodes["mpc"].db, fed.nodes["mpc"].identity, letter)
     other = next(agency for agency in fed.nodes if agency not in (letter.to, "mpc"))
     for reader, sender in ((other, "mpc"), (letter.to, other)):
         piece = hub_pb2.Mail(number=1, sender=sender, sealed=sealed)
         with pytest.raises(Unproven):
-            letters.unseal(fed.nodes[reader].store, fed.nodes[reader].identity, piece)
+            letters.unseal(fed.nodes[reader].db, fed.nodes[reader].identity, piece)
 
 
 def test_a_peer_that_does_not_answer_is_passed_over(fed: Federation) -> None:
     letter = question(fed)
     node = fed.nodes["mpc"]
-    questions.ask(node.store, node.world, node.identity)
-    assert len(questions.unposted(node.store, node.world)) == 1, "the same subjects are not asked about twice"
+    questions.ask(node.db, node.world, node.identity)
+    assert len(questions.unposted(node.db, node.world)) == 1, "the same subjects are not asked about twice"
     fed.clock.now_ms += 130_000
-    questions.ask(node.store, node.world, node.identity)
-    ((_, second),) = questions.unposted(node.store, node.world)
+    questions.ask(node.db, node.world, node.identity)
+    ((_, second),) = questions.unposted(node.db, node.world)
     assert second.to != letter.to

@@ -4,19 +4,18 @@ import sqlite3
 from typing import Any
 
 import pytest
+from samprasan.hub import store as hub_store
 from samprasan.hub.log import audit
 from samprasan.hub.members import documents
-from samprasan.hub.store import ledger as ledger_store
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
 from samprasan.keys.identifiers import Scheme, parse
 from samprasan.node import limits, person_names
+from samprasan.node import store as node_store
 from samprasan.node.counter import balance, consent, erasure
 from samprasan.node.deeds import moves as deeds_moves
 from samprasan.node.documents import accepted as node_agreeing
 from samprasan.node.imports import undo
 from samprasan.node.imports.deed import Consents
-from samprasan.node.store import deeds as deeds_store
-from samprasan.node.store import subjects as subjects_store
 from samprasan.node.tables import moved, moves
 from samprasan.v1 import hub_pb2
 from samprasan.v1.documents_pb2 import Move
@@ -29,7 +28,7 @@ from tests.node.test_sync import batches
 
 def at(fed: Federation, agency: str = "mpc") -> tuple[Any, Any, Any]:
     node = fed.nodes[agency]
-    return node.store, node.world, node.identity
+    return node.db, node.world, node.identity
 
 
 def propose_merge(fed: Federation, wrong: int = 1, right: int = 2, **changes: Any) -> dict[str, Any]:
@@ -46,26 +45,26 @@ def propose_split(fed: Federation, *record_ids: str, right: int = 2, **changes: 
 
 def confirm(fed: Federation, move: dict[str, Any], by: str = "สมชาย") -> str:
     """What the command does: ask the hub who else is linked, carry it out or submit a document; the state after."""
-    store, world, identity = at(fed)
+    db, world, identity = at(fed)
     number = int(move["move_id"])
-    request = deeds_moves.question(store, world, number, by)
+    request = deeds_moves.question(db, world, number, by)
     elsewhere = False
     if request is not None:
         totals = fed.ask_hub("mpc", "totals", request)
-        elsewhere = balance.is_linked_elsewhere(store, world, identity, request, totals)
-    envelope = deeds_moves.confirm(store, world, identity, number, by, linked_elsewhere=elsewhere)
+        elsewhere = balance.is_linked_elsewhere(db, world, identity, request, totals)
+    envelope = deeds_moves.confirm(db, world, identity, number, by, linked_elsewhere=elsewhere)
     if envelope is not None:
-        documents.submit(fed.hub.store, fed.hub.world, "mpc", envelope)
+        documents.submit(fed.hub.db, fed.hub.world, "mpc", envelope)
         federation.share_documents(fed)
-    return str(deeds_moves.shown(store, identity, number)["state"])
+    return str(deeds_moves.shown(db, identity, number)["state"])
 
 
 def approve(fed: Federation, agency: str = "nhco") -> Move:
     """The only document that waits is approved; what it says."""
     node = fed.nodes[agency]
-    (waiting,) = node_agreeing.inbox(node.store, node.world)
-    signed = node_agreeing.approve(node.store, node.world, node.identity, TLS_CA, waiting.short_id, "")
-    documents.submit(fed.hub.store, fed.hub.world, agency, signed)
+    (waiting,) = node_agreeing.inbox(node.db, node.world)
+    signed = node_agreeing.approve(node.db, node.world, node.identity, TLS_CA, waiting.short_id, "")
+    documents.submit(fed.hub.db, fed.hub.world, agency, signed)
     federation.share_documents(fed)
     assert isinstance(waiting.body, Move)
     return waiting.body
@@ -74,24 +73,24 @@ def approve(fed: Federation, agency: str = "nhco") -> Move:
 def owns(fed: Federation, number: int, agency: str = "mpc") -> int | None:
     """What the hub's totals of a subject say is available; None if the agency has no account of it."""
     node = fed.nodes[agency]
-    with node.store.read() as tx:
-        row = subjects_store.find(tx, node.identity.index(deed(1, number).subject))
+    with node.db.read() as tx:
+        row = node_store.subjects.find(tx, node.identity.index(deed(1, number).subject))
     if row is None or row.account_id is None:
         return None
-    with fed.hub.store.read() as tx:
-        return ledger_store.totals_of(tx, [row.account_id])[row.account_id].available
+    with fed.hub.db.read() as tx:
+        return hub_store.ledger.totals_of(tx, [row.account_id])[row.account_id].available
 
 
 def agreed_by_all(fed: Federation) -> bool:
     hub = fed.hub
-    return audit.audit(hub.store, hub.world, hub.world.signer.public_key).problems == []
+    return audit.audit(hub.db, hub.world, hub.world.signer.public_key).problems == []
 
 
 def deeds_of(fed: Federation, number: int) -> list[str]:
     node = fed.nodes["mpc"]
-    with node.store.read() as tx:
-        row = subjects_store.find(tx, node.identity.index(deed(1, number).subject))
-        return [each.record_id for each in deeds_store.of_subject(tx, row.subject_id)] if row else []
+    with node.db.read() as tx:
+        row = node_store.subjects.find(tx, node.identity.index(deed(1, number).subject))
+        return [each.record_id for each in node_store.deeds.of_subject(tx, row.subject_id)] if row else []
 
 
 def test_one_deed_moves_to_somebody_new_as_one_replacing_award(fed_on_each: Federation) -> None:
@@ -119,8 +118,8 @@ def test_merging_leaves_nobody_behind(fed: Federation) -> None:
     fed.run()
     assert deeds_of(fed, 1) == []
     node = fed.nodes["mpc"]
-    with node.store.read() as tx:
-        assert subjects_store.find(tx, node.identity.index(deed(1, 1).subject)) is None
+    with node.db.read() as tx:
+        assert node_store.subjects.find(tx, node.identity.index(deed(1, 1).subject)) is None
     assert agreed_by_all(fed)
 
 
@@ -154,14 +153,14 @@ def test_where_another_agency_is_linked_it_waits_for_an_approval(fed: Federation
     assert owns(fed, 2) is None
     body = approve(fed)
     assert (body.agency, body.awards, body.credits) == ("mpc", 1, 16)
-    with fed.nodes["nhco"].store.read() as tx:
+    with fed.nodes["nhco"].db.read() as tx:
         assert deeds_moves.masked_name(tx, fed.nodes["nhco"].identity, body.account_id) == "ชื่อ*** 1***"
-    with fed.nodes["codi"].store.read() as tx:
+    with fed.nodes["codi"].db.read() as tx:
         assert deeds_moves.masked_name(tx, fed.nodes["codi"].identity, body.account_id) is None
     fed.run()
     assert (owns(fed, 1), owns(fed, 2)) == (32, 16)
-    store, _, identity = at(fed)
-    shown = deeds_moves.shown(store, identity, 1)
+    db, _, identity = at(fed)
+    shown = deeds_moves.shown(db, identity, 1)
     assert (shown["state"], shown["by"], shown["confirmed_by"]) == ("done", "มาลี", "สมชาย")
     assert agreed_by_all(fed)
 
@@ -175,13 +174,13 @@ def test_two_moves_at_once_take_turns_and_the_one_left_out_is_confirmed_again(fe
     assert confirm(fed, first) == "waiting", "nothing new is proposed while it waits"
     assert confirm(fed, second) == "waiting"
     nhco = fed.nodes["nhco"]
-    assert len(node_agreeing.inbox(nhco.store, nhco.world)) == 2
-    mine = next(each for each in node_agreeing.inbox(nhco.store, nhco.world) if each.body.version == 1)
-    signed = node_agreeing.approve(nhco.store, nhco.world, nhco.identity, TLS_CA, mine.short_id, "")
-    documents.submit(fed.hub.store, fed.hub.world, "nhco", signed)
+    assert len(node_agreeing.inbox(nhco.db, nhco.world)) == 2
+    mine = next(each for each in node_agreeing.inbox(nhco.db, nhco.world) if each.body.version == 1)
+    signed = node_agreeing.approve(nhco.db, nhco.world, nhco.identity, TLS_CA, mine.short_id, "")
+    documents.submit(fed.hub.db, fed.hub.world, "nhco", signed)
     federation.share_documents(fed)
-    store, _, identity = at(fed)
-    states = {each["state"]: each for each in deeds_moves.listed(store, identity)}
+    db, _, identity = at(fed)
+    states = {each["state"]: each for each in deeds_moves.listed(db, identity)}
     assert set(states) == {"done", "lapsed"}
     assert confirm(fed, states["lapsed"]) == "waiting"
     assert approve(fed).version == 2
@@ -195,7 +194,7 @@ def test_a_move_that_was_dropped_is_not_carried_out_when_its_document_comes_into
     fed.run()
     move = propose_merge(fed)
     assert confirm(fed, move) == "waiting"
-    deeds_moves.drop(fed.nodes["mpc"].store, 1)
+    deeds_moves.drop(fed.nodes["mpc"].db, 1)
     approve(fed)
     fed.run()
     assert (owns(fed, 1), owns(fed, 2)) == (32, None)
@@ -226,10 +225,10 @@ def test_undoing_the_import_takes_a_moved_deed_back_from_whom_it_was_moved_to(fe
     confirm(fed, propose_merge(fed))
     fed.run()
     node = fed.nodes["mpc"]
-    undo.undo(node.store, node.world, 2)
+    undo.undo(node.db, node.world, 2)
     fed.run()
     assert (owns(fed, 1), owns(fed, 2)) == (0, 16)
-    undo.undo(node.store, node.world, 1)
+    undo.undo(node.db, node.world, 1)
     fed.run()
     assert owns(fed, 2) in {0, None}
     assert fed.give("mpc", deed(1, 1)).accepted == 1
@@ -252,7 +251,7 @@ def test_somebody_new_agrees_to_what_the_records_say(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1), deed(2, 1, consents=Consents(share=False, redeem=False)))
     confirm(fed, propose_merge(fed))
     node = fed.nodes["mpc"]
-    found = consent.show(node.store, node.identity, deed(1, 2).subject)
+    found = consent.show(node.db, node.identity, deed(1, 2).subject)
     assert (found["share"], found["redeem"], found["integrators"], found["publish"]) == (False, False, False, False)
 
 
@@ -263,11 +262,11 @@ def test_erasing_either_side_leaves_nothing_of_it(fed: Federation) -> None:
     propose_split(fed, "R00003", right=3)
     fed.run()
     node = fed.nodes["mpc"]
-    erasure.erase(node.store, node.world, node.identity, deed(1, 1).subject)
-    with node.store.read() as tx:
+    erasure.erase(node.db, node.world, node.identity, deed(1, 1).subject)
+    with node.db.read() as tx:
         assert list(tx.execute(moves.select())) == []
         assert list(tx.execute(moved.select())) == []
-    erasure.erase(node.store, node.world, node.identity, deed(1, 2).subject)
+    erasure.erase(node.db, node.world, node.identity, deed(1, 2).subject)
     fed.run()
     assert deeds_of(fed, 2) == []
 
@@ -275,7 +274,7 @@ def test_erasing_either_side_leaves_nothing_of_it(fed: Federation) -> None:
 def test_what_is_over_keeps_neither_id_nor_name(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1))
     confirm(fed, propose_merge(fed))
-    raw = fed.nodes["mpc"].store.engine.raw_connection().driver_connection
+    raw = fed.nodes["mpc"].db.engine.raw_connection().driver_connection
     assert isinstance(raw, sqlite3.Connection)
     assert raw.execute("SELECT sealed_id, sealed_name, maker FROM moves").fetchall() == [(None, None, "มาลี")]
 
@@ -319,8 +318,8 @@ def test_only_who_is_linked_hears_whether_others_are(fed: Federation) -> None:
     fed.give("nhco", deed(1, 1))
     fed.run()
     node = fed.nodes["mpc"]
-    with node.store.read() as tx:
-        row = subjects_store.find(tx, node.identity.index(deed(1, 1).subject))
+    with node.db.read() as tx:
+        row = node_store.subjects.find(tx, node.identity.index(deed(1, 1).subject))
     assert row is not None
     request = hub_pb2.GetTotalsRequest(request_id=bytes(16), account_ids=[row.account_id])
 
@@ -329,10 +328,10 @@ def test_only_who_is_linked_hears_whether_others_are(fed: Federation) -> None:
         return totals.accounts[0].linked_elsewhere
 
     assert (told("mpc"), told("nhco"), told("codi")) == (True, True, False)
-    consent.withdraw(node.store, node.world, node.identity, deed(1, 1).subject, ("redeem",))
+    consent.withdraw(node.db, node.world, node.identity, deed(1, 1).subject, ("redeem",))
     fed.run()
     assert told("mpc"), "any open Link will do"
-    consent.withdraw(node.store, node.world, node.identity, deed(1, 1).subject, ("share",))
+    consent.withdraw(node.db, node.world, node.identity, deed(1, 1).subject, ("share",))
     fed.run()
     assert (told("mpc"), told("nhco")) == (False, False)
 
@@ -340,13 +339,13 @@ def test_only_who_is_linked_hears_whether_others_are(fed: Federation) -> None:
 def test_an_answer_to_another_question_is_not_believed(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1))
     fed.run()
-    store, world, identity = at(fed)
+    db, world, identity = at(fed)
     move = propose_merge(fed)
-    request = deeds_moves.question(store, world, int(move["move_id"]), "สมชาย")
+    request = deeds_moves.question(db, world, int(move["move_id"]), "สมชาย")
     assert request is not None
     other = hub_pb2.GetTotalsRequest(request_id=bytes(16), account_ids=request.account_ids)
     with pytest.raises(Unproven) as refused:
-        balance.is_linked_elsewhere(store, world, identity, request, fed.ask_hub("mpc", "totals", other))
+        balance.is_linked_elsewhere(db, world, identity, request, fed.ask_hub("mpc", "totals", other))
     assert refused.value.code == "answer_foreign"
 
 
@@ -375,7 +374,7 @@ def test_a_move_that_cannot_be_read_is_malformed(fed: Federation, change: dict[s
     values |= {"account_id": bytes(16), "awards": 1, "credits": 1, "reason": 1, "move_id": bytes(16)}
     envelope = fed.nodes["mpc"].world.sign(Move(**(values | change)))
     with pytest.raises(Malformed) as refused:
-        documents.submit(fed.hub.store, fed.hub.world, "mpc", envelope)
+        documents.submit(fed.hub.db, fed.hub.world, "mpc", envelope)
     assert refused.value.values["problem"] == problem
 
 

@@ -49,9 +49,9 @@ class HubSide:
         talk: Any = None
         async for request in requests:
             if request.HasField("begin"):
-                while reconciliation.count(hub.store):
+                while reconciliation.count(hub.db):
                     pass
-                talk = reconciliation.begin(hub.store, hub.world, self._agency, request.begin)
+                talk = reconciliation.begin(hub.db, hub.world, self._agency, request.begin)
                 self._before_begin()
                 yield self._said(talk.begun())
             elif request.HasField("more"):
@@ -60,7 +60,7 @@ class HubSide:
             elif request.HasField("ask"):
                 yield self._said(talk.told(request.ask))
             else:
-                reconciliation.record(hub.store, hub.world, talk, request.verdict)
+                reconciliation.record(hub.db, hub.world, talk, request.verdict)
 
     def _said(self, answer: hub_pb2.ReconcileResponse) -> hub_pb2.ReconcileResponse:
         self._spoil(answer)
@@ -69,7 +69,7 @@ class HubSide:
 
 async def reconcile(fed: Federation, agency: str, **options: Any) -> Outcome:
     hub: Any = HubSide(fed, agency, **options)
-    return await reconcile_session.reconcile(fed.nodes[agency].store, agency, hub)
+    return await reconcile_session.reconcile(fed.nodes[agency].db, agency, hub)
 
 
 def busy(fed: Federation) -> None:
@@ -80,7 +80,7 @@ def busy(fed: Federation) -> None:
     fed.run()
     fed.give("mpc", deed(1, 1, quantity=Decimal(1)), deed(2, 2, status="revoked"))
     node = fed.nodes["mpc"]
-    redemption.ask(node.store, node.world, node.identity, wish(subject=deed(3, 3).subject))
+    redemption.ask(node.db, node.world, node.identity, wish(subject=deed(3, 3).subject))
     fed.run()
     fed.run()
 
@@ -99,7 +99,7 @@ async def test_three_agencies_agree(fed_on_each: Federation) -> None:
         outcome = await reconcile(fed_on_each, agency)
         assert outcome.as_document()["agreed"] is True
         assert (outcome.accounts, outcome.bytes, outcome.round_trips) == (6, sketch.CELL_BYTES, 1)
-    document = process_status.status(fed_on_each.hub.store, fed_on_each.clock())
+    document = process_status.status(fed_on_each.hub.db, fed_on_each.clock())
     assert [each["differences"] for each in document["agencies"]] == [0, 0, 0]
     assert all(each["agreed_at"] for each in document["agencies"])
 
@@ -109,21 +109,21 @@ async def test_an_empty_federation_agrees(fed: Federation) -> None:
 
 
 def in_nodes_database(fed: Federation, *changes: Any) -> None:
-    with fed.nodes["mpc"].store.begin() as tx:
+    with fed.nodes["mpc"].db.begin() as tx:
         for change in changes:
             tx.execute(change)
 
 
 def account_of(fed: Federation, record_id: str) -> bytes:
     query = sa.select(subjects.c.account_id).join(deeds, deeds.c.subject_id == subjects.c.subject_id)
-    with fed.nodes["mpc"].store.read() as tx:
+    with fed.nodes["mpc"].db.read() as tx:
         found: bytes = tx.execute(query.where(deeds.c.record_id == record_id)).scalar_one()
     return found
 
 
 def doubled(fed: Federation) -> Any:
     """The statement that puts a second copy of record 5 beside it."""
-    with fed.nodes["mpc"].store.read() as tx:
+    with fed.nodes["mpc"].db.read() as tx:
         row = tx.execute(sa.select(deeds).where(deeds.c.record_id == "R00005")).one()._asdict()
     return deeds.insert().values(row | {"deed_id": 999, "record_id": "R00005 again"})
 
@@ -152,20 +152,20 @@ async def test_a_record_changed_behind_the_programs_back_is_named(fed_on_each: F
     assert node_reconciliation.cause_name(found.cause) == cause
     assert list(found.record_ids) == records
     assert (outcome.bytes, outcome.round_trips) == (sketch.CELL_BYTES, 1)  # one that differs shows in the first cell
-    status = process_status.status(fed_on_each.hub.store, fed_on_each.clock())
+    status = process_status.status(fed_on_each.hub.db, fed_on_each.clock())
     assert {each["agency"]: each["differences"] for each in status["agencies"]} == {
         "mpc": 1,
         "nhco": None,
         "codi": None,
     }
-    (kept,) = process_status.reconciliations(fed_on_each.hub.store, 5)
+    (kept,) = process_status.reconciliations(fed_on_each.hub.db, 5)
     assert (kept["agency"], kept["differences"], kept["causes"]) == ("mpc", 1, {cause: 1})
 
 
 async def test_credits_moved_to_another_dimension_and_person_show_twice(fed: Federation) -> None:
     busy(fed)
     change = deeds.update().where(deeds.c.record_id == "R00005").values(dimension=3)
-    with fed.nodes["mpc"].store.read() as tx:
+    with fed.nodes["mpc"].db.read() as tx:
         other = tx.execute(sa.select(deeds.c.subject_id).where(deeds.c.record_id == "R00004")).scalar_one()
     in_nodes_database(fed, change)
     (found,) = (outcome := await reconcile(fed, "mpc")).differences
@@ -180,7 +180,7 @@ async def test_credits_moved_to_another_dimension_and_person_show_twice(fed: Fed
 async def test_a_node_whose_database_is_older_than_its_chain_is_told_so(fed: Federation) -> None:
     busy(fed)
     account_id = account_of(fed, "R00005")
-    with fed.nodes["mpc"].store.read() as tx:
+    with fed.nodes["mpc"].db.read() as tx:
         deed_id = tx.execute(sa.select(deeds.c.deed_id).where(deeds.c.record_id == "R00005")).scalar_one()
     in_nodes_database(
         fed, deeds.delete().where(deeds.c.deed_id == deed_id), awards.delete().where(awards.c.deed_id == deed_id)
@@ -196,7 +196,7 @@ async def test_totals_that_are_not_what_the_log_says_show_at_every_agency(fed_on
     busy(fed)
     account_id = account_of(fed, "R00005")
     flipped = hub_accounts.update().where(hub_accounts.c.account_id == account_id)
-    with fed.hub.store.begin() as tx:
+    with fed.hub.db.begin() as tx:
         tx.execute(flipped.values(earned_health=hub_accounts.c.earned_health + 4096))
     for agency in AGENCIES:
         (found,) = (await reconcile(fed, agency)).differences
@@ -209,18 +209,18 @@ async def test_totals_that_lack_a_batch_name_it(fed: Federation) -> None:
     fed.give("mpc", deed(70, 4, quantity=Decimal(3)))
     fed.run()
     account_id = account_of(fed, "R00070")
-    with fed.hub.store.begin() as tx:
+    with fed.hub.db.begin() as tx:
         lacking = hub_accounts.update().where(hub_accounts.c.account_id == account_id)
         tx.execute(lacking.values(earned_health=hub_accounts.c.earned_health - 24))
     (found,) = (await reconcile(fed, "mpc")).differences
     assert node_reconciliation.cause_name(found.cause) == "missing_batch"
-    assert found.seq == node_reconciliation.settled_at(fed.nodes["mpc"].store).seq
+    assert found.seq == node_reconciliation.settled_at(fed.nodes["mpc"].db).seq
 
 
 async def test_a_batch_that_is_gone_from_the_log_is_no_agreement(fed_on_each: Federation) -> None:
     fed = fed_on_each
     busy(fed)
-    with fed.hub.store.begin() as tx:
+    with fed.hub.db.begin() as tx:
         tx.execute(hub_log.delete().where(hub_log.c.log_index == 4))
     with pytest.raises(Unavailable) as found:
         await reconcile(fed, "mpc")
@@ -230,12 +230,12 @@ async def test_a_batch_that_is_gone_from_the_log_is_no_agreement(fed_on_each: Fe
 async def test_no_flipped_bit_of_what_a_stored_batch_says_is_agreed_to(fed: Federation) -> None:
     """Counting stops there, whatever bit it is; those of the signature are the audit's to find."""
     busy(fed)
-    with fed.hub.store.read() as tx:
+    with fed.hub.db.read() as tx:
         batch = tx.execute(sa.select(hub_log.c.batch).where(hub_log.c.log_index == 5)).scalar_one()
     end = len(batch) - batch.index(Envelope.FromString(batch).payload)
     for bit in range(8 * (end - len(Envelope.FromString(batch).payload)), 8 * end, 97):
         changed = (int.from_bytes(batch, "big") ^ 1 << bit).to_bytes(len(batch), "big")
-        with fed.hub.store.begin() as tx:
+        with fed.hub.db.begin() as tx:
             tx.execute(hub_log.update().where(hub_log.c.log_index == 5).values(batch=changed))
         with pytest.raises(SamprasanError):
             await reconcile(fed, "mpc")
@@ -244,7 +244,7 @@ async def test_no_flipped_bit_of_what_a_stored_batch_says_is_agreed_to(fed: Fede
 async def test_an_account_that_only_the_node_knows_is_named(fed: Federation) -> None:
     busy(fed)
     account_id = account_of(fed, "R00005")
-    with fed.hub.store.begin() as tx:
+    with fed.hub.db.begin() as tx:
         mine = (hub_links.c.agency == "mpc", hub_links.c.account_id == account_id)
         tx.execute(hub_links.delete().where(*mine))
     (found,) = (await reconcile(fed, "mpc")).differences
@@ -263,7 +263,7 @@ async def test_an_account_that_only_the_hub_and_the_chain_know_is_named(fed: Fed
 
 async def test_cells_of_accounts_that_nobody_linked_end_with_an_error(fed: Federation) -> None:
     busy(fed)
-    with fed.hub.store.begin() as tx:
+    with fed.hub.db.begin() as tx:
         row = tx.execute(sa.select(hub_accounts).limit(1)).one()._asdict()
         tx.execute(hub_accounts.insert().values(row | {"account_id": b"nobody's account"}))
         tx.execute(hub_links.insert().values(agency="mpc", account_id=b"nobody's account", purposes=2))
@@ -278,12 +278,12 @@ async def test_somebody_who_left_and_came_back_is_no_difference(fed: Federation)
     busy(fed)
     node = fed.nodes["mpc"]
     identifier = deed(5, 5).subject
-    consent.withdraw(node.store, node.world, node.identity, identifier, consent.PURPOSES)
+    consent.withdraw(node.db, node.world, node.identity, identifier, consent.PURPOSES)
     fed.run()
     fed.run()
     assert (await reconcile(fed, "mpc")).differences == []
     fed.give("mpc", deed(55, 5))
-    consent.give(node.store, node.world, node.identity, identifier, ("share", "redeem"))
+    consent.give(node.db, node.world, node.identity, identifier, ("share", "redeem"))
     fed.run()
     fed.run()
     assert (await reconcile(fed, "mpc")).differences == []
@@ -331,7 +331,7 @@ async def test_what_are_no_cells_is_malformed(fed: Federation, data: bytes) -> N
 def test_the_hub_takes_no_nonce_of_another_length_and_no_stranger(fed: Federation) -> None:
     for agency, nonce, code in (("mpc", b"short", "request"), ("bank", bytes(32), "not_a_member")):
         with pytest.raises(SamprasanError) as found:
-            reconciliation.begin(fed.hub.store, fed.hub.world, agency, hub_pb2.ReconcileBegin(nonce=nonce))
+            reconciliation.begin(fed.hub.db, fed.hub.world, agency, hub_pb2.ReconcileBegin(nonce=nonce))
         assert found.value.code == code
 
 
@@ -339,7 +339,7 @@ def test_the_hub_tells_only_of_accounts_that_the_caller_is_linked_to(fed: Federa
     fed.give("nhco", deed(1, 1))
     fed.run()
     talks = {
-        agency: reconciliation.begin(fed.hub.store, fed.hub.world, agency, hub_pb2.ReconcileBegin(nonce=bytes(32)))
+        agency: reconciliation.begin(fed.hub.db, fed.hub.world, agency, hub_pb2.ReconcileBegin(nonce=bytes(32)))
         for agency in ("mpc", "nhco")
     }
     (account_id,) = talks["nhco"].have
@@ -352,12 +352,12 @@ def test_the_hub_tells_only_of_accounts_that_the_caller_is_linked_to(fed: Federa
 
 def test_what_the_log_says_is_counted_the_same_in_one_step_or_many(fed: Federation) -> None:
     busy(fed)
-    before = reconciliation.begin(fed.hub.store, fed.hub.world, "mpc", hub_pb2.ReconcileBegin(nonce=bytes(32))).have
+    before = reconciliation.begin(fed.hub.db, fed.hub.world, "mpc", hub_pb2.ReconcileBegin(nonce=bytes(32))).have
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hub_limits, "ENTRIES_COUNTED_AT_ONCE", 1)
-        while reconciliation.count(fed.hub.store):
+        while reconciliation.count(fed.hub.db):
             pass
-    after = reconciliation.begin(fed.hub.store, fed.hub.world, "mpc", hub_pb2.ReconcileBegin(nonce=bytes(32))).have
+    after = reconciliation.begin(fed.hub.db, fed.hub.world, "mpc", hub_pb2.ReconcileBegin(nonce=bytes(32))).have
     assert before == after
     assert sum(each.spent for each in after.values()) > 0
     assert after[account_of(fed, "R00002")] == Contribution(linked=1)  # its award was reversed

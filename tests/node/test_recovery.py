@@ -5,17 +5,16 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from samprasan.hub import store as hub_store
 from samprasan.hub.log import audit
 from samprasan.hub.recovery import recovery as hub_recovery
-from samprasan.hub.store import ledger
 from samprasan.hub.tables import accounts
 from samprasan.keys.errors import Malformed, Refused, Unavailable, Unproven
+from samprasan.node import store as node_store
 from samprasan.node.counter import consent, erasure, redemption
 from samprasan.node.deeds import orphans
 from samprasan.node.proof import repair
 from samprasan.node.recovery import refeed, replay
-from samprasan.node.store import batches as batches_store
-from samprasan.node.store import orphans as orphans_store
 from samprasan.node.sync import batches
 from samprasan.node.tables import awards, deeds, redemptions, subjects
 from samprasan.v1 import hub_pb2
@@ -30,26 +29,26 @@ from tests.node.test_redemption import wish
 def restored(fed: Federation, earlier: Federation, agency: str = "mpc") -> NodeParty:
     """The agency's database is the one of ``earlier``; the node that was."""
     lost = fed.nodes[agency]
-    fed.nodes[agency] = NodeParty(earlier.nodes[agency].store, lost.world, lost.identity)
-    with fed.nodes[agency].store.begin() as tx:
+    fed.nodes[agency] = NodeParty(earlier.nodes[agency].db, lost.world, lost.identity)
+    with fed.nodes[agency].db.begin() as tx:
         batches.restored(tx)
     return lost
 
 
 def yesterday_of(fed: Federation) -> Federation:
-    return federation.copy_of(fed, federation.memory_store, 7)
+    return federation.copy_of(fed, federation.memory_database, 7)
 
 
 def credits_in_all(fed: Federation) -> int:
-    report = audit.audit(fed.hub.store, fed.hub.world, fed.hub.world.signer.public_key)
+    report = audit.audit(fed.hub.db, fed.hub.world, fed.hub.world.signer.public_key)
     assert report.problems == []
-    with fed.hub.store.read() as tx:
-        return ledger.federation_totals(tx)["earned"]
+    with fed.hub.db.read() as tx:
+        return hub_store.ledger.federation_totals(tx)["earned"]
 
 
 def chain_of(node: NodeParty) -> list[tuple[Any, ...]]:
-    with node.store.read() as tx:
-        return [tuple(row) for row in batches_store.after(tx, 0, 1000)]
+    with node.db.read() as tx:
+        return [tuple(row) for row in node_store.batches.after(tx, 0, 1000)]
 
 
 async def agrees(fed: Federation, agency: str = "mpc") -> bool:
@@ -77,10 +76,10 @@ async def test_a_restored_node_waits_recovers_and_goes_on(busy_fed: Federation) 
     fed.give("mpc", deed(50, 3), deed(51, 60), deed(52, 61), deed(54, 61, quantity=Decimal(7)))
     fed.run()
     fed.run()
-    assert orphans.listed(node.store, node.identity) == []
+    assert orphans.listed(node.db, node.identity) == []
     assert await agrees(fed)
     assert credits_in_all(fed) == before + 16 + 7 * 8
-    assert batches.outbox(node.store, fed.clock()).is_empty
+    assert batches.outbox(node.db, fed.clock()).is_empty
 
 
 async def test_batches_sealed_since_the_restore_leave_the_chain(busy_fed: Federation) -> None:
@@ -92,11 +91,11 @@ async def test_batches_sealed_since_the_restore_leave_the_chain(busy_fed: Federa
     before = credits_in_all(fed)
     restored(fed, yesterday)
     node = fed.nodes["mpc"]
-    batches.resume(node.store)
+    batches.resume(node.db)
     fed.give("mpc", deed(50, 3), deed(51, 4))
-    with node.store.read() as tx:
-        seq = batches_store.head(tx).seq
-    assert batches.next_batch(node.store, node.world, node.identity, seq) is not None
+    with node.db.read() as tx:
+        seq = node_store.batches.head(tx).seq
+    assert batches.next_batch(node.db, node.world, node.identity, seq) is not None
     fed.run()
     assert node.errors[-1].code in {"chain_fork", "node_went_back"}
     fed.recover("mpc")
@@ -104,14 +103,14 @@ async def test_batches_sealed_since_the_restore_leave_the_chain(busy_fed: Federa
     fed.run()
     assert await agrees(fed)
     assert credits_in_all(fed) == before + 16
-    assert orphans.listed(node.store, node.identity) == []
+    assert orphans.listed(node.db, node.identity) == []
 
 
 async def test_who_has_left_since_stays_gone(busy_fed: Federation) -> None:
     fed = busy_fed
     yesterday = yesterday_of(fed)
     node = fed.nodes["mpc"]
-    consent.withdraw(node.store, node.world, node.identity, deed(1, 1).subject, ("share", "redeem", "integrators"))
+    consent.withdraw(node.db, node.world, node.identity, deed(1, 1).subject, ("share", "redeem", "integrators"))
     fed.run()
     fed.run()
     restored(fed, yesterday)
@@ -130,7 +129,7 @@ async def test_who_has_left_since_stays_gone(busy_fed: Federation) -> None:
 
 def subject_of(node: NodeParty, number: int) -> Any:
     index = node.identity.index(deed(number, number).subject)
-    with node.store.read() as tx:
+    with node.db.read() as tx:
         return tx.execute(sa.select(subjects).where(subjects.c.id_index == index)).one()
 
 
@@ -140,7 +139,7 @@ async def test_redemptions_come_back(busy_fed: Federation) -> None:
     node = fed.nodes["mpc"]
     for number in (4, 5):
         redemption.ask(
-            node.store,
+            node.db,
             node.world,
             node.identity,
             wish(op_key=bytes([number]) * 16, subject=deed(number, number).subject),
@@ -152,7 +151,7 @@ async def test_redemptions_come_back(busy_fed: Federation) -> None:
     fed.recover("mpc")
     names = ("hold_id", "state", "posted", "refunded", "subject_id", "credits")
     columns = [redemptions.c[name] for name in names]
-    with lost.store.read() as old, node.store.read() as new:
+    with lost.db.read() as old, node.db.read() as new:
         query = sa.select(*columns).order_by(redemptions.c.hold_id)
         assert [tuple(row) for row in new.execute(query)] == [tuple(row) for row in old.execute(query)]
     fed.run()
@@ -168,18 +167,18 @@ async def test_two_people_decide_about_the_rest(busy_fed: Federation) -> None:
     restored(fed, yesterday)
     node = fed.nodes["mpc"]
     fed.recover("mpc")
-    found = orphans.listed(node.store, node.identity)
+    found = orphans.listed(node.db, node.identity)
     assert [each["credits"] for each in found] == [16, 16, 16]
     first, second, third = (each["number"] for each in found)
     with pytest.raises(Refused) as unknown:
-        orphans.propose(node.store, [999], "Malee", keep=True)
+        orphans.propose(node.db, [999], "Malee", keep=True)
     assert unknown.value.code == "orphan_unknown"
-    assert orphans.propose(node.store, [first, second], "Malee", keep=True) == 2
-    assert orphans.propose(node.store, [third], "Malee", keep=False) == 1
+    assert orphans.propose(node.db, [first, second], "Malee", keep=True) == 2
+    assert orphans.propose(node.db, [third], "Malee", keep=False) == 1
     with pytest.raises(Refused) as own:
-        orphans.confirm(node.store, node.world, "malee")
+        orphans.confirm(node.db, node.world, "malee")
     assert own.value.code == "orphans_by_maker"
-    assert orphans.confirm(node.store, node.world, "Somchai") == (2, 1)
+    assert orphans.confirm(node.db, node.world, "Somchai") == (2, 1)
     fed.run()
     fed.run()
     assert credits_in_all(fed) == before - 16
@@ -213,7 +212,7 @@ async def test_what_waited_in_the_backup_finds_its_account(busy_fed: Federation)
     fed = busy_fed
     fed.give("mpc", deed(50, 3), deed(51, 60), deed(52, 61))
     node = fed.nodes["mpc"]
-    redemption.ask(node.store, node.world, node.identity, wish(4, subject=deed(3, 3).subject))
+    redemption.ask(node.db, node.world, node.identity, wish(4, subject=deed(3, 3).subject))
     yesterday = yesterday_of(fed)
     fed.run()
     fed.run()
@@ -225,7 +224,7 @@ async def test_what_waited_in_the_backup_finds_its_account(busy_fed: Federation)
     fed.run()
     assert await agrees(fed)
     assert credits_in_all(fed) == before
-    assert batches.outbox(fed.nodes["mpc"].store, fed.clock()).is_empty
+    assert batches.outbox(fed.nodes["mpc"].db, fed.clock()).is_empty
 
 
 async def test_both_were_restored(busy_fed: Federation) -> None:
@@ -235,8 +234,8 @@ async def test_both_were_restored(busy_fed: Federation) -> None:
     fed.give("nhco", deed(50, 3), deed(51, 4))
     fed.run()
     restored(fed, yesterday)
-    fed.hub = HubParty(yesterday.hub.store, fed.hub.world, fed.hub.authority)
-    hub_recovery.begin(fed.hub.store, fed.hub.world, "restored")
+    fed.hub = HubParty(yesterday.hub.db, fed.hub.world, fed.hub.authority)
+    hub_recovery.begin(fed.hub.db, fed.hub.world, "restored")
     fed.run()
     fed.recover("mpc")
     fed.run()
@@ -253,9 +252,9 @@ def test_what_is_not_ones_own_chain_is_not_taken(busy_fed: Federation, what: str
     fed.run()
     lost = restored(fed, yesterday)
     node = fed.nodes["mpc"]
-    held = [each.entry for each in refeed.everything(lost.store, lost.identity, len(chain_of(node)), 10**6, [])][:2]
+    held = [each.entry for each in refeed.everything(lost.db, lost.identity, len(chain_of(node)), 10**6, [])][:2]
     theirs = fed.nodes["nhco"]
-    other = next(each.entry for each in refeed.everything(theirs.store, theirs.identity, 0, 10**6, []))
+    other = next(each.entry for each in refeed.everything(theirs.db, theirs.identity, 0, 10**6, []))
     entries = {
         "another's": [other],
         "changed": [_changed(held[0])],
@@ -265,9 +264,9 @@ def test_what_is_not_ones_own_chain_is_not_taken(busy_fed: Federation, what: str
     }[what]
     before = chain_of(node)
     with pytest.raises((Malformed, Unproven)):
-        replay.take_back(node.store, node.world, node.identity, entries)
+        replay.take_back(node.db, node.world, node.identity, entries)
     assert chain_of(node) == before
-    assert batches.halted(node.store) == "restored"
+    assert batches.halted(node.db) == "restored"
 
 
 def _changed(entry: hub_pb2.LogEntry) -> hub_pb2.LogEntry:
@@ -287,7 +286,7 @@ async def test_records_changed_by_hand_are_put_right(fed_on_each: Federation, wh
     in_nodes_database(fed, LOCAL[what][0](fed))
     found = await reconcile(fed, "mpc")
     node = fed.nodes["mpc"]
-    done = repair.repair(node.store, found.differences, found.head.seq)
+    done = repair.repair(node.db, found.differences, found.head.seq)
     assert {each.what for each in done} == REPAIRS[what]
     assert {each.account_id for each in done} == {each.account_id for each in found.differences}
     if what == "deleted":
@@ -315,7 +314,7 @@ async def test_lost_and_changed_awards_are_put_right(busy_fed: Federation) -> No
     )
     node = fed.nodes["mpc"]
     found = await reconcile(fed, "mpc")
-    done = repair.repair(node.store, found.differences, found.head.seq)
+    done = repair.repair(node.db, found.differences, found.head.seq)
     assert sorted(each.what for each in done) == ["award_restored", "award_restored", "deed_restored"]
     fed.give("mpc", deed(4, 4))
     fed.run()
@@ -325,12 +324,12 @@ async def test_lost_and_changed_awards_are_put_right(busy_fed: Federation) -> No
 
 async def test_nothing_here_is_changed_for_wrong_totals_at_the_hub(busy_fed: Federation) -> None:
     fed = busy_fed
-    with fed.hub.store.begin() as tx:
+    with fed.hub.db.begin() as tx:
         tx.execute(accounts.update().values(earned_health=accounts.c.earned_health + 1))
     found = await reconcile(fed, "mpc")
     assert found.differences
     node = fed.nodes["mpc"]
-    assert repair.repair(node.store, found.differences, found.head.seq) == []
+    assert repair.repair(node.db, found.differences, found.head.seq) == []
 
 
 def test_an_orphan_is_adopted_once(busy_fed: Federation) -> None:
@@ -344,9 +343,9 @@ def test_an_orphan_is_adopted_once(busy_fed: Federation) -> None:
     node = fed.nodes["mpc"]
     fed.recover("mpc")
     fed.give("mpc", deed(50, 3), deed(51, 3))
-    with node.store.begin() as tx:
-        assert orphans_store.adopt(tx) == 1
-        assert orphans_store.adopt(tx) == 0
+    with node.db.begin() as tx:
+        assert node_store.orphans.adopt(tx) == 1
+        assert node_store.orphans.adopt(tx) == 0
     fed.run()
     assert credits_in_all(fed) == before + 16
 
@@ -357,19 +356,19 @@ def test_what_is_taken_back_before_recovery_stays_taken_back(busy_fed: Federatio
     yesterday = yesterday_of(fed)
     node = fed.nodes["mpc"]
     for number in (1, 2):
-        consent.give(node.store, node.world, node.identity, deed(number, number).subject, ("integrators",))
+        consent.give(node.db, node.world, node.identity, deed(number, number).subject, ("integrators",))
     fed.run()
     fed.run()
     restored(fed, yesterday)
     node = fed.nodes["mpc"]
-    consent.withdraw(node.store, node.world, node.identity, deed(1, 1).subject, ("share", "redeem", "integrators"))
-    erasure.erase(node.store, node.world, node.identity, deed(2, 2).subject)
+    consent.withdraw(node.db, node.world, node.identity, deed(1, 1).subject, ("share", "redeem", "integrators"))
+    erasure.erase(node.db, node.world, node.identity, deed(2, 2).subject)
     fed.recover("mpc")
     for _ in range(4):
         fed.run()
     row = subject_of(node, 1)
     assert (row.account_id, row.share, row.redeem, row.integrators) == (None, False, False, False)
-    assert erasure.is_done(node.store, node.identity, deed(2, 2).subject)
+    assert erasure.is_done(node.db, node.identity, deed(2, 2).subject)
 
 
 @pytest.mark.parametrize("sealed", [True, False])
@@ -383,18 +382,18 @@ async def test_an_orphan_that_is_taken_back_is_not_adopted(busy_fed: Federation,
     restored(fed, yesterday)
     node = fed.nodes["mpc"]
     fed.recover("mpc")
-    orphans.propose(node.store, [], "Malee", keep=False)
-    orphans.confirm(node.store, node.world, "Somchai")
+    orphans.propose(node.db, [], "Malee", keep=False)
+    orphans.confirm(node.db, node.world, "Somchai")
     if sealed:
-        with node.store.read() as tx:
-            seq = batches_store.head(tx).seq
-        assert batches.next_batch(node.store, node.world, node.identity, seq) is not None
+        with node.db.read() as tx:
+            seq = node_store.batches.head(tx).seq
+        assert batches.next_batch(node.db, node.world, node.identity, seq) is not None
     fed.give("mpc", deed(50, 3))
     for _ in range(3):
         fed.run()
     assert await agrees(fed)
     assert credits_in_all(fed) == before
-    assert batches.outbox(node.store, fed.clock()).is_empty
+    assert batches.outbox(node.db, fed.clock()).is_empty
 
 
 def test_nothing_is_taken_back_from_who_shares_no_more(busy_fed: Federation) -> None:
@@ -405,9 +404,9 @@ def test_nothing_is_taken_back_from_who_shares_no_more(busy_fed: Federation) -> 
     restored(fed, yesterday)
     node = fed.nodes["mpc"]
     fed.recover("mpc")
-    consent.withdraw(node.store, node.world, node.identity, deed(3, 3).subject, ("share",))
+    consent.withdraw(node.db, node.world, node.identity, deed(3, 3).subject, ("share",))
     with pytest.raises(Refused) as refused:
-        orphans.propose(node.store, [], "Malee", keep=False)
+        orphans.propose(node.db, [], "Malee", keep=False)
     assert refused.value.code == "orphan_not_shared"
 
 
@@ -438,13 +437,13 @@ async def test_a_repair_is_of_the_moment_that_was_compared(busy_fed: Federation)
     fed.run()
     node = fed.nodes["mpc"]
     with pytest.raises(Unavailable) as busy_now:
-        repair.repair(node.store, found.differences, found.head.seq)
+        repair.repair(node.db, found.differences, found.head.seq)
     assert busy_now.value.code == "reconcile_busy"
 
 
 def test_recovery_forgets_no_lie(busy_fed: Federation) -> None:
     """A node that caught the hub lying stays halted, whatever its chain says."""
     node = busy_fed.nodes["mpc"]
-    batches.halt(node.store, Unproven("log_forked"))
+    batches.halt(node.db, Unproven("log_forked"))
     busy_fed.recover("mpc")
-    assert batches.halted(node.store) == "log_forked"
+    assert batches.halted(node.db) == "log_forked"

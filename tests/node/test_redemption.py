@@ -9,18 +9,17 @@ from typing import Any
 import pytest
 from samprasan.edge.texts import Words
 from samprasan.hub import limits as hub_limits
+from samprasan.hub import store as hub_store
 from samprasan.hub.log import audit, intake
 from samprasan.hub.members import documents
 from samprasan.hub.process import status
-from samprasan.hub.store import ledger as ledger_store
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailable
 from samprasan.ledger import holds
 from samprasan.node import limits
+from samprasan.node import store as node_store
 from samprasan.node.counter import balance, consent, erasure, redemption
 from samprasan.node.counter.redemption import Wish
 from samprasan.node.documents import accepted as node_agreeing
-from samprasan.node.store import documents as documents_store
-from samprasan.node.store import subjects as subjects_store
 from samprasan.node.sync import batches as sync_batches
 from samprasan.node.sync import receipts
 from samprasan.node.tables import redemptions
@@ -48,21 +47,21 @@ def wish(number: int = 1, **changes: Any) -> Wish:
 
 def ask(fed: Federation, number: int = 1, agency: str = "mpc", **changes: Any) -> dict[str, Any]:
     node = fed.nodes[agency]
-    return redemption.ask(node.store, node.world, node.identity, wish(number, **changes))
+    return redemption.ask(node.db, node.world, node.identity, wish(number, **changes))
 
 
 def state(fed: Federation, number: int = 1, agency: str = "mpc") -> tuple[str, str | None]:
     node = fed.nodes[agency]
-    found = redemption.find(node.store, node.identity, number.to_bytes(16, "big"))
+    found = redemption.find(node.db, node.identity, number.to_bytes(16, "big"))
     return found["state"], found["reason"]
 
 
 def spendable(fed: Federation) -> tuple[int, int, int]:
     """Available, held and spent at the hub, which an audit finds in order."""
     hub = fed.hub
-    assert audit.audit(hub.store, hub.world, hub.world.signer.public_key).problems == []
-    with hub.store.read() as tx:
-        found = ledger_store.federation_totals(tx)
+    assert audit.audit(hub.db, hub.world, hub.world.signer.public_key).problems == []
+    with hub.db.read() as tx:
+        found = hub_store.ledger.federation_totals(tx)
     return found["available"], found["held"], found["spent"]
 
 
@@ -90,9 +89,9 @@ def test_credits_of_two_agencies_are_spent_on_a_benefit_of_a_third(fed_on_each: 
     assert spendable(fed) == (22, 0, 10)
     kinds = [update.WhichOneof("change") for update in batches(fed)[-1].updates]
     assert kinds == ["reserve", "post"]
-    found = redemption.find(fed.nodes["mpc"].store, fed.nodes["mpc"].identity, (1).to_bytes(16, "big"))
+    found = redemption.find(fed.nodes["mpc"].db, fed.nodes["mpc"].identity, (1).to_bytes(16, "big"))
     assert found["receipt"] == "MPC-2569-000001"
-    did = {each["agency"]: each for each in status.status(fed.hub.store, fed.clock())["agencies"]}
+    did = {each["agency"]: each for each in status.status(fed.hub.db, fed.clock())["agencies"]}
     assert (did["mpc"]["spent"], did["codi"]["spent"]) == (10, 0)
 
 
@@ -109,7 +108,7 @@ def test_asked_again_it_is_the_same_and_another_wish_under_its_name_is_refused(c
 
 def test_a_hold_is_spent_in_part_or_given_up_or_runs_out(counter: Federation) -> None:
     node = counter.nodes["mpc"]
-    at = (node.store, node.world, node.identity)
+    at = (node.db, node.world, node.identity)
     for number in (1, 2, 3):
         ask(counter, number, reserve_only=True)
     counter.run()
@@ -137,8 +136,8 @@ def test_reads_reflect_that_a_hold_ran_out_before_the_log_says_so(counter: Feder
     ask(counter, reserve_only=True)
     counter.run()
     node = counter.nodes["mpc"]
-    with node.store.read() as tx:
-        row = subjects_store.find(tx, node.identity.index(PERSON))
+    with node.db.read() as tx:
+        row = node_store.subjects.find(tx, node.identity.index(PERSON))
     assert row is not None
     request = hub_pb2.GetTotalsRequest(request_id=bytes(16), account_ids=[row.account_id])
 
@@ -157,8 +156,8 @@ def test_a_post_that_comes_too_late_is_declined_and_the_hold_is_over_on_both_sid
     node = counter.nodes["mpc"]
     ask(counter, reserve_only=True)
     counter.run()
-    redemption.post(node.store, node.world, node.identity, (1).to_bytes(16, "big"), None)
-    sealed = sync_batches.next_batch(node.store, node.world, node.identity, len(batches(counter)))
+    redemption.post(node.db, node.world, node.identity, (1).to_bytes(16, "big"), None)
+    sealed = sync_batches.next_batch(node.db, node.world, node.identity, len(batches(counter)))
     assert sealed is not None
     counter.clock.now_ms += limits.HOLD_SECONDS * 1000
     counter.run()
@@ -171,7 +170,7 @@ def test_what_was_spent_is_given_back_by_the_counter_or_the_benefits_owner(count
     ask(counter)
     counter.run()
     node = counter.nodes[agency]
-    at = (node.store, node.world, node.identity)
+    at = (node.db, node.world, node.identity)
     if agency == "mpc":
         redemption.refund(*at, (1).to_bytes(16, "big"), 6, "mistake")
         counter.run()
@@ -180,19 +179,19 @@ def test_what_was_spent_is_given_back_by_the_counter_or_the_benefits_owner(count
             redemption.refund(*at, (1).to_bytes(16, "big"), 1, "mistake")
         assert refused.value.code == "hold_ended"
     else:
-        code = redemption.find(counter.nodes["mpc"].store, counter.nodes["mpc"].identity, (1).to_bytes(16, "big"))
+        code = redemption.find(counter.nodes["mpc"].db, counter.nodes["mpc"].identity, (1).to_bytes(16, "big"))
         hold_id = bytes.fromhex(code["hold"].partition("/")[2])
         for _ in range(2):
             redemption.refund_elsewhere(*at, "mpc", hold_id, 6, "returned")
             counter.run()
-        assert redemption.came_of(node.store, hold_id) == ("declined", "hold_ended")
+        assert redemption.came_of(node.db, hold_id) == ("declined", "hold_ended")
     assert spendable(counter) == (28, 0, 4)
 
 
 def test_the_hub_away_nothing_has_left_and_can_be_asked_for_again(counter: Federation) -> None:
     ask(counter)
     node = counter.nodes["mpc"]
-    assert redemption.give_up(node.store, (1).to_bytes(16, "big"))
+    assert redemption.give_up(node.db, (1).to_bytes(16, "big"))
     counter.run()
     assert state(counter)[0] == "dropped"
     assert spendable(counter) == (32, 0, 0)
@@ -205,7 +204,7 @@ def test_what_has_left_cannot_be_dropped_and_ends_once_whatever_is_lost(counter:
     ask(counter)
     node = counter.nodes["mpc"]
     pushes = [message for message in node.receive(answer_to_hello(counter)) if message.kind == "push"]
-    assert not redemption.give_up(node.store, (1).to_bytes(16, "big"))
+    assert not redemption.give_up(node.db, (1).to_bytes(16, "big"))
     for _ in range(2):
         counter.hub.receive(pushes[0])  # its receipt is lost
     node.restart()
@@ -251,7 +250,7 @@ def test_a_benefit_whose_time_is_over_by_the_hubs_clock_is_refused(counter: Fede
 def test_without_consent_to_redeem_nothing_is_asked_and_what_was_not_sent_is_dropped(counter: Federation) -> None:
     node = counter.nodes["mpc"]
     ask(counter)
-    consent.withdraw(node.store, node.world, node.identity, PERSON, ("redeem",))
+    consent.withdraw(node.db, node.world, node.identity, PERSON, ("redeem",))
     counter.run()
     assert state(counter)[0] == "dropped"
     with pytest.raises(Refused) as refused:
@@ -276,8 +275,8 @@ def test_more_than_there_is_and_more_than_one_may_have_is_declined_with_its_reas
 def test_terms_that_changed_meanwhile_are_declined(counter: Federation) -> None:
     codi = counter.nodes["codi"]
     text = federation.CATALOGUE.replace("credits = 10", "credits = 11")
-    envelope = node_agreeing.publish(codi.store, codi.world, codi.identity, text)
-    documents.submit(counter.hub.store, counter.hub.world, "codi", envelope)
+    envelope = node_agreeing.publish(codi.db, codi.world, codi.identity, text)
+    documents.submit(counter.hub.db, counter.hub.world, "codi", envelope)
     ask(counter)  # mpc has not heard of it
     counter.run()
     assert state(counter) == ("declined", "benefit_changed")
@@ -289,21 +288,21 @@ def test_terms_that_changed_meanwhile_are_declined(counter: Federation) -> None:
 
 def test_nobody_publishes_for_another_and_an_older_catalogue_does_not_come_back(counter: Federation) -> None:
     codi, mpc = counter.nodes["codi"], counter.nodes["mpc"]
-    first = node_agreeing.publish(codi.store, codi.world, codi.identity, federation.CATALOGUE)
+    first = node_agreeing.publish(codi.db, codi.world, codi.identity, federation.CATALOGUE)
     with pytest.raises(SamprasanError) as refused:
-        documents.submit(counter.hub.store, counter.hub.world, "mpc", first)
+        documents.submit(counter.hub.db, counter.hub.world, "mpc", first)
     assert refused.value.code == "approval_not_ones_own"
     forged = mpc.world.sign(Catalogue.FromString(first.payload))
     with pytest.raises(SamprasanError) as refused:
-        documents.submit(counter.hub.store, counter.hub.world, "mpc", forged)
+        documents.submit(counter.hub.db, counter.hub.world, "mpc", forged)
     assert refused.value.code == "approval_not_ones_own"
-    listing = documents.listed(counter.hub.store)
+    listing = documents.listed(counter.hub.db)
     federation.publish(counter)
-    newest = documents.listed(counter.hub.store)
+    newest = documents.listed(counter.hub.db)
     assert len(newest.active) == len(listing.active), "only the newest catalogue of an agency is listed"
-    node_agreeing.take(mpc.store, mpc.world, mpc.identity, federation.TLS_CA, listing)
-    with mpc.store.read() as tx:
-        catalogues = documents_store.agreed_on(tx).catalogues
+    node_agreeing.take(mpc.db, mpc.world, mpc.identity, federation.TLS_CA, listing)
+    with mpc.db.read() as tx:
+        catalogues = node_store.documents.agreed_on(tx).catalogues
     assert catalogues["codi"].version == 2
 
 
@@ -311,11 +310,11 @@ def test_an_account_is_given_up_when_its_last_hold_is_over(counter: Federation) 
     node = counter.nodes["mpc"]
     ask(counter, reserve_only=True)
     counter.run()
-    consent.withdraw(node.store, node.world, node.identity, PERSON, ("share", "redeem", "integrators"))
+    consent.withdraw(node.db, node.world, node.identity, PERSON, ("share", "redeem", "integrators"))
     counter.run()
     kinds = [update.WhichOneof("change") for batch in batches(counter) for update in batch.updates]
     assert "unlink" not in kinds
-    redemption.post(node.store, node.world, node.identity, (1).to_bytes(16, "big"), None)
+    redemption.post(node.db, node.world, node.identity, (1).to_bytes(16, "big"), None)
     counter.run()
     counter.run()
     kinds = [update.WhichOneof("change") for batch in batches(counter) for update in batch.updates]
@@ -330,21 +329,21 @@ def test_who_is_erased_is_nobody_in_what_was_redeemed(counter: Federation) -> No
     counter.run()
     ask(counter, 2, reserve_only=True)
     counter.run()
-    erasure.erase(node.store, node.world, node.identity, PERSON)
+    erasure.erase(node.db, node.world, node.identity, PERSON)
     counter.run()
-    assert not erasure.is_done(node.store, node.identity, PERSON), "a hold is still open"
+    assert not erasure.is_done(node.db, node.identity, PERSON), "a hold is still open"
     counter.clock.now_ms += limits.HOLD_SECONDS * 1000
     for _ in range(3):
         counter.run()
-    assert erasure.is_done(node.store, node.identity, PERSON)
-    found = redemption.find(node.store, node.identity, (1).to_bytes(16, "big"))
+    assert erasure.is_done(node.db, node.identity, PERSON)
+    found = redemption.find(node.db, node.identity, (1).to_bytes(16, "big"))
     assert (found["subject"], found["state"], found["credits"]) == (None, "posted", 10)
 
 
 def test_a_refused_batch_leaves_the_redemption_to_be_sent_again(counter: Federation) -> None:
     ask(counter)
     node = counter.nodes["mpc"]
-    batch = sync_batches.next_batch(node.store, node.world, node.identity, len(batches(counter)))
+    batch = sync_batches.next_batch(node.db, node.world, node.identity, len(batches(counter)))
     assert batch is not None
     refusal = log.Refusal(
         federation_id=log.Batch.FromString(batch[1].payload).federation_id,
@@ -353,8 +352,8 @@ def test_a_refused_batch_leaves_the_redemption_to_be_sent_again(counter: Federat
         batch_digest=hashlib.sha256(batch[1].payload).digest(),
         reason=log.REFUSAL_REASON_OVER_LIMIT,
     )
-    receipts.refused(node.store, node.world, counter.hub.world.sign(refusal))
-    sync_batches.resume(node.store)
+    receipts.refused(node.db, node.world, counter.hub.world.sign(refusal))
+    sync_batches.resume(node.db)
     counter.run()
     assert state(counter)[0] == "posted"
     assert spendable(counter) == (22, 0, 10)
@@ -369,13 +368,13 @@ def test_somebody_who_was_never_linked_here_is_linked_and_served(counter: Federa
 
 def row_of(fed: Federation, agency: str = "mpc") -> Any:
     node = fed.nodes[agency]
-    with node.store.read() as tx:
-        return subjects_store.find(tx, node.identity.index(PERSON))
+    with node.db.read() as tx:
+        return node_store.subjects.find(tx, node.identity.index(PERSON))
 
 
 def risk(fed: Federation, number: int = 1, most: int = 25) -> dict[str, Any]:
     node = fed.nodes["codi"]
-    return redemption.ask(node.store, node.world, node.identity, wish(number, on_own_risk=True), most)
+    return redemption.ask(node.db, node.world, node.identity, wish(number, on_own_risk=True), most)
 
 
 @pytest.fixture
@@ -383,11 +382,11 @@ def away(counter: Federation) -> Federation:
     """codi knows the person, whose balance was 32 when it was last told; the hub is away."""
     counter.give("codi", deed(9, 1, status="pending"))
     node = counter.nodes["codi"]
-    balance.look_up(node.store, node.world, node.identity, PERSON)
+    balance.look_up(node.db, node.world, node.identity, PERSON)
     counter.run()
-    request = balance.look_up(node.store, node.world, node.identity, PERSON).request
+    request = balance.look_up(node.db, node.world, node.identity, PERSON).request
     assert request is not None
-    balance.keep(node.store, node.world, node.identity, request, counter.ask_hub("codi", "totals", request))
+    balance.keep(node.db, node.world, node.identity, request, counter.ask_hub("codi", "totals", request))
     return counter
 
 
@@ -397,8 +396,8 @@ def test_on_own_risk_as_much_as_the_agency_allows_itself_and_is_settled_later(aw
         risk(away, 3)
     assert refused.value.code == "counter_offline"
     node = away.nodes["codi"]
-    assert redemption.is_decided(node.store, (1).to_bytes(16, "big")), "nobody waits: it was handed out"
-    assert not redemption.give_up(node.store, (1).to_bytes(16, "big"))
+    assert redemption.is_decided(node.db, (1).to_bytes(16, "big")), "nobody waits: it was handed out"
+    assert not redemption.give_up(node.db, (1).to_bytes(16, "big"))
     assert ask(away, 1, "codi")["on_own_risk"], "asked again it is the same"
     away.run()
     assert [state(away, number, "codi")[0] for number in (1, 2)] == ["posted", "posted"]
@@ -410,7 +409,7 @@ def test_neither_a_mere_hold_nor_anothers_benefit_is_risked(away: Federation, ch
     federation.publish(away, "mpc")
     node = away.nodes["codi"]
     with pytest.raises(Unavailable):
-        redemption.ask(node.store, node.world, node.identity, wish(1, on_own_risk=True, **changes), 100)
+        redemption.ask(node.db, node.world, node.identity, wish(1, on_own_risk=True, **changes), 100)
 
 
 def test_what_was_risked_and_spent_elsewhere_is_the_agencys_loss_and_not_tried_again(
@@ -432,10 +431,10 @@ def test_what_was_risked_and_spent_elsewhere_is_the_agencys_loss_and_not_tried_a
 def test_what_was_risked_for_somebody_who_takes_consent_back_is_a_loss_and_blocks_nothing(away: Federation) -> None:
     risk(away)
     node = away.nodes["codi"]
-    consent.withdraw(node.store, node.world, node.identity, PERSON, ("share", "redeem", "integrators"))
+    consent.withdraw(node.db, node.world, node.identity, PERSON, ("share", "redeem", "integrators"))
     away.run()
     assert state(away, 1, "codi") == ("declined", "not_linked")
-    assert sync_batches.outbox(node.store, away.clock()).is_empty
+    assert sync_batches.outbox(node.db, away.clock()).is_empty
     assert row_of(away, "codi").account_id is None
 
 
@@ -443,9 +442,9 @@ def test_an_unlink_that_comes_while_a_hold_is_open_is_tried_again_later(counter:
     node = counter.nodes["mpc"]
     ask(counter, reserve_only=True)
     counter.run()
-    with node.store.begin() as tx:  # as if the node's clock had gone ahead
+    with node.db.begin() as tx:  # as if the node's clock had gone ahead
         tx.execute(redemptions.update().values(state="expired"))
-    consent.withdraw(node.store, node.world, node.identity, PERSON, ("share", "redeem", "integrators"))
+    consent.withdraw(node.db, node.world, node.identity, PERSON, ("share", "redeem", "integrators"))
     counter.run()
     assert row_of(counter).account_id is not None
     kinds = [update.WhichOneof("change") for batch in batches(counter) for update in batch.updates]
@@ -459,10 +458,10 @@ def test_an_unlink_that_comes_while_a_hold_is_open_is_tried_again_later(counter:
 
 def test_who_agrees_again_while_an_unlink_is_on_its_way_is_linked_anew_for_whoever_waits(counter: Federation) -> None:
     node = counter.nodes["mpc"]
-    consent.withdraw(node.store, node.world, node.identity, PERSON, ("share", "redeem", "integrators"))
-    sealed = sync_batches.next_batch(node.store, node.world, node.identity, len(batches(counter)))
+    consent.withdraw(node.db, node.world, node.identity, PERSON, ("share", "redeem", "integrators"))
+    sealed = sync_batches.next_batch(node.db, node.world, node.identity, len(batches(counter)))
     assert sealed is not None
-    consent.give(node.store, node.world, node.identity, PERSON, ("share", "redeem"))
+    consent.give(node.db, node.world, node.identity, PERSON, ("share", "redeem"))
     ask(counter)
     counter.run()
     assert state(counter) == ("posted", None)
@@ -473,27 +472,27 @@ def test_a_receipt_keeps_its_year(counter: Federation) -> None:
     counter.run()
     counter.clock.now_ms += 200 * 86_400_000
     node = counter.nodes["mpc"]
-    redemption.refund(node.store, node.world, node.identity, (1).to_bytes(16, "big"), None, "returned")
+    redemption.refund(node.db, node.world, node.identity, (1).to_bytes(16, "big"), None, "returned")
     counter.run()
-    found = redemption.find(node.store, node.identity, (1).to_bytes(16, "big"))
+    found = redemption.find(node.db, node.identity, (1).to_bytes(16, "big"))
     assert (found["state"], found["receipt"]) == ("refunded", "MPC-2569-000001")
 
 
 def test_a_listing_that_was_overtaken_is_no_fault(counter: Federation) -> None:
     node = counter.nodes["mpc"]
-    federation_listing = documents.listed(counter.hub.store)
+    federation_listing = documents.listed(counter.hub.db)
     codi = counter.nodes["codi"]
     listings = [federation_listing]
     for credits_ in (11, 12):
         text = federation.CATALOGUE.replace("credits = 10", f"credits = {credits_}")
-        envelope = node_agreeing.publish(codi.store, codi.world, codi.identity, text)
-        documents.submit(counter.hub.store, counter.hub.world, "codi", envelope)
-        listings.append(documents.listed(counter.hub.store))
-        node_agreeing.take(codi.store, codi.world, codi.identity, federation.TLS_CA, listings[-1])
+        envelope = node_agreeing.publish(codi.db, codi.world, codi.identity, text)
+        documents.submit(counter.hub.db, counter.hub.world, "codi", envelope)
+        listings.append(documents.listed(counter.hub.db))
+        node_agreeing.take(codi.db, codi.world, codi.identity, federation.TLS_CA, listings[-1])
     for listing in (listings[2], listings[1]):
-        node_agreeing.take(node.store, node.world, node.identity, federation.TLS_CA, listing)
-    with node.store.read() as tx:
-        assert documents_store.agreed_on(tx).catalogues["codi"].version == 3
+        node_agreeing.take(node.db, node.world, node.identity, federation.TLS_CA, listing)
+    with node.db.read() as tx:
+        assert node_store.documents.agreed_on(tx).catalogues["codi"].version == 3
 
 
 def test_a_full_inbox_keeps_nobody_from_publishing(counter: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -517,10 +516,10 @@ def test_many_holds_that_run_out_at_once_keep_nobody_waiting(
     counter.run()
     monkeypatch.setattr(intake, "UPDATES_MAX", 2)
     counter.clock.now_ms += limits.HOLD_SECONDS * 1000
-    assert intake.expire_due(counter.hub.store, counter.hub.world)
+    assert intake.expire_due(counter.hub.db, counter.hub.world)
     assert spendable(counter) == (22, 10, 0)
-    assert intake.expire_due(counter.hub.store, counter.hub.world)
-    assert not intake.expire_due(counter.hub.store, counter.hub.world)
+    assert intake.expire_due(counter.hub.db, counter.hub.world)
+    assert not intake.expire_due(counter.hub.db, counter.hub.world)
     assert spendable(counter) == (32, 0, 0)
 
 
@@ -535,10 +534,10 @@ def test_a_node_whose_clock_is_an_hour_off_redeems_and_lets_holds_run_out_by_the
     ask(counter, 2, reserve_only=True)
     counter.run()
     assert [state(counter, number)[0] for number in (1, 2)] == ["posted", "held"]
-    redemption.expire(node.store, node.world.now())
+    redemption.expire(node.db, node.world.now())
     assert state(counter, 2)[0] == "held"
     counter.clock.now_ms += limits.HOLD_SECONDS * 1000
-    redemption.expire(node.store, node.world.now())
+    redemption.expire(node.db, node.world.now())
     assert state(counter, 2)[0] == "expired"
     counter.run()
     assert spendable(counter) == (22, 0, 10)

@@ -5,22 +5,20 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from samprasan.hub import store as hub_store
 from samprasan.hub.accounts import accounts
 from samprasan.hub.accounts import rekey as accounts_rekey
 from samprasan.hub.members import documents
 from samprasan.hub.process import status as process_status
-from samprasan.hub.store import ledger as ledger_store
 from samprasan.hub.tables import rekeyed, subjects
 from samprasan.keys import sharing, signing
 from samprasan.keys.errors import Refused, SamprasanError
 from samprasan.keys.identifiers import Scheme, parse
 from samprasan.node import limits
+from samprasan.node import store as node_store
 from samprasan.node.documents import accepted as node_agreeing
 from samprasan.node.linking import rotation
 from samprasan.node.process import status as node_overview
-from samprasan.node.store import documents as documents_store
-from samprasan.node.store import rotation as rotation_store
-from samprasan.node.store import subjects as subjects_store
 from samprasan.node.tables import shares as node_shares
 from samprasan.node.tables import subjects as node_subjects
 from samprasan.v1 import hub_pb2, log_pb2
@@ -35,12 +33,12 @@ DAY_MS = 86_400_000
 def start(fed: Federation) -> None:
     """mpc proposes to rotate the key, nhco approves; the ceremony makes the next one, and nothing more yet."""
     mpc, nhco = fed.nodes["mpc"], fed.nodes["nhco"]
-    proposal = node_agreeing.propose_ceremony(mpc.store, mpc.world, mpc.identity, node_agreeing.ROTATE)
-    documents.submit(fed.hub.store, fed.hub.world, "mpc", proposal)
+    proposal = node_agreeing.propose_ceremony(mpc.db, mpc.world, mpc.identity, node_agreeing.ROTATE)
+    documents.submit(fed.hub.db, fed.hub.world, "mpc", proposal)
     federation.share_documents(fed)
-    (waiting,) = node_agreeing.inbox(nhco.store, nhco.world)
-    signed = node_agreeing.approve(nhco.store, nhco.world, nhco.identity, TLS_CA, waiting.short_id, "")
-    documents.submit(fed.hub.store, fed.hub.world, "nhco", signed)
+    (waiting,) = node_agreeing.inbox(nhco.db, nhco.world)
+    signed = node_agreeing.approve(nhco.db, nhco.world, nhco.identity, TLS_CA, waiting.short_id, "")
+    documents.submit(fed.hub.db, fed.hub.world, "nhco", signed)
     federation.share_documents(fed)
 
 
@@ -54,7 +52,7 @@ def go_on(fed: Federation, rounds: int = 8) -> None:
 
 def keys(fed: Federation) -> dict[bytes, tuple[bytes, int]]:
     """Account → its one subject key and epoch at the hub."""
-    with fed.hub.store.read() as tx:
+    with fed.hub.db.read() as tx:
         rows = list(tx.execute(subjects.select()))
     found = {row.account_id: (row.subject_key, row.key_epoch) for row in rows}
     assert len(found) == len(rows)
@@ -69,7 +67,7 @@ def epoch(fed: Federation, agency: str = "mpc") -> tuple[int, int]:
 
 def _status(fed: Federation, agency: str) -> dict[str, Any]:
     node = fed.nodes[agency]
-    found: dict[str, Any] = node_overview.status(node.store, node.world, node.identity, None)["linking"]
+    found: dict[str, Any] = node_overview.status(node.db, node.world, node.identity, None)["linking"]
     return found
 
 
@@ -82,8 +80,8 @@ def populate(fed: Federation) -> dict[bytes, tuple[bytes, int]]:
 
 
 def totals(fed: Federation) -> dict[bytes, int]:
-    with fed.hub.store.read() as tx:
-        return {key: each.available for key, each in ledger_store.load_all(tx).accounts.items()}
+    with fed.hub.db.read() as tx:
+        return {key: each.available for key, each in hub_store.ledger.load_all(tx).accounts.items()}
 
 
 def test_every_pseudonym_changes_and_accounts_and_totals_stay(fed: Federation) -> None:
@@ -100,7 +98,7 @@ def test_every_pseudonym_changes_and_accounts_and_totals_stay(fed: Federation) -
     fed.run()
     assert len(keys(fed)) == len(before) + 1, "old friends are found under the next key, and new people opened with it"
     assert [node.errors for node in fed.nodes.values()] == [[], [], []]
-    with fed.hub.store.read() as tx:
+    with fed.hub.db.read() as tx:
         assert list(tx.execute(rekeyed.select())) == []
 
 
@@ -124,7 +122,7 @@ def test_it_takes_all_linked_agencies_and_meanwhile_both_keys_are_answered(fed: 
     _deaf(codi, fed)
     go_on(fed, 4)
     assert epoch(fed) == (1, 2)
-    found = process_status.status(fed.hub.store, fed.clock())["rotation"]
+    found = process_status.status(fed.hub.db, fed.clock())["rotation"]
     assert found == {"key_epoch": 2, "not_moved": 2, "disagreements": 0}
     fed.give("mpc", deed(200, 60))
     go_on(fed, 8)  # a question to the one that is away has to run out
@@ -194,8 +192,8 @@ def test_an_account_that_was_opened_and_never_linked_is_asked_for_anew(fed: Fede
 
 
 def request(fed: Federation, agency: str, **changes: Any) -> hub_pb2.RekeyRequest:
-    with fed.nodes[agency].store.read() as tx:
-        account_id = next(row.account_id for row in subjects_store.of_ids(tx, range(100)) if row.account_id)
+    with fed.nodes[agency].db.read() as tx:
+        account_id = next(row.account_id for row in node_store.subjects.of_ids(tx, range(100)) if row.account_id)
     values: dict[str, Any] = {
         "request_id": b"r" * 16,
         "key_epoch": 2,
@@ -206,7 +204,7 @@ def request(fed: Federation, agency: str, **changes: Any) -> hub_pb2.RekeyReques
 
 def rekey(fed: Federation, agency: str, asked: hub_pb2.RekeyRequest) -> str | int:
     try:
-        return len(accounts_rekey.rekey(fed.hub.store, fed.hub.world, agency, asked).accounts_opened)
+        return len(accounts_rekey.rekey(fed.hub.db, fed.hub.world, agency, asked).accounts_opened)
     except SamprasanError as problem:
         return problem.code
 
@@ -221,10 +219,10 @@ def test_what_agencies_call_differently_stays_and_is_shown(fed: Federation) -> N
     other = request(fed, "nhco")
     other.accounts[0].subject_key = b"x" * 32
     assert rekey(fed, "nhco", other) == 0
-    found = process_status.status(fed.hub.store, fed.clock())["rotation"]
+    found = process_status.status(fed.hub.db, fed.clock())["rotation"]
     assert (found["not_moved"], found["disagreements"]) == (1, 1)
     assert rekey(fed, "nhco", request(fed, "nhco")) == 1
-    found = process_status.status(fed.hub.store, fed.clock())["rotation"]
+    found = process_status.status(fed.hub.db, fed.clock())["rotation"]
     assert (found["not_moved"], found["disagreements"]) == (0, 0)
 
 
@@ -244,12 +242,12 @@ def test_a_pseudonym_that_belongs_to_another_account_moves_nobody(fed: Federatio
     fed.run()
     start(fed)
     go_on_until_next(fed)
-    with fed.nodes["mpc"].store.read() as tx:
-        first, second = (row.account_id for row in subjects_store.of_ids(tx, (1, 2)))
+    with fed.nodes["mpc"].db.read() as tx:
+        first, second = (row.account_id for row in node_store.subjects.of_ids(tx, (1, 2)))
     for account_id, expected in ((first, 1), (second, 0), (first, 1)):
         asked = request(fed, "mpc", accounts=[hub_pb2.Rekeyed(account_id=account_id, subject_key=b"k" * 32)])
         assert rekey(fed, "mpc", asked) == expected
-    assert process_status.status(fed.hub.store, fed.clock())["rotation"]["disagreements"] == 1
+    assert process_status.status(fed.hub.db, fed.clock())["rotation"]["disagreements"] == 1
 
 
 BAD: dict[str, tuple[str, Callable[[Federation], hub_pb2.RekeyRequest], str | int]] = {
@@ -278,7 +276,7 @@ def test_a_request_that_is_not_right_changes_nothing(fed: Federation, name: str)
     go_on_until_next(fed)
     agency, make, expected = BAD[name]
     assert rekey(fed, agency, make(fed)) == expected
-    with fed.hub.store.read() as tx:
+    with fed.hub.db.read() as tx:
         assert list(tx.execute(rekeyed.select())) == []
 
 
@@ -293,13 +291,13 @@ def test_the_hub_does_not_drop_the_old_key_while_anybody_stays_behind(fed: Feder
     fed.run()
     start(fed)
     go_on_until_next(fed)
-    with fed.nodes["mpc"].store.read() as tx:
-        current = documents_store.agreed_on(tx)
+    with fed.nodes["mpc"].db.read() as tx:
+        current = node_store.documents.agreed_on(tx)
     last = rotation._last(current.required_roster, current.federation_id, fed.clock(), fed.clock() + DAY_MS)
     for agency in ("mpc", "nhco"):
-        documents.submit(fed.hub.store, fed.hub.world, agency, fed.nodes[agency].world.sign(last))
+        documents.submit(fed.hub.db, fed.hub.world, agency, fed.nodes[agency].world.sign(last))
     with pytest.raises(Refused) as refused:
-        documents.submit(fed.hub.store, fed.hub.world, "codi", fed.nodes["codi"].world.sign(last))
+        documents.submit(fed.hub.db, fed.hub.world, "codi", fed.nodes["codi"].world.sign(last))
     assert (refused.value.code, refused.value.values["accounts"]) == ("rotation_unfinished", 1)
     assert len(keys(fed)) == 1
 
@@ -345,8 +343,8 @@ def test_a_key_that_comes_after_the_rotation_is_not_kept(fed: Federation, monkey
 
     rounds(fed, hold, 3)
     assert held
-    with mpc.store.read() as tx:
-        current = documents_store.agreed_on(tx)
+    with mpc.db.read() as tx:
+        current = node_store.documents.agreed_on(tx)
     last = rotation._last(current.required_roster, current.federation_id, fed.clock(), fed.clock() + DAY_MS)
     signed = signing.seal(last)
     for node in fed.nodes.values():
@@ -354,16 +352,16 @@ def test_a_key_that_comes_after_the_rotation_is_not_kept(fed: Federation, monkey
     combine = sharing.combine
 
     def combined(*arguments: Any) -> bytes:
-        listing = documents.listed(fed.hub.store)
+        listing = documents.listed(fed.hub.db)
         listing.active.append(signed)
-        node_agreeing.take(mpc.store, mpc.world, mpc.identity, TLS_CA, listing)
+        node_agreeing.take(mpc.db, mpc.world, mpc.identity, TLS_CA, listing)
         return combine(*arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(sharing, "combine", combined)
         mpc.receive(held[0])
-    with mpc.store.read() as tx:
-        assert [row.sealed_key for row in subjects_store.of_ids(tx, (2,))] == [None]
+    with mpc.db.read() as tx:
+        assert [row.sealed_key for row in node_store.subjects.of_ids(tx, (2,))] == [None]
 
 
 def test_a_lost_share_of_the_next_key_is_repaired_and_the_rotation_goes_on(fed: Federation) -> None:
@@ -371,19 +369,19 @@ def test_a_lost_share_of_the_next_key_is_repaired_and_the_rotation_goes_on(fed: 
     start(fed)
     go_on_until_next(fed)
     mpc, nhco = fed.nodes["mpc"], fed.nodes["nhco"]
-    with mpc.store.begin() as tx:
-        coming = documents_store.agreed_on(tx).required_roster.next
+    with mpc.db.begin() as tx:
+        coming = node_store.documents.agreed_on(tx).required_roster.next
         (point,) = (entry.point for entry in coming.commitments if entry.agency == "mpc")
         tx.execute(node_shares.delete().where(node_shares.c.point == point))
         tx.execute(node_subjects.update().values(sealed_key=None))
     go_on(fed)
     assert epoch(fed) == (1, 2)
-    proposal = node_agreeing.propose_ceremony(mpc.store, mpc.world, mpc.identity, node_agreeing.REPAIR)
-    documents.submit(fed.hub.store, fed.hub.world, "mpc", proposal)
+    proposal = node_agreeing.propose_ceremony(mpc.db, mpc.world, mpc.identity, node_agreeing.REPAIR)
+    documents.submit(fed.hub.db, fed.hub.world, "mpc", proposal)
     federation.share_documents(fed)
-    (waiting,) = node_agreeing.inbox(nhco.store, nhco.world)
-    signed = node_agreeing.approve(nhco.store, nhco.world, nhco.identity, TLS_CA, waiting.short_id, "")
-    documents.submit(fed.hub.store, fed.hub.world, "nhco", signed)
+    (waiting,) = node_agreeing.inbox(nhco.db, nhco.world)
+    signed = node_agreeing.approve(nhco.db, nhco.world, nhco.identity, TLS_CA, waiting.short_id, "")
+    documents.submit(fed.hub.db, fed.hub.world, "nhco", signed)
     federation.share_documents(fed)
     go_on(fed, 16)
     assert epoch(fed) == (2, 0)
@@ -399,8 +397,8 @@ def test_while_the_old_key_goes_those_who_wait_to_be_linked_hold_up_nobody_else(
     mpc = fed.nodes["mpc"]
     fed.give("mpc", *(deed(number, number) for number in range(100, 110)))
     run_without(fed, "hello")
-    with mpc.store.begin() as tx:
-        rotation_store.close(tx, fed.clock() + DAY_MS)
+    with mpc.db.begin() as tx:
+        node_store.rotation.close(tx, fed.clock() + DAY_MS)
     fed.give("mpc", deed(2, 1))
     fed.run()
     assert available(fed) == 32
@@ -418,7 +416,7 @@ def test_a_pseudonym_of_an_old_key_opens_nothing(fed: Federation) -> None:
         subjects=[hub_pb2.SubjectRef(subject_key=bytes(32), kind=1, key_epoch=1)],  # type: ignore[arg-type]
     )
     with pytest.raises(Refused) as refused:
-        accounts.open_accounts(fed.hub.store, fed.hub.world, "mpc", asked)
+        accounts.open_accounts(fed.hub.db, fed.hub.world, "mpc", asked)
     assert refused.value.code == "key_epoch"
 
 
@@ -430,7 +428,7 @@ def test_one_rotation_at_a_time(fed: Federation) -> None:
     assert epoch(fed) == (1, 2)
     mpc = fed.nodes["mpc"]
     with pytest.raises(Refused) as refused:
-        node_agreeing.propose_ceremony(mpc.store, mpc.world, mpc.identity, node_agreeing.ROTATE)
+        node_agreeing.propose_ceremony(mpc.db, mpc.world, mpc.identity, node_agreeing.ROTATE)
     assert refused.value.code == "rotation_runs"
 
 
@@ -442,5 +440,5 @@ def test_looking_everybody_up_again_is_no_probing(fed: Federation) -> None:
     assert epoch(fed) == (2, 0)
     fed.clock.now_ms += 31 * DAY_MS
     fed.run()
-    found = {each["agency"]: each["linking"] for each in process_status.status(fed.hub.store, fed.clock())["agencies"]}
+    found = {each["agency"]: each["linking"] for each in process_status.status(fed.hub.db, fed.clock())["agencies"]}
     assert found["mpc"] == {"evaluated": 300, "used": 300, "unused": 0, "probing": False}

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from samprasan.keys import signing
 from samprasan.keys.errors import Refused, Unproven
+from samprasan.node import store as node_store
 from samprasan.node.counter import balance
 from samprasan.node.imports.deed import Consents
-from samprasan.node.store import awards as awards_store
 from samprasan.node.sync import batches as sync_batches
 from samprasan.node.sync import receipts
 from samprasan.v1 import hub_pb2
@@ -20,11 +20,11 @@ NO = Consents(share=False, redeem=False)
 
 def batches(fed: Federation, agency: str = "mpc") -> list[log.Batch]:
     """Everything the hub has of the agency, in order."""
-    from samprasan.hub.store import log as log_store
+    from samprasan.hub import store as hub_store
     from samprasan.v1.envelope_pb2 import Envelope
 
-    with fed.hub.store.read() as tx:
-        rows = [row for row in log_store.entries(tx) if row.agency == agency]
+    with fed.hub.db.read() as tx:
+        rows = [row for row in hub_store.log.entries(tx) if row.agency == agency]
     return [log.Batch.FromString(Envelope.FromString(row.batch).payload) for row in rows]
 
 
@@ -34,7 +34,7 @@ def test_deeds_leave_in_the_order_they_came_each_behind_its_link(fed: Federation
     (batch,) = batches(fed)
     assert [update.WhichOneof("change") for update in batch.updates] == ["link", "award", "link"] + ["award"] * 5
     assert [update.award.credits for update in batch.updates if update.HasField("award")] == [8, 16, 24, 32, 40, 48]
-    assert sync_batches.outbox(fed.nodes["mpc"].store, fed.nodes["mpc"].world.now()).is_empty
+    assert sync_batches.outbox(fed.nodes["mpc"].db, fed.nodes["mpc"].world.now()).is_empty
 
 
 def test_without_consent_nothing_leaves(fed: Federation) -> None:
@@ -54,7 +54,7 @@ def test_a_later_no_keeps_back_what_was_not_sent_yet(fed: Federation) -> None:
 
 def look_up(fed: Federation, subject: Any) -> balance.Found:
     node = fed.nodes["mpc"]
-    return balance.look_up(node.store, node.world, node.identity, subject)
+    return balance.look_up(node.db, node.world, node.identity, subject)
 
 
 def test_asking_for_a_balance_links_a_subject_that_has_nothing_to_send(fed: Federation) -> None:
@@ -70,10 +70,10 @@ def test_asking_for_a_balance_links_a_subject_that_has_nothing_to_send(fed: Fede
 
 
 def answer(fed: Federation, seq: int, digest: bytes) -> hub_pb2.HelloResponse:
-    from samprasan.hub.store import documents as documents_store
+    from samprasan.hub import store as hub_store
 
-    with fed.hub.store.read() as tx:
-        federation_id = documents_store.agreed_on(tx).federation_id
+    with fed.hub.db.read() as tx:
+        federation_id = hub_store.documents.agreed_on(tx).federation_id
     return hub_pb2.HelloResponse(
         agency="mpc", federation_id=federation_id, head=hub_pb2.Head(seq=seq, digest=digest), now=fed.clock.now_ms
     )
@@ -89,25 +89,25 @@ def test_a_history_that_differs_halts_sending_until_somebody_looked(
     fed.give("mpc", deed(1, 1))
     fed.run()
     node = fed.nodes["mpc"]
-    said = sync_batches.greeting(node.store, node.world.now())
+    said = sync_batches.greeting(node.db, node.world.now())
     with pytest.raises(Unproven) as refused:
-        sync_batches.greeted(node.store, node.world, node.identity, said, answer(fed, seq, digest))
+        sync_batches.greeted(node.db, node.world, node.identity, said, answer(fed, seq, digest))
     assert refused.value.code == code
     fed.give("mpc", deed(2, 1))
-    assert sync_batches.outbox(node.store, node.world.now()).halted == code
-    assert sync_batches.next_batch(node.store, node.world, node.identity, 1) is None
-    sync_batches.resume(node.store)
+    assert sync_batches.outbox(node.db, node.world.now()).halted == code
+    assert sync_batches.next_batch(node.db, node.world, node.identity, 1) is None
+    sync_batches.resume(node.db)
     fed.run()
     assert len(batches(fed)) == 2
 
 
 def test_a_hello_answered_late_is_no_hub_gone_back(fed: Federation) -> None:
     node = fed.nodes["mpc"]
-    said = sync_batches.greeting(node.store, node.world.now())
+    said = sync_batches.greeting(node.db, node.world.now())
     fed.give("mpc", deed(1, 1))
     fed.run()
-    assert sync_batches.greeted(node.store, node.world, node.identity, said, answer(fed, 0, bytes(32))) == 0
-    assert sync_batches.outbox(node.store, node.world.now()).halted == ""
+    assert sync_batches.greeted(node.db, node.world, node.identity, said, answer(fed, 0, bytes(32))) == 0
+    assert sync_batches.outbox(node.db, node.world.now()).halted == ""
 
 
 def test_a_lost_receipt_is_asked_for_again(fed: Federation) -> None:
@@ -115,12 +115,12 @@ def test_a_lost_receipt_is_asked_for_again(fed: Federation) -> None:
     fed.run()
     fed.give("mpc", deed(2, 1))
     node = fed.nodes["mpc"]
-    found = sync_batches.next_batch(node.store, node.world, node.identity, 1)
+    found = sync_batches.next_batch(node.db, node.world, node.identity, 1)
     assert found is not None
     fed.ask_hub("mpc", "push", found[1])
-    assert sync_batches.outbox(node.store, node.world.now()).in_flight == 1
+    assert sync_batches.outbox(node.db, node.world.now()).in_flight == 1
     fed.run()
-    assert sync_batches.outbox(node.store, node.world.now()).is_empty
+    assert sync_batches.outbox(node.db, node.world.now()).is_empty
     assert len(batches(fed)) == 2
 
 
@@ -129,15 +129,15 @@ def test_a_refused_batch_goes_back_to_the_outbox_and_out_again_under_the_same_se
     fed.run()
     fed.give("mpc", deed(2, 1))
     node, hub = fed.nodes["mpc"], fed.hub
-    found = sync_batches.next_batch(node.store, node.world, node.identity, 1)
+    found = sync_batches.next_batch(node.db, node.world, node.identity, 1)
     assert found is not None
     refusal = log.Refusal(agency="mpc", seq=2, batch_digest=signing.digest(found[1]))
-    receipts.refused(node.store, node.world, hub.world.sign(refusal))
-    assert sync_batches.outbox(node.store, node.world.now()).halted == "batch_refused"
-    assert sync_batches.outbox(node.store, node.world.now()).queued == 1
+    receipts.refused(node.db, node.world, hub.world.sign(refusal))
+    assert sync_batches.outbox(node.db, node.world.now()).halted == "batch_refused"
+    assert sync_batches.outbox(node.db, node.world.now()).queued == 1
     fed.run()
     assert len(batches(fed)) == 1
-    sync_batches.resume(node.store)
+    sync_batches.resume(node.db)
     fed.run()
     assert [batch.seq for batch in batches(fed)] == [1, 2]
 
@@ -148,23 +148,23 @@ def test_a_receipt_for_another_batch_or_by_another_key_is_not_taken(fed: Federat
     node = fed.nodes["mpc"]
     receipt = log.Receipt(agency="mpc", seq=1, batch_digest=b"x" * 32)
     with pytest.raises(Unproven) as foreign:
-        receipts.settle(node.store, node.world, fed.hub.world.sign(receipt))
+        receipts.settle(node.db, node.world, fed.hub.world.sign(receipt))
     assert foreign.value.code == "receipt_foreign"
     with pytest.raises(Unproven):
-        receipts.settle(node.store, node.world, fed.nodes["nhco"].world.sign(receipt))
+        receipts.settle(node.db, node.world, fed.nodes["nhco"].world.sign(receipt))
 
 
 def test_what_the_hub_declines_is_declined_here_with_its_reason(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1))
     node = fed.nodes["mpc"]
-    with node.store.begin() as tx:
+    with node.db.begin() as tx:
         from samprasan.node.tables import awards
 
         tx.execute(awards.update().values(credits=501))
     fed.run()
-    with node.store.read() as tx:
-        assert awards_store.by_state(tx) == {"declined": 1}
-    assert sync_batches.outbox(node.store, node.world.now()).is_empty
+    with node.db.read() as tx:
+        assert node_store.awards.by_state(tx) == {"declined": 1}
+    assert sync_batches.outbox(node.db, node.world.now()).is_empty
 
 
 def test_more_than_a_batch_holds_becomes_several(fed_on_each: Federation) -> None:
@@ -172,4 +172,4 @@ def test_more_than_a_batch_holds_becomes_several(fed_on_each: Federation) -> Non
     fed.give("mpc", *(deed(number, number % 7) for number in range(2_300)))
     fed.run()
     assert [len(batch.updates) for batch in batches(fed)] == [1000, 1000, 307]
-    assert sync_batches.outbox(fed.nodes["mpc"].store, fed.nodes["mpc"].world.now()).is_empty
+    assert sync_batches.outbox(fed.nodes["mpc"].db, fed.nodes["mpc"].world.now()).is_empty

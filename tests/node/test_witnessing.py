@@ -6,49 +6,48 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 from samprasan.hub import limits as hub_limits
+from samprasan.hub import store as hub_store
 from samprasan.hub.log import checkpoints as log_checkpoints
 from samprasan.hub.process import status
-from samprasan.hub.store import log as log_store
 from samprasan.hub.tables import checkpoints, cosignatures, tree
 from samprasan.keys import checkpoint, merkle, signing
 from samprasan.keys.checkpoint import Checkpoint
 from samprasan.keys.errors import Malformed, SamprasanError, Unproven
+from samprasan.node import store as node_store
 from samprasan.node.proof import witness as node_witnessing
-from samprasan.node.store import batches as batches_store
-from samprasan.node.store import log_views as witness_store
 from samprasan.node.sync import batches
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import Receipt
 
-from tests.federation import AGENCIES, Federation, NodeParty, copy_of, deed, memory_store
+from tests.federation import AGENCIES, Federation, NodeParty, copy_of, deed, memory_database
 
 
 def standing(fed: Federation) -> log_checkpoints.Standing:
-    with fed.hub.store.read() as tx:
+    with fed.hub.db.read() as tx:
         return log_checkpoints.standing(tx, fed.clock())
 
 
 def size(fed: Federation) -> int:
-    with fed.hub.store.read() as tx:
-        return log_store.head_now(tx).size
+    with fed.hub.db.read() as tx:
+        return hub_store.log.head_now(tx).size
 
 
 def ask(fed: Federation, node: NodeParty) -> tuple[node_witnessing.Question, hub_pb2.WitnessResponse]:
-    asked = node_witnessing.question(node.store)
-    return asked, log_checkpoints.answer(fed.hub.store, node.name, asked.request)
+    asked = node_witnessing.question(node.db)
+    return asked, log_checkpoints.answer(fed.hub.db, node.name, asked.request)
 
 
 def witness(fed: Federation, node: NodeParty) -> hub_pb2.CosignRequest | None:
     asked, answer = ask(fed, node)
-    return node_witnessing.witnessed(node.store, node.world, node.identity, asked, answer)
+    return node_witnessing.witnessed(node.db, node.world, node.identity, asked, answer)
 
 
 def offered(fed: Federation) -> int:
     """Let the log grow and be signed; its size."""
     fed.give("mpc", deed(size(fed), 1))
     fed.run()
-    log_checkpoints.offer(fed.hub.store, fed.hub.world)
+    log_checkpoints.offer(fed.hub.db, fed.hub.world)
     return standing(fed).size
 
 
@@ -61,7 +60,7 @@ def test_a_checkpoint_that_all_have_cosigned_is_final(fed_on_each: Federation) -
     assert found.cosigned == dict.fromkeys(AGENCIES, found.size)
     assert found.late == []
     for node in fed.nodes.values():
-        shown = node_witnessing.standing(node.store, node.world)
+        shown = node_witnessing.standing(node.db, node.world)
         assert (shown["size"], shown["missing"]) == (found.size, [])
         assert shown["evidence"] == []
 
@@ -72,14 +71,15 @@ def test_every_receipt_is_proved_to_its_node(fed: Federation) -> None:
         fed.run()
     fed.run()
     node = fed.nodes["nhco"]
-    with node.store.read() as tx:
-        settled = batches_store.settled_seq(tx)
-        found = [witness_store.proof_of(tx, seq) for seq in range(1, settled + 1)]
+    with node.db.read() as tx:
+        settled = node_store.batches.settled_seq(tx)
+        found = [node_store.log_views.proof_of(tx, seq) for seq in range(1, settled + 1)]
         notes = {
-            checkpoint.read(each).checkpoint.size: checkpoint.read(each) for each in witness_store.all_newest_first(tx)
+            checkpoint.read(each).checkpoint.size: checkpoint.read(each)
+            for each in node_store.log_views.all_newest_first(tx)
         }
         receipts = {
-            row.seq: row.receipt for row in (batches_store.find(tx, seq) for seq in range(1, settled + 1)) if row
+            row.seq: row.receipt for row in (node_store.batches.find(tx, seq) for seq in range(1, settled + 1)) if row
         }
     assert settled >= 3
     for proof in found:
@@ -117,21 +117,21 @@ def test_who_has_not_cosigned_for_ten_minutes_is_named(fed: Federation) -> None:
     assert standing(fed).late == []
     fed.clock.now_ms += 1
     assert standing(fed).late == ["nhco"]
-    assert [agency for agency, _ in status.late_witnesses(fed.hub.store, fed.clock())] == ["nhco"]
-    document = status.status(fed.hub.store, fed.clock())
+    assert [agency for agency, _ in status.late_witnesses(fed.hub.db, fed.clock())] == ["nhco"]
+    document = status.status(fed.hub.db, fed.clock())
     assert document["log"]["checkpoint"]["late"] == ["nhco"]
 
 
 def test_status_tells_the_root_that_checkpoints_sign(fed: Federation) -> None:
     fed.run()
-    document = status.status(fed.hub.store, fed.clock())
+    document = status.status(fed.hub.db, fed.clock())
     node = fed.nodes["mpc"]
-    assert document["log"]["root"] == node_witnessing.standing(node.store, node.world)["root"]
+    assert document["log"]["root"] == node_witnessing.standing(node.db, node.world)["root"]
 
 
 def signed_by_hub(fed: Federation, entries: int, root: bytes) -> bytes:
     """A checkpoint that a lying hub could sign."""
-    with fed.hub.store.read() as tx:
+    with fed.hub.db.read() as tx:
         origin = checkpoint.read(log_checkpoints.note(tx)).checkpoint.origin
     return checkpoint.signed(Checkpoint(origin, entries, root), fed.hub.world.signer)
 
@@ -150,15 +150,15 @@ LIES: dict[str, tuple[Lie, str]] = {
 def test_a_hub_that_shows_another_log_is_left(fed: Federation, lie: str) -> None:
     fed.run()
     node = fed.nodes["mpc"]
-    before = node_witnessing.standing(node.store, node.world)
+    before = node_witnessing.standing(node.db, node.world)
     asked, answer = ask(fed, node)
     make, code = LIES[lie]
     answer.checkpoint = make(fed, answer)
     with pytest.raises(Unproven) as found:
-        node_witnessing.witnessed(node.store, node.world, node.identity, asked, answer)
+        node_witnessing.witnessed(node.db, node.world, node.identity, asked, answer)
     assert found.value.code == code
-    assert batches.halted(node.store) == code
-    after = node_witnessing.standing(node.store, node.world)
+    assert batches.halted(node.db) == code
+    after = node_witnessing.standing(node.db, node.world)
     assert after["note"] == before["note"]
     assert [each["second"].encode() for each in after["evidence"]] == (
         [answer.checkpoint] if code == "log_forked" else []
@@ -171,14 +171,14 @@ def test_what_is_halted_accepts_no_more_until_an_operator_has_looked(fed: Federa
     asked, answer = ask(fed, node)
     answer.checkpoint = signed_by_hub(fed, size(fed), bytes(32))
     with pytest.raises(Unproven):
-        node_witnessing.witnessed(node.store, node.world, node.identity, asked, answer)
+        node_witnessing.witnessed(node.db, node.world, node.identity, asked, answer)
     fed.give("mpc", deed(1, 1))
     fed.run()
     assert {each.code for each in node.errors} == {"log_forked"}
-    assert batches.outbox(node.store, fed.clock()).in_flight == 0
-    batches.resume(node.store)
+    assert batches.outbox(node.db, fed.clock()).in_flight == 0
+    batches.resume(node.db)
     fed.run()
-    assert batches.outbox(node.store, fed.clock()).is_empty
+    assert batches.outbox(node.db, fed.clock()).is_empty
 
 
 Change = Callable[[hub_pb2.WitnessResponse], None]
@@ -209,14 +209,14 @@ def test_what_proves_nothing_is_an_error_and_changes_nothing(fed: Federation, ch
     fed.run()
     offered(fed)
     node = fed.nodes["mpc"]
-    before = node_witnessing.standing(node.store, node.world)
+    before = node_witnessing.standing(node.db, node.world)
     asked, answer = ask(fed, node)
     change(answer)
     with pytest.raises((Malformed, Unproven)) as found:
-        node_witnessing.witnessed(node.store, node.world, node.identity, asked, answer)
+        node_witnessing.witnessed(node.db, node.world, node.identity, asked, answer)
     assert found.value.code == "checkpoint"
-    assert node_witnessing.standing(node.store, node.world) == before
-    assert batches.halted(node.store) == ""
+    assert node_witnessing.standing(node.db, node.world) == before
+    assert batches.halted(node.db) == ""
 
 
 def test_a_receipt_that_is_not_in_the_log_is_evidence(fed: Federation) -> None:
@@ -226,12 +226,12 @@ def test_a_receipt_that_is_not_in_the_log_is_evidence(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1))
     fed.run()
     last = size(fed) - 1
-    with fed.hub.store.begin() as tx:
+    with fed.hub.db.begin() as tx:
         tx.execute(tree.update().where(tree.c.number == last).values(hash=bytes(32)))
-    log_checkpoints.offer(fed.hub.store, fed.hub.world)
+    log_checkpoints.offer(fed.hub.db, fed.hub.world)
     with pytest.raises(Unproven, match="contradict"):
         witness(fed, node)
-    assert len(node_witnessing.standing(node.store, node.world)["evidence"]) == 1
+    assert len(node_witnessing.standing(node.db, node.world)["evidence"]) == 1
 
 
 def test_a_witness_that_stops_between_storing_and_answering_cosigns_what_it_stored(fed: Federation) -> None:
@@ -243,8 +243,8 @@ def test_a_witness_that_stops_between_storing_and_answering_cosigns_what_it_stor
     assert lost is not None
     assert again is not None
     assert lost.size == again.size == newest
-    log_checkpoints.take(fed.hub.store, fed.hub.world, "mpc", again)
-    log_checkpoints.take(fed.hub.store, fed.hub.world, "mpc", lost)
+    log_checkpoints.take(fed.hub.db, fed.hub.world, "mpc", again)
+    log_checkpoints.take(fed.hub.db, fed.hub.world, "mpc", lost)
     assert standing(fed).cosigned["mpc"] == newest
     assert witness(fed, node) is None
 
@@ -262,7 +262,7 @@ def test_a_cosignature_of_another_agency_or_checkpoint_is_not_taken(fed: Federat
         ("mpc", hub_pb2.CosignRequest(size=newest + 1, seconds=word.seconds, signature=word.signature)),
     ):
         with pytest.raises(SamprasanError) as found:
-            log_checkpoints.take(fed.hub.store, fed.hub.world, agency, changed)
+            log_checkpoints.take(fed.hub.db, fed.hub.world, agency, changed)
         assert found.value.code in {"cosignature", "checkpoint_unknown"}
     assert standing(fed).cosigned["mpc"] < newest
 
@@ -271,7 +271,7 @@ def test_what_is_older_than_a_final_checkpoint_is_forgotten(fed: Federation) -> 
     for _ in range(3):
         offered(fed)
         fed.run()
-    with fed.hub.store.read() as tx:
+    with fed.hub.db.read() as tx:
         kept = list(tx.execute(sa.select(checkpoints.c.size)).scalars())
         given = set(tx.execute(sa.select(cosignatures.c.size)).scalars())
     assert kept == [size(fed)]
@@ -280,16 +280,16 @@ def test_what_is_older_than_a_final_checkpoint_is_forgotten(fed: Federation) -> 
 
 def two_views(fed: Federation) -> Federation:
     """The same hub as it shows itself to nhco alone: from now on with another history."""
-    other = copy_of(fed, memory_store, seed=2)
+    other = copy_of(fed, memory_database, seed=2)
     other.hub.world = replace(other.hub.world, signer=fed.hub.world.signer)
     return other
 
 
 def letter(sender: NodeParty, reader: NodeParty) -> None:
     """A letter arrives, and with it the newest checkpoint that its sender knows."""
-    with sender.store.read() as tx:
-        note = witness_store.newest(tx)
-    node_witnessing.heard(reader.store, reader.world, sender.name, note)
+    with sender.db.read() as tx:
+        note = node_store.log_views.newest(tx)
+    node_witnessing.heard(reader.db, reader.world, sender.name, note)
 
 
 def test_a_hub_with_two_histories_is_found_out_by_a_letter(fed: Federation) -> None:
@@ -306,7 +306,7 @@ def test_a_hub_with_two_histories_is_found_out_by_a_letter(fed: Federation) -> N
     letter(fed.nodes["mpc"], fooled)
     with pytest.raises(Unproven, match="contradict"):
         witness(other, fooled)
-    (found,) = node_witnessing.standing(fooled.store, fooled.world)["evidence"]
+    (found,) = node_witnessing.standing(fooled.db, fooled.world)["evidence"]
     assert all("\n— samprasan/" in found[each] for each in ("first", "second"))
 
 
@@ -321,7 +321,7 @@ def test_two_histories_of_one_size_need_no_question(fed: Federation) -> None:
     assert mine == theirs
     with pytest.raises(Unproven, match="contradict"):
         letter(fed.nodes["mpc"], other.nodes["nhco"])
-    assert batches.halted(other.nodes["nhco"].store) == "log_forked"
+    assert batches.halted(other.nodes["nhco"].db) == "log_forked"
 
 
 def test_a_log_that_others_know_of_and_the_hub_hides_is_an_alarm(fed: Federation) -> None:
@@ -332,9 +332,9 @@ def test_a_log_that_others_know_of_and_the_hub_hides_is_an_alarm(fed: Federation
     fooled = other.nodes["nhco"]
     letter(fed.nodes["mpc"], fooled)
     witness(other, fooled)
-    assert node_witnessing.hidden_from_us(fooled.store, other.clock()) == []
+    assert node_witnessing.hidden_from_us(fooled.db, other.clock()) == []
     later = other.clock() + 600_000
-    assert node_witnessing.hidden_from_us(fooled.store, later) == ["mpc"]
+    assert node_witnessing.hidden_from_us(fooled.db, later) == ["mpc"]
 
 
 def test_a_letter_of_what_is_known_leaves_nothing(fed: Federation) -> None:
@@ -344,8 +344,8 @@ def test_a_letter_of_what_is_known_leaves_nothing(fed: Federation) -> None:
     fed.run()
     letter(fed.nodes["mpc"], fed.nodes["nhco"])
     fed.run()
-    with fed.nodes["nhco"].store.read() as tx:
-        assert witness_store.heard_of(tx) == []
+    with fed.nodes["nhco"].db.read() as tx:
+        assert node_store.log_views.heard_of(tx) == []
 
 
 def test_letters_carry_the_newest_checkpoint(fed: Federation) -> None:

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from samprasan.hub.tables import holds
 from samprasan.keys.errors import SamprasanError
 from samprasan.ledger import batch_form
+from samprasan.node import store
 from samprasan.node.counter import redemption
 from samprasan.node.counter.redemption import Wish
-from samprasan.node.store import redemptions as redemptions_store
 from samprasan.node.tables import redemptions
 from samprasan.v1.log_pb2 import HoldState
 
@@ -43,17 +43,17 @@ class Counters:
         if what == "again":
             return (what, agency, self._tried(redemption.ask, node, wish))
         if what == "give up":
-            return (what, agency, str(redemption.give_up(node.store, wish.op_key)))
+            return (what, agency, str(redemption.give_up(node.db, wish.op_key)))
         arguments = {"post": (None,), "void": ("cancelled",), "refund": (None, "mistake")}[what]
         return (what, agency, self._tried(getattr(redemption, what), node, wish.op_key, *arguments))
 
     def disagreements(self) -> list[str]:
         """Redemptions that have no end, or another one than their hold has at the hub."""
         problems = []
-        with self.fed.hub.store.read() as tx:
+        with self.fed.hub.db.read() as tx:
             at_hub = {row.hold_id: row for row in tx.execute(sa.select(holds))}
         for agency, node in self.fed.nodes.items():
-            with node.store.read() as tx:
+            with node.db.read() as tx:
                 rows = list(tx.execute(sa.select(redemptions)))
             for row in rows:
                 hold = at_hub.pop(row.hold_id, None)
@@ -81,20 +81,20 @@ class Counters:
 
     def _tried(self, step: Any, node: NodeParty, *arguments: Any) -> str:
         try:
-            step(node.store, node.world, node.identity, *arguments)
+            step(node.db, node.world, node.identity, *arguments)
         except SamprasanError as problem:
             return problem.code
         return ""
 
     def _spend_again(self, node: NodeParty, op_key: bytes) -> bool:
         """A node that has lost its mind, or its memory, spends a hold once more under a new op_id."""
-        with suppress(SamprasanError), node.store.begin() as tx:
-            row = redemptions_store.named(tx, op_key)
+        with suppress(SamprasanError), node.db.begin() as tx:
+            row = store.redemptions.named(tx, op_key)
             if row is None or row.state != "posted":
                 return False
             op_id = batch_form.new_op_id(node.world.random_bytes(10), node.world.now())
             update = {"op_id": op_id, "change": "post", "agency": node.name, "hold_id": row.hold_id}
-            redemptions_store.queue(tx, [update | {"credits": row.credits, "why": 0}])
+            store.redemptions.queue(tx, [update | {"credits": row.credits, "why": 0}])
             return True
         return False
 

@@ -6,19 +6,19 @@ from typing import TypeVar
 from unittest import mock
 
 import sqlalchemy as sa
+from samprasan.hub import store as hub_store
 from samprasan.hub.members import documents
 from samprasan.hub.recovery import lost_receipts, recovery
-from samprasan.hub.store import documents as documents_store
 from samprasan.hub.tables import refed
 from samprasan.keys import checkpoint
-from samprasan.node.store import log_views as witness_store
+from samprasan.node import store as node_store
 from samprasan.node.store.log_views import Evidence
 from samprasan.node.sync import batches
 from samprasan.v1.documents_pb2 import Cut
 
 from tests import federation
 from tests.federation import HubParty, Message, NodeParty
-from tests.sim.simulation import NO_FAULTS, Faults, SimulatedStore, Simulation, simulated_store
+from tests.sim.simulation import NO_FAULTS, Faults, SimulatedStore, Simulation, simulated_database
 
 R = TypeVar("R", bound=Simulation)
 SNAPSHOTS_KEPT = 3
@@ -33,15 +33,15 @@ class Restoring(Simulation):
     restored: int = 0
 
     def _step(self, number: int) -> None:
-        store = self.fed.hub.store
-        assert isinstance(store, SimulatedStore)
+        db = self.fed.hub.db
+        assert isinstance(db, SimulatedStore)
         if self._strikes(10):
-            self.snapshots = [*self.snapshots[-SNAPSHOTS_KEPT + 1 :], store.raw().serialize()]
+            self.snapshots = [*self.snapshots[-SNAPSHOTS_KEPT + 1 :], db.raw().serialize()]
         if self.snapshots and self._strikes(5):
             self._traced("restored")
-            store.raw().deserialize(self._earlier())
-            store.sync()
-            recovery.begin(self.fed.hub.store, self.fed.hub.world, recovery.RESTORED)
+            db.raw().deserialize(self._earlier())
+            db.sync()
+            recovery.begin(self.fed.hub.db, self.fed.hub.world, recovery.RESTORED)
             self.in_flight.clear()
             self.restored += 1
         super()._step(number)
@@ -61,14 +61,14 @@ class ForgetfulHub(HubParty):
     def _recovery(self, message: Message) -> list[Message]:
         if message.kind != "refeed":
             return super()._recovery(message)
-        recovery.take(self.store, self.world, message.sender, message.body)
-        with self.store.begin() as tx:
+        recovery.take(self.db, self.world, message.sender, message.body)
+        with self.db.begin() as tx:
             kept = list(tx.execute(sa.select(refed).where(refed.c.log_index.is_not(None)).order_by(refed.c.log_index)))
             if kept[1:] and self.forgets:
                 self.forgets -= 1
                 gone = self.chance.choice(kept[:-1])  # what nobody gives back behind the last one was never there
                 tx.execute(refed.delete().where(refed.c.log_index == gone.log_index))
-        recovery.advance(self.store, self.world)
+        recovery.advance(self.db, self.world)
         return []
 
 
@@ -84,7 +84,7 @@ class Cutting(Restoring):
     def __post_init__(self) -> None:
         super().__post_init__()
         hub = self.fed.hub
-        self.fed.hub = ForgetfulHub(hub.store, hub.world, hub.authority, chance=self.chance)
+        self.fed.hub = ForgetfulHub(hub.db, hub.world, hub.authority, chance=self.chance)
 
     def run(self, steps: int) -> Simulation:
         """As usual, but that nothing else is put where the entry stood: its agency holds its receipt."""
@@ -118,15 +118,15 @@ class Cutting(Restoring):
     def _cut_if_needed(self) -> bool:
         """Two agencies agree to go on without what is missing, if something is."""
         hub = self.fed.hub
-        with hub.store.read() as tx:
+        with hub.db.read() as tx:
             rest = recovery.rest(tx, hub.world)
-            agreed = documents_store.agreed_on(tx)
+            agreed = hub_store.documents.agreed_on(tx)
         if rest:
             now = self.fed.clock()
             values = {"version": agreed.cut_version + 1, "created_at": now, "expires_at": now + 60_000}
             document = Cut(federation_id=agreed.federation_id, checkpoint=rest, **values)
             for agency in self.chance.sample(sorted(self.fed.nodes), 2):
-                documents.submit(hub.store, hub.world, agency, self.fed.nodes[agency].world.sign(document))
+                documents.submit(hub.db, hub.world, agency, self.fed.nodes[agency].world.sign(document))
             self._traced("cut")
             self.cuts += 1
             self.snapshots.clear()
@@ -161,10 +161,10 @@ class Lying(Simulation):
     def fork(self) -> None:
         """From now on there are two hubs behind one name."""
         hub = self.fed.hub
-        twin = federation.copy_of(self.fed, simulated_store, self.seed).hub
+        twin = federation.copy_of(self.fed, simulated_database, self.seed).hub
         twin.world = hub.world
         victim = self.chance.choice(sorted(self.fed.nodes))
-        self.fed.hub = TwoFacedHub(hub.store, hub.world, hub.authority, victim=victim, other=twin)
+        self.fed.hub = TwoFacedHub(hub.db, hub.world, hub.authority, victim=victim, other=twin)
 
     def caught_by(self, steps: int) -> list[str]:
         """Agencies that caught the hub within so many steps."""
@@ -174,15 +174,15 @@ class Lying(Simulation):
                 self.fed.give(agency, federation.deed(number, number))
             self._step(number)
             del self.in_flight[:-IN_FLIGHT_MAX]  # nothing is lost here, and what is new would never have its turn
-            caught = [name for name, node in self.fed.nodes.items() if batches.halted(node.store) == "log_forked"]
+            caught = [name for name, node in self.fed.nodes.items() if batches.halted(node.db) == "log_forked"]
             if caught:
                 return caught
         return []
 
     def proves(self, node: NodeParty) -> bool:
         """Whether what the node kept convinces anybody who knows the hub's key: two histories, both signed."""
-        with node.store.read() as tx:
-            kept: list[Evidence] = witness_store.accusations(tx)
+        with node.db.read() as tx:
+            kept: list[Evidence] = node_store.log_views.accusations(tx)
         key = self.fed.hub.world.signer.public_key
         federation_id = bytes.fromhex(_origin(kept[0].second).rsplit("/", 1)[1])
         return all(

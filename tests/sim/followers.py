@@ -5,9 +5,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from samprasan.client.protocol import Following
+from samprasan.hub import store
 from samprasan.hub.integrators import reader as integrators_reader
 from samprasan.hub.integrators.reader import Reader
-from samprasan.hub.store import documents as documents_store
 from samprasan.keys.errors import Refused, SamprasanError
 from samprasan.keys.handles import names_of
 from samprasan.node.counter import consent
@@ -93,7 +93,7 @@ class Follower:
         if self.reader is None or len(self.pending) >= PENDING_MAX:
             return
         hub = self.integration.fed.hub
-        self.pending += reading.words(self.reader, integrators_reader.rest(hub.store, self.reader.place.log_index))
+        self.pending += reading.words(self.reader, integrators_reader.rest(hub.db, self.reader.place.log_index))
         if self.chance.random() < 0.5:
             self.pending.append(v1.FollowResponse.FromString(self.reader.bookmark(hub.world, b"")))
 
@@ -161,7 +161,7 @@ class Followed(Simulation):
         agency = self.chance.choice(sorted(self.fed.nodes))
         node = self.fed.nodes[agency]
         subject = federation.deed(0, self.chance.randrange(SUBJECTS)).subject
-        at = (node.store, node.world, node.identity, subject)
+        at = (node.db, node.world, node.identity, subject)
         change = self.chance.choice((consent.give, consent.give, consent.withdraw))
         with suppress(Refused):
             change(*at, ("integrators",))
@@ -176,9 +176,9 @@ class Followed(Simulation):
 
     def _check_agreement(self) -> None:
         super()._check_agreement()
-        truth = Truth.at(self.fed.hub.store)
-        with self.fed.hub.store.read() as tx:
-            federation_id = documents_store.agreed_on(tx).federation_id
+        truth = Truth.at(self.fed.hub.db)
+        with self.fed.hub.db.read() as tx:
+            federation_id = store.documents.agreed_on(tx).federation_id
         for follower in self.followers:
             follower.finish()
             name = follower.integration.name

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from samprasan.edge import database
-from samprasan.hub.store import ledger as hub_ledger
+from samprasan.hub import store
 from samprasan.keys import signing
 from samprasan.ledger import batch_form, holds, state
 from samprasan.node.counter import balance
@@ -22,18 +22,18 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 def no_duplicate_check(patch: pytest.MonkeyPatch) -> None:
     """The hub forgets which op_ids it has seen."""
     patch.setattr(state.Step, "operation", lambda *_: None)
-    patch.setattr(hub_ledger, "insert_rows", database.upsert_rows)
+    patch.setattr(store.ledger, "insert_rows", database.upsert_rows)
 
 
 def acknowledged_before_durable(patch: pytest.MonkeyPatch) -> None:
     """The hub's database no longer syncs a commit before the receipt goes out."""
-    make = simulation.simulated_store
+    make = simulation.simulated_database
 
     def unsynced(party: str) -> simulation.SimulatedStore:
-        store = make(party)
+        db = make(party)
         if party == "hub":
-            store.raw().execute("PRAGMA synchronous = OFF")
-        return store
+            db.raw().execute("PRAGMA synchronous = OFF")
+        return db
 
     patch.setattr(simulation, "simulated_store", unsynced)
 

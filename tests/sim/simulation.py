@@ -16,19 +16,18 @@ from typing import Any
 
 import sqlalchemy as sa
 from samprasan.edge import database
-from samprasan.edge.database import Store
+from samprasan.edge.database import Database
+from samprasan.hub import store as hub_store
 from samprasan.hub.log import audit
-from samprasan.hub.store import ledger as hub_ledger
-from samprasan.hub.store import log as hub_log
 from samprasan.hub.tables import subjects as hub_subjects
 from samprasan.keys import signing
 from samprasan.keys.errors import Refused, SamprasanError
 from samprasan.ledger import verify
 from samprasan.ledger.state import USED
+from samprasan.node import store as node_store
 from samprasan.node.counter import balance, consent, erasure
 from samprasan.node.imports import undo
 from samprasan.node.imports.deed import Consents, Deed
-from samprasan.node.store import awards as node_awards
 from samprasan.node.sync import batches as sync_batches
 from samprasan.node.tables import awards, batches, subjects
 from samprasan.v1 import hub_pb2, log_pb2
@@ -38,7 +37,7 @@ from tests.federation import Federation, HubParty, Message, NodeParty, SeededSig
 from tests.sim.counters import Counters
 
 SQLITE_FULL = 2
-COMMITS_PER_SYNC = 20  # of a store that does not sync by itself
+COMMITS_PER_SYNC = 20  # of a database that does not sync by itself
 CHECK_EVERY = 100
 EARLIER_FROM = 50_000  # numbers of records that were imported before
 SKEW_MS = 60_000  # a node's clock may be a minute off
@@ -51,7 +50,7 @@ class Crash(BaseException):
     """A process ends here, in the middle of a step."""
 
 
-class SimulatedStore(Store):
+class SimulatedStore(Database):
     """SQLite in memory that can lose what was not synced, and whose commits can be the moment of a crash."""
 
     def __init__(self, engine: sa.Engine) -> None:
@@ -95,7 +94,7 @@ class SimulatedStore(Store):
         return int(pages) == 0
 
     def raw(self) -> Any:
-        """The one sqlite3 connection behind the store."""
+        """The one sqlite3 connection behind the database."""
         return self.engine.raw_connection().driver_connection
 
 
@@ -110,9 +109,9 @@ class SkewedClock:
         return self.clock() + self.skew_ms
 
 
-def simulated_store(_party: str) -> SimulatedStore:
-    """A store for one party."""
-    return SimulatedStore(database.open_store("sqlite://").engine)
+def simulated_database(_party: str) -> SimulatedStore:
+    """A database for one party."""
+    return SimulatedStore(database.open_database("sqlite://").engine)
 
 
 @cache
@@ -121,7 +120,7 @@ def begun_federation() -> tuple[Federation, list[tuple[str, int, Deed]]]:
 
     With every record that was imported: agency, import, and what it says.
     """
-    begun = federation.make(federation.memory_store, -1, SeededSigner, SeededSigner.verify)
+    begun = federation.make(federation.memory_database, -1, SeededSigner, SeededSigner.verify)
     federation.publish(begun)
     earlier = []
     for place, agency in enumerate(begun.nodes):
@@ -175,11 +174,11 @@ class Simulation:
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
         begun, earlier = begun_federation()
-        self.fed = federation.copy_of(begun, simulated_store, self.seed)
+        self.fed = federation.copy_of(begun, simulated_database, self.seed)
         self.at_counter = Counters(self.fed, self.chance)
         for party in self.fed.parties.values():
-            assert isinstance(party.store, SimulatedStore)
-            party.store.sync()  # the setting up happened long ago
+            assert isinstance(party.db, SimulatedStore)
+            party.db.sync()  # the setting up happened long ago
         for agency, node in self.fed.nodes.items():
             skew_ms = self.chance.randrange(-SKEW_MS, SKEW_MS)
             node.world = replace(node.world, clock=SkewedClock(self.fed.clock, skew_ms))
@@ -201,7 +200,7 @@ class Simulation:
         self.cut_off.clear()
         for node in self.fed.nodes.values():
             self._note(node)
-            sync_batches.resume(node.store)
+            sync_batches.resume(node.db)
         self.in_flight.clear()
         for _ in range(3):
             self.fed.clock.now_ms += 3_600_000  # whatever was asked of a peer in vain has run out by now
@@ -214,7 +213,7 @@ class Simulation:
         return str(self.trace.hexdigest())
 
     def close(self) -> None:
-        """Close every store."""
+        """Close every database."""
         self.fed.close()
 
     def _step(self, number: int) -> None:
@@ -254,16 +253,16 @@ class Simulation:
     def _act(self, name: str, message: Message | None) -> None:
         """Let a party deal with a message, or with its timer; it may crash in the middle."""
         party = self.fed.parties[name]
-        store = party.store
-        assert isinstance(store, SimulatedStore)
+        db = party.db
+        assert isinstance(db, SimulatedStore)
         if self._strikes(self.faults.crashed):
-            store.crash_at_commit = self.chance.choice(("before", "after"))
+            db.crash_at_commit = self.chance.choice(("before", "after"))
         try:
             answers = party.tick() if message is None else party.receive(message)
         except Crash:
             self._crash(name)
             return
-        store.crash_at_commit = ""
+        db.crash_at_commit = ""
         self._traced(name, message.kind if message else "tick", str(len(answers)))
         self.in_flight.extend(answers)
 
@@ -271,13 +270,13 @@ class Simulation:
         """An officer asks what somebody owns, and waits for the answer."""
         agency = self.chance.choice(sorted(self.fed.nodes))
         node = self.fed.nodes[agency]
-        with node.store.read() as tx:
+        with node.db.read() as tx:
             linked = list(tx.execute(sa.select(subjects).where(subjects.c.link_settled != 0)))
         if not linked:
             return
         subject = node.identity.identifier(self.chance.choice(linked))
         with suppress(Refused):
-            found = balance.look_up(node.store, node.world, node.identity, subject)
+            found = balance.look_up(node.db, node.world, node.identity, subject)
             if found.request is not None:
                 for answer in self.fed.hub.receive(Message(agency, "hub", "totals", found.request)):
                     self._hear_balance(answer)
@@ -291,7 +290,7 @@ class Simulation:
         swapped = self._strikes(self.faults.swapped) and self.last_totals is not None
         heard, self.last_totals = (self.last_totals if swapped else answer), answer
         try:
-            kept = balance.keep(node.store, node.world, node.identity, request, heard)
+            kept = balance.keep(node.db, node.world, node.identity, request, heard)
         except SamprasanError as problem:
             self._traced("balance", problem.code)
             return
@@ -303,8 +302,8 @@ class Simulation:
     def _crash(self, name: str) -> None:
         self._traced("crash", name)
         party = self.fed.parties[name]
-        assert isinstance(party.store, SimulatedStore)
-        party.store.lose_unsynced()
+        assert isinstance(party.db, SimulatedStore)
+        party.db.lose_unsynced()
         party.restart()
 
     def _import(self, number: int) -> None:
@@ -322,7 +321,7 @@ class Simulation:
         agency = self.chance.choice(sorted(self.fed.nodes))
         made = _made(number, LEAVERS_FROM + self.chance.randrange(LEAVERS), 2, consents=True)
         node = self.fed.nodes[agency]
-        at = (node.store, node.world, node.identity, made.subject)
+        at = (node.db, node.world, node.identity, made.subject)
         what = self.chance.choice(("import", "import", "withdraw", "give", "erase"))
         self._traced(what, agency)
         with suppress(Refused):  # nobody of that id here
@@ -341,7 +340,7 @@ class Simulation:
         if self._strikes(300):
             self._traced("undo", agency)
             node = self.fed.nodes[agency]
-            undo.undo(node.store, node.world, newest[0])
+            undo.undo(node.db, node.world, newest[0])
             self.records[agency][number].pop()
             self._expect(agency, number)
             return
@@ -375,7 +374,7 @@ class Simulation:
         """A table that came back from an older copy: settled deeds are queued again, under their old op_ids."""
         self._traced("forget", agency)
         self.records[agency].clear()  # what was forgotten is not changed: its next op_id would be a second award
-        with self.fed.nodes[agency].store.begin() as tx:
+        with self.fed.nodes[agency].db.begin() as tx:
             other = awards.alias()
             corrected = sa.exists().where(other.c.deed_id == awards.c.deed_id, other.c.state == "queued")
             settled = sa.select(awards.c.award_id).where(awards.c.state == "settled", ~corrected)
@@ -419,22 +418,22 @@ class Simulation:
 
     def _note(self, node: NodeParty) -> None:
         self.codes |= {problem.code for problem in node.errors}
-        halted = sync_batches.outbox(node.store, node.world.now()).halted
+        halted = sync_batches.outbox(node.db, node.world.now()).halted
         if halted:
             self.problems.append(f"{node.name} halted: {halted}")
 
     def _check_conservation(self) -> None:
-        with self.fed.hub.store.read() as tx:
-            self.problems += verify.breaches(hub_ledger.load_all(tx))
+        with self.fed.hub.db.read() as tx:
+            self.problems += verify.breaches(hub_store.ledger.load_all(tx))
 
     def _check_agreement(self) -> None:
         hub: HubParty = self.fed.hub
-        report = audit.audit(hub.store, hub.world, hub.world.signer.public_key)
+        report = audit.audit(hub.db, hub.world, hub.world.signer.public_key)
         self.problems += report.problems
-        with hub.store.read() as tx:
-            awarded = hub_ledger.agency_totals(tx)
-            totals = hub_ledger.federation_totals(tx)
-            receipts = {(row.agency, row.seq): row.receipt for row in hub_log.entries(tx)}
+        with hub.db.read() as tx:
+            awarded = hub_store.ledger.agency_totals(tx)
+            totals = hub_store.ledger.federation_totals(tx)
+            receipts = {(row.agency, row.seq): row.receipt for row in hub_store.log.entries(tx)}
         if self.leaving:
             self._check_links()
             return
@@ -452,18 +451,18 @@ class Simulation:
 
     def _check_links(self) -> None:
         """Nothing waits, who was erased is gone, and each node says what the hub says of its Links and pseudonyms."""
-        with self.fed.hub.store.read() as tx:
-            links = hub_ledger.load_all(tx).links
+        with self.fed.hub.db.read() as tx:
+            links = hub_store.ledger.load_all(tx).links
             known = {row.account_id for row in tx.execute(sa.select(hub_subjects.c.account_id))}
         held = set()
         for agency, node in self.fed.nodes.items():
-            if not sync_batches.outbox(node.store, node.world.now()).is_empty:
-                self.problems.append(f"{agency} still waits: {sync_batches.outbox(node.store, node.world.now())}")
+            if not sync_batches.outbox(node.db, node.world.now()).is_empty:
+                self.problems.append(f"{agency} still waits: {sync_batches.outbox(node.db, node.world.now())}")
             at_hub = {key[1]: purposes - {USED} for key, purposes in links.items() if key[0] == agency}
-            with node.store.read() as tx:
+            with node.db.read() as tx:
                 rows = list(tx.execute(sa.select(subjects)))
             held |= {row.account_id for row in rows}
-            here = {row.account_id: hub_ledger.purposes_of(row.linked) for row in rows if row.linked}
+            here = {row.account_id: hub_store.ledger.purposes_of(row.linked) for row in rows if row.linked}
             if here != {account_id: purposes for account_id, purposes in at_hub.items() if purposes}:
                 self.problems.append(f"{agency} and the hub say otherwise of its Links")
             if any(row.erasing for row in rows) or not here.keys() <= known:
@@ -473,10 +472,10 @@ class Simulation:
         self._traced("end", *self.problems)
 
     def _check_node(self, node: NodeParty, expected: int, receipts: dict[tuple[str, int], bytes]) -> None:
-        if not sync_batches.outbox(node.store, node.world.now()).is_empty:
-            self.problems.append(f"{node.name} still waits: {sync_batches.outbox(node.store, node.world.now())}")
-        with node.store.read() as tx:
-            settled = node_awards.settled_credits(tx)
+        if not sync_batches.outbox(node.db, node.world.now()).is_empty:
+            self.problems.append(f"{node.name} still waits: {sync_batches.outbox(node.db, node.world.now())}")
+        with node.db.read() as tx:
+            settled = node_store.awards.settled_credits(tx)
             seen = list(tx.execute(sa.select(batches.c.seq, batches.c.receipt).where(batches.c.receipt.is_not(None))))
         if settled != expected:
             self.problems.append(f"{node.name} holds {settled} settled credits, {expected} were earned")

@@ -59,10 +59,10 @@ def begins_now(patch: pytest.MonkeyPatch) -> None:
     """Without a cursor a stream begins at the end of the log."""
     begin: Any = integrators_reader.begin
 
-    def from_now(store: Any, secret: bytes, approved: Any, asked: v1.FollowRequest) -> Any:
-        found = begin(store, secret, approved, asked)
+    def from_now(db: Any, secret: bytes, approved: Any, asked: v1.FollowRequest) -> Any:
+        found = begin(db, secret, approved, asked)
         if not asked.after:
-            found.place = Place(integrators_reader.end(store), 0, found.place.cuts)
+            found.place = Place(integrators_reader.end(db), 0, found.place.cuts)
         return found
 
     patch.setattr(integrators_reader, "begin", from_now)
@@ -117,8 +117,8 @@ def loses_an_entry(patch: pytest.MonkeyPatch) -> None:
     """Of several entries that are read at once, the second is lost."""
     rest: Any = integrators_reader.rest
 
-    def lossy(store: Any, log_index: int) -> News:
-        news: News = rest(store, log_index)
+    def lossy(db: Any, log_index: int) -> News:
+        news: News = rest(db, log_index)
         return news._replace(entries=news.entries[:1] + news.entries[2:])
 
     patch.setattr(integrators_reader, "rest", lossy)

@@ -49,10 +49,10 @@ def test_calls_that_are_given_up_leave_the_hub_writing(live: Live, mpc: Home) ->
 
 def batches(home: Home, count: int) -> list[Envelope]:
     """Signed by mpc, of its federation, and far beyond its head: each is a gap."""
-    with home.node.store.read() as tx:
-        from samprasan.node.store import documents as documents_store
+    with home.node.db.read() as tx:
+        from samprasan.node import store
 
-        federation_id = documents_store.agreed_on(tx).federation_id
+        federation_id = store.documents.agreed_on(tx).federation_id
     unlink = log.Update(op_id=b"o" * 16, unlink=log.Unlink(account_id=b"a" * 16))
     made = [
         log.Batch(federation_id=federation_id, agency="mpc", seq=1000 + n, previous=bytes(32), updates=[unlink])
@@ -69,7 +69,7 @@ def test_streams_that_fail_in_the_middle_are_told_why_and_block_nobody(live: Liv
     elif spoil == "another's":
         nhco = node_homes.open_home(live.federation.home("nhco"))
         envelopes = batches(nhco, 40)
-        nhco.node.store.close()
+        nhco.node.db.close()
 
     async def stream() -> AsyncIterator[hub_pb2.PushRequest]:
         for envelope in envelopes:

@@ -40,13 +40,13 @@ def certificates_of_codi(live: Live) -> Iterator[Shown]:
         request = certificates.certificate_request(key, "codi")
         der = certificates.client_certificate(request, "codi", hub.authority.key, hub.authority.certificate, NOW)
         made.append(Shown(certificates.key_pem(key), der))
-    with hub.store.begin() as tx:
+    with hub.db.begin() as tx:
         rows = [
             {"fingerprint": certificates.fingerprint(each.certificate), "agency": "codi", "revoked": False}
             for each in made
         ]
         tx.execute(issued.insert(), rows)
-    hub.store.close()
+    hub.db.close()
     return iter(made)
 
 

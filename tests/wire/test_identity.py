@@ -22,7 +22,7 @@ from samprasan.hub.tables import mailbox
 from samprasan.keys import certificates
 from samprasan.keys.errors import SamprasanError, Unavailable, Unproven
 from samprasan.node import home as node_homes
-from samprasan.node.store import batches as batches_store
+from samprasan.node import store
 from samprasan.node.tables import subjects
 from samprasan.v1 import hub_pb2, hub_pb2_grpc
 from samprasan.v1.envelope_pb2 import Envelope
@@ -53,7 +53,7 @@ def address(live: Live) -> str:
 def nodes_own(live: Live, agency: str = "mpc") -> Shown:
     opened = node_homes.open_home(live.federation.home(agency))
     assert opened.certificate is not None
-    opened.node.store.close()
+    opened.node.db.close()
     return Shown(opened.ring.get("tls"), opened.certificate)
 
 
@@ -70,7 +70,7 @@ def never_issued(live: Live) -> Shown:
     key = certificates.new_key()
     request = certificates.certificate_request(key, "mpc")
     der = certificates.client_certificate(request, "mpc", hub.authority.key, hub.authority.certificate, NOW)
-    hub.store.close()
+    hub.db.close()
     return Shown(certificates.key_pem(key), der)
 
 
@@ -80,9 +80,9 @@ def given_at(live: Live, moment: datetime) -> Shown:
     key = certificates.new_key()
     request = certificates.certificate_request(key, "mpc")
     der = certificates.client_certificate(request, "mpc", hub.authority.key, hub.authority.certificate, moment)
-    with hub.store.begin() as tx:
+    with hub.db.begin() as tx:
         tx.execute(issued.insert().values(fingerprint=certificates.fingerprint(der), agency="mpc", revoked=False))
-    hub.store.close()
+    hub.db.close()
     return Shown(certificates.key_pem(key), der)
 
 
@@ -101,9 +101,9 @@ def revoked(live: Live) -> Shown:
     shown = given_at(live, NOW)
     hub = hub_homes.open_hub(live.federation.home("hub"))
     mine = issued.c.fingerprint == certificates.fingerprint(shown.certificate)
-    with hub.store.begin() as tx:
+    with hub.db.begin() as tx:
         tx.execute(issued.update().where(mine).values(revoked=True))
-    hub.store.close()
+    hub.db.close()
     return shown
 
 
@@ -115,7 +115,7 @@ def the_hubs_own(live: Live) -> Shown:
     """A server's certificate shown by a client."""
     hub = hub_homes.open_hub(live.federation.home("hub"))
     der = (live.federation.home("hub") / "server.der").read_bytes()
-    hub.store.close()
+    hub.db.close()
     return Shown(hub.listening.key, der)
 
 
@@ -219,13 +219,13 @@ def test_a_nodes_own_certificate_can_call_everything(live: Live, name: str) -> N
 def test_the_certificate_says_who_calls_whatever_the_request_says(live: Live) -> None:
     """Another member's valid certificate: it gets what is its own, never mpc's."""
     theirs = node_homes.open_home(live.federation.home("mpc"))
-    with theirs.node.store.read() as tx:
-        envelope = Envelope.FromString(batches_store.find(tx, 1).envelope)  # type: ignore[union-attr]
+    with theirs.node.db.read() as tx:
+        envelope = Envelope.FromString(store.batches.find(tx, 1).envelope)  # type: ignore[union-attr]
         account_id = tx.execute(
             sa.select(subjects.c.account_id).where(subjects.c.account_id.is_not(None), subjects.c.linked > 0)
         ).scalar()
         waiting = mail_waiting(live, "mpc")
-    theirs.node.store.close()
+    theirs.node.db.close()
 
     async def signed_by_mpc() -> AsyncIterator[hub_pb2.PushRequest]:
         yield hub_pb2.PushRequest(batch=envelope)
@@ -247,9 +247,9 @@ def test_the_certificate_says_who_calls_whatever_the_request_says(live: Live) ->
 
 def mail_waiting(live: Live, reader: str) -> int:
     hub = hub_homes.open_hub(live.federation.home("hub"))
-    with hub.store.read() as tx:
+    with hub.db.read() as tx:
         count = tx.execute(sa.select(sa.func.count()).where(mailbox.c.reader == reader)).scalar_one()
-    hub.store.close()
+    hub.db.close()
     return count
 
 

@@ -45,8 +45,8 @@ def test_no_other_certificate_reads_changes_and_an_integrators_reads_nothing_els
     hub = hub_homes.open_hub(shown.served.home("hub"))
     node = node_homes.open_home(shown.served.home("mpc"))
     assert node.certificate is not None
-    node.node.store.close()
-    hub.store.close()
+    node.node.db.close()
+    hub.db.close()
     request = certificates.certificate_request(certificates.load_key(own.key.encode()), "welfare-app")
 
     def signed(authority: Any, moment: datetime) -> bytes:
@@ -242,10 +242,10 @@ def test_two_integrators_have_no_name_in_common_and_none_of_the_hubs(shown: Show
     scanner = Scanner([each.subject.reveal() for each in people], [each.subject_name for each in people])
     assert scanner.hits(people[0].subject_name.encode() + bytes_of_both) == {"name"}  # it does find one
     assert scanner.hits(bytes_of_both) == set()
-    _, store = hub_homes.open_store(shown.served.home("hub"))
-    with store.read() as tx:
+    _, db = hub_homes.open_database(shown.served.home("hub"))
+    with db.read() as tx:
         rows = tx.execute(sa.select(subjects.c.subject_key, subjects.c.account_id)).all()
-    store.close()
+    db.close()
     assert len(rows) > SUBJECTS // 2
     for name in {name for row in rows for name in row}:
         for form in (name, name.hex().encode(), base64.b64encode(name)[:-2]):

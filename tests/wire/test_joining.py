@@ -39,10 +39,10 @@ class Newcomer:
 
 
 def expire_invites(live: Live, agency: str) -> None:
-    _, store = hub_homes.open_store(live.federation.home("hub"))
-    with store.begin() as tx:
+    _, db = hub_homes.open_database(live.federation.home("hub"))
+    with db.begin() as tx:
         tx.execute(sa.update(invites).where(invites.c.agency == agency).values(expires_at=1))
-    store.close()
+    db.close()
 
 
 def test_an_invite_joins_once_and_again_only_with_the_same_keys(live: Live, tmp_path: Path) -> None:

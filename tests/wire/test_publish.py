@@ -22,10 +22,10 @@ from cloudevents.core.bindings.http import HTTPMessage, from_binary, from_struct
 from cloudevents.core.formats.json import JSONFormat
 from samprasan.client import blocking
 from samprasan.hub import home as hub_homes
+from samprasan.hub import store
 from samprasan.hub.integrators import publisher as integrators_publisher
 from samprasan.hub.integrators.cloudevents import CURSOR_HEADER
 from samprasan.hub.integrators.jetstream import Target
-from samprasan.hub.store import integrators as integrators_store
 from samprasan.keys import certificates
 from samprasan.keys.credentials import Credentials
 from samprasan.v1 import changes_pb2 as v1
@@ -218,7 +218,7 @@ def test_a_line_that_held_for_long_is_tried_again_too(
         target = Target.of(server.url, STREAM, "samprasan.dashboard", None, None)
         order = integrators_publisher.Order("dashboard", "nats", v1.Filter(), "json", start_over=True)
         publisher = integrators_publisher.Publisher(
-            hub.store, hub.world, hub.showing.secret, target, order, connected.append
+            hub.db, hub.world, hub.showing.secret, target, order, connected.append
         )
         task = asyncio.ensure_future(publisher.run())
         for number in (1, 2):
@@ -234,7 +234,7 @@ def test_a_line_that_held_for_long_is_tried_again_too(
             await task
 
     asyncio.run(asyncio.wait_for(run(), 30))
-    hub.store.close()
+    hub.db.close()
 
 
 def test_it_begins_anew_where_its_last_message_is_gone_or_too_old(
@@ -346,10 +346,10 @@ def test_a_publisher_that_may_not_publish_uses_up_no_snapshot(shown: Shown, dash
 
 
 def snapshots_taken(shown: Shown) -> int:
-    _, store = hub_homes.open_store(shown.served.home("hub"))
-    with store.read() as tx:
-        found = integrators_store.find(tx, "dashboard").snapshots
-    store.close()
+    _, db = hub_homes.open_database(shown.served.home("hub"))
+    with db.read() as tx:
+        found = store.integrators.find(tx, "dashboard").snapshots
+    db.close()
     return found
 
 

@@ -181,18 +181,18 @@ def test_only_the_first_ten_thousand_rejected_rows_are_listed(
 def test_a_disk_that_fills_leaves_the_node_as_it_was(home: Path) -> None:
     node = node_homes.open_home(home).node
 
-    @sa.event.listens_for(node.store.engine, "begin")
+    @sa.event.listens_for(node.db.engine, "begin")
     def no_more_room(connection: sa.Connection) -> None:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 20}")
 
-    node.store.close()
+    node.db.close()
     profile = exports_profile.read(PROFILE.read_text("utf-8"))
     with pytest.raises(Unavailable) as full:
-        importer.bring_in(node.store, node.world, node.identity, profile, export.read(DEEDS, profile))
+        importer.bring_in(node.db, node.world, node.identity, profile, export.read(DEEDS, profile))
     assert full.value.code == "disk_full"
-    node.store.close()
-    sa.event.remove(node.store.engine, "begin", no_more_room)
+    node.db.close()
+    sa.event.remove(node.db.engine, "begin", no_more_room)
     assert said(home, "imports", "list") == {"imports": []}
     assert import_deeds(home)["accepted"] == 666
 

@@ -30,22 +30,22 @@ def served(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def change(federation: LocalFederation, party: str, *statements: Any) -> None:
-    store = hub_homes.open_store(federation.home("hub"))[1] if party == "hub" else node_store(federation, party)
-    with store.begin() as tx:
+    db = hub_homes.open_database(federation.home("hub"))[1] if party == "hub" else node_store(federation, party)
+    with db.begin() as tx:
         for statement in statements:
             tx.execute(statement)
-    store.close()
+    db.close()
 
 
 def node_store(federation: LocalFederation, agency: str) -> Any:
-    return node_homes.open_store(federation.home(agency))
+    return node_homes.open_database(federation.home(agency))
 
 
 def rows(federation: LocalFederation, agency: str, query: sa.Select[Any]) -> list[Any]:
-    store = node_store(federation, agency)
-    with store.read() as tx:
+    db = node_store(federation, agency)
+    with db.read() as tx:
         found = [row._asdict() for row in tx.execute(query)]
-    store.close()
+    db.close()
     return found
 
 
@@ -90,8 +90,8 @@ def test_deeds_that_were_edited_deleted_and_doubled(served: LocalFederation) -> 
 
 @pytest.mark.parametrize("how", ["dropped", "flipped"])
 def test_a_batch_that_was_dropped_or_flipped_comes_back_by_itself(served: LocalFederation, how: str) -> None:
-    store = hub_homes.open_store(served.home("hub"))[1]
-    with store.read() as tx:
+    db = hub_homes.open_database(served.home("hub"))[1]
+    with db.read() as tx:
         first = sa.select(log).where(log.c.agency == "nhco").order_by(log.c.seq).limit(1)
         row = tx.execute(first).one()._asdict()
     flipped = bytearray(row["batch"])
@@ -101,9 +101,9 @@ def test_a_batch_that_was_dropped_or_flipped_comes_back_by_itself(served: LocalF
     until(lambda: str(row["log_index"]) in served.answer("hub", "status")["log"]["damaged"])
     served.answer("nhco", "reconcile", "--repair")
     until(lambda: served.answer("hub", "status")["log"]["damaged"] == {})
-    with store.read() as tx:
+    with db.read() as tx:
         assert tx.execute(first).one()._asdict() == row
-    store.close()
+    db.close()
     assert served.answer("hub", "audit")["ok"] is True
     assert served.answer("nhco", "reconcile")["agreed"] is True
 

@@ -16,7 +16,7 @@ import pytest
 from federation import AGENCIES, SAMPLES
 from federation import Federation as LocalFederation
 from samprasan.hub import home as hub_homes
-from samprasan.hub.store import documents as documents_store
+from samprasan.hub import store
 from samprasan.keys import checkpoint
 from samprasan.keys.identifiers import Scheme, parse
 from samprasan.keys.signing import verify_ed25519
@@ -82,9 +82,9 @@ def test_anybody_can_check_the_log_over_http(watched: Watched) -> None:
     """Checkpoint, tiles and entries, put together by another implementation."""
     until(lambda: watched.get("checkpoint").count("— ".encode()) == 1 + len(AGENCIES))
     hub = hub_homes.open_hub(watched.federation.home("hub"))
-    with hub.store.read() as tx:
-        agreed = documents_store.agreed_on(tx)
-    hub.store.close()
+    with hub.db.read() as tx:
+        agreed = store.documents.agreed_on(tx)
+    hub.db.close()
     note = checkpoint.opened(
         watched.get("checkpoint"), agreed.federation_id, hub.world.signer.public_key, verify_ed25519
     )
@@ -165,10 +165,10 @@ def test_a_hub_that_shows_nodes_different_histories_is_caught(template: Path, tm
 def give_a_deed(federation: LocalFederation, agency: str) -> None:
     """A deed of a village: nobody has to be asked to link it."""
     home = node_homes.open_home(federation.home(agency))
-    party = memory.NodeParty(home.node.store, home.node.world, home.node.identity)
+    party = memory.NodeParty(home.node.db, home.node.world, home.node.identity)
     village = parse(Scheme.REGISTRY, "1", "codi.council")
     memory.bring_in(party, [replace(memory.deed(1, 0), subject=village, kind=3)])
-    home.node.store.close()
+    home.node.db.close()
 
 
 def test_records_are_compared_with_the_hubs_totals_and_a_changed_one_is_named(watched: Watched) -> None:
@@ -204,7 +204,7 @@ def test_a_hundred_records_that_differ_are_found_over_the_wire(watched: Watched)
     """Cells as a stream: as many as it takes, and hardly more."""
     served = watched.federation
     home = node_homes.open_home(served.home("nhco"))
-    party = memory.NodeParty(home.node.store, home.node.world, home.node.identity)
+    party = memory.NodeParty(home.node.db, home.node.world, home.node.identity)
     villages = [parse(Scheme.REGISTRY, f"V{number}", "codi.council") for number in range(150)]
     made = [replace(memory.deed(number, 0), subject=each, kind=3) for number, each in enumerate(villages)]
     memory.bring_in(party, made, source="villages")
@@ -216,4 +216,4 @@ def test_a_hundred_records_that_differ_are_found_over_the_wire(watched: Watched)
     assert found["round_trips"] == 2
     assert found["bytes"] <= 2 * 32 * 100
     assert {each["likely_cause"] for each in found["differences"]} == {"local_edit"}
-    home.node.store.close()
+    home.node.db.close()

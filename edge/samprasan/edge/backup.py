@@ -29,7 +29,7 @@ import pyrage  # type: ignore[import-untyped]
 import sqlalchemy as sa
 from samprasan.edge import database
 from samprasan.edge.configuration import KEYRING, Settings
-from samprasan.edge.database import Store, Tx
+from samprasan.edge.database import Database, Tx
 from samprasan.keys.errors import Malformed, Refused, Unproven
 from samprasan.keys.keyring import write_private
 
@@ -140,14 +140,14 @@ class Backup:
             write_private(path, data)
         settings.write(self.folder, values | {key: value for key, value in changes.items() if value})
 
-    def load(self, store: Store, package: str, mark: Callable[[Tx], None], progress: Progress) -> None:
+    def load(self, db: Database, package: str, mark: Callable[[Tx], None], progress: Progress) -> None:
         """Fill an empty database in one transaction: tables of the backup's version, brought up to date, ``mark``-ed.
 
         Raises Refused ``database_not_empty``, ``backup_newer``.
         """
         if not database.is_known(package, self.manifest.revision):
             raise Refused("backup_newer", revision=self.manifest.revision)
-        with store.begin() as tx:
+        with db.begin() as tx:
             if sa.inspect(tx).get_table_names():
                 raise Refused("database_not_empty")
             database.migrate_in(tx, package, self.manifest.revision)

@@ -24,8 +24,8 @@ Tx: TypeAlias = sa.Connection
 BigKey = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers rows by itself only in INTEGER keys
 
 
-class Store:
-    """A database that steps are given."""
+class Database:
+    """A database that steps are given; ``store`` modules hold the statements."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
@@ -71,17 +71,17 @@ def _is_full(problem: DBAPIError) -> bool:
     return sqlite3.SQLITE_FULL in codes or _POSTGRESQL_DISK_FULL in codes
 
 
-def open_store(url: str) -> Store:
-    """The store at an SQLAlchemy URL of SQLite or PostgreSQL; Refused ``database_url`` for any other."""
+def open_database(url: str) -> Database:
+    """The database at an SQLAlchemy URL of SQLite or PostgreSQL; Refused ``database_url`` for any other."""
     try:
         parsed = sa.make_url(url)
     except sa.exc.ArgumentError as problem:
         raise Refused("database_url") from problem
     if parsed.get_backend_name() == "sqlite":
-        return Store(_sqlite(parsed))
+        return Database(_sqlite(parsed))
     if parsed.get_backend_name() == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-        return Store(sa.create_engine(parsed, hide_parameters=True, pool_pre_ping=True, pool_size=10))
+        return Database(sa.create_engine(parsed, hide_parameters=True, pool_pre_ping=True, pool_size=10))
     raise Refused("database_url")
 
 
@@ -212,17 +212,17 @@ def _is_one_of(tx: sa.Connection, column: sa.Column[Any], values: Sequence[Any])
     return column.in_(values)
 
 
-def compact(store: Store) -> None:
+def compact(db: Database) -> None:
     """Write the database anew, so that nothing of what was deleted is left in its files.
 
     On PostgreSQL the tables are locked meanwhile; what its archives of the write-ahead log hold is not touched.
     """
     try:
-        connection = store.engine.raw_connection()
+        connection = db.engine.raw_connection()
     except DBAPIError as problem:
         raise Unavailable("database", problem=type(problem.orig).__name__) from None
     try:
-        if store.engine.dialect.name == "postgresql":
+        if db.engine.dialect.name == "postgresql":
             connection.driver_connection.autocommit = True  # type: ignore[union-attr]
             connection.driver_connection.execute("VACUUM FULL")  # type: ignore[union-attr]
         else:
@@ -230,15 +230,15 @@ def compact(store: Store) -> None:
             checkpoint = connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
             if checkpoint.fetchone()[0]:
                 raise Unavailable("database", problem="busy")
-    except store.engine.dialect.loaded_dbapi.Error as problem:
+    except db.engine.dialect.loaded_dbapi.Error as problem:
         raise Unavailable("database", problem=type(problem).__name__) from None
     finally:
         connection.invalidate()
 
 
-def migrate(store: Store, package: str) -> None:
+def migrate(db: Database, package: str) -> None:
     """Bring the database to the newest version of ``package``'s migrations (alembic)."""
-    with store.begin() as tx:
+    with db.begin() as tx:
         migrate_in(tx, package, "head")
 
 

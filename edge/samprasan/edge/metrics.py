@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: gauges that are read from the store when somebody asks, over plain HTTP at one address.
+"""Metrics for Prometheus: gauges that are read from the database when somebody asks, over plain HTTP at one address.
 
 Nothing is counted along the way, so a metric and ``status`` never disagree.  A label is an agency's code, an
 integrator's name, or none.
@@ -31,11 +31,11 @@ class _Gauges:
         self._read = read
 
     def describe(self) -> "Iterator[GaugeMetricFamily]":
-        """Nothing: the store is not asked before somebody scrapes."""
+        """Nothing: the database is not asked before somebody scrapes."""
         return iter(())
 
     def collect(self) -> "Iterator[GaugeMetricFamily]":
-        """Every gauge now; ``samprasan_up`` is 0 if the store cannot be asked."""
+        """Every gauge now; ``samprasan_up`` is 0 if the database cannot be asked."""
         from prometheus_client.core import GaugeMetricFamily
 
         try:

@@ -64,7 +64,7 @@ def invite(
     from samprasan.ledger import calendar
 
     hub = homes.open_hub(home)
-    secret, expires_at = joining.invite(hub.store, hub.world, agency, name)
+    secret, expires_at = joining.invite(hub.db, hub.world, agency, name)
     reached = homes.reached_at(home)
     made = Invitation(agency, name, reached.join, reached.hub, hub.authority.certificate, secret, expires_at)
     write_private(out, made.encode())
@@ -85,16 +85,16 @@ def serve(home: Home, lang: Lang = None) -> None:
     from samprasan.hub.process import status as process_status
 
     hub = homes.open_hub(home)
-    homes.create_tables(hub.store)
+    homes.create_tables(hub.db)
 
     def announce(hub_port: int, join_port: int, tiles_at: str | None) -> None:
         reached = homes.note_ports(home, hub.settings, hub_port, join_port)
         more = {name: at for name, at in (("metrics", metrics_at), ("tiles", tiles_at)) if at}
         command.ready({"listen": reached.hub, "join_listen": reached.join} | more)
 
-    with metrics.served(hub.settings.metrics, lambda: process_status.gauges(hub.store, hub.world.now())) as metrics_at:
-        asyncio.run(hub_service.serve(hub.store, hub.world, hub.authority, hub.listening, hub.showing, announce))
-    hub.store.close()
+    with metrics.served(hub.settings.metrics, lambda: process_status.gauges(hub.db, hub.world.now())) as metrics_at:
+        asyncio.run(hub_service.serve(hub.db, hub.world, hub.authority, hub.listening, hub.showing, announce))
+    hub.db.close()
 
 
 @app.command()
@@ -107,8 +107,8 @@ def status(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     from samprasan.hub import home as homes
     from samprasan.hub.process import status as process_status
 
-    _, store = homes.open_store(home)
-    document = process_status.status(store, system_clock())
+    _, db = homes.open_database(home)
+    document = process_status.status(db, system_clock())
     totals, agencies = document["totals"], document["agencies"]
     command.answer(
         document,
@@ -169,8 +169,8 @@ def audit(
     hub = homes.open_hub(home)
     if export is not None:
         with command.written(export) as file:
-            log_audit.export(hub.store, file)
-    report = log_audit.audit(hub.store, hub.world, hub.world.signer.public_key)
+            log_audit.export(hub.db, file)
+    report = log_audit.audit(hub.db, hub.world, hub.world.signer.public_key)
     document = report.as_document()
     verdict = words("audit_ok" if document["ok"] else "audit_bad", batches=report.batches, updates=report.updates)
     command.answer(document, as_json, verdict, *document["problems"])
@@ -191,8 +191,8 @@ def reconciliations(
     from samprasan.hub import home as homes
     from samprasan.hub.process import status as process_status
 
-    _, store = homes.open_store(home)
-    found = process_status.reconciliations(store, limit)
+    _, db = homes.open_database(home)
+    found = process_status.reconciliations(db, limit)
     names = ("at", "agency", "seq", "accounts", "differences")
     rows = [
         [*(each[name] for name in names), ", ".join(f"{k} {v}" for k, v in each["causes"].items())] for each in found
@@ -211,9 +211,9 @@ def compact(home: Home, lang: Lang = None) -> None:
     from samprasan.edge import database
     from samprasan.hub import home as homes
 
-    _, store = homes.open_store(home)
-    database.compact(store)
-    store.close()
+    _, db = homes.open_database(home)
+    database.compact(db)
+    db.close()
     command.answer(None, False, words("compact_done"))
 
 

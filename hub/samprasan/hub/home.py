@@ -9,17 +9,15 @@ from typing import Any, BinaryIO, ClassVar
 
 from samprasan.edge import backup, database
 from samprasan.edge.configuration import KEYRING, Settings, address_of
-from samprasan.edge.database import Store, Tx
+from samprasan.edge.database import Database, Tx
 from samprasan.edge.world import World, system_clock
-from samprasan.hub import limits
+from samprasan.hub import limits, store
 from samprasan.hub.integrators import approval
 from samprasan.hub.log import audit
 from samprasan.hub.members.joining import Authority
 from samprasan.hub.process.hub_service import Listening
 from samprasan.hub.process.running import CHANGES_KEPT_DAYS, Showing
 from samprasan.hub.recovery import recovery
-from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import log as log_store
 from samprasan.hub.tables import metadata
 from samprasan.keys import certificates
 from samprasan.keys.errors import Refused
@@ -57,7 +55,7 @@ class Hub:
     """An opened home."""
 
     settings: HubSettings
-    store: Store
+    db: Database
     world: World
     authority: Authority
     listening: Listening
@@ -90,30 +88,30 @@ def create(
     write_private(home / _AUTHORITY_FILE, authority)
     server = certificates.server_certificate(server_key, authority_key, authority, hosts, now)
     write_private(home / _SERVER_FILE, server)
-    store = database.open_store(HubSettings.load(home).database_url)
-    create_tables(store)
-    store.close()
+    db = database.open_database(HubSettings.load(home).database_url)
+    create_tables(db)
+    db.close()
 
 
-def create_tables(store: Store) -> None:
+def create_tables(db: Database) -> None:
     """Migrate an empty or older database; start the log if there is none."""
-    database.migrate(store, MIGRATIONS)
-    with store.begin() as tx:
-        if not log_store.started(tx):
-            log_store.start(tx)
+    database.migrate(db, MIGRATIONS)
+    with db.begin() as tx:
+        if not store.log.started(tx):
+            store.log.start(tx)
 
 
-def open_store(home: Path) -> tuple[HubSettings, Store]:
+def open_database(home: Path) -> tuple[HubSettings, Database]:
     """Settings and database only, for commands that sign nothing."""
     settings = HubSettings.load(home)
     if not 1 <= settings.changes_kept_days <= limits.CHANGES_KEPT_DAYS_MAX:
         raise Refused("changes_kept_days", days=settings.changes_kept_days, most=limits.CHANGES_KEPT_DAYS_MAX)
-    return settings, database.open_store(settings.database_url)
+    return settings, database.open_database(settings.database_url)
 
 
 def open_hub(home: Path) -> Hub:
     """The home with its keys."""
-    settings, store = open_store(home)
+    settings, db = open_database(home)
     ring = settings.keyring()
     authority_der = (home / _AUTHORITY_FILE).read_bytes()
     authority = Authority(certificates.load_key(ring.get("tls-authority")), authority_der)
@@ -128,21 +126,21 @@ def open_hub(home: Path) -> Hub:
     if not ring.has(_HANDLES):  # a home of before there were integrators
         ring.put(_HANDLES, secrets.token_bytes(SECRET_BYTES))
     showing = Showing(ring.get(_HANDLES), settings.changes_kept_days)
-    return Hub(settings, store, World(KeySigner(ring.get("signing"))), authority, listening, showing)
+    return Hub(settings, db, World(KeySigner(ring.get("signing"))), authority, listening, showing)
 
 
 def back_up(home: Path, out: BinaryIO, progress: backup.Progress) -> dict[str, Any]:
     """Write everything of the home, as of now; what was written, in numbers."""
-    settings, store = open_store(home)
+    settings, db = open_database(home)
     settings.keyring()  # the passphrase has to be that of the keys in it
-    with store.read() as tx:
+    with db.read() as tx:
         made_at = system_clock()
-        federation_id = documents_store.agreed_on(tx).federation_id.hex()
+        federation_id = store.documents.agreed_on(tx).federation_id.hex()
         manifest = backup.Manifest(PROGRAM, federation_id, "", database.revision_of(tx), made_at)
         files = backup.files_of(home, (HubSettings.file_name, _AUTHORITY_FILE, _SERVER_FILE))
         rows = backup.write(out, settings.passphrase(), manifest, files, tx, metadata, progress)
-        entries = log_store.head_now(tx).size
-    store.close()
+        entries = store.log.head_now(tx).size
+    db.close()
     return {"rows": rows, "entries": entries, "made_at": calendar.at(made_at).isoformat(timespec="seconds")}
 
 
@@ -157,10 +155,10 @@ def restore(
         def mark(tx: Tx) -> None:
             recovery.begin_in(tx, hub.world.now(), recovery.RESTORED)
 
-        with contextlib.closing(hub.store) as store:
-            found.load(store, MIGRATIONS, mark, progress)
-            report = audit.audit(store, hub.world, hub.world.signer.public_key)
-            listed = approval.listed(store, hub.world.now())
+        with contextlib.closing(hub.db) as db:
+            found.load(db, MIGRATIONS, mark, progress)
+            report = audit.audit(db, hub.world, hub.world.signer.public_key)
+            listed = approval.listed(db, hub.world.now())
     made_at = calendar.at(found.manifest.made_at).isoformat(timespec="seconds")
     return {
         "entries": report.batches,

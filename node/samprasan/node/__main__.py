@@ -89,8 +89,8 @@ def serve(home: Home, lang: Lang = None) -> None:
     from samprasan.node.sync import batches as sync_steps
 
     opened = homes.open_home(home)
-    database.migrate(opened.node.store, homes.MIGRATIONS)
-    sync_steps.check_recovered(opened.node.store)
+    database.migrate(opened.node.db, homes.MIGRATIONS)
+    sync_steps.check_recovered(opened.node.db)
     hub = opened.hub_address()
     node = opened.node
 
@@ -100,12 +100,12 @@ def serve(home: Home, lang: Lang = None) -> None:
         command.ready({"agency": opened.settings.agency, "hub": hub} | more)
 
     def read() -> list[metrics.Gauge]:
-        return process_status.gauges(node.store, node.world, node.identity)
+        return process_status.gauges(node.db, node.world, node.identity)
 
     with metrics.served(opened.settings.metrics, read) as metrics_at:
         at, most = opened.settings.counter, opened.settings.offline_credits_max
         asyncio.run(local_service.serve(node, opened.connect, at, most, homes.counter_credentials(opened), announce))
-    opened.node.store.close()
+    opened.node.db.close()
 
 
 @app.command()
@@ -130,16 +130,16 @@ def sync(
     opened = homes.open_home(home)
     node = opened.node
     if resume:
-        steps.resume(node.store)
+        steps.resume(node.db)
     opened.hub_address()
-    before = process_status.settled_and_declined(node.store)
+    before = process_status.settled_and_declined(node.db)
 
     def outbox() -> steps.Outbox:
-        return steps.outbox(node.store, node.world.now())
+        return steps.outbox(node.db, node.world.now())
 
     seq_before = outbox().head.seq
     done = asyncio.run(process_serve.drain(node, opened.connect, wait, lambda: outbox().is_empty))
-    document = process_status.sync_report(node.store, node.world.now(), before, seq_before)
+    document = process_status.sync_report(node.db, node.world.now(), before, seq_before)
     command.answer(document, as_json, words("sync_done" if done else "sync_pending", **document))
     return 0 if done else 1
 
@@ -156,7 +156,7 @@ def status(home: Home, as_json: Json = False, lang: Lang = None) -> None:
 
     opened = homes.open_home(home)
     node = opened.node
-    document = process_status.status(node.store, node.world, node.identity, opened.certificate)
+    document = process_status.status(node.db, node.world, node.identity, opened.certificate)
     command.answer(document, as_json, command.table(words("status"), ["", ""], hub_calls.flattened(document)))
 
 
@@ -202,9 +202,9 @@ def compact(home: Home, lang: Lang = None) -> None:
     from samprasan.edge import database
     from samprasan.node import home as homes
 
-    store = homes.open_store(home)
-    database.compact(store)
-    store.close()
+    db = homes.open_database(home)
+    database.compact(db)
+    db.close()
     command.answer(None, False, words("compact_done"))
 
 

@@ -13,7 +13,7 @@ from samprasan.client import connection
 from samprasan.client.connection import Connection
 from samprasan.edge import backup, database
 from samprasan.edge.configuration import KEYRING, Settings, address_of
-from samprasan.edge.database import Store
+from samprasan.edge.database import Database
 from samprasan.edge.world import World, in_threads, system_clock
 from samprasan.keys import certificates, documents, sealing
 from samprasan.keys.errors import Malformed, Refused
@@ -22,11 +22,10 @@ from samprasan.keys.keyring import Keyring, write_private
 from samprasan.keys.sealing import Vault
 from samprasan.keys.signing import KeySigner
 from samprasan.ledger import calendar
+from samprasan.node import store
 from samprasan.node.identity import Identity
 from samprasan.node.process.session import Node
 from samprasan.node.recovery import replay
-from samprasan.node.store import batches as batches_store
-from samprasan.node.store import documents as documents_store
 from samprasan.node.sync import batches
 from samprasan.node.tables import metadata
 from samprasan.v1 import hub_pb2
@@ -94,14 +93,14 @@ def create(home: Path, agency: str, url: str, passphrase_file: str, passphrase: 
     for name in ("signing", "sealing", "vault"):
         ring.put(name, secrets.token_bytes(sealing.KEY_BYTES))
     ring.put("tls", certificates.key_pem(certificates.new_key()))
-    store = open_store(home)
-    database.migrate(store, MIGRATIONS)
-    store.close()
+    db = open_database(home)
+    database.migrate(db, MIGRATIONS)
+    db.close()
 
 
-def open_store(home: Path) -> Store:
+def open_database(home: Path) -> Database:
     """The home's database, without any key."""
-    return database.open_store(NodeSettings.load(home).database_url)
+    return database.open_database(NodeSettings.load(home).database_url)
 
 
 def open_home(home: Path) -> Home:
@@ -111,7 +110,7 @@ def open_home(home: Path) -> Home:
     identity = Identity(settings.agency, Vault(ring.get("vault")), ring.get("sealing"))
     authority = home / _AUTHORITY_FILE
     node = Node(
-        database.open_store(settings.database_url),
+        database.open_database(settings.database_url),
         World(KeySigner(ring.get("signing")), each=in_threads),
         identity,
         authority.read_bytes() if authority.exists() else b"",
@@ -123,9 +122,9 @@ def open_ready(home: Path) -> Home:
     """The home, for a command that changes or tells something; Refused ``node_restored`` until it has recovered."""
     opened = open_home(home)
     try:
-        batches.check_recovered(opened.node.store)
+        batches.check_recovered(opened.node.db)
     except Refused:
-        opened.node.store.close()
+        opened.node.db.close()
         raise
     return opened
 
@@ -152,15 +151,15 @@ def join(opened: Home, invite_file: Path) -> Invitation:
 def back_up(home: Path, out: BinaryIO, progress: backup.Progress) -> dict[str, Any]:
     """Write everything of the home, as of now; what was written, in numbers."""
     opened = open_home(home)  # the passphrase has to be that of the keys in it
-    with opened.node.store.read() as tx:
+    with opened.node.db.read() as tx:
         made_at = system_clock()
-        agency, federation_id = opened.settings.agency, documents_store.agreed_on(tx).federation_id.hex()
+        agency, federation_id = opened.settings.agency, store.documents.agreed_on(tx).federation_id.hex()
         manifest = backup.Manifest(PROGRAM, federation_id, agency, database.revision_of(tx), made_at)
         rows = backup.write(
             out, opened.settings.passphrase(), manifest, backup.files_of(home, _FILES), tx, metadata, progress
         )
-        seq = batches_store.head(tx).seq
-    opened.node.store.close()
+        seq = store.batches.head(tx).seq
+    opened.node.db.close()
     return {"rows": rows, "seq": seq, "made_at": calendar.at(made_at).isoformat(timespec="seconds")}
 
 
@@ -171,10 +170,10 @@ def restore(
     with backup.restoring(file, passphrase, home, PROGRAM) as found:
         found.put_files(NodeSettings, database=url, passphrase_file=passphrase_file)
         opened = open_home(found.folder)
-        with contextlib.closing(opened.node.store) as store:
-            found.load(store, MIGRATIONS, batches.restored, progress)
-            problems = replay.broken(store, opened.node.world)
-            seq = batches.outbox(store, system_clock()).head.seq
+        with contextlib.closing(opened.node.db) as db:
+            found.load(db, MIGRATIONS, batches.restored, progress)
+            problems = replay.broken(db, opened.node.world)
+            seq = batches.outbox(db, system_clock()).head.seq
     made_at = calendar.at(found.manifest.made_at).isoformat(timespec="seconds")
     return {"agency": opened.settings.agency, "seq": seq, "made_at": made_at, "problems": problems}
 

@@ -4,15 +4,10 @@ No pseudonym enters the log: the hub's chain says only that an account was opene
 answer does not say whether an account is new.
 """
 
-from samprasan.edge.database import Store
+from samprasan.edge.database import Database
 from samprasan.edge.world import World
-from samprasan.hub import limits
+from samprasan.hub import limits, store
 from samprasan.hub.log import intake
-from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import holds as holds_store
-from samprasan.hub.store import ledger as ledger_store
-from samprasan.hub.store import log as log_store
-from samprasan.hub.store import pseudonyms as subjects_store
 from samprasan.keys.errors import Malformed, Refused
 from samprasan.ledger.agreement import Agreed
 from samprasan.ledger.batch_form import DIGEST_BYTES, ID_BYTES, UPDATES_MAX
@@ -21,7 +16,7 @@ from samprasan.v1 import hub_pb2, log_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
 
-def open_accounts(store: Store, world: World, agency: str, request: hub_pb2.OpenAccountsRequest) -> list[Envelope]:
+def open_accounts(db: Database, world: World, agency: str, request: hub_pb2.OpenAccountsRequest) -> list[Envelope]:
     """A signed AccountOpened for each subject of the request, in its order.
 
     Raises Malformed ``request``, Refused ``key_epoch`` for a pseudonym of another linking key than the one in force.
@@ -29,13 +24,13 @@ def open_accounts(store: Store, world: World, agency: str, request: hub_pb2.Open
     _check_subjects(request)
     kinds = {subject.subject_key: subject.kind for subject in request.subjects}
     epochs = {subject.subject_key: subject.key_epoch for subject in request.subjects}
-    with store.begin() as tx:
-        log_store.lock_head(tx)  # no key goes meanwhile
-        agreed = documents_store.agreed_on(tx)
+    with db.begin() as tx:
+        store.log.lock_head(tx)  # no key goes meanwhile
+        agreed = store.documents.agreed_on(tx)
         in_force = agreed.roster_with(agency).linking.key_epoch
-        if not set(epochs.values()) <= {subjects_store.PUBLIC, in_force}:
+        if not set(epochs.values()) <= {store.pseudonyms.PUBLIC, in_force}:
             raise Refused("key_epoch", in_force=in_force)
-        found = subjects_store.accounts_of(tx, kinds)
+        found = store.pseudonyms.accounts_of(tx, kinds)
         made = {key: world.random_bytes(ID_BYTES) for key in kinds if key not in found}
         if made:
             entries = [
@@ -44,7 +39,7 @@ def open_accounts(store: Store, world: World, agency: str, request: hub_pb2.Open
             ]
             for first in range(0, len(entries), UPDATES_MAX):
                 intake.append_own(tx, world, entries[first : first + UPDATES_MAX])
-            subjects_store.add(tx, made, epochs)
+            store.pseudonyms.add(tx, made, epochs)
     account_of = found | made
     return [
         opened(world, agreed, agency, request.request_id, subject.subject_key, account_of[subject.subject_key])
@@ -67,7 +62,7 @@ def opened(
     )
 
 
-def totals(store: Store, world: World, agency: str, request: hub_pb2.GetTotalsRequest) -> Envelope:
+def totals(db: Database, world: World, agency: str, request: hub_pb2.GetTotalsRequest) -> Envelope:
     """A signed Totals; an account without the caller's own open Link for *redeem* is declined.
 
     Raises Malformed ``request``.
@@ -76,13 +71,13 @@ def totals(store: Store, world: World, agency: str, request: hub_pb2.GetTotalsRe
     readable = len(request.request_id) == ID_BYTES and all(len(each) == ID_BYTES for each in asked)
     if not readable or not 1 <= len(asked) <= limits.ACCOUNTS_PER_REQUEST_MAX:
         raise Malformed("request", limit=limits.ACCOUNTS_PER_REQUEST_MAX)
-    with store.read() as tx:
-        agreed = documents_store.agreed_on(tx)
+    with db.read() as tx:
+        agreed = store.documents.agreed_on(tx)
         agreed.roster_with(agency)
-        head = log_store.head_now(tx)
-        found = ledger_store.totals_of(tx, asked)
-        purposes = ledger_store.purposes_at(tx, agency, asked)
-        run_out = holds_store.credits_run_out(tx, asked, max(world.now(), head.appended_at))
+        head = store.log.head_now(tx)
+        found = store.ledger.totals_of(tx, asked)
+        purposes = store.ledger.purposes_at(tx, agency, asked)
+        run_out = store.holds.credits_run_out(tx, asked, max(world.now(), head.appended_at))
     answer = hub_pb2.Totals(
         federation_id=agreed.federation_id,
         agency=agency,

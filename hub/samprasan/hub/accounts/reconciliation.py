@@ -9,14 +9,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from samprasan.edge.database import Store, Tx
+from samprasan.edge.database import Database, Tx
 from samprasan.edge.world import World
-from samprasan.hub import limits
-from samprasan.hub.store import contributions as contributions_store
-from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import holds as holds_store
-from samprasan.hub.store import ledger as ledger_store
-from samprasan.hub.store import log as log_store
+from samprasan.hub import limits, store
 from samprasan.hub.store.contributions import Reconciled
 from samprasan.hub.store.log import LogRow
 from samprasan.keys import signing
@@ -78,43 +73,43 @@ class Conversation:
         return hub_pb2.ReconcileResponse(told=hub_pb2.ReconcileTold(accounts=found))
 
 
-def begin(store: Store, world: World, agency: str, request: hub_pb2.ReconcileBegin) -> Conversation:
+def begin(db: Database, world: World, agency: str, request: hub_pb2.ReconcileBegin) -> Conversation:
     """Everything of one moment.  Malformed ``request``, Unproven ``not_a_member``, Unavailable ``log_damaged``."""
     if len(request.nonce) != NONCE_BYTES:
         raise Malformed("request", limit=NONCE_BYTES)
-    with store.read() as tx:
-        agreed = documents_store.agreed_on(tx)
+    with db.read() as tx:
+        agreed = store.documents.agreed_on(tx)
         agreed.roster_with(agency)
-        size = log_store.head_now(tx).size
-        uncounted = log_store.between(tx, contributions_store.counted_up_to(tx), size)
-        changes = _changes(tx, uncounted, contributions_store.counted_up_to(tx))
-        head = log_store.chain_head(tx, agency)
-        have = contributions_store.of_agency(tx, agency, changes)
+        size = store.log.head_now(tx).size
+        uncounted = store.log.between(tx, store.contributions.counted_up_to(tx), size)
+        changes = _changes(tx, uncounted, store.contributions.counted_up_to(tx))
+        head = store.log.chain_head(tx, agency)
+        have = store.contributions.of_agency(tx, agency, changes)
     nonce = world.random_bytes(NONCE_BYTES)
     keys = Keys.drawn(request.nonce + nonce + agreed.federation_id + agency.encode())
     return Conversation(agency, head, nonce, have, keys)
 
 
-def count(store: Store) -> bool:
+def count(db: Database) -> bool:
     """Count some more entries of the log; whether others are left.  Unavailable ``log_damaged`` if one is not whole."""
-    with store.begin() as tx:
-        log_store.lock_head(tx)
-        done = contributions_store.counted_up_to(tx)
-        rows = log_store.between(tx, done, done + limits.ENTRIES_COUNTED_AT_ONCE)
+    with db.begin() as tx:
+        store.log.lock_head(tx)
+        done = store.contributions.counted_up_to(tx)
+        rows = store.log.between(tx, done, done + limits.ENTRIES_COUNTED_AT_ONCE)
         if rows:
-            contributions_store.count(tx, _changes(tx, rows, done), done + len(rows))
+            store.contributions.count(tx, _changes(tx, rows, done), done + len(rows))
         return len(rows) == limits.ENTRIES_COUNTED_AT_ONCE
 
 
-def record(store: Store, world: World, conversation: Conversation, verdict: hub_pb2.ReconcileVerdict) -> None:
+def record(db: Database, world: World, conversation: Conversation, verdict: hub_pb2.ReconcileVerdict) -> None:
     """Keep what the node found, for the operator."""
     names = hub_pb2.DifferenceCause
     causes: dict[str, int] = defaultdict(int)
     for each in verdict.causes[: len(names.keys())]:
         if each.cause in names.values():
             causes[names.Name(each.cause).removeprefix("DIFFERENCE_CAUSE_").lower()] += min(each.accounts, 1 << 40)
-    with store.begin() as tx:
-        contributions_store.record(
+    with db.begin() as tx:
+        store.contributions.record(
             tx,
             Reconciled(
                 conversation.agency,
@@ -125,7 +120,7 @@ def record(store: Store, world: World, conversation: Conversation, verdict: hub_
                 causes,
             ),
         )
-        contributions_store.forget_before(tx, conversation.agency, limits.RECONCILIATIONS_KEPT)
+        store.contributions.forget_before(tx, conversation.agency, limits.RECONCILIATIONS_KEPT)
 
 
 def _changes(tx: Tx, rows: Sequence[LogRow], first: int) -> dict[tuple[str, bytes], Contribution]:
@@ -134,8 +129,8 @@ def _changes(tx: Tx, rows: Sequence[LogRow], first: int) -> dict[tuple[str, byte
         batch, receipt = _whole(row, first + place)
         awards, holds = contributions.refers_to(batch)
         named = Named(
-            dict(ledger_store.awards_of(tx, row.agency, awards)),
-            holds_store.accounts_of(tx, row.agency, holds),
+            dict(store.ledger.awards_of(tx, row.agency, awards)),
+            store.holds.accounts_of(tx, row.agency, holds),
         )
         for account_id, change in contributions.changes(batch, receipt.outcomes, named):
             key = (row.agency, account_id)

@@ -4,44 +4,41 @@ Until the roster drops the old key an account is found under both, so nothing st
 totals stay as they are.
 """
 
-from samprasan.edge.database import Store
+from samprasan.edge.database import Database
 from samprasan.edge.world import World
-from samprasan.hub import limits
+from samprasan.hub import limits, store
 from samprasan.hub.accounts import accounts
-from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import log as log_store
-from samprasan.hub.store import pseudonyms as subjects_store
 from samprasan.keys.errors import Malformed, Refused
 from samprasan.ledger.batch_form import DIGEST_BYTES, ID_BYTES
 from samprasan.v1 import hub_pb2
 
 
-def rekey(store: Store, world: World, agency: str, request: hub_pb2.RekeyRequest) -> hub_pb2.RekeyResponse:
+def rekey(db: Database, world: World, agency: str, request: hub_pb2.RekeyRequest) -> hub_pb2.RekeyResponse:
     """Note what ``agency`` calls its accounts under the next key; a signed AccountOpened for each that has moved.
 
     Accounts without the caller's own open Link are passed over: an agency may not learn which exist.
     Raises Malformed ``request``, Refused ``key_epoch`` if that key is not the next one.
     """
     _check(request)
-    with store.begin() as tx:
-        log_store.lock_head(tx)  # no account is closed meanwhile
-        agreed = documents_store.agreed_on(tx)
+    with db.begin() as tx:
+        store.log.lock_head(tx)  # no account is closed meanwhile
+        agreed = store.documents.agreed_on(tx)
         current = agreed.roster_with(agency)
         if not current.HasField("next") or request.key_epoch != current.next.key_epoch:
             raise Refused("key_epoch", in_force=current.linking.key_epoch)
         keys = {each.account_id: each.subject_key for each in request.accounts}
-        linked = subjects_store.linked_agencies(tx, keys)
+        linked = store.pseudonyms.linked_agencies(tx, keys)
         keys = {account_id: key for account_id, key in keys.items() if agency in linked.get(account_id, ())}
-        subjects_store.note_rekeyed(tx, agency, keys)
-        said = subjects_store.rekeyed_by(tx, keys)
-        known = subjects_store.accounts_of(tx, keys.values())
+        store.pseudonyms.note_rekeyed(tx, agency, keys)
+        said = store.pseudonyms.rekeyed_by(tx, keys)
+        known = store.pseudonyms.accounts_of(tx, keys.values())
         agreeing = {
             account_id: key
             for account_id, key in keys.items()
             if all(said[account_id].get(each) == key for each in linked[account_id])
         }
         new = {key: account_id for account_id, key in agreeing.items() if key not in known}
-        subjects_store.add(tx, new, dict.fromkeys(new, request.key_epoch))
+        store.pseudonyms.add(tx, new, dict.fromkeys(new, request.key_epoch))
         known |= new
     moved = [account_id for account_id, key in agreeing.items() if known.get(key) == account_id]
     return hub_pb2.RekeyResponse(

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from samprasan.edge.database import Tx
-from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import pseudonyms as subjects_store
+from samprasan.hub import store
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +17,8 @@ class Rotation:
 
 def standing(tx: Tx) -> Rotation | None:
     """The rotation that runs; None if none does."""
-    current = documents_store.agreed_on(tx).roster
+    current = store.documents.agreed_on(tx).roster
     if current is None or not current.HasField("next"):
         return None
     epoch = current.next.key_epoch
-    return Rotation(epoch, subjects_store.not_moved(tx, epoch), subjects_store.disagreements(tx))
+    return Rotation(epoch, store.pseudonyms.not_moved(tx, epoch), store.pseudonyms.disagreements(tx))

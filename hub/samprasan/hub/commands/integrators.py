@@ -44,7 +44,7 @@ def propose(
 
     hub = homes.open_hub(home)
     wanted = Proposal(name, title, purpose, scope or [], streams, snapshots, days)
-    digest = approval.propose(hub.store, hub.world, wanted, replace=replace)
+    digest = approval.propose(hub.db, hub.world, wanted, replace=replace)
     document = {"name": name, "id": digest.hex()[:12], "digest": digest.hex()}
     command.answer(document, as_json, words("integrator_proposed", **document))
 
@@ -59,8 +59,8 @@ def list_(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     from samprasan.hub import home as homes
     from samprasan.hub.integrators import approval
 
-    _, store = homes.open_store(home)
-    found = approval.listed(store, system_clock())
+    _, db = homes.open_database(home)
+    found = approval.listed(db, system_clock())
     names = ("name", "version", "state", "title", "scope", "valid_until")
     rows = [[_cell(each[name]) for name in names] for each in found]
     followed = ("name", "subscription", "behind", "heard_at", "is_silent")
@@ -98,14 +98,14 @@ def certify(
     except OSError as problem:
         raise Refused("file_missing", file=request.name) from problem
     with command.written(out) as file:
-        made = approval.certify(hub.store, hub.world, hub.authority, name, asked)
+        made = approval.certify(hub.db, hub.world, hub.authority, name, asked)
         issued = Issued(
             name,
             homes.reached_at(home).hub,
             certificates.pem_of(hub.authority.certificate).decode(),
             certificates.pem_of(made).decode(),
             hub.world.signer.public_key,
-            approval.federation_id(hub.store),
+            approval.federation_id(hub.db),
         )
         file.write(issued.encode())
     command.answer(None, False, words("integrator_certified", name=name, file=out))
@@ -121,7 +121,7 @@ def revoke(name: Name, home: Home, lang: Lang = None) -> None:
     from samprasan.hub.integrators import approval
 
     hub = homes.open_hub(home)
-    approval.revoke(hub.store, hub.world, name)
+    approval.revoke(hub.db, hub.world, name)
     command.answer(None, False, words("integrator_revoked", name=name))
 
 
@@ -134,8 +134,8 @@ def change_handles(name: Name, home: Home, lang: Lang = None) -> None:
     from samprasan.hub import home as homes
     from samprasan.hub.integrators import approval
 
-    _, store = homes.open_store(home)
-    approval.change_handles(store, name)
+    _, db = homes.open_database(home)
+    approval.change_handles(db, name)
     command.answer(None, False, words("handles_changed", name=name))
 
 
@@ -178,9 +178,9 @@ def publish(
     target = Target.of(url, stream, subjects or f"samprasan.{name}", nats_credentials, nats_authority)
     order = publishing.Order(name, subscription, scopes.filter_of(only or ()), written, start_over)
     hub = homes.open_hub(home)
-    publisher = publishing.Publisher(hub.store, hub.world, hub.showing.secret, target, order, command.ready)
+    publisher = publishing.Publisher(hub.db, hub.world, hub.showing.secret, target, order, command.ready)
     asyncio.run(publishing.publish(publisher))
-    hub.store.close()
+    hub.db.close()
 
 
 def _cell(value: Any) -> Any:

@@ -65,14 +65,14 @@ def recover(
     from samprasan.hub.recovery import rebuild, recovery
 
     hub = homes.open_hub(home)
-    rebuilt = rebuild.rebuild(hub.store, hub.world)
+    rebuilt = rebuild.rebuild(hub.db, hub.world)
     if refeed:
-        recovery.begin(hub.store, hub.world, recovery.ASKED)
-    with hub.store.read() as tx:
+        recovery.begin(hub.db, hub.world, recovery.ASKED)
+    with hub.db.read() as tx:
         standing = recovery.standing(tx)
     document = {"entries": rebuilt.entries, "tables": rebuilt.tables, "tree": rebuilt.tree, "recovery": standing}
     changed = [name for name in ("tables", "tree") if document[name]]
-    hub.store.close()
+    hub.db.close()
     command.answer(
         document,
         as_json,

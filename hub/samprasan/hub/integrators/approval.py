@@ -10,14 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from samprasan.edge.database import Store, Tx, take_turn
+from samprasan.edge.database import Database, Tx, take_turn
 from samprasan.edge.world import World
-from samprasan.hub import limits
+from samprasan.hub import limits, store
 from samprasan.hub.members.joining import Authority
-from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import integrators as integrators_store
-from samprasan.hub.store import log as log_store
-from samprasan.hub.store import recovery as recovery_store
 from samprasan.keys import certificates, documents, signing
 from samprasan.keys.errors import Malformed, Refused, Unavailable, Unproven
 from samprasan.ledger import calendar, scopes
@@ -49,7 +45,7 @@ class Proposal:
     days: int
 
 
-def propose(store: Store, world: World, wanted: Proposal, *, replace: bool = False) -> bytes:
+def propose(db: Database, world: World, wanted: Proposal, *, replace: bool = False) -> bytes:
     """Lay the document, unsigned, before the agencies; its digest.
 
     Raises Malformed ``integrator_name``, ``scope_word`` or ``document_form``, Refused ``no_roster``, ``inbox_full`` or
@@ -59,15 +55,15 @@ def propose(store: Store, world: World, wanted: Proposal, *, replace: bool = Fal
         raise Malformed("integrator_name", name=wanted.name)
     scope = scopes.scope_of(wanted.scope)
     now = world.now()
-    with store.begin() as tx:
-        log_store.lock_head(tx)
-        agreed = documents_store.agreed_on(tx)
+    with db.begin() as tx:
+        store.log.lock_head(tx)
+        agreed = store.documents.agreed_on(tx)
         _check_agencies(scope, [member.agency for member in agreed.required_roster.members])
-        version = documents_store.version_in_force(tx, log.DOCUMENT_KIND_INTEGRATOR, wanted.name) + 1
+        version = store.documents.version_in_force(tx, log.DOCUMENT_KIND_INTEGRATOR, wanted.name) + 1
         if _waits(tx, wanted.name) and not replace:
             raise Refused("integrator_waits", name=wanted.name)
-        documents_store.drop_proposed(tx, log.DOCUMENT_KIND_INTEGRATOR, version, wanted.name)
-        if len(documents_store.proposed(tx)) >= limits.DOCUMENTS_PROPOSED_MAX:
+        store.documents.drop_proposed(tx, log.DOCUMENT_KIND_INTEGRATOR, version, wanted.name)
+        if len(store.documents.proposed(tx)) >= limits.DOCUMENTS_PROPOSED_MAX:
             raise Refused("inbox_full", most=limits.DOCUMENTS_PROPOSED_MAX)
         composed = Integrator(
             federation_id=agreed.federation_id,
@@ -83,11 +79,11 @@ def propose(store: Store, world: World, wanted: Proposal, *, replace: bool = Fal
         )
         envelope = signing.seal(composed)
         found = documents.standing(envelope, documents.read(envelope), agreed.roster, world.verify)
-        documents_store.put(tx, found, envelope.SerializeToString(), now, active=False)
+        store.documents.put(tx, found, envelope.SerializeToString(), now, active=False)
     return found.digest
 
 
-def certify(store: Store, world: World, authority: Authority, name: str, request: bytes) -> bytes:
+def certify(db: Database, world: World, authority: Authority, name: str, request: bytes) -> bytes:
     """A client certificate, DER, for the key of a signing request.
 
     Raises Refused or Unproven as :func:`approved`, Malformed ``certificate_request``.
@@ -95,38 +91,38 @@ def certify(store: Store, world: World, authority: Authority, name: str, request
     if len(request) > certificates.REQUEST_BYTES_MAX:
         raise Malformed("certificate_request")
     now = world.now()
-    with store.begin() as tx:
+    with db.begin() as tx:
         take_turn(tx, TURN)
         approved(tx, name, now)
         at = datetime.fromtimestamp(now / 1000, UTC)
         made = certificates.client_certificate(
             request, name, authority.key, authority.certificate, at, certificates.INTEGRATOR
         )
-        integrators_store.add_certificate(tx, certificates.fingerprint(made), name, now)
-        integrators_store.put(tx, name, integrators_store.find(tx, name))
+        store.integrators.add_certificate(tx, certificates.fingerprint(made), name, now)
+        store.integrators.put(tx, name, store.integrators.find(tx, name))
     return made
 
 
-def revoke(store: Store, world: World, name: str) -> None:
+def revoke(db: Database, world: World, name: str) -> None:
     """The integrator sees nothing more, and none of its certificates is valid again; Refused ``integrator_unknown``."""
-    with store.begin() as tx:
+    with db.begin() as tx:
         take_turn(tx, TURN)
         _document(tx, name)
-        integrators_store.put(tx, name, integrators_store.find(tx, name)._replace(revoked_at=world.now()))
-        integrators_store.revoke_certificates(tx, name)
-        integrators_store.drop_subscriptions(tx, name)
+        store.integrators.put(tx, name, store.integrators.find(tx, name)._replace(revoked_at=world.now()))
+        store.integrators.revoke_certificates(tx, name)
+        store.integrators.drop_subscriptions(tx, name)
 
 
-def change_handles(store: Store, name: str) -> None:
+def change_handles(db: Database, name: str) -> None:
     """Give the integrator other handles, ids and cursors; it has to begin with a snapshot.
 
     Raises Refused ``integrator_unknown``.
     """
-    with store.begin() as tx:
+    with db.begin() as tx:
         take_turn(tx, TURN)
         _document(tx, name)
-        known = integrators_store.find(tx, name)
-        integrators_store.put(tx, name, known._replace(handle_epoch=known.handle_epoch + 1))
+        known = store.integrators.find(tx, name)
+        store.integrators.put(tx, name, known._replace(handle_epoch=known.handle_epoch + 1))
 
 
 def approved(tx: Tx, name: str, now: int) -> Approved:
@@ -135,7 +131,7 @@ def approved(tx: Tx, name: str, now: int) -> Approved:
     Raises Refused ``integrator_unknown`` or ``integrator_over``, Unproven ``integrator_revoked``.
     """
     document = _document(tx, name)
-    known = integrators_store.find(tx, name)
+    known = store.integrators.find(tx, name)
     if known.revoked_at and document.created_at <= known.revoked_at:
         raise Unproven("integrator_revoked", name=name)
     if document.valid_until <= now:
@@ -143,26 +139,26 @@ def approved(tx: Tx, name: str, now: int) -> Approved:
     return Approved(document, known.handle_epoch)
 
 
-def federation_id(store: Store) -> bytes:
+def federation_id(db: Database) -> bytes:
     """The federation's id; empty before there is one."""
-    with store.read() as tx:
-        return documents_store.agreed_on(tx).federation_id
+    with db.read() as tx:
+        return store.documents.agreed_on(tx).federation_id
 
 
-def standing(store: Store, world: World, name: str) -> Approved:
+def standing(db: Database, world: World, name: str) -> Approved:
     """:func:`approved`, on its own; Unavailable ``hub_recovering`` while the log is not whole."""
-    with store.read() as tx:
+    with db.read() as tx:
         return _reading(tx, world, name)
 
 
-def caller(store: Store, world: World, fingerprint: bytes, named: str) -> Approved:
+def caller(db: Database, world: World, fingerprint: bytes, named: str) -> Approved:
     """The integrator of a certificate that this hub issued and that names it.
 
     Raises Unproven ``certificate_unknown`` or ``integrator_revoked``, Refused as :func:`approved`, Unavailable
     ``hub_recovering``.
     """
-    with store.read() as tx:
-        found = integrators_store.of_certificate(tx, fingerprint)
+    with db.read() as tx:
+        found = store.integrators.of_certificate(tx, fingerprint)
         if found is None or found[0] != named:
             raise Unproven("certificate_unknown")
         if found[1]:
@@ -171,21 +167,21 @@ def caller(store: Store, world: World, fingerprint: bytes, named: str) -> Approv
 
 
 def _reading(tx: Tx, world: World, name: str) -> Approved:
-    if recovery_store.standing(tx) is not None:
+    if store.recovery.standing(tx) is not None:
         raise Unavailable("hub_recovering")
     return approved(tx, name, world.now())
 
 
-def listed(store: Store, now: int) -> list[dict[str, Any]]:
+def listed(db: Database, now: int) -> list[dict[str, Any]]:
     """The answer of ``samprasan-hub integrator list``: in force and proposed, and how far subscriptions have come."""
-    with store.read() as tx:
-        size = log_store.head_now(tx).size
+    with db.read() as tx:
+        size = store.log.head_now(tx).size
         proposed = [
             Integrator.FromString(each.payload)
-            for each in map(Envelope.FromString, documents_store.proposed(tx))
+            for each in map(Envelope.FromString, store.documents.proposed(tx))
             if each.payload_type == signing.payload_type(Integrator)
         ]
-        in_force = documents_store.agreed_on(tx).integrators
+        in_force = store.documents.agreed_on(tx).integrators
         return [_described(tx, each, now, size) for _, each in sorted(in_force.items())] + [
             _of_document(each) | {"state": "proposed", "subscriptions": []} for each in proposed
         ]
@@ -198,14 +194,14 @@ def _check_agencies(scope: Scope, members: Sequence[str]) -> None:
 
 
 def _document(tx: Tx, name: str) -> Integrator:
-    found = documents_store.agreed_on(tx).integrators.get(name)
+    found = store.documents.agreed_on(tx).integrators.get(name)
     if found is None:
         raise Refused("integrator_unknown", name=name)
     return found
 
 
 def _waits(tx: Tx, name: str) -> bool:
-    waiting = map(Envelope.FromString, documents_store.proposed(tx))
+    waiting = map(Envelope.FromString, store.documents.proposed(tx))
     kind = signing.payload_type(Integrator)
     return any(each.payload_type == kind and Integrator.FromString(each.payload).name == name for each in waiting)
 
@@ -224,7 +220,7 @@ def _of_document(document: Integrator) -> dict[str, Any]:
 
 
 def _described(tx: Tx, document: Integrator, now: int, size: int) -> dict[str, Any]:
-    known = integrators_store.find(tx, document.name)
+    known = store.integrators.find(tx, document.name)
     is_revoked = bool(known.revoked_at) and document.created_at <= known.revoked_at
     state = "revoked" if is_revoked else "over" if document.valid_until <= now else "approved"
     followed = [
@@ -234,6 +230,6 @@ def _described(tx: Tx, document: Integrator, now: int, size: int) -> dict[str, A
             "heard_at": calendar.at(each.heard_at).isoformat(timespec="seconds"),
             "is_silent": now - each.heard_at >= limits.SUBSCRIPTION_SILENT_MS,
         }
-        for each in integrators_store.subscriptions_of(tx, document.name)
+        for each in store.integrators.subscriptions_of(tx, document.name)
     ]
     return _of_document(document) | {"state": state, "subscriptions": followed}

@@ -7,13 +7,11 @@ for itself.
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from samprasan.edge.database import Store
+from samprasan.edge.database import Database
 from samprasan.edge.world import World
-from samprasan.hub import limits
+from samprasan.hub import limits, store
 from samprasan.hub.integrators import approval
 from samprasan.hub.integrators.approval import Approved
-from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import ledger as ledger_store
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
 from samprasan.keys.handles import Names, names_of
 from samprasan.ledger.batch_form import ID_BYTES
@@ -25,7 +23,7 @@ from samprasan.v1.log_pb2 import PURPOSE_INTEGRATORS
 _NONCE_BYTES = 12
 
 
-def issue(store: Store, world: World, secret: bytes, agency: str, request: hub_pb2.IssueTokenRequest) -> Envelope:
+def issue(db: Database, world: World, secret: bytes, agency: str, request: hub_pb2.IssueTokenRequest) -> Envelope:
     """A signed token for one subject and one integrator.
 
     Raises Malformed ``request``, Refused ``not_shown`` without the caller's own open Link for integrators or if another
@@ -34,12 +32,12 @@ def issue(store: Store, world: World, secret: bytes, agency: str, request: hub_p
     if len(request.account_id) != ID_BYTES:
         raise Malformed("request", limit=1)
     now = world.now()
-    with store.read() as tx:
-        agreed = documents_store.agreed_on(tx)
+    with db.read() as tx:
+        agreed = store.documents.agreed_on(tx)
         agreed.roster_with(agency)
         approved = approval.approved(tx, request.integrator, now)
-        purposes = ledger_store.purposes_at(tx, agency, [request.account_id]).get(request.account_id, frozenset())
-        totals = ledger_store.totals_of(tx, [request.account_id]).get(request.account_id)
+        purposes = store.ledger.purposes_at(tx, agency, [request.account_id]).get(request.account_id, frozenset())
+        totals = store.ledger.totals_of(tx, [request.account_id]).get(request.account_id)
     if PURPOSE_INTEGRATORS not in purposes or totals is None or not totals.is_shown:
         raise Refused("not_shown")
     token = HandleToken(
@@ -54,17 +52,17 @@ def issue(store: Store, world: World, secret: bytes, agency: str, request: hub_p
     return world.sign(token)
 
 
-def resolve(store: Store, world: World, secret: bytes, approved: Approved, envelope: Envelope) -> bytes:
+def resolve(db: Database, world: World, secret: bytes, approved: Approved, envelope: Envelope) -> bytes:
     """The caller's handle, 32 bytes, of the subject that a token is for.
 
     Raises Unproven ``token`` if it is forged, over or another's, Refused ``not_shown`` if consent ended meanwhile.
     """
     name, scope = approved.document.name, approved.document.scope
-    with store.read() as tx:
-        federation_id = documents_store.agreed_on(tx).federation_id
+    with db.read() as tx:
+        federation_id = store.documents.agreed_on(tx).federation_id
         names = names_of(secret, federation_id, name, approved.handle_epoch)
         account_id = _account(world, names, envelope, (federation_id, name))
-        totals = ledger_store.totals_of(tx, [account_id]).get(account_id)
+        totals = store.ledger.totals_of(tx, [account_id]).get(account_id)
     if totals is None or not totals.is_shown or (scope.kinds and totals.kind not in scope.kinds):
         raise Refused("not_shown")
     return names.handle(account_id)

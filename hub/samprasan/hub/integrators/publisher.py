@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from samprasan.edge.database import Store
+from samprasan.edge.database import Database
 from samprasan.edge.logs import logger
 from samprasan.edge.world import World
 from samprasan.hub import limits
@@ -51,7 +51,7 @@ class Order:
 class Publisher:
     """A hub's log, and where what an integrator sees of it goes."""
 
-    store: Store
+    db: Database
     world: World
     secret: bytes
     target: Target
@@ -91,7 +91,7 @@ class Publisher:
         acknowledged_at = 0.0
         while True:
             read_at = time.monotonic()
-            news = await asyncio.to_thread(integrators_reader.rest, self.store, reader.place.log_index)
+            news = await asyncio.to_thread(integrators_reader.rest, self.db, reader.place.log_index)
             for word in reader.pages(news):
                 if reader.is_lost:
                     return
@@ -127,7 +127,7 @@ class Publisher:
     async def _follow(self, after: bytes) -> Reader | v1.TooOld:
         approved = await self._in_thread(approval.standing, self.order.integrator)
         asked = v1.FollowRequest(subscription=self.order.subscription, after=after, filter=self.order.wanted)
-        return await asyncio.to_thread(integrators_reader.begin, self.store, self.secret, approved, asked)
+        return await asyncio.to_thread(integrators_reader.begin, self.db, self.secret, approved, asked)
 
     async def _tell_snapshot(self, stream: Stream) -> None:
         """A reset comes first, so that a server that takes nothing uses up no snapshot."""
@@ -137,7 +137,7 @@ class Publisher:
         await stream.put([writer.reset(tag)])
         if await self._in_thread(snapshot.take, self.order.integrator, asked) != approved:
             return  # it is reset once more, under other names
-        found, cursor = await asyncio.to_thread(snapshot.read, self.store, self.secret, approved, asked)
+        found, cursor = await asyncio.to_thread(snapshot.read, self.db, self.secret, approved, asked)
         messages = writer.standing(found, tag, cursor)
         while some := list(islice(messages, jetstream.AHEAD_MAX)):
             await stream.put(some)
@@ -151,10 +151,10 @@ class Publisher:
     def _acknowledge(self, reader: Reader) -> None:
         (cursor,) = reader.cursors.sealed([reader.place])
         told = v1.AcknowledgeRequest(subscription=self.order.subscription, cursor=cursor)
-        integrators_reader.acknowledge(self.store, self.world, self.secret, self.order.integrator, told)
+        integrators_reader.acknowledge(self.db, self.world, self.secret, self.order.integrator, told)
 
     async def _in_thread(self, step: Callable[..., Any], *arguments: Any) -> Any:
-        return await asyncio.to_thread(step, self.store, self.world, *arguments)
+        return await asyncio.to_thread(step, self.db, self.world, *arguments)
 
 
 async def publish(publisher: Publisher) -> None:

@@ -14,19 +14,14 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
-from samprasan.edge.database import Store, Tx, take_turn
+from samprasan.edge.database import Database, Tx, take_turn
 from samprasan.edge.world import World
-from samprasan.hub import limits
+from samprasan.hub import limits, store
 from samprasan.hub.integrators import approval
 from samprasan.hub.integrators import view as integrators_view
 from samprasan.hub.integrators.approval import Approved
 from samprasan.hub.integrators.view import Seen, View
 from samprasan.hub.log import checkpoints
-from samprasan.hub.store import changes as changes_store
-from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import integrators as integrators_store
-from samprasan.hub.store import ledger as ledger_store
-from samprasan.hub.store import log as log_store
 from samprasan.hub.store.changes import Kept
 from samprasan.hub.store.integrators import Subscription
 from samprasan.keys import handles
@@ -135,18 +130,18 @@ class Reader:
         return integrators_view.page_word(page)
 
 
-def begin(store: Store, secret: bytes, approved: Approved, asked: v1.FollowRequest) -> Reader | v1.TooOld:
+def begin(db: Database, secret: bytes, approved: Approved, asked: v1.FollowRequest) -> Reader | v1.TooOld:
     """A reader at the place that is asked for; or why it cannot go on from there.
 
     Raises Malformed ``subscription_name``, ``cursor``, ``cursor_future`` or ``filter_form``, Refused
     ``filter_unknown``, ``scope_exceeded`` or ``subscriptions_over_limit``.
     """
     name = approved.document.name
-    with store.read() as tx:
-        agreed, size = documents_store.agreed_on(tx), log_store.head_now(tx).size
+    with db.read() as tx:
+        agreed, size = store.documents.agreed_on(tx), store.log.head_now(tx).size
         check_asked(approved, agreed, asked.subscription, asked.filter)
-        kept_from = changes_store.kept_from(tx)
-        known = integrators_store.subscription(tx, name, asked.subscription) if asked.subscription else None
+        kept_from = store.changes.kept_from(tx)
+        known = store.integrators.subscription(tx, name, asked.subscription) if asked.subscription else None
         if asked.subscription and known is None:
             _check_room(tx, name)
     found: Place | _Reason = Place(kept_from, 0, agreed.cut_version)
@@ -165,25 +160,25 @@ def begin(store: Store, secret: bytes, approved: Approved, asked: v1.FollowReque
     return Reader(agreed, approved, asked.subscription, asked.filter, view, cursors, place, after)
 
 
-def rest(store: Store, log_index: int) -> News:
+def rest(db: Database, log_index: int) -> News:
     """Some of what entries from there on changed."""
-    with store.read() as tx:
+    with db.read() as tx:
         return _news(tx, log_index)
 
 
-def newest(store: Store, log_index: int) -> News:
+def newest(db: Database, log_index: int) -> News:
     """The same with the newest checkpoint, for whoever follows at the end of the log."""
-    with store.read() as tx:
+    with db.read() as tx:
         return _news(tx, log_index)._replace(checkpoint=checkpoints.final_note(tx))
 
 
-def end(store: Store) -> int:
+def end(db: Database) -> int:
     """How many entries the log has."""
-    with store.read() as tx:
-        return log_store.head_now(tx).size
+    with db.read() as tx:
+        return store.log.head_now(tx).size
 
 
-def acknowledge(store: Store, world: World, secret: bytes, name: str, asked: v1.AcknowledgeRequest) -> None:
+def acknowledge(db: Database, world: World, secret: bytes, name: str, asked: v1.AcknowledgeRequest) -> None:
     """Keep how far a subscription has come; not of a cursor that nobody can go on from any more.
 
     Raises Malformed ``subscription_name``, ``cursor`` or ``cursor_future``, Refused ``subscriptions_over_limit`` and as
@@ -192,30 +187,30 @@ def acknowledge(store: Store, world: World, secret: bytes, name: str, asked: v1.
     if not _SUBSCRIPTION.fullmatch(asked.subscription):
         raise Malformed("subscription_name", name=asked.subscription[:40])
     now = world.now()
-    with store.begin() as tx:
+    with db.begin() as tx:
         take_turn(tx, approval.TURN)
-        approved, agreed = approval.approved(tx, name, now), documents_store.agreed_on(tx)
+        approved, agreed = approval.approved(tx, name, now), store.documents.agreed_on(tx)
         place = _place_of(secret, agreed, approved, asked.subscription, asked.cursor)
         if not isinstance(place, Place):
             return  # its reader is told so when it follows, and begins anew
-        if place.log_index > log_store.head_now(tx).size:
+        if place.log_index > store.log.head_now(tx).size:
             raise Malformed("cursor_future")
-        known = integrators_store.subscription(tx, name, asked.subscription)
+        known = store.integrators.subscription(tx, name, asked.subscription)
         if known is None:
             _check_room(tx, name)
         tag = scope_tag(encode(approved.document.scope))
         found = Subscription(name, asked.subscription, place, approved.handle_epoch, tag, now)
         if known is None or known[:-1] != found[:-1] or now - known.heard_at >= limits.HEARD_AGAIN_MS:
-            integrators_store.acknowledge(tx, found)
+            store.integrators.acknowledge(tx, found)
 
 
-def retain(store: Store, world: World, kept_days: int) -> None:
+def retain(db: Database, world: World, kept_days: int) -> None:
     """Keep no more what is older than ``kept_days``, and no subscription that nobody has acknowledged for long."""
     now = world.now()
-    with store.begin() as tx:
-        log_store.lock_head(tx)
-        changes_store.drop_before(tx, now - kept_days * 86_400_000)
-        integrators_store.drop_silent(tx, now - limits.SUBSCRIPTION_KEPT_MS)
+    with db.begin() as tx:
+        store.log.lock_head(tx)
+        store.changes.drop_before(tx, now - kept_days * 86_400_000)
+        store.integrators.drop_silent(tx, now - limits.SUBSCRIPTION_KEPT_MS)
 
 
 def check_asked(approved: Approved, agreed: Agreed, subscription: str, wanted: v1.Filter) -> None:
@@ -228,7 +223,7 @@ def check_asked(approved: Approved, agreed: Agreed, subscription: str, wanted: v
 
 
 def _check_room(tx: Tx, name: str) -> None:
-    if len(integrators_store.subscriptions_of(tx, name)) >= limits.SUBSCRIPTIONS_MAX:
+    if len(store.integrators.subscriptions_of(tx, name)) >= limits.SUBSCRIPTIONS_MAX:
         raise Refused("subscriptions_over_limit", name=name, most=limits.SUBSCRIPTIONS_MAX)
 
 
@@ -280,16 +275,16 @@ def _too_old(cursors: Cursors, agreed: Agreed, kept_from: int, reason: _Reason) 
 
 
 def _news(tx: Tx, log_index: int) -> News:
-    size = log_store.head_now(tx).size
-    entries = changes_store.after(tx, log_index, limits.ENTRIES_READ_AT_ONCE)
+    size = store.log.head_now(tx).size
+    entries = store.changes.after(tx, log_index, limits.ENTRIES_READ_AT_ONCE)
     through = size if len(entries) < limits.ENTRIES_READ_AT_ONCE else entries[-1].log_index + 1
-    return News(_still_shown(tx, entries), changes_store.kept_from(tx), through)
+    return News(_still_shown(tx, entries), store.changes.kept_from(tx), through)
 
 
 def _still_shown(tx: Tx, entries: Sequence[Kept]) -> list[Kept]:
     """Without what is told of subjects that integrators may not see any more."""
     told = {change.account_id for entry in entries for change in entry.content.changes} - {b""}
-    totals = ledger_store.totals_of(tx, told)
+    totals = store.ledger.totals_of(tx, told)
     return without(entries, {key for key in told if key not in totals or not totals[key].is_shown})
 
 

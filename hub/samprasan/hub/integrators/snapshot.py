@@ -2,16 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-from samprasan.edge.database import Store, Tx, take_turn
+from samprasan.edge.database import Database, Tx, take_turn
 from samprasan.edge.world import World
-from samprasan.hub import limits
+from samprasan.hub import limits, store
 from samprasan.hub.integrators import approval, reader
 from samprasan.hub.integrators import view as integrators_view
 from samprasan.hub.integrators.approval import Approved
-from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import integrators as integrators_store
-from samprasan.hub.store import ledger as ledger_store
-from samprasan.hub.store import log as log_store
 from samprasan.keys.errors import Refused
 from samprasan.keys.handles import Place
 from samprasan.ledger import calendar, changes
@@ -20,30 +16,30 @@ from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1 import documents_pb2 as documents
 
 
-def take(store: Store, world: World, name: str, asked: v1.SnapshotRequest) -> Approved:
+def take(db: Database, world: World, name: str, asked: v1.SnapshotRequest) -> Approved:
     """Count a snapshot that is about to be read; what its reader may see.
 
     Raises Refused ``snapshots_over_quota`` and as :func:`readers.begin`.
     """
     now = world.now()
     today = calendar.packed(calendar.day_of(now))
-    with store.begin() as tx:
+    with db.begin() as tx:
         take_turn(tx, approval.TURN)
         approved = approval.approved(tx, name, now)
-        reader.check_asked(approved, documents_store.agreed_on(tx), asked.subscription, asked.filter)
-        known = integrators_store.find(tx, name)
+        reader.check_asked(approved, store.documents.agreed_on(tx), asked.subscription, asked.filter)
+        known = store.integrators.find(tx, name)
         taken = known.snapshots if known.day == today else 0
         most = approved.document.quotas.snapshots_per_day
         if taken >= most:
             raise Refused("snapshots_over_quota", name=name, most=most)
-        integrators_store.put(tx, name, known._replace(day=today, snapshots=taken + 1))
+        store.integrators.put(tx, name, known._replace(day=today, snapshots=taken + 1))
     return approved
 
 
-def read(store: Store, secret: bytes, approved: Approved, asked: v1.SnapshotRequest) -> tuple[list[bytes], bytes]:
+def read(db: Database, secret: bytes, approved: Approved, asked: v1.SnapshotRequest) -> tuple[list[bytes], bytes]:
     """Everything that the integrator may see as of now, encoded, in no order of ours; and the cursor behind it."""
-    with store.read() as tx:
-        head, agreed = log_store.head_now(tx), documents_store.agreed_on(tx)
+    with db.read() as tx:
+        head, agreed = store.log.head_now(tx), store.documents.agreed_on(tx)
         cursors = reader.cursors_of(secret, agreed, approved, asked.subscription)
         view = integrators_view.view_of(
             approved.document.scope, asked.filter, reader.names_of(secret, agreed, approved)
@@ -73,7 +69,7 @@ def parts(events: Sequence[bytes], cursor: bytes) -> Iterator[v1.SnapshotRespons
 
 def _standing(tx: Tx, agreed: Agreed) -> Iterator[v1.Change]:
     """Everything that can be seen now."""
-    for account_id, totals in ledger_store.shown(tx):
+    for account_id, totals in store.ledger.shown(tx):
         yield changes.standing(account_id, totals)
     for owner, catalogue in sorted(agreed.catalogues.items()):
         for benefit in catalogue.benefits.values():

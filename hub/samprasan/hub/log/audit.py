@@ -4,24 +4,21 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from samprasan.edge import bundle
-from samprasan.edge.database import Store, Tx
+from samprasan.edge.database import Database, Tx
 from samprasan.edge.world import World
+from samprasan.hub import store
 from samprasan.hub.log import checkpoints
-from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import ledger as ledger_store
-from samprasan.hub.store import log as log_store
-from samprasan.hub.store import tree as tree_store
 from samprasan.keys import merkle
 from samprasan.keys.errors import SamprasanError
 from samprasan.ledger import verify
 from samprasan.ledger.audit import Auditor, Report
 
 
-def audit(store: Store, world: World, hub_key: bytes) -> Report:
+def audit(db: Database, world: World, hub_key: bytes) -> Report:
     """Everything that can be checked without trusting the tables; ``hub_key`` is the hub's raw public key."""
-    with store.read() as tx:
-        auditor = Auditor(documents_store.active(tx), checkpoints.note(tx), world.verify, [hub_key])
-        for row in log_store.entries(tx):
+    with db.read() as tx:
+        auditor = Auditor(store.documents.active(tx), checkpoints.note(tx), world.verify, [hub_key])
+        for row in store.log.entries(tx):
             index = auditor.report.batches
             found = auditor.take(row.batch, row.receipt)
             if found is None:
@@ -30,19 +27,19 @@ def audit(store: Store, world: World, hub_key: bytes) -> Report:
             if filed != (index, found.batch.agency, found.batch.seq, found.digest):
                 auditor.report.problems.append(f"log entry {index} is filed as another")
         report = auditor.finish()
-        if verify.digest_of(auditor.state) != verify.digest_of(ledger_store.load_all(tx)):
+        if verify.digest_of(auditor.state) != verify.digest_of(store.ledger.load_all(tx)):
             report.problems.append("the tables are not what the log folds to")
-        if log_store.head_now(tx).size != report.batches:
+        if store.log.head_now(tx).size != report.batches:
             report.problems.append("the head names another size than the log has")
         report.problems += _tree_problems(tx)
     return report
 
 
-def export(store: Store, file: BinaryIO) -> int:
+def export(db: Database, file: BinaryIO) -> int:
     """Write what anybody needs to verify the log without this hub; how many entries."""
-    with store.read() as tx:
-        entries = ((row.batch, row.receipt) for row in log_store.entries(tx))
-        return bundle.write(file, documents_store.active(tx), checkpoints.note(tx), entries)
+    with db.read() as tx:
+        entries = ((row.batch, row.receipt) for row in store.log.entries(tx))
+        return bundle.write(file, store.documents.active(tx), checkpoints.note(tx), entries)
 
 
 def _tree_problems(tx: Tx) -> Iterator[str]:
@@ -50,7 +47,7 @@ def _tree_problems(tx: Tx) -> Iterator[str]:
     kept: dict[tuple[int, int], bytes] = {}
     leaves: list[bytes] = []
     try:
-        leaves = [merkle.leaf_hash(row.entry) for row in log_store.entries(tx)]
+        leaves = [merkle.leaf_hash(row.entry) for row in store.log.entries(tx)]
     except SamprasanError:  # told already
         return
 
@@ -58,5 +55,5 @@ def _tree_problems(tx: Tx) -> Iterator[str]:
         return [kept[level, number] for number in range(first, first + count)]
 
     kept.update({row[:2]: row[2] for row in merkle.grown(fetch, 0, leaves)})
-    if kept != tree_store.everything(tx):
+    if kept != store.tree.everything(tx):
         yield "the tree is not what the receipts make"

@@ -7,14 +7,9 @@ in an alarm.
 
 from dataclasses import dataclass
 
-from samprasan.edge.database import Store, Tx
+from samprasan.edge.database import Database, Tx
 from samprasan.edge.world import World
-from samprasan.hub import limits
-from samprasan.hub.store import checkpoints as checkpoints_store
-from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import log as log_store
-from samprasan.hub.store import recovery as recovery_store
-from samprasan.hub.store import tree as tree_store
+from samprasan.hub import limits, store
 from samprasan.hub.store.checkpoints import Given, Signed
 from samprasan.hub.store.tree import Tiles
 from samprasan.keys import checkpoint, documents, merkle
@@ -37,13 +32,13 @@ class Standing:
     late: list[str]
 
 
-def offer(store: Store, world: World) -> bool:
+def offer(db: Database, world: World) -> bool:
     """Sign a checkpoint of the log if it has grown and the one before is final, or was offered long enough."""
-    with store.read() as tx:
+    with db.read() as tx:
         if not _is_due(tx, world.now()):
             return False
-    with store.begin() as tx:
-        log_store.lock_head(tx)
+    with db.begin() as tx:
+        store.log.lock_head(tx)
         if not _is_due(tx, world.now()):
             return False
         offer_in(tx, world)
@@ -52,54 +47,54 @@ def offer(store: Store, world: World) -> bool:
 
 def offer_in(tx: Tx, world: World) -> None:
     """Sign a checkpoint of the log as it is, unless there is one."""
-    size = log_store.head_now(tx).size
-    if checkpoints_store.find(tx, size) is None:
-        checkpoints_store.add(tx, Signed(size, world.now(), checkpoint.signed(head_of(tx), world.signer)))
+    size = store.log.head_now(tx).size
+    if store.checkpoints.find(tx, size) is None:
+        store.checkpoints.add(tx, Signed(size, world.now(), checkpoint.signed(head_of(tx), world.signer)))
 
 
 def head_of(tx: Tx) -> Checkpoint:
     """The log as it is."""
-    size = log_store.head_now(tx).size
-    return Checkpoint(documents_store.agreed_on(tx).origin, size, tree_store.root(tx, size))
+    size = store.log.head_now(tx).size
+    return Checkpoint(store.documents.agreed_on(tx).origin, size, store.tree.root(tx, size))
 
 
 def _is_due(tx: Tx, now: int) -> bool:
-    if recovery_store.standing(tx) is not None:
+    if store.recovery.standing(tx) is not None:
         return False  # agencies have seen a longer log
-    size = log_store.head_now(tx).size
-    newest = checkpoints_store.newest(tx)
+    size = store.log.head_now(tx).size
+    newest = store.checkpoints.newest(tx)
     if newest is None or size <= newest.size:
-        return newest is None and size > 0 and documents_store.agreed_on(tx).roster is not None
+        return newest is None and size > 0 and store.documents.agreed_on(tx).roster is not None
     return now - newest.made_at >= limits.CHECKPOINT_OFFERED_MS or _is_final(tx, newest.size)
 
 
 def _is_final(tx: Tx, size: int) -> bool:
-    have = {each.cosignature.agency for each in checkpoints_store.cosignatures_of(tx, size)}
-    roster = documents_store.agreed_on(tx).required_roster
+    have = {each.cosignature.agency for each in store.checkpoints.cosignatures_of(tx, size)}
+    roster = store.documents.agreed_on(tx).required_roster
     return have >= {member.agency for member in roster.members}
 
 
 def note(tx: Tx) -> bytes:
     """The checkpoint that is offered, with the cosignatures it has; empty before there is one."""
-    newest = checkpoints_store.newest(tx)
+    newest = store.checkpoints.newest(tx)
     return b"" if newest is None else _cosigned(tx, newest)
 
 
 def final_note(tx: Tx) -> bytes:
     """The newest checkpoint that every agency has cosigned, with their cosignatures; empty before there is one."""
-    sizes = set(checkpoints_store.newest_by_agency(tx).values())
+    sizes = set(store.checkpoints.newest_by_agency(tx).values())
     final = next((size for size in sorted(sizes, reverse=True) if size and _is_final(tx, size)), 0)
-    found = checkpoints_store.find(tx, final) if final else None
+    found = store.checkpoints.find(tx, final) if final else None
     return b"" if found is None else _cosigned(tx, found)
 
 
 def _cosigned(tx: Tx, signed: Signed) -> bytes:
-    given = checkpoints_store.cosignatures_of(tx, signed.size)
+    given = store.checkpoints.cosignatures_of(tx, signed.size)
     keys = {each.cosignature.agency: each.key for each in given}
     return checkpoint.with_cosignatures(checkpoint.read(signed.note), [each.cosignature for each in given], keys)
 
 
-def answer(store: Store, agency: str, request: hub_pb2.WitnessRequest) -> hub_pb2.WitnessResponse:
+def answer(db: Database, agency: str, request: hub_pb2.WitnessRequest) -> hub_pb2.WitnessResponse:
     """The checkpoint that is offered, proved to go on from the sizes asked and to hold the positions asked.
 
     Raises Malformed ``request`` over the limits, Unproven ``not_a_member``.
@@ -107,9 +102,9 @@ def answer(store: Store, agency: str, request: hub_pb2.WitnessRequest) -> hub_pb
     sizes, indexes = list(request.sizes), list(request.log_indexes)
     if len(sizes) > limits.WITNESSED_SIZES_MAX or len(indexes) > limits.PROVED_RECEIPTS_MAX:
         raise Malformed("request", limit=limits.PROVED_RECEIPTS_MAX)
-    with store.read() as tx:
-        documents_store.agreed_on(tx).roster_with(agency)
-        newest = checkpoints_store.newest(tx)
+    with db.read() as tx:
+        store.documents.agreed_on(tx).roster_with(agency)
+        newest = store.checkpoints.newest(tx)
         if newest is None:
             return hub_pb2.WitnessResponse()
         tiles, whole = Tiles(tx), newest.size
@@ -119,40 +114,40 @@ def answer(store: Store, agency: str, request: hub_pb2.WitnessRequest) -> hub_pb
             checkpoint=note(tx),
             consistency=[hub_pb2.HashPath(hashes=path) for path in consistent],
             inclusion=[hub_pb2.HashPath(hashes=path) for path in included],
-            own_seq=log_store.chain_seq(tx, documents.HUB, newest.size),
+            own_seq=store.log.chain_seq(tx, documents.HUB, newest.size),
         )
 
 
-def take(store: Store, world: World, agency: str, request: hub_pb2.CosignRequest) -> None:
+def take(db: Database, world: World, agency: str, request: hub_pb2.CosignRequest) -> None:
     """Keep an agency's cosignature; once every agency has cosigned, what is older is forgotten.
 
     Raises Unproven ``cosignature`` and ``not_a_member``, Refused ``checkpoint_unknown`` for one that is not kept.
     """
-    with store.begin() as tx:
-        log_store.lock_head(tx)
-        roster = documents_store.agreed_on(tx).roster_with(agency)
-        signed = checkpoints_store.find(tx, request.size)
+    with db.begin() as tx:
+        store.log.lock_head(tx)
+        roster = store.documents.agreed_on(tx).roster_with(agency)
+        signed = store.checkpoints.find(tx, request.size)
         if signed is None:
             raise Refused("checkpoint_unknown", size=request.size)
         key = documents.member(roster, agency).signing_key
         given = Cosignature(agency, request.seconds, request.signature)
         checkpoint.check_cosignature(checkpoint.read(signed.note).checkpoint, given, key, world.verify)
-        checkpoints_store.take(tx, request.size, Given(given, key))
+        store.checkpoints.take(tx, request.size, Given(given, key))
         if _is_final(tx, request.size):
-            checkpoints_store.forget_before(tx, request.size)
+            store.checkpoints.forget_before(tx, request.size)
 
 
 def standing(tx: Tx, now: int) -> Standing:
     """How far the log is witnessed."""
-    newest = checkpoints_store.newest(tx)
-    agreed = documents_store.agreed_on(tx)
+    newest = store.checkpoints.newest(tx)
+    agreed = store.documents.agreed_on(tx)
     if newest is None or agreed.roster is None:
         return Standing(0, 0, {}, [])
-    found = checkpoints_store.newest_by_agency(tx)
+    found = store.checkpoints.newest_by_agency(tx)
     cosigned = {member.agency: found.get(member.agency, 0) for member in agreed.roster.members}
     late = []
     for agency, size in cosigned.items():
-        waiting = checkpoints_store.first_after(tx, size)
+        waiting = store.checkpoints.first_after(tx, size)
         if waiting is not None and now - waiting.made_at >= limits.COSIGN_LATE_MS:
             late.append(agency)
     finals = [size for size in sorted(set(cosigned.values()), reverse=True) if size and _is_final(tx, size)]

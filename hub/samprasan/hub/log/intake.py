@@ -8,16 +8,9 @@ stored receipt, byte for byte.  A batch that can never be read gets a signed ref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from samprasan.edge.database import Store, Tx
+from samprasan.edge.database import Database, Tx
 from samprasan.edge.world import World
-from samprasan.hub import limits
-from samprasan.hub.store import changes as changes_store
-from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import holds as holds_store
-from samprasan.hub.store import ledger as ledger_store
-from samprasan.hub.store import log as log_store
-from samprasan.hub.store import pseudonyms as subjects_store
-from samprasan.hub.store import recovery as recovery_store
+from samprasan.hub import limits, store
 from samprasan.hub.store.ledger import Touched
 from samprasan.keys import chain, documents, signing
 from samprasan.keys.chain import Fit, Head
@@ -48,14 +41,14 @@ Answer = Envelope | SamprasanError
 """A signed receipt or refusal; or the error that ends the agency's stream: a gap, a fork."""
 
 
-def verify(store: Store, world: World, agency: str, envelope: Envelope) -> Submission:
+def verify(db: Database, world: World, agency: str, envelope: Envelope) -> Submission:
     """The batch inside, signed by ``agency``'s key in the roster.
 
     Raises Malformed for an envelope that breaks a limit, Unproven ``signature`` for one that ``agency`` did not sign.
     """
     signing.expect_type(envelope, log.Batch)
-    with store.read() as tx:
-        agreed = documents_store.agreed_on(tx)
+    with db.read() as tx:
+        agreed = store.documents.agreed_on(tx)
     public_key = documents.member(agreed.roster_with(agency), agency).signing_key
     signing.check_signature(envelope, log.Batch, public_key, world.verify)
     data, digest = envelope.SerializeToString(), signing.digest(envelope)
@@ -68,9 +61,9 @@ def verify(store: Store, world: World, agency: str, envelope: Envelope) -> Submi
     )
 
 
-def append(store: Store, world: World, submissions: Sequence[Submission]) -> list[Answer]:
+def append(db: Database, world: World, submissions: Sequence[Submission]) -> list[Answer]:
     """Append every submission that fits, in one durable transaction; an answer for each, in their order."""
-    with store.begin() as tx:
+    with db.begin() as tx:
         return append_in(tx, world, submissions)
 
 
@@ -89,12 +82,12 @@ def append_again(tx: Tx, world: World, submissions: Sequence[Submission], moment
     return _append_at(tx, world, submissions, _expire_due(tx, world, moment))
 
 
-def expire_due(store: Store, world: World) -> bool:
+def expire_due(db: Database, world: World) -> bool:
     """Say in the log which holds have run out, at most as many as a batch has room for; whether there were any."""
-    with store.read() as tx:
-        if not holds_store.run_out(tx, world.now(), 1) or recovery_store.standing(tx) is not None:
+    with db.read() as tx:
+        if not store.holds.run_out(tx, world.now(), 1) or store.recovery.standing(tx) is not None:
             return False
-    with store.begin() as tx:
+    with db.begin() as tx:
         _moment(tx, world)
     return True
 
@@ -109,7 +102,7 @@ def _moment(tx: Tx, world: World) -> int:
 
     Raises Unavailable while the hub recovers: what is appended now would stand where something stood before.
     """
-    if recovery_store.standing(tx) is not None:
+    if store.recovery.standing(tx) is not None:
         raise Unavailable("hub_recovering")
     return _expire_due(tx, world, world.now() // CLOCK_MS * CLOCK_MS)
 
@@ -120,17 +113,17 @@ def _expire_due(tx: Tx, world: World, moment: int) -> int:
     Should more than fill a batch run out at once, the rest waits for its turn: nobody can post them any more, and
     nobody else is kept waiting.
     """
-    now = max(moment, log_store.lock_head(tx).appended_at)
-    if due := holds_store.run_out(tx, now, UPDATES_MAX):
+    now = max(moment, store.log.lock_head(tx).appended_at)
+    if due := store.holds.run_out(tx, now, UPDATES_MAX):
         expired = [log.Expire(agency=agency, hold_id=hold_id) for agency, hold_id in due]
         _append_own(tx, world, [log.Update(expire=each) for each in expired], now)
     return now
 
 
 def _append_own(tx: Tx, world: World, updates: Sequence[log.Update], now: int) -> None:
-    head = log_store.chain_head(tx, documents.HUB)
+    head = store.log.chain_head(tx, documents.HUB)
     batch = log.Batch(
-        federation_id=documents_store.agreed_on(tx).federation_id,
+        federation_id=store.documents.agreed_on(tx).federation_id,
         agency=documents.HUB,
         seq=head.seq + 1,
         previous=head.digest,
@@ -145,7 +138,7 @@ def _append_own(tx: Tx, world: World, updates: Sequence[log.Update], now: int) -
 
 
 def _append_at(tx: Tx, world: World, submissions: Sequence[Submission], now: int) -> list[Answer]:
-    group = _Group(tx, world, log_store.lock_head(tx), now)
+    group = _Group(tx, world, store.log.lock_head(tx), now)
     placed = [group.place(submission) for submission in submissions]
     receipts = group.commit()
     return [receipts[place] if isinstance(place, int) else place for place in placed]
@@ -157,7 +150,7 @@ class _Group:
 
     tx: Tx
     world: World
-    log_head: log_store.LogHead
+    log_head: store.log.LogHead
     now: int
     heads: dict[str, Head] = field(default_factory=dict)
     accepted: list[Submission] = field(default_factory=list)
@@ -165,12 +158,12 @@ class _Group:
     def place(self, submission: Submission) -> int | Answer:
         """The submission's place among the accepted, or its answer if it is not to be appended."""
         agency, batch = submission.agency, submission.batch
-        known_refusal = log_store.refusal_of(self.tx, agency, submission.digest)
+        known_refusal = store.log.refusal_of(self.tx, agency, submission.digest)
         if known_refusal is not None:
             return Envelope.FromString(known_refusal)
         if submission.refusal is not None:
             return self._refuse(submission, submission.refusal)
-        head = self.heads.get(agency) or log_store.chain_head(self.tx, agency)
+        head = self.heads.get(agency) or store.log.chain_head(self.tx, agency)
         match chain.fit(head, batch.seq, batch.previous):
             case Fit.NEXT:
                 self.heads[agency] = Head(batch.seq, submission.digest)
@@ -186,31 +179,31 @@ class _Group:
     def commit(self) -> list[Envelope]:
         """Fold, sign and store what was accepted; the receipts in order."""
         entries = [(each, self.now) for each in self.accepted]
-        agreed = documents_store.agreed_on(self.tx)
+        agreed = store.documents.agreed_on(self.tx)
         return enter(self.tx, self.log_head.size, entries, self.world.sign, agreed.activated)
 
     def _again(self, submission: Submission) -> int | Answer:
         for place, earlier in enumerate(self.accepted):
             if earlier.digest == submission.digest:
                 return place
-        stored = log_store.find(self.tx, submission.agency, submission.batch.seq)
+        stored = store.log.find(self.tx, submission.agency, submission.batch.seq)
         if stored is None or stored.digest != submission.digest:
             return Unproven("chain_fork", agency=submission.agency, seq=submission.batch.seq)
         return Envelope.FromString(stored.receipt)
 
     def _refuse(self, submission: Submission, reason: log.RefusalReason.ValueType) -> Answer:
-        if log_store.refusal_count(self.tx, submission.agency) >= limits.REFUSALS_PER_AGENCY_MAX:
+        if store.log.refusal_count(self.tx, submission.agency) >= limits.REFUSALS_PER_AGENCY_MAX:
             return Malformed("refusals_over_limit", agency=submission.agency)
         refusal = self.world.sign(
             log.Refusal(
-                federation_id=documents_store.agreed_on(self.tx).federation_id,
+                federation_id=store.documents.agreed_on(self.tx).federation_id,
                 agency=submission.agency,
                 seq=submission.batch.seq,
                 batch_digest=submission.digest,
                 reason=reason,
             )
         )
-        log_store.add_refusal(self.tx, submission.agency, submission.digest, refusal.SerializeToString())
+        store.log.add_refusal(self.tx, submission.agency, submission.digest, refusal.SerializeToString())
         return refusal
 
 
@@ -226,8 +219,8 @@ def enter(
     ``receipted`` gives the envelope for a receipt; they are returned, in order.  ``activated`` has what the batches'
     Activates name, by digest.
     """
-    state = ledger_store.load(tx, _touched([each for each, _ in entries], activated))
-    agreed = documents_store.agreed_on(tx)
+    state = store.ledger.load(tx, _touched([each for each, _ in entries], activated))
+    agreed = store.documents.agreed_on(tx)
     state.policies = dict(agreed.policies)
     every_change, operations, told, rows, receipts = State(), [], [], [], []
     for log_index, (submission, appended_at) in enumerate(entries, size):
@@ -240,10 +233,10 @@ def enter(
         receipt = receipted(_receipt(submission, log_index, appended_at, outcomes, agreed.cuts_at(log_index)))
         receipts.append(receipt)
         rows.append(_row(submission, log_index, receipt))
-    ledger_store.save(tx, every_change, operations)
-    changes_store.put(tx, told)
-    log_store.append(tx, rows, entries[-1][1] if entries else 0)
-    subjects_store.forget(tx, [key for key, totals in every_change.accounts.items() if totals.closed])
+    store.ledger.save(tx, every_change, operations)
+    store.changes.put(tx, told)
+    store.log.append(tx, rows, entries[-1][1] if entries else 0)
+    store.pseudonyms.forget(tx, [key for key, totals in every_change.accounts.items() if totals.closed])
     return receipts
 
 
@@ -297,8 +290,8 @@ def _receipt(
     )
 
 
-def _row(submission: Submission, log_index: int, receipt: Envelope) -> log_store.LogRow:
-    return log_store.LogRow(
+def _row(submission: Submission, log_index: int, receipt: Envelope) -> store.log.LogRow:
+    return store.log.LogRow(
         log_index,
         submission.agency,
         submission.batch.seq,

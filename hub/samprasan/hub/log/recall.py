@@ -2,10 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from samprasan.edge.database import Store, Tx
-from samprasan.hub import limits
-from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import log as log_store
+from samprasan.edge.database import Database, Tx
+from samprasan.hub import limits, store
 from samprasan.hub.store.log import LogRow
 from samprasan.keys import documents
 from samprasan.v1 import hub_pb2
@@ -15,15 +13,15 @@ from samprasan.v1.log_pb2 import Batch, Receipt
 _SEQ_MAX = 2**63 - 1  # the database's integers have a sign
 
 
-def recalled(store: Store, agency: str, own: bool, after_seq: int) -> list[hub_pb2.LogEntry]:
+def recalled(db: Database, agency: str, own: bool, after_seq: int) -> list[hub_pb2.LogEntry]:
     """The next entries behind ``after_seq`` of the agency's chain, or of the hub's ``own``."""
-    with store.read() as tx:
+    with db.read() as tx:
         named = documents.HUB if own else agency
-        rows = log_store.chain(tx, named, min(after_seq, _SEQ_MAX), limits.RECALLED_AT_ONCE)
+        rows = store.log.chain(tx, named, min(after_seq, _SEQ_MAX), limits.RECALLED_AT_ONCE)
         return list(_entries(tx, rows))
 
 
-def own_before(store: Store, receipt: Envelope, after_seq: int) -> tuple[int, list[hub_pb2.LogEntry]]:
+def own_before(db: Database, receipt: Envelope, after_seq: int) -> tuple[int, list[hub_pb2.LogEntry]]:
     """The newest batch of the hub's own chain before the entry that ``receipt`` is of, and those behind ``after_seq``.
 
     Of these as many as go well into one message.
@@ -31,11 +29,11 @@ def own_before(store: Store, receipt: Envelope, after_seq: int) -> tuple[int, li
     if not receipt.payload:
         return 0, []
     log_index = Receipt.FromString(receipt.payload).log_index
-    with store.read() as tx:
-        newest = log_store.chain_seq(tx, documents.HUB, log_index)
+    with db.read() as tx:
+        newest = store.log.chain_seq(tx, documents.HUB, log_index)
         if newest <= after_seq:
             return newest, []
-        rows = log_store.chain(tx, documents.HUB, min(after_seq, _SEQ_MAX), limits.OWN_BESIDE_RECEIPT)
+        rows = store.log.chain(tx, documents.HUB, min(after_seq, _SEQ_MAX), limits.OWN_BESIDE_RECEIPT)
         found, size = [], 0
         for entry in _entries(tx, [row for row in rows if row.log_index < log_index]):
             size += entry.ByteSize()
@@ -51,7 +49,7 @@ def _entries(tx: Tx, rows: Iterable[LogRow]) -> Iterator[hub_pb2.LogEntry]:
         entry = hub_pb2.LogEntry(batch=batch, receipt=Envelope.FromString(row.receipt))
         if row.agency == documents.HUB:
             for update in Batch.FromString(batch.payload).updates:
-                document = documents_store.find(tx, update.activate.digest) if update.HasField("activate") else None
+                document = store.documents.find(tx, update.activate.digest) if update.HasField("activate") else None
                 if document is not None:
                     entry.documents.append(Envelope.FromString(document))
         yield entry

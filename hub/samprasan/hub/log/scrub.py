@@ -7,13 +7,9 @@ what was stored; one that is not is noted until it is again, and the operator to
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from samprasan.edge.database import Store, Tx
+from samprasan.edge.database import Database, Tx
 from samprasan.edge.world import World
-from samprasan.hub import limits, soundness
-from samprasan.hub.store import damages as damages_store
-from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import log as log_store
-from samprasan.hub.store import tree as tree_store
+from samprasan.hub import limits, soundness, store
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,24 +20,24 @@ class Damage:
     what: str
 
 
-def scrub(store: Store, world: World, start: int) -> tuple[int, list[Damage]]:
+def scrub(db: Database, world: World, start: int) -> tuple[int, list[Damage]]:
     """Look at some entries from ``start`` on; where to go on (0: from the beginning), and what was found damaged."""
-    with store.read() as tx:
-        size = log_store.head_now(tx).size
+    with db.read() as tx:
+        size = store.log.head_now(tx).size
         end = min(start + limits.ENTRIES_SCRUBBED_AT_ONCE, size)
         found = list(_damaged(tx, world, start, end))
-        known = damages_store.within(tx, start, end)
+        known = store.damages.within(tx, start, end)
     now = {each.log_index: each.what for each in found}
     if now != known:
-        with store.begin() as tx:
-            damages_store.put(tx, start, end, now, world.now())
+        with db.begin() as tx:
+            store.damages.put(tx, start, end, now, world.now())
     return (0 if end >= size else end), found
 
 
 def _damaged(tx: Tx, world: World, start: int, end: int) -> Iterator[Damage]:
-    keys = documents_store.signers(tx)
-    rows = {row.log_index: row for row in log_store.between(tx, start, end)}
-    leaves = tree_store.leaves(tx, start, end)
+    keys = store.documents.signers(tx)
+    rows = {row.log_index: row for row in store.log.between(tx, start, end)}
+    leaves = store.tree.leaves(tx, start, end)
     for index in range(start, end):
         if what := soundness.damage_of(rows.get(index), world, keys, leaves.get(index, b"")):
             yield Damage(index, what)

@@ -3,17 +3,11 @@
 A document that has its threshold stands in the hub's own chain as Activate, and is in force from there on.
 """
 
-from samprasan.edge.database import Store, Tx
+from samprasan.edge.database import Database, Tx
 from samprasan.edge.world import World
-from samprasan.hub import limits
+from samprasan.hub import limits, store
 from samprasan.hub.log import intake
 from samprasan.hub.recovery import cut, recovery
-from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import holds as holds_store
-from samprasan.hub.store import log as log_store
-from samprasan.hub.store import members as members_store
-from samprasan.hub.store import pseudonyms as subjects_store
-from samprasan.hub.store import recovery as recovery_store
 from samprasan.keys import documents, sharing, signing
 from samprasan.keys.documents import Body, Standing
 from samprasan.keys.errors import Malformed, Refused, Unavailable, Unproven
@@ -25,7 +19,7 @@ from samprasan.v1.envelope_pb2 import Envelope
 _DAY_MS = 86_400_000
 
 
-def submit(store: Store, world: World, agency: str, envelope: Envelope) -> None:
+def submit(db: Database, world: World, agency: str, envelope: Envelope) -> None:
     """Store a proposal or the caller's approval of one; put the document into force if that completes it.
 
     Raises Malformed for what cannot be read, Unproven for signatures that do not hold or are not the caller's, Refused
@@ -38,17 +32,17 @@ def submit(store: Store, world: World, agency: str, envelope: Envelope) -> None:
         policy.from_document(body)
     elif isinstance(body, Catalogue):
         benefits.from_document(body)
-    with store.begin() as tx:
+    with db.begin() as tx:
         _drop_expired(tx, world.now())
-    with store.begin() as tx:
-        log_store.lock_head(tx)
-        agreed = documents_store.agreed_on(tx)
+    with db.begin() as tx:
+        store.log.lock_head(tx)
+        agreed = store.documents.agreed_on(tx)
         current = agreed.roster
         digest = signing.digest(envelope)
         if digest in agreed.digests:
             return  # a confirmation that came twice, or after the others sufficed
         _check_recovery(tx, world, body)
-        stored = documents_store.find(tx, digest)
+        stored = store.documents.find(tx, digest)
         judges = [current, body] if isinstance(body, Roster) else [current]
         counted = {key for judge in judges if judge for key in documents.signing_keys(judge)}
         merged = _merged(Envelope.FromString(stored) if stored else None, envelope, counted)
@@ -56,7 +50,7 @@ def submit(store: Store, world: World, agency: str, envelope: Envelope) -> None:
         if agency not in documents.standing(envelope, body, current, world.verify).signed:  # nor is another's catalogue
             raise Unproven("approval_not_ones_own", agency=agency)
         _check_next(
-            body, documents_store.version_in_force(tx, found.kind, found.series), agreed.federation_id, world.now()
+            body, store.documents.version_in_force(tx, found.kind, found.series), agreed.federation_id, world.now()
         )
         if stored is None:
             _check_room(tx, body, complete=found.complete, now=world.now())
@@ -64,7 +58,7 @@ def submit(store: Store, world: World, agency: str, envelope: Envelope) -> None:
             _end_rotation(tx, current, body)
         if found.complete and isinstance(body, Cut):
             signing.add_signature(merged, world.signer)  # should the hub lose it, this proves that it took effect
-        documents_store.put(tx, found, merged.SerializeToString(), world.now(), active=found.complete)
+        store.documents.put(tx, found, merged.SerializeToString(), world.now(), active=found.complete)
         if found.complete:
             _take_effect(tx, world, found)
 
@@ -73,13 +67,13 @@ def _check_recovery(tx: Tx, world: World, body: Body) -> None:
     """A hub that recovers puts nothing into force but the cut that it needs."""
     if isinstance(body, Cut):
         recovery.check_cut(tx, world, body)
-    elif recovery_store.standing(tx) is not None:
+    elif store.recovery.standing(tx) is not None:
         raise Unavailable("hub_recovering")
 
 
 def _take_effect(tx: Tx, world: World, found: Standing) -> None:
     """What is complete stands in the log; a cut when all that it leaves is there again."""
-    documents_store.drop_proposed(tx, found.kind, found.version, found.series)
+    store.documents.drop_proposed(tx, found.kind, found.version, found.series)
     if found.kind == log_pb2.DOCUMENT_KIND_CUT:
         cut.begin(tx, world)
         return
@@ -87,21 +81,21 @@ def _take_effect(tx: Tx, world: World, found: Standing) -> None:
     intake.append_own(tx, world, [log_pb2.Update(activate=activate)])
 
 
-def listed(store: Store) -> hub_pb2.ListDocumentsResponse:
+def listed(db: Database) -> hub_pb2.ListDocumentsResponse:
     """Everything in force and everything that waits, with the signatures known so far; of catalogues the newest."""
-    with store.read() as tx:
+    with db.read() as tx:
         return hub_pb2.ListDocumentsResponse(
-            active=[Envelope.FromString(each) for each in documents_store.current(tx)],
-            proposed=[Envelope.FromString(each) for each in documents_store.proposed(tx)],
+            active=[Envelope.FromString(each) for each in store.documents.current(tx)],
+            proposed=[Envelope.FromString(each) for each in store.documents.proposed(tx)],
         )
 
 
-def compose_roster(store: Store, world: World, tls_ca: bytes) -> bool:
+def compose_roster(db: Database, world: World, tls_ca: bytes) -> bool:
     """Once every invited agency has joined: lay roster 1, unsigned, before the agencies.  Says whether it did."""
-    with store.begin() as tx:
-        if documents_store.agreed_on(tx).roster is not None:
+    with db.begin() as tx:
+        if store.documents.agreed_on(tx).roster is not None:
             return False
-        invites = members_store.invited(tx)
+        invites = store.members.invited(tx)
         if not invites or any(invite.application is None for invite in invites):
             return False
         applications = [_application(invite.application) for invite in invites]
@@ -120,22 +114,22 @@ def compose_roster(store: Store, world: World, tls_ca: bytes) -> bool:
         )
         envelope = signing.seal(composed)
         body = documents.read(envelope)
-        documents_store.drop_proposed(tx, log_pb2.DOCUMENT_KIND_ROSTER, 1)
+        store.documents.drop_proposed(tx, log_pb2.DOCUMENT_KIND_ROSTER, 1)
         found = documents.standing(envelope, body, None, world.verify)
-        documents_store.put(tx, found, envelope.SerializeToString(), now, active=False)
+        store.documents.put(tx, found, envelope.SerializeToString(), now, active=False)
         return True
 
 
 def _check_room(tx: Tx, body: Body, *, complete: bool, now: int) -> None:
     """An inbox is to be read by people; what an agency publishes by itself has limits at the hub."""
-    if not complete and len(documents_store.proposed(tx)) >= limits.DOCUMENTS_PROPOSED_MAX:
+    if not complete and len(store.documents.proposed(tx)) >= limits.DOCUMENTS_PROPOSED_MAX:
         raise Refused("inbox_full", most=limits.DOCUMENTS_PROPOSED_MAX)
     if not isinstance(body, Catalogue):
         return
     since = now - _DAY_MS
-    if documents_store.published_since(tx, body.agency, since) >= limits.CATALOGUES_PER_DAY_MAX:
+    if store.documents.published_since(tx, body.agency, since) >= limits.CATALOGUES_PER_DAY_MAX:
         raise Refused("catalogues_over_limit", most=limits.CATALOGUES_PER_DAY_MAX)
-    codes = holds_store.codes_of(tx, body.agency) | {each.code for each in body.benefits}
+    codes = store.holds.codes_of(tx, body.agency) | {each.code for each in body.benefits}
     if len(codes) > limits.BENEFITS_EVER_MAX:
         raise Refused("benefits_over_limit", most=limits.BENEFITS_EVER_MAX)
 
@@ -143,9 +137,9 @@ def _check_room(tx: Tx, body: Body, *, complete: bool, now: int) -> None:
 def _end_rotation(tx: Tx, current: Roster, body: Roster) -> None:
     """Pseudonyms of a key that the roster drops are nobody's; Refused if somebody would not be found any more."""
     if current.HasField("linking") and body.linking.key_epoch != current.linking.key_epoch:
-        if left := subjects_store.not_moved(tx, body.linking.key_epoch):
+        if left := store.pseudonyms.not_moved(tx, body.linking.key_epoch):
             raise Refused("rotation_unfinished", accounts=left)
-        subjects_store.end_rotation(tx, body.linking.key_epoch)
+        store.pseudonyms.end_rotation(tx, body.linking.key_epoch)
 
 
 def _application(envelope: bytes | None) -> hub_pb2.Application:
@@ -173,11 +167,11 @@ def _merged(stored: Envelope | None, envelope: Envelope, counted: set[bytes]) ->
 
 def _drop_expired(tx: Tx, now: int) -> None:
     """Make room: what was not approved in time is nobody's any more.  Roster 1 waits as long as it takes."""
-    for data in documents_store.proposed(tx):
+    for data in store.documents.proposed(tx):
         envelope = Envelope.FromString(data)
         body = documents.read(envelope)
         if body.expires_at <= now and not (isinstance(body, Roster) and body.version == 1):
-            documents_store.drop(tx, signing.digest(envelope))
+            store.documents.drop(tx, signing.digest(envelope))
 
 
 def _check_next(body: Body, version_in_force: int, federation_id: bytes, now: int) -> None:

@@ -1,52 +1,47 @@
 """Hello: both sides say their head of the caller's chain, and how many ids were evaluated for whom."""
 
-from samprasan.edge.database import Store
+from samprasan.edge.database import Database
 from samprasan.edge.world import World
-from samprasan.hub import limits
+from samprasan.hub import limits, store
 from samprasan.hub.accounts import rotation
 from samprasan.hub.members import probing_alarm
 from samprasan.hub.recovery import recovery
-from samprasan.hub.store import damages as damages_store
-from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import log as log_store
-from samprasan.hub.store import members as members_store
-from samprasan.hub.store import recovery as recovery_store
 from samprasan.keys import documents
 from samprasan.keys.errors import Unavailable, Unproven
 from samprasan.v1 import hub_pb2, log_pb2
 
 
-def hello(store: Store, world: World, agency: str, request: hub_pb2.HelloRequest) -> hub_pb2.HelloResponse:
+def hello(db: Database, world: World, agency: str, request: hub_pb2.HelloRequest) -> hub_pb2.HelloResponse:
     """The hub's head of ``agency``'s chain, its clock, what is in force, and what came of everybody's evaluations.
 
     Raises Unproven ``federation`` for another's, Malformed ``request`` for counts that cannot be.
     """
     now = world.now()
-    with store.begin() as tx:
-        federation_id = documents_store.agreed_on(tx).federation_id
+    with db.begin() as tx:
+        federation_id = store.documents.agreed_on(tx).federation_id
         if request.federation_id and request.federation_id != federation_id:
             raise Unproven("federation", kind="Hello")
-        members_store.saw(tx, agency, now)
+        store.members.saw(tx, agency, now)
         if request.evaluated:
             probing_alarm.note(tx, agency, request.evaluated, now)
-        head = log_store.chain_head(tx, agency)
-        own = log_store.chain_head(tx, documents.HUB)
+        head = store.log.chain_head(tx, agency)
+        own = store.log.chain_head(tx, documents.HUB)
         running = rotation.standing(tx)
-        cut_version = documents_store.version_in_force(tx, log_pb2.DOCUMENT_KIND_CUT)
+        cut_version = store.documents.version_in_force(tx, log_pb2.DOCUMENT_KIND_CUT)
         recovers = recovery.hears(tx, world, agency, request)
         return hub_pb2.HelloResponse(
             federation_id=federation_id,
             agency=agency,
             head=hub_pb2.Head(seq=head.seq, digest=head.digest),
             now=now,
-            roster_version=documents_store.version_in_force(tx, log_pb2.DOCUMENT_KIND_ROSTER),
-            policy_version=documents_store.version_in_force(tx, log_pb2.DOCUMENT_KIND_POLICY),
+            roster_version=store.documents.version_in_force(tx, log_pb2.DOCUMENT_KIND_ROSTER),
+            policy_version=store.documents.version_in_force(tx, log_pb2.DOCUMENT_KIND_POLICY),
             rotation=hub_pb2.Rotation(key_epoch=running.key_epoch, not_moved=running.not_moved) if running else None,
             linking_use=[_told(each) for each in probing_alarm.uses(tx, now)],
             recovering=recovers,
             refeed=recovers and recovery.is_wanted(tx, agency),
             own_head=hub_pb2.Head(seq=own.seq, digest=own.digest),
-            damaged=list(damages_store.first(tx, limits.DAMAGES_SHOWN)),
+            damaged=list(store.damages.first(tx, limits.DAMAGES_SHOWN)),
             cut_version=cut_version,
             rest=recovery.rest(tx, world),
         )
@@ -58,14 +53,14 @@ def _told(use: probing_alarm.Use) -> hub_pb2.LinkingUse:
     )
 
 
-def caller(store: Store, fingerprint: bytes, named: str, *, to_recover: bool = False) -> str:
+def caller(db: Database, fingerprint: bytes, named: str, *, to_recover: bool = False) -> str:
     """The agency of a certificate that this hub issued and that names it; else Unproven ``certificate_unknown``.
 
     Unavailable ``hub_recovering`` while the hub recovers, for all that is not ``to_recover``.
     """
-    with store.read() as tx:
-        agency = members_store.agency_of_certificate(tx, fingerprint)
-        if agency is not None and not to_recover and recovery_store.standing(tx) is not None:
+    with db.read() as tx:
+        agency = store.members.agency_of_certificate(tx, fingerprint)
+        if agency is not None and not to_recover and store.recovery.standing(tx) is not None:
             raise Unavailable("hub_recovering")
     if agency is None or agency != named:
         raise Unproven("certificate_unknown")

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from samprasan.edge.database import Store, Tx
+from samprasan.edge.database import Database, Tx
 from samprasan.edge.world import World
-from samprasan.hub import limits
-from samprasan.hub.store import members as members_store
+from samprasan.hub import limits, store
 from samprasan.keys import certificates, documents, signing
 from samprasan.keys.errors import Malformed, Refused, Unproven
 from samprasan.v1 import hub_pb2
@@ -29,7 +28,7 @@ class Authority:
     certificate: bytes
 
 
-def invite(store: Store, world: World, agency: str, name: str) -> tuple[bytes, int]:
+def invite(db: Database, world: World, agency: str, name: str) -> tuple[bytes, int]:
     """A new invite's secret (32 bytes) and when it expires; an unused one for the same agency ends.
 
     Raises Malformed ``agency_code``, Refused ``already_joined``.
@@ -39,20 +38,20 @@ def invite(store: Store, world: World, agency: str, name: str) -> tuple[bytes, i
         raise Malformed("agency_name")
     secret = world.random_bytes(SECRET_BYTES)
     expires_at = world.now() + limits.INVITE_LIFETIME_MS
-    with store.begin() as tx:
-        if any(each.agency == agency and each.application is not None for each in members_store.invited(tx)):
+    with db.begin() as tx:
+        if any(each.agency == agency and each.application is not None for each in store.members.invited(tx)):
             raise Refused("already_joined", agency=agency)
-        members_store.add_invite(tx, hashlib.sha256(secret).digest(), agency, name, expires_at)
+        store.members.add_invite(tx, hashlib.sha256(secret).digest(), agency, name, expires_at)
     return secret, expires_at
 
 
-def examine(store: Store, world: World, request: hub_pb2.JoinRequest) -> hub_pb2.Application:
+def examine(db: Database, world: World, request: hub_pb2.JoinRequest) -> hub_pb2.Application:
     """The application of somebody who holds an invite, signed by the key it names.
 
     Raises Refused ``invite_unknown`` before anything costs much; Unproven ``signature``, Malformed ``application``.
     """
-    with store.read() as tx:
-        if members_store.find_invite(tx, hashlib.sha256(request.invite_secret).digest()) is None:
+    with db.read() as tx:
+        if store.members.find_invite(tx, hashlib.sha256(request.invite_secret).digest()) is None:
             raise Refused("invite_unknown")
     application = signing.decode(hub_pb2.Application, request.application.payload)
     sizes = (len(application.signing_key), len(application.sealing_key))
@@ -62,7 +61,7 @@ def examine(store: Store, world: World, request: hub_pb2.JoinRequest) -> hub_pb2
 
 
 def join(
-    store: Store,
+    db: Database,
     world: World,
     authority: Authority,
     request: hub_pb2.JoinRequest,
@@ -75,8 +74,8 @@ def join(
     """
     secret_hash = hashlib.sha256(request.invite_secret).digest()
     data = request.application.SerializeToString()
-    with store.begin() as tx:
-        found = members_store.find_invite(tx, secret_hash)
+    with db.begin() as tx:
+        found = store.members.find_invite(tx, secret_hash)
         if found is None:
             raise Refused("invite_unknown")
         if found.agency != application.agency:
@@ -93,14 +92,14 @@ def join(
         certificate = certificates.client_certificate(
             application.certificate_request, found.agency, authority.key, authority.certificate, now
         )
-        members_store.use_invite(
+        store.members.use_invite(
             tx, secret_hash, found.agency, data, certificate, certificates.fingerprint(certificate)
         )
     return certificate
 
 
-def _joined(tx: Tx) -> list[members_store.Invite]:
-    return [each for each in members_store.invited(tx) if each.application is not None]
+def _joined(tx: Tx) -> list[store.members.Invite]:
+    return [each for each in store.members.invited(tx) if each.application is not None]
 
 
 def _application(envelope: bytes) -> hub_pb2.Application:

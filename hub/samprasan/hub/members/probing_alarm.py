@@ -11,11 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from samprasan.edge.database import Tx
-from samprasan.hub import limits
-from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import evaluations as evaluated_store
-from samprasan.hub.store import ledger as ledger_store
-from samprasan.hub.store import pseudonyms as subjects_store
+from samprasan.hub import limits, store
 from samprasan.keys.errors import Malformed
 from samprasan.ledger import calendar
 from samprasan.ledger.state import AgencyTotals
@@ -48,7 +44,7 @@ def note(tx: Tx, evaluator: str, reported: Iterable[hub_pb2.Evaluated], now: int
     A node whose clock was once wrong, or that still counts for an agency that left, must not be shut out for it.
     Raises Malformed ``request`` for too many rows, or a count that cannot be.
     """
-    members = {each.agency for each in documents_store.agreed_on(tx).roster_with(evaluator).members} - {evaluator}
+    members = {each.agency for each in store.documents.agreed_on(tx).roster_with(evaluator).members} - {evaluator}
     today = calendar.day_of(now)
     newest = calendar.packed(today + timedelta(days=1))  # the evaluator's clock may be a little ahead
     oldest = calendar.packed(today - timedelta(days=limits.EVALUATED_DAYS_MAX))
@@ -56,14 +52,14 @@ def note(tx: Tx, evaluator: str, reported: Iterable[hub_pb2.Evaluated], now: int
     if len(rows) > limits.EVALUATED_ROWS_MAX or any(not 0 < row.elements <= limits.EVALUATED_MAX for row in rows):
         raise Malformed("request", limit=limits.EVALUATED_ROWS_MAX)
     known = [row for row in rows if row.requester in members and oldest <= row.day <= newest]
-    evaluated_store.note(tx, evaluator, {(row.requester, row.day): row.elements for row in known})
+    store.evaluations.note(tx, evaluator, {(row.requester, row.day): row.elements for row in known})
 
 
 def uses(tx: Tx, now: int) -> list[Use]:
     """How every member of the federation stands."""
-    current = documents_store.agreed_on(tx).roster
+    current = store.documents.agreed_on(tx).roster
     until = calendar.packed(calendar.day_of(now) - timedelta(days=limits.UNUSED_AFTER_DAYS))
-    counts, did = evaluated_store.up_to(tx, until), ledger_store.agency_totals(tx)
-    again = subjects_store.rekeyed_in_all(tx)
+    counts, did = store.evaluations.up_to(tx, until), store.ledger.agency_totals(tx)
+    again = store.pseudonyms.rekeyed_in_all(tx)
     codes = [each.agency for each in current.members] if current else []
     return [Use(code, counts.get(code, 0), did.get(code, AgencyTotals()).used + again.get(code, 0)) for code in codes]

@@ -50,8 +50,8 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
 
     async def _write_parts(self, name: str, request: v1.SnapshotRequest, context: Any) -> None:
         hub = self._running
-        approved = await hub.write(snapshot.take, hub.store, hub.world, name, request)
-        events, cursor = await hub.read(snapshot.read, hub.store, hub.showing.secret, approved, request)
+        approved = await hub.write(snapshot.take, hub.db, hub.world, name, request)
+        events, cursor = await hub.read(snapshot.read, hub.db, hub.showing.secret, approved, request)
         try:
             for part in snapshot.parts(events, cursor):
                 async with asyncio.timeout(limits.SNAPSHOT_PART_SECONDS_MAX):
@@ -66,7 +66,7 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
         hub = self._running
         approved = await hub.integrator(context)
         with self._stream_of(approved):
-            found = await hub.read(integrators_reader.begin, hub.store, hub.showing.secret, approved, request)
+            found = await hub.read(integrators_reader.begin, hub.db, hub.showing.secret, approved, request)
             if isinstance(found, v1.TooOld):
                 yield v1.FollowResponse(too_old=found)
                 return
@@ -81,14 +81,14 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
         allowance = self._acknowledged.setdefault(name, Allowance(2 * most, most / limits.ACKNOWLEDGE_SECONDS))
         if not allowance.take(time.monotonic()):
             raise Unavailable("acknowledge_slowly", name=name)
-        await hub.write(integrators_reader.acknowledge, hub.store, hub.world, hub.showing.secret, name, request)
+        await hub.write(integrators_reader.acknowledge, hub.db, hub.world, hub.showing.secret, name, request)
         return v1.AcknowledgeResponse()
 
     async def Resolve(self, request: v1.ResolveRequest, context: Any) -> v1.ResolveResponse:
         """See :func:`samprasan.hub.integrators.handle_token.resolve`."""
         hub = self._running
         approved = await hub.integrator(context)
-        handle = await hub.read(handle_token.resolve, hub.store, hub.world, hub.showing.secret, approved, request.token)
+        handle = await hub.read(handle_token.resolve, hub.db, hub.world, hub.showing.secret, approved, request.token)
         return v1.ResolveResponse(handle=handle)
 
     async def _followed(self, reader: Reader) -> AsyncIterator[bytes]:
@@ -102,7 +102,7 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
             bell, read_at = hub.changed, time.monotonic()
             news = hub.shelf.since(reader)
             if news is None:
-                news = await hub.read(integrators_reader.rest, hub.store, reader.place.log_index)
+                news = await hub.read(integrators_reader.rest, hub.db, reader.place.log_index)
             for word in reader.pages(news):
                 yield word
                 if reader.is_lost:

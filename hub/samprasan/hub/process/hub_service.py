@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from samprasan.edge import garbage_collection, wire
-from samprasan.edge.database import Store
+from samprasan.edge.database import Database
 from samprasan.edge.logs import logger
 from samprasan.edge.world import World
 from samprasan.hub import limits
@@ -68,25 +68,25 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         """See :func:`samprasan.hub.members.hello.hello`."""
         hub = self._running
         agency = await hub.caller(context, to_recover=True)
-        return await hub.write(hello.hello, hub.store, hub.world, agency, request)
+        return await hub.write(hello.hello, hub.db, hub.world, agency, request)
 
     async def OpenAccounts(self, request: hub_pb2.OpenAccountsRequest, context: Any) -> hub_pb2.OpenAccountsResponse:
         """See :func:`samprasan.hub.accounts.accounts.open_accounts`."""
         hub = self._running
         agency = await hub.caller(context)
-        opened = await hub.write(accounts.open_accounts, hub.store, hub.world, agency, request)
+        opened = await hub.write(accounts.open_accounts, hub.db, hub.world, agency, request)
         return hub_pb2.OpenAccountsResponse(accounts_opened=opened)
 
     async def Rekey(self, request: hub_pb2.RekeyRequest, context: Any) -> hub_pb2.RekeyResponse:
         """See :func:`samprasan.hub.accounts.rekey.rekey`."""
         hub = self._running
-        return await hub.write(rekey.rekey, hub.store, hub.world, await hub.caller(context), request)
+        return await hub.write(rekey.rekey, hub.db, hub.world, await hub.caller(context), request)
 
     async def GetTotals(self, request: hub_pb2.GetTotalsRequest, context: Any) -> hub_pb2.GetTotalsResponse:
         """See :func:`samprasan.hub.accounts.accounts.totals`."""
         hub = self._running
         agency = await hub.caller(context)
-        return hub_pb2.GetTotalsResponse(totals=await hub.read(accounts.totals, hub.store, hub.world, agency, request))
+        return hub_pb2.GetTotalsResponse(totals=await hub.read(accounts.totals, hub.db, hub.world, agency, request))
 
     async def Push(self, request_iterator: Any, context: Any) -> AsyncIterator[hub_pb2.PushResponse]:
         """See :mod:`samprasan.hub.log.intake`.  Batches are read ahead; answers keep their order."""
@@ -102,7 +102,7 @@ class HubServicer(hub_pb2_grpc.HubServicer):
             while (next_one := await ahead.get()) is not None:
                 response = _push_response(await asyncio.wrap_future(next_one.answer))
                 kept = max(kept, next_one.own_seq)
-                before = await hub.read(recall.own_before, hub.store, response.receipt, kept)
+                before = await hub.read(recall.own_before, hub.db, response.receipt, kept)
                 response.own_seq, own = before
                 response.own.extend(own)
                 kept += len(own)
@@ -116,7 +116,7 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         try:
             async for request in requests:
                 wire.warn_if_large(log, "Push", request)
-                submission = await hub.read(intake.verify, hub.store, hub.world, agency, request.batch)
+                submission = await hub.read(intake.verify, hub.db, hub.world, agency, request.batch)
                 await ahead.put(_Ahead(hub.sequencer.submit(submission), request.own_seq))
         except Exception as problem:  # told in its turn, behind the answers to what came before
             failed: Future[intake.Answer] = Future()
@@ -128,7 +128,7 @@ class HubServicer(hub_pb2_grpc.HubServicer):
     async def PostMail(self, request: hub_pb2.PostMailRequest, context: Any) -> hub_pb2.PostMailResponse:
         """See :func:`samprasan.hub.members.mailbox.post`."""
         hub = self._running
-        await hub.write(mailbox.post, hub.store, hub.world, await hub.caller(context), request)
+        await hub.write(mailbox.post, hub.db, hub.world, await hub.caller(context), request)
         hub.ring()
         return hub_pb2.PostMailResponse()
 
@@ -140,11 +140,11 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         agency, number, documents_seen = await hub.caller(context), request.after, -1
         while not hub.draining:
             bell = hub.news
-            documents_changed = (await hub.read(mailbox.news, hub.store))[1]
+            documents_changed = (await hub.read(mailbox.news, hub.db))[1]
             if documents_changed != documents_seen:
                 documents_seen = documents_changed
                 yield hub_pb2.ReceiveMailResponse(documents_changed=hub_pb2.DocumentsChanged())
-            while mails := await hub.read(mailbox.after, hub.store, agency, number):
+            while mails := await hub.read(mailbox.after, hub.db, agency, number):
                 for mail in mails:
                     number = mail.number
                     yield hub_pb2.ReceiveMailResponse(mail=mail)
@@ -157,7 +157,7 @@ class HubServicer(hub_pb2_grpc.HubServicer):
     ) -> hub_pb2.AcknowledgeMailResponse:
         """See :func:`samprasan.hub.members.mailbox.acknowledge`."""
         hub = self._running
-        await hub.write(mailbox.acknowledge, hub.store, await hub.caller(context), request.number)
+        await hub.write(mailbox.acknowledge, hub.db, await hub.caller(context), request.number)
         return hub_pb2.AcknowledgeMailResponse()
 
     async def SubmitDocument(
@@ -166,7 +166,7 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         """See :func:`samprasan.hub.members.documents.submit`."""
         hub = self._running
         agency = await hub.caller(context, to_recover=True)
-        await hub.write(documents.submit, hub.store, hub.world, agency, request.document)
+        await hub.write(documents.submit, hub.db, hub.world, agency, request.document)
         hub.ring()
         return hub_pb2.SubmitDocumentResponse()
 
@@ -174,24 +174,24 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         """See :func:`samprasan.hub.members.documents.listed`."""
         hub = self._running
         await hub.caller(context, to_recover=True)
-        return await hub.read(documents.listed, hub.store)
+        return await hub.read(documents.listed, hub.db)
 
     async def Witness(self, request: hub_pb2.WitnessRequest, context: Any) -> hub_pb2.WitnessResponse:
         """See :func:`samprasan.hub.log.checkpoints.answer`."""
         hub = self._running
-        return await hub.read(checkpoints.answer, hub.store, await hub.caller(context), request)
+        return await hub.read(checkpoints.answer, hub.db, await hub.caller(context), request)
 
     async def Cosign(self, request: hub_pb2.CosignRequest, context: Any) -> hub_pb2.CosignResponse:
         """See :func:`samprasan.hub.log.checkpoints.take`."""
         hub = self._running
-        await hub.write(checkpoints.take, hub.store, hub.world, await hub.caller(context), request)
+        await hub.write(checkpoints.take, hub.db, hub.world, await hub.caller(context), request)
         return hub_pb2.CosignResponse()
 
     async def IssueToken(self, request: hub_pb2.IssueTokenRequest, context: Any) -> hub_pb2.IssueTokenResponse:
         """See :func:`samprasan.hub.integrators.handle_token.issue`."""
         hub = self._running
         agency, secret = await hub.caller(context), hub.showing.secret
-        token = await hub.read(handle_token.issue, hub.store, hub.world, secret, agency, request)
+        token = await hub.read(handle_token.issue, hub.db, hub.world, secret, agency, request)
         return hub_pb2.IssueTokenResponse(token=token)
 
     async def Reconcile(self, request_iterator: Any, context: Any) -> AsyncIterator[hub_pb2.ReconcileResponse]:
@@ -208,9 +208,9 @@ class HubServicer(hub_pb2_grpc.HubServicer):
             first = await requests.next(RECONCILE_IDLE_SECONDS)
             if first is None or not first.HasField("begin"):
                 raise Malformed("request", limit=1)
-            while await hub.write(reconciliation.count, hub.store):
+            while await hub.write(reconciliation.count, hub.db):
                 pass
-            talk = await hub.read(reconciliation.begin, hub.store, hub.world, agency, first.begin)
+            talk = await hub.read(reconciliation.begin, hub.db, hub.world, agency, first.begin)
             yield talk.begun()
             async for answer in self._answers(talk, requests):
                 yield answer
@@ -233,7 +233,7 @@ class HubServicer(hub_pb2_grpc.HubServicer):
                 if request.HasField("ask"):
                     yield talk.told(request.ask)
                 if request.HasField("verdict"):
-                    await hub.write(reconciliation.record, hub.store, hub.world, talk, request.verdict)
+                    await hub.write(reconciliation.record, hub.db, hub.world, talk, request.verdict)
             cells = await hub.read(talk.cells) if talk.sending else None
             if cells is not None:
                 yield cells
@@ -245,7 +245,7 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         hub = self._running
         agency = await hub.caller(context, to_recover=True)
         after = request.after_seq
-        while entries := await hub.read(recall.recalled, hub.store, agency, request.own, after):
+        while entries := await hub.read(recall.recalled, hub.db, agency, request.own, after):
             for entry in entries:
                 yield hub_pb2.RecallResponse(entry=entry)
             after += len(entries)
@@ -264,10 +264,10 @@ class HubServicer(hub_pb2_grpc.HubServicer):
                 some.append(request)
                 size += request.ByteSize()
                 if size >= limits.REFED_BYTES_AT_ONCE:
-                    taken += await hub.write(recovery.take, hub.store, hub.world, agency, some)
+                    taken += await hub.write(recovery.take, hub.db, hub.world, agency, some)
                     some, size = [], 0
-            taken += await hub.write(recovery.take, hub.store, hub.world, agency, some)
-            await hub.write(recovery.advance, hub.store, hub.world)
+            taken += await hub.write(recovery.take, hub.db, hub.world, agency, some)
+            await hub.write(recovery.advance, hub.db, hub.world)
             return hub_pb2.RefeedResponse(taken=taken)
         finally:
             hub.refeeding.discard(agency)
@@ -282,9 +282,9 @@ class JoiningServicer(hub_pb2_grpc.JoiningServicer):
     async def Join(self, request: hub_pb2.JoinRequest, context: Any) -> hub_pb2.JoinResponse:
         """See :func:`samprasan.hub.members.joining.join`; the last agency to join brings roster 1 into every inbox."""
         hub = self._running
-        application = await hub.read(joining.examine, hub.store, hub.world, request)
-        certificate = await hub.write(joining.join, hub.store, hub.world, hub.authority, request, application)
-        await hub.write(documents.compose_roster, hub.store, hub.world, hub.authority.certificate)
+        application = await hub.read(joining.examine, hub.db, hub.world, request)
+        certificate = await hub.write(joining.join, hub.db, hub.world, hub.authority, request, application)
+        await hub.write(documents.compose_roster, hub.db, hub.world, hub.authority.certificate)
         hub.ring()
         return hub_pb2.JoinResponse(certificate=certificate)
 
@@ -320,9 +320,9 @@ class Servers:
         self.running.threads.shutdown()
 
 
-async def start(store: Store, world: World, authority: Authority, listening: Listening, showing: Showing) -> Servers:
+async def start(db: Database, world: World, authority: Authority, listening: Listening, showing: Showing) -> Servers:
     """Both listeners, serving.  Raises Refused ``address_taken``."""
-    running = Running(store, world, authority, showing)
+    running = Running(db, world, authority, showing)
     interceptors = [wire.ErrorInterceptor(log)]
     hub = grpc.aio.server(interceptors=interceptors, options=wire.SERVER_OPTIONS)
     hub_pb2_grpc.add_HubServicer_to_server(HubServicer(running), hub)
@@ -342,7 +342,7 @@ async def start(store: Store, world: World, authority: Authority, listening: Lis
 
 
 async def serve(
-    store: Store,
+    db: Database,
     world: World,
     authority: Authority,
     listening: Listening,
@@ -358,8 +358,8 @@ async def serve(
         if listening.tiles:
             from samprasan.hub.process import tiles  # a web server takes a while to load
 
-            tiles_at = await stack.enter_async_context(tiles.served(listening.tiles, store))
-        servers = await start(store, world, authority, listening, showing)
+            tiles_at = await stack.enter_async_context(tiles.served(listening.tiles, db))
+        servers = await start(db, world, authority, listening, showing)
         garbage_collection.collect_rarely()
         announce(servers.hub_port, servers.join_port, tiles_at)
         await stopped.wait()

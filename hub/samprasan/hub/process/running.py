@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from samprasan.edge.database import Store
+from samprasan.edge.database import Database
 from samprasan.edge.logs import logger
 from samprasan.edge.world import World
 from samprasan.hub import limits
@@ -55,7 +55,7 @@ class Showing:
 class Running:
     """What the servicers share."""
 
-    store: Store
+    db: Database
     world: World
     authority: Authority
     showing: Showing = field(default_factory=Showing)
@@ -79,7 +79,7 @@ class Running:
             with contextlib.suppress(RuntimeError):  # the last writes come when the loop has ended
                 loop.call_soon_threadsafe(self.grown.set)
 
-        self.sequencer = Sequencer(lambda submissions: intake.append(self.store, self.world, submissions), written)
+        self.sequencer = Sequencer(lambda submissions: intake.append(self.db, self.world, submissions), written)
         self.threads = ThreadPoolExecutor(limits.READING_THREADS, "reading")
 
     @property
@@ -108,16 +108,16 @@ class Running:
         told: dict[tuple[str, str], int] = {}
         while True:
             with contextlib.suppress(SamprasanError):
-                for each in await self.read(status.warnings, self.store, self.world.now()):
+                for each in await self.read(status.warnings, self.db, self.world.now()):
                     key = (each["setting"], each["agency"])
                     if told.get(key) != each["used"]:
                         told[key] = each["used"]
                         log.warning("limit is near", **each)
-                for agency, unused in await self.read(status.probers, self.store, self.world.now()):
+                for agency, unused in await self.read(status.probers, self.db, self.world.now()):
                     if told.get(("probing", agency)) != unused:
                         told["probing", agency] = unused
                         log.warning("ids evaluated without use", agency=agency, unused=unused)
-                for agency, size in await self.read(status.late_witnesses, self.store, self.world.now()):
+                for agency, size in await self.read(status.late_witnesses, self.db, self.world.now()):
                     if told.get(("witness", agency)) != size:
                         told["witness", agency] = size
                         log.warning("checkpoint not cosigned", agency=agency, cosigned=size)
@@ -128,7 +128,7 @@ class Running:
         while True:
             some = False
             try:
-                some = await self.write(intake.expire_due, self.store, self.world)
+                some = await self.write(intake.expire_due, self.db, self.world)
             except Exception:  # the database may be away; what comes next expires them, too
                 log.error("cannot expire holds", exc_info=True)
             await asyncio.sleep(0 if some else EXPIRE_SECONDS)
@@ -139,7 +139,7 @@ class Running:
         told: set[int] = set()
         while True:
             with contextlib.suppress(SamprasanError):
-                place, found = await self.read(log_scrub.scrub, self.store, self.world, place)
+                place, found = await self.read(log_scrub.scrub, self.db, self.world, place)
                 for each in found:
                     if each.log_index not in told:
                         told.add(each.log_index)
@@ -150,8 +150,8 @@ class Running:
         """Go on with a recovery: who gave back the last entry may have gone, or this process may have begun anew."""
         while True:
             try:
-                if await self.read(recovery.is_on, self.store):
-                    await self.write(recovery.advance, self.store, self.world)
+                if await self.read(recovery.is_on, self.db):
+                    await self.write(recovery.advance, self.db, self.world)
             except Exception:  # the database may be away; the next round tries again
                 log.error("cannot recover", exc_info=True)
             await asyncio.sleep(RECOVER_SECONDS)
@@ -160,7 +160,7 @@ class Running:
         """Sign checkpoints of the log as it grows."""
         while True:
             try:
-                await self.write(checkpoints.offer, self.store, self.world)
+                await self.write(checkpoints.offer, self.db, self.world)
             except Exception:  # the database may be away; the next round tries again
                 log.error("cannot sign a checkpoint", exc_info=True)
             await asyncio.sleep(CHECKPOINT_SECONDS)
@@ -170,7 +170,7 @@ class Running:
         seen = None
         while True:
             with contextlib.suppress(SamprasanError):
-                found = await self.read(mailbox.news, self.store)
+                found = await self.read(mailbox.news, self.db)
                 if found != seen:
                     seen = found
                     self.ring()
@@ -182,8 +182,8 @@ class Running:
             self.grown.clear()
             try:
                 if not self.shelf.is_started:
-                    self.shelf.start(await self.read(reader.end, self.store))
-                while self.shelf.take(await self.read(reader.newest, self.store, self.shelf.size)):
+                    self.shelf.start(await self.read(reader.end, self.db))
+                while self.shelf.take(await self.read(reader.newest, self.db, self.shelf.size)):
                     self.changed.set()
                     self.changed = asyncio.Event()
             except Exception:  # the database may be away; the next round tries again
@@ -196,7 +196,7 @@ class Running:
         """Keep changes and subscriptions no longer than they are to be kept."""
         while True:
             try:
-                await self.write(reader.retain, self.store, self.world, self.showing.kept_days)
+                await self.write(reader.retain, self.db, self.world, self.showing.kept_days)
             except Exception:  # the database may be away; the next round tries again
                 log.error("cannot forget old changes", exc_info=True)
             await asyncio.sleep(RETAIN_SECONDS)
@@ -206,9 +206,7 @@ class Running:
         pem = context.auth_context().get("x509_pem_cert", [b""])[0]
         named = certificates.integrator_of(pem)
         der = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
-        return await self.read(
-            integrators_approval.caller, self.store, self.world, certificates.fingerprint(der), named
-        )
+        return await self.read(integrators_approval.caller, self.db, self.world, certificates.fingerprint(der), named)
 
     async def approval(self, name: str) -> Approved:
         """What the integrator may read; looked up every few seconds, however many streams ask."""
@@ -216,7 +214,7 @@ class Running:
         coming, at = self._approvals.get(name, (None, 0.0))
         is_failed = coming is not None and coming.done() and (coming.cancelled() or coming.exception() is not None)
         if coming is None or is_failed or now - at > APPROVAL_SECONDS:
-            coming = asyncio.ensure_future(self.read(integrators_approval.standing, self.store, self.world, name))
+            coming = asyncio.ensure_future(self.read(integrators_approval.standing, self.db, self.world, name))
             self._approvals[name] = (coming, now)
         return await asyncio.shield(coming)
 
@@ -226,4 +224,4 @@ class Running:
         named = certificates.agency_of(pem)
         der = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
         known = partial(hello.caller, to_recover=to_recover)
-        return await self.read(known, self.store, certificates.fingerprint(der), named)
+        return await self.read(known, self.db, certificates.fingerprint(der), named)

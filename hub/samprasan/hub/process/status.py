@@ -4,23 +4,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-from samprasan.edge.database import Store, Tx
+from samprasan.edge.database import Database, Tx
 from samprasan.edge.metrics import Gauge
-from samprasan.hub import limits
+from samprasan.hub import limits, store
 from samprasan.hub.accounts import rotation
 from samprasan.hub.integrators import approval
 from samprasan.hub.log import checkpoints
 from samprasan.hub.members import probing_alarm
 from samprasan.hub.members.probing_alarm import Use
 from samprasan.hub.recovery import recovery
-from samprasan.hub.store import contributions as contributions_store
-from samprasan.hub.store import damages as damages_store
-from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import ledger as ledger_store
-from samprasan.hub.store import log as log_store
-from samprasan.hub.store import mailbox as mailbox_store
-from samprasan.hub.store import members as members_store
-from samprasan.hub.store import tree as tree_store
 from samprasan.ledger import calendar, limit_usage, policy
 from samprasan.ledger.limit_usage import Nearing
 from samprasan.ledger.state import AgencyTotals
@@ -28,41 +20,41 @@ from samprasan.ledger.state import AgencyTotals
 CONNECTED_MS = 120_000  # a node says hello every 60 s; one lost hello is no alarm
 
 
-def warnings(store: Store, now: int) -> list[dict[str, Any]]:
+def warnings(db: Database, now: int) -> list[dict[str, Any]]:
     """Limits of which 70 % or more is taken."""
-    with store.read() as tx:
+    with db.read() as tx:
         return limit_usage.near(_limits(tx, now))
 
 
 def _limits(tx: Tx, now: int) -> Iterator[Nearing]:
     """Every limit that fills up over time, with the name of its setting."""
     today = calendar.day_of(now)
-    policy_now = policy.in_force(documents_store.agreed_on(tx).policies.values(), today)
-    for agency, did in ledger_store.agency_totals(tx).items():
+    policy_now = policy.in_force(store.documents.agreed_on(tx).policies.values(), today)
+    for agency, did in store.ledger.agency_totals(tx).items():
         if policy_now and did.day == calendar.packed(today):
             most = policy_now.credits_per_agency_day_max
             yield Nearing("policy: credits_per_agency_day_max", agency, did.earned_on_day, most)
-    for (reader, sender), count in mailbox_store.waiting_by_pair(tx).items():
+    for (reader, sender), count in store.mailbox.waiting_by_pair(tx).items():
         yield Nearing("mail_waiting_max", f"{sender} → {reader}", count, limits.MAIL_WAITING_MAX)
-    for agency, count in log_store.refusals_by_agency(tx).items():
+    for agency, count in store.log.refusals_by_agency(tx).items():
         yield Nearing("refusals_per_agency_max", agency, count, limits.REFUSALS_PER_AGENCY_MAX)
-    proposed = len(documents_store.proposed(tx))
+    proposed = len(store.documents.proposed(tx))
     yield Nearing("documents_proposed_max", "", proposed, limits.DOCUMENTS_PROPOSED_MAX)
 
 
-def status(store: Store, now: int) -> dict[str, Any]:
+def status(db: Database, now: int) -> dict[str, Any]:
     """The answer of ``samprasan-hub status``."""
-    with store.read() as tx:
-        agreed = documents_store.agreed_on(tx)
-        awarded = ledger_store.agency_totals(tx)
-        seen = members_store.last_seen(tx)
-        codes = sorted({each.agency for each in members_store.invited(tx)})
+    with db.read() as tx:
+        agreed = store.documents.agreed_on(tx)
+        awarded = store.ledger.agency_totals(tx)
+        seen = store.members.last_seen(tx)
+        codes = sorted({each.agency for each in store.members.invited(tx)})
         uses = {each.agency: each for each in probing_alarm.uses(tx, now)}
-        agreed_at = contributions_store.agreed_at(tx)
-        reconciled = contributions_store.newest_by_agency(tx)
+        agreed_at = store.contributions.agreed_at(tx)
+        reconciled = store.contributions.newest_by_agency(tx)
         agencies = []
         for agency in codes:
-            head = log_store.chain_head(tx, agency)
+            head = store.log.chain_head(tx, agency)
             seen_at = seen.get(agency, 0)
             did = awarded.get(agency, AgencyTotals())
             agencies.append(
@@ -85,7 +77,7 @@ def status(store: Store, now: int) -> dict[str, Any]:
             "federation_id": agreed.federation_id.hex(),
             "roster": agreed.roster.version if agreed.roster else 0,
             "log": _log(tx, now),
-            "totals": ledger_store.federation_totals(tx),
+            "totals": store.ledger.federation_totals(tx),
             "agencies": agencies,
             "recovery": recovery.standing(tx),
             "rotation": asdict(running) if (running := rotation.standing(tx)) else None,
@@ -102,43 +94,41 @@ def _moment(at: int) -> str | None:
     return calendar.at(at).isoformat(timespec="seconds") if at else None
 
 
-def reconciliations(store: Store, limit: int) -> list[dict[str, Any]]:
+def reconciliations(db: Database, limit: int) -> list[dict[str, Any]]:
     """The answer of ``samprasan-hub reconciliations``: the newest first."""
-    with store.read() as tx:
+    with db.read() as tx:
         return [
             each._asdict() | {"at": _moment(each.at), "causes": dict(each.causes)}
-            for each in contributions_store.history(tx, limit)
+            for each in store.contributions.history(tx, limit)
         ]
 
 
 def _log(tx: Tx, now: int) -> dict[str, Any]:
     """The log, and how far the agencies have witnessed it."""
-    size, standing = log_store.head_now(tx).size, checkpoints.standing(tx, now)
+    size, standing = store.log.head_now(tx).size, checkpoints.standing(tx, now)
     checkpoint = {"size": standing.size, "final": standing.final, "cosigned": standing.cosigned, "late": standing.late}
-    damaged = {str(index): what for index, what in damages_store.first(tx, limits.DAMAGES_SHOWN).items()}
-    root = tree_store.root(tx, size).hex()
+    damaged = {str(index): what for index, what in store.damages.first(tx, limits.DAMAGES_SHOWN).items()}
+    root = store.tree.root(tx, size).hex()
     return {"size": size, "root": root, "checkpoint": checkpoint, "damaged": damaged}
 
 
-def late_witnesses(store: Store, now: int) -> list[tuple[str, int]]:
+def late_witnesses(db: Database, now: int) -> list[tuple[str, int]]:
     """Agencies that have cosigned nothing newer for too long, and the size that they did."""
-    with store.read() as tx:
+    with db.read() as tx:
         standing = checkpoints.standing(tx, now)
     return [(agency, standing.cosigned[agency]) for agency in standing.late]
 
 
-def probers(store: Store, now: int) -> list[tuple[str, int]]:
+def probers(db: Database, now: int) -> list[tuple[str, int]]:
     """Agencies that have too many ids evaluated which lead to nothing, and how many."""
-    with store.read() as tx:
+    with db.read() as tx:
         return [(each.agency, each.unused) for each in probing_alarm.uses(tx, now) if each.is_probing]
 
 
-def gauges(store: Store, now: int) -> list[Gauge]:
+def gauges(db: Database, now: int) -> list[Gauge]:
     """What a monitoring system reads."""
-    document = status(store, now)
-    followed = {
-        each["name"]: each["subscriptions"] for each in approval.listed(store, now) if each["state"] == "approved"
-    }
+    document = status(db, now)
+    followed = {each["name"]: each["subscriptions"] for each in approval.listed(db, now) if each["state"] == "approved"}
     agencies = document["agencies"]
     log = document["log"]
     witnessed = log["checkpoint"]

@@ -12,10 +12,9 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 
 import uvicorn
 from samprasan.edge.configuration import address_of
-from samprasan.edge.database import Store, Tx
+from samprasan.edge.database import Database, Tx
+from samprasan.hub import store
 from samprasan.hub.log import checkpoints
-from samprasan.hub.store import log as log_store
-from samprasan.hub.store import tree as tree_store
 from samprasan.keys.errors import Refused
 from samprasan.keys.merkle import TILE_WIDTH
 from starlette.applications import Starlette
@@ -31,11 +30,11 @@ _FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 _NOT_FOR_LONG = {"Cache-Control": "no-cache"}
 
 
-def application(store: Store) -> Starlette:
+def application(db: Database) -> Starlette:
     """The pages."""
 
     async def checkpoint(_request: Request) -> Response:
-        note = await asyncio.to_thread(_note, store)
+        note = await asyncio.to_thread(_note, db)
         if not note:
             return Response("no checkpoint yet\n", 404, media_type="text/plain")
         return Response(note, media_type="text/plain; charset=utf-8", headers=_NOT_FOR_LONG)
@@ -47,7 +46,7 @@ def application(store: Store) -> Starlette:
             return Response("no such tile\n", 404, media_type="text/plain")
         number = int(path[1].replace("x", "").replace("/", "") + path[2])
         width = int(path[3]) if path[3] else TILE_WIDTH
-        found = await asyncio.to_thread(_tile, store, level, number, width, bundled=which == "entries")
+        found = await asyncio.to_thread(_tile, db, level, number, width, bundled=which == "entries")
         if found is None:
             return Response("no such tile\n", 404, media_type="text/plain")
         return Response(found, media_type="application/octet-stream", headers=_FOR_EVER)
@@ -56,7 +55,7 @@ def application(store: Store) -> Starlette:
 
 
 @contextlib.asynccontextmanager
-async def served(address: str, store: Store) -> AsyncIterator[str]:
+async def served(address: str, db: Database) -> AsyncIterator[str]:
     """Serve at ``HOST:PORT`` until the block ends; the address it got.
 
     Raises Malformed ``address``, Refused ``address_taken``.
@@ -67,7 +66,7 @@ async def served(address: str, store: Store) -> AsyncIterator[str]:
     except OSError as problem:
         raise Refused("address_taken", address=address) from problem
     settings = uvicorn.Config(
-        application(store),
+        application(db),
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -97,17 +96,17 @@ def _level(text: str) -> int | None:
     return int(text) if re.fullmatch(r"[0-9]|[1-5][0-9]|6[0-3]", text) else None
 
 
-def _note(store: Store) -> bytes:
-    with store.read() as tx:
+def _note(db: Database) -> bytes:
+    with db.read() as tx:
         return checkpoints.note(tx)
 
 
-def _tile(store: Store, level: int, number: int, width: int, *, bundled: bool) -> bytes | None:
+def _tile(db: Database, level: int, number: int, width: int, *, bundled: bool) -> bytes | None:
     """A tile, or with ``bundled`` a bundle of entries; None if the log has not come so far."""
     if width > TILE_WIDTH or number >= 1 << 48:
         return None
-    with store.read() as tx:
-        found = _entries(tx, number, width) if bundled else tree_store.tile(tx, level, number)[:width]
+    with db.read() as tx:
+        found = _entries(tx, number, width) if bundled else store.tree.tile(tx, level, number)[:width]
     if len(found) < width:
         return None
     return b"".join(len(each).to_bytes(2, "big") + each if bundled else each for each in found)
@@ -115,4 +114,4 @@ def _tile(store: Store, level: int, number: int, width: int, *, bundled: bool) -
 
 def _entries(tx: Tx, number: int, width: int) -> Sequence[bytes]:
     first = number * TILE_WIDTH
-    return [row.entry for row in log_store.between(tx, first, first + width)]
+    return [row.entry for row in store.log.between(tx, first, first + width)]

@@ -4,11 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from samprasan.edge.database import Tx
 from samprasan.edge.world import World
-from samprasan.hub import limits
-from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import ledger as ledger_store
-from samprasan.hub.store import pseudonyms as subjects_store
-from samprasan.hub.store import recovery as recovery_store
+from samprasan.hub import limits, store
 from samprasan.hub.store.recovery import Refed, RefedAccount
 from samprasan.keys import documents, signing
 from samprasan.v1 import hub_pb2
@@ -27,28 +23,28 @@ def documents_of(entry: Refed) -> Iterator[Envelope]:
 def put_in_force(tx: Tx, world: World, news: Sequence[Envelope]) -> None:
     """Documents as they took effect, each believed by the roster of then."""
     for envelope in news:
-        roster = documents_store.agreed_on(tx).roster
+        roster = store.documents.agreed_on(tx).roster
         body = documents.read(envelope)
-        if signing.digest(envelope) in documents_store.agreed_on(tx).digests:
+        if signing.digest(envelope) in store.documents.agreed_on(tx).digests:
             continue
         documents.believe(envelope, roster, world.verify)
         found = documents.standing(envelope, body, roster, world.verify)
-        documents_store.put(tx, found, envelope.SerializeToString(), world.now(), active=True)
-        documents_store.drop_proposed(tx, found.kind, found.version, found.series)
+        store.documents.put(tx, found, envelope.SerializeToString(), world.now(), active=True)
+        store.documents.drop_proposed(tx, found.kind, found.version, found.series)
         if isinstance(body, Roster) and roster and body.linking.key_epoch != roster.linking.key_epoch:
-            subjects_store.end_rotation(tx, body.linking.key_epoch)
+            store.pseudonyms.end_rotation(tx, body.linking.key_epoch)
 
 
 def tie(tx: Tx) -> list[log.Update]:
     """Tie accounts to their subjects again; what opens those that the log has lost."""
     after = _FIRST
-    keys = documents.linking_keys(documents_store.agreed_on(tx).required_roster)
-    epochs = {subjects_store.PUBLIC, *(key.key_epoch for key in keys)}
+    keys = documents.linking_keys(store.documents.agreed_on(tx).required_roster)
+    epochs = {store.pseudonyms.PUBLIC, *(key.key_epoch for key in keys)}
     lost: dict[bytes, RefedAccount] = {}
-    while part := recovery_store.accounts_from(tx, after, limits.SUBJECTS_PER_REQUEST_MAX):
+    while part := store.recovery.accounts_from(tx, after, limits.SUBJECTS_PER_REQUEST_MAX):
         after = (part[-1].agency, part[-1].account_id)
-        totals = ledger_store.totals_of(tx, {each.account_id for each in part})
-        tied = set(subjects_store.accounts_of(tx, {each.subject_key for each in part}))
+        totals = store.ledger.totals_of(tx, {each.account_id for each in part})
+        tied = set(store.pseudonyms.accounts_of(tx, {each.subject_key for each in part}))
         chosen: dict[bytes, RefedAccount] = {}
         for each in part:
             account = totals.get(each.account_id)
@@ -58,7 +54,7 @@ def tie(tx: Tx) -> list[log.Update]:
             chosen[each.subject_key] = each
             if account is None:
                 lost[each.account_id] = each
-        subjects_store.add(
+        store.pseudonyms.add(
             tx,
             {key: each.account_id for key, each in chosen.items()},
             {key: each.key_epoch for key, each in chosen.items()},

@@ -10,15 +10,10 @@ from itertools import groupby
 
 from samprasan.edge.database import Tx
 from samprasan.edge.world import World
-from samprasan.hub import limits
+from samprasan.hub import limits, store
 from samprasan.hub.log import checkpoints, intake
 from samprasan.hub.log.intake import Submission
 from samprasan.hub.recovery import attachments
-from samprasan.hub.store import checkpoints as checkpoints_store
-from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import ledger as ledger_store
-from samprasan.hub.store import log as log_store
-from samprasan.hub.store import recovery as recovery_store
 from samprasan.hub.store.recovery import Refed
 from samprasan.keys import checkpoint, documents
 from samprasan.keys.errors import Refused
@@ -35,7 +30,7 @@ def rest(tx: Tx, world: World) -> bytes:
 
 def check(tx: Tx, world: World, body: Cut) -> None:
     """That the document leaves exactly what is left of the log; Refused ``cut_unneeded`` if it does not."""
-    federation_id = documents_store.agreed_on(tx).federation_id
+    federation_id = store.documents.agreed_on(tx).federation_id
     left = checkpoint.opened(body.checkpoint, federation_id, world.signer.public_key, world.verify).checkpoint
     if left != checkpoints.head_of(tx):
         raise Refused("cut_unneeded")
@@ -43,32 +38,32 @@ def check(tx: Tx, world: World, body: Cut) -> None:
 
 def begin(tx: Tx, world: World) -> None:
     """The agencies have agreed: open accounts whose entries are lost, for what follows is about them."""
-    head = log_store.lock_head(tx)
-    recovery_store.cut(tx)
-    checkpoints_store.forget_after(tx, head.size)
+    head = store.log.lock_head(tx)
+    store.recovery.cut(tx)
+    store.checkpoints.forget_after(tx, head.size)
     _append_own(tx, world, attachments.tie(tx), head.appended_at)
 
 
 def go_on(tx: Tx, world: World) -> bool:
     """Put some of what stood behind the cut into the log again; whether there was any."""
-    some = recovery_store.first(tx, limits.PUSH_GROUP_MAX)
+    some = store.recovery.first(tx, limits.PUSH_GROUP_MAX)
     for (is_own, moment), group in groupby(some, key=_when):
         if is_own:
             for each in group:
                 _again(tx, world, each, moment)
         else:  # one that does not follow its chain comes behind the entry that is lost, and is its agency's to mend
             intake.append_again(tx, world, [_submission(each) for each in group], moment)
-    recovery_store.drop(tx, [(each.agency, each.seq) for each in some])
+    store.recovery.drop(tx, [(each.agency, each.seq) for each in some])
     return bool(some)
 
 
 def end(tx: Tx, world: World) -> None:
     """All of it is there: say in the log that it was cut, unless it says so."""
-    version = documents_store.version_in_force(tx, log.DOCUMENT_KIND_CUT)
+    version = store.documents.version_in_force(tx, log.DOCUMENT_KIND_CUT)
     if not version:
         return
-    digest = documents_store.digest_in_force(tx, log.DOCUMENT_KIND_CUT, version)
-    if any(digest in row.batch for row in log_store.of_agency(tx, documents.HUB)):
+    digest = store.documents.digest_in_force(tx, log.DOCUMENT_KIND_CUT, version)
+    if any(digest in row.batch for row in store.log.of_agency(tx, documents.HUB)):
         return
     activate = log.Activate(document=log.DOCUMENT_KIND_CUT, version=version, digest=digest)
     intake.append_own(tx, world, [log.Update(activate=activate)])
@@ -90,7 +85,7 @@ def _again(tx: Tx, world: World, entry: Refed, moment: int) -> None:
     attachments.put_in_force(tx, world, news)
     updates = _submission(entry).batch.updates
     opened = [each for each in updates if each.HasField("opened")]
-    known = ledger_store.totals_of(tx, {each.opened.account_id for each in opened})
+    known = store.ledger.totals_of(tx, {each.opened.account_id for each in opened})
     lacking = [each for each in opened if each.opened.account_id not in known]
     _append_own(tx, world, [*lacking, *(each for each in updates if each.HasField("activate"))], moment)
 

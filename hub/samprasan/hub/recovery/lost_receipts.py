@@ -11,11 +11,9 @@ from itertools import islice, product
 
 from samprasan.edge.database import Tx
 from samprasan.edge.world import World
+from samprasan.hub import store
 from samprasan.hub.log import intake
 from samprasan.hub.log.intake import Submission
-from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import log as log_store
-from samprasan.hub.store import recovery as recovery_store
 from samprasan.hub.store.log import LogHead
 from samprasan.hub.store.recovery import Refed
 from samprasan.hub.store.tree import Tiles
@@ -36,13 +34,13 @@ def filled(tx: Tx, world: World, head: LogHead, agencies: Sequence[str], coverin
 
     ``covering`` are the checkpoints of more entries than the log has, the smallest first.
     """
-    end = covering[0].size if covering else recovery_store.last_index(tx) + 1
+    end = covering[0].size if covering else store.recovery.last_index(tx) + 1
     if not head.size < end <= head.size + ENTRIES_MAX:
         return []
-    placed = {each.log_index: each for each in recovery_store.between(tx, head.size, end)}
+    placed = {each.log_index: each for each in store.recovery.between(tx, head.size, end)}
     if end - head.size - len(placed) > GAPS_MAX:
         return []
-    heads = {agency: log_store.chain_head(tx, agency).seq for agency in (*agencies, documents.HUB)}
+    heads = {agency: store.log.chain_head(tx, agency).seq for agency in (*agencies, documents.HUB)}
     arrangements = _arrangements(tx, agencies, placed, range(head.size, end), heads)
     tries = LEAVES_HASHED_MAX // (end - head.size)
     for entries in islice(arrangements, ARRANGEMENTS_MAX):
@@ -65,7 +63,7 @@ def _arrangements(
     if known is not None:
         choices = [known] if known.seq == heads.get(known.agency, 0) + 1 else []
     else:
-        waiting = (recovery_store.find(tx, agency, heads[agency] + 1) for agency in agencies)
+        waiting = (store.recovery.find(tx, agency, heads[agency] + 1) for agency in agencies)
         choices = [each for each in waiting if each is not None and each.log_index is None]
     for chosen in choices:
         after = {**heads, chosen.agency: chosen.seq}
@@ -85,7 +83,7 @@ def _folded(tx: Tx, head: LogHead, entries: Sequence[Refed]) -> list[log.Receipt
 
     trial = tx.begin_nested()
     try:
-        intake.enter(tx, head.size, submissions, noted, documents_store.agreed_on(tx).activated)
+        intake.enter(tx, head.size, submissions, noted, store.documents.agreed_on(tx).activated)
     finally:
         trial.rollback()
     came_out = all(not each.receipt or _receipt(each) == came for each, came in zip(entries, found, strict=True))

@@ -8,15 +8,9 @@ belongs to accounts that the log has closed.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from samprasan.edge.database import Store, Tx
+from samprasan.edge.database import Database, Tx
 from samprasan.edge.world import World
-from samprasan.hub.store import changes as changes_store
-from samprasan.hub.store import contributions as contributions_store
-from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import ledger as ledger_store
-from samprasan.hub.store import log as log_store
-from samprasan.hub.store import pseudonyms as subjects_store
-from samprasan.hub.store import tree as tree_store
+from samprasan.hub import store
 from samprasan.keys.errors import Refused
 from samprasan.ledger import changes, verify
 from samprasan.ledger.audit import Auditor
@@ -35,26 +29,26 @@ class Rebuilt:
     tree: bool
 
 
-def rebuild(store: Store, world: World) -> Rebuilt:
+def rebuild(db: Database, world: World) -> Rebuilt:
     """Make anew what is not what the log says; Refused ``log_damaged_here`` if the log itself does not verify."""
-    with store.begin() as tx:
-        size = log_store.lock_head(tx).size
+    with db.begin() as tx:
+        size = store.log.lock_head(tx).size
         state = _audited(tx, world, size)
-        before = tree_store.everything(tx)
-        tree_store.rebuild(tx, (row.entry for row in log_store.entries(tx)))
-        with_tree = tree_store.everything(tx) != before
-        with_tables = verify.digest_of(state) != verify.digest_of(ledger_store.load_all(tx))
+        before = store.tree.everything(tx)
+        store.tree.rebuild(tx, (row.entry for row in store.log.entries(tx)))
+        with_tree = store.tree.everything(tx) != before
+        with_tables = verify.digest_of(state) != verify.digest_of(store.ledger.load_all(tx))
         if with_tables:
             _refold(tx)
-            subjects_store.forget(tx, [key for key, totals in state.accounts.items() if totals.closed])
-        contributions_store.start_over(tx)
+            store.pseudonyms.forget(tx, [key for key, totals in state.accounts.items() if totals.closed])
+        store.contributions.start_over(tx)
     return Rebuilt(size, with_tables, with_tree)
 
 
 def _audited(tx: Tx, world: World, size: int) -> State:
     """What the log folds to, once every signature, chain and outcome in it holds."""
-    auditor = Auditor(documents_store.active(tx), b"", world.verify, [world.signer.public_key])
-    for row in log_store.entries(tx):
+    auditor = Auditor(store.documents.active(tx), b"", world.verify, [world.signer.public_key])
+    for row in store.log.entries(tx):
         auditor.take(row.batch, row.receipt)
     report = auditor.finish()
     if report.problems or report.batches != size:
@@ -64,21 +58,21 @@ def _audited(tx: Tx, world: World, size: int) -> State:
 
 def _refold(tx: Tx) -> None:
     """Empty the tables and fold the log into them; what entries changed is told as before."""
-    ledger_store.clear(tx)
-    kept_from = changes_store.kept_from(tx)
-    changes_store.clear(tx)
-    activated = documents_store.ever_agreed_on(tx).activated
+    store.ledger.clear(tx)
+    kept_from = store.changes.kept_from(tx)
+    store.changes.clear(tx)
+    activated = store.documents.ever_agreed_on(tx).activated
     state = State()
     for log_index, entry in _entries(tx):
         folded, _ = fold(state, entry, activated)
         if log_index >= kept_from:
-            changes_store.put(tx, [(log_index, changes.of(entry, state, folded))])
+            store.changes.put(tx, [(log_index, changes.of(entry, state, folded))])
         state.include(folded)
-        ledger_store.save(tx, folded, [(log_index, folded)])
+        store.ledger.save(tx, folded, [(log_index, folded)])
 
 
 def _entries(tx: Tx) -> Iterator[tuple[int, Entry]]:
-    for row in log_store.entries(tx):
+    for row in store.log.entries(tx):
         batch = Batch.FromString(Envelope.FromString(row.batch).payload)
         receipt = Receipt.FromString(Envelope.FromString(row.receipt).payload)
         yield row.log_index, Entry(batch, receipt.appended_at)

@@ -12,19 +12,13 @@ makes the tree of the checkpoints.  Damaged entries are mended in the same way, 
 from collections.abc import Sequence
 from typing import Any
 
-from samprasan.edge.database import Store, Tx
+from samprasan.edge.database import Database, Tx
 from samprasan.edge.world import World
-from samprasan.hub import limits, soundness
+from samprasan.hub import limits, soundness, store
 from samprasan.hub.log import checkpoints as log_checkpoints
 from samprasan.hub.log import intake
 from samprasan.hub.log.intake import Submission
 from samprasan.hub.recovery import attachments, cut, lost_receipts, returned_entries
-from samprasan.hub.store import checkpoints as checkpoints_store
-from samprasan.hub.store import damages as damages_store
-from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import log as log_store
-from samprasan.hub.store import recovery as recovery_store
-from samprasan.hub.store import tree as tree_store
 from samprasan.hub.store.log import LogRow
 from samprasan.hub.store.recovery import Refed
 from samprasan.keys import chain, checkpoint, documents, signing
@@ -43,17 +37,17 @@ RESTORED, ASKED, RECEIPT = "restored", "asked", "receipt"
 _CUTS_MAX = 10_000  # nobody loses that much
 
 
-def begin(store: Store, world: World, why: str) -> None:
+def begin(db: Database, world: World, why: str) -> None:
     """Append nothing more until every agency has given back what it holds."""
-    with store.begin() as tx:
+    with db.begin() as tx:
         begin_in(tx, world.now(), why)
 
 
 def begin_in(tx: Tx, now: int, why: str) -> None:
     """:func:`begin` within a transaction; before there are agencies nobody has anything to give back."""
-    log_store.lock_head(tx)
-    if documents_store.agreed_on(tx).roster is not None:
-        recovery_store.begin(tx, now, why)
+    store.log.lock_head(tx)
+    if store.documents.agreed_on(tx).roster is not None:
+        store.recovery.begin(tx, now, why)
 
 
 def rest(tx: Tx, world: World) -> bytes:
@@ -77,50 +71,50 @@ def hears(tx: Tx, world: World, agency: str, request: hub_pb2.HelloRequest) -> b
     A receipt of the log as it was before a cut proves nothing.
     If only the entry that it is of is not what it was, that is noted, to be mended.
     """
-    recovers = recovery_store.standing(tx) is not None
+    recovers = store.recovery.standing(tx) is not None
     if request.cut_version > _CUTS_MAX:
         raise Malformed("request", limit=_CUTS_MAX)
     if recovers:
-        recovery_store.greets(tx, agency, -1, request.cut_version)
+        store.recovery.greets(tx, agency, -1, request.cut_version)
     newest = request.newest_receipt
     if not newest.payload:
         return recovers
     told = signing.decode(log.Receipt, newest.payload)
     index = told.log_index
-    if told.cuts != documents_store.agreed_on(tx).cuts_at(index):
+    if told.cuts != store.documents.agreed_on(tx).cuts_at(index):
         return recovers
-    size = log_store.head_now(tx).size
-    keys = documents_store.signers(tx)
+    size = store.log.head_now(tx).size
+    keys = store.documents.signers(tx)
     keys[documents.HUB] = returned_entries.hub_keys(tx, world)
     damage = _damage(tx, world, keys, index, _stored(tx, index)) if index < size else ""
     if index < size and not damage:
         return recovers
     receipt = signing.open_by_any(newest, log.Receipt, keys[documents.HUB], world.verify)
-    if receipt.federation_id != documents_store.agreed_on(tx).federation_id:
+    if receipt.federation_id != store.documents.agreed_on(tx).federation_id:
         return recovers
     if index < size:
-        damages_store.put(tx, index, index + 1, {index: damage}, world.now())
+        store.damages.put(tx, index, index + 1, {index: damage}, world.now())
         return recovers
     if not recovers:
         begin_in(tx, world.now(), RECEIPT)
-    recovery_store.greets(tx, agency, index, request.cut_version)
+    store.recovery.greets(tx, agency, index, request.cut_version)
     return True
 
 
 def is_wanted(tx: Tx, agency: str) -> bool:
     """Whether the agency is still to give back what it holds."""
-    return recovery_store.standing(tx) is not None and agency not in recovery_store.checkpoints(tx)
+    return store.recovery.standing(tx) is not None and agency not in store.recovery.checkpoints(tx)
 
 
-def take(store: Store, world: World, agency: str, requests: Sequence[hub_pb2.RefeedRequest]) -> int:
+def take(db: Database, world: World, agency: str, requests: Sequence[hub_pb2.RefeedRequest]) -> int:
     """Keep what an agency gives back; how many entries the hub lacked.
 
     Raises Malformed or Unproven, keeping nothing, if something was not signed by whom it should be.
     """
-    with store.begin() as tx:
-        size = log_store.lock_head(tx).size
-        documents_store.agreed_on(tx).roster_with(agency)
-        keys = documents_store.signers(tx)
+    with db.begin() as tx:
+        size = store.log.lock_head(tx).size
+        store.documents.agreed_on(tx).roster_with(agency)
+        keys = store.documents.signers(tx)
         keys[documents.HUB] = returned_entries.hub_keys(tx, world)
         recovers = _asks_for_something(tx)
         if recovers:
@@ -139,7 +133,7 @@ def take(store: Store, world: World, agency: str, requests: Sequence[hub_pb2.Ref
                     accounts.append(returned_entries.account(tx, world, keys, agency, request.account))
                 case "checkpoint" if recovers:
                     checkpoints.append(returned_entries.note(tx, world, request.checkpoint))
-        recovery_store.keep(tx, entries, accounts)
+        store.recovery.keep(tx, entries, accounts)
         for note in checkpoints:
             _ended(tx, agency, size, note)
     return taken + len(entries)
@@ -147,10 +141,10 @@ def take(store: Store, world: World, agency: str, requests: Sequence[hub_pb2.Ref
 
 def _asks_for_something(tx: Tx) -> bool:
     """Whether the hub recovers; Refused if nothing is to be given back at all, Unavailable if not now."""
-    row = recovery_store.standing(tx)
+    row = store.recovery.standing(tx)
     if row is not None and row.cut:
         raise Unavailable("hub_recovering")  # what stood behind the cut goes in first
-    if row is None and not damages_store.count(tx):
+    if row is None and not store.damages.count(tx):
         raise Refused("nothing_lost")
     return row is not None
 
@@ -158,7 +152,7 @@ def _asks_for_something(tx: Tx) -> bool:
 def _hear_of_cuts(tx: Tx, world: World, agency: str, requests: Sequence[hub_pb2.RefeedRequest]) -> None:
     """Believe cuts that the hub has lost with its log; Refused ``refeed_stale`` from who does not know the newest."""
     for request in requests:
-        known = documents_store.agreed_on(tx)
+        known = store.documents.agreed_on(tx)
         if request.HasField("cut") and signing.digest(request.cut) not in known.digests:
             body = documents.believe(request.cut, known.roster, world.verify)
             hub_keys = dict.fromkeys(returned_entries.hub_keys(tx, world), documents.HUB)
@@ -166,46 +160,46 @@ def _hear_of_cuts(tx: Tx, world: World, agency: str, requests: Sequence[hub_pb2.
             if not isinstance(body, Cut) or body.version != known.cut_version + 1 or not took_effect:
                 raise Unproven("refeed_foreign", agency=agency)
             attachments.put_in_force(tx, world, [request.cut])
-            recovery_store.start_over(tx, agency, body.version)
-    if recovery_store.believed(tx, agency) < documents_store.agreed_on(tx).cut_version:
+            store.recovery.start_over(tx, agency, body.version)
+    if store.recovery.believed(tx, agency) < store.documents.agreed_on(tx).cut_version:
         raise Refused("refeed_stale")
 
 
 def _ended(tx: Tx, agency: str, size: int, note: bytes) -> None:
     """The agency says that it has given back all it holds: of what it showed a receipt the hub signs no second one."""
-    shown = recovery_store.shown(tx, agency)
-    if shown >= size and not recovery_store.between(tx, shown, shown + 1):
+    shown = store.recovery.shown(tx, agency)
+    if shown >= size and not store.recovery.between(tx, shown, shown + 1):
         raise Unproven("refeed_withheld", agency=agency)
-    recovery_store.has_fed(tx, agency, note)
+    store.recovery.has_fed(tx, agency, note)
 
 
-def advance(store: Store, world: World) -> None:
+def advance(db: Database, world: World) -> None:
     """Put back what there is, as soon as every agency has given what it holds; nothing new until all of it fits.
 
     An entry that does not come out as its receipt says is told in :func:`standing`, and nothing goes on.
     """
     try:
-        while _some(store, world):
+        while _some(db, world):
             pass
     except Unproven as problem:
-        with store.begin() as tx:
-            recovery_store.tell(tx, str(problem.values.get("log_index", problem.code)))
+        with db.begin() as tx:
+            store.recovery.tell(tx, str(problem.values.get("log_index", problem.code)))
 
 
-def is_on(store: Store) -> bool:
+def is_on(db: Database) -> bool:
     """Whether the hub recovers."""
-    with store.read() as tx:
-        return recovery_store.standing(tx) is not None
+    with db.read() as tx:
+        return store.recovery.standing(tx) is not None
 
 
 def standing(tx: Tx) -> dict[str, Any] | None:
     """How far the recovery is; None if the hub does not recover."""
-    row = recovery_store.standing(tx)
+    row = store.recovery.standing(tx)
     if row is None:
         return None
-    size = log_store.head_now(tx).size
-    roster = documents_store.agreed_on(tx).roster
-    fed = recovery_store.checkpoints(tx)
+    size = store.log.head_now(tx).size
+    roster = store.documents.agreed_on(tx).roster
+    fed = store.recovery.checkpoints(tx)
     members = [member.agency for member in roster.members] if roster else []
     waiting = [agency for agency in members if agency not in fed]
     return {
@@ -213,33 +207,33 @@ def standing(tx: Tx) -> dict[str, Any] | None:
         "why": row.why,
         "waiting_for": waiting,
         "missing": size if _lacks(tx) else None,
-        "differs": row.problem or recovery_store.conflict(tx, size) or _doubled(tx) or None,
+        "differs": row.problem or store.recovery.conflict(tx, size) or _doubled(tx) or None,
     }
 
 
 def _doubled(tx: Tx) -> str:
-    found = recovery_store.doubled(tx)
+    found = store.recovery.doubled(tx)
     return "" if found is None else str(found)
 
 
 def _lacks(tx: Tx) -> bool:
     """Whether every agency has given back what it holds, and what comes next was not among it."""
-    row = recovery_store.standing(tx)
-    roster = documents_store.agreed_on(tx).roster
+    row = store.recovery.standing(tx)
+    roster = store.documents.agreed_on(tx).roster
     if row is None or row.cut or roster is None:
         return False
-    size = log_store.head_now(tx).size
-    everybody = recovery_store.checkpoints(tx).keys() >= {member.agency for member in roster.members}
-    there = recovery_store.between(tx, size, size + 1)  # what does not fit is told, and is not for anybody to give up
-    return everybody and not there and (recovery_store.next_index(tx, size) is not None or bool(_beyond(tx, size)))
+    size = store.log.head_now(tx).size
+    everybody = store.recovery.checkpoints(tx).keys() >= {member.agency for member in roster.members}
+    there = store.recovery.between(tx, size, size + 1)  # what does not fit is told, and is not for anybody to give up
+    return everybody and not there and (store.recovery.next_index(tx, size) is not None or bool(_beyond(tx, size)))
 
 
 def _stored(tx: Tx, index: int) -> LogRow | None:
-    return next(iter(log_store.between(tx, index, index + 1)), None)
+    return next(iter(store.log.between(tx, index, index + 1)), None)
 
 
 def _damage(tx: Tx, world: World, keys: dict[str, set[bytes]], index: int, stored: LogRow | None) -> str:
-    leaf = tree_store.leaves(tx, index, index + 1).get(index, b"")
+    leaf = store.tree.leaves(tx, index, index + 1).get(index, b"")
     return soundness.damage_of(stored, world, keys, leaf)
 
 
@@ -249,31 +243,31 @@ def _mended(tx: Tx, world: World, keys: dict[str, set[bytes]], found: Refed) -> 
     assert index is not None
     stored = _stored(tx, index)
     if not _damage(tx, world, keys, index, stored):
-        if stored is not None and stored.digest != found.digest and recovery_store.standing(tx) is not None:
-            recovery_store.keep(tx, [found], [])
+        if stored is not None and stored.digest != found.digest and store.recovery.standing(tx) is not None:
+            store.recovery.keep(tx, [found], [])
         return 0
-    log_store.mend(tx, LogRow(index, found.agency, found.seq, found.digest, found.batch, found.receipt))
-    damages_store.put(tx, index, index + 1, {}, world.now())
+    store.log.mend(tx, LogRow(index, found.agency, found.seq, found.digest, found.batch, found.receipt))
+    store.damages.put(tx, index, index + 1, {}, world.now())
     return 1
 
 
-def _some(store: Store, world: World) -> bool:
+def _some(db: Database, world: World) -> bool:
     """Put some entries back; whether there may be more."""
-    with store.begin() as tx:
-        row = recovery_store.standing(tx)
+    with db.begin() as tx:
+        row = store.recovery.standing(tx)
         if row is None:
             return False
-        head = log_store.lock_head(tx)
+        head = store.log.lock_head(tx)
         if row.cut:
             if not cut.go_on(tx, world):
-                recovery_store.has_cut(tx)
+                store.recovery.has_cut(tx)
             return True
-        roster = documents_store.agreed_on(tx).required_roster
-        fed = recovery_store.checkpoints(tx)
+        roster = store.documents.agreed_on(tx).required_roster
+        fed = store.recovery.checkpoints(tx)
         agencies = [member.agency for member in roster.members]
         if not fed.keys() >= set(agencies):
             return False
-        run = recovery_store.run_from(tx, head.size, limits.PUSH_GROUP_MAX)
+        run = store.recovery.run_from(tx, head.size, limits.PUSH_GROUP_MAX)
         run = run or lost_receipts.filled(tx, world, head, agencies, _beyond(tx, head.size))
         if run:
             _enter(tx, world, head.size, run)
@@ -287,7 +281,7 @@ def _enter(tx: Tx, world: World, size: int, run: Sequence[Refed]) -> None:
     run = run[:upto]
     given = {each.log_index: Envelope.FromString(each.receipt) for each in run}
     entries = []
-    heads = {each.agency: log_store.chain_head(tx, each.agency) for each in run}
+    heads = {each.agency: store.log.chain_head(tx, each.agency) for each in run}
     for each in run:
         batch = log.Batch.FromString(Envelope.FromString(each.batch).payload)
         if chain.fit(heads[each.agency], batch.seq, batch.previous) is not Fit.NEXT:
@@ -303,10 +297,10 @@ def _enter(tx: Tx, world: World, size: int, run: Sequence[Refed]) -> None:
         return envelope
 
     news = list(attachments.documents_of(run[-1]))
-    activated = {**documents_store.agreed_on(tx).activated, **_activated(news)}
+    activated = {**store.documents.agreed_on(tx).activated, **_activated(news)}
     intake.enter(tx, size, entries, again, activated)
     attachments.put_in_force(tx, world, news)
-    recovery_store.drop(tx, [(each.agency, each.seq) for each in run])
+    store.recovery.drop(tx, [(each.agency, each.seq) for each in run])
 
 
 def _activated(news: Sequence[Envelope]) -> Activated:
@@ -315,11 +309,11 @@ def _activated(news: Sequence[Envelope]) -> Activated:
 
 def _beyond(tx: Tx, size: int) -> list[checkpoint.Checkpoint]:
     """Checkpoints of more than ``size`` entries that this hub signed and somebody accepted, the smallest first."""
-    notes = [note for note in recovery_store.checkpoints(tx).values() if note]
-    own = checkpoints_store.newest(tx)
+    notes = [note for note in store.recovery.checkpoints(tx).values() if note]
+    own = store.checkpoints.newest(tx)
     notes += [own.note] if own else []
     found = [checkpoint.read(note).checkpoint for note in notes]
-    agreed = documents_store.agreed_on(tx)
+    agreed = store.documents.agreed_on(tx)
     binding = (each for each in found if each.size > size and _binds(agreed, each))
     return sorted(binding, key=lambda each: each.size)
 
@@ -332,9 +326,9 @@ def _binds(agreed: Agreed, head: checkpoint.Checkpoint) -> bool:
 
 def _is_whole(tx: Tx, size: int) -> bool:
     """Whether nothing is left over and the log leads to every checkpoint."""
-    if recovery_store.next_index(tx, -1) is not None:
+    if store.recovery.next_index(tx, -1) is not None:
         return False
-    return all(each.size <= size and tree_store.root(tx, each.size) == each.root for each in _beyond(tx, 0))
+    return all(each.size <= size and store.tree.root(tx, each.size) == each.root for each in _beyond(tx, 0))
 
 
 def _end(tx: Tx, world: World) -> bool:
@@ -343,7 +337,7 @@ def _end(tx: Tx, world: World) -> bool:
     Returns that there is no more.
     """
     opened = attachments.tie(tx)
-    recovery_store.end(tx)
+    store.recovery.end(tx)
     for first in range(0, len(opened), batch_form.UPDATES_MAX):
         intake.append_own(tx, world, opened[first : first + batch_form.UPDATES_MAX])
     cut.end(tx, world)

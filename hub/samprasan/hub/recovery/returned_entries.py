@@ -4,10 +4,7 @@ from collections.abc import Sequence
 
 from samprasan.edge.database import Tx
 from samprasan.edge.world import World
-from samprasan.hub import limits
-from samprasan.hub.store import documents as documents_store
-from samprasan.hub.store import log as log_store
-from samprasan.hub.store import recovery as recovery_store
+from samprasan.hub import limits, store
 from samprasan.hub.store.recovery import Refed, RefedAccount
 from samprasan.keys import checkpoint, documents, signing
 from samprasan.keys.errors import Malformed, Refused, Unproven
@@ -21,7 +18,7 @@ _EPOCH_MAX = (1 << 31) - 1
 
 def hub_keys(tx: Tx, world: World) -> set[bytes]:
     """Every key under which this hub may have signed."""
-    return documents_store.signers(tx).get(documents.HUB, set()) | {world.signer.public_key}
+    return store.documents.signers(tx).get(documents.HUB, set()) | {world.signer.public_key}
 
 
 def entry(tx: Tx, world: World, keys: dict[str, set[bytes]], agency: str, given: hub_pb2.LogEntry) -> Refed:
@@ -38,7 +35,7 @@ def entry(tx: Tx, world: World, keys: dict[str, set[bytes]], agency: str, given:
         found = signing.open_by_any(given.receipt, log.Receipt, keys[documents.HUB], world.verify)
         if (found.agency, found.seq, found.batch_digest) != (of_whom, batch.seq, digest):
             raise Unproven("receipt_foreign", seq=batch.seq)
-        if found.cuts != documents_store.agreed_on(tx).cuts_at(found.log_index):
+        if found.cuts != store.documents.agreed_on(tx).cuts_at(found.log_index):
             raise Refused("refeed_stale")
         index, receipt = found.log_index, given.receipt.SerializeToString()
     more = _named_documents(tx, agency, batch, given).SerializeToString()
@@ -51,21 +48,21 @@ def may_follow(tx: Tx, found: Refed, beside: Sequence[Refed]) -> bool:
     That one never passed intake, as far as anybody can prove: it may say no more than intake lets pass.  ``beside``
     entries come with it.
     """
-    ahead = found.seq - log_store.chain_head(tx, found.agency).seq
+    ahead = found.seq - store.log.chain_head(tx, found.agency).seq
     if found.log_index is not None or ahead <= 0:
         return ahead > 0
     payload = Envelope.FromString(found.batch).payload
-    federation_id = documents_store.agreed_on(tx).federation_id
+    federation_id = store.documents.agreed_on(tx).federation_id
     is_sound = batch_form.check(log.Batch.FromString(payload), len(payload), federation_id, found.agency) is None
-    is_refused = log_store.refusal_of(tx, found.agency, found.digest) is not None
-    fed = recovery_store.receipted(tx, found.agency) + sum(each.log_index is not None for each in beside)
+    is_refused = store.log.refusal_of(tx, found.agency, found.digest) is not None
+    fed = store.recovery.receipted(tx, found.agency) + sum(each.log_index is not None for each in beside)
     return is_sound and not is_refused and ahead <= fed + limits.UNRECEIPTED_AHEAD_MAX
 
 
 def _named_documents(tx: Tx, agency: str, batch: log.Batch, given: hub_pb2.LogEntry) -> hub_pb2.LogEntry:
     """The documents that a batch of the hub puts into force and that are not known here: all of them, no others."""
     named = {update.activate.digest for update in batch.updates if batch.agency == documents.HUB} - {b""}
-    lacking = named - documents_store.in_force(tx, named)
+    lacking = named - store.documents.in_force(tx, named)
     found = {signing.digest(each): each for each in given.documents}
     if not lacking <= found.keys():
         raise Unproven("refeed_foreign", agency=agency)
@@ -79,7 +76,7 @@ def account(
     opened = signing.open_by_any(given.opened, hub_pb2.AccountOpened, keys[documents.HUB], world.verify)
     if given.kind not in log.SubjectKind.values() or not given.kind or given.key_epoch > _EPOCH_MAX:
         raise Malformed("request", limit=1)
-    if (opened.agency, opened.federation_id) != (agency, documents_store.agreed_on(tx).federation_id):
+    if (opened.agency, opened.federation_id) != (agency, store.documents.agreed_on(tx).federation_id):
         raise Unproven("refeed_foreign", agency=agency)
     return RefedAccount(agency, opened.account_id, opened.subject_key, given.kind, given.key_epoch)
 
@@ -87,6 +84,6 @@ def account(
 def note(tx: Tx, world: World, note: bytes) -> bytes:
     """The newest checkpoint that the agency accepted, if it is the hub's.  Raises Malformed, Unproven."""
     if note:
-        federation_id = documents_store.agreed_on(tx).federation_id
+        federation_id = store.documents.agreed_on(tx).federation_id
         checkpoint.opened(note, federation_id, world.signer.public_key, world.verify)
     return note

@@ -28,14 +28,14 @@ def inbox(opened: Home) -> dict[str, Any]:
         hub_calls.refresh(opened)
     except Unavailable:
         fresh = False
-    waiting = [_summary(each) for each in accepted.inbox(opened.node.store, opened.node.world)]
+    waiting = [_summary(each) for each in accepted.inbox(opened.node.db, opened.node.world)]
     return {"waiting": waiting, "fresh": fresh}
 
 
 def waiting_document(opened: Home, short_id: str) -> dict[str, Any]:
     """The answer of ``approvals show``."""
     hub_calls.refresh(opened)
-    waiting = accepted.find(opened.node.store, opened.node.world, short_id)
+    waiting = accepted.find(opened.node.db, opened.node.world, short_id)
     return _summary(waiting) | {"content": _content(opened, waiting)}
 
 
@@ -44,40 +44,40 @@ def approve(opened: Home, short_id: str, spoken_digest: str) -> None:
     hub_calls.refresh(opened)
     node = opened.node
     try:
-        accepted.find(node.store, node.world, short_id)
+        accepted.find(node.db, node.world, short_id)
     except Refused:
         hub_calls.refresh(opened)  # a list that was on its way may have emptied the inbox again
-    signed = accepted.approve(node.store, node.world, node.identity, node.tls_ca, short_id, spoken_digest)
+    signed = accepted.approve(node.db, node.world, node.identity, node.tls_ca, short_id, spoken_digest)
     hub_calls.submit(opened, signed)
 
 
 def propose_policy(opened: Home, text: str) -> dict[str, Any]:
     """Sign a policy as a proposal and bring it to the hub."""
     hub_calls.refresh(opened)
-    return _proposed(opened, accepted.propose_policy(opened.node.store, opened.node.world, text))
+    return _proposed(opened, accepted.propose_policy(opened.node.db, opened.node.world, text))
 
 
 def propose_ceremony(opened: Home, purpose: str) -> dict[str, Any]:
     """Sign the next roster, which plans a key ceremony, as a proposal and bring it to the hub."""
     hub_calls.refresh(opened)
     node = opened.node
-    return _proposed(opened, accepted.propose_ceremony(node.store, node.world, node.identity, purpose))
+    return _proposed(opened, accepted.propose_ceremony(node.db, node.world, node.identity, purpose))
 
 
 def propose_grant(opened: Home, elements: int, days: int) -> dict[str, Any]:
     """Sign a grant for this agency as a proposal and bring it to the hub."""
     hub_calls.refresh(opened)
     node = opened.node
-    return _proposed(opened, accepted.propose_grant(node.store, node.world, node.identity, elements, days))
+    return _proposed(opened, accepted.propose_grant(node.db, node.world, node.identity, elements, days))
 
 
 def propose_cut(opened: Home) -> dict[str, Any]:
     """Sign, as a proposal, that the log goes on without what the hub has lost and nobody has; bring it to the hub."""
     node = opened.node
-    said = batches.greeting(node.store, node.world.now())
+    said = batches.greeting(node.db, node.world.now())
     answer = asyncio.run(serve.ask(opened.connect, lambda hub: hub.hello(said.request)))
     hub_calls.refresh(opened)
-    return _proposed(opened, accepted.propose_cut(node.store, node.world, answer.rest))
+    return _proposed(opened, accepted.propose_cut(node.db, node.world, answer.rest))
 
 
 def _proposed(opened: Home, envelope: Envelope) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def _proposed(opened: Home, envelope: Envelope) -> dict[str, Any]:
     body = documents.read(envelope)
     node = opened.node
     digest = signing.digest(envelope)
-    waits = not accepted.is_in_force(node.store, digest)  # a list that was on its way may have emptied the inbox again
+    waits = not accepted.is_in_force(node.db, digest)  # a list that was on its way may have emptied the inbox again
     return {
         "kind": documents.kind_name(documents.kind_of(body)),
         "version": body.version,
@@ -125,7 +125,7 @@ def _content(opened: Home, waiting: Waiting) -> dict[str, Any]:
         until = calendar.buddhist(calendar.day_of(body.valid_until))
         return {"agency": body.agency, "elements": body.elements, "valid_until": until}
     if isinstance(body, Move):
-        with opened.node.store.read() as tx:
+        with opened.node.db.read() as tx:
             known_here = moves.masked_name(tx, opened.node.identity, body.account_id)
         return {
             "agency": body.agency,
@@ -136,7 +136,7 @@ def _content(opened: Home, waiting: Waiting) -> dict[str, Any]:
             "reason": moves.reason_word(body.reason),
         }
     if isinstance(body, Cut):
-        with opened.node.store.read() as tx:
+        with opened.node.db.read() as tx:
             size, sent_again = cut.affected(tx, body)
         return {"entries_left": size, "own_batches_sent_again": sent_again}
     if isinstance(body, Integrator):

@@ -13,11 +13,10 @@ from samprasan.keys import certificates, ristretto
 from samprasan.keys.errors import Refused, SamprasanError
 from samprasan.ledger import calendar
 from samprasan.node import home as homes
-from samprasan.node import limits
+from samprasan.node import limits, store
 from samprasan.node.home import Home
 from samprasan.node.linking import shares
 from samprasan.node.process import serve
-from samprasan.node.store import documents as documents_store
 from samprasan.node.sync import batches
 
 words = Words("samprasan.node")
@@ -86,13 +85,13 @@ def _libsodium() -> str:
 
 
 def _database(opened: Home) -> str:
-    outbox = batches.outbox(opened.node.store, opened.node.world.now())
+    outbox = batches.outbox(opened.node.db, opened.node.world.now())
     return words("doctor_database", queued=outbox.queued)
 
 
 def _roster(opened: Home) -> str:
-    with opened.node.store.read() as tx:
-        current = documents_store.agreed_on(tx).required_roster
+    with opened.node.db.read() as tx:
+        current = store.documents.agreed_on(tx).required_roster
         if not current.HasField("linking"):
             raise Refused("no_linking_key")
         if shares.held(tx, opened.node.identity, current.linking) is None:
@@ -101,8 +100,8 @@ def _roster(opened: Home) -> str:
 
 
 def _policy(opened: Home) -> str:
-    with opened.node.store.read() as tx:
-        found = list(documents_store.agreed_on(tx).policies.values())
+    with opened.node.db.read() as tx:
+        found = list(store.documents.agreed_on(tx).policies.values())
     if not found:
         raise Refused("no_policy")
     return words("doctor_policy", version=found[-1].version)
@@ -120,7 +119,7 @@ def _certificate(opened: Home) -> str:
 
 def _hub(opened: Home) -> str:
     node = opened.node
-    request = batches.greeting(node.store, node.world.now()).request
+    request = batches.greeting(node.db, node.world.now()).request
     answer = asyncio.run(serve.ask(opened.connect, lambda hub: hub.hello(request)))
     off_ms = answer.now - node.world.now()
     if abs(off_ms) > limits.CLOCK_OFF_MS_MAX:
@@ -129,7 +128,7 @@ def _hub(opened: Home) -> str:
 
 
 def _sending(opened: Home) -> str:
-    halted = batches.outbox(opened.node.store, opened.node.world.now()).halted
+    halted = batches.outbox(opened.node.db, opened.node.world.now()).halted
     if halted:
         raise Refused("halted", reason=halted)
     return words("doctor_sending")

@@ -18,6 +18,7 @@ from samprasan.keys import documents
 from samprasan.keys.errors import SamprasanError, Unavailable
 from samprasan.keys.identifiers import Identifier
 from samprasan.ledger import benefits, calendar, policy
+from samprasan.node import store
 from samprasan.node.counter import balance as counter_balance
 from samprasan.node.counter import handle_token, redemption
 from samprasan.node.deeds import moves
@@ -25,7 +26,6 @@ from samprasan.node.documents import accepted
 from samprasan.node.home import Home
 from samprasan.node.imports.importer import Rejection
 from samprasan.node.process import serve
-from samprasan.node.store import documents as documents_store
 from samprasan.v1 import hub_pb2
 from samprasan.v1.documents_pb2 import Catalogue
 from samprasan.v1.envelope_pb2 import Envelope
@@ -81,15 +81,15 @@ def refresh(opened: Home) -> None:
 
     async def fetch(hub: Hub) -> None:
         listing = await hub.list_documents()
-        await asyncio.to_thread(accepted.take, node.store, node.world, node.identity, node.tls_ca, listing)
+        await asyncio.to_thread(accepted.take, node.db, node.world, node.identity, node.tls_ca, listing)
 
     asyncio.run(serve.ask(opened.connect, fetch))
 
 
 def has_linking_key(opened: Home) -> bool:
     """Whether the roster in force at this node names a linking key."""
-    with opened.node.store.read() as tx:
-        current = documents_store.agreed_on(tx).roster
+    with opened.node.db.read() as tx:
+        current = store.documents.agreed_on(tx).roster
     return current is not None and current.HasField("linking")
 
 
@@ -99,13 +99,13 @@ def confirm_move(opened: Home, move_id: int, by: str) -> None:
     Raises as :func:`moving.question`; Unavailable if the hub has to be asked and is away.
     """
     node = opened.node
-    request = moves.question(node.store, node.world, move_id, by)
+    request = moves.question(node.db, node.world, move_id, by)
     elsewhere = False
     if request is not None:
         refresh(opened)
         totals = asyncio.run(serve.ask(opened.connect, lambda hub: hub.totals(request)))
-        elsewhere = counter_balance.is_linked_elsewhere(node.store, node.world, node.identity, request, totals)
-    envelope = moves.confirm(node.store, node.world, node.identity, move_id, by, linked_elsewhere=elsewhere)
+        elsewhere = counter_balance.is_linked_elsewhere(node.db, node.world, node.identity, request, totals)
+    envelope = moves.confirm(node.db, node.world, node.identity, move_id, by, linked_elsewhere=elsewhere)
     if envelope is not None:
         submit(opened, envelope)
 
@@ -118,7 +118,7 @@ def balance(opened: Home, identifier: Identifier, wait_seconds: float) -> dict[s
     node = opened.node
 
     def look_up() -> counter_balance.Found:
-        return counter_balance.look_up(node.store, node.world, node.identity, identifier)
+        return counter_balance.look_up(node.db, node.world, node.identity, identifier)
 
     found = look_up()
     if found.request is None:
@@ -129,7 +129,7 @@ def balance(opened: Home, identifier: Identifier, wait_seconds: float) -> dict[s
         if request is None:
             raise Unavailable("link_pending")
         totals = asyncio.run(serve.ask(opened.connect, lambda hub: hub.totals(request)))
-        totals = counter_balance.keep(node.store, node.world, node.identity, request, totals)
+        totals = counter_balance.keep(node.db, node.world, node.identity, request, totals)
     except Unavailable:
         if found.remembered is None:
             raise
@@ -146,7 +146,7 @@ def handle(opened: Home, identifier: Identifier, integrator: str, wait_seconds: 
     refresh(opened)
 
     def ask() -> hub_pb2.IssueTokenRequest | None:
-        return handle_token.question(node.store, node.identity, identifier, integrator)
+        return handle_token.question(node.db, node.identity, identifier, integrator)
 
     if ask() is None:
         asyncio.run(serve.drain(node, opened.connect, wait_seconds, lambda: ask() is not None))
@@ -154,7 +154,7 @@ def handle(opened: Home, identifier: Identifier, integrator: str, wait_seconds: 
     if request is None:
         raise Unavailable("link_pending")
     token = asyncio.run(serve.ask(opened.connect, lambda hub: hub.issue_token(request)))
-    found = handle_token.check(node.store, node.world, node.identity, integrator, token)
+    found = handle_token.check(node.db, node.world, node.identity, integrator, token)
     text = base64.urlsafe_b64encode(token.SerializeToString()).decode()
     until = calendar.at(found.expires_at).isoformat(timespec="seconds")
     return {"integrator": integrator, "token": text, "expires_at": until}
@@ -164,7 +164,7 @@ def publish(opened: Home, text: str) -> dict[str, Any]:
     """Sign this agency's catalogue and bring it to the hub."""
     refresh(opened)
     node = opened.node
-    envelope = accepted.publish(node.store, node.world, node.identity, text)
+    envelope = accepted.publish(node.db, node.world, node.identity, text)
     submit(opened, envelope)
     body = documents.read(envelope)
     assert isinstance(body, Catalogue)
@@ -178,8 +178,8 @@ def benefits_offered(opened: Home) -> dict[str, Any]:
         refresh(opened)
     except Unavailable:
         fresh = False
-    with opened.node.store.read() as tx:
-        catalogues = documents_store.agreed_on(tx).catalogues
+    with opened.node.db.read() as tx:
+        catalogues = store.documents.agreed_on(tx).catalogues
     return {
         "benefits": [_benefit(agency, each) for agency in sorted(catalogues) for each in _sorted(catalogues[agency])],
         "fresh": fresh,
@@ -213,7 +213,7 @@ def redeem(opened: Home, wish: redemption.Wish, wait_seconds: float) -> dict[str
     Unavailable ``redemption_pending`` if something has left and its answer has not come.
     """
     node = opened.node
-    redemption.ask(node.store, node.world, node.identity, wish)
+    redemption.ask(node.db, node.world, node.identity, wish)
     try:
         document = _decided(opened, wish.op_key, wait_seconds)
     except Unavailable as problem:
@@ -221,7 +221,7 @@ def redeem(opened: Home, wish: redemption.Wish, wait_seconds: float) -> dict[str
             raise
         risked = replace(wish, on_own_risk=True)
         most = opened.settings.offline_credits_max
-        return redemption.ask(node.store, node.world, node.identity, risked, most) | {"available": None}
+        return redemption.ask(node.db, node.world, node.identity, risked, most) | {"available": None}
     return document | {"available": _available(opened, wish.subject)}
 
 
@@ -234,7 +234,7 @@ def _decided(opened: Home, op_key: bytes, wait_seconds: float) -> dict[str, Any]
     node = opened.node
 
     def is_decided() -> bool:
-        return redemption.is_decided(node.store, op_key)
+        return redemption.is_decided(node.db, op_key)
 
     why = "link_pending"
     try:
@@ -242,10 +242,10 @@ def _decided(opened: Home, op_key: bytes, wait_seconds: float) -> dict[str, Any]
     except Unavailable as problem:
         done, why = is_decided(), problem.code
     if not done:
-        if redemption.give_up(node.store, op_key):
+        if redemption.give_up(node.db, op_key):
             raise Unavailable("counter_offline", why=why)
         raise Unavailable("redemption_pending", id=uuid.UUID(bytes=op_key))
-    return redemption.find(node.store, node.identity, op_key)
+    return redemption.find(node.db, node.identity, op_key)
 
 
 def _available(opened: Home, subject: Identifier) -> int | None:
@@ -260,13 +260,13 @@ def refund_elsewhere(
 ) -> dict[str, Any]:
     """Give back what another agency's counter took for one of this agency's benefits; what came of it."""
     node = opened.node
-    redemption.refund_elsewhere(node.store, node.world, node.identity, agency, hold_id, credits_, reason)
+    redemption.refund_elsewhere(node.db, node.world, node.identity, agency, hold_id, credits_, reason)
 
     def is_told() -> bool:
-        return redemption.came_of(node.store, hold_id)[0] != "queued"
+        return redemption.came_of(node.db, hold_id)[0] != "queued"
 
     asyncio.run(serve.settle(node, opened.connect, wait_seconds, is_told))
-    state, why = redemption.came_of(node.store, hold_id)
+    state, why = redemption.came_of(node.db, hold_id)
     return {"state": {"settled": "refunded"}.get(state, state), "reason": why, "hold": f"{agency}/{hold_id.hex()}"}
 
 

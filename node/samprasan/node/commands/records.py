@@ -60,7 +60,7 @@ def import_(
         if rejects:
             watcher = importer.Watcher(advance, stack.enter_context(spreadsheet.written(rejects, export.header)))
         report = importer.bring_in(
-            node.store, node.world, node.identity, chosen, export, dry_run=dry_run, watcher=watcher, confirm=confirm
+            node.db, node.world, node.identity, chosen, export, dry_run=dry_run, watcher=watcher, confirm=confirm
         )
     document = report.document(rejection_message)
     listed = [[each.row, each.record_id, rejection_message(each)] for each in report.rejections]
@@ -85,7 +85,7 @@ def imports_list(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     from samprasan.node.commands.hub_calls import moment
     from samprasan.node.imports import undo
 
-    document = undo.listed(homes.open_ready(home).node.store)
+    document = undo.listed(homes.open_ready(home).node.db)
     rows = [
         [
             each["import_id"],
@@ -115,7 +115,7 @@ def imports_undo(
     from samprasan.node.imports import undo
 
     node = homes.open_ready(home).node
-    document = undo.undo(node.store, node.world, id)
+    document = undo.undo(node.db, node.world, id)
     command.answer(document, as_json, words("undo_done", **document))
 
 
@@ -170,7 +170,7 @@ def profile_check(
     chosen = exports_profile.read(text_in(profile))
     node = homes.open_ready(home).node
     findings = imports_profile_check.check(
-        node.store, node.world, node.identity, chosen, exports_export.read(file, chosen)
+        node.db, node.world, node.identity, chosen, exports_export.read(file, chosen)
     )
     document = findings.document()
     shown: list[Any] = [words("check_ok" if document["ok"] else "check_bad", file=file.name, **document)]
@@ -203,7 +203,7 @@ def deed_show(
 
     node = homes.open_ready(home).node
     given = typer.get_text_stream("stdin").readline().strip() if record_id == "-" else record_id
-    document = history.show(node.store, node.identity, source, given)
+    document = history.show(node.db, node.identity, source, given)
     rows = [
         [each["change"], each["credits"], each["state"], each["reason"] or "", each["seq"] or "", _receipt(each)]
         for each in document["updates"]

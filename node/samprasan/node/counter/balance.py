@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from samprasan.edge.database import Store, Tx
+from samprasan.edge.database import Database, Tx
 from samprasan.edge.world import World
 from samprasan.keys.errors import Refused, Unproven
 from samprasan.keys.identifiers import Identifier
 from samprasan.ledger import calendar
 from samprasan.ledger.policy import DIMENSIONS
+from samprasan.node import store
 from samprasan.node.identity import Identity
-from samprasan.node.store import awards as awards_store
-from samprasan.node.store import documents as documents_store
-from samprasan.node.store import subjects as subjects_store
 from samprasan.v1 import hub_pb2, log_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
@@ -30,52 +28,52 @@ class Found:
     earned_here: int
 
 
-def look_up(store: Store, world: World, identity: Identity, identifier: Identifier) -> Found:
+def look_up(db: Database, world: World, identity: Identity, identifier: Identifier) -> Found:
     """The subject with that id, marked as wanted if it has no account yet.
 
     Raises Refused ``subject_unknown`` or ``no_consent``.
     """
-    with store.begin() as tx:
-        row = subjects_store.find(tx, identity.index(identifier))
+    with db.begin() as tx:
+        row = store.subjects.find(tx, identity.index(identifier))
         if row is None:
             raise Refused("subject_unknown")
         if not row.redeem:
             raise Refused("no_consent")
         linked = row.account_id is not None and row.link_settled & _REDEEM_BIT
         if not linked and not row.wanted:
-            subjects_store.want(tx, row.subject_id)
+            store.subjects.want(tx, row.subject_id)
         request = hub_pb2.GetTotalsRequest(request_id=world.random_bytes(16), account_ids=[row.account_id or b""])
         return Found(
             request if linked else None,
             Envelope.FromString(row.totals) if row.totals else None,
-            awards_store.settled_credits(tx, row.subject_id),
+            store.awards.settled_credits(tx, row.subject_id),
         )
 
 
 def keep(
-    store: Store, world: World, identity: Identity, request: hub_pb2.GetTotalsRequest, envelope: Envelope
+    db: Database, world: World, identity: Identity, request: hub_pb2.GetTotalsRequest, envelope: Envelope
 ) -> Envelope:
     """Take the hub's signed answer to ``request``; Unproven ``answer_foreign`` if it answers another."""
-    with store.begin() as tx:
+    with db.begin() as tx:
         (account,) = _answered(tx, world, identity, request, envelope)
         if account.declined:
             raise Refused("not_linked")
-        subjects_store.keep_totals(tx, account.account_id, envelope.SerializeToString())
+        store.subjects.keep_totals(tx, account.account_id, envelope.SerializeToString())
     return envelope
 
 
 def is_linked_elsewhere(
-    store: Store, world: World, identity: Identity, request: hub_pb2.GetTotalsRequest, envelope: Envelope
+    db: Database, world: World, identity: Identity, request: hub_pb2.GetTotalsRequest, envelope: Envelope
 ) -> bool:
     """Whether another agency is linked to the account that ``request`` is about; Unproven ``answer_foreign``."""
-    with store.read() as tx:
+    with db.read() as tx:
         return any(each.linked_elsewhere for each in _answered(tx, world, identity, request, envelope))
 
 
 def _answered(
     tx: Tx, world: World, identity: Identity, request: hub_pb2.GetTotalsRequest, envelope: Envelope
 ) -> Sequence[hub_pb2.AccountTotals]:
-    agreed = documents_store.agreed_on(tx)
+    agreed = store.documents.agreed_on(tx)
     totals = world.open(envelope, hub_pb2.Totals, agreed.required_roster.hub.signing_key)
     ours = (totals.request_id, totals.agency, totals.federation_id)
     asked = (request.request_id, identity.agency, agreed.federation_id)

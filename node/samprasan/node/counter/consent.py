@@ -10,38 +10,35 @@ Unlink, after which this agency can do nothing with it.
 from collections.abc import Iterable
 from typing import Any
 
-from samprasan.edge.database import Store, Tx
+from samprasan.edge.database import Database, Tx
 from samprasan.edge.world import World
 from samprasan.keys.errors import Refused
 from samprasan.keys.identifiers import Identifier
 from samprasan.ledger import calendar
+from samprasan.node import store
 from samprasan.node.deeds.awards import Awarding
 from samprasan.node.identity import Identity
-from samprasan.node.store import awards as awards_store
-from samprasan.node.store import deeds as deeds_store
-from samprasan.node.store import redemptions as redemptions_store
-from samprasan.node.store import subjects as subjects_store
 from samprasan.node.store.subjects import CONSENT_BITS, Row
 
 PURPOSES = tuple(CONSENT_BITS)
 
 
-def show(store: Store, identity: Identity, identifier: Identifier) -> dict[str, Any]:
+def show(db: Database, identity: Identity, identifier: Identifier) -> dict[str, Any]:
     """The answer of ``consent``.  Raises Refused ``subject_unknown``."""
-    with store.read() as tx:
+    with db.read() as tx:
         return _document(identifier, _subject(tx, identity, identifier))
 
 
 def give(
-    store: Store, world: World, identity: Identity, identifier: Identifier, purposes: Iterable[str]
+    db: Database, world: World, identity: Identity, identifier: Identifier, purposes: Iterable[str]
 ) -> dict[str, Any]:
     """The subject agrees to ``purposes``; with *share*, also that deeds are told whose records said no.
 
     Raises Refused ``subject_unknown`` or ``being_erased``.
     """
     now = world.now()
-    with store.begin() as tx:
-        awards_store.lock(tx)
+    with db.begin() as tx:
+        store.awards.lock(tx)
         row = _subject(tx, identity, identifier)
         if row.erasing:
             raise Refused("being_erased")
@@ -49,23 +46,23 @@ def give(
         withdrawn = row.withdrawn & ~sum(CONSENT_BITS[each] for each in given)
         _set(tx, row, given | _agreed(row), withdrawn, now)
         if "share" in given:
-            deeds = [deed._replace(share=True) for deed in deeds_store.of_subject(tx, row.subject_id) if not deed.gone]
-            deeds_store.replace(tx, deeds)
+            deeds = [deed._replace(share=True) for deed in store.deeds.of_subject(tx, row.subject_id) if not deed.gone]
+            store.deeds.replace(tx, deeds)
             Awarding(tx, world, now).correct(deeds)
         return _document(identifier, _subject(tx, identity, identifier))
 
 
 def withdraw(
-    store: Store, world: World, identity: Identity, identifier: Identifier, purposes: Iterable[str]
+    db: Database, world: World, identity: Identity, identifier: Identifier, purposes: Iterable[str]
 ) -> dict[str, Any]:
     """The subject takes consent to ``purposes`` back.  Raises Refused ``subject_unknown``."""
-    with store.begin() as tx:
-        awards_store.lock(tx)
+    with db.begin() as tx:
+        store.awards.lock(tx)
         row = _subject(tx, identity, identifier)
         taken = set(purposes)
         withdrawn = row.withdrawn | sum(CONSENT_BITS[each] for each in taken)
         if "redeem" in taken:
-            redemptions_store.drop(tx, redemptions_store.asked_by(tx, row.subject_id))
+            store.redemptions.drop(tx, store.redemptions.asked_by(tx, row.subject_id))
         _set(tx, row, _agreed(row) - taken, withdrawn, world.now())
         return _document(identifier, _subject(tx, identity, identifier))
 
@@ -73,11 +70,11 @@ def withdraw(
 def _set(tx: Tx, row: Row, agreed: set[str], withdrawn: int, now: int) -> None:
     unlink_at = None if agreed - {"publish"} else now
     consents = {each: each in agreed for each in PURPOSES}
-    subjects_store.set_consents(tx, row.subject_id, consents, withdrawn, unlink_at)
+    store.subjects.set_consents(tx, row.subject_id, consents, withdrawn, unlink_at)
 
 
 def _subject(tx: Tx, identity: Identity, identifier: Identifier) -> Row:
-    row = subjects_store.find(tx, identity.index(identifier))
+    row = store.subjects.find(tx, identity.index(identifier))
     if row is None:
         raise Refused("subject_unknown")
     return row

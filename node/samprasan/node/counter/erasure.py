@@ -6,51 +6,47 @@ account is not reversed: after the last agency's Unlink it is nobody's.
 
 from typing import Any
 
-from samprasan.edge.database import Store
+from samprasan.edge.database import Database
 from samprasan.edge.world import World
 from samprasan.keys.errors import Refused
 from samprasan.keys.identifiers import Identifier
+from samprasan.node import store
 from samprasan.node.deeds.awards import Awarding
 from samprasan.node.identity import NAME_COLUMN, Identity
-from samprasan.node.store import awards as awards_store
-from samprasan.node.store import deeds as deeds_store
-from samprasan.node.store import moves as moves_store
-from samprasan.node.store import redemptions as redemptions_store
-from samprasan.node.store import subjects as subjects_store
 
 
-def deeds_of(store: Store, identity: Identity, identifier: Identifier) -> int:
+def deeds_of(db: Database, identity: Identity, identifier: Identifier) -> int:
     """How many deeds would go.  Raises Refused ``subject_unknown``."""
-    with store.read() as tx:
-        row = subjects_store.find(tx, identity.index(identifier))
+    with db.read() as tx:
+        row = store.subjects.find(tx, identity.index(identifier))
         if row is None:
             raise Refused("subject_unknown")
-        return len(deeds_store.of_subject(tx, row.subject_id))
+        return len(store.deeds.of_subject(tx, row.subject_id))
 
 
-def erase(store: Store, world: World, identity: Identity, identifier: Identifier) -> dict[str, Any]:
+def erase(db: Database, world: World, identity: Identity, identifier: Identifier) -> dict[str, Any]:
     """Delete all of the subject that the hub need not hear of first; again, it goes on waiting.
 
     Raises Refused ``subject_unknown``.
     """
     now = world.now()
-    with store.begin() as tx:
-        awards_store.lock(tx)
-        row = subjects_store.find(tx, identity.index(identifier))
+    with db.begin() as tx:
+        store.awards.lock(tx)
+        row = store.subjects.find(tx, identity.index(identifier))
         if row is None:
             raise Refused("subject_unknown")
-        deeds = deeds_store.of_subject(tx, row.subject_id)
-        redemptions_store.drop(tx, redemptions_store.asked_by(tx, row.subject_id))
-        moves_store.forget(tx, row.subject_id, row.id_index)
-        deeds_store.erase(tx, row.subject_id, [identity.tombstone(each.source, each.record_id) for each in deeds])
-        others = deeds_store.of_ids(tx, awards_store.erase(tx, row.subject_id))
-        subjects_store.begin_erasing(tx, row.subject_id, identity.seal(world, NAME_COLUMN, b""), now)
+        deeds = store.deeds.of_subject(tx, row.subject_id)
+        store.redemptions.drop(tx, store.redemptions.asked_by(tx, row.subject_id))
+        store.moves.forget(tx, row.subject_id, row.id_index)
+        store.deeds.erase(tx, row.subject_id, [identity.tombstone(each.source, each.record_id) for each in deeds])
+        others = store.deeds.of_ids(tx, store.awards.erase(tx, row.subject_id))
+        store.subjects.begin_erasing(tx, row.subject_id, identity.seal(world, NAME_COLUMN, b""), now)
         Awarding(tx, world, now).correct(others)
-        subjects_store.remove(tx, subjects_store.erased(tx))
-    return {"deeds": len(deeds), "done": is_done(store, identity, identifier)}
+        store.subjects.remove(tx, store.subjects.erased(tx))
+    return {"deeds": len(deeds), "done": is_done(db, identity, identifier)}
 
 
-def is_done(store: Store, identity: Identity, identifier: Identifier) -> bool:
+def is_done(db: Database, identity: Identity, identifier: Identifier) -> bool:
     """Whether nothing of the subject is left."""
-    with store.read() as tx:
-        return subjects_store.find(tx, identity.index(identifier)) is None
+    with db.read() as tx:
+        return store.subjects.find(tx, identity.index(identifier)) is None

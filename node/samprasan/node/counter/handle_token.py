@@ -3,13 +3,12 @@
 The person has to agree to integrators at this agency; the token says nothing to anybody but the integrator.
 """
 
-from samprasan.edge.database import Store
+from samprasan.edge.database import Database
 from samprasan.edge.world import World
 from samprasan.keys.errors import Refused, Unproven
 from samprasan.keys.identifiers import Identifier
+from samprasan.node import store
 from samprasan.node.identity import Identity
-from samprasan.node.store import documents as documents_store
-from samprasan.node.store import subjects as subjects_store
 from samprasan.v1 import hub_pb2
 from samprasan.v1.changes_pb2 import HandleToken
 from samprasan.v1.envelope_pb2 import Envelope
@@ -19,16 +18,16 @@ _ALLOWED = 1 << PURPOSE_INTEGRATORS
 
 
 def question(
-    store: Store, identity: Identity, identifier: Identifier, integrator: str
+    db: Database, identity: Identity, identifier: Identifier, integrator: str
 ) -> hub_pb2.IssueTokenRequest | None:
     """What to ask the hub; None until it knows the Link.
 
     Raises Refused ``subject_unknown``, ``no_consent_integrators`` or ``integrator_unknown``.
     """
-    with store.read() as tx:
-        if integrator not in documents_store.agreed_on(tx).integrators:
+    with db.read() as tx:
+        if integrator not in store.documents.agreed_on(tx).integrators:
             raise Refused("integrator_unknown", name=integrator)
-        row = subjects_store.find(tx, identity.index(identifier))
+        row = store.subjects.find(tx, identity.index(identifier))
     if row is None:
         raise Refused("subject_unknown")
     if not row.integrators:
@@ -38,10 +37,10 @@ def question(
     return hub_pb2.IssueTokenRequest(account_id=row.account_id, integrator=integrator)
 
 
-def check(store: Store, world: World, identity: Identity, integrator: str, token: Envelope) -> HandleToken:
+def check(db: Database, world: World, identity: Identity, integrator: str, token: Envelope) -> HandleToken:
     """The hub's token, if it is what was asked for; Unproven ``answer_foreign``."""
-    with store.read() as tx:
-        agreed = documents_store.agreed_on(tx)
+    with db.read() as tx:
+        agreed = store.documents.agreed_on(tx)
     found = world.open(token, HandleToken, agreed.required_roster.hub.signing_key)
     if (found.federation_id, found.integrator, found.agency) != (agreed.federation_id, integrator, identity.agency):
         raise Unproven("answer_foreign", kind="HandleToken")

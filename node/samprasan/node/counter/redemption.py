@@ -9,19 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from samprasan.edge.database import AnyRow, Store, Tx
+from samprasan.edge.database import AnyRow, Database, Tx
 from samprasan.edge.world import World
 from samprasan.keys.errors import Malformed, Refused, Unavailable
 from samprasan.keys.identifiers import Identifier
 from samprasan.ledger import batch_form, calendar, policy
 from samprasan.ledger.benefits import Benefit
-from samprasan.node import limits, person_names
+from samprasan.node import limits, person_names, store
 from samprasan.node.identity import NAME_COLUMN, Identity
-from samprasan.node.store import awards as awards_store
-from samprasan.node.store import documents as documents_store
-from samprasan.node.store import facts as notes_store
-from samprasan.node.store import redemptions as redemptions_store
-from samprasan.node.store import subjects as subjects_store
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.hub_pb2 import Totals
@@ -56,7 +51,7 @@ class Wish:
     on_own_risk: bool = False
 
 
-def ask(store: Store, world: World, identity: Identity, wish: Wish, offline_credits_max: int = 0) -> dict[str, Any]:
+def ask(db: Database, world: World, identity: Identity, wish: Wish, offline_credits_max: int = 0) -> dict[str, Any]:
     """Store the wish; the hub hears of it as soon as it can.  Asked again, it is the same redemption.
 
     A wish ``on_own_risk`` is handed out before the hub has heard of it: Unavailable ``counter_offline`` if the agency
@@ -67,10 +62,10 @@ def ask(store: Store, world: World, identity: Identity, wish: Wish, offline_cred
     and Malformed ``authorised_by``.
     """
     now = world.now()
-    with store.begin() as tx:
-        awards_store.lock(tx)
-        before = redemptions_store.named(tx, wish.op_key)
-        subject = subjects_store.find(tx, identity.index(wish.subject))
+    with db.begin() as tx:
+        store.awards.lock(tx)
+        before = store.redemptions.named(tx, wish.op_key)
+        subject = store.subjects.find(tx, identity.index(wish.subject))
         if before is not None:
             if subject is None or not _is_the_same(before, subject, wish):
                 raise Refused("op_reused")
@@ -86,107 +81,107 @@ def ask(store: Store, world: World, identity: Identity, wish: Wish, offline_cred
             _check_risk(tx, identity, wish, subject, benefit, offline_credits_max)
         hold_id = batch_form.new_op_id(world.random_bytes(_OP_ID_RANDOM_BYTES), now)
         row = (
-            redemptions_store.revive(tx, wish.op_key, now, on_own_risk=wish.on_own_risk)
+            store.redemptions.revive(tx, wish.op_key, now, on_own_risk=wish.on_own_risk)
             if before
-            else redemptions_store.add(tx, _values(wish, subject, benefit, hold_id, now))
+            else store.redemptions.add(tx, _values(wish, subject, benefit, hold_id, now))
         )
         changes = ["reserve"] if wish.reserve_only else ["reserve", "post"]
-        redemptions_store.queue(tx, [_update(world, now, identity, row, each, benefit.credits) for each in changes])
+        store.redemptions.queue(tx, [_update(world, now, identity, row, each, benefit.credits) for each in changes])
         if subject.account_id is None and not subject.wanted:
-            subjects_store.want(tx, subject.subject_id)
+            store.subjects.want(tx, subject.subject_id)
         return document(tx, identity, row)
 
 
-def is_known(store: Store, identity: Identity, wish: Wish) -> bool:
+def is_known(db: Database, identity: Identity, wish: Wish) -> bool:
     """Whether the wish was asked for before and not dropped; Refused ``op_reused`` if its name stands for another."""
-    with store.read() as tx:
-        before = redemptions_store.named(tx, wish.op_key)
+    with db.read() as tx:
+        before = store.redemptions.named(tx, wish.op_key)
         if before is None:
             return False
-        subject = subjects_store.find(tx, identity.index(wish.subject))
+        subject = store.subjects.find(tx, identity.index(wish.subject))
         if subject is None or not _is_the_same(before, subject, wish):
             raise Refused("op_reused")
         return bool(before.state != "dropped")
 
 
-def find(store: Store, identity: Identity, op_key: bytes) -> dict[str, Any]:
+def find(db: Database, identity: Identity, op_key: bytes) -> dict[str, Any]:
     """How the redemption stands.  Raises Refused ``redemption_unknown``."""
-    with store.read() as tx:
+    with db.read() as tx:
         return document(tx, identity, _row(tx, op_key))
 
 
-def listed(store: Store, identity: Identity, limit: int) -> list[dict[str, Any]]:
+def listed(db: Database, identity: Identity, limit: int) -> list[dict[str, Any]]:
     """The newest redemptions first."""
-    with store.read() as tx:
-        return [document(tx, identity, row) for row in redemptions_store.newest(tx, limit)]
+    with db.read() as tx:
+        return [document(tx, identity, row) for row in store.redemptions.newest(tx, limit)]
 
 
-def is_decided(store: Store, op_key: bytes) -> bool:
+def is_decided(db: Database, op_key: bytes) -> bool:
     """Whether the hub has answered and nothing is on its way, or nobody waits since it was handed out."""
-    return bool(decided_among(store, [op_key]))
+    return bool(decided_among(db, [op_key]))
 
 
-def decided_among(store: Store, op_keys: Sequence[bytes]) -> list[bytes]:
+def decided_among(db: Database, op_keys: Sequence[bytes]) -> list[bytes]:
     """Those of these redemptions that :func:`is_decided` says yes of."""
-    with store.read() as tx:
-        return redemptions_store.decided(tx, op_keys)
+    with db.read() as tx:
+        return store.redemptions.decided(tx, op_keys)
 
 
-def cancel(store: Store, world: World, identity: Identity, op_key: bytes) -> None:
+def cancel(db: Database, world: World, identity: Identity, op_key: bytes) -> None:
     """Void what is held, refund what is spent, drop what has not left; what is over stays as it is.
 
     Raises Refused ``redemption_unknown``.
     """
-    with store.begin() as tx:
-        awards_store.lock(tx)
+    with db.begin() as tx:
+        store.awards.lock(tx)
         row = _row(tx, op_key)
         if row.state == "asked":
-            redemptions_store.drop(tx, [row.hold_id])
+            store.redemptions.drop(tx, [row.hold_id])
         elif not _on_its_way(tx, row) and row.state in {"held", "posted"}:
             why = log.VOID_REASON_CANCELLED if row.state == "held" else log.REFUND_REASON_RETURNED
             change = "void" if row.state == "held" else "refund"
-            redemptions_store.queue(tx, [_update(world, world.now(), identity, row, change, row.posted, why)])
+            store.redemptions.queue(tx, [_update(world, world.now(), identity, row, change, row.posted, why)])
 
 
-def give_up(store: Store, op_key: bytes) -> bool:
+def give_up(db: Database, op_key: bytes) -> bool:
     """Drop the redemption if nothing of it has left, nor the benefit; whether it was dropped."""
-    with store.begin() as tx:
-        awards_store.lock(tx)
-        row = redemptions_store.named(tx, op_key)
-        return row is not None and redemptions_store.drop(tx, [row.hold_id]) > 0
+    with db.begin() as tx:
+        store.awards.lock(tx)
+        row = store.redemptions.named(tx, op_key)
+        return row is not None and store.redemptions.drop(tx, [row.hold_id]) > 0
 
 
-def post(store: Store, world: World, identity: Identity, op_key: bytes, credits_: int | None) -> None:
+def post(db: Database, world: World, identity: Identity, op_key: bytes, credits_: int | None) -> None:
     """Spend a hold, all of it if ``credits_`` is None.
 
     Raises Refused ``redemption_unknown`` or ``hold_ended``, Malformed ``credits``.
     """
-    with store.begin() as tx:
-        awards_store.lock(tx)
+    with db.begin() as tx:
+        store.awards.lock(tx)
         row = _held(tx, world, op_key)
         spent = row.credits if credits_ is None else credits_
         if not 1 <= spent <= row.credits:
             raise Malformed("credits", most=row.credits)
-        redemptions_store.queue(tx, [_update(world, world.now(), identity, row, "post", spent)])
+        store.redemptions.queue(tx, [_update(world, world.now(), identity, row, "post", spent)])
 
 
-def void(store: Store, world: World, identity: Identity, op_key: bytes, reason: str) -> None:
+def void(db: Database, world: World, identity: Identity, op_key: bytes, reason: str) -> None:
     """Give a hold up.  Raises Refused ``redemption_unknown`` or ``hold_ended``."""
-    with store.begin() as tx:
-        awards_store.lock(tx)
+    with db.begin() as tx:
+        store.awards.lock(tx)
         row = _held(tx, world, op_key)
-        redemptions_store.queue(tx, [_update(world, world.now(), identity, row, "void", 0, VOID_REASONS[reason])])
+        store.redemptions.queue(tx, [_update(world, world.now(), identity, row, "void", 0, VOID_REASONS[reason])])
 
 
-def refund(store: Store, world: World, identity: Identity, op_key: bytes, credits_: int | None, reason: str) -> None:
+def refund(db: Database, world: World, identity: Identity, op_key: bytes, credits_: int | None, reason: str) -> None:
     """Give back what was spent, all of it if ``credits_`` is None.
 
     Raises Refused ``redemption_unknown``, ``hold_open`` if it is not spent yet, ``hold_ended``; Malformed ``credits``.
     """
-    with store.begin() as tx:
-        awards_store.lock(tx)
+    with db.begin() as tx:
+        store.awards.lock(tx)
         row = _row(tx, op_key)
-        if row.state in redemptions_store.OPEN:
+        if row.state in store.redemptions.OPEN:
             raise Refused("hold_open")
         if row.state != "posted" or _on_its_way(tx, row):
             raise Refused("hold_ended")
@@ -194,11 +189,11 @@ def refund(store: Store, world: World, identity: Identity, op_key: bytes, credit
         if not 1 <= back <= row.posted:
             raise Malformed("credits", most=row.posted)
         update = _update(world, world.now(), identity, row, "refund", back, REFUND_REASONS[reason])
-        redemptions_store.queue(tx, [update])
+        store.redemptions.queue(tx, [update])
 
 
 def refund_elsewhere(
-    store: Store, world: World, identity: Identity, agency: str, hold_id: bytes, credits_: int, reason: str
+    db: Database, world: World, identity: Identity, agency: str, hold_id: bytes, credits_: int, reason: str
 ) -> None:
     """Give back what another agency's counter took for one of this agency's benefits, as its receipt names it.
 
@@ -209,8 +204,8 @@ def refund_elsewhere(
     if len(hold_id) != batch_form.ID_BYTES or agency == identity.agency:
         raise Malformed("hold_code")
     now = world.now()
-    with store.begin() as tx:
-        awards_store.lock(tx)
+    with db.begin() as tx:
+        store.awards.lock(tx)
         update = {
             "op_id": batch_form.new_op_id(world.random_bytes(_OP_ID_RANDOM_BYTES), now),
             "change": "refund",
@@ -219,33 +214,33 @@ def refund_elsewhere(
             "credits": credits_,
             "why": REFUND_REASONS[reason],
         }
-        redemptions_store.queue(tx, [update])
+        store.redemptions.queue(tx, [update])
 
 
-def came_of(store: Store, hold_id: bytes) -> tuple[str, str | None]:
+def came_of(db: Database, hold_id: bytes) -> tuple[str, str | None]:
     """The state of the newest update about a hold, and why it was declined."""
-    with store.read() as tx:
-        newest = redemptions_store.of_hold(tx, hold_id)[-1]
+    with db.read() as tx:
+        newest = store.redemptions.of_hold(tx, hold_id)[-1]
         return newest.state, reason_word(newest.reason)
 
 
-def expire(store: Store, now: int) -> None:
+def expire(db: Database, now: int) -> None:
     """Holds whose deadline has passed by the hub's clock are over here, too; what could not be sent is dropped."""
-    with store.begin() as tx:
-        awards_store.lock(tx)
-        redemptions_store.expire(tx, hub_now(tx, now))
-        redemptions_store.drop_stale(tx, now)
+    with db.begin() as tx:
+        store.awards.lock(tx)
+        store.redemptions.expire(tx, hub_now(tx, now))
+        store.redemptions.drop_stale(tx, now)
 
 
 def hub_now(tx: Tx, now: int) -> int:
     """The hub's clock, as far as the last hello told."""
-    return now + int(notes_store.get(tx, notes_store.CLOCK_OFF_MS) or 0)
+    return now + int(store.facts.get(tx, store.facts.CLOCK_OFF_MS) or 0)
 
 
-def subject_shown(store: Store, identity: Identity, subject: Identifier) -> str:
+def subject_shown(db: Database, identity: Identity, subject: Identifier) -> str:
     """The subject's name, masked, for the officer to compare.  Raises Refused ``subject_unknown``."""
-    with store.read() as tx:
-        row = subjects_store.find(tx, identity.index(subject))
+    with db.read() as tx:
+        row = store.subjects.find(tx, identity.index(subject))
         if row is None:
             raise Refused("subject_unknown")
         return person_names.masked(identity.vault.open(NAME_COLUMN, row.sealed_name).decode())
@@ -258,9 +253,9 @@ def reason_word(reason: int) -> str | None:
 
 def document(tx: Tx, identity: Identity, row: AnyRow) -> dict[str, Any]:
     """A redemption as commands answer it."""
-    subject = next(iter(subjects_store.of_ids(tx, [row.subject_id])), None)
+    subject = next(iter(store.subjects.of_ids(tx, [row.subject_id])), None)
     name = person_names.masked(identity.vault.open(NAME_COLUMN, subject.sealed_name).decode()) if subject else None
-    offered = documents_store.agreed_on(tx).catalogues.get(row.owner)
+    offered = store.documents.agreed_on(tx).catalogues.get(row.owner)
     benefit = offered.benefits.get(row.benefit) if offered else None
     return {
         "redemption_id": _uuid(row.op_key),
@@ -304,7 +299,7 @@ def _is_the_same(before: AnyRow, subject: AnyRow, wish: Wish) -> bool:
 
 
 def _offered(tx: Tx, wish: Wish, now: int) -> Benefit:
-    catalogue = documents_store.agreed_on(tx).catalogues.get(wish.owner)
+    catalogue = store.documents.agreed_on(tx).catalogues.get(wish.owner)
     benefit = catalogue.benefits.get(wish.benefit) if catalogue else None
     if benefit is None:
         raise Refused("benefit_unknown", benefit=f"{wish.owner}/{wish.benefit}")
@@ -315,7 +310,7 @@ def _offered(tx: Tx, wish: Wish, now: int) -> Benefit:
 
 def _check_risk(tx: Tx, identity: Identity, wish: Wish, subject: AnyRow, benefit: Benefit, most: int) -> None:
     """Only an agency's own benefits, up to what it allows itself a subject and what the subject is known to have."""
-    risked = redemptions_store.on_own_risk(tx, subject.subject_id) + benefit.credits
+    risked = store.redemptions.on_own_risk(tx, subject.subject_id) + benefit.credits
     remembered = Totals.FromString(Envelope.FromString(subject.totals).payload) if subject.totals else None
     left = remembered.accounts[0].available if remembered else 0
     if wish.reserve_only or wish.owner != identity.agency or risked > min(most, left):
@@ -327,7 +322,7 @@ def _check_terms(tx: Tx, wish: Wish, benefit: Benefit, now: int) -> None:
         raise Malformed("authorised_by", ways=", ".join(AUTHORISED_BY))
     if not benefit.covers(wish.area):
         raise Refused("not_eligible", areas=", ".join(benefit.areas))
-    in_force = policy.in_force(documents_store.agreed_on(tx).policies.values(), calendar.day_of(now))
+    in_force = policy.in_force(store.documents.agreed_on(tx).policies.values(), calendar.day_of(now))
     if in_force is not None and not 1 <= wish.ttl_seconds <= in_force.hold_seconds_max:
         raise Refused("hold_too_long", most=in_force.hold_seconds_max)
 
@@ -365,7 +360,7 @@ def _update(
 
 
 def _row(tx: Tx, op_key: bytes) -> AnyRow:
-    row = redemptions_store.named(tx, op_key)
+    row = store.redemptions.named(tx, op_key)
     if row is None:
         raise Refused("redemption_unknown")
     return row
@@ -379,7 +374,7 @@ def _held(tx: Tx, world: World, op_key: bytes) -> AnyRow:
 
 
 def _on_its_way(tx: Tx, row: AnyRow) -> bool:
-    return any(each.state == "queued" for each in redemptions_store.of_hold(tx, row.hold_id))
+    return any(each.state == "queued" for each in store.redemptions.of_hold(tx, row.hold_id))
 
 
 def _uuid(data: bytes) -> str:

@@ -9,10 +9,7 @@ from collections.abc import Iterable, Sequence
 from samprasan.edge.database import Tx
 from samprasan.edge.world import World
 from samprasan.ledger import batch_form
-from samprasan.node.store import awards as awards_store
-from samprasan.node.store import deeds as deeds_store
-from samprasan.node.store import links as links_store
-from samprasan.node.store import subjects as subjects_store
+from samprasan.node import store
 from samprasan.node.store.awards import AwardRow
 from samprasan.node.store.deeds import DeedRow
 from samprasan.v1 import log_pb2 as log
@@ -27,28 +24,28 @@ class Awarding:
         self._tx = tx
         self._world = world
         self._now = now
-        self._next_id = awards_store.next_id(tx)
+        self._next_id = store.awards.next_id(tx)
 
     def award(self, deeds: Sequence[DeedRow]) -> None:
         """Queue the first awards of new deeds, those that may leave."""
-        awards_store.add(self._tx, [self._award(deed, None) for deed in deeds if _counts(deed) and deed.share])
+        store.awards.add(self._tx, [self._award(deed, None) for deed in deeds if _counts(deed) and deed.share])
 
     def correct(self, deeds: Sequence[DeedRow]) -> None:
         """Queue what brings the hub from what it holds of known deeds to what they say now."""
-        found = awards_store.of_deeds(self._tx, [deed.deed_id for deed in deeds])
-        awards_store.remove(self._tx, [each.award_id for awards in found.values() for each in awards if each.is_open])
+        found = store.awards.of_deeds(self._tx, [deed.deed_id for deed in deeds])
+        store.awards.remove(self._tx, [each.award_id for awards in found.values() for each in awards if each.is_open])
         pairs = [(deed, standing(found.get(deed.deed_id, []))) for deed in deeds]
         out_of_reach = self._out_of_reach(pairs)
         queued = [
             self._correction(deed, None if before and before.op_id in out_of_reach else before)
             for deed, before in pairs
         ]
-        awards_store.add(self._tx, [award for award in queued if award])
+        store.awards.add(self._tx, [award for award in queued if award])
 
     def _out_of_reach(self, pairs: Sequence[tuple[DeedRow, AwardRow | None]]) -> set[bytes]:
         """Awards to somebody else on whose account this agency can do nothing any more: they stay as they are."""
         others = {before.subject_id for deed, before in pairs if before and _is_anothers(before, deed)}
-        linked = links_store.sharing(self._tx, others)
+        linked = store.links.sharing(self._tx, others)
         return {
             before.op_id
             for deed, before in pairs
@@ -91,20 +88,20 @@ class Awarding:
 
 def forget_gone(tx: Tx, deed_ids: Iterable[int]) -> None:
     """Delete, of these deeds, those whose import was undone and of which nothing stands at the hub."""
-    gone = [deed.deed_id for deed in deeds_store.of_ids(tx, deed_ids) if deed.gone]
-    awards = awards_store.of_deeds(tx, gone)
+    gone = [deed.deed_id for deed in store.deeds.of_ids(tx, deed_ids) if deed.gone]
+    awards = store.awards.of_deeds(tx, gone)
     over = [deed_id for deed_id in gone if _is_over(awards.get(deed_id, []))]
-    awards_store.forget(tx, over)
-    deeds_store.remove(tx, over)
+    store.awards.forget(tx, over)
+    store.deeds.remove(tx, over)
 
 
 def give_up_untold(tx: Tx, subject_ids: set[int], unlink_at: int) -> None:
     """Of subjects that no deed tells of, forget those that nobody heard of, and give the others up at ``unlink_at``."""
-    alone = subject_ids - deeds_store.subjects_with_deeds(tx, subject_ids)
-    unknown = subjects_store.unknown_outside(tx, alone)
-    subjects_store.remove(tx, unknown)
-    told_of_nobody = subject_ids - deeds_store.subjects_with_deeds(tx, subject_ids, or_gone=False)
-    subjects_store.agree_to_nothing(tx, told_of_nobody - set(unknown), unlink_at)
+    alone = subject_ids - store.deeds.subjects_with_deeds(tx, subject_ids)
+    unknown = store.subjects.unknown_outside(tx, alone)
+    store.subjects.remove(tx, unknown)
+    told_of_nobody = subject_ids - store.deeds.subjects_with_deeds(tx, subject_ids, or_gone=False)
+    store.subjects.agree_to_nothing(tx, told_of_nobody - set(unknown), unlink_at)
 
 
 def _is_over(awards: Sequence[AwardRow]) -> bool:

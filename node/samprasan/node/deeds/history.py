@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from samprasan.edge.database import Store, Tx
+from samprasan.edge.database import Database, Tx
 from samprasan.keys.errors import Refused
 from samprasan.ledger import calendar
 from samprasan.ledger.policy import DIMENSIONS
+from samprasan.node import store
 from samprasan.node.identity import Identity
-from samprasan.node.store import awards as awards_store
-from samprasan.node.store import batches as batches_store
-from samprasan.node.store import deeds as deeds_store
 from samprasan.node.store.awards import AwardRow
 from samprasan.node.store.deeds import DeedRow
 from samprasan.v1.envelope_pb2 import Envelope
@@ -19,18 +17,18 @@ from samprasan.v1.log_pb2 import DeclineReason, Receipt
 _REASON_PREFIX = "DECLINE_REASON_"
 
 
-def show(store: Store, identity: Identity, source: str, record_id: str) -> dict[str, Any]:
+def show(db: Database, identity: Identity, source: str, record_id: str) -> dict[str, Any]:
     """The answer of ``samprasan-node deed show``; ``record_id`` as in the file or as the import showed it.
 
     ``credits_at_hub`` is what stands there for the deed now.  Raises Refused ``deed_unknown``.
     """
-    with store.read() as tx:
-        deed = deeds_store.named(tx, source, [record_id, identity.record_hash(record_id)])
+    with db.read() as tx:
+        deed = store.deeds.named(tx, source, [record_id, identity.record_hash(record_id)])
         if deed is None:
             raise Refused("deed_unknown", source=source)
-        awards = awards_store.of_deeds(tx, [deed.deed_id]).get(deed.deed_id, [])
+        awards = store.awards.of_deeds(tx, [deed.deed_id]).get(deed.deed_id, [])
         newest = awards[-1] if awards else None
-        brought = deeds_store.find_import(tx, deed.import_id)
+        brought = store.deeds.find_import(tx, deed.import_id)
         return {
             "record_id": deed.record_id,
             "source": deed.source,
@@ -82,7 +80,7 @@ def _reason(award: AwardRow) -> str | None:
 
 
 def _receipt(tx: Tx, award: AwardRow) -> dict[str, Any] | None:
-    batch = batches_store.find(tx, award.seq) if award.seq is not None else None
+    batch = store.batches.find(tx, award.seq) if award.seq is not None else None
     if batch is None or batch.receipt is None:
         return None
     receipt = Receipt.FromString(Envelope.FromString(batch.receipt).payload)

@@ -11,21 +11,15 @@ until the record states another id than the wrong one.
 from collections.abc import Sequence
 from typing import Any
 
-from samprasan.edge.database import AnyRow, Store, Tx
+from samprasan.edge.database import AnyRow, Database, Tx
 from samprasan.edge.world import World
 from samprasan.keys import signing
 from samprasan.keys.errors import Malformed, Refused, Unavailable
 from samprasan.keys.identifiers import Identifier
 from samprasan.ledger import calendar
-from samprasan.node import limits, person_names
+from samprasan.node import limits, person_names, store
 from samprasan.node.deeds import awards as deeds_awards
 from samprasan.node.identity import ID_COLUMN, NAME_COLUMN, Identity
-from samprasan.node.store import awards as awards_store
-from samprasan.node.store import deeds as deeds_store
-from samprasan.node.store import documents as documents_store
-from samprasan.node.store import links as links_store
-from samprasan.node.store import moves as moves_store
-from samprasan.node.store import subjects as subjects_store
 from samprasan.node.store.awards import AwardRow
 from samprasan.node.store.deeds import DeedRow
 from samprasan.v1 import documents_pb2, hub_pb2
@@ -42,7 +36,7 @@ _ID_DIGITS_SHOWN = 4
 
 
 def merge(
-    store: Store,
+    db: Database,
     world: World,
     identity: Identity,
     wrong: Identifier,
@@ -55,19 +49,19 @@ def merge(
 
     Raises Refused ``subject_unknown``, ``move_nothing``, and as :func:`split`.
     """
-    with store.begin() as tx:
-        awards_store.lock(tx)
-        row = subjects_store.find(tx, identity.index(wrong))
+    with db.begin() as tx:
+        store.awards.lock(tx)
+        row = store.subjects.find(tx, identity.index(wrong))
         if row is None:
             raise Refused("subject_unknown")
-        deeds = [deed for deed in deeds_store.of_subject(tx, row.subject_id) if not deed.gone]
+        deeds = [deed for deed in store.deeds.of_subject(tx, row.subject_id) if not deed.gone]
         if not deeds:
             raise Refused("move_nothing")
         return _propose(tx, world, identity, deeds, right, name, reason, by)
 
 
 def split(
-    store: Store,
+    db: Database,
     world: World,
     identity: Identity,
     source: str,
@@ -82,11 +76,11 @@ def split(
     Raises Refused ``deed_unknown``, ``move_of_several``, ``move_nowhere``, ``move_open``, ``move_scheme``,
     ``move_no_consent``, ``move_name``, ``being_erased``, and Malformed ``by``.
     """
-    with store.begin() as tx:
-        awards_store.lock(tx)
+    with db.begin() as tx:
+        store.awards.lock(tx)
         deeds = []
         for record_id in dict.fromkeys(record_ids):
-            deed = deeds_store.named(tx, source, [record_id, identity.record_hash(record_id)])
+            deed = store.deeds.named(tx, source, [record_id, identity.record_hash(record_id)])
             if deed is None or deed.gone:
                 raise Refused("deed_unknown", source=source)
             deeds.append(deed)
@@ -95,23 +89,23 @@ def split(
         return _propose(tx, world, identity, deeds, right, name, reason, by)
 
 
-def listed(store: Store, identity: Identity) -> list[dict[str, Any]]:
+def listed(db: Database, identity: Identity) -> list[dict[str, Any]]:
     """Every move, oldest first."""
-    with store.read() as tx:
-        return [_document(tx, identity, row) for row in moves_store.every(tx)]
+    with db.read() as tx:
+        return [_document(tx, identity, row) for row in store.moves.every(tx)]
 
 
-def question(store: Store, world: World, move_id: int, by: str) -> hub_pb2.GetTotalsRequest | None:
+def question(db: Database, world: World, move_id: int, by: str) -> hub_pb2.GetTotalsRequest | None:
     """What to ask the hub before the move can be confirmed: who else is linked; None if it knows nothing of the deeds.
 
     Raises Refused ``move_unknown``, ``move_over``, ``move_by_maker``, Malformed ``by``; Unavailable ``link_pending``.
     """
-    with store.read() as tx:
+    with db.read() as tx:
         move = _open_move(tx, move_id)
         _check_checker(move, by)
         if not _standing(tx, _deeds(tx, move)):
             return None
-        (row,) = subjects_store.of_ids(tx, [move.subject_id])
+        (row,) = store.subjects.of_ids(tx, [move.subject_id])
         if row.account_id is None:
             return None
         if row.linked and not row.link_settled:
@@ -120,55 +114,55 @@ def question(store: Store, world: World, move_id: int, by: str) -> hub_pb2.GetTo
 
 
 def confirm(
-    store: Store, world: World, identity: Identity, move_id: int, by: str, *, linked_elsewhere: bool
+    db: Database, world: World, identity: Identity, move_id: int, by: str, *, linked_elsewhere: bool
 ) -> Envelope | None:
     """Carry the move out; or, if ``linked_elsewhere``, what to submit to the agencies first, if it does not wait yet.
 
     Raises as :func:`question`.
     """
-    with store.begin() as tx:
-        awards_store.lock(tx)
+    with db.begin() as tx:
+        store.awards.lock(tx)
         move = _open_move(tx, move_id)
         _check_checker(move, by)
         if not linked_elsewhere:
             _carry_out(tx, world, move, by)
             return None
-        if move.document is not None and documents_store.is_proposed(tx, move.document):
+        if move.document is not None and store.documents.is_proposed(tx, move.document):
             return None
         envelope = world.sign(_joint(tx, world, identity, move))
-        moves_store.wait(tx, move_id, by, signing.digest(envelope))
+        store.moves.wait(tx, move_id, by, signing.digest(envelope))
         return envelope
 
 
 def approved(tx: Tx, world: World, digest: bytes) -> None:
     """The joint document with that digest is in force: what waited for it is carried out."""
-    awards_store.lock(tx)
-    move = moves_store.waiting_for(tx, digest)
+    store.awards.lock(tx)
+    move = store.moves.waiting_for(tx, digest)
     if move is not None:
         _carry_out(tx, world, move, move.checker)
 
 
-def drop(store: Store, move_id: int) -> None:
+def drop(db: Database, move_id: int) -> None:
     """Give the move up.  Raises Refused ``move_unknown`` or ``move_over``."""
-    with store.begin() as tx:
+    with db.begin() as tx:
         move = _open_move(tx, move_id)
-        moves_store.end(tx, move_id, "dropped", move.checker)
+        store.moves.end(tx, move_id, "dropped", move.checker)
 
 
-def shown(store: Store, identity: Identity, move_id: int) -> dict[str, Any]:
+def shown(db: Database, identity: Identity, move_id: int) -> dict[str, Any]:
     """One move with its records.  Raises Refused ``move_unknown``."""
-    with store.read() as tx:
-        move = moves_store.find(tx, move_id)
+    with db.read() as tx:
+        move = store.moves.find(tx, move_id)
         if move is None:
             raise Refused("move_unknown", number=move_id)
-        deeds = deeds_store.of_ids(tx, moves_store.deeds_of(tx, move_id))
+        deeds = store.deeds.of_ids(tx, store.moves.deeds_of(tx, move_id))
         records = [{"source": deed.source, "record_id": deed.record_id, "credits": deed.credits} for deed in deeds]
         return _document(tx, identity, move) | {"records": records}
 
 
 def masked_name(tx: Tx, identity: Identity, account_id: bytes) -> str | None:
     """Who has that account here, so that only who knows the name knows it again; None if nobody has."""
-    row = next(iter(links_store.subjects_of(tx, [account_id])), None)
+    row = next(iter(store.links.subjects_of(tx, [account_id])), None)
     return None if row is None else person_names.masked(identity.vault.open(NAME_COLUMN, row.sealed_name).decode())
 
 
@@ -187,9 +181,9 @@ def _propose(
     reason: str,
     by: str,
 ) -> dict[str, Any]:
-    (wrong,) = subjects_store.of_ids(tx, [deeds[0].subject_id])
+    (wrong,) = store.subjects.of_ids(tx, [deeds[0].subject_id])
     index = identity.index(right)
-    known = subjects_store.find(tx, index)
+    known = store.subjects.find(tx, index)
     _check_officer(by)
     if wrong.id_index == index:
         raise Refused("move_nowhere")
@@ -201,7 +195,7 @@ def _propose(
         raise Refused("move_name")
     if known is not None and not known.share and _standing(tx, deeds):
         raise Refused("move_no_consent")
-    if others := moves_store.in_open_ones(tx, [deed.deed_id for deed in deeds]):
+    if others := store.moves.in_open_ones(tx, [deed.deed_id for deed in deeds]):
         raise Refused("move_open", number=min(others))
     values = {
         "reason": REASONS[reason],
@@ -214,15 +208,15 @@ def _propose(
         "sealed_name": identity.seal(world, NAME_COLUMN, name.strip()[: limits.CELL_CHARACTERS_MAX].encode()),
         "credits": sum(deed.credits for deed in deeds if deed.status == "verified"),
     }
-    move_id = moves_store.add(tx, values, [deed.deed_id for deed in deeds])
+    move_id = store.moves.add(tx, values, [deed.deed_id for deed in deeds])
     return _document(tx, identity, _open_move(tx, move_id))
 
 
 def _open_move(tx: Tx, move_id: int) -> AnyRow:
-    move = moves_store.find(tx, move_id)
+    move = store.moves.find(tx, move_id)
     if move is None:
         raise Refused("move_unknown", number=move_id)
-    if move.state not in moves_store.OPEN:
+    if move.state not in store.moves.OPEN:
         raise Refused("move_over", number=move_id)
     return move
 
@@ -240,24 +234,24 @@ def _check_checker(move: AnyRow, by: str) -> None:
 
 def _deeds(tx: Tx, move: AnyRow) -> list[DeedRow]:
     """What is still to be moved: a deed that an import gave to somebody else meanwhile, or took back, is not."""
-    found = deeds_store.of_ids(tx, moves_store.deeds_of(tx, move.move_id))
+    found = store.deeds.of_ids(tx, store.moves.deeds_of(tx, move.move_id))
     return [deed for deed in found if deed.subject_id == move.subject_id and not deed.gone]
 
 
 def _standing(tx: Tx, deeds: Sequence[DeedRow]) -> list[AwardRow]:
     """What the hub holds of these deeds."""
-    found = awards_store.of_deeds(tx, [deed.deed_id for deed in deeds]).values()
+    found = store.awards.of_deeds(tx, [deed.deed_id for deed in deeds]).values()
     standing = (deeds_awards.standing(awards) for awards in found)
     return [award for award in standing if award and not award.reverse_reason]
 
 
 def _joint(tx: Tx, world: World, identity: Identity, move: AnyRow) -> documents_pb2.Move:
     awards = _standing(tx, _deeds(tx, move))
-    (row,) = subjects_store.of_ids(tx, [move.subject_id])
+    (row,) = store.subjects.of_ids(tx, [move.subject_id])
     now = world.now()
     return documents_pb2.Move(
-        federation_id=documents_store.agreed_on(tx).federation_id,
-        version=documents_store.version_in_force(tx, DOCUMENT_KIND_MOVE) + 1,
+        federation_id=store.documents.agreed_on(tx).federation_id,
+        version=store.documents.version_in_force(tx, DOCUMENT_KIND_MOVE) + 1,
         created_at=now,
         expires_at=now + limits.DOCUMENT_LIFETIME_MS,
         agency=identity.agency,
@@ -273,41 +267,41 @@ def _carry_out(tx: Tx, world: World, move: AnyRow, checker: str) -> None:
     now = world.now()
     deeds = _deeds(tx, move)
     if deeds:
-        (wrong,) = subjects_store.of_ids(tx, [move.subject_id])
+        (wrong,) = store.subjects.of_ids(tx, [move.subject_id])
         right_id = _right_subject(tx, move, wrong.kind, agrees=all(deed.share for deed in deeds))
         changed = [deed._replace(subject_id=right_id) for deed in deeds]
         deed_ids = [deed.deed_id for deed in deeds]
-        deeds_store.replace(tx, changed)
-        deeds_store.change_earlier(tx, deed_ids, wrong.subject_id, right_id)
-        moves_store.remember(tx, deed_ids, wrong.id_index)
+        store.deeds.replace(tx, changed)
+        store.deeds.change_earlier(tx, deed_ids, wrong.subject_id, right_id)
+        store.moves.remember(tx, deed_ids, wrong.id_index)
         deeds_awards.Awarding(tx, world, now).correct(changed)
         deeds_awards.give_up_untold(tx, {wrong.subject_id}, now + limits.UNLINK_GRACE_MS)
-    moves_store.end(tx, move.move_id, "done", checker.strip())
+    store.moves.end(tx, move.move_id, "done", checker.strip())
 
 
 def _right_subject(tx: Tx, move: AnyRow, kind: int, *, agrees: bool) -> int:
     """The subject with the right id; a new one agrees to what the records say."""
-    known = subjects_store.find(tx, move.id_index)
+    known = store.subjects.find(tx, move.id_index)
     if known is not None:
         return int(known.subject_id)
-    subject_id = subjects_store.next_id(tx)
+    subject_id = store.subjects.next_id(tx)
     sealed = (move.sealed_id, move.sealed_name)
     consents = (agrees, agrees, False, False)
-    subjects_store.add(tx, [(subject_id, move.id_index, kind, move.scheme, *sealed, *consents)])
+    store.subjects.add(tx, [(subject_id, move.id_index, kind, move.scheme, *sealed, *consents)])
     return subject_id
 
 
 def _document(tx: Tx, identity: Identity, move: AnyRow) -> dict[str, Any]:
-    wrong = next(iter(subjects_store.of_ids(tx, [move.subject_id])), None)
-    right = subjects_store.find(tx, move.id_index)
+    wrong = next(iter(store.subjects.of_ids(tx, [move.subject_id])), None)
+    right = store.subjects.find(tx, move.id_index)
     state = move.state
-    if state == "waiting" and not documents_store.is_proposed(tx, move.document):
+    if state == "waiting" and not store.documents.is_proposed(tx, move.document):
         state = "lapsed"
     return {
         "move_id": move.move_id,
         "state": state,
         "reason": _WORDS[move.reason],
-        "deeds": len(moves_store.deeds_of(tx, move.move_id)),
+        "deeds": len(store.moves.deeds_of(tx, move.move_id)),
         "credits": move.credits,
         "from": _masked(identity, wrong),
         "to": _masked(identity, right or (move if move.sealed_id else None)),

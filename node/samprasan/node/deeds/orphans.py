@@ -7,63 +7,60 @@ what is taken back is a signed Reverse.
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from samprasan.edge.database import AnyRow, Store
+from samprasan.edge.database import AnyRow, Database
 from samprasan.edge.world import World
 from samprasan.keys.errors import Malformed, Refused
 from samprasan.ledger import batch_form
-from samprasan.node import limits, person_names
+from samprasan.node import limits, person_names, store
 from samprasan.node.identity import NAME_COLUMN, Identity
-from samprasan.node.store import awards as awards_store
-from samprasan.node.store import orphans as orphans_store
-from samprasan.node.store import subjects as subjects_store
 from samprasan.node.store.awards import AwardRow
 from samprasan.v1.log_pb2 import REVERSE_REASON_RECORD_CHANGED, Dimension
 
 
-def listed(store: Store, identity: Identity) -> list[dict[str, Any]]:
+def listed(db: Database, identity: Identity) -> list[dict[str, Any]]:
     """Every orphan, oldest first, with what is proposed or decided."""
-    with store.read() as tx:
-        rows = orphans_store.every(tx)
-        people = {row.subject_id: row for row in subjects_store.of_ids(tx, {row.subject_id for row in rows})}
+    with db.read() as tx:
+        rows = store.orphans.every(tx)
+        people = {row.subject_id: row for row in store.subjects.of_ids(tx, {row.subject_id for row in rows})}
     return [_document(row, people[row.subject_id], identity) for row in rows]
 
 
-def propose(store: Store, numbers: Collection[int], by: str, *, keep: bool) -> int:
+def propose(db: Database, numbers: Collection[int], by: str, *, keep: bool) -> int:
     """Propose to keep or take back these orphans, or all that wait if none is named; how many.
 
     Raises Refused ``orphan_unknown``, ``orphan_not_shared`` for what is to be taken back from somebody who does not
     agree to share any more, Malformed ``by``.
     """
     maker = _person(by)
-    with store.begin() as tx:
-        awards_store.lock(tx)
-        waiting = {row.award_id for row in orphans_store.every(tx) if row.checker is None}
+    with db.begin() as tx:
+        store.awards.lock(tx)
+        waiting = {row.award_id for row in store.orphans.every(tx) if row.checker is None}
         if unknown := sorted(set(numbers) - waiting):
             raise Refused("orphan_unknown", number=unknown[0])
         chosen = set(numbers) or waiting
-        shared = {row.award_id for row in orphans_store.every(tx) if row.share}
+        shared = {row.award_id for row in store.orphans.every(tx) if row.share}
         if not keep and (closed := sorted(chosen - shared)):
             raise Refused("orphan_not_shared", number=closed[0])
-        orphans_store.decide(tx, sorted(chosen), maker, keep=keep)
+        store.orphans.decide(tx, sorted(chosen), maker, keep=keep)
     return len(chosen)
 
 
-def confirm(store: Store, world: World, by: str) -> tuple[int, int]:
+def confirm(db: Database, world: World, by: str) -> tuple[int, int]:
     """Carry out what others proposed; how many are kept and how many are taken back.
 
     Raises Refused ``orphans_by_maker`` if there is nothing that somebody else proposed, Malformed ``by``.
     """
     checker = _person(by)
-    with store.begin() as tx:
-        awards_store.lock(tx)
-        proposed = [row for row in orphans_store.every(tx) if row.maker is not None and row.checker is None]
+    with db.begin() as tx:
+        store.awards.lock(tx)
+        proposed = [row for row in store.orphans.every(tx) if row.maker is not None and row.checker is None]
         chosen = [row for row in proposed if row.maker.casefold() != checker.casefold()]
         if not chosen:
             raise Refused("orphans_by_maker", waiting=len(proposed))
-        orphans_store.confirm(tx, [row.award_id for row in chosen], checker)
+        store.orphans.confirm(tx, [row.award_id for row in chosen], checker)
         taken_back = [row for row in chosen if not row.keep]
-        first = awards_store.next_id(tx)
-        awards_store.add(tx, [_reverse(world, number, row) for number, row in enumerate(taken_back, first)])
+        first = store.awards.next_id(tx)
+        store.awards.add(tx, [_reverse(world, number, row) for number, row in enumerate(taken_back, first)])
     return len(chosen) - len(taken_back), len(taken_back)
 
 
@@ -71,7 +68,7 @@ def _reverse(world: World, award_id: int, row: AnyRow) -> AwardRow:
     op_id = batch_form.new_op_id(world.random_bytes(10), world.now())
     reason = REVERSE_REASON_RECORD_CHANGED
     state: Sequence[Any] = (reason, 0, row.dimension, row.month, row.policy_version, "queued", None, 0)
-    return AwardRow(award_id, orphans_store.NO_DEED, row.subject_id, op_id, row.op_id, *state)
+    return AwardRow(award_id, store.orphans.NO_DEED, row.subject_id, op_id, row.op_id, *state)
 
 
 def _person(by: str) -> str:

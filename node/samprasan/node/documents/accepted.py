@@ -6,22 +6,17 @@ the hub that the invite pinned, and it is approved only with the digest that the
 
 from dataclasses import dataclass
 
-from samprasan.edge.database import Store, Tx, take_turn
+from samprasan.edge.database import Database, Tx, take_turn
 from samprasan.edge.world import World
 from samprasan.keys import documents, signing
 from samprasan.keys.documents import Body, Standing
 from samprasan.keys.errors import Refused, SamprasanError, Unproven
 from samprasan.ledger import benefits, policy
-from samprasan.node import limits
+from samprasan.node import limits, store
 from samprasan.node.deeds import moves
 from samprasan.node.identity import Identity
 from samprasan.node.linking import shares
 from samprasan.node.recovery import cut
-from samprasan.node.store import awards as awards_store
-from samprasan.node.store import documents as documents_store
-from samprasan.node.store import questions as linking_store
-from samprasan.node.store import rotation as rotation_store
-from samprasan.node.store import subjects as subjects_store
 from samprasan.v1 import hub_pb2
 from samprasan.v1.documents_pb2 import Catalogue, Cut, Grant, LinkingPlan, Move, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
@@ -49,41 +44,41 @@ def short_id(digest: bytes) -> str:
     return digest.hex()[:12]
 
 
-def is_in_force(store: Store, digest: bytes) -> bool:
+def is_in_force(db: Database, digest: bytes) -> bool:
     """Whether the document with that digest counts now."""
-    with store.read() as tx:
-        return digest in documents_store.agreed_on(tx).digests
+    with db.read() as tx:
+        return digest in store.documents.agreed_on(tx).digests
 
 
-def take(store: Store, world: World, identity: Identity, tls_ca: bytes, listing: hub_pb2.ListDocumentsResponse) -> None:
+def take(db: Database, world: World, identity: Identity, tls_ca: bytes, listing: hub_pb2.ListDocumentsResponse) -> None:
     """Believe what the hub says is in force, if the signatures hold, and renew the inbox.
 
     Raises Unproven if a document that is said to be in force does not hold: the operator must look.
     """
-    with store.begin() as tx:
+    with db.begin() as tx:
         take_turn(tx, "samprasan: documents")
         for envelope in listing.active:
             _activate(tx, world, identity, tls_ca, envelope)
-        documents_store.clear_proposed(tx)
-        current = documents_store.agreed_on(tx).roster
+        store.documents.clear_proposed(tx)
+        current = store.documents.agreed_on(tx).roster
         for envelope in listing.proposed:
             try:
                 found = documents.standing(envelope, documents.read(envelope), current, world.verify)
             except SamprasanError:
                 continue  # not for any inbox; the hub will not get it into force either
-            documents_store.put(tx, found, envelope.SerializeToString(), active=False)
+            store.documents.put(tx, found, envelope.SerializeToString(), active=False)
 
 
 def unknown_to(
-    store: Store, world: World, identity: Identity, listing: hub_pb2.ListDocumentsResponse
+    db: Database, world: World, identity: Identity, listing: hub_pb2.ListDocumentsResponse
 ) -> list[Envelope]:
     """Documents that are in force here by this agency's signature and that the hub has lost, oldest first."""
     newest: dict[tuple[int, str], int] = {}
     for envelope in listing.active:
         body = documents.read(envelope)
         newest[documents.kind_of(body), documents.series_of(body)] = body.version
-    with store.read() as tx:
-        mine = [Envelope.FromString(data) for data in documents_store.active(tx)]
+    with db.read() as tx:
+        mine = [Envelope.FromString(data) for data in store.documents.active(tx)]
     own_id = signing.key_id(world.signer.public_key)
     found = []
     for envelope in mine:
@@ -95,17 +90,17 @@ def unknown_to(
     return found
 
 
-def has_roster(store: Store) -> bool:
+def has_roster(db: Database) -> bool:
     """Whether roster 1 is in force here."""
-    with store.read() as tx:
-        return documents_store.agreed_on(tx).roster is not None
+    with db.read() as tx:
+        return store.documents.agreed_on(tx).roster is not None
 
 
-def inbox(store: Store, world: World) -> list[Waiting]:
+def inbox(db: Database, world: World) -> list[Waiting]:
     """What waits, with who signed it so far."""
-    with store.read() as tx:
-        current = documents_store.agreed_on(tx).roster
-        found = [Envelope.FromString(data) for data in documents_store.proposed(tx)]
+    with db.read() as tx:
+        current = store.documents.agreed_on(tx).roster
+        found = [Envelope.FromString(data) for data in store.documents.proposed(tx)]
     waiting = []
     for envelope in found:
         body = documents.read(envelope)
@@ -113,33 +108,33 @@ def inbox(store: Store, world: World) -> list[Waiting]:
     return waiting
 
 
-def find(store: Store, world: World, short_id: str) -> Waiting:
+def find(db: Database, world: World, short_id: str) -> Waiting:
     """The one document in the inbox whose digest starts so; Refused ``approval_unknown``."""
-    found = [each for each in inbox(store, world) if each.standing.digest.hex().startswith(short_id.lower())]
+    found = [each for each in inbox(db, world) if each.standing.digest.hex().startswith(short_id.lower())]
     if len(found) != 1 or len(short_id) < 6:
         raise Refused("approval_unknown", id=short_id)
     return found[0]
 
 
 def approve(
-    store: Store, world: World, identity: Identity, tls_ca: bytes, short_id: str, spoken_digest: str
+    db: Database, world: World, identity: Identity, tls_ca: bytes, short_id: str, spoken_digest: str
 ) -> Envelope:
     """The document with this agency's signature added, to be submitted.
 
     ``spoken_digest`` is what the agencies read to each other; roster 1 needs it (Refused ``digest_needed``), and a
     wrong one is Unproven ``digest_differs`` for any document.
     """
-    waiting = find(store, world, short_id)
+    waiting = find(db, world, short_id)
     spoken = "".join(spoken_digest.split()).replace(":", "").lower()
     if isinstance(waiting.body, Roster):
         _check_roster_is_ours(waiting.body, world, identity, tls_ca)
-        with store.read() as tx:
-            if identity.agency in documents.confirming(waiting.body, documents_store.agreed_on(tx).roster):
+        with db.read() as tx:
+            if identity.agency in documents.confirming(waiting.body, store.documents.agreed_on(tx).roster):
                 raise Refused("confirmed_by_ceremony")
         if waiting.body.version == 1 and not spoken:
             raise Refused("digest_needed")
     if isinstance(waiting.body, Cut):
-        with store.read() as tx:
+        with db.read() as tx:
             cut.check(tx, world, waiting.body)
     if spoken and spoken != waiting.standing.digest.hex():
         raise Unproven("digest_differs")
@@ -150,12 +145,12 @@ def approve(
     return signed
 
 
-def propose_policy(store: Store, world: World, text: str) -> Envelope:
+def propose_policy(db: Database, world: World, text: str) -> Envelope:
     """A policy file as a signed proposal.  Raises Malformed, naming the key; Refused ``document_version``."""
     now = world.now()
-    with store.read() as tx:
-        agreed = documents_store.agreed_on(tx)
-        expected = documents_store.version_in_force(tx, DOCUMENT_KIND_POLICY) + 1
+    with db.read() as tx:
+        agreed = store.documents.agreed_on(tx)
+        expected = store.documents.version_in_force(tx, DOCUMENT_KIND_POLICY) + 1
     if agreed.roster is None:
         raise Refused("no_roster")
     document = policy.from_toml(text, agreed.federation_id, now, now + limits.DOCUMENT_LIFETIME_MS)
@@ -164,15 +159,15 @@ def propose_policy(store: Store, world: World, text: str) -> Envelope:
     return world.sign(document)
 
 
-def propose_grant(store: Store, world: World, identity: Identity, elements: int, days: int) -> Envelope:
+def propose_grant(db: Database, world: World, identity: Identity, elements: int, days: int) -> Envelope:
     """A grant for this agency as a signed proposal: ``elements`` ids more than its allowance, within ``days`` days.
 
     Raises Refused ``no_roster``, Malformed ``document_form``.
     """
     now = world.now()
-    with store.read() as tx:
-        federation_id = documents_store.agreed_on(tx).federation_id
-        version = documents_store.version_in_force(tx, DOCUMENT_KIND_GRANT) + 1
+    with db.read() as tx:
+        federation_id = store.documents.agreed_on(tx).federation_id
+        version = store.documents.version_in_force(tx, DOCUMENT_KIND_GRANT) + 1
     if not federation_id:
         raise Refused("no_roster")
     grant = Grant(
@@ -189,18 +184,18 @@ def propose_grant(store: Store, world: World, identity: Identity, elements: int,
     return envelope
 
 
-def propose_cut(store: Store, world: World, rest: bytes) -> Envelope:
+def propose_cut(db: Database, world: World, rest: bytes) -> Envelope:
     """As a signed proposal: to go on with what is left of the log.  Raises as :func:`cutting.proposal`."""
-    with store.read() as tx:
+    with db.read() as tx:
         return world.sign(cut.proposal(tx, world, rest))
 
 
-def publish(store: Store, world: World, identity: Identity, text: str) -> Envelope:
+def publish(db: Database, world: World, identity: Identity, text: str) -> Envelope:
     """What this agency offers, as its file says it, signed.  Refused ``no_roster``; Malformed, naming the key."""
     now = world.now()
-    with store.read() as tx:
-        federation_id = documents_store.agreed_on(tx).federation_id
-        version = documents_store.version_in_force(tx, DOCUMENT_KIND_CATALOGUE, identity.agency) + 1
+    with db.read() as tx:
+        federation_id = store.documents.agreed_on(tx).federation_id
+        version = store.documents.version_in_force(tx, DOCUMENT_KIND_CATALOGUE, identity.agency) + 1
     if not federation_id:
         raise Refused("no_roster")
     expires_at = now + limits.DOCUMENT_LIFETIME_MS
@@ -209,15 +204,15 @@ def publish(store: Store, world: World, identity: Identity, text: str) -> Envelo
     return envelope
 
 
-def propose_ceremony(store: Store, world: World, identity: Identity, purpose: str) -> Envelope:
+def propose_ceremony(db: Database, world: World, identity: Identity, purpose: str) -> Envelope:
     """The next roster with a plan for a ceremony, signed.
 
     To ``refresh`` the shares, to ``repair`` this node's, or to ``rotate`` the key.  Raises Refused ``no_linking_key``
     while there is no key yet, ``rotation_runs`` while the last rotation is not at its end.
     """
     now = world.now()
-    with store.read() as tx:
-        agreed = documents_store.agreed_on(tx)
+    with db.read() as tx:
+        agreed = store.documents.agreed_on(tx)
         proposal = Roster()
         proposal.CopyFrom(agreed.required_roster)
         has_next = proposal.HasField("next") and shares.held(tx, identity, proposal.next) is not None
@@ -244,8 +239,8 @@ def propose_ceremony(store: Store, world: World, identity: Identity, purpose: st
 def _activate(tx: Tx, world: World, identity: Identity, tls_ca: bytes, envelope: Envelope) -> None:
     body = documents.read(envelope)
     kind = documents.kind_of(body)
-    agreed = documents_store.agreed_on(tx)
-    in_force = documents_store.version_in_force(tx, kind, documents.series_of(body))
+    agreed = store.documents.agreed_on(tx)
+    in_force = store.documents.version_in_force(tx, kind, documents.series_of(body))
     if body.version < in_force and documents.series_of(body):
         return  # a listing that was on its way when a later one was taken
     if body.version <= in_force:
@@ -262,14 +257,14 @@ def _activate(tx: Tx, world: World, identity: Identity, tls_ca: bytes, envelope:
         raise Unproven("federation", kind=documents.kind_name(kind))
     found = documents.standing(envelope, body, agreed.roster, world.verify)
     _follow(tx, world, identity, body, found.digest)
-    documents_store.put(tx, found, envelope.SerializeToString(), active=True)
+    store.documents.put(tx, found, envelope.SerializeToString(), active=True)
 
 
 def _follow(tx: Tx, world: World, identity: Identity, body: Body, digest: bytes) -> None:
     """Do what a document that comes into force brings with it here."""
-    current = documents_store.agreed_on(tx).roster
+    current = store.documents.agreed_on(tx).roster
     if isinstance(body, Grant) and body.agency == identity.agency:
-        linking_store.ask_again(tx)  # peers that had enough of this node's questions
+        store.questions.ask_again(tx)  # peers that had enough of this node's questions
     if isinstance(body, Move) and body.agency == identity.agency:
         moves.approved(tx, world, digest)
     if isinstance(body, Cut):
@@ -286,10 +281,10 @@ def _check_content(body: Body) -> None:
 
 
 def _end_rotation(tx: Tx, body: Roster) -> None:
-    awards_store.lock(tx)
-    subjects_store.drop_other_keys(tx, body.linking.key_epoch)
-    subjects_store.remove(tx, subjects_store.erased(tx))
-    rotation_store.over(tx)
+    store.awards.lock(tx)
+    store.subjects.drop_other_keys(tx, body.linking.key_epoch)
+    store.subjects.remove(tx, store.subjects.erased(tx))
+    store.rotation.over(tx)
 
 
 def _check_roster_is_ours(body: Roster, world: World, identity: Identity, tls_ca: bytes) -> None:

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from samprasan.edge.database import Store, Tx
+from samprasan.edge.database import Database, Tx
 from samprasan.edge.world import World
 from samprasan.keys.errors import Refused
 from samprasan.keys.identifiers import Scheme
 from samprasan.ledger import calendar
-from samprasan.node import limits, person_names
+from samprasan.node import limits, person_names, store
 from samprasan.node.exports.export import Export
 from samprasan.node.exports.profile import STATUSES, Profile
 from samprasan.node.exports.rows import BrokenRow, Row
@@ -23,11 +23,6 @@ from samprasan.node.identity import NAME_COLUMN, Identity
 from samprasan.node.imports.bitmap import Bitmap
 from samprasan.node.imports.deed import Deed, Reader, Rejected
 from samprasan.node.imports.writer import Writer
-from samprasan.node.store import awards as awards_store
-from samprasan.node.store import deeds as deeds_store
-from samprasan.node.store import documents as documents_store
-from samprasan.node.store import moves as moves_store
-from samprasan.node.store import subjects as subjects_store
 from samprasan.node.store.deeds import DeedRow
 
 CHUNK_ROWS = 1000  # rows looked up and stored at once
@@ -123,7 +118,7 @@ class _Undone(Exception):
 
 
 def bring_in(
-    store: Store,
+    db: Database,
     world: World,
     identity: Identity,
     profile: Profile,
@@ -141,12 +136,12 @@ def bring_in(
     now = world.now()
     report = Report()
     try:
-        with store.begin() as tx:
-            policies = list(documents_store.agreed_on(tx).policies.values())
+        with db.begin() as tx:
+            policies = list(store.documents.agreed_on(tx).policies.values())
             if not policies:
                 raise Refused("no_policy")
             reader = Reader(profile, export.header, policies, calendar.day_of(now), identity.record_hash)
-            awards_store.lock(tx)
+            store.awards.lock(tx)
             watching = watcher or Watcher()
             work = _Import(tx, world, identity, profile, reader, export.digest, now, report, watching, confirm=confirm)
             work.run(export.rows)
@@ -196,14 +191,14 @@ class _Import:
         self._reader = reader
         self._report = report
         self._watcher = watcher
-        self._import_id = deeds_store.add_import(tx, profile.source, file_digest, now, "{}")
+        self._import_id = store.deeds.add_import(tx, profile.source, file_digest, now, "{}")
         self._writer = Writer(tx, world, identity, profile.source, self._import_id, now)
         self._confirm = confirm
         self._repeated = Bitmap()
         self._identity = identity
-        self._any_erased = deeds_store.any_erased(tx)
-        self._any_moved = moves_store.any_moved(tx)
-        self._being_erased = subjects_store.indexes_being_erased(tx)
+        self._any_erased = store.deeds.any_erased(tx)
+        self._any_moved = store.moves.any_moved(tx)
+        self._being_erased = store.subjects.indexes_being_erased(tx)
 
     def run(self, rows: Iterable[tuple[int, Row]]) -> None:
         """Take every row in, chunk by chunk; then keep the report."""
@@ -211,11 +206,11 @@ class _Import:
             self._take(chunk)
             self._watcher.progress(len(chunk))
         self._report.import_id = self._import_id
-        deeds_store.set_counts(self._tx, self._import_id, json.dumps(self._report.counts()))
+        store.deeds.set_counts(self._tx, self._import_id, json.dumps(self._report.counts()))
 
     def _take(self, chunk: list[tuple[int, Row]]) -> None:
         readable = list(self._readable(chunk))
-        known = deeds_store.known(self._tx, self._profile.source, [deed.record_id for *_, deed in readable])
+        known = store.deeds.known(self._tx, self._profile.source, [deed.record_id for *_, deed in readable])
         fingerprints = [self._vault.index(b"deed/" + deed.says()) for *_, deed in readable]
         readable = self._put_right(readable, known)
         erased = self._erased([deed for *_, deed in readable if deed.record_id not in known])
@@ -271,9 +266,9 @@ class _Import:
         """Deeds that were moved, and whose record still states the wrong id, are whom they were moved to."""
         if not self._any_moved:
             return taken
-        wrong = moves_store.wrong_indexes(self._tx, [row.deed_id for row in known.values()])
+        wrong = store.moves.wrong_indexes(self._tx, [row.deed_id for row in known.values()])
         rows = (row for row in known.values() if row.deed_id in wrong)
-        subjects = {row.subject_id: row for row in subjects_store.of_ids(self._tx, {row.subject_id for row in rows})}
+        subjects = {row.subject_id: row for row in store.subjects.of_ids(self._tx, {row.subject_id for row in rows})}
         put_right: list[Taken] = []
         for number, row, deed in taken:
             before = known.get(deed.record_id)
@@ -291,7 +286,7 @@ class _Import:
         if self._confirm:
             return KnownNames(None, self._identity)
         indexes = {self._identity.index(deed.subject) for deed in deeds if deed.subject.scheme in _NAMED_BY_ID}
-        rows = subjects_store.by_index(self._tx, indexes)
+        rows = store.subjects.by_index(self._tx, indexes)
         open_name = self._identity.vault.open
         return KnownNames(
             {index: open_name(NAME_COLUMN, row.sealed_name).decode() for index, row in rows.items()}, self._identity
@@ -302,7 +297,7 @@ class _Import:
         if not self._any_erased:
             return set()
         hashes = {deed.record_id: self._identity.tombstone(self._profile.source, deed.record_id) for deed in deeds}
-        gone = deeds_store.erased_among(self._tx, hashes.values())
+        gone = store.deeds.erased_among(self._tx, hashes.values())
         return {record_id for record_id, tombstone in hashes.items() if tombstone in gone}
 
     def _is_being_erased(self, deed: Deed) -> bool:

@@ -4,16 +4,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from samprasan.edge.database import Store
+from samprasan.edge.database import Database
 from samprasan.edge.world import World
 from samprasan.keys.errors import Refused
 from samprasan.ledger import calendar
+from samprasan.node import store
 from samprasan.node.exports.export import Export
 from samprasan.node.exports.profile import Profile
 from samprasan.node.exports.rows import BrokenRow
 from samprasan.node.identity import Identity
 from samprasan.node.imports.deed import Reader, Rejected
-from samprasan.node.store import documents as documents_store
 
 _WORDS_MAX = 100  # of a field: with more, the profile means the wrong column
 _UNMAPPED = ("word_unmapped", "category_unmapped")
@@ -41,10 +41,10 @@ class Findings:
         }
 
 
-def check(store: Store, world: World, identity: Identity, profile: Profile, export: Export) -> Findings:
+def check(db: Database, world: World, identity: Identity, profile: Profile, export: Export) -> Findings:
     """Read every row and keep nothing.  Raises Refused ``no_policy`` if no policy is in force yet."""
-    with store.read() as tx:
-        policies = list(documents_store.agreed_on(tx).policies.values())
+    with db.read() as tx:
+        policies = list(store.documents.agreed_on(tx).policies.values())
     if not policies:
         raise Refused("no_policy")
     reader = Reader(profile, export.header, policies, calendar.day_of(world.now()), identity.record_hash)

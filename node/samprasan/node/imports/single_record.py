@@ -2,7 +2,7 @@
 
 import hashlib
 
-from samprasan.edge.database import Store
+from samprasan.edge.database import Database
 from samprasan.edge.texts import Words
 from samprasan.edge.world import World
 from samprasan.keys.errors import Malformed
@@ -18,7 +18,7 @@ _words = Words("samprasan.node")
 
 
 def record(
-    store: Store, world: World, identity: Identity, told: counter_pb2.RecordDeedRequest
+    db: Database, world: World, identity: Identity, told: counter_pb2.RecordDeedRequest
 ) -> counter_pb2.RecordDeedResponse:
     """Take the record in; whether it was accepted, and if not why.
 
@@ -48,7 +48,7 @@ def record(
     )
     digest = hashlib.sha256("\0".join(cells).encode()).digest()
     export = Export(digest, 1, _COLUMNS, iter([(1, list(cells))]), lambda: None)
-    report = importer.bring_in(store, world, identity, profile, export, confirm=told.confirm)
+    report = importer.bring_in(db, world, identity, profile, export, confirm=told.confirm)
     if not report.rejections:
         outcome = next(each for each in ("accepted", "unchanged", "corrected") if getattr(report, each))
         return counter_pb2.RecordDeedResponse(outcome=outcome)

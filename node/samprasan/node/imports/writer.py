@@ -5,13 +5,11 @@ from collections.abc import Collection, Sequence
 from samprasan.edge.database import Tx
 from samprasan.edge.world import World
 from samprasan.ledger import calendar
-from samprasan.node import limits
+from samprasan.node import limits, store
 from samprasan.node.deeds.awards import Awarding
 from samprasan.node.identity import ID_COLUMN, NAME_COLUMN, Identity
 from samprasan.node.imports.bitmap import Bitmap
 from samprasan.node.imports.deed import Consents, Deed
-from samprasan.node.store import deeds as deeds_store
-from samprasan.node.store import subjects as subjects_store
 from samprasan.node.store.deeds import DeedRow
 
 _NEITHER = Consents(share=False, redeem=False, integrators=True, publish=True)
@@ -27,9 +25,9 @@ class Writer:
         self._source = source
         self._import_id = import_id
         self._unlink_at = now + limits.UNLINK_GRACE_MS
-        self._next_subject = subjects_store.next_id(tx)
+        self._next_subject = store.subjects.next_id(tx)
         self._first_new_subject = self._next_subject
-        self._next_deed = deeds_store.next_id(tx)
+        self._next_deed = store.deeds.next_id(tx)
         self._awarding = Awarding(tx, world, now)
         self._objected = Bitmap()  # subjects for whom an unchanged row says no
         self._stated = Bitmap()  # subjects of whom this import spoke
@@ -42,7 +40,7 @@ class Writer:
         for (deed, fingerprint), subject_id in zip(deeds, subject_ids, strict=True):
             rows.append(self._row(self._next_deed, deed, fingerprint, subject_id))
             self._next_deed += 1
-        deeds_store.add(self._tx, rows)
+        store.deeds.add(self._tx, rows)
         self._awarding.award(rows)
 
     def change(self, deeds: Sequence[tuple[Deed, bytes, DeedRow]]) -> None:
@@ -54,14 +52,14 @@ class Writer:
             self._row(before.deed_id, deed, fingerprint, subject_id)
             for (deed, fingerprint, before), subject_id in zip(deeds, subject_ids, strict=True)
         ]
-        deeds_store.keep_earlier(self._tx, self._import_id, [before for *_, before in deeds if not before.gone])
-        deeds_store.replace(self._tx, rows)
+        store.deeds.keep_earlier(self._tx, self._import_id, [before for *_, before in deeds if not before.gone])
+        store.deeds.replace(self._tx, rows)
         self._awarding.correct(rows)
 
     def _subject_ids(self, deeds: Sequence[Deed]) -> list[int]:
         """The deeds' subjects, stored with what this import says of them."""
         indexes = [self._identity.index(deed.subject) for deed in deeds]
-        known = subjects_store.by_index(self._tx, dict.fromkeys(indexes))
+        known = store.subjects.by_index(self._tx, dict.fromkeys(indexes))
         said: dict[bytes, tuple[Consents, Deed]] = {}
         for deed, index in zip(deeds, indexes, strict=True):
             before = said.get(index)
@@ -72,7 +70,7 @@ class Writer:
             if index not in known:
                 ids[index] = self._next_subject
                 new_rows.append(self._new_subject(index, deed, consents))
-        subjects_store.add(self._tx, new_rows)
+        store.subjects.add(self._tx, new_rows)
         self._restate([(row, said[index][0], said[index][1].subject_name) for index, row in known.items()])
         return [ids[index] for index in indexes]
 
@@ -88,9 +86,9 @@ class Writer:
         for subject_id in subject_ids:
             self._objected.add(subject_id)
         stated = [each for each in subject_ids if each >= self._first_new_subject or each in self._stated]
-        self._restate([(row, _NEITHER, "") for row in subjects_store.of_ids(self._tx, stated)])
+        self._restate([(row, _NEITHER, "") for row in store.subjects.of_ids(self._tx, stated)])
 
-    def _restate(self, statements: Sequence[tuple[subjects_store.Row, Consents, str]]) -> None:
+    def _restate(self, statements: Sequence[tuple[store.subjects.Row, Consents, str]]) -> None:
         """Known subjects: a first statement of this import is the newest, further ones only take away."""
         restated, earlier = [], []
         for row, consents, stated_name in statements:
@@ -108,8 +106,8 @@ class Writer:
                 earlier.append((row.subject_id, row.sealed_name, *_flags(before)))
         for row, *_ in statements:
             self._stated.add(row.subject_id)
-        subjects_store.keep_restated(self._tx, self._import_id, earlier)
-        subjects_store.restate(self._tx, restated, self._unlink_at)
+        store.subjects.keep_restated(self._tx, self._import_id, earlier)
+        store.subjects.restate(self._tx, restated, self._unlink_at)
 
     def _row(self, deed_id: int, deed: Deed, fingerprint: bytes, subject_id: int) -> DeedRow:
         return DeedRow(

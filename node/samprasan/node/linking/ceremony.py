@@ -10,17 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf.message import Message
-from samprasan.edge.database import AnyRow, Store, Tx, take_turn
+from samprasan.edge.database import AnyRow, Database, Tx, take_turn
 from samprasan.edge.world import World
 from samprasan.keys import ceremony, documents, pseudonym, signing
 from samprasan.keys.ceremony import Ceremony, Fault, Line
 from samprasan.keys.errors import Malformed, Refused, Unproven
-from samprasan.node import limits
+from samprasan.node import limits, store
 from samprasan.node.identity import Identity
 from samprasan.node.linking import shares
 from samprasan.node.linking.letters import Letter
-from samprasan.node.store import ceremony as ceremony_store
-from samprasan.node.store import documents as documents_store
 from samprasan.v1.ceremony_pb2 import CeremonyId, Complaint, DealerCommitment, DealerValue
 from samprasan.v1.documents_pb2 import Roster
 from samprasan.v1.envelope_pb2 import Envelope
@@ -31,28 +29,28 @@ _LETTER = "ceremony_letters.sealed_envelope"
 OPEN, DISPUTED, ABORTED, CONFIRMED = "open", "disputed", "aborted", "confirmed"
 
 
-def advance(store: Store, world: World, identity: Identity) -> None:
+def advance(db: Database, world: World, identity: Identity) -> None:
     """Begin the ceremony that the roster in force plans, or take it as far as the messages at hand allow.
 
     What earlier rosters left behind is forgotten.
     """
-    with store.read() as tx:
-        if _planned(tx, identity) is None and not ceremony_store.has_earlier(tx, *_in_force(tx)):
+    with db.read() as tx:
+        if _planned(tx, identity) is None and not store.ceremony.has_earlier(tx, *_in_force(tx)):
             return
-    with store.begin() as tx:
+    with db.begin() as tx:
         take_turn(tx, "samprasan: ceremony")
-        ceremony_store.forget_earlier(tx, *_in_force(tx))
+        store.ceremony.forget_earlier(tx, *_in_force(tx))
         found = _planned(tx, identity)
         if found is not None:
             _Course(tx, world, identity, found).advance()
 
 
-def restart(store: Store, world: World, identity: Identity) -> int:
+def restart(db: Database, world: World, identity: Identity) -> int:
     """Give the ceremony up and begin another attempt; its number.  The others follow by themselves.
 
     Raises Refused ``no_ceremony`` if the roster in force plans none.
     """
-    with store.begin() as tx:
+    with db.begin() as tx:
         take_turn(tx, "samprasan: ceremony")
         found = _planned(tx, identity)
         if found is None:
@@ -62,15 +60,15 @@ def restart(store: Store, world: World, identity: Identity) -> int:
     return again.attempt
 
 
-def take(store: Store, world: World, identity: Identity, sender: str, envelope: Envelope) -> None:
+def take(db: Database, world: World, identity: Identity, sender: str, envelope: Envelope) -> None:
     """Keep a dealer's message, or what a complaint shows, and go on.
 
     Raises Unproven or Malformed if ``sender`` did not sign it or it cannot be read, Refused
     ``ceremony_messages_over_limit``.
     """
-    with store.begin() as tx:
+    with db.begin() as tx:
         take_turn(tx, "samprasan: ceremony")
-        roster = documents_store.agreed_on(tx).required_roster
+        roster = store.documents.agreed_on(tx).required_roster
         if envelope.payload_type == signing.payload_type(Complaint):
             complaint = world.open(envelope, Complaint, documents.member(roster, sender).signing_key)
             if complaint.holder != sender or len(complaint.evidence) > limits.EVIDENCE_MAX:
@@ -79,34 +77,34 @@ def take(store: Store, world: World, identity: Identity, sender: str, envelope: 
                 _keep_signed(tx, world, identity, roster, each)
         else:
             _keep_signed(tx, world, identity, roster, envelope, sender)
-    advance(store, world, identity)
+    advance(db, world, identity)
 
 
-def unposted(store: Store, identity: Identity) -> list[tuple[int, Letter]]:
+def unposted(db: Database, identity: Identity) -> list[tuple[int, Letter]]:
     """Letters that wait to be posted, (number, letter) each."""
-    with store.read() as tx:
-        rows = ceremony_store.unposted(tx)
+    with db.read() as tx:
+        rows = store.ceremony.unposted(tx)
     return [(row.letter_id, Letter(row.reader, _unsealed(identity, _LETTER, row.sealed_envelope))) for row in rows]
 
 
-def posted(store: Store, letter_id: int) -> None:
+def posted(db: Database, letter_id: int) -> None:
     """The hub has the letter durably."""
-    with store.begin() as tx:
-        ceremony_store.posted(tx, letter_id)
+    with db.begin() as tx:
+        store.ceremony.posted(tx, letter_id)
 
 
-def confirmation(store: Store, identity: Identity) -> Envelope | None:
+def confirmation(db: Database, identity: Identity) -> Envelope | None:
     """The next roster with this node's signature, to be submitted until it is in force; None if there is none."""
-    with store.read() as tx:
+    with db.read() as tx:
         found = _planned(tx, identity)
-        row = ceremony_store.newest(tx, found.roster_digest) if found else None
+        row = store.ceremony.newest(tx, found.roster_digest) if found else None
     return Envelope.FromString(row.result) if row and row.state == CONFIRMED else None
 
 
 def standing(tx: Tx, world: World, identity: Identity) -> dict[str, Any] | None:
     """Where the ceremony stands, for people and scripts; None if the roster in force plans none."""
     found = _planned(tx, identity)
-    row = ceremony_store.newest(tx, found.roster_digest) if found else None
+    row = store.ceremony.newest(tx, found.roster_digest) if found else None
     if found is None:
         return None
     plan = found.roster.plan
@@ -142,7 +140,7 @@ class _Kept:
     @classmethod
     def of(cls, tx: Tx, identity: Identity, found: Ceremony) -> "_Kept":
         kept = cls()
-        for row in ceremony_store.messages(tx, found.roster_digest, found.attempt):
+        for row in store.ceremony.messages(tx, found.roster_digest, found.attempt):
             envelope = _unsealed(identity, _ENVELOPE, row.sealed_envelope)
             if row.dealer not in found.dealers:
                 continue
@@ -183,7 +181,7 @@ class _Course:
 
     def advance(self) -> None:
         """Commit, tell, add up, confirm: whatever the messages at hand allow and has not happened yet."""
-        row = ceremony_store.newest(self.tx, self.found.roster_digest)
+        row = store.ceremony.newest(self.tx, self.found.roster_digest)
         if row is None or row.attempt < self.found.attempt:
             row = self._begin()
         if row is None or row.state == ABORTED:
@@ -201,18 +199,18 @@ class _Course:
         """Draw a line if this node deals, and commit to it; None while the share that it would deal is missing."""
         found, agency = self.found, self.identity.agency
         if agency not in found.dealers:
-            ceremony_store.begin(self.tx, found.roster_digest, found.attempt, None)
-            return ceremony_store.newest(self.tx, found.roster_digest)
+            store.ceremony.begin(self.tx, found.roster_digest, found.attempt, None)
+            return store.ceremony.newest(self.tx, found.roster_digest)
         old_share = shares.held(self.tx, self.identity, found.old_key) if found.old_key is not None else None
         if found.old_key is not None and old_share is None:
             return None
         line = ceremony.draw(found, agency, old_share, self.world.random_bytes(ceremony.RANDOM_BYTES))
         sealed = self.identity.seal(self.world, _LINE, line.encode())
-        ceremony_store.begin(self.tx, found.roster_digest, found.attempt, sealed)
+        store.ceremony.begin(self.tx, found.roster_digest, found.attempt, sealed)
         nonce = pseudonym.random_scalar(self.world.random_bytes(64))
         commitment = ceremony.commit(found, agency, line, self.world.now(), nonce)
         _keep(self.tx, self.world, self.identity, commitment, self._sent(commitment, self._others()))
-        return ceremony_store.newest(self.tx, found.roster_digest)
+        return store.ceremony.newest(self.tx, found.roster_digest)
 
     def _tell(self, row: AnyRow, kept: _Kept) -> None:
         """Every dealer has committed: tell each holder its value, once."""
@@ -253,10 +251,10 @@ class _Course:
             raise Unproven("share_differs")
         shares.keep(self.tx, self.world, self.identity, share, found.roster_digest)
         signed = self.world.sign(result).SerializeToString()
-        ceremony_store.change(self.tx, row, state=CONFIRMED, result=signed, culprit=None, reason=None)
+        store.ceremony.change(self.tx, row, state=CONFIRMED, result=signed, culprit=None, reason=None)
 
     def _stand(self, row: AnyRow, state: str, culprit: str, reason: str) -> None:
-        ceremony_store.change(self.tx, row, state=state, culprit=culprit, reason=reason)
+        store.ceremony.change(self.tx, row, state=state, culprit=culprit, reason=reason)
 
     def _complain(self, evidence: Iterable[Envelope]) -> None:
         complaint = Complaint(ceremony=self.found.id, holder=self.identity.agency, evidence=evidence)
@@ -270,25 +268,25 @@ class _Course:
         envelope = self.world.sign(message)
         for reader in readers:
             sealed = self.identity.seal(self.world, _LETTER, envelope.SerializeToString())
-            ceremony_store.add_letter(self.tx, self.found.roster_digest, reader, sealed)
+            store.ceremony.add_letter(self.tx, self.found.roster_digest, reader, sealed)
         return envelope
 
 
 def _in_force(tx: Tx) -> tuple[bytes, list[bytes]]:
     """The digest of the roster in force, and every commitment that it names."""
-    agreed = documents_store.agreed_on(tx)
+    agreed = store.documents.agreed_on(tx)
     keys = documents.linking_keys(agreed.roster) if agreed.roster else []
     return agreed.roster_digest, [entry.point for key in keys for entry in key.commitments]
 
 
 def _planned(tx: Tx, identity: Identity) -> Ceremony | None:
     """The ceremony of the roster in force, in its newest attempt; None if it plans none that concerns this node."""
-    agreed = documents_store.agreed_on(tx)
+    agreed = store.documents.agreed_on(tx)
     if agreed.roster is None or not agreed.roster.HasField("plan"):
         return None
     digest = agreed.roster_digest
-    row = ceremony_store.newest(tx, digest)
-    attempt = max(1, row.attempt if row else 0, ceremony_store.newest_attempt_heard_of(tx, digest))
+    row = store.ceremony.newest(tx, digest)
+    attempt = max(1, row.attempt if row else 0, store.ceremony.newest_attempt_heard_of(tx, digest))
     found = Ceremony(agreed.federation_id, agreed.roster, digest, attempt)
     return found if identity.agency in found.holders else None
 
@@ -308,17 +306,17 @@ def _keep_signed(
     world.open(envelope, kind, key)
     if sender not in (None, message.dealer) or not _is_readable(tx, message.ceremony):
         raise Malformed("ceremony_message", agency=message.dealer)
-    agreed = documents_store.agreed_on(tx)
+    agreed = store.documents.agreed_on(tx)
     if message.ceremony.roster_digest in agreed.digests - {agreed.roster_digest}:
         return  # of a roster that was in force once: late, and of no use
-    if ceremony_store.message_count(tx, message.dealer) >= limits.CEREMONY_MESSAGES_MAX:
+    if store.ceremony.message_count(tx, message.dealer) >= limits.CEREMONY_MESSAGES_MAX:
         raise Refused("ceremony_messages_over_limit", agency=message.dealer, most=limits.CEREMONY_MESSAGES_MAX)
     _keep(tx, world, identity, message, envelope)
 
 
 def _is_readable(tx: Tx, named: CeremonyId) -> bool:
-    agreed = documents_store.agreed_on(tx)
-    row = ceremony_store.newest(tx, named.roster_digest)
+    agreed = store.documents.agreed_on(tx)
+    row = store.ceremony.newest(tx, named.roster_digest)
     within = 1 <= named.attempt <= (row.attempt if row else 1) + limits.ATTEMPTS_AHEAD_MAX
     return named.federation_id == agreed.federation_id and len(named.roster_digest) == 32 and within
 
@@ -327,9 +325,9 @@ def _keep(
     tx: Tx, world: World, identity: Identity, message: DealerCommitment | DealerValue, envelope: Envelope
 ) -> None:
     digest = signing.digest(envelope)
-    if ceremony_store.has_message(tx, digest):
+    if store.ceremony.has_message(tx, digest):
         return
-    ceremony_store.add_message(
+    store.ceremony.add_message(
         tx,
         digest=digest,
         roster_digest=message.ceremony.roster_digest,
@@ -343,8 +341,8 @@ def _keep(
 def _confirmed(tx: Tx, world: World, result: bytes) -> frozenset[str]:
     """Who has signed the same result, as far as this node has heard."""
     mine = Envelope.FromString(result)
-    current = documents_store.agreed_on(tx).roster
-    for data in documents_store.proposed(tx):
+    current = store.documents.agreed_on(tx).roster
+    for data in store.documents.proposed(tx):
         envelope = Envelope.FromString(data)
         if envelope.payload == mine.payload:
             return documents.standing(envelope, documents.read(envelope), current, world.verify).signed

@@ -6,18 +6,16 @@ remembered answer at no charge.  What is kept names no id: the requester, a dige
 
 from dataclasses import dataclass
 
-from samprasan.edge.database import Store, Tx, take_turn
+from samprasan.edge.database import Database, Tx, take_turn
 from samprasan.edge.world import World
 from samprasan.keys import documents, pseudonym, ristretto, signing
 from samprasan.keys.errors import Malformed
 from samprasan.keys.sharing import Share
 from samprasan.ledger import calendar, policy
-from samprasan.node import limits
+from samprasan.node import limits, store
 from samprasan.node.identity import Identity
 from samprasan.node.linking import shares
 from samprasan.node.linking.letters import Letter
-from samprasan.node.store import documents as documents_store
-from samprasan.node.store import questions as linking_store
 from samprasan.v1 import linking_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
@@ -25,21 +23,21 @@ _DAY_MS = 86_400_000
 _PURPOSES = (linking_pb2.EVAL_PURPOSE_AWARD, linking_pb2.EVAL_PURPOSE_BALANCE, linking_pb2.EVAL_PURPOSE_REKEY)
 
 
-def answer(store: Store, world: World, identity: Identity, sender: str, envelope: Envelope) -> Letter:
+def answer(db: Database, world: World, identity: Identity, sender: str, envelope: Envelope) -> Letter:
     """The signed answer or refusal to a peer's request, stored before it is sent.
 
     The request is charged before it is evaluated, and evaluated without keeping others from the database.
     Raises Unproven or Malformed for a request that ``sender`` did not sign for this node: it is dropped.
     """
-    with store.read() as tx:
-        public_key = documents.member(documents_store.agreed_on(tx).required_roster, sender).signing_key
+    with db.read() as tx:
+        public_key = documents.member(store.documents.agreed_on(tx).required_roster, sender).signing_key
         request = world.open(envelope, linking_pb2.EvalRequest, public_key)
         _check_addressed(tx, identity, sender, request)
         share = _share(tx, identity, request)
     blinded = ristretto.elements(request.blinded)
     bad_index = next((index for index, element in enumerate(blinded) if not _readable(element)), None)
     asked = _Asked(request, signing.digest(envelope), blinded, bad_index)
-    charged = _charge(store, world, identity, asked, share)
+    charged = _charge(db, world, identity, asked, share)
     if isinstance(charged, Letter):
         return charged
     assert share is not None
@@ -59,12 +57,12 @@ def answer(store: Store, world: World, identity: Identity, sender: str, envelope
             quota_remaining=charged,
         )
     )
-    with store.begin() as tx:
+    with db.begin() as tx:
         take_turn(tx, "samprasan: evaluate")
-        first = linking_store.evaluation(tx, sender, request.request_id)
+        first = store.questions.evaluation(tx, sender, request.request_id)
         if first is not None and first.answer:
             return Letter(sender, Envelope.FromString(first.answer))  # the same request was answered meanwhile
-        linking_store.keep_answer(tx, sender, request.request_id, response.SerializeToString())
+        store.questions.keep_answer(tx, sender, request.request_id, response.SerializeToString())
     return Letter(sender, response)
 
 
@@ -78,7 +76,7 @@ class _Asked:
     bad_index: int | None
 
 
-def _charge(store: Store, world: World, identity: Identity, asked: _Asked, share: Share | None) -> Letter | int:
+def _charge(db: Database, world: World, identity: Identity, asked: _Asked, share: Share | None) -> Letter | int:
     """Charge the request, once; the remembered answer or a refusal, or else how many elements are left to ask for."""
     now = world.now()
     request, blinded = asked.request, asked.blinded
@@ -86,10 +84,10 @@ def _charge(store: Store, world: World, identity: Identity, asked: _Asked, share
     def refusal(reason: linking_pb2.EvalRefusalReason.ValueType, **more: int) -> Letter:
         return _refusal(world, identity, request, asked.digest, reason, **more)
 
-    with store.begin() as tx:
+    with db.begin() as tx:
         take_turn(tx, "samprasan: evaluate")
-        remembered = linking_store.evaluation(tx, request.requester, request.request_id)
-        linking_store.forget_answers(tx, now)
+        remembered = store.questions.evaluation(tx, request.requester, request.request_id)
+        store.questions.forget_answers(tx, now)
         if remembered is not None and remembered.digest != asked.digest:
             return refusal(linking_pb2.EVAL_REFUSAL_REASON_REPLAY)
         if request.expires_at <= now:
@@ -105,7 +103,7 @@ def _charge(store: Store, world: World, identity: Identity, asked: _Asked, share
             return refusal(linking_pb2.EVAL_REFUSAL_REASON_QUOTA, retry_at=_tomorrow(now))
         if asked.bad_index is not None:
             return refusal(linking_pb2.EVAL_REFUSAL_REASON_BAD_ELEMENT, index=asked.bad_index)
-        linking_store.add_evaluation(
+        store.questions.add_evaluation(
             tx,
             requester=request.requester,
             request_id=request.request_id,
@@ -126,7 +124,7 @@ def _check_addressed(tx: Tx, identity: Identity, sender: str, request: linking_p
     size = len(request.blinded)
     whole = size % ristretto.ELEMENT_BYTES == 0 and 0 < size // ristretto.ELEMENT_BYTES <= limits.ELEMENTS_ANSWERED_MAX
     if (
-        named != (sender, identity.agency, documents_store.agreed_on(tx).federation_id)
+        named != (sender, identity.agency, store.documents.agreed_on(tx).federation_id)
         or len(request.request_id) != 16
         or request.purpose not in _PURPOSES
         or not whole
@@ -137,7 +135,7 @@ def _check_addressed(tx: Tx, identity: Identity, sender: str, request: linking_p
 def _share(tx: Tx, identity: Identity, request: linking_pb2.EvalRequest) -> Share | None:
     """The share of the key and version that the request names, if that is in force and this node holds it."""
     wanted = (request.key_epoch, request.share_version)
-    keys = documents.linking_keys(documents_store.agreed_on(tx).required_roster)
+    keys = documents.linking_keys(store.documents.agreed_on(tx).required_roster)
     key = next((each for each in keys if (each.key_epoch, each.share_version) == wanted), None)
     return shares.held(tx, identity, key) if key else None
 
@@ -158,16 +156,16 @@ class Room:
 
 def _room(tx: Tx, requester: str, now: int) -> Room:
     today = calendar.packed(calendar.day_of(now))
-    left = max(0, _allowance(tx, now) - linking_store.evaluated_on(tx, requester, today))
-    grant = documents_store.agreed_on(tx).grant_of(requester, now)
+    left = max(0, _allowance(tx, now) - store.questions.evaluated_on(tx, requester, today))
+    grant = store.documents.agreed_on(tx).grant_of(requester, now)
     if grant is None:
         return Room(left, 0, 0)
-    charged = linking_store.charged_to(tx, requester, grant.version)
+    charged = store.questions.charged_to(tx, requester, grant.version)
     return Room(left, max(0, grant.elements // limits.QUOTA_SHARE - charged), grant.version)
 
 
 def _allowance(tx: Tx, now: int) -> int:
-    current = policy.in_force(list(documents_store.agreed_on(tx).policies.values()), calendar.day_of(now))
+    current = policy.in_force(list(store.documents.agreed_on(tx).policies.values()), calendar.day_of(now))
     return current.linking_elements_per_day // limits.QUOTA_SHARE if current else 0
 
 

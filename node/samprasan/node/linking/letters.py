@@ -6,12 +6,11 @@ With it goes the newest checkpoint of the hub's log that the sender knows.
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
-from samprasan.edge.database import Store
+from samprasan.edge.database import Database
 from samprasan.keys import documents, sealing
 from samprasan.keys.errors import Malformed
+from samprasan.node import store
 from samprasan.node.identity import Identity
-from samprasan.node.store import documents as documents_store
-from samprasan.node.store import log_views as witness_store
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope, Parcel
 
@@ -24,19 +23,19 @@ class Letter:
     envelope: Envelope
 
 
-def seal(store: Store, identity: Identity, letter: Letter) -> bytes:
+def seal(db: Database, identity: Identity, letter: Letter) -> bytes:
     """The letter as the hub carries it."""
-    with store.read() as tx:
-        reader = documents.member(documents_store.agreed_on(tx).required_roster, letter.to)
-        context = _context(documents_store.agreed_on(tx).federation_id, identity.agency, letter.to)
-        parcel = Parcel(letter=letter.envelope, checkpoint=witness_store.newest(tx))
+    with db.read() as tx:
+        reader = documents.member(store.documents.agreed_on(tx).required_roster, letter.to)
+        context = _context(store.documents.agreed_on(tx).federation_id, identity.agency, letter.to)
+        parcel = Parcel(letter=letter.envelope, checkpoint=store.log_views.newest(tx))
     return sealing.seal_for(reader.sealing_key, parcel.SerializeToString(), context)
 
 
-def unseal(store: Store, identity: Identity, mail: hub_pb2.Mail) -> Parcel:
+def unseal(db: Database, identity: Identity, mail: hub_pb2.Mail) -> Parcel:
     """What is in a piece of mail; Unproven ``mail_unopenable``, Malformed ``not_canonical``."""
-    with store.read() as tx:
-        context = _context(documents_store.agreed_on(tx).federation_id, mail.sender, identity.agency)
+    with db.read() as tx:
+        context = _context(store.documents.agreed_on(tx).federation_id, mail.sender, identity.agency)
     try:
         return Parcel.FromString(identity.open_mail(mail.sealed, context))
     except DecodeError as problem:

@@ -6,20 +6,15 @@ used.  Peers are asked in turn; one that does not answer in time is passed over.
 
 from collections.abc import Iterable, Sequence
 
-from samprasan.edge.database import AnyRow, Store, Tx, take_turn
+from samprasan.edge.database import AnyRow, Database, Tx, take_turn
 from samprasan.edge.world import World
 from samprasan.keys import documents, pseudonym, ristretto, sharing, signing
 from samprasan.keys.errors import Refused, Unproven
 from samprasan.keys.identifiers import Scheme
-from samprasan.node import limits
+from samprasan.node import limits, store
 from samprasan.node.identity import KEY_COLUMN, OPENED_COLUMN, Identity
 from samprasan.node.linking import shares
 from samprasan.node.linking.letters import Letter
-from samprasan.node.store import awards as awards_store
-from samprasan.node.store import documents as documents_store
-from samprasan.node.store import questions as linking_store
-from samprasan.node.store import rotation as rotation_store
-from samprasan.node.store import subjects as subjects_store
 from samprasan.v1 import hub_pb2, linking_pb2
 from samprasan.v1.documents_pb2 import LinkingKey, ShareCommitment
 from samprasan.v1.envelope_pb2 import Envelope
@@ -29,32 +24,32 @@ _PLAN = "questions.sealed_plan"
 _PLAN_ROW = 8 + ristretto.SCALAR_BYTES
 
 
-def ask(store: Store, world: World, identity: Identity) -> None:
+def ask(db: Database, world: World, identity: Identity) -> None:
     """Store a question about every subject that needs a key; public ids get theirs at once.
 
     While the linking key is rotated, subjects with an account are asked about under the next key, too.
     """
     now = world.now()
-    with store.begin() as tx:
+    with db.begin() as tx:
         take_turn(tx, "samprasan: ask")
-        linking_store.expire_questions(tx, now)
+        store.questions.expire_questions(tx, now)
         keys = _keys_held(tx, identity)
         open_questions = _still_open(tx, keys, now)
         asked_about = {who for row in open_questions for who, _ in _plan(identity, row.sealed_plan)}
         if len(open_questions) >= limits.QUESTIONS_OPEN_MAX:
             return
-        rows = subjects_store.without_key(tx, limits.ELEMENTS_PER_QUESTION, asked_about)
+        rows = store.subjects.without_key(tx, limits.ELEMENTS_PER_QUESTION, asked_about)
         public = [(row.subject_id, identity.identifier(row)) for row in rows if _is_public(row.scheme)]
         sealed = [(who, _sealed_key(world, identity, each.public_subject_key())) for who, each in public]
-        subjects_store.set_keys(tx, sealed, subjects_store.PUBLIC)
+        store.subjects.set_keys(tx, sealed, store.subjects.PUBLIC)
         secret = [row for row in rows if not _is_public(row.scheme)]
         in_force, coming = keys
-        if secret and in_force is not None and not rotation_store.is_closing(tx, now):
+        if secret and in_force is not None and not store.rotation.is_closing(tx, now):
             awarding = any(row.share for row in secret)
             purpose = linking_pb2.EVAL_PURPOSE_AWARD if awarding else linking_pb2.EVAL_PURPOSE_BALANCE
             _ask_about(tx, world, identity, in_force, purpose, secret)
         elif coming is not None:
-            behind = subjects_store.to_rekey(tx, coming.key_epoch, limits.ELEMENTS_PER_QUESTION, asked_about)
+            behind = store.subjects.to_rekey(tx, coming.key_epoch, limits.ELEMENTS_PER_QUESTION, asked_about)
             _ask_about(tx, world, identity, coming, linking_pb2.EVAL_PURPOSE_REKEY, behind)
 
 
@@ -73,9 +68,9 @@ def _ask_about(
     blinds = [pseudonym.random_scalar(world.random_bytes(64)) for _ in rows]
     values = [identity.identifier(row).domain_bytes() for row in rows]
     blinded = world.each(lambda pair: pseudonym.blind(*pair), list(zip(values, blinds, strict=True)))
-    tries = min(linking_store.unanswered_since_last_answer(tx, now), limits.QUESTION_DOUBLINGS_MAX)
+    tries = min(store.questions.unanswered_since_last_answer(tx, now), limits.QUESTION_DOUBLINGS_MAX)
     request = linking_pb2.EvalRequest(
-        federation_id=documents_store.agreed_on(tx).federation_id,
+        federation_id=store.documents.agreed_on(tx).federation_id,
         request_id=world.random_bytes(_ID_BYTES),
         requester=identity.agency,
         evaluator=peer,
@@ -90,7 +85,7 @@ def _ask_about(
         row.subject_id.to_bytes(8, "big") + ristretto.encode_scalar(blind)
         for row, blind in zip(rows, blinds, strict=True)
     )
-    linking_store.add_question(
+    store.questions.add_question(
         tx,
         request_id=request.request_id,
         asked_at=now,
@@ -104,36 +99,36 @@ def _ask_about(
     )
 
 
-def unposted(store: Store, world: World) -> list[tuple[bytes, Letter]]:
+def unposted(db: Database, world: World) -> list[tuple[bytes, Letter]]:
     """Questions that wait to be posted, (request id, letter) each; a process may have died before it could."""
-    with store.read() as tx:
-        rows = linking_store.unposted(tx, world.now())
+    with db.read() as tx:
+        rows = store.questions.unposted(tx, world.now())
     return [(row.request_id, Letter(row.evaluator, Envelope.FromString(row.envelope))) for row in rows]
 
 
-def posted(store: Store, request_id: bytes) -> None:
+def posted(db: Database, request_id: bytes) -> None:
     """The hub has the question durably."""
-    with store.begin() as tx:
-        linking_store.posted(tx, request_id)
+    with db.begin() as tx:
+        store.questions.posted(tx, request_id)
 
 
-def answered(store: Store, world: World, identity: Identity, sender: str, envelope: Envelope) -> None:
+def answered(db: Database, world: World, identity: Identity, sender: str, envelope: Envelope) -> None:
     """Take a peer's answer: check it, and keep the subject keys it makes.  Unknown and old answers change nothing.
 
     Raises Unproven or Malformed if the answer does not hold; the question then runs out and the other peer is asked.
     """
-    with store.read() as tx:
-        current = documents_store.agreed_on(tx).required_roster
+    with db.read() as tx:
+        current = store.documents.agreed_on(tx).required_roster
         public_key = documents.member(current, sender).signing_key
         answer = world.open(envelope, linking_pb2.EvalResponse, public_key)
-        question = linking_store.question(tx, answer.request_id)
+        question = store.questions.question(tx, answer.request_id)
         if question is None or question.state != "open":
             return
         linking = next((key for key in documents.linking_keys(current) if _is_of(key, question)), None)
         if linking is None:
             return
         plan = _plan(identity, question.sealed_plan)
-        rows = {row.subject_id: row for row in subjects_store.of_ids(tx, (who for who, _ in plan))}
+        rows = {row.subject_id: row for row in store.subjects.of_ids(tx, (who for who, _ in plan))}
         share = shares.held(tx, identity, linking)
     if share is None:
         raise Refused("no_share")
@@ -151,45 +146,45 @@ def answered(store: Store, world: World, identity: Identity, sender: str, envelo
         return who, sharing.combine(share, peer_index, value, blind, element)
 
     keys = [(who, _sealed_key(world, identity, key)) for who, key in world.each(combined, known)]
-    with store.begin() as tx:
+    with db.begin() as tx:
         take_turn(tx, "samprasan: documents")
-        now_in_force = documents_store.agreed_on(tx).required_roster
+        now_in_force = store.documents.agreed_on(tx).required_roster
         if linking == now_in_force.linking:
-            subjects_store.set_keys(tx, keys, linking.key_epoch)
+            store.subjects.set_keys(tx, keys, linking.key_epoch)
         elif linking == now_in_force.next:
-            subjects_store.set_next_keys(tx, keys, linking.key_epoch)
+            store.subjects.set_next_keys(tx, keys, linking.key_epoch)
         else:
             return  # a roster without that key, or with other shares of it, came meanwhile: the question is stale
-        linking_store.close_question(tx, answer.request_id, "answered")
+        store.questions.close_question(tx, answer.request_id, "answered")
 
 
-def refused(store: Store, world: World, sender: str, envelope: Envelope) -> linking_pb2.EvalRefusal:
+def refused(db: Database, world: World, sender: str, envelope: Envelope) -> linking_pb2.EvalRefusal:
     """Take a peer's refusal: the question is closed, and that peer not asked again before it said.
 
     Raises Unproven or Malformed if the refusal does not hold.
     """
-    with store.begin() as tx:
-        public_key = documents.member(documents_store.agreed_on(tx).required_roster, sender).signing_key
+    with db.begin() as tx:
+        public_key = documents.member(store.documents.agreed_on(tx).required_roster, sender).signing_key
         refusal = world.open(envelope, linking_pb2.EvalRefusal, public_key)
-        question = linking_store.question(tx, refusal.request_id)
+        question = store.questions.question(tx, refusal.request_id)
         if question is not None and question.state == "open" and question.digest == refusal.request_digest:
             is_behind = refusal.reason == linking_pb2.EVAL_REFUSAL_REASON_EPOCH
             pause = limits.EPOCH_RETRY_MS if is_behind else limits.QUESTION_LIFETIME_MS
-            granted = documents_store.agreed_on(tx).grant_of(_asked(question).requester, world.now())
+            granted = store.documents.agreed_on(tx).grant_of(_asked(question).requester, world.now())
             told = 0 if granted else refusal.retry_at  # the peer may not have heard of the grant yet
             retry_at = max(told, world.now() + pause)
-            linking_store.close_question(tx, refusal.request_id, "refused", retry_at)
+            store.questions.close_question(tx, refusal.request_id, "refused", retry_at)
     return refusal
 
 
-def accounts_wanted(store: Store, world: World, identity: Identity) -> hub_pb2.OpenAccountsRequest | None:
+def accounts_wanted(db: Database, world: World, identity: Identity) -> hub_pb2.OpenAccountsRequest | None:
     """What to ask the hub next: accounts for subjects whose keys are known; None if there are none."""
-    with store.read() as tx:
-        if rotation_store.is_closing(tx, world.now()):
+    with db.read() as tx:
+        if store.rotation.is_closing(tx, world.now()):
             return None
-        in_force = documents_store.agreed_on(tx).required_roster.linking.key_epoch
-        rows = subjects_store.without_account(tx, limits.ACCOUNTS_PER_REQUEST, world.now())
-        rows = [row for row in rows if row.key_epoch in (subjects_store.PUBLIC, in_force)]
+        in_force = store.documents.agreed_on(tx).required_roster.linking.key_epoch
+        rows = store.subjects.without_account(tx, limits.ACCOUNTS_PER_REQUEST, world.now())
+        rows = [row for row in rows if row.key_epoch in (store.subjects.PUBLIC, in_force)]
     if not rows:
         return None
     return hub_pb2.OpenAccountsRequest(
@@ -204,7 +199,7 @@ def accounts_wanted(store: Store, world: World, identity: Identity) -> hub_pb2.O
 
 
 def accounts_opened(
-    store: Store,
+    db: Database,
     world: World,
     identity: Identity,
     request: hub_pb2.OpenAccountsRequest,
@@ -214,18 +209,18 @@ def accounts_opened(
 
     Raises Unproven ``answer_foreign`` if they answer another.
     """
-    opened = read_opened(store, world, identity, request.request_id, envelopes)
+    opened = read_opened(db, world, identity, request.request_id, envelopes)
     if [each.subject_key for each in opened] != [subject.subject_key for subject in request.subjects]:
         raise Unproven("answer_foreign", kind="AccountOpened")
     answers = {each.subject_key: (each, data) for each, data in zip(opened, envelopes, strict=True)}
-    with store.begin() as tx:
-        rows = subjects_store.without_account(tx, limits.ACCOUNTS_PER_REQUEST, world.now())
+    with db.begin() as tx:
+        rows = store.subjects.without_account(tx, limits.ACCOUNTS_PER_REQUEST, world.now())
         found = [(row.subject_id, identity.vault.open(KEY_COLUMN, row.sealed_key)) for row in rows]
         known = [(who, *answers[key]) for who, key in found if key in answers]
-        if subjects_store.unnamed_among(tx, [each.account_id for _, each, _ in known]):
-            awards_store.lock(tx)
-            subjects_store.name(tx, [(who, each.account_id) for who, each, _ in known])
-        subjects_store.set_accounts(
+        if store.subjects.unnamed_among(tx, [each.account_id for _, each, _ in known]):
+            store.awards.lock(tx)
+            store.subjects.name(tx, [(who, each.account_id) for who, each, _ in known])
+        store.subjects.set_accounts(
             tx,
             [
                 (who, each.account_id, identity.seal(world, OPENED_COLUMN, data.SerializeToString()))
@@ -235,11 +230,11 @@ def accounts_opened(
 
 
 def read_opened(
-    store: Store, world: World, identity: Identity, request_id: bytes, envelopes: Iterable[Envelope]
+    db: Database, world: World, identity: Identity, request_id: bytes, envelopes: Iterable[Envelope]
 ) -> list[hub_pb2.AccountOpened]:
     """What the hub signed for this node in answer to that request; else Unproven ``answer_foreign``."""
-    with store.read() as tx:
-        agreed = documents_store.agreed_on(tx)
+    with db.read() as tx:
+        agreed = store.documents.agreed_on(tx)
     hub_key = agreed.required_roster.hub.signing_key
     opened = [world.open(each, hub_pb2.AccountOpened, hub_key) for each in envelopes]
     ours = (request_id, identity.agency, agreed.federation_id)
@@ -270,7 +265,7 @@ def _checked(
 
 def _keys_held(tx: Tx, identity: Identity) -> tuple[LinkingKey | None, LinkingKey | None]:
     """The key in force and the one that takes its place, each if there is one and this node holds its share of it."""
-    current = documents_store.agreed_on(tx).required_roster
+    current = store.documents.agreed_on(tx).required_roster
     in_force = current.linking if shares.held(tx, identity, current.linking) is not None else None
     coming = current.next if shares.held(tx, identity, current.next) is not None else None
     return in_force, coming
@@ -279,10 +274,10 @@ def _keys_held(tx: Tx, identity: Identity) -> tuple[LinkingKey | None, LinkingKe
 def _still_open(tx: Tx, keys: Iterable[LinkingKey | None], now: int) -> list[AnyRow]:
     """Questions that may still be answered; those of earlier shares cannot be used any more and are closed."""
     live = [key for key in keys if key is not None]
-    found = linking_store.open_questions(tx, now)
+    found = store.questions.open_questions(tx, now)
     stale = [row for row in found if live and not any(_is_of(key, row) for key in live)]
     for row in stale:
-        linking_store.close_question(tx, row.request_id, "stale")
+        store.questions.close_question(tx, row.request_id, "stale")
     return [row for row in found if row not in stale]
 
 
@@ -297,8 +292,8 @@ def _is_of(linking: LinkingKey, question: AnyRow) -> bool:
 
 def _peer_in_turn(tx: Tx, identity: Identity, linking: LinkingKey, now: int) -> str | None:
     peers = [entry.agency for entry in linking.commitments if entry.agency != identity.agency]
-    willing = [peer for peer in peers if linking_store.retry_at(tx, peer) <= now]
-    return willing[linking_store.asked(tx) % len(willing)] if willing else None
+    willing = [peer for peer in peers if store.questions.retry_at(tx, peer) <= now]
+    return willing[store.questions.asked(tx) % len(willing)] if willing else None
 
 
 def _commitment(linking: LinkingKey, agency: str) -> ShareCommitment:

@@ -9,17 +9,13 @@ opens and links nobody under the old key: so nobody is left behind.
 from collections.abc import Sequence
 from typing import Any
 
-from samprasan.edge.database import Store, Tx, take_turn
+from samprasan.edge.database import Database, Tx, take_turn
 from samprasan.edge.world import World
 from samprasan.keys import documents, signing
 from samprasan.keys.errors import Unproven
-from samprasan.node import limits
+from samprasan.node import limits, store
 from samprasan.node.identity import KEY_COLUMN, OPENED_COLUMN, Identity
 from samprasan.node.linking import questions
-from samprasan.node.store import awards as awards_store
-from samprasan.node.store import documents as documents_store
-from samprasan.node.store import rotation as rotation_store
-from samprasan.node.store import subjects as subjects_store
 from samprasan.v1 import hub_pb2
 from samprasan.v1.documents_pb2 import Roster
 from samprasan.v1.envelope_pb2 import Envelope
@@ -27,11 +23,11 @@ from samprasan.v1.envelope_pb2 import Envelope
 _ID_BYTES = 16
 
 
-def keys_to_tell(store: Store, world: World, identity: Identity) -> hub_pb2.RekeyRequest | None:
+def keys_to_tell(db: Database, world: World, identity: Identity) -> hub_pb2.RekeyRequest | None:
     """What to tell the hub next: accounts and their next keys; None if there is nothing to tell now."""
-    with store.read() as tx:
+    with db.read() as tx:
         coming = _next_epoch(tx)
-        rows = subjects_store.to_move(tx, coming, limits.ACCOUNTS_PER_REQUEST, world.now()) if coming else []
+        rows = store.subjects.to_move(tx, coming, limits.ACCOUNTS_PER_REQUEST, world.now()) if coming else []
     if not rows:
         return None
     return hub_pb2.RekeyRequest(
@@ -45,45 +41,45 @@ def keys_to_tell(store: Store, world: World, identity: Identity) -> hub_pb2.Reke
 
 
 def told(
-    store: Store, world: World, identity: Identity, request: hub_pb2.RekeyRequest, envelopes: Sequence[Envelope]
+    db: Database, world: World, identity: Identity, request: hub_pb2.RekeyRequest, envelopes: Sequence[Envelope]
 ) -> None:
     """Take the hub's answer: those it names have moved, the others are told of again in a while.
 
     Raises Unproven ``answer_foreign`` if it answers another.
     """
     now = world.now()
-    opened = questions.read_opened(store, world, identity, request.request_id, envelopes)
+    opened = questions.read_opened(db, world, identity, request.request_id, envelopes)
     asked = {each.account_id: each.subject_key for each in request.accounts}
     if any(asked.get(each.account_id) != each.subject_key for each in opened):
         raise Unproven("answer_foreign", kind="AccountOpened")
     answers = {each.account_id: data for each, data in zip(opened, envelopes, strict=True)}
-    with store.begin() as tx:
-        rows = subjects_store.to_move(tx, request.key_epoch, limits.ACCOUNTS_PER_REQUEST, now)
+    with db.begin() as tx:
+        rows = store.subjects.to_move(tx, request.key_epoch, limits.ACCOUNTS_PER_REQUEST, now)
         rows = [row for row in rows if row.account_id in asked]
-        subjects_store.told_of_next_key(tx, [row.subject_id for row in rows], now + limits.REKEY_AGAIN_MS)
+        store.subjects.told_of_next_key(tx, [row.subject_id for row in rows], now + limits.REKEY_AGAIN_MS)
         sealed = [
             (row.subject_id, identity.seal(world, OPENED_COLUMN, answers[row.account_id].SerializeToString()))
             for row in rows
             if row.account_id in answers
         ]
-        subjects_store.moved(tx, request.key_epoch, sealed)
+        store.subjects.moved(tx, request.key_epoch, sealed)
 
 
-def ended(store: Store, world: World) -> list[Envelope]:
+def ended(db: Database, world: World) -> list[Envelope]:
     """Rosters without the old key, with this node's signature, to be submitted; none while anybody stays behind.
 
     One that another node proposed is signed as it is; else this node proposes its own.
     """
-    with store.read() as tx:
+    with db.read() as tx:
         if not _everybody_moved(tx):
             return []
-    with store.begin() as tx:
+    with db.begin() as tx:
         take_turn(tx, "samprasan: documents")
-        awards_store.lock(tx)  # no batch is sealed between looking and closing
+        store.awards.lock(tx)  # no batch is sealed between looking and closing
         if not _everybody_moved(tx):
             return []
-        agreed = documents_store.agreed_on(tx)
-        found = [Envelope.FromString(data) for data in documents_store.proposed(tx)]
+        agreed = store.documents.agreed_on(tx)
+        found = [Envelope.FromString(data) for data in store.documents.proposed(tx)]
         now = world.now()
         proposed = [each for each in found if _is_last(each, agreed.required_roster, now)]
         if not proposed:
@@ -92,33 +88,33 @@ def ended(store: Store, world: World) -> list[Envelope]:
             until = made.expires_at
         else:
             until = max(Roster.FromString(each.payload).expires_at for each in proposed)
-        rotation_store.close(tx, until)
+        store.rotation.close(tx, until)
     return [_signed(world, each) for each in proposed]
 
 
-def is_running(store: Store) -> bool:
+def is_running(db: Database) -> bool:
     """Whether the roster in force names a next key."""
-    with store.read() as tx:
+    with db.read() as tx:
         return bool(_next_epoch(tx))
 
 
 def standing(tx: Tx) -> dict[str, Any] | None:
     """The next key, and how many subjects here stay behind; None if no key is rotated."""
     coming = _next_epoch(tx)
-    return {"key_epoch": coming, "not_moved": subjects_store.staying_behind(tx, coming)} if coming else None
+    return {"key_epoch": coming, "not_moved": store.subjects.staying_behind(tx, coming)} if coming else None
 
 
 def _next_epoch(tx: Tx) -> int:
     """The epoch of the next key; 0 if none is rotated."""
-    current = documents_store.agreed_on(tx).roster
+    current = store.documents.agreed_on(tx).roster
     return current.next.key_epoch if current else 0
 
 
 def _everybody_moved(tx: Tx) -> bool:
     """Whether the hub said so of all agencies, and nobody stays behind here."""
     coming = _next_epoch(tx)
-    told = rotation_store.left_at_hub(tx, coming) if coming else None
-    return told == 0 and not subjects_store.staying_behind(tx, coming)
+    told = store.rotation.left_at_hub(tx, coming) if coming else None
+    return told == 0 and not store.subjects.staying_behind(tx, coming)
 
 
 def _last(current: Roster, federation_id: bytes, created_at: int, expires_at: int) -> Roster:

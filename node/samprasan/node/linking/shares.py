@@ -8,8 +8,8 @@ from samprasan.edge.database import Tx
 from samprasan.edge.world import World
 from samprasan.keys.errors import Unproven
 from samprasan.keys.sharing import Share
+from samprasan.node import store
 from samprasan.node.identity import Identity
-from samprasan.node.store import ceremony as ceremony_store
 from samprasan.v1.documents_pb2 import LinkingKey, ShareCommitment
 
 _COLUMN = "shares.sealed_share"
@@ -21,7 +21,7 @@ def held(tx: Tx, identity: Identity, key: LinkingKey) -> Share | None:
     Raises Unproven ``share_differs`` if it is damaged.
     """
     entry = commitment(key, identity.agency)
-    sealed = ceremony_store.sealed_share(tx, entry.point) if entry else None
+    sealed = store.ceremony.sealed_share(tx, entry.point) if entry else None
     if entry is None or sealed is None:
         return None
     share = Share.decode(identity.vault.open(_COLUMN, sealed))
@@ -34,7 +34,7 @@ def held(tx: Tx, identity: Identity, key: LinkingKey) -> Share | None:
 def keep(tx: Tx, world: World, identity: Identity, share: Share, roster_digest: bytes) -> None:
     """Keep a share that a ceremony under that roster has made; it counts once a roster names its commitment."""
     sealed = identity.seal(world, _COLUMN, share.encode())
-    ceremony_store.put_share(tx, share.commitment(), sealed, roster_digest)
+    store.ceremony.put_share(tx, share.commitment(), sealed, roster_digest)
 
 
 def commitment(key: LinkingKey, agency: str) -> ShareCommitment | None:

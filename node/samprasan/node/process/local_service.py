@@ -69,7 +69,7 @@ class Waiting:
             return
         connected = self.live.connected
         asked = list(self.futures)
-        for op_key in await asyncio.to_thread(redemption.decided_among, self.node.store, asked):
+        for op_key in await asyncio.to_thread(redemption.decided_among, self.node.db, asked):
             self._tell(op_key, decided=True)
         if not connected:
             for op_key in asked:
@@ -97,12 +97,12 @@ class CounterServicer(counter_pb2_grpc.CounterServicer):
     async def Balance(self, request: counter_pb2.BalanceRequest, context: Any) -> counter_pb2.BalanceResponse:
         """See :mod:`.balances`; as remembered while the hub is away."""
         node, subject = self._node, _identifier(request.subject)
-        found = await self._step(balance.look_up, node.store, node.world, node.identity, subject)
+        found = await self._step(balance.look_up, node.db, node.world, node.identity, subject)
         ends = asyncio.get_running_loop().time() + BALANCE_SECONDS
         while found.request is None and self._live.connected and asyncio.get_running_loop().time() < ends:
             self._live.wake_all()
             await asyncio.sleep(LOOK_SECONDS / 5)
-            found = await self._step(balance.look_up, node.store, node.world, node.identity, subject)
+            found = await self._step(balance.look_up, node.db, node.world, node.identity, subject)
         kept, fresh = found.remembered, False
         with contextlib.suppress(Unavailable):
             if found.request is not None:
@@ -125,7 +125,7 @@ class CounterServicer(counter_pb2_grpc.CounterServicer):
     async def _ask_hub(self, request: hub_pb2.GetTotalsRequest) -> Any:
         node = self._node
         totals = await process_serve.ask(self._connect, lambda hub: hub.totals(request))
-        return await self._step(balance.keep, node.store, node.world, node.identity, request, totals)
+        return await self._step(balance.keep, node.db, node.world, node.identity, request, totals)
 
     async def Redeem(self, request: counter_pb2.RedeemRequest, context: Any) -> counter_pb2.RedeemResponse:
         """See :func:`samprasan.node.counter.redemption.ask`.
@@ -133,17 +133,17 @@ class CounterServicer(counter_pb2_grpc.CounterServicer):
         Unavailable ``counter_offline`` if nothing has left, ``redemption_pending`` if its answer has not come.
         """
         node, wish = self._node, _wish(request)
-        known = await self._step(redemption.is_known, node.store, node.identity, wish)
+        known = await self._step(redemption.is_known, node.db, node.identity, wish)
         if not known and not self._live.connected:
             risked = replace(wish, on_own_risk=True)
             most = self._offline_credits_max
-            await self._step(redemption.ask, node.store, node.world, node.identity, risked, most)
+            await self._step(redemption.ask, node.db, node.world, node.identity, risked, most)
         elif not known:
-            await self._step(redemption.ask, node.store, node.world, node.identity, wish)
+            await self._step(redemption.ask, node.db, node.world, node.identity, wish)
         op_key = wish.op_key
         if await self._is_decided(op_key) or await self.waiting.decided(op_key) or await self._is_decided(op_key):
             return counter_pb2.RedeemResponse(redemption=await self._found(op_key))
-        if await self._step(redemption.give_up, node.store, op_key):
+        if await self._step(redemption.give_up, node.db, op_key):
             raise Unavailable("counter_offline", why="hub_unreachable")
         raise Unavailable("redemption_pending", id=op_key.hex())
 
@@ -152,7 +152,7 @@ class CounterServicer(counter_pb2_grpc.CounterServicer):
         node, op_key = self._node, request.op_id
         _check_op_id(op_key)
         for _ in range(_CANCELS):  # what is on its way is waited for, then taken back
-            await self._step(redemption.cancel, node.store, node.world, node.identity, op_key)
+            await self._step(redemption.cancel, node.db, node.world, node.identity, op_key)
             if not await self._is_decided(op_key) and not await self.waiting.decided(op_key):
                 break
             found = await self._found(op_key)
@@ -161,17 +161,17 @@ class CounterServicer(counter_pb2_grpc.CounterServicer):
         raise Unavailable("redemption_pending", id=op_key.hex())
 
     async def _is_decided(self, op_key: bytes) -> bool:
-        return await self._step(redemption.is_decided, self._node.store, op_key)
+        return await self._step(redemption.is_decided, self._node.db, op_key)
 
     async def RecordDeed(self, request: counter_pb2.RecordDeedRequest, context: Any) -> counter_pb2.RecordDeedResponse:
         """See :func:`samprasan.node.imports.single_record.record`."""
         node = self._node
-        response = await self._step(single_record.record, node.store, node.world, node.identity, request)
+        response = await self._step(single_record.record, node.db, node.world, node.identity, request)
         self._live.wake_all()
         return response
 
     async def _found(self, op_key: bytes) -> counter_pb2.Redemption:
-        document = await self._step(redemption.find, self._node.store, self._node.identity, op_key)
+        document = await self._step(redemption.find, self._node.db, self._node.identity, op_key)
         return counter_pb2.Redemption(
             op_id=op_key,
             state=document["state"],

@@ -68,7 +68,7 @@ async def drain(node: Node, connect: Connect, wait_seconds: float, is_done: Call
     stopped = asyncio.Event()
 
     async def look() -> None:
-        while not await asyncio.to_thread(is_done) and not await asyncio.to_thread(sync_batches.halted, node.store):
+        while not await asyncio.to_thread(is_done) and not await asyncio.to_thread(sync_batches.halted, node.db):
             await asyncio.sleep(LOOK_SECONDS / 5)
         stopped.set()
 
@@ -143,14 +143,14 @@ async def compare(node: Node, hub: Hub, *, repair: bool) -> "tuple[Outcome, list
 
     if repair:
         await Session(node, hub, Live()).say_hello()  # the hub is given back what it lacks of the log
-    outcome = await reconcile_session.reconcile(node.store, node.identity.agency, hub)
+    outcome = await reconcile_session.reconcile(node.db, node.identity.agency, hub)
     done: list[Repair] = []
     if repair and outcome.differences:
-        done = await asyncio.to_thread(proof_repair.repair, node.store, outcome.differences, outcome.head.seq)
+        done = await asyncio.to_thread(proof_repair.repair, node.db, outcome.differences, outcome.head.seq)
         for each in done:
             log.warning("repaired", what=each.what, account=each.account_id.hex())
-        outcome = await reconcile_session.reconcile(node.store, node.identity.agency, hub)
-    await asyncio.to_thread(reconciliation.note, node.store, node.world.now(), outcome)
+        outcome = await reconcile_session.reconcile(node.db, node.identity.agency, hub)
+    await asyncio.to_thread(reconciliation.note, node.db, node.world.now(), outcome)
     return outcome, done
 
 
@@ -158,13 +158,13 @@ async def recover(node: Node, hub: Hub) -> Recovered:
     """Take back the node's own chain as far as the log has it.  Raises Unavailable ``hub_recovering``."""
     await Session(node, hub, Live()).greet()
     listing = await hub.list_documents()
-    await asyncio.to_thread(accepted.take, node.store, node.world, node.identity, node.tls_ca, listing)
+    await asyncio.to_thread(accepted.take, node.db, node.world, node.identity, node.tls_ca, listing)
     batches = given_up = 0
-    after_seq = await asyncio.to_thread(replay.common_seq, node.store)
+    after_seq = await asyncio.to_thread(replay.common_seq, node.db)
     async for entry in hub.recall(hub_pb2.RecallRequest(after_seq=after_seq)):
-        step = await asyncio.to_thread(replay.take_back, node.store, node.world, node.identity, [entry])
+        step = await asyncio.to_thread(replay.take_back, node.db, node.world, node.identity, [entry])
         batches, given_up = batches + step[0], given_up + step[1]
-    orphans, unnamed = await asyncio.to_thread(replay.ended, node.store, node.world)
+    orphans, unnamed = await asyncio.to_thread(replay.ended, node.db, node.world)
     return Recovered(batches, given_up, orphans, unnamed)
 
 

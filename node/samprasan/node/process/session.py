@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from samprasan.client.connection import Hub
-from samprasan.edge.database import Store
+from samprasan.edge.database import Database
 from samprasan.edge.logs import logger
 from samprasan.edge.world import World
 from samprasan.keys.errors import Refused, SamprasanError, Unavailable, Unproven
@@ -38,7 +38,7 @@ log = logger("node")
 class Node:
     """An opened home, as the steps need it."""
 
-    store: Store
+    db: Database
     world: World
     identity: Identity
     tls_ca: bytes
@@ -119,13 +119,13 @@ class Session:
         """Say hello and do what the answer asks for; the batch behind which to send."""
         node = self.node
         said, answer = await self.greet()
-        after_seq = await self._step(batches.greeted, node.store, node.world, node.identity, said, answer)
-        if await self._step(accepted.has_roster, node.store):
+        after_seq = await self._step(batches.greeted, node.db, node.world, node.identity, said, answer)
+        if await self._step(accepted.has_roster, node.db):
             await self._keep_up(answer.own_head.seq)
         if abs(answer.now - node.world.now()) > limits.CLOCK_OFF_MS_MAX:
             log.error("clock is off", seconds=round((answer.now - node.world.now()) / 1000))
-        await self._step(redemption.expire, node.store, node.world.now())
-        for each in await self._step(status.warnings, node.store, node.identity.agency, node.world.now()):
+        await self._step(redemption.expire, node.db, node.world.now())
+        for each in await self._step(status.warnings, node.db, node.identity.agency, node.world.now()):
             log.warning("limit is near", **each)
         for use in answer.linking_use:
             if use.probing and self.told.get(use.agency) != use.unused:
@@ -135,12 +135,12 @@ class Session:
 
     async def greet(self) -> tuple[batches.Greeting, hub_pb2.HelloResponse]:
         """Hello, once this node knows of every cut and the hub is given back what it lacks; raises as :meth:`feed`."""
-        said = await self._step(batches.greeting, self.node.store, self.node.world.now())
+        said = await self._step(batches.greeting, self.node.db, self.node.world.now())
         answer = await self.hub.hello(said.request)
         if answer.cut_version > said.request.cut_version:
-            await self._step(batches.check_not_forked, self.node.store)
+            await self._step(batches.check_not_forked, self.node.db)
             await self._fetch_documents()
-            said = await self._step(batches.greeting, self.node.store, self.node.world.now())
+            said = await self._step(batches.greeting, self.node.db, self.node.world.now())
             answer = await self.hub.hello(said.request)
         if await self.feed(answer):
             answer = await self.hub.hello(said.request)
@@ -154,9 +154,9 @@ class Session:
         node = self.node
         if answer.refeed:
             seqs = (answer.head.seq, answer.own_head.seq)
-            taken = await self.hub.refeed(refeed.everything(node.store, node.identity, *seqs, answer.damaged))
+            taken = await self.hub.refeed(refeed.everything(node.db, node.identity, *seqs, answer.damaged))
             log.warning("hub fed again", entries=taken)
-        elif answer.damaged and (entries := await self._step(_held, node.store, answer.damaged)):
+        elif answer.damaged and (entries := await self._step(_held, node.db, answer.damaged)):
             with contextlib.suppress(Refused):  # another agency was faster
                 log.warning("log mended", entries=await self.hub.refeed(entries))
             return True
@@ -167,15 +167,15 @@ class Session:
     async def _keep_up(self, own_seq: int) -> None:
         """Recall the hub's own chain as far as it goes."""
         node = self.node
-        while (kept := await self._step(hub_chain.kept_up_to, node.store)) < own_seq:
+        while (kept := await self._step(hub_chain.kept_up_to, node.db)) < own_seq:
             some: list[hub_pb2.LogEntry] = []
             async for entry in self.hub.recall(hub_pb2.RecallRequest(own=True, after_seq=kept)):
                 some.append(entry)
                 if len(some) == limits.BATCHES_READ_AT_ONCE:
-                    await self._step(hub_chain.keep, node.store, node.world, some)
+                    await self._step(hub_chain.keep, node.db, node.world, some)
                     some = []
-            await self._step(hub_chain.keep, node.store, node.world, some)
-            if await self._step(hub_chain.kept_up_to, node.store) == kept:
+            await self._step(hub_chain.keep, node.db, node.world, some)
+            if await self._step(hub_chain.kept_up_to, node.db) == kept:
                 raise Unproven("hub_chain_fork", seq=kept + 1)  # it says that there is more, and shows none
 
     async def _greet(self) -> None:
@@ -183,7 +183,7 @@ class Session:
         while True:
             await asyncio.sleep(ROTATION_HELLO_SECONDS)
             waited += ROTATION_HELLO_SECONDS
-            if waited >= HELLO_SECONDS or await self._step(rotation.is_running, self.node.store):
+            if waited >= HELLO_SECONDS or await self._step(rotation.is_running, self.node.db):
                 await self.say_hello()
                 waited = 0.0
 
@@ -193,12 +193,12 @@ class Session:
         try:
             async for response in self.hub.push(self._batches(after_seq, room)):
                 if response.HasField("refusal"):
-                    refusal = await self._step(receipts.refused, node.store, node.world, response.refusal)
+                    refusal = await self._step(receipts.refused, node.db, node.world, response.refusal)
                     log.error("batch refused", seq=refusal.seq, reason=refusal.reason)
                     raise Unproven("batch_refused", seq=refusal.seq)
-                await self._step(hub_chain.keep, node.store, node.world, response.own)
+                await self._step(hub_chain.keep, node.db, node.world, response.own)
                 await self._keep_up(response.own_seq)
-                await self._step(receipts.settle, node.store, node.world, response.receipt)
+                await self._step(receipts.settle, node.db, node.world, response.receipt)
                 room.release()
                 self.live.sending.ring()
         except Unproven as problem:
@@ -213,12 +213,12 @@ class Session:
             while True:
                 news = self.live.sending.next()
                 async with self.quiet:
-                    found = await self._step(batches.next_batch, node.store, node.world, node.identity, after_seq)
+                    found = await self._step(batches.next_batch, node.db, node.world, node.identity, after_seq)
                 if found is not None:
                     break
                 await _rest(news)
             after_seq, envelope = found
-            kept = await self._step(hub_chain.kept_up_to, node.store)
+            kept = await self._step(hub_chain.kept_up_to, node.db)
             yield hub_pb2.PushRequest(batch=envelope, own_seq=kept)
 
     async def _hold_ceremony(self) -> None:
@@ -228,15 +228,15 @@ class Session:
         while True:
             news = self.live.work.next()
             async with self._patiently("ceremony"):
-                await self._step(ceremony.advance, node.store, node.world, node.identity)
-                for letter_id, letter in await self._step(ceremony.unposted, node.store, node.identity):
+                await self._step(ceremony.advance, node.db, node.world, node.identity)
+                for letter_id, letter in await self._step(ceremony.unposted, node.db, node.identity):
                     if await self._post(letter):
-                        await self._step(ceremony.posted, node.store, letter_id)
-                confirmed = await self._step(ceremony.confirmation, node.store, node.identity)
+                        await self._step(ceremony.posted, node.db, letter_id)
+                confirmed = await self._step(ceremony.confirmation, node.db, node.identity)
                 if confirmed is not None and confirmed.payload != submitted:
                     await self.hub.submit_document(confirmed)
                     submitted = confirmed.payload
-                for last in await self._step(rotation.ended, node.store, node.world):
+                for last in await self._step(rotation.ended, node.db, node.world):
                     if last.payload not in ends:
                         await self.hub.submit_document(last)
                         ends.add(last.payload)
@@ -261,16 +261,16 @@ class Session:
         while True:
             news = self.live.work.next()
             async with self._patiently("linking"):
-                await self._step(questions.ask, node.store, node.world, node.identity)
-                for request_id, letter in await self._step(questions.unposted, node.store, node.world):
+                await self._step(questions.ask, node.db, node.world, node.identity)
+                for request_id, letter in await self._step(questions.unposted, node.db, node.world):
                     if await self._post(letter):
-                        await self._step(questions.posted, node.store, request_id)
+                        await self._step(questions.posted, node.db, request_id)
                 await self._open_accounts()
             await _rest(news)
 
     async def _post(self, letter: Letter) -> bool:
         """Whether the letter is in its reader's box; a full box is tried again later."""
-        sealed = await self._step(letters.seal, self.node.store, self.node.identity, letter)
+        sealed = await self._step(letters.seal, self.node.db, self.node.identity, letter)
         try:
             await self.hub.post_mail(letter.to, sealed)
         except Unavailable as problem:
@@ -282,13 +282,13 @@ class Session:
 
     async def _open_accounts(self) -> None:
         node = self.node
-        while request := await self._step(questions.accounts_wanted, node.store, node.world, node.identity):
+        while request := await self._step(questions.accounts_wanted, node.db, node.world, node.identity):
             opened = await self.hub.open_accounts(request)
-            await self._step(questions.accounts_opened, node.store, node.world, node.identity, request, opened)
+            await self._step(questions.accounts_opened, node.db, node.world, node.identity, request, opened)
             self.live.wake_all()
-        while keys := await self._step(rotation.keys_to_tell, node.store, node.world, node.identity):
+        while keys := await self._step(rotation.keys_to_tell, node.db, node.world, node.identity):
             moved = await self.hub.rekey(keys)
-            await self._step(rotation.told, node.store, node.world, node.identity, keys, moved)
+            await self._step(rotation.told, node.db, node.world, node.identity, keys, moved)
 
     async def _read_mail(self) -> None:
         async for news in self.hub.receive_mail(after=0):
@@ -302,8 +302,8 @@ class Session:
     async def _fetch_documents(self) -> None:
         node = self.node
         listing = await self.hub.list_documents()
-        await self._step(accepted.take, node.store, node.world, node.identity, node.tls_ca, listing)
-        for lost in await self._step(accepted.unknown_to, node.store, node.world, node.identity, listing):
+        await self._step(accepted.take, node.db, node.world, node.identity, node.tls_ca, listing)
+        for lost in await self._step(accepted.unknown_to, node.db, node.world, node.identity, listing):
             try:
                 await self.hub.submit_document(lost)
             except SamprasanError as problem:  # it recovers, or too much time has passed
@@ -313,9 +313,9 @@ class Session:
         node = self.node
         letter = None
         try:
-            if not await self._step(accepted.has_roster, node.store):
+            if not await self._step(accepted.has_roster, node.db):
                 await self._fetch_documents()  # mail may come before the word that roster 1 is in force
-            letter = await self._step(mail.read, node.store, node.world, node.identity, piece)
+            letter = await self._step(mail.read, node.db, node.world, node.identity, piece)
         except Unavailable:
             raise
         except SamprasanError as problem:
@@ -333,15 +333,15 @@ class Session:
         while True:
             more = False
             async with self._patiently("witnessing"):
-                asked = await self._step(witness.question, node.store)
+                asked = await self._step(witness.question, node.db)
                 answer = await self.hub.witness(asked.request)
                 if answer.checkpoint != asked.own:
                     await self._keep_up(answer.own_seq)  # whoever accepts a checkpoint can make again what it covers
-                word = await self._step(witness.witnessed, node.store, node.world, node.identity, asked, answer)
+                word = await self._step(witness.witnessed, node.db, node.world, node.identity, asked, answer)
                 if word is not None:
                     await self.hub.cosign(word)
-                more = asked.is_full and await self._step(witness.question, node.store) != asked
-                for agency in await self._step(witness.hidden_from_us, node.store, node.world.now()):
+                more = asked.is_full and await self._step(witness.question, node.db) != asked
+                for agency in await self._step(witness.hidden_from_us, node.db, node.world.now()):
                     log.warning("log hidden", knows=agency)
             await asyncio.sleep(0 if more else WITNESS_SECONDS)
 
@@ -352,18 +352,18 @@ class Session:
             from samprasan.node.proof import reconcile_session  # what it counts with takes a while to load
 
             async with self._patiently("reconciling"):
-                outcome = await reconcile_session.reconcile(node.store, node.identity.agency, self.hub, self.quiet)
-                await self._step(reconciliation.note, node.store, node.world.now(), outcome)
+                outcome = await reconcile_session.reconcile(node.db, node.identity.agency, self.hub, self.quiet)
+                await self._step(reconciliation.note, node.db, node.world.now(), outcome)
                 if outcome.differences:
                     log.error("accounts differ", accounts=len(outcome.differences), causes=outcome.causes)
 
     async def _halt_if_needed(self, problem: SamprasanError) -> None:
         if problem.code in _HALTING:
-            await self._step(batches.halt, self.node.store, problem)
+            await self._step(batches.halt, self.node.db, problem)
 
 
-def _held(store: Store, damaged: Sequence[int]) -> list[hub_pb2.RefeedRequest]:
-    return list(refeed.mending(store, damaged[: limits.MENDED_AT_ONCE]))
+def _held(db: Database, damaged: Sequence[int]) -> list[hub_pb2.RefeedRequest]:
+    return list(refeed.mending(db, damaged[: limits.MENDED_AT_ONCE]))
 
 
 async def _rest(news: asyncio.Event) -> None:

@@ -4,22 +4,15 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from samprasan.edge.database import Store, Tx
+from samprasan.edge.database import Database, Tx
 from samprasan.edge.metrics import Gauge
 from samprasan.edge.world import World
 from samprasan.keys import certificates
 from samprasan.ledger import calendar, limit_usage, policy
 from samprasan.ledger.limit_usage import Nearing
-from samprasan.node import limits
+from samprasan.node import limits, store
 from samprasan.node.identity import Identity
 from samprasan.node.linking import ceremony, rotation, shares
-from samprasan.node.store import awards as awards_store
-from samprasan.node.store import batches as batches_store
-from samprasan.node.store import deeds as deeds_store
-from samprasan.node.store import documents as documents_store
-from samprasan.node.store import facts as notes_store
-from samprasan.node.store import links as links_store
-from samprasan.node.store import questions as linking_store
 from samprasan.node.sync import batches
 from samprasan.v1.documents_pb2 import Grant
 from samprasan.v1.log_pb2 import DOCUMENT_KIND_POLICY
@@ -28,30 +21,30 @@ _STATES = ("queued", "settled", "declined")
 CONNECTED_MS = 120_000  # the service says hello every 60 s; one lost hello is no alarm
 
 
-def status(store: Store, world: World, identity: Identity, certificate: bytes | None) -> dict[str, Any]:
+def status(db: Database, world: World, identity: Identity, certificate: bytes | None) -> dict[str, Any]:
     """The answer of ``samprasan-node status``."""
     now = world.now()
-    outbox = batches.outbox(store, now)
-    with store.read() as tx:
-        current = documents_store.agreed_on(tx).roster
-        seen_at = int(notes_store.get(tx, notes_store.HUB_SEEN_AT) or 0)
-        by_state = awards_store.by_state(tx)
+    outbox = batches.outbox(db, now)
+    with db.read() as tx:
+        current = store.documents.agreed_on(tx).roster
+        seen_at = int(store.facts.get(tx, store.facts.HUB_SEEN_AT) or 0)
+        by_state = store.awards.by_state(tx)
         document = {
             "agency": identity.agency,
-            "federation_id": documents_store.agreed_on(tx).federation_id.hex(),
+            "federation_id": store.documents.agreed_on(tx).federation_id.hex(),
             "roster": current.version if current else 0,
-            "policy": documents_store.version_in_force(tx, DOCUMENT_KIND_POLICY),
-            "approvals": len(documents_store.proposed(tx)),
+            "policy": store.documents.version_in_force(tx, DOCUMENT_KIND_POLICY),
+            "approvals": len(store.documents.proposed(tx)),
             "linking": _linking(tx, world, identity),
             "head": {"seq": outbox.head.seq, "digest": outbox.head.digest.hex()},
             "outbox": outbox.queued,
             "waiting_for_link": outbox.waiting_for_link,
-            "leaving": links_store.leaving(tx),
-            "deeds": {"local": deeds_store.local(tx)} | {name: by_state.get(name, 0) for name in _STATES},
-            "credits_settled": awards_store.settled_credits(tx),
+            "leaving": store.links.leaving(tx),
+            "deeds": {"local": store.deeds.local(tx)} | {name: by_state.get(name, 0) for name in _STATES},
+            "credits_settled": store.awards.settled_credits(tx),
             "halted": outbox.halted or None,
-            "agreed_at": _moment(int(notes_store.get(tx, notes_store.AGREED_AT) or 0)),
-            "differences": json.loads(notes_store.get(tx, notes_store.DIFFERENCES) or "{}"),
+            "agreed_at": _moment(int(store.facts.get(tx, store.facts.AGREED_AT) or 0)),
+            "differences": json.loads(store.facts.get(tx, store.facts.DIFFERENCES) or "{}"),
             "warnings": limit_usage.near(_limits(tx, identity.agency, now)),
             "hub": {
                 "connected": now - seen_at < CONNECTED_MS,
@@ -68,9 +61,9 @@ def _moment(at: int) -> str | None:
     return calendar.at(at).isoformat(timespec="seconds") if at else None
 
 
-def gauges(store: Store, world: World, identity: Identity) -> list[Gauge]:
+def gauges(db: Database, world: World, identity: Identity) -> list[Gauge]:
     """What a monitoring system reads."""
-    document = status(store, world, identity, None)
+    document = status(db, world, identity, None)
     uses = document["linking"]["use"]
 
     def plain(name: str, help_text: str, value: float) -> Gauge:
@@ -99,20 +92,20 @@ def gauges(store: Store, world: World, identity: Identity) -> list[Gauge]:
 
 def _linking(tx: Tx, world: World, identity: Identity) -> dict[str, Any]:
     """The key in force, this node's share of it, and the ceremony that the roster plans."""
-    current = documents_store.agreed_on(tx).roster
+    current = store.documents.agreed_on(tx).roster
     key = current.linking if current and current.HasField("linking") else None
     share = shares.held(tx, identity, key) if key else None
     members = current.members if current else []
-    grants = [documents_store.agreed_on(tx).grant_of(each.agency, world.now()) for each in members]
+    grants = [store.documents.agreed_on(tx).grant_of(each.agency, world.now()) for each in members]
     return {
         "key_epoch": key.key_epoch if key else None,
         "share_version": key.share_version if key else None,
         "share": share.index if share else None,
         "rotation": rotation.standing(tx),
         "ceremony": ceremony.standing(tx, world, identity),
-        "open_questions": len(linking_store.open_questions(tx, world.now())),
+        "open_questions": len(store.questions.open_questions(tx, world.now())),
         "grants": [_grant(tx, identity.agency, each) for each in grants if each],
-        "use": json.loads(notes_store.get(tx, notes_store.LINKING_USE) or "[]"),
+        "use": json.loads(store.facts.get(tx, store.facts.LINKING_USE) or "[]"),
     }
 
 
@@ -122,43 +115,43 @@ def _grant(tx: Tx, own: str, grant: Grant) -> dict[str, Any]:
         "agency": grant.agency,
         "elements": grant.elements,
         "valid_until": calendar.at(grant.valid_until).isoformat(timespec="seconds"),
-        "charged_here": None if grant.agency == own else linking_store.charged_to(tx, grant.agency, grant.version),
+        "charged_here": None if grant.agency == own else store.questions.charged_to(tx, grant.agency, grant.version),
     }
 
 
 def _limits(tx: Tx, agency: str, now: int) -> Iterator[Nearing]:
     """The linking allowance of today: what this node asked of each peer, and what each peer asked of it."""
     today = calendar.day_of(now)
-    current = policy.in_force(documents_store.agreed_on(tx).policies.values(), today)
+    current = policy.in_force(store.documents.agreed_on(tx).policies.values(), today)
     if current is None:
         return
     most = current.linking_elements_per_day // limits.QUOTA_SHARE
     since = calendar.start_of(today)
-    for peer, elements in linking_store.asked_since(tx, since).items():
+    for peer, elements in store.questions.asked_since(tx, since).items():
         yield Nearing("policy: linking_elements_per_day", f"{agency} → {peer}", elements, most)
-    for peer, elements in linking_store.evaluated_by_requester(tx, calendar.packed(today)).items():
+    for peer, elements in store.questions.evaluated_by_requester(tx, calendar.packed(today)).items():
         yield Nearing("policy: linking_elements_per_day", f"{peer} → {agency}", elements, most)
 
 
-def warnings(store: Store, agency: str, now: int) -> list[dict[str, Any]]:
+def warnings(db: Database, agency: str, now: int) -> list[dict[str, Any]]:
     """Limits of which 70 % or more is taken."""
-    with store.read() as tx:
+    with db.read() as tx:
         return limit_usage.near(_limits(tx, agency, now))
 
 
-def settled_and_declined(store: Store) -> tuple[int, int]:
+def settled_and_declined(db: Database) -> tuple[int, int]:
     """How many awards and reversals ever took effect, and how many were declined."""
-    with store.read() as tx:
-        by_state = awards_store.by_state(tx)
+    with db.read() as tx:
+        by_state = store.awards.by_state(tx)
     return by_state.get("settled", 0) + by_state.get("replaced", 0), by_state.get("declined", 0)
 
 
-def sync_report(store: Store, now: int, before: tuple[int, int], seq_before: int) -> dict[str, Any]:
+def sync_report(db: Database, now: int, before: tuple[int, int], seq_before: int) -> dict[str, Any]:
     """The answer of ``samprasan-node sync``, given how things stood before it."""
-    outbox = batches.outbox(store, now)
-    applied, declined = (now - then for now, then in zip(settled_and_declined(store), before, strict=True))
-    with store.read() as tx:
-        pushed = batches_store.updates_after(tx, seq_before)
+    outbox = batches.outbox(db, now)
+    applied, declined = (now - then for now, then in zip(settled_and_declined(db), before, strict=True))
+    with db.read() as tx:
+        pushed = store.batches.updates_after(tx, seq_before)
     return {
         "pushed_updates": pushed,
         "applied": applied,

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from samprasan.client.connection import Hub
-from samprasan.edge.database import Store
+from samprasan.edge.database import Database
 from samprasan.edge.logs import logger
 from samprasan.keys.chain import Head
 from samprasan.keys.errors import Malformed, Unavailable, Unproven
@@ -26,7 +26,7 @@ _AMOUNT_MAX = 1 << 40  # a difference in one component is read off the sketch up
 log = logger("node")
 
 
-async def reconcile(store: Store, agency: str, hub: Hub, quiet: asyncio.Lock | None = None) -> Outcome:
+async def reconcile(db: Database, agency: str, hub: Hub, quiet: asyncio.Lock | None = None) -> Outcome:
     """Compare until both stand at one position; what was found is told to the hub's operator, in numbers.
 
     If the node moves on meanwhile, it is tried again, and nothing new is sent by whoever respects ``quiet`` while the
@@ -36,7 +36,7 @@ async def reconcile(store: Store, agency: str, hub: Hub, quiet: asyncio.Lock | N
     explain nothing, and what the hub refuses.
     """
     for attempt in range(TRIES):
-        talk = _Talk(store, agency, hub, quiet if quiet and attempt else asyncio.Lock())
+        talk = _Talk(db, agency, hub, quiet if quiet and attempt else asyncio.Lock())
         try:
             outcome = await talk.run()
         finally:
@@ -52,8 +52,8 @@ async def reconcile(store: Store, agency: str, hub: Hub, quiet: asyncio.Lock | N
 class _Talk:
     """One stream."""
 
-    def __init__(self, store: Store, agency: str, hub: Hub, quiet: asyncio.Lock) -> None:
-        self._store, self._agency, self._quiet = store, agency, quiet
+    def __init__(self, db: Database, agency: str, hub: Hub, quiet: asyncio.Lock) -> None:
+        self._db, self._agency, self._quiet = db, agency, quiet
         self._requests: asyncio.Queue[hub_pb2.ReconcileRequest | None] = asyncio.Queue()
         self._answers = hub.reconcile(self._outgoing())
         self._bytes = 0
@@ -101,7 +101,7 @@ class _Talk:
         if unread:
             round_trips += 1
             theirs |= await self._asked(unread)
-        found = await asyncio.to_thread(reconciliation.explained, self._store, here, theirs) if theirs else []
+        found = await asyncio.to_thread(reconciliation.explained, self._db, here, theirs) if theirs else []
         outcome = Outcome(here.head, len(here.have), found, self._bytes, round_trips)
         self._requests.put_nowait(hub_pb2.ReconcileRequest(verdict=outcome.verdict))
         return outcome
@@ -110,10 +110,10 @@ class _Talk:
         """The records at the hub's position of this node's chain, once its receipts are here."""
         ends = asyncio.get_running_loop().time() + SETTLE_SECONDS
         while True:
-            here = await asyncio.to_thread(reconciliation.records, self._store, self._agency, head)
+            here = await asyncio.to_thread(reconciliation.records, self._db, self._agency, head)
             if here is not None:
                 return here
-            settled = await asyncio.to_thread(reconciliation.settled_at, self._store)
+            settled = await asyncio.to_thread(reconciliation.settled_at, self._db)
             if settled.seq >= head.seq or asyncio.get_running_loop().time() > ends:
                 return None
             await asyncio.sleep(TRY_AGAIN_SECONDS / 5)
@@ -128,7 +128,7 @@ class _Talk:
                 raise Unproven("sketch", cells=peeling.count)
             if not widened and peeling.count > limits.SKETCH_STALLED_CELLS + 4 * len(peeling.found):
                 widened = True
-                unknown = await asyncio.to_thread(reconciliation.ever_linked, self._store)
+                unknown = await asyncio.to_thread(reconciliation.ever_linked, self._db)
                 accounts += sorted(unknown - have.keys())
                 values = [have.get(each, NOTHING) for each in accounts]
                 mine = await asyncio.to_thread(Side, keys, accounts, values)

@@ -11,16 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from samprasan.edge.database import Store, Tx
+from samprasan.edge.database import Database, Tx
 from samprasan.keys.chain import Head
 from samprasan.ledger import contributions
 from samprasan.ledger.contributions import NOTHING, Contribution, Named
-from samprasan.node import limits
-from samprasan.node.store import batches as batches_store
-from samprasan.node.store import documents as documents_store
-from samprasan.node.store import facts as notes_store
-from samprasan.node.store import links as links_store
-from samprasan.node.store import record_totals as standing_store
+from samprasan.node import limits, store
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
@@ -113,56 +108,56 @@ def _shown(have: Contribution) -> dict[str, int | bool]:
     return have._asdict() | {"linked": bool(have.linked)}
 
 
-def note(store: Store, now: int, outcome: Outcome) -> None:
+def note(db: Database, now: int, outcome: Outcome) -> None:
     """Keep when node and hub last agreed, and what differs since."""
-    with store.begin() as tx:
+    with db.begin() as tx:
         if not outcome.differences:
-            notes_store.put(tx, notes_store.AGREED_AT, str(now))
-        notes_store.put(tx, notes_store.DIFFERENCES, json.dumps(outcome.causes))
+            store.facts.put(tx, store.facts.AGREED_AT, str(now))
+        store.facts.put(tx, store.facts.DIFFERENCES, json.dumps(outcome.causes))
 
 
-def settled_at(store: Store) -> Head:
+def settled_at(db: Database) -> Head:
     """The newest batch that the hub has confirmed."""
-    with store.read() as tx:
+    with db.read() as tx:
         return _settled(tx)
 
 
 def _settled(tx: Tx) -> Head:
-    seq = batches_store.settled_seq(tx)
-    return Head(seq, batches_store.digest_at(tx, seq) or Head().digest)
+    seq = store.batches.settled_seq(tx)
+    return Head(seq, store.batches.digest_at(tx, seq) or Head().digest)
 
 
-def records(store: Store, agency: str, head: Head) -> Records | None:
+def records(db: Database, agency: str, head: Head) -> Records | None:
     """What the records say now, if now is at ``head``."""
-    with store.read() as tx:
+    with db.read() as tx:
         if _settled(tx) != head:
             return None
-        accounts = standing_store.linked(tx)
-        by_subject = standing_store.by_subject(tx)
-        secret = documents_store.agreed_on(tx).federation_id + agency.encode()
+        accounts = store.record_totals.linked(tx)
+        by_subject = store.record_totals.by_subject(tx)
+        secret = store.documents.agreed_on(tx).federation_id + agency.encode()
     have = {key: by_subject.get(subject_id, NOTHING)._replace(linked=1) for subject_id, key in accounts.items()}
     return Records(head, have, secret)
 
 
-def ever_linked(store: Store) -> set[bytes]:
+def ever_linked(db: Database) -> set[bytes]:
     """Every account that the node's own chain linked, whatever the records know of it."""
     found = set()
-    for batch, receipt in _chain(store, settled_at(store).seq):
+    for batch, receipt in _chain(db, settled_at(db).seq):
         for update, outcome in zip(batch.updates, receipt.outcomes, strict=True):
             if update.HasField("link") and outcome.kind == log.OUTCOME_KIND_APPLIED:
                 found.add(update.link.account_id)
     return found
 
 
-def explained(store: Store, here: Records, hub: Mapping[bytes, Contribution]) -> list[Difference]:
+def explained(db: Database, here: Records, hub: Mapping[bytes, Contribution]) -> list[Difference]:
     """What is behind each account of ``hub`` that is not what the records say."""
-    proved = _proved(store, hub.keys(), here.head.seq)
-    with store.read() as tx:
-        subjects = {row.account_id: row.subject_id for row in links_store.subjects_of(tx, hub.keys())}
-        suspects: dict[int, list[standing_store.Suspect]] = {}
-        for each in standing_store.suspects(tx):
+    proved = _proved(db, hub.keys(), here.head.seq)
+    with db.read() as tx:
+        subjects = {row.account_id: row.subject_id for row in store.links.subjects_of(tx, hub.keys())}
+        suspects: dict[int, list[store.record_totals.Suspect]] = {}
+        for each in store.record_totals.suspects(tx):
             suspects.setdefault(each.subject_id, []).append(each)
-        known = standing_store.op_ids_of(tx, {op_id for each in proved.values() for op_id in each.standing})
+        known = store.record_totals.op_ids_of(tx, {op_id for each in proved.values() for op_id in each.standing})
     found = []
     for account_id, theirs in sorted(hub.items()):
         proof = proved[account_id]
@@ -179,7 +174,7 @@ def explained(store: Store, here: Records, hub: Mapping[bytes, Contribution]) ->
 
 
 def standing_awards(
-    store: Store, accounts: Sequence[bytes], seq: int
+    db: Database, accounts: Sequence[bytes], seq: int
 ) -> dict[bytes, dict[bytes, tuple[int, log.Award]]]:
     """Account → op id → batch and award, of awards that stand by the node's own chain.
 
@@ -191,14 +186,14 @@ def standing_awards(
             for op_id, award in proof.standing.items()
             if op_id not in proof.given_up
         }
-        for account_id, proof in _proved(store, accounts, seq).items()
+        for account_id, proof in _proved(db, accounts, seq).items()
     }
 
 
 def _cause(
     hub: Contribution,
     proof: "_Proof",
-    suspects: Sequence[standing_store.Suspect],
+    suspects: Sequence[store.record_totals.Suspect],
     *,
     has_lost: bool,
 ) -> tuple[Cause, int]:
@@ -229,12 +224,12 @@ class _Proof:
     given_up: frozenset[bytes] = frozenset()
 
 
-def _proved(store: Store, account_ids: Any, seq: int) -> dict[bytes, _Proof]:
+def _proved(db: Database, account_ids: Any, seq: int) -> dict[bytes, _Proof]:
     """The proofs of these accounts, in one walk along the chain up to ``seq``."""
     found = {account_id: _Proof() for account_id in account_ids}
     awards: dict[bytes, log.Award] = {}
     holds: dict[bytes, bytes] = {}
-    for batch, receipt in _chain(store, seq):
+    for batch, receipt in _chain(db, seq):
         for account_id, change in contributions.changes(batch, receipt.outcomes, Named(awards, holds)):
             if account_id in found:
                 proof = found[account_id]
@@ -289,11 +284,11 @@ def _sum(awards: Iterator[log.Award]) -> Contribution:
     return total
 
 
-def _chain(store: Store, seq: int) -> Iterator[tuple[log.Batch, log.Receipt]]:
+def _chain(db: Database, seq: int) -> Iterator[tuple[log.Batch, log.Receipt]]:
     """The node's own batches with their receipts, a few in memory at a time."""
     for first in range(1, seq + 1, limits.BATCHES_READ_AT_ONCE):
-        with store.read() as tx:
-            rows = batches_store.between(tx, first, min(first + limits.BATCHES_READ_AT_ONCE, seq + 1))
+        with db.read() as tx:
+            rows = store.batches.between(tx, first, min(first + limits.BATCHES_READ_AT_ONCE, seq + 1))
         for row in rows:
             batch = log.Batch.FromString(Envelope.FromString(row.envelope).payload)
             yield batch, log.Receipt.FromString(Envelope.FromString(row.receipt).payload)

@@ -9,16 +9,11 @@ nothing here is changed.
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from samprasan.edge.database import Store, Tx
+from samprasan.edge.database import Database, Tx
 from samprasan.keys.errors import Unavailable
+from samprasan.node import store
 from samprasan.node.proof import reconciliation
 from samprasan.node.proof.reconciliation import Difference
-from samprasan.node.store import awards as awards_store
-from samprasan.node.store import batches as batches_store
-from samprasan.node.store import deeds as deeds_store
-from samprasan.node.store import links as links_store
-from samprasan.node.store import orphans as orphans_store
-from samprasan.node.store import record_totals as standing_store
 from samprasan.node.store.awards import AwardRow
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
@@ -48,18 +43,18 @@ class Repair(NamedTuple):
         return {"what": self.what, "account_id": self.account_id.hex(), "record_id": self.record_id}
 
 
-def repair(store: Store, differences: Sequence[Difference], seq: int) -> list[Repair]:
+def repair(db: Database, differences: Sequence[Difference], seq: int) -> list[Repair]:
     """Put right what is wrong here on the accounts that differ, as of batch ``seq``; what was done.
 
     Raises Unavailable ``reconcile_busy`` if something has settled since.
     """
     accounts = [each.account_id for each in differences if each.cause in _HERE]
-    proved = reconciliation.standing_awards(store, accounts, seq)
-    with store.begin() as tx:
-        awards_store.lock(tx)
-        if batches_store.settled_seq(tx) != seq:
+    proved = reconciliation.standing_awards(db, accounts, seq)
+    with db.begin() as tx:
+        store.awards.lock(tx)
+        if store.batches.settled_seq(tx) != seq:
             raise Unavailable("reconcile_busy")  # something has settled since: it may stand, or not, for another reason
-        subjects = {row.subject_id: row.account_id for row in links_store.subjects_of(tx, accounts)}
+        subjects = {row.subject_id: row.account_id for row in store.links.subjects_of(tx, accounts)}
         of_account = {account_id: subject_id for subject_id, account_id in subjects.items()}
         found: list[Repair] = []
         for account_id, standing in proved.items():
@@ -75,45 +70,45 @@ def _restore_awards(
     tx: Tx, account_id: bytes, subject_id: int, standing: dict[bytes, tuple[int, log.Award]]
 ) -> Iterator[Repair]:
     """Awards that were lost or changed say again what the signed batches say."""
-    known = awards_store.of_op_ids(tx, standing)
+    known = store.awards.of_op_ids(tx, standing)
     for op_id, (seq, award) in standing.items():
         row = known.get(op_id)
         said = (award.credits, award.dimension, award.month, award.policy_version)
         stands = row is not None and (row.state, row.subject_id) == ("settled", subject_id)
         if row is not None and stands and (row.credits, row.dimension, row.month, row.policy_version) == said:
             continue
-        award_id = row.award_id if row else awards_store.next_id(tx)
-        deed_id = row.deed_id if row else orphans_store.NO_DEED
-        awards_store.remove(tx, [award_id])
+        award_id = row.award_id if row else store.awards.next_id(tx)
+        deed_id = row.deed_id if row else store.orphans.NO_DEED
+        store.awards.remove(tx, [award_id])
         state = ("settled", seq, 0)
         made = AwardRow(award_id, deed_id, subject_id, op_id, award.replaces or None, 0, *said, *state)
-        awards_store.add(tx, [made])
+        store.awards.add(tx, [made])
         yield Repair("award_restored", account_id, "")
 
 
 def _orphan(tx: Tx, subjects: dict[int, bytes]) -> Iterator[Repair]:
-    for award_id, subject_id in standing_store.without_deed(tx, subjects):
-        awards_store.orphan(tx, award_id)
+    for award_id, subject_id in store.record_totals.without_deed(tx, subjects):
+        store.awards.orphan(tx, award_id)
         yield Repair("orphaned", subjects[subject_id], "")
 
 
 def _adopt(tx: Tx, subjects: dict[int, bytes]) -> Iterator[Repair]:
     """Deeds that nobody was told of are given an orphan that says the same, or give way."""
-    taken_back = {row.award_id for row in orphans_store.every(tx) if row.checker and not row.keep}
-    orphans = [row for row in orphans_store.every(tx) if row.subject_id in subjects and row.award_id not in taken_back]
-    for deed in standing_store.untold(tx, subjects):
+    taken_back = {row.award_id for row in store.orphans.every(tx) if row.checker and not row.keep}
+    orphans = [row for row in store.orphans.every(tx) if row.subject_id in subjects and row.award_id not in taken_back]
+    for deed in store.record_totals.untold(tx, subjects):
         said = (deed.subject_id, deed.dimension, deed.occurred_on // 100, deed.credits)
         same = next((row for row in orphans if (row.subject_id, row.dimension, row.month, row.credits) == said), None)
         if same is not None:
             orphans.remove(same)
-            awards_store.adopt(tx, same.award_id, deed.deed_id)
+            store.awards.adopt(tx, same.award_id, deed.deed_id)
         else:
-            deeds_store.remove(tx, [deed.deed_id])
+            store.deeds.remove(tx, [deed.deed_id])
         yield Repair("adopted" if same else "removed", subjects[deed.subject_id], deed.record_id)
 
 
 def _restore_deeds(tx: Tx, subjects: dict[int, bytes]) -> Iterator[Repair]:
-    for deed, award in standing_store.edited(tx, subjects):
+    for deed, award in store.record_totals.edited(tx, subjects):
         changed = deed._replace(subject_id=award.subject_id, credits=award.credits, dimension=award.dimension)
-        deeds_store.replace(tx, [changed])
+        store.deeds.replace(tx, [changed])
         yield Repair("deed_restored", subjects.get(award.subject_id, b""), deed.record_id)

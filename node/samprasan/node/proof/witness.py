@@ -10,17 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from samprasan.edge.database import Store, Tx
+from samprasan.edge.database import Database, Tx
 from samprasan.edge.world import World
 from samprasan.keys import checkpoint, merkle, signing
 from samprasan.keys.checkpoint import Checkpoint, Note
 from samprasan.keys.errors import Malformed, Unavailable, Unproven
 from samprasan.ledger import calendar
-from samprasan.node import limits
+from samprasan.node import limits, store
 from samprasan.node.identity import Identity
-from samprasan.node.store import documents as documents_store
-from samprasan.node.store import facts as notes_store
-from samprasan.node.store import log_views as witness_store
 from samprasan.node.store.log_views import Evidence, Proof
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -64,20 +61,20 @@ class Question:
         return len(self.receipts) == limits.RECEIPTS_PER_QUESTION
 
 
-def question(store: Store) -> Question:
+def question(db: Database) -> Question:
     """What to ask now."""
-    with store.read() as tx:
-        origin = documents_store.agreed_on(tx).origin
-        own = witness_store.newest(tx)
-        told = [(row.agency, row.note) for row in witness_store.heard_of(tx)]
+    with db.read() as tx:
+        origin = store.documents.agreed_on(tx).origin
+        own = store.log_views.newest(tx)
+        told = [(row.agency, row.note) for row in store.log_views.heard_of(tx)]
         heard = [each for each in told if not _is_of_later_log(tx, checkpoint.read(each[1]))]
-        unproved = witness_store.unproved(tx, limits.RECEIPTS_PER_QUESTION)
+        unproved = store.log_views.unproved(tx, limits.RECEIPTS_PER_QUESTION)
     known = [("", own), *heard] if own else heard
     return Question(origin, tuple(known), tuple((row.seq, row.receipt) for row in unproved))
 
 
 def witnessed(
-    store: Store, world: World, identity: Identity, asked: Question, answer: hub_pb2.WitnessResponse
+    db: Database, world: World, identity: Identity, asked: Question, answer: hub_pb2.WitnessResponse
 ) -> hub_pb2.CosignRequest | None:
     """Check the hub's answer, store its checkpoint and proofs; then the cosignature to give, if it has none of ours.
 
@@ -87,12 +84,12 @@ def witnessed(
     """
     if not answer.checkpoint and not asked.own_size:
         return None
-    with store.begin() as tx:
-        if (documents_store.agreed_on(tx).origin, witness_store.newest(tx)) != (asked.origin, asked.own):
+    with db.begin() as tx:
+        if (store.documents.agreed_on(tx).origin, store.log_views.newest(tx)) != (asked.origin, asked.own):
             return None  # another process of this node has asked meanwhile
         note = _judged(tx, world, asked, answer)
         if isinstance(note, Unproven):
-            notes_store.put(tx, notes_store.HALTED, note.code)
+            store.facts.put(tx, store.facts.HALTED, note.code)
         keys = _keys(tx)
     if isinstance(note, Unproven):
         raise note
@@ -102,40 +99,40 @@ def witnessed(
     return hub_pb2.CosignRequest(size=note.checkpoint.size, seconds=word.seconds, signature=word.signature)
 
 
-def heard(store: Store, world: World, sender: str, data: bytes) -> None:
+def heard(db: Database, world: World, sender: str, data: bytes) -> None:
     """A letter told of a checkpoint that ``sender`` knows: the hub will have to connect it to ours.
 
     Raises Malformed or Unproven ``checkpoint`` if the hub did not sign it, Unproven ``log_forked`` if it cannot be.
     """
-    with store.begin() as tx:
+    with db.begin() as tx:
         note = _believed(tx, world, data)
         if not _is_of_this_log(tx, note):  # one of us has not heard of a cut yet
             if _is_of_later_log(tx, note):
-                witness_store.hear(tx, sender, data, world.now())  # and it is hidden from us, if that lasts
+                store.log_views.hear(tx, sender, data, world.now())  # and it is hidden from us, if that lasts
             return
-        own = witness_store.newest(tx)
+        own = store.log_views.newest(tx)
         mine = checkpoint.read(own).checkpoint if own else None
         forked = mine is not None and mine.size == note.checkpoint.size and mine != note.checkpoint
         if forked:
-            witness_store.accuse(tx, Evidence(world.now(), own, data))
-            notes_store.put(tx, notes_store.HALTED, "log_forked")
+            store.log_views.accuse(tx, Evidence(world.now(), own, data))
+            store.facts.put(tx, store.facts.HALTED, "log_forked")
         elif mine != note.checkpoint:
-            witness_store.hear(tx, sender, data, world.now())
+            store.log_views.hear(tx, sender, data, world.now())
     if forked:
         raise Unproven("log_forked")
 
 
-def hidden_from_us(store: Store, now: int) -> list[str]:
+def hidden_from_us(db: Database, now: int) -> list[str]:
     """Agencies that know of a longer log than the hub has shown this node for too long."""
-    with store.read() as tx:
-        return [row.agency for row in witness_store.heard_of(tx) if now - row.heard_at >= limits.HEARD_LATE_MS]
+    with db.read() as tx:
+        return [row.agency for row in store.log_views.heard_of(tx) if now - row.heard_at >= limits.HEARD_LATE_MS]
 
 
-def standing(store: Store, world: World) -> dict[str, Any]:
+def standing(db: Database, world: World) -> dict[str, Any]:
     """The answer of ``samprasan-node checkpoint``."""
-    with store.read() as tx:
+    with db.read() as tx:
         keys = _keys(tx)
-        notes = [checkpoint.read(each) for each in witness_store.all_newest_first(tx)]
+        notes = [checkpoint.read(each) for each in store.log_views.all_newest_first(tx)]
         newest = notes[0] if notes else None
         given = {each.agency: each.seconds for each in _cosigned(newest, keys, world)} if newest else {}
         finals = (each.checkpoint.size for each in notes if len(_cosigned(each, keys, world)) == len(keys))
@@ -146,15 +143,15 @@ def standing(store: Store, world: World) -> dict[str, Any]:
             "cosigned": {agency: calendar.at(at * 1000).isoformat(timespec="seconds") for agency, at in given.items()},
             "missing": sorted(keys.keys() - given.keys()) if newest else [],
             "final": next(finals, 0),
-            "note": witness_store.newest(tx).decode(),
-            "receipts_proved": witness_store.proved_count(tx),
+            "note": store.log_views.newest(tx).decode(),
+            "receipts_proved": store.log_views.proved_count(tx),
             "evidence": [
                 {
                     "found_at": calendar.at(each.found_at).isoformat(timespec="seconds"),
                     "first": _shown(each.first),
                     "second": _shown(each.second),
                 }
-                for each in witness_store.accusations(tx)
+                for each in store.log_views.accusations(tx)
             ],
         }
 
@@ -176,24 +173,24 @@ def _cosigned(note: Note, keys: dict[str, bytes], world: World) -> list[checkpoi
 
 
 def _believed(tx: Tx, world: World, data: bytes) -> Note:
-    agreed = documents_store.agreed_on(tx)
+    agreed = store.documents.agreed_on(tx)
     hub_key = agreed.required_roster.hub.signing_key
     return checkpoint.opened(data, agreed.federation_id, hub_key, world.verify)
 
 
 def _is_of_this_log(tx: Tx, note: Note) -> bool:
     """Whether the note is of the log as the last cut has left it."""
-    return note.checkpoint.origin == documents_store.agreed_on(tx).origin
+    return note.checkpoint.origin == store.documents.agreed_on(tx).origin
 
 
 def _is_of_later_log(tx: Tx, note: Note) -> bool:
     """Whether the note is of the log after a cut that this node has not heard of."""
-    agreed = documents_store.agreed_on(tx)
+    agreed = store.documents.agreed_on(tx)
     return (checkpoint.cuts_of(note.checkpoint, agreed.federation_id) or 0) > agreed.cut_version
 
 
 def _keys(tx: Tx) -> dict[str, bytes]:
-    roster = documents_store.agreed_on(tx).roster
+    roster = store.documents.agreed_on(tx).roster
     return {member.agency: member.signing_key for member in roster.members} if roster else {}
 
 
@@ -219,7 +216,7 @@ def _judged(tx: Tx, world: World, asked: Question, answer: hub_pb2.WitnessRespon
     checkpoint.cosignatures(note, _keys(tx), world.verify)
     lie = _contradiction(world, asked, answer, note.checkpoint)
     if lie is not None:
-        witness_store.accuse(tx, lie)
+        store.log_views.accuse(tx, lie)
         return Unproven("log_forked")
     _store(tx, asked, answer, note)
     return note
@@ -246,18 +243,18 @@ def _contradiction(
 
 def _store(tx: Tx, asked: Question, answer: hub_pb2.WitnessResponse, note: Note) -> None:
     size = note.checkpoint.size
-    witness_store.add_proofs(tx, list(_proofs(asked.receipts, answer.inclusion, size, tx)))
-    witness_store.keep(tx, size, answer.checkpoint)
+    store.log_views.add_proofs(tx, list(_proofs(asked.receipts, answer.inclusion, size, tx)))
+    store.log_views.keep(tx, size, answer.checkpoint)
     for agency, known_note in asked.known:
         if agency and checkpoint.read(known_note).checkpoint.size <= size:
-            witness_store.connected(tx, agency, known_note)
+            store.log_views.connected(tx, agency, known_note)
 
 
 def _proofs(
     receipts: Sequence[tuple[int, bytes]], paths: Sequence[hub_pb2.HashPath], size: int, tx: Tx
 ) -> Iterator[Proof]:
     for (seq, receipt), path in zip(receipts, paths, strict=True):
-        if _opened(receipt).log_index < size and witness_store.proof_of(tx, seq) is None:
+        if _opened(receipt).log_index < size and store.log_views.proof_of(tx, seq) is None:
             yield Proof(seq, size, b"".join(path.hashes))
 
 

@@ -10,15 +10,8 @@ from samprasan.edge.world import World
 from samprasan.keys import checkpoint, documents
 from samprasan.keys.checkpoint import Checkpoint
 from samprasan.keys.errors import Refused, Unproven
-from samprasan.node import limits
+from samprasan.node import limits, store
 from samprasan.node.deeds import awards
-from samprasan.node.store import awards as awards_store
-from samprasan.node.store import batches as batches_store
-from samprasan.node.store import deeds as deeds_store
-from samprasan.node.store import documents as documents_store
-from samprasan.node.store import hub_chain as keeping_store
-from samprasan.node.store import log_views as witness_store
-from samprasan.node.store import redemptions as redemptions_store
 from samprasan.v1.documents_pb2 import Cut
 from samprasan.v1.log_pb2 import DOCUMENT_KIND_CUT
 
@@ -30,11 +23,11 @@ def proposal(tx: Tx, world: World, rest: bytes) -> Cut:
     """
     if not rest:
         raise Refused("cut_unneeded")
-    agreed = documents_store.agreed_on(tx)
+    agreed = store.documents.agreed_on(tx)
     now = world.now()
     body = Cut(
         federation_id=agreed.federation_id,
-        version=documents_store.version_in_force(tx, DOCUMENT_KIND_CUT) + 1,
+        version=store.documents.version_in_force(tx, DOCUMENT_KIND_CUT) + 1,
         created_at=now,
         expires_at=now + limits.DOCUMENT_LIFETIME_MS,
         checkpoint=rest,
@@ -49,32 +42,32 @@ def check(tx: Tx, world: World, body: Cut) -> None:
     Raises Unproven ``checkpoint``, Refused ``cut_held``.
     """
     size = _left(tx, world, body).size
-    if keeping_store.at_index(tx, size) is not None or batches_store.at_index(tx, size) is not None:
+    if store.hub_chain.at_index(tx, size) is not None or store.batches.at_index(tx, size) is not None:
         raise Refused("cut_held", log_index=size)
 
 
 def affected(tx: Tx, body: Cut) -> tuple[int, int]:
     """Where the log is to end, and how many of this node's batches stood behind that."""
     size = checkpoint.read(body.checkpoint).checkpoint.size
-    return size, batches_store.settled_seq(tx) - batches_store.settled_before(tx, size)
+    return size, store.batches.settled_seq(tx) - store.batches.settled_before(tx, size)
 
 
 def carry_out(tx: Tx, world: World, body: Cut) -> None:
     """Forget what was said of the log behind the cut, before the document counts as in force here."""
-    awards_store.lock(tx)
+    store.awards.lock(tx)
     size = _left(tx, world, body).size
-    first = batches_store.settled_before(tx, size) + 1
-    batches_store.unsettle(tx, first)
-    redemptions_store.unsettle(tx, first)
-    deed_ids = awards_store.unsettle(tx, first)
-    awards.Awarding(tx, world, world.now()).correct(deeds_store.of_ids(tx, deed_ids))
-    keeping_store.forget_from(tx, size)
-    witness_store.forget_after(tx, size)
-    witness_store.hear(tx, documents.HUB, body.checkpoint, world.now())  # the log is to go on from there
+    first = store.batches.settled_before(tx, size) + 1
+    store.batches.unsettle(tx, first)
+    store.redemptions.unsettle(tx, first)
+    deed_ids = store.awards.unsettle(tx, first)
+    awards.Awarding(tx, world, world.now()).correct(store.deeds.of_ids(tx, deed_ids))
+    store.hub_chain.forget_from(tx, size)
+    store.log_views.forget_after(tx, size)
+    store.log_views.hear(tx, documents.HUB, body.checkpoint, world.now())  # the log is to go on from there
 
 
 def _left(tx: Tx, world: World, body: Cut) -> Checkpoint:
-    agreed = documents_store.agreed_on(tx)
+    agreed = store.documents.agreed_on(tx)
     key = agreed.required_roster.hub.signing_key
     found = checkpoint.opened(body.checkpoint, agreed.federation_id, key, world.verify).checkpoint
     if found.origin != agreed.origin:

@@ -11,24 +11,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from samprasan.edge.database import Store, Tx
+from samprasan.edge.database import Database, Tx
 from samprasan.edge.world import World
 from samprasan.keys import chain, signing
 from samprasan.keys.chain import Fit
 from samprasan.keys.errors import SamprasanError, Unproven
 from samprasan.keys.identifiers import Scheme
-from samprasan.node import limits
+from samprasan.node import limits, store
 from samprasan.node.deeds import awards
 from samprasan.node.identity import ID_COLUMN, NAME_COLUMN, Identity
-from samprasan.node.store import awards as awards_store
-from samprasan.node.store import batches as batches_store
-from samprasan.node.store import deeds as deeds_store
-from samprasan.node.store import documents as documents_store
-from samprasan.node.store import facts as notes_store
-from samprasan.node.store import links as links_store
-from samprasan.node.store import orphans as orphans_store
-from samprasan.node.store import redemptions as redemptions_store
-from samprasan.node.store import subjects as subjects_store
 from samprasan.node.store.awards import AwardRow
 from samprasan.node.sync import batches as sync_batches
 from samprasan.node.sync import receipts
@@ -53,18 +44,18 @@ class Recovered:
     unnamed: int
 
 
-def common_seq(store: Store) -> int:
+def common_seq(db: Database) -> int:
     """The batch behind which to ask: all up to it have their receipt."""
-    with store.read() as tx:
-        return batches_store.settled_seq(tx)
+    with db.read() as tx:
+        return store.batches.settled_seq(tx)
 
 
-def broken(store: Store, world: World) -> list[str]:
+def broken(db: Database, world: World) -> list[str]:
     """What of the chain in the database is not this node's, or not whole; empty if all of it holds."""
     problems, head = [], chain.START
     while True:
-        with store.read() as tx:
-            rows = batches_store.after(tx, head.seq, limits.BATCHES_READ_AT_ONCE)
+        with db.read() as tx:
+            rows = store.batches.after(tx, head.seq, limits.BATCHES_READ_AT_ONCE)
         for row in rows:
             try:
                 batch = world.open(signing.read_envelope(row.envelope), log.Batch, world.signer.public_key)
@@ -78,40 +69,40 @@ def broken(store: Store, world: World) -> list[str]:
             return problems
 
 
-def take_back(store: Store, world: World, identity: Identity, entries: Sequence[hub_pb2.LogEntry]) -> tuple[int, int]:
+def take_back(db: Database, world: World, identity: Identity, entries: Sequence[hub_pb2.LogEntry]) -> tuple[int, int]:
     """Take back the next batches of the own chain; how many were not here, and how many accounts they gave up.
 
     Raises Unproven ``signature``, ``receipt_foreign``, ``chain_fork`` for what this node did not sign, or not there.
     """
     taken = given_up = 0
     for entry in entries:
-        with store.begin() as tx:
-            awards_store.lock(tx)
+        with db.begin() as tx:
+            store.awards.lock(tx)
             is_new, unlinked = _take_back(tx, world, identity, entry)
             taken += is_new
             given_up += unlinked
     return taken, given_up
 
 
-def ended(store: Store, world: World) -> tuple[int, int]:
+def ended(db: Database, world: World) -> tuple[int, int]:
     """The chain is whole: what waits is worked out anew; how many orphans and people without name there are."""
-    with store.begin() as tx:
-        awards_store.lock(tx)
-        deeds = deeds_store.of_ids(tx, awards_store.waiting(tx))
+    with db.begin() as tx:
+        store.awards.lock(tx)
+        deeds = store.deeds.of_ids(tx, store.awards.waiting(tx))
         awards.Awarding(tx, world, world.now()).correct(deeds)
-        if notes_store.get(tx, notes_store.HALTED) in _OVER:
-            notes_store.drop(tx, notes_store.HALTED)
-        return orphans_store.undecided(tx), subjects_store.unnamed(tx)
+        if store.facts.get(tx, store.facts.HALTED) in _OVER:
+            store.facts.drop(tx, store.facts.HALTED)
+        return store.orphans.undecided(tx), store.subjects.unnamed(tx)
 
 
 def _take_back(tx: Tx, world: World, identity: Identity, entry: hub_pb2.LogEntry) -> tuple[bool, int]:
     batch = world.open(entry.batch, log.Batch, world.signer.public_key)
-    hub_key = documents_store.agreed_on(tx).required_roster.hub.signing_key
+    hub_key = store.documents.agreed_on(tx).required_roster.hub.signing_key
     receipt = world.open(entry.receipt, log.Receipt, hub_key)
     digest = signing.digest(entry.batch)
     if (receipt.agency, receipt.seq, receipt.batch_digest) != (identity.agency, batch.seq, digest):
         raise Unproven("receipt_foreign", seq=batch.seq)
-    stored = batches_store.find(tx, batch.seq)
+    stored = store.batches.find(tx, batch.seq)
     if stored is not None and stored.digest == digest:
         if stored.receipt is None:
             receipts.settle_in(tx, world, stored, receipt, entry.receipt)
@@ -120,11 +111,11 @@ def _take_back(tx: Tx, world: World, identity: Identity, entry: hub_pb2.LogEntry
         if stored.receipt is not None:
             raise Unproven("chain_fork", agency=identity.agency, seq=batch.seq)
         receipts.take_out(tx, world, batch.seq)
-    if chain.fit(batches_store.head(tx), batch.seq, batch.previous) is not Fit.NEXT:
+    if chain.fit(store.batches.head(tx), batch.seq, batch.previous) is not Fit.NEXT:
         raise Unproven("chain_fork", agency=identity.agency, seq=batch.seq)
-    batches_store.add(tx, batch.seq, digest, entry.batch.SerializeToString())
+    store.batches.add(tx, batch.seq, digest, entry.batch.SerializeToString())
     unlinked = _Replay(tx, world, identity, batch).run(receipt)
-    stored = batches_store.find(tx, batch.seq)
+    stored = store.batches.find(tx, batch.seq)
     assert stored is not None
     receipts.settle_in(tx, world, stored, receipt, entry.receipt)
     return True, unlinked
@@ -138,9 +129,9 @@ class _Replay:
         named = {update.op_id for update in batch.updates}
         named |= {update.award.replaces for update in batch.updates if update.award.replaces}
         named |= {update.reverse.award_op_id for update in batch.updates if update.HasField("reverse")}
-        self._known = awards_store.of_op_ids(tx, named)
-        self._told = redemptions_store.of_op_ids(tx, [update.op_id for update in batch.updates])
-        self._next_id = awards_store.next_id(tx)
+        self._known = store.awards.of_op_ids(tx, named)
+        self._told = store.redemptions.of_op_ids(tx, [update.op_id for update in batch.updates])
+        self._next_id = store.awards.next_id(tx)
         self._unlinked = 0
 
     def run(self, receipt: log.Receipt) -> int:
@@ -162,36 +153,36 @@ class _Replay:
             account_id = update.link.account_id
             if not applied:
                 return
-            if subjects_store.mirror(self._tx, account_id, bits, now) is None:
+            if store.subjects.mirror(self._tx, account_id, bits, now) is None:
                 self._unnamed(account_id)
-                subjects_store.mirror(self._tx, account_id, bits, now)
+                store.subjects.mirror(self._tx, account_id, bits, now)
             self._seal(account_id, bits)
-        elif applied and subjects_store.mirror(self._tx, update.unlink.account_id, 0, now) is not None:
-            self._seal(update.unlink.account_id, links_store.UNLINKING)
+        elif applied and store.subjects.mirror(self._tx, update.unlink.account_id, 0, now) is not None:
+            self._seal(update.unlink.account_id, store.links.UNLINKING)
             self._unlinked += 1
 
     def _seal(self, account_id: bytes, bits: int) -> None:
-        links_store.seal(self._tx, [(row.subject_id, bits) for row in links_store.subjects_of(self._tx, [account_id])])
+        store.links.seal(self._tx, [(row.subject_id, bits) for row in store.links.subjects_of(self._tx, [account_id])])
 
     def _unnamed(self, account_id: bytes) -> None:
         """Somebody with that account: the agency linked them, and nobody here knows whom."""
         sealed = [self._identity.seal(self._world, column, b"") for column in (ID_COLUMN, NAME_COLUMN)]
-        subjects_store.add_unnamed(self._tx, account_id, self._world.random_bytes(32), (sealed[0], sealed[1]))
+        store.subjects.add_unnamed(self._tx, account_id, self._world.random_bytes(32), (sealed[0], sealed[1]))
 
     def _name(self, subject_id: int, account_id: bytes) -> None:
         """The database knows of whom an update is, and the update names the account: so it is theirs."""
-        row = next(subjects_store.of_ids(self._tx, [subject_id]), None)
+        row = next(store.subjects.of_ids(self._tx, [subject_id]), None)
         if account_id and row is not None and row.account_id is None:
-            key = documents_store.agreed_on(self._tx).required_roster.linking
-            subjects_store.name(self._tx, [(subject_id, account_id)])
-            epoch = subjects_store.PUBLIC if row.scheme in _PUBLIC_SCHEMES else key.key_epoch
-            subjects_store.set_account(self._tx, subject_id, account_id, epoch)
+            key = store.documents.agreed_on(self._tx).required_roster.linking
+            store.subjects.name(self._tx, [(subject_id, account_id)])
+            epoch = store.subjects.PUBLIC if row.scheme in _PUBLIC_SCHEMES else key.key_epoch
+            store.subjects.set_account(self._tx, subject_id, account_id, epoch)
 
     def _award(self, update: log.Update, *, applied: bool) -> None:
         known = self._known.get(update.op_id)
         if known is not None:
             if known.is_open:
-                awards_store.seal(self._tx, self._batch.seq, [known.award_id])
+                store.awards.seal(self._tx, self._batch.seq, [known.award_id])
                 self._name(known.subject_id, update.award.account_id)
             return
         if not applied:
@@ -203,7 +194,7 @@ class _Replay:
             subject_id = next((row.subject_id for row in self._subjects(award.account_id)), 0)
         row = AwardRow(
             self._next_id,
-            replaced.deed_id if replaced else orphans_store.NO_DEED,
+            replaced.deed_id if replaced else store.orphans.NO_DEED,
             subject_id,
             update.op_id,
             (award.replaces or reverse.award_op_id) or None,
@@ -216,19 +207,19 @@ class _Replay:
             self._batch.seq,
             0,
         )
-        awards_store.add(self._tx, [row])
+        store.awards.add(self._tx, [row])
         self._known[update.op_id] = row
         self._next_id += 1
 
     def _subjects(self, account_id: bytes) -> Iterable[Any]:
-        return links_store.subjects_of(self._tx, [account_id])
+        return store.links.subjects_of(self._tx, [account_id])
 
     def _hold_update(self, update: log.Update) -> None:
         told = self._told.get(update.op_id)
         if told is not None:
             if told.seq is None:
-                redemptions_store.seal(self._tx, self._batch.seq, [told.update_id])
-                asked = redemptions_store.of_hold_id(self._tx, told.hold_id)
+                store.redemptions.seal(self._tx, self._batch.seq, [told.update_id])
+                asked = store.redemptions.of_hold_id(self._tx, told.hold_id)
                 if update.HasField("reserve") and asked is not None:
                     self._name(asked.subject_id, update.reserve.account_id)
             return
@@ -245,9 +236,9 @@ class _Replay:
             "credits": 0 if kind == "void" else change.credits,
             "why": change.reason if kind in {"void", "refund"} else 0,
         }
-        redemptions_store.queue(self._tx, [values])
-        found = redemptions_store.of_op_ids(self._tx, [update.op_id])
-        redemptions_store.seal(self._tx, self._batch.seq, [found[update.op_id].update_id])
+        store.redemptions.queue(self._tx, [values])
+        found = store.redemptions.of_op_ids(self._tx, [update.op_id])
+        store.redemptions.seal(self._tx, self._batch.seq, [found[update.op_id].update_id])
 
     def _reserved(self, hold_id: bytes, reserve: log.Reserve) -> None:
         values = {
@@ -264,4 +255,4 @@ class _Replay:
             "on_own_risk": False,
             "asked_at": self._batch.created_at,
         }
-        redemptions_store.add(self._tx, values)
+        store.redemptions.add(self._tx, values)

@@ -6,34 +6,33 @@ holds a receipt or a checkpoint of can be made again without the hub.
 
 from collections.abc import Sequence
 
-from samprasan.edge.database import Store
+from samprasan.edge.database import Database
 from samprasan.edge.world import World
 from samprasan.keys import chain, documents, signing
 from samprasan.keys.chain import Fit
 from samprasan.keys.errors import Unavailable, Unproven
-from samprasan.node.store import documents as documents_store
-from samprasan.node.store import hub_chain as keeping_store
+from samprasan.node import store
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 
 
-def kept_up_to(store: Store) -> int:
+def kept_up_to(db: Database) -> int:
     """How much of the hub's chain is kept."""
-    with store.read() as tx:
-        return keeping_store.head(tx).seq
+    with db.read() as tx:
+        return store.hub_chain.head(tx).seq
 
 
-def keep(store: Store, world: World, entries: Sequence[hub_pb2.LogEntry]) -> None:
+def keep(db: Database, world: World, entries: Sequence[hub_pb2.LogEntry]) -> None:
     """Keep what comes next of the hub's chain; what comes behind something that is not here is left.
 
     Raises Unproven ``signature``, ``receipt_foreign``; ``hub_chain_fork`` for an entry that is not what is kept.
     """
     if not entries:
         return
-    with store.begin() as tx:
-        key = documents_store.agreed_on(tx).required_roster.hub.signing_key
-        agreed = documents_store.agreed_on(tx)
-        head = keeping_store.head(tx)
+    with db.begin() as tx:
+        key = store.documents.agreed_on(tx).required_roster.hub.signing_key
+        agreed = store.documents.agreed_on(tx)
+        head = store.hub_chain.head(tx)
         for entry in entries:
             batch = world.open(entry.batch, log.Batch, key)
             receipt = world.open(entry.receipt, log.Receipt, key)
@@ -45,9 +44,9 @@ def keep(store: Store, world: World, entries: Sequence[hub_pb2.LogEntry]) -> Non
                 raise Unavailable("log_cut")
             match chain.fit(head, batch.seq, batch.previous):
                 case Fit.NEXT:
-                    keeping_store.add(tx, batch.seq, receipt.log_index, digest, entry.SerializeToString())
+                    store.hub_chain.add(tx, batch.seq, receipt.log_index, digest, entry.SerializeToString())
                     head = chain.Head(batch.seq, digest)
-                case Fit.KNOWN if keeping_store.digest_at(tx, batch.seq) == digest:
+                case Fit.KNOWN if store.hub_chain.digest_at(tx, batch.seq) == digest:
                     continue
                 case Fit.GAP:
                     return

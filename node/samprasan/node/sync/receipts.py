@@ -6,27 +6,18 @@ A receipt settles or declines everything in its batch; a refusal takes the batch
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from samprasan.edge.database import AnyRow, Store, Tx
+from samprasan.edge.database import AnyRow, Database, Tx
 from samprasan.edge.world import World
 from samprasan.keys.errors import Unavailable, Unproven
-from samprasan.node import limits
+from samprasan.node import limits, store
 from samprasan.node.deeds import awards
-from samprasan.node.store import awards as awards_store
-from samprasan.node.store import batches as batches_store
-from samprasan.node.store import deeds as deeds_store
-from samprasan.node.store import documents as documents_store
-from samprasan.node.store import facts as notes_store
-from samprasan.node.store import links as links_store
-from samprasan.node.store import orphans as orphans_store
-from samprasan.node.store import redemptions as redemptions_store
-from samprasan.node.store import subjects as subjects_store
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
 
 _NO_REASON = 0
 
 
-def settle(store: Store, world: World, envelope: Envelope) -> log.Receipt:
+def settle(db: Database, world: World, envelope: Envelope) -> log.Receipt:
     """Take the hub's signed receipt: its batch's awards are settled or declined.  Again, it changes nothing.
 
     Accounts that the batch gave up, or that were closed before it came, are forgotten; awards that were declined
@@ -34,12 +25,12 @@ def settle(store: Store, world: World, envelope: Envelope) -> log.Receipt:
     were to take the place of an award to somebody who had left.
     Raises Unproven ``receipt_foreign`` for a receipt of a batch that this node did not make.
     """
-    with store.begin() as tx:
-        awards_store.lock(tx)
-        receipt = world.open(envelope, log.Receipt, documents_store.agreed_on(tx).required_roster.hub.signing_key)
-        if receipt.cuts != documents_store.agreed_on(tx).cuts_at(receipt.log_index):
+    with db.begin() as tx:
+        store.awards.lock(tx)
+        receipt = world.open(envelope, log.Receipt, store.documents.agreed_on(tx).required_roster.hub.signing_key)
+        if receipt.cuts != store.documents.agreed_on(tx).cuts_at(receipt.log_index):
             raise Unavailable("log_cut")
-        stored = batches_store.find(tx, receipt.seq)
+        stored = store.batches.find(tx, receipt.seq)
         if stored is None or stored.digest != receipt.batch_digest:
             raise Unproven("receipt_foreign", seq=receipt.seq)
         if stored.receipt is None:
@@ -54,29 +45,29 @@ def settle_in(tx: Tx, world: World, stored: AnyRow, receipt: log.Receipt, envelo
         raise Unproven("receipt_foreign", seq=receipt.seq)
     found = _sorted_out(batch, receipt)
     reasons = {each.op_id: came.reason for each, came in zip(batch.updates, receipt.outcomes, strict=True)}
-    redemptions_store.settle(tx, receipt.seq, reasons, receipt.appended_at)
-    awards.forget_gone(tx, awards_store.settle(tx, receipt.seq, found.declined))
+    store.redemptions.settle(tx, receipt.seq, reasons, receipt.appended_at)
+    awards.forget_gone(tx, store.awards.settle(tx, receipt.seq, found.declined))
     if found.declined:
-        orphans_store.undecide(tx, [op_id for op_id, _ in found.declined])
-    links_store.settle(tx, found.linked)
-    if documents_store.agreed_on(tx).cut_version:
+        store.orphans.undecide(tx, [op_id for op_id, _ in found.declined])
+    store.links.settle(tx, found.linked)
+    if store.documents.agreed_on(tx).cut_version:
         _mind_the_cut(tx, receipt.seq, found)
     _give_up(tx, found.given_up)
-    links_store.postpone(tx, found.held, world.now() + limits.HOLD_SECONDS * 1000)
-    known = links_store.held(tx, found.accounts.values())
+    store.links.postpone(tx, found.held, world.now() + limits.HOLD_SECONDS * 1000)
+    known = store.links.held(tx, found.accounts.values())
     lost = [op_id for op_id, account_id in found.accounts.items() if account_id not in known]
-    moved = awards_store.moved_in_vain(tx, receipt.seq, found.accounts)
+    moved = store.awards.moved_in_vain(tx, receipt.seq, found.accounts)
     lost += found.unheld
-    again = deeds_store.of_ids(tx, awards_store.deeds_of(tx, receipt.seq, lost) | moved)
+    again = store.deeds.of_ids(tx, store.awards.deeds_of(tx, receipt.seq, lost) | moved)
     awards.Awarding(tx, world, world.now()).correct(again)
-    batches_store.settle(tx, receipt.seq, envelope.SerializeToString())
+    store.batches.settle(tx, receipt.seq, envelope.SerializeToString())
 
 
 def _mind_the_cut(tx: Tx, seq: int, found: "_Found") -> None:
     """What came of a batch may have come out otherwise before a cut, and later batches were made in view of that."""
-    awards_store.orphan_doubled(tx, seq)
+    store.awards.orphan_doubled(tx, seq)
     again: set[bytes] = set()
-    for row in batches_store.unsettled(tx):
+    for row in store.batches.unsettled(tx):
         if row.seq > seq and found.given_up:
             batch = log.Batch.FromString(Envelope.FromString(row.envelope).payload)
             again |= {update.link.account_id for update in batch.updates if update.HasField("link")}
@@ -85,48 +76,48 @@ def _mind_the_cut(tx: Tx, seq: int, found: "_Found") -> None:
     found.unheld = [op_id for op_id, reason in found.declined if reason == unknown]
 
 
-def refused(store: Store, world: World, envelope: Envelope) -> log.Refusal:
+def refused(db: Database, world: World, envelope: Envelope) -> log.Refusal:
     """Take the hub's signed refusal: sending halts until the operator has looked.
 
     The batch and those behind it leave the chain, and what the hub is to hear of their deeds is worked out anew.
     Raises Unproven ``receipt_foreign`` for another's.
     """
-    with store.begin() as tx:
-        awards_store.lock(tx)
-        refusal = world.open(envelope, log.Refusal, documents_store.agreed_on(tx).required_roster.hub.signing_key)
-        stored = next((row for row in batches_store.unsettled(tx) if row.digest == refusal.batch_digest), None)
+    with db.begin() as tx:
+        store.awards.lock(tx)
+        refusal = world.open(envelope, log.Refusal, store.documents.agreed_on(tx).required_roster.hub.signing_key)
+        stored = next((row for row in store.batches.unsettled(tx) if row.digest == refusal.batch_digest), None)
         if stored is None:
             raise Unproven("receipt_foreign", seq=refusal.seq)
         take_out(tx, world, stored.seq)
-        batches_store.keep_refused(tx, stored.digest, stored.envelope, envelope.SerializeToString())
-        notes_store.put(tx, notes_store.HALTED, "batch_refused")
+        store.batches.keep_refused(tx, stored.digest, stored.envelope, envelope.SerializeToString())
+        store.facts.put(tx, store.facts.HALTED, "batch_refused")
     return refusal
 
 
 def take_out(tx: Tx, world: World, seq: int) -> None:
     """Batch ``seq`` and all behind it leave the chain; what the hub is to hear of their deeds is worked out anew."""
     deed_ids: set[int] = set()
-    for row in batches_store.drop_from(tx, seq):
+    for row in store.batches.drop_from(tx, seq):
         batch = log.Batch.FromString(Envelope.FromString(row.envelope).payload)
         kinds = ((update, update.WhichOneof("change")) for update in batch.updates)
         named = (getattr(update, kind).account_id for update, kind in kinds if kind in {"link", "unlink"})
-        links_store.unseal(tx, named)
-        deed_ids |= awards_store.unseal(tx, row.seq)
-        redemptions_store.unseal(tx, row.seq)
-    awards.Awarding(tx, world, world.now()).correct(deeds_store.of_ids(tx, deed_ids))
+        store.links.unseal(tx, named)
+        deed_ids |= store.awards.unseal(tx, row.seq)
+        store.redemptions.unseal(tx, row.seq)
+    awards.Awarding(tx, world, world.now()).correct(store.deeds.of_ids(tx, deed_ids))
 
 
 def _give_up(tx: Tx, account_ids: Sequence[bytes]) -> None:
     """Forget these accounts, and subjects of whom nothing else is known; what somebody took back is remembered."""
-    rows = [row for row in links_store.subjects_of(tx, account_ids) if row.unlink_at is not None and not row.withdrawn]
-    asking = [row for row in links_store.subjects_of(tx, account_ids) if row.redeem]
-    links_store.forget_accounts(tx, account_ids)
+    rows = [row for row in store.links.subjects_of(tx, account_ids) if row.unlink_at is not None and not row.withdrawn]
+    asking = [row for row in store.links.subjects_of(tx, account_ids) if row.redeem]
+    store.links.forget_accounts(tx, account_ids)
     for row in asking:
-        if redemptions_store.asked_by(tx, row.subject_id):
-            subjects_store.want(tx, row.subject_id)  # somebody waits: for the account that comes instead
+        if store.redemptions.asked_by(tx, row.subject_id):
+            store.subjects.want(tx, row.subject_id)  # somebody waits: for the account that comes instead
     alone = {row.subject_id for row in rows}
-    alone -= deeds_store.subjects_with_deeds(tx, alone)
-    subjects_store.remove(tx, sorted(alone | set(subjects_store.erased(tx))))
+    alone -= store.deeds.subjects_with_deeds(tx, alone)
+    store.subjects.remove(tx, sorted(alone | set(store.subjects.erased(tx))))
 
 
 @dataclass(slots=True)
