@@ -48,7 +48,7 @@ def _run(app: typer.Typer, arguments: list[str]) -> Done:
         return opened[-1]
 
     streams = (contextlib.redirect_stdout(out), contextlib.redirect_stderr(err))
-    with streams[0], streams[1], mock.patch.object(database, "open_store", noted):
+    with streams[0], streams[1], mock.patch.object(database, "open_database", noted):
         code = command.run(app, arguments)
     for db in opened:
         db.close()  # a process of its own would have ended
