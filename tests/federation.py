@@ -9,7 +9,7 @@ import hashlib
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
@@ -22,6 +22,7 @@ from samprasan.edge.world import World
 from samprasan.hub import home as hub_homes
 from samprasan.hub import store as hub_store
 from samprasan.hub.accounts import accounts, rekey
+from samprasan.hub.identity import Hub
 from samprasan.hub.log import checkpoints, intake, recall
 from samprasan.hub.members import documents, hello, joining, mailbox
 from samprasan.hub.recovery import recovery
@@ -36,7 +37,7 @@ from samprasan.node.counter import redemption
 from samprasan.node.documents import accepted as node_agreeing
 from samprasan.node.exports.export import Export
 from samprasan.node.exports.profile import Profile
-from samprasan.node.identity import Identity
+from samprasan.node.identity import Identity, Node
 from samprasan.node.imports import importer
 from samprasan.node.imports.deed import Consents, Deed
 from samprasan.node.linking import ceremony, letters, questions, rotation
@@ -75,14 +76,18 @@ class Message:
     body: Any
 
 
-@dataclass
-class HubParty:
-    """The hub's steps behind messages, as its service puts them behind gRPC methods."""
+class HubParty(Hub):
+    """The hub, and its steps behind messages, as its service puts them behind gRPC methods."""
 
-    db: Database
-    world: World
-    authority: joining.Authority
-    name: str = "hub"
+    name = "hub"
+
+    def __init__(self, db: Database, world: World, authority: joining.Authority) -> None:
+        super().__init__(db, world)
+        self.authority = authority
+
+    def with_clock(self, clock: Callable[[], int]) -> "HubParty":
+        """The same hub, by another clock."""
+        return HubParty(self.db, replace(self.world, clock=clock), self.authority)
 
     def receive(self, message: Message) -> list[Message]:
         """Answer a node; an error of ours is an answer too."""
@@ -102,25 +107,25 @@ class HubParty:
 
         match message.kind:
             case "hello":
-                return back("hello", (body, hello.hello(self.db, self.world, agency, body.request)))
+                return back("hello", (body, hello.hello(self, agency, body.request)))
             case "push":
-                submission = intake.verify(self.db, self.world, agency, body)
-                (answer,) = intake.append(self.db, self.world, [submission])
+                submission = intake.verify(self, agency, body)
+                (answer,) = intake.append(self, [submission])
                 if isinstance(answer, SamprasanError):
                     raise answer
                 return back("pushed", answer)
             case "submit":
-                documents.submit(self.db, self.world, agency, body)
+                documents.submit(self, agency, body)
                 return []
             case "list":
                 return back("listed", documents.listed(self.db))
             case "open_accounts":
-                return back("opened", (body, accounts.open_accounts(self.db, self.world, agency, body)))
+                return back("opened", (body, accounts.open_accounts(self, agency, body)))
             case "rekey":
-                moved = rekey.rekey(self.db, self.world, agency, body)
+                moved = rekey.rekey(self, agency, body)
                 return back("rekeyed", (body, moved.accounts_opened))
             case "totals":
-                return back("totals", (body, accounts.totals(self.db, self.world, agency, body)))
+                return back("totals", (body, accounts.totals(self, agency, body)))
         return self._mail(message)
 
     def _mail(self, message: Message) -> list[Message]:
@@ -128,7 +133,7 @@ class HubParty:
         match message.kind:
             case "post":
                 request_id, request = body
-                mailbox.post(self.db, self.world, agency, request)
+                mailbox.post(self, agency, request)
                 return [Message(self.name, agency, "posted", request_id)]
             case "fetch":
                 return [Message(self.name, agency, "mail", piece) for piece in mailbox.after(self.db, agency, body)]
@@ -139,7 +144,7 @@ class HubParty:
                 answer = checkpoints.answer(self.db, agency, body.request)
                 return [Message(self.name, agency, "witnessed", (body, answer))]
             case "cosign":
-                checkpoints.take(self.db, self.world, agency, body)
+                checkpoints.take(self, agency, body)
                 return []
         return self._recovery(message)
 
@@ -151,31 +156,33 @@ class HubParty:
                 entries = recall.recalled(self.db, agency, own, after_seq)
                 return [Message(self.name, agency, "recalled", (own, entries))] if entries else []
             case "refeed":
-                recovery.take(self.db, self.world, agency, body)
-                recovery.advance(self.db, self.world)
+                recovery.take(self, agency, body)
+                recovery.advance(self)
                 return []
         raise AssertionError(message.kind)
 
     def tick(self) -> list[Message]:
         """The hub says which holds have run out, and signs a checkpoint; nobody is told."""
-        recovery.advance(self.db, self.world)
-        intake.expire_due(self.db, self.world)
-        checkpoints.offer(self.db, self.world)
+        recovery.advance(self)
+        intake.expire_due(self)
+        checkpoints.offer(self)
         return []
 
     def restart(self) -> None:
         """Nothing of the hub lives outside its database."""
 
 
-@dataclass
-class NodeParty:
-    """A node's steps behind messages, as its service runs them: hello, then send, link and read mail."""
+class NodeParty(Node):
+    """A node, and its steps behind messages, as its service runs them: hello, then send, link and read mail."""
 
-    db: Database
-    world: World
-    identity: Identity
-    after_seq: int | None = None
-    errors: list[SamprasanError] = field(default_factory=list)
+    def __init__(self, db: Database, world: World, identity: Identity) -> None:
+        super().__init__(db, world, identity, TLS_CA)
+        self.after_seq: int | None = None
+        self.errors: list[SamprasanError] = []
+
+    def with_clock(self, clock: Callable[[], int]) -> "NodeParty":
+        """The same node, by another clock."""
+        return NodeParty(self.db, replace(self.world, clock=clock), self.identity)
 
     @property
     def name(self) -> str:
@@ -186,7 +193,7 @@ class NodeParty:
         """A new session: hello; and everything that may not have arrived is sent again."""
         self.after_seq = None
         redemption.expire(self.db, self.world.now())
-        questions.ask(self.db, self.world, self.identity)
+        questions.ask(self)
         return [
             self._to_hub("hello", batches.greeting(self.db, self.world.now())),
             self._to_hub("fetch", 0),
@@ -209,21 +216,21 @@ class NodeParty:
             return []
 
     def _dealt_with(self, message: Message) -> list[Message]:
-        db, world, body = self.db, self.world, message.body
+        body = message.body
         match message.kind:
             case "hello":
                 return self._greeted(*body)
             case "recalled":
                 return self._recalled(*body)
             case "listed":
-                node_agreeing.take(db, world, self.identity, TLS_CA, body)
-                lost = node_agreeing.unknown_to(db, world, self.identity, body)
+                node_agreeing.take(self, body)
+                lost = node_agreeing.unknown_to(self, body)
                 return [*(self._to_hub("submit", each) for each in lost), *self._ceremony()]
             case "pushed":
                 return self._pushed(body)
             case "opened" | "rekeyed":
                 take = questions.accounts_opened if message.kind == "opened" else rotation.told
-                take(db, world, self.identity, *body)
+                take(self, *body)
                 return [*self._accounts(), *self._batches(), *self._ceremony()]
             case "posted":
                 return self._posted(body)
@@ -238,35 +245,35 @@ class NodeParty:
 
     def _greeted(self, said: batches.Greeting, answer: hub_pb2.HelloResponse) -> list[Message]:
         """As the service does: give back what the hub lacks, else go on."""
-        db, seqs = self.db, (answer.head.seq, answer.own_head.seq)
+        seqs = (answer.head.seq, answer.own_head.seq)
         if answer.cut_version > said.request.cut_version:
             return [self._to_hub("list", None)]
         if answer.refeed:
-            held = list(refeed.everything(db, self.identity, *seqs, answer.damaged))
+            held = list(refeed.everything(self, *seqs, answer.damaged))
             return [self._to_hub("refeed", held)]
         if answer.recovering:
             return []
-        if mended := list(refeed.mending(db, answer.damaged)):
+        if mended := list(refeed.mending(self.db, answer.damaged)):
             return [self._to_hub("refeed", mended), self._to_hub("hello", said)]
-        self.after_seq = batches.greeted(db, self.world, self.identity, said, answer)
-        kept = hub_chain.kept_up_to(db)
-        is_behind = kept < answer.own_head.seq and node_agreeing.has_roster(db)
+        self.after_seq = batches.greeted(self, said, answer)
+        kept = hub_chain.kept_up_to(self.db)
+        is_behind = kept < answer.own_head.seq and node_agreeing.has_roster(self.db)
         recalling_it = [self._to_hub("recall", (True, kept))] if is_behind else []
         return [*recalling_it, *self._news(answer), *self._batches()]
 
     def _recalled(self, own: bool, entries: list[hub_pb2.LogEntry]) -> list[Message]:
         if own:
-            hub_chain.keep(self.db, self.world, entries)
+            hub_chain.keep(self, entries)
             again = self._to_hub("witness", node_witnessing.question(self.db))
             return [self._to_hub("recall", (True, hub_chain.kept_up_to(self.db))), again]
-        node_recovery.take_back(self.db, self.world, self.identity, entries)
+        node_recovery.take_back(self, entries)
         return [self._to_hub("recall", (False, node_recovery.common_seq(self.db)))]
 
     def _witnessed(self, asked: node_witnessing.Question, answer: hub_pb2.WitnessResponse) -> list[Message]:
         kept = hub_chain.kept_up_to(self.db)
         if kept < answer.own_seq:
             return [self._to_hub("recall", (True, kept))]  # and the next question comes
-        word = node_witnessing.witnessed(self.db, self.world, self.identity, asked, answer)
+        word = node_witnessing.witnessed(self, asked, answer)
         return [self._to_hub("cosign", word)] if word else []
 
     def recover(self) -> list[Message]:
@@ -282,15 +289,15 @@ class NodeParty:
 
     def _pushed(self, envelope: Envelope) -> list[Message]:
         if envelope.payload_type.endswith("receipt"):
-            receipts.settle(self.db, self.world, envelope)
+            receipts.settle(self, envelope)
         else:
-            receipts.refused(self.db, self.world, envelope)
+            receipts.refused(self, envelope)
         return self._batches()
 
     def _mail(self, piece: hub_pb2.Mail) -> list[Message]:
         out = []
         try:
-            letter = mail.read(self.db, self.world, self.identity, piece)
+            letter = mail.read(self, piece)
         except SamprasanError as problem:
             self.errors.append(problem)
             letter = None
@@ -301,7 +308,7 @@ class NodeParty:
     def _batches(self) -> list[Message]:
         found = []
         while self.after_seq is not None:
-            batch = batches.next_batch(self.db, self.world, self.identity, self.after_seq)
+            batch = batches.next_batch(self, self.after_seq)
             if batch is None:
                 break
             self.after_seq = batch[0]
@@ -317,24 +324,24 @@ class NodeParty:
 
     def _ceremony(self) -> list[Message]:
         """Go on with a key ceremony, and send what it has to say."""
-        ceremony.advance(self.db, self.world, self.identity)
-        waiting = ceremony.unposted(self.db, self.identity)
-        confirmed = ceremony.confirmation(self.db, self.identity)
+        ceremony.advance(self)
+        waiting = ceremony.unposted(self)
+        confirmed = ceremony.confirmation(self)
         out = [self._post(letter_id, letter) for letter_id, letter in waiting]
-        ends = rotation.ended(self.db, self.world)
+        ends = rotation.ended(self)
         return [*out, *(self._to_hub("submit", each) for each in ([confirmed] if confirmed else []) + ends)]
 
     def _questions(self) -> list[Message]:
-        return [self._post(request_id, letter) for request_id, letter in questions.unposted(self.db, self.world)]
+        return [self._post(request_id, letter) for request_id, letter in questions.unposted(self)]
 
     def _accounts(self) -> list[Message]:
-        request = questions.accounts_wanted(self.db, self.world, self.identity)
-        keys = rotation.keys_to_tell(self.db, self.world, self.identity)
+        request = questions.accounts_wanted(self)
+        keys = rotation.keys_to_tell(self)
         wanted = [self._to_hub("open_accounts", request)] if request else []
         return [*wanted, self._to_hub("rekey", keys)] if keys else wanted
 
     def _post(self, request_id: bytes | int | None, letter: letters.Letter) -> Message:
-        sealed = letters.seal(self.db, self.identity, letter)
+        sealed = letters.seal(self, letter)
         return self._to_hub("post", (request_id, hub_pb2.PostMailRequest(to=letter.to, sealed=sealed)))
 
     def _to_hub(self, kind: str, body: Any) -> Message:
@@ -404,7 +411,7 @@ class Federation:
     def recover(self, agency: str) -> tuple[int, int]:
         """Let a restored node recover; orphans and people without name that are left."""
         self.deliver(self.nodes[agency].recover())
-        return node_recovery.ended(self.nodes[agency].db, self.nodes[agency].world)
+        return node_recovery.ended(self.nodes[agency])
 
     def close(self) -> None:
         """Close every database."""
@@ -521,26 +528,24 @@ def _join(federation: Federation) -> None:
 
 def _agree(federation: Federation) -> None:
     hub, nodes = federation.hub, federation.nodes
-    assert documents.compose_roster(hub.db, hub.world, TLS_CA)
+    assert documents.compose_roster(hub, TLS_CA)
     share_documents(federation)
     for node in nodes.values():
-        (waiting,) = node_agreeing.inbox(node.db, node.world)
-        signed = node_agreeing.approve(
-            node.db, node.world, node.identity, TLS_CA, waiting.short_id, waiting.standing.digest.hex()
-        )
-        documents.submit(hub.db, hub.world, node.name, signed)
+        (waiting,) = node_agreeing.inbox(node)
+        signed = node_agreeing.approve(node, waiting.short_id, waiting.standing.digest.hex())
+        documents.submit(hub, node.name, signed)
     share_documents(federation)
 
 
 def propose_policy(federation: Federation, text: str) -> None:
     """Let mpc propose and nhco approve a policy."""
     hub, mpc, nhco = federation.hub, federation.nodes["mpc"], federation.nodes["nhco"]
-    proposal = node_agreeing.propose_policy(mpc.db, mpc.world, text)
-    documents.submit(hub.db, hub.world, "mpc", proposal)
+    proposal = node_agreeing.propose_policy(mpc, text)
+    documents.submit(hub, "mpc", proposal)
     share_documents(federation)
-    (waiting,) = node_agreeing.inbox(nhco.db, nhco.world)
-    signed = node_agreeing.approve(nhco.db, nhco.world, nhco.identity, TLS_CA, waiting.short_id, "")
-    documents.submit(hub.db, hub.world, "nhco", signed)
+    (waiting,) = node_agreeing.inbox(nhco)
+    signed = node_agreeing.approve(nhco, waiting.short_id, "")
+    documents.submit(hub, "nhco", signed)
     share_documents(federation)
 
 
@@ -568,8 +573,8 @@ valid_until = 2027-12-31
 def publish(federation: Federation, agency: str = "codi", text: str = CATALOGUE) -> None:
     """Let an agency publish its catalogue."""
     node = federation.nodes[agency]
-    envelope = node_agreeing.publish(node.db, node.world, node.identity, text)
-    documents.submit(federation.hub.db, federation.hub.world, agency, envelope)
+    envelope = node_agreeing.publish(node, text)
+    documents.submit(federation.hub, agency, envelope)
     share_documents(federation)
 
 
@@ -577,7 +582,7 @@ def share_documents(federation: Federation) -> None:
     """Every node hears what is in force and what waits."""
     listing = documents.listed(federation.hub.db)
     for node in federation.nodes.values():
-        node_agreeing.take(node.db, node.world, node.identity, TLS_CA, listing)
+        node_agreeing.take(node, listing)
 
 
 def bring_in(
@@ -595,7 +600,7 @@ def bring_in(
     profile = Profile(source=source, columns=columns, record_columns=("record_id",), registry="codi.council")
     digest = hashlib.sha256(source.encode()).digest()
     export = Export(digest, len(rows), header, iter(enumerate(rows, 2)), lambda: None)
-    return importer.bring_in(node.db, node.world, node.identity, profile, export, watcher=watcher, confirm=confirm)
+    return importer.bring_in(node, profile, export, watcher=watcher, confirm=confirm)
 
 
 def _cells_names() -> tuple[str, ...]:

@@ -66,19 +66,21 @@ def documents(done: commands.Done) -> list[dict[str, Any]]:
 def names(served: LocalFederation, credentials: Path) -> Names:
     """What the hub calls things when it speaks to the integrator: its secret is asked for them."""
     issued = Credentials.decode(credentials.read_bytes()).complete
-    hub = hub_homes.open_hub(served.home("hub"))
+    opened = hub_homes.open_home(served.home("hub"))
+    hub = opened.hub
     hub.db.close()
-    return names_of(hub.showing.secret, issued.federation_id, issued.integrator, 1)
+    return names_of(opened.showing.secret, issued.federation_id, issued.integrator, 1)
 
 
 def cursors(served: LocalFederation, credentials: Path) -> Cursors:
     """What the hub makes the integrator's cursors with."""
-    hub = hub_homes.open_hub(served.home("hub"))
-    approved = approval.standing(hub.db, hub.world, Credentials.decode(credentials.read_bytes()).integrator)
+    opened = hub_homes.open_home(served.home("hub"))
+    hub = opened.hub
+    approved = approval.standing(hub, Credentials.decode(credentials.read_bytes()).integrator)
     with hub.db.read() as tx:
         agreed = store.documents.agreed_on(tx)
     hub.db.close()
-    return reader.cursors_of(hub.showing.secret, agreed, approved, "")
+    return reader.cursors_of(opened.showing.secret, agreed, approved, "")
 
 
 @dataclass

@@ -50,7 +50,7 @@ class Load:
             subject = memory.deed(0, chance.randrange(subjects)).subject
             change = chance.choice((consent.give, consent.withdraw))
             with suppress(Refused):  # the agency does not know them
-                change(node.db, node.world, node.identity, subject, ("integrators",))
+                change(node, subject, ("integrators",))
 
     def outboxes(self) -> dict[str, batches.Outbox]:
         return {a: batches.outbox(home.node.db, home.node.world.now()) for a, home in self.homes.items()}

@@ -27,7 +27,7 @@ NOBODY = v1.Filter()
 def propose(fed: Federation, name: str, *scope: str, days: int = 365, streams: int = 10, snapshots: int = 24) -> bytes:
     """Lay an integrator before the agencies; the proposal's digest."""
     wanted = Proposal(name, "An app", "Shows people their own credits", scope, streams, snapshots, days)
-    return approval.propose(fed.hub.db, fed.hub.world, wanted)
+    return approval.propose(fed.hub, wanted)
 
 
 def proposed(fed: Federation) -> list[Envelope]:
@@ -43,7 +43,7 @@ def approve(fed: Federation, name: str, *scope: str, days: int = 365, snapshots:
         (envelope,) = proposed(fed)
         own = Envelope(payload_type=envelope.payload_type, payload=envelope.payload)
         signing.add_signature(own, fed.nodes[agency].world.signer)
-        documents.submit(fed.hub.db, fed.hub.world, agency, own)
+        documents.submit(fed.hub, agency, own)
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Integration:
 
     @property
     def approved(self) -> Approved:
-        return approval.standing(self.fed.hub.db, self.fed.hub.world, self.name)
+        return approval.standing(self.fed.hub, self.name)
 
     @property
     def issued(self) -> Issued:
@@ -99,7 +99,7 @@ class Integration:
 
     def snapshot(self, subscription: str = "", wanted: v1.Filter = NOBODY) -> tuple[list[v1.Event], bytes]:
         asked = v1.SnapshotRequest(subscription=subscription, filter=wanted)
-        approved = integrators_snapshot.take(self.fed.hub.db, self.fed.hub.world, self.name, asked)
+        approved = integrators_snapshot.take(self.fed.hub, self.name, asked)
         parts = list(
             integrators_snapshot.parts(*integrators_snapshot.read(self.fed.hub.db, self.secret, approved, asked))
         )
@@ -108,7 +108,7 @@ class Integration:
 
     def acknowledge(self, subscription: str, cursor: bytes) -> None:
         asked = v1.AcknowledgeRequest(subscription=subscription, cursor=cursor)
-        integrators_reader.acknowledge(self.fed.hub.db, self.fed.hub.world, self.secret, self.name, asked)
+        integrators_reader.acknowledge(self.fed.hub, self.secret, self.name, asked)
 
     def cursors(self, subscription: str = "") -> Cursors:
         """What the hub makes cursors with."""

@@ -58,13 +58,14 @@ class Federation:
         for agency in AGENCIES:
             self._make_node(agency)
         self.start("hub")
-        hub = hub_homes.open_hub(self.home("hub"))
+        opened = hub_homes.open_home(self.home("hub"))
+        hub = opened.hub
         for agency, name in AGENCIES.items():
             invite = self.folder / f"{agency}.invite"
-            secret, expires_at = joining.invite(hub.db, hub.world, agency, name)
+            secret, expires_at = joining.invite(hub, agency, name)
             reached = hub_homes.reached_at(self.home("hub"))
             made_invite = Invitation(
-                agency, name, reached.join, reached.hub, hub.authority.certificate, secret, expires_at
+                agency, name, reached.join, reached.hub, opened.authority.certificate, secret, expires_at
             )
             write_private(invite, made_invite.encode())
             node_homes.join(node_homes.open_home(self.home(agency)), invite)

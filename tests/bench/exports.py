@@ -168,7 +168,7 @@ def decide(file: Path, _folder: Path) -> tuple[int, float]:
     profile = exports_profile.read(_PROFILE)
     garbage_collection.collect_rarely()
     begun = time.perf_counter()
-    findings = profile_check.check(node.db, node.world, node.identity, profile, exports_export.read(file, profile))
+    findings = profile_check.check(node, profile, exports_export.read(file, profile))
     return findings.rows, time.perf_counter() - begun
 
 
@@ -189,7 +189,7 @@ def bring_in(file: Path, folder: Path) -> tuple[int, float]:
     garbage_collection.collect_rarely()
     begun = time.perf_counter()
     export = exports_export.read(file, profile)
-    report = importer.bring_in(node.db, node.world, node.identity, profile, export)
+    report = importer.bring_in(node, profile, export)
     seconds = time.perf_counter() - begun
     fed.close()
     return report.accepted, seconds

@@ -118,7 +118,7 @@ def _log() -> None:
 
 def _audited(fed: Federation) -> None:
     begun = time.perf_counter()
-    report = audit.audit(fed.hub.db, fed.hub.world, fed.hub.world.signer.public_key)
+    report = audit.audit(fed.hub, fed.hub.world.signer.public_key)
     seconds = time.perf_counter() - begun
     assert report.problems == []
     assert fed.hub.world.verify is verify_ed25519

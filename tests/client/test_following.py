@@ -75,10 +75,10 @@ class Hub:
 
     async def _start(self) -> None:
         fed = self.fed
-        self._running = Running(fed.hub.db, fed.hub.world, cast("Any", None), Showing(self.app.secret))
+        self._running = Running(fed.hub, cast("Any", None), Showing(self.app.secret))
 
         async def integrator(_context: Any) -> Approved:
-            return approval.standing(fed.hub.db, fed.hub.world, self.app.name)
+            return approval.standing(fed.hub, self.app.name)
 
         cast("Any", self._running).integrator = integrator
         self._showing = asyncio.ensure_future(self._running.show())
@@ -248,7 +248,7 @@ def test_a_place_that_is_too_old_begins_anew_or_ends_as_one_likes(
     mpc.do(mpc.award(1))
     fed.clock.now_ms += 40 * 86_400_000
     mpc.do(mpc.award(5))
-    reader.retain(fed.hub.db, fed.hub.world, 30)
+    reader.retain(fed.hub, 30)
     changes = follow(own, after=cursor)
     assert [(each.type, each.earned) for each in some(changes, 2)] == [("reset", None), ("linked", 16)]
     with pytest.raises(Refused) as told_so:

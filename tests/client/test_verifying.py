@@ -32,7 +32,7 @@ def settled(fed: Federation) -> Federation:
     fed.run()
     fed.give("mpc", deed(2, 2, status="revoked"))
     node = fed.nodes["mpc"]
-    redemption.ask(node.db, node.world, node.identity, wish(subject=deed(3, 3).subject))
+    redemption.ask(node, wish(subject=deed(3, 3).subject))
     fed.run()
     fed.run()
     return fed
@@ -70,7 +70,7 @@ def packed(found: dict[str, bytes]) -> bytes:
 def test_a_whole_log_is_verified_offline(settled: Federation) -> None:
     report = verified(settled, exported(settled))
     hub = settled.hub
-    own = audit.audit(hub.db, hub.world, hub.world.signer.public_key)
+    own = audit.audit(hub, hub.world.signer.public_key)
     assert report.as_document() == own.as_document()
     assert report.problems == []
     assert report.cosigned == sorted(AGENCIES)

@@ -10,18 +10,19 @@ from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
 from samprasan.keys.signing import KeySigner
 from samprasan.node import store as node_store
 from samprasan.node.documents import accepted as node_agreeing
+from samprasan.node.identity import Node
 from samprasan.v1 import hub_pb2
 from samprasan.v1.documents_pb2 import Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
 
 from tests import federation
-from tests.federation import SAMPLES, TLS_CA, Federation
+from tests.federation import SAMPLES, Federation
 
 POLICY_2 = (SAMPLES / "policy.toml").read_text("utf-8").replace("version = 1", "version = 2", 1)
 
 
 def submit(fed: Federation, agency: str, envelope: Envelope) -> None:
-    members_documents.submit(fed.hub.db, fed.hub.world, agency, envelope)
+    members_documents.submit(fed.hub, agency, envelope)
 
 
 def versions(fed: Federation) -> tuple[int, int]:
@@ -32,7 +33,7 @@ def versions(fed: Federation) -> tuple[int, int]:
 
 def proposal(fed: Federation, text: str = POLICY_2) -> Envelope:
     node = fed.nodes["mpc"]
-    return node_agreeing.propose_policy(node.db, node.world, text)
+    return node_agreeing.propose_policy(node, text)
 
 
 def signed_by(fed: Federation, envelope: Envelope, *agencies: str) -> Envelope:
@@ -47,13 +48,13 @@ def test_a_second_policy_takes_effect_with_the_second_signature(fed: Federation)
     assert versions(fed) == (2, 1)
     federation.share_documents(fed)
     codi = fed.nodes["codi"]
-    (waiting,) = node_agreeing.inbox(codi.db, codi.world)
+    (waiting,) = node_agreeing.inbox(codi)
     assert (waiting.standing.signed, waiting.standing.missing) == (frozenset({"mpc"}), frozenset({"nhco", "codi"}))
-    approved = node_agreeing.approve(codi.db, codi.world, codi.identity, TLS_CA, waiting.short_id, "")
+    approved = node_agreeing.approve(codi, waiting.short_id, "")
     submit(fed, "codi", approved)
     assert versions(fed) == (2, 2)
     federation.share_documents(fed)
-    assert node_agreeing.inbox(codi.db, codi.world) == []
+    assert node_agreeing.inbox(codi) == []
 
 
 def changed_policy(fed: Federation, **changes: Any) -> Envelope:
@@ -133,7 +134,7 @@ def test_a_node_believes_no_document_with_too_few_signatures(fed: Federation) ->
     node = fed.nodes["codi"]
     listing = hub_pb2.ListDocumentsResponse(active=[signed_by(fed, proposal(fed), "mpc")])
     with pytest.raises(Unproven) as refused:
-        node_agreeing.take(node.db, node.world, node.identity, TLS_CA, listing)
+        node_agreeing.take(node, listing)
     assert refused.value.code == "document_signatures"
 
 
@@ -141,7 +142,7 @@ def test_a_node_believes_no_policy_that_skips_a_version(fed: Federation) -> None
     node = fed.nodes["codi"]
     skipped = signed_by(fed, changed_policy(fed, version=3), "mpc", "nhco")
     with pytest.raises(Unproven) as refused:
-        node_agreeing.take(node.db, node.world, node.identity, TLS_CA, hub_pb2.ListDocumentsResponse(active=[skipped]))
+        node_agreeing.take(node, hub_pb2.ListDocumentsResponse(active=[skipped]))
     assert refused.value.code == "document_skipped"
 
 
@@ -149,7 +150,7 @@ def test_a_node_believes_no_other_document_in_the_place_of_one_it_believed(fed: 
     node = fed.nodes["codi"]
     other = signed_by(fed, changed_policy(fed, version=1, title_en="Another"), "mpc", "nhco")
     with pytest.raises(Unproven) as refused:
-        node_agreeing.take(node.db, node.world, node.identity, TLS_CA, hub_pb2.ListDocumentsResponse(active=[other]))
+        node_agreeing.take(node, hub_pb2.ListDocumentsResponse(active=[other]))
     assert refused.value.code == "document_replaced"
 
 
@@ -160,21 +161,19 @@ class Newborn:
         from samprasan.edge import database
         from samprasan.node import home as node_homes
 
-        self.node = fed.nodes["mpc"]
-        self.db = database.open_database("sqlite://")
-        database.migrate(self.db, node_homes.MIGRATIONS)
+        mpc = fed.nodes["mpc"]
+        self.node = Node(database.open_database("sqlite://"), mpc.world, mpc.identity, mpc.tls_ca)
+        database.migrate(self.node.db, node_homes.MIGRATIONS)
         (self.roster_1, *_rest) = members_documents.listed(fed.hub.db).active
 
     def take(self, **listing: list[Envelope]) -> None:
-        node_agreeing.take(
-            self.db, self.node.world, self.node.identity, TLS_CA, hub_pb2.ListDocumentsResponse(**listing)
-        )
+        node_agreeing.take(self.node, hub_pb2.ListDocumentsResponse(**listing))
 
     def approve(self, spoken: str) -> Envelope:
         unsigned = Envelope(payload_type=self.roster_1.payload_type, payload=self.roster_1.payload)
         self.take(proposed=[unsigned])
-        (waiting,) = node_agreeing.inbox(self.db, self.node.world)
-        return node_agreeing.approve(self.db, self.node.world, self.node.identity, TLS_CA, waiting.short_id, spoken)
+        (waiting,) = node_agreeing.inbox(self.node)
+        return node_agreeing.approve(self.node, waiting.short_id, spoken)
 
 
 def test_roster_1_is_approved_with_the_digest_that_was_spoken_and_no_other(fed: Federation) -> None:
@@ -195,7 +194,7 @@ def test_roster_1_needs_every_agency_it_names(fed: Federation) -> None:
         newborn.take(active=[signed_by(fed, newborn.roster_1, "mpc", "nhco")])
     assert refused.value.code == "document_signatures"
     newborn.take(active=[newborn.roster_1])
-    with newborn.db.read() as tx:
+    with newborn.node.db.read() as tx:
         assert node_store.documents.agreed_on(tx).federation_id == documents.federation_id(newborn.roster_1)
 
 

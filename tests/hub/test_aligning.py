@@ -44,7 +44,7 @@ class Crowd(Working):
 def opened(fed: Federation, number: int) -> bytes:
     subject = hub_pb2.SubjectRef(subject_key=number.to_bytes(32, "big"), kind=log.SUBJECT_KIND_PERSON)
     request = hub_pb2.OpenAccountsRequest(request_id=number.to_bytes(16, "big"), subjects=[subject])
-    (answer,) = accounts.open_accounts(fed.hub.db, fed.hub.world, "mpc", request)
+    (answer,) = accounts.open_accounts(fed.hub, "mpc", request)
     return hub_pb2.AccountOpened.FromString(answer.payload).account_id
 
 

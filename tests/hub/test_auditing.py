@@ -10,7 +10,7 @@ from tests.federation import Federation, deed
 
 def problems(fed: Federation) -> list[str]:
     hub = fed.hub
-    return audit.audit(hub.db, hub.world, hub.world.signer.public_key).problems
+    return audit.audit(hub, hub.world.signer.public_key).problems
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def replacing(agency: Agency, award_op_id: bytes, credits_: int) -> log.Update:
 
 def totals(agency: Agency) -> dict[str, Any]:
     hub = agency.fed.hub
-    report = audit.audit(hub.db, hub.world, hub.world.signer.public_key)
+    report = audit.audit(hub, hub.world.signer.public_key)
     assert report.problems == []
     found: dict[str, Any] = status.status(hub.db, hub.world.now())["totals"]
     return found
@@ -60,8 +60,8 @@ def test_an_award_that_waits_for_the_same_commit_is_corrected(agency: Agency) ->
         envelope = agency.sign(agency.batch(*updates))
         agency.head = Head(agency.head.seq + 1, signing.digest(envelope))
         envelopes.append(envelope)
-    submissions = [intake.verify(hub.db, hub.world, "mpc", envelope) for envelope in envelopes]
-    answers = intake.append(hub.db, hub.world, submissions)
+    submissions = [intake.verify(hub, "mpc", envelope) for envelope in envelopes]
+    answers = intake.append(hub, submissions)
     assert [outcomes(answer) for answer in answers] == [[APPLIED], [APPLIED]]  # type: ignore[arg-type]
     assert totals(agency)["earned"] == 28
 

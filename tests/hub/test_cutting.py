@@ -57,18 +57,18 @@ def rest(fed: Federation) -> bytes:
 
 def propose(fed: Federation, agency: str) -> Envelope:
     node = fed.nodes[agency]
-    return accepted.propose_cut(node.db, node.world, rest(fed))
+    return accepted.propose_cut(node, rest(fed))
 
 
 def submit(fed: Federation, agency: str, envelope: Envelope) -> None:
-    hub_agreeing.submit(fed.hub.db, fed.hub.world, agency, envelope)
+    hub_agreeing.submit(fed.hub, agency, envelope)
 
 
 def approve(fed: Federation, agency: str) -> Envelope:
     federation.share_documents(fed)
     node = fed.nodes[agency]
-    (waiting,) = accepted.inbox(node.db, node.world)
-    return accepted.approve(node.db, node.world, node.identity, federation.TLS_CA, waiting.short_id, "")
+    (waiting,) = accepted.inbox(node)
+    return accepted.approve(node, waiting.short_id, "")
 
 
 def agree(fed: Federation) -> None:
@@ -87,7 +87,7 @@ async def everybody_agrees(fed: Federation) -> bool:
 
 def state_of(fed: Federation, agency: str, number: int) -> tuple[str, int, int]:
     node = fed.nodes[agency]
-    found = redemption.find(node.db, node.identity, number.to_bytes(16, "big"))
+    found = redemption.find(node, number.to_bytes(16, "big"))
     return found["state"], found["credits"], found["receipt"]
 
 
@@ -145,7 +145,7 @@ async def test_the_log_has_another_origin_and_is_witnessed_again(busy_fed: Feder
     for node in fed.nodes.values():
         with node.db.read() as tx:
             assert node_store.log_views.heard_of(tx) == []  # the log was proved to go on from what was left of it
-        assert node_witnessing.standing(node.db, node.world)["size"] == newest.size
+        assert node_witnessing.standing(node)["size"] == newest.size
 
 
 async def test_an_account_of_the_lost_part_is_opened_again(busy_fed: Federation) -> None:
@@ -218,14 +218,14 @@ def test_who_holds_the_entry_does_not_give_it_up(busy_fed: Federation) -> None:
     with yesterday.hub.db.begin() as tx:
         note = checkpoint.signed(checkpoints.head_of(tx), fed.hub.world.signer)
     mpc = fed.nodes["mpc"]
-    assert refused(accepted.propose_cut, mpc.db, mpc.world, note) == "cut_held"
+    assert refused(accepted.propose_cut, mpc, note) == "cut_held"
     nhco = fed.nodes["nhco"]
-    proposed = accepted.propose_cut(nhco.db, nhco.world, note)
+    proposed = accepted.propose_cut(nhco, note)
     listing = hub_agreeing.listed(fed.hub.db)
     listing.proposed.append(proposed)
-    accepted.take(mpc.db, mpc.world, mpc.identity, federation.TLS_CA, listing)
-    (waiting,) = accepted.inbox(mpc.db, mpc.world)
-    code = refused(accepted.approve, mpc.db, mpc.world, mpc.identity, federation.TLS_CA, waiting.short_id, "")
+    accepted.take(mpc, listing)
+    (waiting,) = accepted.inbox(mpc)
+    code = refused(accepted.approve, mpc, waiting.short_id, "")
     assert code == "cut_held"
 
 
@@ -234,10 +234,10 @@ def test_nothing_is_cut_that_the_hub_does_not_lack(busy_fed: Federation) -> None
     fed.give("codi", deed(99, 4))
     fed.run()
     node = fed.nodes["nhco"]
-    assert refused(accepted.propose_cut, node.db, node.world, rest(fed)) == "cut_unneeded"
+    assert refused(accepted.propose_cut, node, rest(fed)) == "cut_unneeded"
     with fed.hub.db.read() as tx:
         note = checkpoint.signed(checkpoints.head_of(tx), fed.hub.world.signer)
-    sound = accepted.propose_cut(node.db, node.world, note)
+    sound = accepted.propose_cut(node, note)
     assert refused(submit, fed, "nhco", sound) == "cut_unneeded"  # it lacks nothing
     fed.give("codi", deed(98, 4))
     fed.run()
@@ -253,7 +253,7 @@ def test_nobody_else_can_say_what_is_left(busy_fed: Federation) -> None:
     with fed.hub.db.read() as tx:
         forged = checkpoint.signed(checkpoints.head_of(tx), node.world.signer)
     with pytest.raises(Unproven):
-        accepted.propose_cut(node.db, node.world, forged)
+        accepted.propose_cut(node, forged)
 
 
 def test_who_does_not_know_of_the_cut_gives_nothing_back(busy_fed: Federation) -> None:
@@ -267,8 +267,8 @@ def test_who_does_not_know_of_the_cut_gives_nothing_back(busy_fed: Federation) -
     replace_hub(fed, founding)
     fed.deliver(fed.nodes["nhco"].tick())
     codi = before.nodes["codi"]
-    stale = list(refeed.everything(codi.db, codi.identity, 0, 0, []))
-    assert refused(recovery.take, fed.hub.db, fed.hub.world, "codi", stale) == "refeed_stale"
+    stale = list(refeed.everything(codi, 0, 0, []))
+    assert refused(recovery.take, fed.hub, "codi", stale) == "refeed_stale"
     with fed.hub.db.read() as tx:
         assert hub_store.documents.agreed_on(tx).cut_version == 1
 
@@ -289,7 +289,7 @@ def test_a_cut_that_is_none_is_not_believed(busy_fed: Federation, wrong: str) ->
             envelope.signatures[0].signature = b"x" * 64
         envelope.payload += b"\x00"
     requests = [hub_pb2.RefeedRequest(cut=envelope)]
-    assert refused(recovery.take, fed.hub.db, fed.hub.world, "nhco", requests)
+    assert refused(recovery.take, fed.hub, "nhco", requests)
     with fed.hub.db.read() as tx:
         assert hub_store.documents.agreed_on(tx).cut_version == 0
 
@@ -304,7 +304,7 @@ def test_a_cut_that_is_hidden_from_a_node_shows(busy_fed: Federation) -> None:
     with fed.nodes["nhco"].db.read() as tx:
         new = node_store.log_views.newest(tx)
     codi = before.nodes["codi"]
-    node_witnessing.heard(codi.db, codi.world, "nhco", new)
+    node_witnessing.heard(codi, "nhco", new)
     assert node_witnessing.hidden_from_us(codi.db, codi.world.now() + 3_600_000) == ["nhco"]
     assert "nhco" not in {agency for agency, _ in node_witnessing.question(codi.db).known}
     assert not batches.halted(codi.db)
@@ -320,7 +320,7 @@ def test_a_receipt_of_the_log_as_it_was_is_not_taken(busy_fed: Federation) -> No
     agree(fed)
     fed.run()
     node = fed.nodes["codi"]
-    assert refused(receipts.settle, node.db, node.world, old) == "log_cut"
+    assert refused(receipts.settle, node, old) == "log_cut"
     request = batches.greeting(node.db, fed.clock()).request
     request.newest_receipt.CopyFrom(old)
     fed.ask_hub("codi", "hello", batches.Greeting(request, 0))
@@ -338,7 +338,7 @@ def test_an_award_that_takes_effect_after_all_is_not_there_twice(busy_fed: Feder
         node_store.awards.orphan_doubled(tx, 99)
         kept = {row.award_id: row.deed_id for row in tx.execute(sa.select(awards))}
     assert (kept[award.award_id], kept[9_999]) == (0, award.deed_id)
-    assert len(orphans.listed(node.db, node.identity)) == 1
+    assert len(orphans.listed(node)) == 1
 
 
 def test_one_agency_alone_cuts_nothing(busy_fed: Federation) -> None:
@@ -348,8 +348,7 @@ def test_one_agency_alone_cuts_nothing(busy_fed: Federation) -> None:
     fed.run()
     assert missing(fed) is not None
     policy = accepted.propose_policy(
-        fed.nodes["nhco"].db,
-        fed.nodes["nhco"].world,
+        fed.nodes["nhco"],
         (federation.SAMPLES / "policy.toml").read_text("utf-8").replace("version = 1", "version = 2", 1),
     )
     with pytest.raises(Unavailable):  # and a hub that recovers puts nothing else into force
@@ -378,7 +377,7 @@ def test_old_checkpoints_do_not_count_against_the_hub(busy_fed: Federation) -> N
     agree(fed)
     fed.run()
     node = fed.nodes["nhco"]
-    node_witnessing.heard(node.db, node.world, "codi", old)
+    node_witnessing.heard(node, "codi", old)
     with node.db.read() as tx:
         assert old not in {each.note for each in node_store.log_views.heard_of(tx)}
     for _ in range(3):
@@ -387,7 +386,7 @@ def test_old_checkpoints_do_not_count_against_the_hub(busy_fed: Federation) -> N
     other = before.nodes["codi"]
     with fed.nodes["nhco"].db.read() as tx:
         new = node_store.log_views.newest(tx)
-    node_witnessing.heard(other.db, other.world, "nhco", new)
+    node_witnessing.heard(other, "nhco", new)
     assert not batches.halted(other.db)
 
 

@@ -83,7 +83,7 @@ def open_account(fed: Federation) -> bytes:
     request = hub_pb2.OpenAccountsRequest(
         request_id=b"r" * 16, subjects=[hub_pb2.SubjectRef(subject_key=b"k" * 32, kind=log.SUBJECT_KIND_PERSON)]
     )
-    (envelope,) = accounts.open_accounts(fed.hub.db, fed.hub.world, "mpc", request)
+    (envelope,) = accounts.open_accounts(fed.hub, "mpc", request)
     return hub_pb2.AccountOpened.FromString(envelope.payload).account_id
 
 
@@ -219,9 +219,9 @@ def test_the_same_batch_again_gets_the_same_receipt_byte_for_byte(agency: Agency
 def test_twice_in_one_group_commit_is_once_in_the_log(agency: Agency) -> None:
     hub = agency.fed.hub
     envelope = agency.sign(agency.batch(agency.award()))
-    submission = intake.verify(hub.db, hub.world, "mpc", envelope)
+    submission = intake.verify(hub, "mpc", envelope)
     size = state_of(agency.fed)[1]
-    one, two = intake.append(hub.db, hub.world, [submission, submission])
+    one, two = intake.append(hub, [submission, submission])
     assert one == two
     assert state_of(agency.fed)[1] == size + 1
 
@@ -263,7 +263,7 @@ def test_after_the_last_unlink_nothing_ties_the_account_to_anybody(agency: Agenc
     agency.send(agency.sign(agency.batch(unlink)))
     assert open_account(agency.fed) != agency.account_id, "the same person later gets a new account"
     hub = agency.fed.hub
-    assert audit.audit(hub.db, hub.world, hub.world.signer.public_key).problems == []
+    assert audit.audit(hub, hub.world.signer.public_key).problems == []
 
 
 def test_totals_are_read_only_with_ones_own_link_to_redeem(agency: Agency) -> None:
@@ -280,5 +280,5 @@ def test_on_either_database_the_log_folds_to_the_tables(fed_on_each: Federation)
     agency.send(agency.sign(agency.batch(agency.link(), agency.award(3), agency.award(4))))
     agency.send(agency.sign(agency.batch(agency.award(5))))
     hub = fed_on_each.hub
-    report = audit.audit(hub.db, hub.world, hub.world.signer.public_key)
+    report = audit.audit(hub, hub.world.signer.public_key)
     assert (report.batches, report.updates, report.problems) == (6, 8, [])

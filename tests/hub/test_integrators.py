@@ -16,7 +16,8 @@ from tests.federation import Federation
 
 
 def test_a_snapshot_that_is_being_counted_undoes_nothing(fed_on_each: Federation) -> None:
-    db, world = fed_on_each.hub.db, fed_on_each.hub.world
+    hub = fed_on_each.hub
+    db = hub.db
     reading.approve(fed_on_each, "welfare-app")
     find = store.integrators.find
     has_found, goes_on = threading.Event(), threading.Event()
@@ -29,12 +30,12 @@ def test_a_snapshot_that_is_being_counted_undoes_nothing(fed_on_each: Federation
         return found
 
     asked = v1.SnapshotRequest()
-    counting = threading.Thread(target=lambda: snapshot.take(db, world, "welfare-app", asked))
+    counting = threading.Thread(target=lambda: snapshot.take(hub, "welfare-app", asked))
     with mock.patch.object(store.integrators, "find", slowly):
         counting.start()
         assert has_found.wait(10)
         approval.change_handles(db, "welfare-app")
-        approval.revoke(db, world, "welfare-app")
+        approval.revoke(hub, "welfare-app")
         goes_on.set()
         counting.join()
     with db.read() as tx:

@@ -52,22 +52,22 @@ def batch_bytes(fed: Federation, size: int) -> str:
 def subjects_in_a_request(fed: Federation, count: int) -> str:
     subjects = [hub_pb2.SubjectRef(subject_key=n.to_bytes(32, "big"), kind=1) for n in range(count)]  # type: ignore[arg-type]
     request = hub_pb2.OpenAccountsRequest(request_id=b"r" * 16, subjects=subjects)
-    return code_of(lambda: accounts.open_accounts(fed.hub.db, fed.hub.world, "mpc", request))
+    return code_of(lambda: accounts.open_accounts(fed.hub, "mpc", request))
 
 
 def accounts_in_a_request(fed: Federation, count: int) -> str:
     request = hub_pb2.GetTotalsRequest(request_id=b"r" * 16, account_ids=[n.to_bytes(16, "big") for n in range(count)])
-    return code_of(lambda: accounts.totals(fed.hub.db, fed.hub.world, "mpc", request))
+    return code_of(lambda: accounts.totals(fed.hub, "mpc", request))
 
 
 def mail_bytes(fed: Federation, size: int) -> str:
     request = hub_pb2.PostMailRequest(to="nhco", sealed=bytes(size))
-    return code_of(lambda: mailbox.post(fed.hub.db, fed.hub.world, "mpc", request))
+    return code_of(lambda: mailbox.post(fed.hub, "mpc", request))
 
 
 def mail_waiting(fed: Federation, count: int) -> str:
     request = hub_pb2.PostMailRequest(to="nhco", sealed=b"-")
-    codes = [code_of(lambda: mailbox.post(fed.hub.db, fed.hub.world, "mpc", request)) for _ in range(count)]
+    codes = [code_of(lambda: mailbox.post(fed.hub, "mpc", request)) for _ in range(count)]
     assert not any(codes[:-1])
     return codes[-1]
 
@@ -77,22 +77,22 @@ def documents_proposed(fed: Federation, count: int) -> str:
     for number in range(count):
         text = POLICY_2.replace("Joint credit policy", f"Joint credit policy {number}")
         envelope = proposal(fed, text)
-        codes.append(code_of(lambda made=envelope: documents.submit(fed.hub.db, fed.hub.world, "mpc", made)))  # type: ignore[misc]
+        codes.append(code_of(lambda made=envelope: documents.submit(fed.hub, "mpc", made)))  # type: ignore[misc]
     assert not any(codes[:-1])
     return codes[-1]
 
 
 def document_bytes(fed: Federation, size: int) -> str:
     envelope = Envelope(payload_type=signing.payload_type(Policy), payload=bytes(size))
-    code = code_of(lambda: documents.submit(fed.hub.db, fed.hub.world, "mpc", envelope))
+    code = code_of(lambda: documents.submit(fed.hub, "mpc", envelope))
     return code if code == "envelope_over_limit" else ""  # zeros are no policy; that is told after the size
 
 
 def refusals(fed: Federation, count: int) -> str:
     agency = Agency(fed)
     envelopes = [agency.sign(agency.batch(created_at=number, federation_id=b"x" * 16)) for number in range(count)]
-    made = [intake.verify(fed.hub.db, fed.hub.world, "mpc", envelope) for envelope in envelopes]
-    last = intake.append(fed.hub.db, fed.hub.world, made)[-1]
+    made = [intake.verify(fed.hub, "mpc", envelope) for envelope in envelopes]
+    last = intake.append(fed.hub, made)[-1]
     return last.code if isinstance(last, SamprasanError) else ""
 
 
@@ -107,7 +107,7 @@ def a_report(fed: Federation, rows: int = 1, days: int = 0, elements: int = 1) -
         for number, requester in zip(range(rows), itertools.cycle(("nhco", "codi")), strict=False)
     ]
     request = hub_pb2.HelloRequest(evaluated=evaluated)
-    return code_of(lambda: hello.hello(fed.hub.db, fed.hub.world, "mpc", request))
+    return code_of(lambda: hello.hello(fed.hub, "mpc", request))
 
 
 def days_reported(fed: Federation, days: int) -> str:

@@ -26,21 +26,21 @@ def probe(fed: Federation, count: int, *, opening: bool) -> None:
     """Let mpc ask its two peers in turn for ``count`` ids, and perhaps open their accounts; it never awards."""
     fed.give("mpc", deed(0, 0))
     mpc = fed.nodes["mpc"]
-    questions.ask(mpc.db, mpc.world, mpc.identity)
-    ((_, letter),) = questions.unposted(mpc.db, mpc.world)
+    questions.ask(mpc)
+    ((_, letter),) = questions.unposted(mpc)
     request = linking_pb2.EvalRequest.FromString(letter.envelope.payload)
     for number in range(0, count, ELEMENTS):
         request.evaluator = "nhco" if number // ELEMENTS % 2 else "codi"
         request.request_id = number.to_bytes(16, "big")
         request.blinded = ristretto.multiply_base(number + 1) * ELEMENTS
         peer = fed.nodes[request.evaluator]
-        answer = evaluation.answer(peer.db, peer.world, peer.identity, "mpc", mpc.world.sign(request))
+        answer = evaluation.answer(peer, "mpc", mpc.world.sign(request))
         assert answer.envelope.payload_type.endswith("eval-response")
         if opening:
             keys = [(number + each).to_bytes(32, "big") for each in range(ELEMENTS)]
             subjects = [hub_pb2.SubjectRef(subject_key=key, kind=1) for key in keys]  # type: ignore[arg-type]
             wanted = hub_pb2.OpenAccountsRequest(request_id=bytes(16), subjects=subjects)
-            assert len(accounts.open_accounts(fed.hub.db, fed.hub.world, "mpc", wanted)) == ELEMENTS
+            assert len(accounts.open_accounts(fed.hub, "mpc", wanted)) == ELEMENTS
 
 
 def at_hub(fed: Federation) -> dict[str, dict[str, Any]]:
@@ -50,7 +50,7 @@ def at_hub(fed: Federation) -> dict[str, dict[str, Any]]:
 
 def at_node(fed: Federation, agency: str) -> dict[str, dict[str, Any]]:
     node = fed.nodes[agency]
-    document = node_overview.status(node.db, node.world, node.identity, None)
+    document = node_overview.status(node, None)
     json.dumps(document)
     return {each.pop("agency"): each for each in document["linking"]["use"]}
 
@@ -92,7 +92,7 @@ def report(fed: Federation, rows: list[tuple[str, int, int]], agency: str = "nhc
     evaluated = [hub_pb2.Evaluated(requester=name, day=day, elements=count) for name, day, count in rows]
     request = hub_pb2.HelloRequest(evaluated=evaluated)
     try:
-        hello.hello(fed.hub.db, fed.hub.world, agency, request)
+        hello.hello(fed.hub, agency, request)
     except SamprasanError as problem:
         return problem.code
     return ""

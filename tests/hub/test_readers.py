@@ -268,13 +268,13 @@ def test_a_place_that_is_kept_no_more_is_too_old_and_the_oldest_is_told(
     begun = app.follow().events[0].cursor
     fed.clock.now_ms += 40 * DAY_MS
     mpc.do(mpc.award(5))
-    integrators_reader.retain(fed.hub.db, fed.hub.world, 30)
+    integrators_reader.retain(fed.hub, 30)
     found = too_old(app.begin(begun))
     assert found.reason == v1.TOO_OLD_REASON_NOT_KEPT
     assert kinds(app.follow(found.oldest)) == kinds(app.follow()) == ["credit_changed"]
     with fed.hub.db.read() as tx:
         assert len(store.changes.after(tx, 0, 100)) == 1
-    integrators_reader.retain(fed.hub.db, fed.hub.world, 30)
+    integrators_reader.retain(fed.hub, 30)
     assert kinds(app.follow()) == ["credit_changed"]
 
 
@@ -289,7 +289,7 @@ def test_a_stream_that_retention_overtakes_is_told_so_and_passes_nothing_over(
     list(reader.pages(integrators_reader.rest(fed.hub.db, reader.place.log_index)))
     fed.clock.now_ms += 40 * DAY_MS
     mpc.do(mpc.award(1))
-    integrators_reader.retain(fed.hub.db, fed.hub.world, 30)
+    integrators_reader.retain(fed.hub, 30)
     (word,) = reading.words(reader, integrators_reader.rest(fed.hub.db, reader.place.log_index))
     assert word.too_old.reason == v1.TOO_OLD_REASON_NOT_KEPT
     assert kinds(app.follow(word.too_old.oldest)) == ["credit_changed"]
@@ -377,7 +377,7 @@ def test_a_subscription_goes_on_where_it_was_acknowledged(app: Integration, fed:
     fed.clock.now_ms += limits.SUBSCRIPTION_SILENT_MS
     assert approval.listed(fed.hub.db, fed.hub.world.now())[0]["subscriptions"][0]["is_silent"]
     fed.clock.now_ms += limits.SUBSCRIPTION_KEPT_MS
-    integrators_reader.retain(fed.hub.db, fed.hub.world, 10_000)
+    integrators_reader.retain(fed.hub, 10_000)
     assert approval.listed(fed.hub.db, fed.hub.world.now())[0]["subscriptions"] == []
     assert app.follow(subscription="main").events == events
 
@@ -404,7 +404,7 @@ def test_snapshots_are_counted_by_the_day(fed: Federation, mpc: Working) -> None
 
 def test_nobody_reads_who_may_not(app: Integration, fed: Federation) -> None:
     assert code_of(lambda: Integration(fed, "nobody").approved) == "integrator_unknown"
-    approval.revoke(fed.hub.db, fed.hub.world, app.name)
+    approval.revoke(fed.hub, app.name)
     assert code_of(lambda: app.approved) == "integrator_revoked"
     assert approval.listed(fed.hub.db, fed.hub.world.now())[0]["state"] == "revoked"
     fed.clock.now_ms += 1000
@@ -414,7 +414,7 @@ def test_nobody_reads_who_may_not(app: Integration, fed: Federation) -> None:
     assert code_of(lambda: app.approved) == "integrator_over"
     assert approval.listed(fed.hub.db, fed.hub.world.now())[0]["state"] == "over"
     with pytest.raises(Refused):
-        approval.revoke(fed.hub.db, fed.hub.world, "nobody")
+        approval.revoke(fed.hub, "nobody")
 
 
 @pytest.fixture
@@ -424,11 +424,11 @@ def token(app: Integration, fed: Federation, mpc: Working) -> Envelope:
 
 def issue(app: Integration, account_id: bytes, agency: str = "mpc", name: str = "welfare-app") -> Envelope:
     request = hub_pb2.IssueTokenRequest(account_id=account_id, integrator=name)
-    return handle_token.issue(app.fed.hub.db, app.fed.hub.world, app.secret, agency, request)
+    return handle_token.issue(app.fed.hub, app.secret, agency, request)
 
 
 def resolve(app: Integration, token: Envelope) -> bytes:
-    return handle_token.resolve(app.fed.hub.db, app.fed.hub.world, app.secret, app.approved, token)
+    return handle_token.resolve(app.fed.hub, app.secret, app.approved, token)
 
 
 def test_a_token_is_traded_for_the_handle_of_its_subject(app: Integration, token: Envelope) -> None:

@@ -10,6 +10,7 @@ from samprasan.hub import home as hub_homes
 from samprasan.hub import limits
 from samprasan.hub import store as hub_store
 from samprasan.hub.__main__ import _recovery
+from samprasan.hub.identity import Hub
 from samprasan.hub.log import audit, intake, recall
 from samprasan.hub.log import scrub as log_scrub
 from samprasan.hub.process import status
@@ -57,12 +58,12 @@ def replace_hub(fed: Federation, earlier: Federation, why: str = recovery.RESTOR
     lost = fed.hub
     fed.hub = HubParty(earlier.hub.db, lost.world, lost.authority)
     if why:
-        recovery.begin(fed.hub.db, fed.hub.world, why)
+        recovery.begin(fed.hub, why)
     return lost
 
 
 def is_sound(hub: HubParty) -> bool:
-    report = audit.audit(hub.db, hub.world, hub.world.signer.public_key)
+    report = audit.audit(hub, hub.world.signer.public_key)
     assert report.problems == []
     return True
 
@@ -140,7 +141,7 @@ def test_nothing_new_is_taken_before_everybody_has_spoken(busy_fed: Federation) 
     document = status.status(fed.hub.db, fed.clock())["recovery"]
     assert (document["waiting_for"], document["missing"], document["why"]) == (["codi"], None, "restored")
     size = status.status(fed.hub.db, fed.clock())["log"]["size"]
-    fed.hub.world = type(fed.hub.world)(fed.hub.world.signer, lambda: fed.clock() + 10**9, fed.hub.world.entropy)
+    fed.hub = fed.hub.with_clock(lambda: fed.clock() + 10**9)
     with fed.hub.db.begin() as tx, pytest.raises(Unavailable):
         intake.append_own(tx, fed.hub.world, [])
     assert status.status(fed.hub.db, fed.clock())["log"]["size"] == size
@@ -239,7 +240,7 @@ def index_of(fed: Federation, agency: str) -> int:
 
 
 def scrub(fed: Federation) -> list[log_scrub.Damage]:
-    return log_scrub.scrub(fed.hub.db, fed.hub.world, 0)[1]
+    return log_scrub.scrub(fed.hub, 0)[1]
 
 
 @pytest.mark.parametrize(("agency", "scrubbed"), [("nhco", True), ("hub", True), ("nhco", False)])
@@ -281,10 +282,10 @@ def test_tables_and_tree_are_made_anew_from_the_log(fed_on_each: Federation, wha
     fed = fed_on_each
     busy(fed)
     before = (state_of(fed.hub), rows_of(fed.hub, tree), rows_of(fed.hub, subjects))
-    assert rebuild.rebuild(fed.hub.db, fed.hub.world).tables is False
+    assert rebuild.rebuild(fed.hub).tables is False
     with fed.hub.db.begin() as tx:
         tx.execute(SPOILT[what]())
-    found = rebuild.rebuild(fed.hub.db, fed.hub.world)
+    found = rebuild.rebuild(fed.hub)
     assert (found.tables, found.tree) == (what not in {"the tree", "a hash"}, what in {"the tree", "a hash"})
     assert (state_of(fed.hub), rows_of(fed.hub, tree), rows_of(fed.hub, subjects)) == before
     assert is_sound(fed.hub)
@@ -295,7 +296,7 @@ def test_nothing_is_made_of_a_damaged_log(busy_fed: Federation) -> None:
     spoilt(fed, "batch")
     before = state_of(fed.hub)
     with pytest.raises(Refused) as refused:
-        rebuild.rebuild(fed.hub.db, fed.hub.world)
+        rebuild.rebuild(fed.hub)
     assert refused.value.code == "log_damaged_here"
     assert state_of(fed.hub) == before
 
@@ -334,7 +335,7 @@ def test_what_was_not_signed_by_whom_it_should_is_not_kept(busy_fed: Federation,
     replace_hub(fed, yesterday)
     before = rows_of(fed.hub, log)
     with pytest.raises((Malformed, Unproven)):
-        recovery.take(fed.hub.db, fed.hub.world, "mpc", [HOSTILE[what](fed)])
+        recovery.take(fed.hub, "mpc", [HOSTILE[what](fed)])
     with fed.hub.db.read() as tx:
         assert hub_store.recovery.next_index(tx, -1) is None
         assert hub_store.recovery.checkpoints(tx) == {}
@@ -344,7 +345,7 @@ def test_what_was_not_signed_by_whom_it_should_is_not_kept(busy_fed: Federation,
 def test_a_hub_that_lost_nothing_takes_nothing(busy_fed: Federation) -> None:
     fed = busy_fed
     with pytest.raises(Refused) as refused:
-        recovery.take(fed.hub.db, fed.hub.world, "mpc", [hub_pb2.RefeedRequest(entry=entry_of(fed, "mpc"))])
+        recovery.take(fed.hub, "mpc", [hub_pb2.RefeedRequest(entry=entry_of(fed, "mpc"))])
     assert refused.value.code == "nothing_lost"
 
 
@@ -354,11 +355,11 @@ def test_another_agencys_subjects_are_not_tied_to_accounts(busy_fed: Federation)
     yesterday = federation.copy_of(fed, federation.memory_database, 5)
     replace_hub(fed, yesterday)
     node = fed.nodes["nhco"]
-    requests = refeed.everything(node.db, node.identity, 10**6, 10**6, [])
+    requests = refeed.everything(node, 10**6, 10**6, [])
     accounts = [each for each in requests if each.HasField("account")]
     assert accounts
     with pytest.raises(Unproven) as refused:
-        recovery.take(fed.hub.db, fed.hub.world, "mpc", accounts)
+        recovery.take(fed.hub, "mpc", accounts)
     assert refused.value.code == "refeed_foreign"
 
 
@@ -394,7 +395,7 @@ def test_a_hub_chain_that_was_changed_is_not_kept(busy_fed: Federation) -> None:
     kept = hub_chain.kept_up_to(node.db)
     entries = recall.recalled(twin.hub.db, "mpc", True, kept - 1)
     with pytest.raises(Unproven) as refused:
-        hub_chain.keep(node.db, node.world, entries)
+        hub_chain.keep(node, entries)
     assert refused.value.code == "hub_chain_fork"
     assert hub_chain.kept_up_to(node.db) == kept
 
@@ -404,7 +405,7 @@ def held(fed: Federation, agency: str) -> list[hub_pb2.RefeedRequest]:
     node = fed.nodes[agency]
     with fed.hub.db.read() as tx:
         own, hub = hub_store.log.chain_head(tx, agency).seq, hub_store.log.chain_head(tx, "hub").seq
-    return list(refeed.everything(node.db, node.identity, own, hub, []))
+    return list(refeed.everything(node, own, hub, []))
 
 
 def unreceipted(fed: Federation, agency: str, *updates: Update, **changes: object) -> hub_pb2.RefeedRequest:
@@ -452,7 +453,7 @@ def test_a_batch_without_receipt_can_say_no_more_than_any_other(busy_fed: Federa
     fed.run()
     replace_hub(fed, yesterday)
     with suppress(Malformed, Unproven):
-        recovery.take(fed.hub.db, fed.hub.world, "mpc", [FORGED[what](fed)])
+        recovery.take(fed.hub, "mpc", [FORGED[what](fed)])
     with fed.hub.db.read() as tx:
         assert tx.execute(sa.select(refed)).all() == []
 
@@ -467,8 +468,8 @@ def test_documents_are_those_that_the_hub_put_into_force(fed: Federation) -> Non
     own.entry.documents.extend(stripped[0].entry.documents)
     stripped[0].entry.ClearField("documents")
     with pytest.raises(Unproven):
-        recovery.take(fed.hub.db, fed.hub.world, "codi", stripped)
-    recovery.take(fed.hub.db, fed.hub.world, "codi", [own])
+        recovery.take(fed.hub, "codi", stripped)
+    recovery.take(fed.hub, "codi", [own])
     with fed.hub.db.read() as tx:
         assert {each.documents for each in hub_store.recovery.between(tx, 0, 10**6)} == {b""}
     fed.run()
@@ -480,13 +481,13 @@ def test_a_document_that_waited_in_the_backup_is_put_into_force(busy_fed: Federa
     """It was proposed before the backup and approved after it: what the log says of it needs it."""
     fed = busy_fed
     text = (federation.SAMPLES / "policy.toml").read_text("utf-8").replace("version = 1", "version = 2", 1)
-    proposed = accepted.propose_policy(fed.nodes["mpc"].db, fed.nodes["mpc"].world, text)
+    proposed = accepted.propose_policy(fed.nodes["mpc"], text)
     fed.deliver([Message("mpc", "hub", "submit", proposed)])
     yesterday = federation.copy_of(fed, federation.memory_database, 5)
     federation.share_documents(fed)
     nhco = fed.nodes["nhco"]
-    (waiting,) = accepted.inbox(nhco.db, nhco.world)
-    approved = accepted.approve(nhco.db, nhco.world, nhco.identity, federation.TLS_CA, waiting.short_id, "")
+    (waiting,) = accepted.inbox(nhco)
+    approved = accepted.approve(nhco, waiting.short_id, "")
     fed.deliver([Message("nhco", "hub", "submit", approved)])
     fed.give("mpc", deed(100, 4))
     fed.run()
@@ -520,7 +521,7 @@ def test_what_an_agency_holds_otherwise_is_told_and_ends_nothing(busy_fed: Feder
     replace_hub(fed, yesterday, why="")
     with fed.hub.db.begin() as tx:
         intake.append_own(tx, fed.hub.world, [])
-    recovery.begin(fed.hub.db, fed.hub.world, recovery.ASKED)
+    recovery.begin(fed.hub, recovery.ASKED)
     fed.run()
     document = status.status(fed.hub.db, fed.clock())["recovery"]
     assert document["differs"] is not None
@@ -538,7 +539,7 @@ def test_no_second_receipt_is_signed_for_what_an_agency_withholds(busy_fed: Fede
     last = [each for each in held(fed, "mpc") if each.HasField("entry") and each.entry.HasField("receipt")][-1]
     last.entry.ClearField("receipt")
     with pytest.raises(Unproven) as refused:
-        recovery.take(fed.hub.db, fed.hub.world, "mpc", [last, hub_pb2.RefeedRequest(checkpoint=b"")])
+        recovery.take(fed.hub, "mpc", [last, hub_pb2.RefeedRequest(checkpoint=b"")])
     assert refused.value.code == "refeed_withheld"
     document = status.status(fed.hub.db, fed.clock())["recovery"]
     assert "mpc" in document["waiting_for"]
@@ -567,7 +568,7 @@ def test_what_stood_in_a_gap_follows_from_the_receipts_behind_it(busy_fed: Feder
         mpc = fed.nodes["mpc"]
         with mpc.db.read() as tx:
             seq = node_store.batches.head(tx).seq
-        assert batches.next_batch(mpc.db, mpc.world, mpc.identity, seq)
+        assert batches.next_batch(mpc, seq)
     for _ in range(3):
         fed.run()
     assert standing(fed.hub) is None
@@ -576,7 +577,7 @@ def test_what_stood_in_a_gap_follows_from_the_receipts_behind_it(busy_fed: Feder
 
 def ask_for_rice(fed: Federation, agency: str, number: int, subject: Identifier) -> None:
     node = fed.nodes[agency]
-    redemption.ask(node.db, node.world, node.identity, wish(number, subject=subject))
+    redemption.ask(node, wish(number, subject=subject))
 
 
 def test_recovery_goes_on_after_the_process_that_took_the_last_entry_is_gone(busy_fed: Federation) -> None:
@@ -586,7 +587,7 @@ def test_recovery_goes_on_after_the_process_that_took_the_last_entry_is_gone(bus
     fed.run()
     lost = replace_hub(fed, yesterday)
     for agency in AGENCIES:
-        recovery.take(fed.hub.db, fed.hub.world, agency, held(fed, agency))
+        recovery.take(fed.hub, agency, held(fed, agency))
     assert standing(fed.hub) is not None
     fed.hub.tick()
     restored(fed, lost)
@@ -597,7 +598,7 @@ def test_an_agency_cannot_fill_the_hub_with_batches_nobody_took(busy_fed: Federa
     replace_hub(fed, federation.copy_of(fed, federation.memory_database, 5))
     update = Update(op_id=b"o" * 16, unlink=Unlink(account_id=some_account(fed)))
     requests = [unreceipted(fed, "mpc", update, seq=seq) for seq in range(2, 302)]
-    recovery.take(fed.hub.db, fed.hub.world, "mpc", requests)
+    recovery.take(fed.hub, "mpc", requests)
     with fed.hub.db.read() as tx:
         kept = tx.execute(sa.select(sa.func.count()).select_from(refed)).scalar_one()
     assert kept == limits.UNRECEIPTED_AHEAD_MAX
@@ -609,12 +610,12 @@ def test_a_kind_that_does_not_exist_is_refused(busy_fed: Federation) -> None:
     account = next(each for each in held(fed, "mpc") if each.HasField("account"))
     account.account.kind = 77  # type: ignore[assignment]
     with pytest.raises(Malformed):
-        recovery.take(fed.hub.db, fed.hub.world, "mpc", [account])
+        recovery.take(fed.hub, "mpc", [account])
 
 
 def test_before_there_are_agencies_nothing_is_given_back() -> None:
     founded = federation.memory_database("hub")
     hub_homes.create_tables(founded)
-    recovery.begin(founded, World(KeySigner(b"k" * 32)), recovery.RESTORED)
+    recovery.begin(Hub(founded, World(KeySigner(b"k" * 32))), recovery.RESTORED)
     assert recovery.is_on(founded) is False
     founded.close()

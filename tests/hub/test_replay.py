@@ -85,7 +85,7 @@ def test_a_message_again_is_answered_as_before_and_changes_nothing(name: str, fe
 
 def standing(fed: Federation) -> tuple[Any, ...]:
     hub = fed.hub
-    assert audit.audit(hub.db, hub.world, hub.world.signer.public_key).problems == []
+    assert audit.audit(hub, hub.world.signer.public_key).problems == []
     found = status.status(hub.db, hub.world.now())
     return found["totals"], found["log"]
 
@@ -97,7 +97,7 @@ def test_a_document_again_changes_nothing(fed: Federation) -> None:
     documents = members_documents.listed(listing.db)
     for envelope in (*documents.active, *documents.proposed):
         try:
-            members_documents.submit(listing.db, listing.world, "mpc", envelope)
+            members_documents.submit(listing, "mpc", envelope)
         except SamprasanError as problem:
             assert problem.code  # noqa: PT017
     assert members_documents.listed(listing.db) == documents
@@ -106,16 +106,16 @@ def test_a_document_again_changes_nothing(fed: Federation) -> None:
 def test_a_question_between_nodes_again_is_answered_from_memory_after_a_restart_too(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1))
     asker = fed.nodes["mpc"]
-    questions.ask(asker.db, asker.world, asker.identity)
-    ((_, letter),) = questions.unposted(asker.db, asker.world)
+    questions.ask(asker)
+    ((_, letter),) = questions.unposted(asker)
     peer = fed.nodes[letter.to]
-    sealed = letters.seal(asker.db, asker.identity, letter)
+    sealed = letters.seal(asker, letter)
     piece = hub_pb2.Mail(number=1, sender="mpc", sealed=sealed)
     from samprasan.node.process import mail
 
-    first = mail.read(peer.db, peer.world, peer.identity, piece)
+    first = mail.read(peer, piece)
     peer.restart()
-    again = mail.read(peer.db, peer.world, peer.identity, piece)
+    again = mail.read(peer, piece)
     assert first is not None
     assert again is not None
     assert first.envelope == again.envelope

@@ -25,7 +25,7 @@ def scrubbed(fed: Federation) -> dict[int, str]:
     found: dict[int, str] = {}
     place = 0
     while True:
-        place, some = scrub.scrub(fed.hub.db, fed.hub.world, place)
+        place, some = scrub.scrub(fed.hub, place)
         found |= {each.log_index: each.what for each in some}
         if not place:
             return found
@@ -70,5 +70,5 @@ def test_what_is_missing_moved_or_has_another_leaf_is_told(settled: Federation) 
 def test_a_round_goes_over_the_whole_log_in_steps(settled: Federation) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(limits, "ENTRIES_SCRUBBED_AT_ONCE", 2)
-        assert scrub.scrub(settled.hub.db, settled.hub.world, 0)[0] == 2
+        assert scrub.scrub(settled.hub, 0)[0] == 2
         assert scrubbed(settled) == {}

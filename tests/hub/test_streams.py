@@ -57,7 +57,9 @@ def of_many_subjects(made: list[list[bytes]]) -> Any:
         return made[-1], b"c" * 16
 
     secret = SimpleNamespace(secret=b"")
-    return SimpleNamespace(integrator=integrator, write=write, read=read, db=None, world=None, showing=secret)
+    return SimpleNamespace(
+        integrator=integrator, write=write, read=read, hub=SimpleNamespace(db=None, world=None), showing=secret
+    )
 
 
 async def ends_with(call: Any) -> grpc.StatusCode:
@@ -133,7 +135,7 @@ def test_a_stream_that_stood_still_is_told_nothing_of_who_has_withdrawn_meanwhil
     app = Integration(fed)
 
     async def run() -> list[v1.FollowResponse]:
-        running = Running(fed.hub.db, fed.hub.world, cast("Any", None))
+        running = Running(fed.hub, cast("Any", None))
         reader = app.begin()
         assert isinstance(reader, Reader)
         words = ChangesServicer(running)._followed(reader)
@@ -145,7 +147,7 @@ def test_a_stream_that_stood_still_is_told_nothing_of_who_has_withdrawn_meanwhil
         await asyncio.sleep(0.3)
         while not told or v1.EVENT_TYPE_UNLINKED not in {event.type for event in told[-1].page.events}:
             told.append(v1.FollowResponse.FromString(await anext(words)))
-        approval.revoke(fed.hub.db, fed.hub.world, "welfare-app")
+        approval.revoke(fed.hub, "welfare-app")
         with pytest.raises(Unproven, match="revoked"):
             [word async for word in words]
         running.sequencer.close()
@@ -161,7 +163,7 @@ def test_an_approval_is_looked_up_once_however_many_streams_ask(fed: Federation)
     asked = []
 
     async def run() -> list[Any]:
-        running = Running(fed.hub.db, fed.hub.world, cast("Any", None))
+        running = Running(fed.hub, cast("Any", None))
         read = running.read
 
         async def counted(*given: Any) -> Any:
@@ -189,7 +191,7 @@ def test_a_lookup_that_failed_is_not_kept(fed: Federation) -> None:
     reading.approve(fed, "welfare-app")
 
     async def run() -> str:
-        running = Running(fed.hub.db, fed.hub.world, cast("Any", None))
+        running = Running(fed.hub, cast("Any", None))
         broken = mock.AsyncMock(side_effect=Unavailable("database", problem="OperationalError"))
         with mock.patch.object(running, "read", broken), pytest.raises(Unavailable):
             await running.approval("welfare-app")

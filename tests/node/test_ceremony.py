@@ -21,7 +21,7 @@ from samprasan.v1.ceremony_pb2 import CeremonyId, Complaint, DealerCommitment, D
 from samprasan.v1.envelope_pb2 import Envelope
 
 from tests import federation
-from tests.federation import TLS_CA, Federation, Message, NodeParty, deed
+from tests.federation import Federation, Message, NodeParty, deed
 
 HOLDERS = {"codi": 1, "mpc": 2, "nhco": 3}
 
@@ -47,7 +47,7 @@ def all_shares(fed: Federation) -> list[Share]:
 def standing(fed: Federation, agency: str) -> dict[str, Any]:
     node = fed.nodes[agency]
     with node.db.read() as tx:
-        found = ceremony.standing(tx, node.world, node.identity)
+        found = ceremony.standing(tx, node)
     return found or {"state": "none"}
 
 
@@ -206,7 +206,7 @@ def test_a_bad_value_names_its_dealer_everywhere_and_another_attempt_succeeds(
     assert all_shares(young) == []
     assert len(documents.listed(young.hub.db).active) == 1, "no roster took effect"
     node = young.nodes["codi"]
-    assert ceremony.restart(node.db, node.world, node.identity) == 2
+    assert ceremony.restart(node) == 2
     young.run()
     young.run()
     assert len(all_shares(young)) == 3
@@ -237,11 +237,11 @@ def test_who_shows_two_faces_is_named_once_the_others_compare(young: Federation)
     other = another_commitment(young, "mpc")
     young.deliver(young.nodes["mpc"].tick()[:0])
     mpc, nhco = young.nodes["mpc"], young.nodes["nhco"]
-    ceremony.advance(mpc.db, mpc.world, mpc.identity)
-    for letter_id, letter in ceremony.unposted(mpc.db, mpc.identity):
+    ceremony.advance(mpc)
+    for letter_id, letter in ceremony.unposted(mpc):
         if letter.to == "nhco":  # nhco gets the other one instead
             ceremony.posted(mpc.db, letter_id)
-    ceremony.take(nhco.db, nhco.world, nhco.identity, "mpc", other)
+    ceremony.take(nhco, "mpc", other)
     young.run()
     assert {states(young)[agency] for agency in ("codi", "nhco")} == {("aborted", "mpc")}
     assert standing(young, "codi")["reason"] == "two_commitments"
@@ -263,7 +263,7 @@ def test_who_claims_another_transcript_stops_the_ceremony_and_is_named(
     federation.share_documents(young)
     assert standing(young, "nhco")["waiting_for"] == ["codi"]
     node = young.nodes["nhco"]
-    ceremony.restart(node.db, node.world, node.identity)
+    ceremony.restart(node)
     young.run()
     young.run()
     assert len(pseudonyms(young)) == 1
@@ -271,11 +271,11 @@ def test_who_claims_another_transcript_stops_the_ceremony_and_is_named(
 
 def test_a_complaint_without_ground_changes_nothing(young: Federation) -> None:
     mpc, codi = young.nodes["mpc"], young.nodes["codi"]
-    ceremony.advance(mpc.db, mpc.world, mpc.identity)
-    (_, letter), *_ = ceremony.unposted(mpc.db, mpc.identity)
+    ceremony.advance(mpc)
+    (_, letter), *_ = ceremony.unposted(mpc)
     named = DealerCommitment.FromString(letter.envelope.payload).ceremony
     complaint = mpc.world.sign(Complaint(ceremony=named, holder="mpc", evidence=[letter.envelope]))
-    ceremony.take(codi.db, codi.world, codi.identity, "mpc", complaint)
+    ceremony.take(codi, "mpc", complaint)
     young.run()
     assert len(all_shares(young)) == 3
 
@@ -313,7 +313,7 @@ def test_what_cannot_belong_to_the_ceremony_is_refused(young: Federation, what: 
     make, kind = REFUSED[what]
     codi = young.nodes["codi"]
     with pytest.raises(kind):
-        ceremony.take(codi.db, codi.world, codi.identity, "mpc", make(young))
+        ceremony.take(codi, "mpc", make(young))
     young.run()
     assert len(all_shares(young)) == 3
 
@@ -323,7 +323,7 @@ def test_nobody_fills_a_node_with_messages(young: Federation) -> None:
 
     def send(number: int) -> None:
         message = unreadable(young, ceremony=CeremonyId(roster_digest=number.to_bytes(32, "big")))
-        ceremony.take(codi.db, codi.world, codi.identity, "mpc", message)
+        ceremony.take(codi, "mpc", message)
 
     for number in range(limits.CEREMONY_MESSAGES_MAX):
         send(number)
@@ -335,12 +335,12 @@ def test_nobody_fills_a_node_with_messages(young: Federation) -> None:
 def agree(fed: Federation, proposer: str, approver: str, purpose: str) -> None:
     """Propose a ceremony, approve it, and hold it."""
     node, other = fed.nodes[proposer], fed.nodes[approver]
-    proposal = node_agreeing.propose_ceremony(node.db, node.world, node.identity, purpose)
-    documents.submit(fed.hub.db, fed.hub.world, proposer, proposal)
+    proposal = node_agreeing.propose_ceremony(node, purpose)
+    documents.submit(fed.hub, proposer, proposal)
     federation.share_documents(fed)
-    (waiting,) = node_agreeing.inbox(other.db, other.world)
-    signed = node_agreeing.approve(other.db, other.world, other.identity, TLS_CA, waiting.short_id, "")
-    documents.submit(fed.hub.db, fed.hub.world, approver, signed)
+    (waiting,) = node_agreeing.inbox(other)
+    signed = node_agreeing.approve(other, waiting.short_id, "")
+    documents.submit(fed.hub, approver, signed)
     fed.run()
 
 
@@ -388,17 +388,17 @@ def documents_of(tx: sa.Connection) -> list[bytes]:
 def test_a_question_from_before_a_refresh_is_asked_anew(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1))
     node = fed.nodes["mpc"]
-    questions.ask(node.db, node.world, node.identity)
-    ((_, letter),) = questions.unposted(node.db, node.world)
+    questions.ask(node)
+    ((_, letter),) = questions.unposted(node)
     peer = fed.nodes[letter.to]
     from samprasan.node.linking import evaluation
 
-    early = evaluation.answer(peer.db, peer.world, peer.identity, "mpc", letter.envelope)
+    early = evaluation.answer(peer, "mpc", letter.envelope)
     with node.db.begin() as tx:  # the question never left, as far as mpc knows
         tx.execute(tables.questions.update().values(posted=True))
     agree(fed, "mpc", "codi", node_agreeing.REFRESH)
-    questions.answered(node.db, node.world, node.identity, letter.to, early.envelope)
-    late = evaluation.answer(peer.db, peer.world, peer.identity, "mpc", letter.envelope)
+    questions.answered(node, letter.to, early.envelope)
+    late = evaluation.answer(peer, "mpc", letter.envelope)
     assert late.envelope == early.envelope, "remembered"
     fed.run()
     with node.db.read() as tx:
@@ -444,9 +444,9 @@ def test_a_share_from_an_old_backup_is_never_used(fed: Federation) -> None:
 def test_people_cannot_approve_what_only_a_ceremony_confirms(fed: Federation) -> None:
     lose(fed.nodes["nhco"])
     proposer, approver, late = (fed.nodes[agency] for agency in ("nhco", "codi", "mpc"))
-    proposal = node_agreeing.propose_ceremony(proposer.db, proposer.world, proposer.identity, node_agreeing.REPAIR)
-    documents.submit(fed.hub.db, fed.hub.world, "nhco", proposal)
-    documents.submit(fed.hub.db, fed.hub.world, "codi", approver.world.sign(opened(proposal)))
+    proposal = node_agreeing.propose_ceremony(proposer, node_agreeing.REPAIR)
+    documents.submit(fed.hub, "nhco", proposal)
+    documents.submit(fed.hub, "codi", approver.world.sign(opened(proposal)))
     federation.share_documents(fed)
     del fed.nodes["mpc"]
     for _ in range(3):
@@ -461,11 +461,11 @@ def test_people_cannot_approve_what_only_a_ceremony_confirms(fed: Federation) ->
     forged.version += 1
     for entry, scalar in zip(forged.linking.commitments, (3, 4, 5), strict=True):
         entry.point = ristretto.multiply_base(scalar)
-    documents.submit(fed.hub.db, fed.hub.world, "nhco", proposer.world.sign(forged))
+    documents.submit(fed.hub, "nhco", proposer.world.sign(forged))
     federation.share_documents(fed)
-    (waiting,) = node_agreeing.inbox(late.db, late.world)
+    (waiting,) = node_agreeing.inbox(late)
     with pytest.raises(Refused) as refused:
-        node_agreeing.approve(late.db, late.world, late.identity, TLS_CA, waiting.short_id, "")
+        node_agreeing.approve(late, waiting.short_id, "")
     assert refused.value.code == "confirmed_by_ceremony"
 
 
@@ -480,11 +480,11 @@ def test_without_a_plan_there_is_nothing_to_restart_and_without_a_key_nothing_to
 ) -> None:
     node = fed.nodes["mpc"]
     with pytest.raises(Refused) as refused:
-        ceremony.restart(node.db, node.world, node.identity)
+        ceremony.restart(node)
     assert refused.value.code == "no_ceremony"
     node = young.nodes["mpc"]
     with pytest.raises(Refused) as refused:
-        node_agreeing.propose_ceremony(node.db, node.world, node.identity, node_agreeing.REFRESH)
+        node_agreeing.propose_ceremony(node, node_agreeing.REFRESH)
     assert refused.value.code == "no_linking_key"
 
 

@@ -32,7 +32,7 @@ def changes(fed: Federation) -> list[str]:
 
 def totals(fed: Federation) -> tuple[int, int]:
     hub = fed.hub
-    assert audit.audit(hub.db, hub.world, hub.world.signer.public_key).problems == []
+    assert audit.audit(hub, hub.world.signer.public_key).problems == []
     found = status.status(hub.db, hub.world.now())["totals"]
     assert found["written_off"] == 0
     return found["earned"], found["available"]
@@ -40,7 +40,7 @@ def totals(fed: Federation) -> tuple[int, int]:
 
 def shown(fed: Federation, record_id: str = "R00001") -> dict[str, Any]:
     node = fed.nodes["mpc"]
-    return history.show(node.db, node.identity, "test", record_id)
+    return history.show(node, "test", record_id)
 
 
 @pytest.mark.parametrize(
@@ -115,16 +115,14 @@ def in_flight(fed: Federation) -> tuple[int, Any]:
 
 
 def _sealed(node: Any) -> tuple[int, Any]:
-    found = sync_batches.next_batch(
-        node.db, node.world, node.identity, sync_batches.outbox(node.db, node.world.now()).head.seq
-    )
+    found = sync_batches.next_batch(node, sync_batches.outbox(node.db, node.world.now()).head.seq)
     assert found is not None
     return found
 
 
 def arrive(fed: Federation, envelope: Any) -> log.Receipt:
     node = fed.nodes["mpc"]
-    return receipts.settle(node.db, node.world, fed.ask_hub("mpc", "push", envelope))
+    return receipts.settle(node, fed.ask_hub("mpc", "push", envelope))
 
 
 def test_a_correction_waits_for_the_receipt_of_what_it_corrects(fed: Federation) -> None:
@@ -134,7 +132,7 @@ def test_a_correction_waits_for_the_receipt_of_what_it_corrects(fed: Federation)
     node = fed.nodes["mpc"]
     seq, envelope = _sealed(node)
     fed.give("mpc", deed(1, 1, quantity="5"))
-    assert sync_batches.next_batch(node.db, node.world, node.identity, seq) is None
+    assert sync_batches.next_batch(node, seq) is None
     arrive(fed, envelope)
     fed.run()
     assert changes(fed) == ["award", "award", "award"]
@@ -203,7 +201,7 @@ def test_a_deed_is_followed_from_its_file_to_its_receipt(fed: Federation) -> Non
 
 def undo(fed: Federation, number: int) -> dict[str, Any]:
     node = fed.nodes["mpc"]
-    return imports_undo.undo(node.db, node.world, number)
+    return imports_undo.undo(node, number)
 
 
 def test_undo_takes_back_what_was_sent_and_restores_what_was_said(fed_on_each: Federation) -> None:
@@ -349,7 +347,7 @@ def refuse(fed: Federation, envelope: Any) -> None:
         batch_digest=signing.digest(envelope),
         reason=log.REFUSAL_REASON_OVER_LIMIT,
     )
-    receipts.refused(node.db, node.world, fed.hub.world.sign(refusal))
+    receipts.refused(node, fed.hub.world.sign(refusal))
     sync_batches.resume(node.db)
 
 
@@ -407,9 +405,7 @@ def test_nothing_is_sealed_beside_an_import(fed_on_each: Federation) -> None:
     node = fed.nodes["mpc"]
     after_seq = sync_batches.outbox(node.db, node.world.now()).head.seq
     sealed: list[Any] = []
-    sealing = threading.Thread(
-        target=lambda: sealed.append(sync_batches.next_batch(node.db, node.world, node.identity, after_seq))
-    )
+    sealing = threading.Thread(target=lambda: sealed.append(sync_batches.next_batch(node, after_seq)))
 
     def meanwhile(_rows: int) -> None:
         sealing.start()

@@ -15,7 +15,7 @@ from samprasan.v1 import linking_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
 from tests import federation
-from tests.federation import SAMPLES, TLS_CA, Federation, deed
+from tests.federation import SAMPLES, Federation, deed
 from tests.node.test_linking import asked, evaluate, question
 
 DAY_MS = 86_400_000
@@ -34,13 +34,13 @@ def narrow() -> Iterator[Federation]:
 def grant(fed: Federation, agency: str, elements: int, days: int = 30) -> None:
     """``agency`` proposes, another approves from its inbox."""
     node = fed.nodes[agency]
-    proposal = node_agreeing.propose_grant(node.db, node.world, node.identity, elements, days)
-    members_documents.submit(fed.hub.db, fed.hub.world, agency, proposal)
+    proposal = node_agreeing.propose_grant(node, elements, days)
+    members_documents.submit(fed.hub, agency, proposal)
     federation.share_documents(fed)
     other = fed.nodes["codi" if agency != "codi" else "nhco"]
-    (waiting,) = node_agreeing.inbox(other.db, other.world)
-    signed = node_agreeing.approve(other.db, other.world, other.identity, TLS_CA, waiting.short_id, "")
-    members_documents.submit(fed.hub.db, fed.hub.world, other.name, signed)
+    (waiting,) = node_agreeing.inbox(other)
+    signed = node_agreeing.approve(other, waiting.short_id, "")
+    members_documents.submit(fed.hub, other.name, signed)
     federation.share_documents(fed)
 
 
@@ -84,7 +84,7 @@ def test_a_backfill_goes_through_at_once_when_the_grant_is_there(narrow: Federat
     grant(narrow, "mpc", 100)
     narrow.run()
     assert batches.outbox(mpc.db, narrow.clock()).is_empty
-    status = process_status.status(mpc.db, mpc.world, mpc.identity, None)["linking"]["grants"]
+    status = process_status.status(mpc, None)["linking"]["grants"]
     assert [(each["agency"], each["elements"], each["charged_here"]) for each in status] == [("mpc", 100, None)]
     assert charged(narrow, "nhco") + charged(narrow, "codi") == 17
 
@@ -101,8 +101,8 @@ def test_anothers_grant_or_one_that_has_ended_counts_for_nothing(narrow: Federat
 def test_one_agency_alone_grants_itself_nothing(narrow: Federation) -> None:
     letter = question(narrow)
     node = narrow.nodes["mpc"]
-    proposal = node_agreeing.propose_grant(node.db, node.world, node.identity, 100, 30)
-    members_documents.submit(narrow.hub.db, narrow.hub.world, "mpc", proposal)
+    proposal = node_agreeing.propose_grant(node, 100, 30)
+    members_documents.submit(narrow.hub, "mpc", proposal)
     federation.share_documents(narrow)
     assert reason(narrow, letter) == "quota"
 
@@ -122,27 +122,27 @@ def test_one_agency_alone_grants_itself_nothing(narrow: Federation) -> None:
 def test_a_grant_has_a_size_and_an_end(fed: Federation, elements: int, days: int, problem: str) -> None:
     node = fed.nodes["mpc"]
     with pytest.raises(Malformed) as refused:
-        node_agreeing.propose_grant(node.db, node.world, node.identity, elements, days)
+        node_agreeing.propose_grant(node, elements, days)
     assert refused.value.values["problem"] == problem
 
 
 def test_the_largest_grant_is_taken(fed: Federation) -> None:
     grant(fed, "mpc", documents.GRANT_ELEMENTS_MAX, days=366)
     node = fed.nodes["nhco"]
-    status = process_status.status(node.db, node.world, node.identity, None)["linking"]["grants"]
+    status = process_status.status(node, None)["linking"]["grants"]
     assert status[0]["elements"] == documents.GRANT_ELEMENTS_MAX
 
 
 def test_a_peer_that_hears_of_the_grant_a_moment_later_is_asked_again_soon(narrow: Federation) -> None:
     narrow.give("mpc", *(deed(number, number) for number in range(20)))
     mpc, nhco = narrow.nodes["mpc"], narrow.nodes["nhco"]
-    proposal = node_agreeing.propose_grant(mpc.db, mpc.world, mpc.identity, 100, 5)
-    members_documents.submit(narrow.hub.db, narrow.hub.world, "mpc", proposal)
+    proposal = node_agreeing.propose_grant(mpc, 100, 5)
+    members_documents.submit(narrow.hub, "mpc", proposal)
     federation.share_documents(narrow)
-    (waiting,) = node_agreeing.inbox(nhco.db, nhco.world)
-    signed = node_agreeing.approve(nhco.db, nhco.world, nhco.identity, TLS_CA, waiting.short_id, "")
-    members_documents.submit(narrow.hub.db, narrow.hub.world, "nhco", signed)
-    node_agreeing.take(mpc.db, mpc.world, mpc.identity, TLS_CA, members_documents.listed(narrow.hub.db))
+    (waiting,) = node_agreeing.inbox(nhco)
+    signed = node_agreeing.approve(nhco, waiting.short_id, "")
+    members_documents.submit(narrow.hub, "nhco", signed)
+    node_agreeing.take(mpc, members_documents.listed(narrow.hub.db))
     peers = {name: node for name, node in narrow.nodes.items() if name != "mpc"}
     for node in (mpc, *peers.values()):
         messages = node.tick()

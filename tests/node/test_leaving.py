@@ -48,17 +48,17 @@ def row_of(fed: Federation, number: int, agency: str = "mpc") -> Any:
 
 def withdraw(fed: Federation, number: int, *what: str, agency: str = "mpc") -> dict[str, Any]:
     node = fed.nodes[agency]
-    return consent.withdraw(node.db, node.world, node.identity, deed(1, number).subject, what)
+    return consent.withdraw(node, deed(1, number).subject, what)
 
 
 def give(fed: Federation, number: int, *what: str, agency: str = "mpc") -> dict[str, Any]:
     node = fed.nodes[agency]
-    return consent.give(node.db, node.world, node.identity, deed(1, number).subject, what)
+    return consent.give(node, deed(1, number).subject, what)
 
 
 def erase(fed: Federation, number: int, agency: str = "mpc") -> dict[str, Any]:
     node = fed.nodes[agency]
-    return erasure.erase(node.db, node.world, node.identity, deed(1, number).subject)
+    return erasure.erase(node, deed(1, number).subject)
 
 
 def pseudonyms(fed: Federation) -> list[bytes]:
@@ -139,11 +139,11 @@ def test_consent_given_again_while_the_unlink_is_on_its_way_waits_for_its_receip
     node = fed.nodes["mpc"]
     withdraw(fed, 1, *ALL)
     seq = sync_batches.outbox(node.db, fed.clock()).head.seq
-    found = sync_batches.next_batch(node.db, node.world, node.identity, seq)
+    found = sync_batches.next_batch(node, seq)
     assert found is not None
     give(fed, 1, "share", "redeem")
     fed.give("mpc", deed(2, 1))
-    assert sync_batches.next_batch(node.db, node.world, node.identity, found[0]) is None
+    assert sync_batches.next_batch(node, found[0]) is None
     fed.run()
     assert changes(fed) == ["link", "award", "unlink", "link", "award"]
     assert available(fed) == 32
@@ -189,7 +189,7 @@ def test_a_reversal_for_an_undone_import_goes_before_the_unlink(fed: Federation)
     fed.run()
     node = fed.nodes["mpc"]
     assert report.import_id is not None
-    undo.undo(node.db, node.world, report.import_id)
+    undo.undo(node, report.import_id)
     withdraw(fed, 1, *ALL)
     fed.run()
     assert changes(fed) == ["link", "award", "reverse", "unlink"]
@@ -201,9 +201,7 @@ def test_a_refused_batch_brings_the_unlink_back(fed: Federation) -> None:
     fed.run()
     node = fed.nodes["mpc"]
     withdraw(fed, 1, *ALL)
-    found = sync_batches.next_batch(
-        node.db, node.world, node.identity, sync_batches.outbox(node.db, fed.clock()).head.seq
-    )
+    found = sync_batches.next_batch(node, sync_batches.outbox(node.db, fed.clock()).head.seq)
     assert found is not None
     refusal = log.Refusal(
         federation_id=log.Batch.FromString(found[1].payload).federation_id,
@@ -212,7 +210,7 @@ def test_a_refused_batch_brings_the_unlink_back(fed: Federation) -> None:
         batch_digest=signing.digest(found[1]),
         reason=log.REFUSAL_REASON_OVER_LIMIT,
     )
-    receipts.refused(node.db, node.world, fed.hub.world.sign(refusal))
+    receipts.refused(node, fed.hub.world.sign(refusal))
     sync_batches.resume(node.db)
     fed.run()
     assert changes(fed) == ["link", "award", "unlink"]
@@ -264,7 +262,7 @@ class TestImports:
         fed.run()
         node = fed.nodes["mpc"]
         assert wrong.import_id is not None
-        undo.undo(node.db, node.world, wrong.import_id)
+        undo.undo(node, wrong.import_id)
         fed.clock.now_ms += 2 * limits.UNLINK_GRACE_MS
         fed.run()
         assert row_of(fed, 1).account_id == account
@@ -277,7 +275,7 @@ class TestImports:
         fed.run()
         node = fed.nodes["mpc"]
         assert later.import_id is not None
-        undo.undo(node.db, node.world, later.import_id)
+        undo.undo(node, later.import_id)
         assert (row_of(fed, 1).share, row_of(fed, 1).unlink_at) == (True, None)
 
     def test_people_whom_only_an_undone_import_brought_are_given_up_and_forgotten(self, fed: Federation) -> None:
@@ -286,7 +284,7 @@ class TestImports:
         fed.run()
         node = fed.nodes["mpc"]
         assert wrong.import_id is not None
-        undo.undo(node.db, node.world, wrong.import_id)
+        undo.undo(node, wrong.import_id)
         fed.run()
         assert len(pseudonyms(fed)) == 2
         fed.clock.now_ms += limits.UNLINK_GRACE_MS
@@ -327,7 +325,7 @@ class TestRecordsOfPeopleWhoLeft:
         fed.run()
         node = fed.nodes["mpc"]
         assert wrong.import_id is not None
-        undo.undo(node.db, node.world, wrong.import_id)
+        undo.undo(node, wrong.import_id)
         fed.run()
         assert owned(fed, 1) == 16
 
@@ -336,14 +334,12 @@ class TestRecordsOfPeopleWhoLeft:
         fed.run()
         node = fed.nodes["mpc"]
         withdraw(fed, 1, *ALL)
-        first = sync_batches.next_batch(
-            node.db, node.world, node.identity, sync_batches.outbox(node.db, fed.clock()).head.seq
-        )
+        first = sync_batches.next_batch(node, sync_batches.outbox(node.db, fed.clock()).head.seq)
         assert first is not None
         with node.db.begin() as tx:  # as if the Link had not been looked at
             tx.execute(subjects.update().where(subjects.c.linked == 1).values(linked=6))
         fed.give("mpc", deed(1, 2))
-        second = sync_batches.next_batch(node.db, node.world, node.identity, first[0])
+        second = sync_batches.next_batch(node, first[0])
         assert second is not None
         fed.run()
         assert owned(fed, 2) == 32

@@ -83,7 +83,7 @@ def test_a_peer_may_ask_4096_elements_at_once(fed: Federation, elements: int, an
     peer = fed.nodes[letter.to]
 
     def ask() -> Any:
-        return evaluation.answer(peer.db, peer.world, peer.identity, "mpc", envelope)
+        return evaluation.answer(peer, "mpc", envelope)
 
     if answered:
         assert ask().envelope.payload_type.endswith("eval-response")
@@ -95,7 +95,7 @@ def test_a_peer_may_ask_4096_elements_at_once(fed: Federation, elements: int, an
 
 def settings(fed: Federation, agency: str) -> dict[str, int]:
     node = fed.nodes[agency]
-    found = status.status(node.db, node.world, node.identity, None)["warnings"]
+    found = status.status(node, None)["warnings"]
     assert found == status.warnings(node.db, agency, node.world.now())
     return {f"{each['setting']} {each['agency']}": each["used"] for each in found}
 

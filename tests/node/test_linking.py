@@ -37,20 +37,20 @@ def question(fed: Federation) -> Letter:
     """What mpc asks a peer about four subjects."""
     fed.give("mpc", *(deed(number, number) for number in range(4)))
     node = fed.nodes["mpc"]
-    questions.ask(node.db, node.world, node.identity)
-    ((_, letter),) = questions.unposted(node.db, node.world)
+    questions.ask(node)
+    ((_, letter),) = questions.unposted(node)
     return letter
 
 
 def evaluate(fed: Federation, letter: Letter) -> Letter:
     peer = fed.nodes[letter.to]
-    return evaluation.answer(peer.db, peer.world, peer.identity, "mpc", letter.envelope)
+    return evaluation.answer(peer, "mpc", letter.envelope)
 
 
 def take(fed: Federation, letter: Letter, answer: Envelope) -> int:
     """Give mpc the answer; how many subjects have a key afterwards."""
     node = fed.nodes["mpc"]
-    questions.answered(node.db, node.world, node.identity, letter.to, answer)
+    questions.answered(node, letter.to, answer)
     with node.db.read() as tx:
         return len(store.subjects.without_account(tx, 100, fed.clock()))
 
@@ -149,7 +149,7 @@ def test_expired_replayed_and_foreign_requests_are_refused(fed: Federation) -> N
 
 def sealed_mail(fed: Federation, sender: str, reader: str, envelope: Envelope) -> hub_pb2.Mail:
     node = fed.nodes[sender]
-    sealed = letters.seal(node.db, node.identity, Letter(reader, envelope))
+    sealed = letters.seal(node, Letter(reader, envelope))
     return hub_pb2.Mail(number=1, sender=sender, sealed=sealed)
 
 
@@ -167,7 +167,7 @@ def test_whatever_a_peer_signs_is_answered_with_an_error_of_ours(fed: Federation
     mpc = fed.nodes["mpc"]
     piece = sealed_mail(fed, "nhco", "mpc", fed.nodes["nhco"].world.sign(message))
     try:
-        assert mail.read(mpc.db, mpc.world, mpc.identity, piece) is None
+        assert mail.read(mpc, piece) is None
     except SamprasanError as problem:
         assert problem.text("th")  # noqa: PT017
 
@@ -182,7 +182,7 @@ def test_bytes_that_are_no_letter_are_dropped(fed: Federation) -> None:
         b"samprasan/v1/mail/" + federation_id + b"/nhco/mpc",
     )
     with pytest.raises(Malformed):
-        mail.read(mpc.db, mpc.world, mpc.identity, hub_pb2.Mail(number=1, sender="nhco", sealed=sealed))
+        mail.read(mpc, hub_pb2.Mail(number=1, sender="nhco", sealed=sealed))
 
 
 def test_serve_and_a_command_may_answer_the_same_letter_at_once(fed_on_each: Federation) -> None:
@@ -192,7 +192,7 @@ def test_serve_and_a_command_may_answer_the_same_letter_at_once(fed_on_each: Fed
     listing = documents.listed(fed.hub.db)
 
     def both(_number: int) -> bytes:
-        node_agreeing.take(node.db, node.world, node.identity, federation.TLS_CA, listing)
+        node_agreeing.take(node, listing)
         return evaluate(fed, letter).envelope.SerializeToString()
 
     with ThreadPoolExecutor(4) as pool:
@@ -238,20 +238,20 @@ def test_half_the_daily_allowance_at_each_peer_and_the_rest_waits_for_tomorrow()
 
 def test_mail_to_another_reader_cannot_be_opened(fed: Federation) -> None:
     letter = question(fed)
-    sealed = letters.seal(fed.nodes["mpc"].db, fed.nodes["mpc"].identity, letter)
+    sealed = letters.seal(fed.nodes["mpc"], letter)
     other = next(agency for agency in fed.nodes if agency not in (letter.to, "mpc"))
     for reader, sender in ((other, "mpc"), (letter.to, other)):
         piece = hub_pb2.Mail(number=1, sender=sender, sealed=sealed)
         with pytest.raises(Unproven):
-            letters.unseal(fed.nodes[reader].db, fed.nodes[reader].identity, piece)
+            letters.unseal(fed.nodes[reader], piece)
 
 
 def test_a_peer_that_does_not_answer_is_passed_over(fed: Federation) -> None:
     letter = question(fed)
     node = fed.nodes["mpc"]
-    questions.ask(node.db, node.world, node.identity)
-    assert len(questions.unposted(node.db, node.world)) == 1, "the same subjects are not asked about twice"
+    questions.ask(node)
+    assert len(questions.unposted(node)) == 1, "the same subjects are not asked about twice"
     fed.clock.now_ms += 130_000
-    questions.ask(node.db, node.world, node.identity)
-    ((_, second),) = questions.unposted(node.db, node.world)
+    questions.ask(node)
+    ((_, second),) = questions.unposted(node)
     assert second.to != letter.to

@@ -21,50 +21,47 @@ from samprasan.v1 import hub_pb2
 from samprasan.v1.documents_pb2 import Move
 
 from tests import federation
-from tests.federation import TLS_CA, Federation, deed
+from tests.federation import Federation, deed
 from tests.node.test_leaving import run_without
 from tests.node.test_sync import batches
-
-
-def at(fed: Federation, agency: str = "mpc") -> tuple[Any, Any, Any]:
-    node = fed.nodes[agency]
-    return node.db, node.world, node.identity
 
 
 def propose_merge(fed: Federation, wrong: int = 1, right: int = 2, **changes: Any) -> dict[str, Any]:
     said = {"name": "ชื่อสมมติ 2", "reason": "two-ids", "by": "มาลี"} | changes
     subject = deed(1, wrong).subject
-    return deeds_moves.merge(*at(fed), subject, deed(1, right).subject, said["name"], said["reason"], said["by"])
+    return deeds_moves.merge(
+        fed.nodes["mpc"], subject, deed(1, right).subject, said["name"], said["reason"], said["by"]
+    )
 
 
 def propose_split(fed: Federation, *record_ids: str, right: int = 2, **changes: Any) -> dict[str, Any]:
     said = {"name": "ชื่อสมมติ 2", "reason": "wrong-id", "by": "มาลี"} | changes
     subject = deed(1, right).subject
-    return deeds_moves.split(*at(fed), "test", record_ids, subject, said["name"], said["reason"], said["by"])
+    return deeds_moves.split(fed.nodes["mpc"], "test", record_ids, subject, said["name"], said["reason"], said["by"])
 
 
 def confirm(fed: Federation, move: dict[str, Any], by: str = "สมชาย") -> str:
     """What the command does: ask the hub who else is linked, carry it out or submit a document; the state after."""
-    db, world, identity = at(fed)
+    node = fed.nodes["mpc"]
     number = int(move["move_id"])
-    request = deeds_moves.question(db, world, number, by)
+    request = deeds_moves.question(node, number, by)
     elsewhere = False
     if request is not None:
         totals = fed.ask_hub("mpc", "totals", request)
-        elsewhere = balance.is_linked_elsewhere(db, world, identity, request, totals)
-    envelope = deeds_moves.confirm(db, world, identity, number, by, linked_elsewhere=elsewhere)
+        elsewhere = balance.is_linked_elsewhere(node, request, totals)
+    envelope = deeds_moves.confirm(node, number, by, linked_elsewhere=elsewhere)
     if envelope is not None:
-        documents.submit(fed.hub.db, fed.hub.world, "mpc", envelope)
+        documents.submit(fed.hub, "mpc", envelope)
         federation.share_documents(fed)
-    return str(deeds_moves.shown(db, identity, number)["state"])
+    return str(deeds_moves.shown(node, number)["state"])
 
 
 def approve(fed: Federation, agency: str = "nhco") -> Move:
     """The only document that waits is approved; what it says."""
     node = fed.nodes[agency]
-    (waiting,) = node_agreeing.inbox(node.db, node.world)
-    signed = node_agreeing.approve(node.db, node.world, node.identity, TLS_CA, waiting.short_id, "")
-    documents.submit(fed.hub.db, fed.hub.world, agency, signed)
+    (waiting,) = node_agreeing.inbox(node)
+    signed = node_agreeing.approve(node, waiting.short_id, "")
+    documents.submit(fed.hub, agency, signed)
     federation.share_documents(fed)
     assert isinstance(waiting.body, Move)
     return waiting.body
@@ -83,7 +80,7 @@ def owns(fed: Federation, number: int, agency: str = "mpc") -> int | None:
 
 def agreed_by_all(fed: Federation) -> bool:
     hub = fed.hub
-    return audit.audit(hub.db, hub.world, hub.world.signer.public_key).problems == []
+    return audit.audit(hub, hub.world.signer.public_key).problems == []
 
 
 def deeds_of(fed: Federation, number: int) -> list[str]:
@@ -159,8 +156,8 @@ def test_where_another_agency_is_linked_it_waits_for_an_approval(fed: Federation
         assert deeds_moves.masked_name(tx, fed.nodes["codi"].identity, body.account_id) is None
     fed.run()
     assert (owns(fed, 1), owns(fed, 2)) == (32, 16)
-    db, _, identity = at(fed)
-    shown = deeds_moves.shown(db, identity, 1)
+    node = fed.nodes["mpc"]
+    shown = deeds_moves.shown(node, 1)
     assert (shown["state"], shown["by"], shown["confirmed_by"]) == ("done", "มาลี", "สมชาย")
     assert agreed_by_all(fed)
 
@@ -174,13 +171,13 @@ def test_two_moves_at_once_take_turns_and_the_one_left_out_is_confirmed_again(fe
     assert confirm(fed, first) == "waiting", "nothing new is proposed while it waits"
     assert confirm(fed, second) == "waiting"
     nhco = fed.nodes["nhco"]
-    assert len(node_agreeing.inbox(nhco.db, nhco.world)) == 2
-    mine = next(each for each in node_agreeing.inbox(nhco.db, nhco.world) if each.body.version == 1)
-    signed = node_agreeing.approve(nhco.db, nhco.world, nhco.identity, TLS_CA, mine.short_id, "")
-    documents.submit(fed.hub.db, fed.hub.world, "nhco", signed)
+    assert len(node_agreeing.inbox(nhco)) == 2
+    mine = next(each for each in node_agreeing.inbox(nhco) if each.body.version == 1)
+    signed = node_agreeing.approve(nhco, mine.short_id, "")
+    documents.submit(fed.hub, "nhco", signed)
     federation.share_documents(fed)
-    db, _, identity = at(fed)
-    states = {each["state"]: each for each in deeds_moves.listed(db, identity)}
+    node = fed.nodes["mpc"]
+    states = {each["state"]: each for each in deeds_moves.listed(node)}
     assert set(states) == {"done", "lapsed"}
     assert confirm(fed, states["lapsed"]) == "waiting"
     assert approve(fed).version == 2
@@ -225,10 +222,10 @@ def test_undoing_the_import_takes_a_moved_deed_back_from_whom_it_was_moved_to(fe
     confirm(fed, propose_merge(fed))
     fed.run()
     node = fed.nodes["mpc"]
-    undo.undo(node.db, node.world, 2)
+    undo.undo(node, 2)
     fed.run()
     assert (owns(fed, 1), owns(fed, 2)) == (0, 16)
-    undo.undo(node.db, node.world, 1)
+    undo.undo(node, 1)
     fed.run()
     assert owns(fed, 2) in {0, None}
     assert fed.give("mpc", deed(1, 1)).accepted == 1
@@ -251,7 +248,7 @@ def test_somebody_new_agrees_to_what_the_records_say(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1), deed(2, 1, consents=Consents(share=False, redeem=False)))
     confirm(fed, propose_merge(fed))
     node = fed.nodes["mpc"]
-    found = consent.show(node.db, node.identity, deed(1, 2).subject)
+    found = consent.show(node, deed(1, 2).subject)
     assert (found["share"], found["redeem"], found["integrators"], found["publish"]) == (False, False, False, False)
 
 
@@ -262,11 +259,11 @@ def test_erasing_either_side_leaves_nothing_of_it(fed: Federation) -> None:
     propose_split(fed, "R00003", right=3)
     fed.run()
     node = fed.nodes["mpc"]
-    erasure.erase(node.db, node.world, node.identity, deed(1, 1).subject)
+    erasure.erase(node, deed(1, 1).subject)
     with node.db.read() as tx:
         assert list(tx.execute(moves.select())) == []
         assert list(tx.execute(moved.select())) == []
-    erasure.erase(node.db, node.world, node.identity, deed(1, 2).subject)
+    erasure.erase(node, deed(1, 2).subject)
     fed.run()
     assert deeds_of(fed, 2) == []
 
@@ -309,7 +306,7 @@ def test_an_organization_that_was_entered_under_a_citizens_id_needs_a_known_righ
     fed.give("mpc", deed(1, 1))
     right = parse(Scheme.REGISTRY, "X1", "codi.council")
     with pytest.raises(Refused) as refused:
-        deeds_moves.merge(*at(fed), deed(1, 1).subject, right, "สภา", "wrong-id", "มาลี")
+        deeds_moves.merge(fed.nodes["mpc"], deed(1, 1).subject, right, "สภา", "wrong-id", "มาลี")
     assert refused.value.code == "move_scheme"
 
 
@@ -328,10 +325,10 @@ def test_only_who_is_linked_hears_whether_others_are(fed: Federation) -> None:
         return totals.accounts[0].linked_elsewhere
 
     assert (told("mpc"), told("nhco"), told("codi")) == (True, True, False)
-    consent.withdraw(node.db, node.world, node.identity, deed(1, 1).subject, ("redeem",))
+    consent.withdraw(node, deed(1, 1).subject, ("redeem",))
     fed.run()
     assert told("mpc"), "any open Link will do"
-    consent.withdraw(node.db, node.world, node.identity, deed(1, 1).subject, ("share",))
+    consent.withdraw(node, deed(1, 1).subject, ("share",))
     fed.run()
     assert (told("mpc"), told("nhco")) == (False, False)
 
@@ -339,13 +336,13 @@ def test_only_who_is_linked_hears_whether_others_are(fed: Federation) -> None:
 def test_an_answer_to_another_question_is_not_believed(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1))
     fed.run()
-    db, world, identity = at(fed)
+    node = fed.nodes["mpc"]
     move = propose_merge(fed)
-    request = deeds_moves.question(db, world, int(move["move_id"]), "สมชาย")
+    request = deeds_moves.question(node, int(move["move_id"]), "สมชาย")
     assert request is not None
     other = hub_pb2.GetTotalsRequest(request_id=bytes(16), account_ids=request.account_ids)
     with pytest.raises(Unproven) as refused:
-        balance.is_linked_elsewhere(db, world, identity, request, fed.ask_hub("mpc", "totals", other))
+        balance.is_linked_elsewhere(node, request, fed.ask_hub("mpc", "totals", other))
     assert refused.value.code == "answer_foreign"
 
 
@@ -374,7 +371,7 @@ def test_a_move_that_cannot_be_read_is_malformed(fed: Federation, change: dict[s
     values |= {"account_id": bytes(16), "awards": 1, "credits": 1, "reason": 1, "move_id": bytes(16)}
     envelope = fed.nodes["mpc"].world.sign(Move(**(values | change)))
     with pytest.raises(Malformed) as refused:
-        documents.submit(fed.hub.db, fed.hub.world, "mpc", envelope)
+        documents.submit(fed.hub, "mpc", envelope)
     assert refused.value.values["problem"] == problem
 
 

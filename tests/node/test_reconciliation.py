@@ -51,7 +51,7 @@ class HubSide:
             if request.HasField("begin"):
                 while reconciliation.count(hub.db):
                     pass
-                talk = reconciliation.begin(hub.db, hub.world, self._agency, request.begin)
+                talk = reconciliation.begin(hub, self._agency, request.begin)
                 self._before_begin()
                 yield self._said(talk.begun())
             elif request.HasField("more"):
@@ -60,7 +60,7 @@ class HubSide:
             elif request.HasField("ask"):
                 yield self._said(talk.told(request.ask))
             else:
-                reconciliation.record(hub.db, hub.world, talk, request.verdict)
+                reconciliation.record(hub, talk, request.verdict)
 
     def _said(self, answer: hub_pb2.ReconcileResponse) -> hub_pb2.ReconcileResponse:
         self._spoil(answer)
@@ -80,7 +80,7 @@ def busy(fed: Federation) -> None:
     fed.run()
     fed.give("mpc", deed(1, 1, quantity=Decimal(1)), deed(2, 2, status="revoked"))
     node = fed.nodes["mpc"]
-    redemption.ask(node.db, node.world, node.identity, wish(subject=deed(3, 3).subject))
+    redemption.ask(node, wish(subject=deed(3, 3).subject))
     fed.run()
     fed.run()
 
@@ -278,12 +278,12 @@ async def test_somebody_who_left_and_came_back_is_no_difference(fed: Federation)
     busy(fed)
     node = fed.nodes["mpc"]
     identifier = deed(5, 5).subject
-    consent.withdraw(node.db, node.world, node.identity, identifier, consent.PURPOSES)
+    consent.withdraw(node, identifier, consent.PURPOSES)
     fed.run()
     fed.run()
     assert (await reconcile(fed, "mpc")).differences == []
     fed.give("mpc", deed(55, 5))
-    consent.give(node.db, node.world, node.identity, identifier, ("share", "redeem"))
+    consent.give(node, identifier, ("share", "redeem"))
     fed.run()
     fed.run()
     assert (await reconcile(fed, "mpc")).differences == []
@@ -331,7 +331,7 @@ async def test_what_are_no_cells_is_malformed(fed: Federation, data: bytes) -> N
 def test_the_hub_takes_no_nonce_of_another_length_and_no_stranger(fed: Federation) -> None:
     for agency, nonce, code in (("mpc", b"short", "request"), ("bank", bytes(32), "not_a_member")):
         with pytest.raises(SamprasanError) as found:
-            reconciliation.begin(fed.hub.db, fed.hub.world, agency, hub_pb2.ReconcileBegin(nonce=nonce))
+            reconciliation.begin(fed.hub, agency, hub_pb2.ReconcileBegin(nonce=nonce))
         assert found.value.code == code
 
 
@@ -339,7 +339,7 @@ def test_the_hub_tells_only_of_accounts_that_the_caller_is_linked_to(fed: Federa
     fed.give("nhco", deed(1, 1))
     fed.run()
     talks = {
-        agency: reconciliation.begin(fed.hub.db, fed.hub.world, agency, hub_pb2.ReconcileBegin(nonce=bytes(32)))
+        agency: reconciliation.begin(fed.hub, agency, hub_pb2.ReconcileBegin(nonce=bytes(32)))
         for agency in ("mpc", "nhco")
     }
     (account_id,) = talks["nhco"].have
@@ -352,12 +352,12 @@ def test_the_hub_tells_only_of_accounts_that_the_caller_is_linked_to(fed: Federa
 
 def test_what_the_log_says_is_counted_the_same_in_one_step_or_many(fed: Federation) -> None:
     busy(fed)
-    before = reconciliation.begin(fed.hub.db, fed.hub.world, "mpc", hub_pb2.ReconcileBegin(nonce=bytes(32))).have
+    before = reconciliation.begin(fed.hub, "mpc", hub_pb2.ReconcileBegin(nonce=bytes(32))).have
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hub_limits, "ENTRIES_COUNTED_AT_ONCE", 1)
         while reconciliation.count(fed.hub.db):
             pass
-    after = reconciliation.begin(fed.hub.db, fed.hub.world, "mpc", hub_pb2.ReconcileBegin(nonce=bytes(32))).have
+    after = reconciliation.begin(fed.hub, "mpc", hub_pb2.ReconcileBegin(nonce=bytes(32))).have
     assert before == after
     assert sum(each.spent for each in after.values()) > 0
     assert after[account_of(fed, "R00002")] == Contribution(linked=1)  # its award was reversed

@@ -40,7 +40,7 @@ def yesterday_of(fed: Federation) -> Federation:
 
 
 def credits_in_all(fed: Federation) -> int:
-    report = audit.audit(fed.hub.db, fed.hub.world, fed.hub.world.signer.public_key)
+    report = audit.audit(fed.hub, fed.hub.world.signer.public_key)
     assert report.problems == []
     with fed.hub.db.read() as tx:
         return hub_store.ledger.federation_totals(tx)["earned"]
@@ -76,7 +76,7 @@ async def test_a_restored_node_waits_recovers_and_goes_on(busy_fed: Federation) 
     fed.give("mpc", deed(50, 3), deed(51, 60), deed(52, 61), deed(54, 61, quantity=Decimal(7)))
     fed.run()
     fed.run()
-    assert orphans.listed(node.db, node.identity) == []
+    assert orphans.listed(node) == []
     assert await agrees(fed)
     assert credits_in_all(fed) == before + 16 + 7 * 8
     assert batches.outbox(node.db, fed.clock()).is_empty
@@ -95,7 +95,7 @@ async def test_batches_sealed_since_the_restore_leave_the_chain(busy_fed: Federa
     fed.give("mpc", deed(50, 3), deed(51, 4))
     with node.db.read() as tx:
         seq = node_store.batches.head(tx).seq
-    assert batches.next_batch(node.db, node.world, node.identity, seq) is not None
+    assert batches.next_batch(node, seq) is not None
     fed.run()
     assert node.errors[-1].code in {"chain_fork", "node_went_back"}
     fed.recover("mpc")
@@ -103,14 +103,14 @@ async def test_batches_sealed_since_the_restore_leave_the_chain(busy_fed: Federa
     fed.run()
     assert await agrees(fed)
     assert credits_in_all(fed) == before + 16
-    assert orphans.listed(node.db, node.identity) == []
+    assert orphans.listed(node) == []
 
 
 async def test_who_has_left_since_stays_gone(busy_fed: Federation) -> None:
     fed = busy_fed
     yesterday = yesterday_of(fed)
     node = fed.nodes["mpc"]
-    consent.withdraw(node.db, node.world, node.identity, deed(1, 1).subject, ("share", "redeem", "integrators"))
+    consent.withdraw(node, deed(1, 1).subject, ("share", "redeem", "integrators"))
     fed.run()
     fed.run()
     restored(fed, yesterday)
@@ -139,9 +139,7 @@ async def test_redemptions_come_back(busy_fed: Federation) -> None:
     node = fed.nodes["mpc"]
     for number in (4, 5):
         redemption.ask(
-            node.db,
-            node.world,
-            node.identity,
+            node,
             wish(op_key=bytes([number]) * 16, subject=deed(number, number).subject),
         )
     fed.run()
@@ -167,7 +165,7 @@ async def test_two_people_decide_about_the_rest(busy_fed: Federation) -> None:
     restored(fed, yesterday)
     node = fed.nodes["mpc"]
     fed.recover("mpc")
-    found = orphans.listed(node.db, node.identity)
+    found = orphans.listed(node)
     assert [each["credits"] for each in found] == [16, 16, 16]
     first, second, third = (each["number"] for each in found)
     with pytest.raises(Refused) as unknown:
@@ -176,9 +174,9 @@ async def test_two_people_decide_about_the_rest(busy_fed: Federation) -> None:
     assert orphans.propose(node.db, [first, second], "Malee", keep=True) == 2
     assert orphans.propose(node.db, [third], "Malee", keep=False) == 1
     with pytest.raises(Refused) as own:
-        orphans.confirm(node.db, node.world, "malee")
+        orphans.confirm(node, "malee")
     assert own.value.code == "orphans_by_maker"
-    assert orphans.confirm(node.db, node.world, "Somchai") == (2, 1)
+    assert orphans.confirm(node, "Somchai") == (2, 1)
     fed.run()
     fed.run()
     assert credits_in_all(fed) == before - 16
@@ -212,7 +210,7 @@ async def test_what_waited_in_the_backup_finds_its_account(busy_fed: Federation)
     fed = busy_fed
     fed.give("mpc", deed(50, 3), deed(51, 60), deed(52, 61))
     node = fed.nodes["mpc"]
-    redemption.ask(node.db, node.world, node.identity, wish(4, subject=deed(3, 3).subject))
+    redemption.ask(node, wish(4, subject=deed(3, 3).subject))
     yesterday = yesterday_of(fed)
     fed.run()
     fed.run()
@@ -235,7 +233,7 @@ async def test_both_were_restored(busy_fed: Federation) -> None:
     fed.run()
     restored(fed, yesterday)
     fed.hub = HubParty(yesterday.hub.db, fed.hub.world, fed.hub.authority)
-    hub_recovery.begin(fed.hub.db, fed.hub.world, "restored")
+    hub_recovery.begin(fed.hub, "restored")
     fed.run()
     fed.recover("mpc")
     fed.run()
@@ -252,9 +250,9 @@ def test_what_is_not_ones_own_chain_is_not_taken(busy_fed: Federation, what: str
     fed.run()
     lost = restored(fed, yesterday)
     node = fed.nodes["mpc"]
-    held = [each.entry for each in refeed.everything(lost.db, lost.identity, len(chain_of(node)), 10**6, [])][:2]
+    held = [each.entry for each in refeed.everything(lost, len(chain_of(node)), 10**6, [])][:2]
     theirs = fed.nodes["nhco"]
-    other = next(each.entry for each in refeed.everything(theirs.db, theirs.identity, 0, 10**6, []))
+    other = next(each.entry for each in refeed.everything(theirs, 0, 10**6, []))
     entries = {
         "another's": [other],
         "changed": [_changed(held[0])],
@@ -264,7 +262,7 @@ def test_what_is_not_ones_own_chain_is_not_taken(busy_fed: Federation, what: str
     }[what]
     before = chain_of(node)
     with pytest.raises((Malformed, Unproven)):
-        replay.take_back(node.db, node.world, node.identity, entries)
+        replay.take_back(node, entries)
     assert chain_of(node) == before
     assert batches.halted(node.db) == "restored"
 
@@ -356,19 +354,19 @@ def test_what_is_taken_back_before_recovery_stays_taken_back(busy_fed: Federatio
     yesterday = yesterday_of(fed)
     node = fed.nodes["mpc"]
     for number in (1, 2):
-        consent.give(node.db, node.world, node.identity, deed(number, number).subject, ("integrators",))
+        consent.give(node, deed(number, number).subject, ("integrators",))
     fed.run()
     fed.run()
     restored(fed, yesterday)
     node = fed.nodes["mpc"]
-    consent.withdraw(node.db, node.world, node.identity, deed(1, 1).subject, ("share", "redeem", "integrators"))
-    erasure.erase(node.db, node.world, node.identity, deed(2, 2).subject)
+    consent.withdraw(node, deed(1, 1).subject, ("share", "redeem", "integrators"))
+    erasure.erase(node, deed(2, 2).subject)
     fed.recover("mpc")
     for _ in range(4):
         fed.run()
     row = subject_of(node, 1)
     assert (row.account_id, row.share, row.redeem, row.integrators) == (None, False, False, False)
-    assert erasure.is_done(node.db, node.identity, deed(2, 2).subject)
+    assert erasure.is_done(node, deed(2, 2).subject)
 
 
 @pytest.mark.parametrize("sealed", [True, False])
@@ -383,11 +381,11 @@ async def test_an_orphan_that_is_taken_back_is_not_adopted(busy_fed: Federation,
     node = fed.nodes["mpc"]
     fed.recover("mpc")
     orphans.propose(node.db, [], "Malee", keep=False)
-    orphans.confirm(node.db, node.world, "Somchai")
+    orphans.confirm(node, "Somchai")
     if sealed:
         with node.db.read() as tx:
             seq = node_store.batches.head(tx).seq
-        assert batches.next_batch(node.db, node.world, node.identity, seq) is not None
+        assert batches.next_batch(node, seq) is not None
     fed.give("mpc", deed(50, 3))
     for _ in range(3):
         fed.run()
@@ -404,7 +402,7 @@ def test_nothing_is_taken_back_from_who_shares_no_more(busy_fed: Federation) -> 
     restored(fed, yesterday)
     node = fed.nodes["mpc"]
     fed.recover("mpc")
-    consent.withdraw(node.db, node.world, node.identity, deed(3, 3).subject, ("share",))
+    consent.withdraw(node, deed(3, 3).subject, ("share",))
     with pytest.raises(Refused) as refused:
         orphans.propose(node.db, [], "Malee", keep=False)
     assert refused.value.code == "orphan_not_shared"

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,19 +46,19 @@ def wish(number: int = 1, **changes: Any) -> Wish:
 
 def ask(fed: Federation, number: int = 1, agency: str = "mpc", **changes: Any) -> dict[str, Any]:
     node = fed.nodes[agency]
-    return redemption.ask(node.db, node.world, node.identity, wish(number, **changes))
+    return redemption.ask(node, wish(number, **changes))
 
 
 def state(fed: Federation, number: int = 1, agency: str = "mpc") -> tuple[str, str | None]:
     node = fed.nodes[agency]
-    found = redemption.find(node.db, node.identity, number.to_bytes(16, "big"))
+    found = redemption.find(node, number.to_bytes(16, "big"))
     return found["state"], found["reason"]
 
 
 def spendable(fed: Federation) -> tuple[int, int, int]:
     """Available, held and spent at the hub, which an audit finds in order."""
     hub = fed.hub
-    assert audit.audit(hub.db, hub.world, hub.world.signer.public_key).problems == []
+    assert audit.audit(hub, hub.world.signer.public_key).problems == []
     with hub.db.read() as tx:
         found = hub_store.ledger.federation_totals(tx)
     return found["available"], found["held"], found["spent"]
@@ -89,7 +88,7 @@ def test_credits_of_two_agencies_are_spent_on_a_benefit_of_a_third(fed_on_each: 
     assert spendable(fed) == (22, 0, 10)
     kinds = [update.WhichOneof("change") for update in batches(fed)[-1].updates]
     assert kinds == ["reserve", "post"]
-    found = redemption.find(fed.nodes["mpc"].db, fed.nodes["mpc"].identity, (1).to_bytes(16, "big"))
+    found = redemption.find(fed.nodes["mpc"], (1).to_bytes(16, "big"))
     assert found["receipt"] == "MPC-2569-000001"
     did = {each["agency"]: each for each in status.status(fed.hub.db, fed.clock())["agencies"]}
     assert (did["mpc"]["spent"], did["codi"]["spent"]) == (10, 0)
@@ -108,14 +107,13 @@ def test_asked_again_it_is_the_same_and_another_wish_under_its_name_is_refused(c
 
 def test_a_hold_is_spent_in_part_or_given_up_or_runs_out(counter: Federation) -> None:
     node = counter.nodes["mpc"]
-    at = (node.db, node.world, node.identity)
     for number in (1, 2, 3):
         ask(counter, number, reserve_only=True)
     counter.run()
     assert spendable(counter) == (2, 30, 0)
     assert {state(counter, number)[0] for number in (1, 2, 3)} == {"held"}
-    redemption.post(*at, (1).to_bytes(16, "big"), 7)
-    redemption.void(*at, (2).to_bytes(16, "big"), "not-given")
+    redemption.post(node, (1).to_bytes(16, "big"), 7)
+    redemption.void(node, (2).to_bytes(16, "big"), "not-given")
     counter.run()
     assert (state(counter, 1)[0], state(counter, 2)[0]) == ("posted", "voided")
     assert spendable(counter) == (15, 10, 7)
@@ -125,10 +123,10 @@ def test_a_hold_is_spent_in_part_or_given_up_or_runs_out(counter: Federation) ->
     assert state(counter, 3)[0] == "expired"
     assert spendable(counter) == (25, 0, 7)
     with pytest.raises(Refused) as refused:
-        redemption.post(*at, (3).to_bytes(16, "big"), None)
+        redemption.post(node, (3).to_bytes(16, "big"), None)
     assert refused.value.code == "hold_ended"
     with pytest.raises(Refused) as refused:
-        redemption.void(*at, (3).to_bytes(16, "big"), "cancelled")
+        redemption.void(node, (3).to_bytes(16, "big"), "cancelled")
     assert refused.value.code == "hold_ended"
 
 
@@ -156,8 +154,8 @@ def test_a_post_that_comes_too_late_is_declined_and_the_hold_is_over_on_both_sid
     node = counter.nodes["mpc"]
     ask(counter, reserve_only=True)
     counter.run()
-    redemption.post(node.db, node.world, node.identity, (1).to_bytes(16, "big"), None)
-    sealed = sync_batches.next_batch(node.db, node.world, node.identity, len(batches(counter)))
+    redemption.post(node, (1).to_bytes(16, "big"), None)
+    sealed = sync_batches.next_batch(node, len(batches(counter)))
     assert sealed is not None
     counter.clock.now_ms += limits.HOLD_SECONDS * 1000
     counter.run()
@@ -170,19 +168,18 @@ def test_what_was_spent_is_given_back_by_the_counter_or_the_benefits_owner(count
     ask(counter)
     counter.run()
     node = counter.nodes[agency]
-    at = (node.db, node.world, node.identity)
     if agency == "mpc":
-        redemption.refund(*at, (1).to_bytes(16, "big"), 6, "mistake")
+        redemption.refund(node, (1).to_bytes(16, "big"), 6, "mistake")
         counter.run()
         assert state(counter)[0] == "refunded"
         with pytest.raises(Refused) as refused:
-            redemption.refund(*at, (1).to_bytes(16, "big"), 1, "mistake")
+            redemption.refund(node, (1).to_bytes(16, "big"), 1, "mistake")
         assert refused.value.code == "hold_ended"
     else:
-        code = redemption.find(counter.nodes["mpc"].db, counter.nodes["mpc"].identity, (1).to_bytes(16, "big"))
+        code = redemption.find(counter.nodes["mpc"], (1).to_bytes(16, "big"))
         hold_id = bytes.fromhex(code["hold"].partition("/")[2])
         for _ in range(2):
-            redemption.refund_elsewhere(*at, "mpc", hold_id, 6, "returned")
+            redemption.refund_elsewhere(node, "mpc", hold_id, 6, "returned")
             counter.run()
         assert redemption.came_of(node.db, hold_id) == ("declined", "hold_ended")
     assert spendable(counter) == (28, 0, 4)
@@ -250,7 +247,7 @@ def test_a_benefit_whose_time_is_over_by_the_hubs_clock_is_refused(counter: Fede
 def test_without_consent_to_redeem_nothing_is_asked_and_what_was_not_sent_is_dropped(counter: Federation) -> None:
     node = counter.nodes["mpc"]
     ask(counter)
-    consent.withdraw(node.db, node.world, node.identity, PERSON, ("redeem",))
+    consent.withdraw(node, PERSON, ("redeem",))
     counter.run()
     assert state(counter)[0] == "dropped"
     with pytest.raises(Refused) as refused:
@@ -275,8 +272,8 @@ def test_more_than_there_is_and_more_than_one_may_have_is_declined_with_its_reas
 def test_terms_that_changed_meanwhile_are_declined(counter: Federation) -> None:
     codi = counter.nodes["codi"]
     text = federation.CATALOGUE.replace("credits = 10", "credits = 11")
-    envelope = node_agreeing.publish(codi.db, codi.world, codi.identity, text)
-    documents.submit(counter.hub.db, counter.hub.world, "codi", envelope)
+    envelope = node_agreeing.publish(codi, text)
+    documents.submit(counter.hub, "codi", envelope)
     ask(counter)  # mpc has not heard of it
     counter.run()
     assert state(counter) == ("declined", "benefit_changed")
@@ -288,19 +285,19 @@ def test_terms_that_changed_meanwhile_are_declined(counter: Federation) -> None:
 
 def test_nobody_publishes_for_another_and_an_older_catalogue_does_not_come_back(counter: Federation) -> None:
     codi, mpc = counter.nodes["codi"], counter.nodes["mpc"]
-    first = node_agreeing.publish(codi.db, codi.world, codi.identity, federation.CATALOGUE)
+    first = node_agreeing.publish(codi, federation.CATALOGUE)
     with pytest.raises(SamprasanError) as refused:
-        documents.submit(counter.hub.db, counter.hub.world, "mpc", first)
+        documents.submit(counter.hub, "mpc", first)
     assert refused.value.code == "approval_not_ones_own"
     forged = mpc.world.sign(Catalogue.FromString(first.payload))
     with pytest.raises(SamprasanError) as refused:
-        documents.submit(counter.hub.db, counter.hub.world, "mpc", forged)
+        documents.submit(counter.hub, "mpc", forged)
     assert refused.value.code == "approval_not_ones_own"
     listing = documents.listed(counter.hub.db)
     federation.publish(counter)
     newest = documents.listed(counter.hub.db)
     assert len(newest.active) == len(listing.active), "only the newest catalogue of an agency is listed"
-    node_agreeing.take(mpc.db, mpc.world, mpc.identity, federation.TLS_CA, listing)
+    node_agreeing.take(mpc, listing)
     with mpc.db.read() as tx:
         catalogues = node_store.documents.agreed_on(tx).catalogues
     assert catalogues["codi"].version == 2
@@ -310,11 +307,11 @@ def test_an_account_is_given_up_when_its_last_hold_is_over(counter: Federation) 
     node = counter.nodes["mpc"]
     ask(counter, reserve_only=True)
     counter.run()
-    consent.withdraw(node.db, node.world, node.identity, PERSON, ("share", "redeem", "integrators"))
+    consent.withdraw(node, PERSON, ("share", "redeem", "integrators"))
     counter.run()
     kinds = [update.WhichOneof("change") for batch in batches(counter) for update in batch.updates]
     assert "unlink" not in kinds
-    redemption.post(node.db, node.world, node.identity, (1).to_bytes(16, "big"), None)
+    redemption.post(node, (1).to_bytes(16, "big"), None)
     counter.run()
     counter.run()
     kinds = [update.WhichOneof("change") for batch in batches(counter) for update in batch.updates]
@@ -329,21 +326,21 @@ def test_who_is_erased_is_nobody_in_what_was_redeemed(counter: Federation) -> No
     counter.run()
     ask(counter, 2, reserve_only=True)
     counter.run()
-    erasure.erase(node.db, node.world, node.identity, PERSON)
+    erasure.erase(node, PERSON)
     counter.run()
-    assert not erasure.is_done(node.db, node.identity, PERSON), "a hold is still open"
+    assert not erasure.is_done(node, PERSON), "a hold is still open"
     counter.clock.now_ms += limits.HOLD_SECONDS * 1000
     for _ in range(3):
         counter.run()
-    assert erasure.is_done(node.db, node.identity, PERSON)
-    found = redemption.find(node.db, node.identity, (1).to_bytes(16, "big"))
+    assert erasure.is_done(node, PERSON)
+    found = redemption.find(node, (1).to_bytes(16, "big"))
     assert (found["subject"], found["state"], found["credits"]) == (None, "posted", 10)
 
 
 def test_a_refused_batch_leaves_the_redemption_to_be_sent_again(counter: Federation) -> None:
     ask(counter)
     node = counter.nodes["mpc"]
-    batch = sync_batches.next_batch(node.db, node.world, node.identity, len(batches(counter)))
+    batch = sync_batches.next_batch(node, len(batches(counter)))
     assert batch is not None
     refusal = log.Refusal(
         federation_id=log.Batch.FromString(batch[1].payload).federation_id,
@@ -352,7 +349,7 @@ def test_a_refused_batch_leaves_the_redemption_to_be_sent_again(counter: Federat
         batch_digest=hashlib.sha256(batch[1].payload).digest(),
         reason=log.REFUSAL_REASON_OVER_LIMIT,
     )
-    receipts.refused(node.db, node.world, counter.hub.world.sign(refusal))
+    receipts.refused(node, counter.hub.world.sign(refusal))
     sync_batches.resume(node.db)
     counter.run()
     assert state(counter)[0] == "posted"
@@ -374,7 +371,7 @@ def row_of(fed: Federation, agency: str = "mpc") -> Any:
 
 def risk(fed: Federation, number: int = 1, most: int = 25) -> dict[str, Any]:
     node = fed.nodes["codi"]
-    return redemption.ask(node.db, node.world, node.identity, wish(number, on_own_risk=True), most)
+    return redemption.ask(node, wish(number, on_own_risk=True), most)
 
 
 @pytest.fixture
@@ -382,11 +379,11 @@ def away(counter: Federation) -> Federation:
     """codi knows the person, whose balance was 32 when it was last told; the hub is away."""
     counter.give("codi", deed(9, 1, status="pending"))
     node = counter.nodes["codi"]
-    balance.look_up(node.db, node.world, node.identity, PERSON)
+    balance.look_up(node, PERSON)
     counter.run()
-    request = balance.look_up(node.db, node.world, node.identity, PERSON).request
+    request = balance.look_up(node, PERSON).request
     assert request is not None
-    balance.keep(node.db, node.world, node.identity, request, counter.ask_hub("codi", "totals", request))
+    balance.keep(node, request, counter.ask_hub("codi", "totals", request))
     return counter
 
 
@@ -409,7 +406,7 @@ def test_neither_a_mere_hold_nor_anothers_benefit_is_risked(away: Federation, ch
     federation.publish(away, "mpc")
     node = away.nodes["codi"]
     with pytest.raises(Unavailable):
-        redemption.ask(node.db, node.world, node.identity, wish(1, on_own_risk=True, **changes), 100)
+        redemption.ask(node, wish(1, on_own_risk=True, **changes), 100)
 
 
 def test_what_was_risked_and_spent_elsewhere_is_the_agencys_loss_and_not_tried_again(
@@ -431,7 +428,7 @@ def test_what_was_risked_and_spent_elsewhere_is_the_agencys_loss_and_not_tried_a
 def test_what_was_risked_for_somebody_who_takes_consent_back_is_a_loss_and_blocks_nothing(away: Federation) -> None:
     risk(away)
     node = away.nodes["codi"]
-    consent.withdraw(node.db, node.world, node.identity, PERSON, ("share", "redeem", "integrators"))
+    consent.withdraw(node, PERSON, ("share", "redeem", "integrators"))
     away.run()
     assert state(away, 1, "codi") == ("declined", "not_linked")
     assert sync_batches.outbox(node.db, away.clock()).is_empty
@@ -444,7 +441,7 @@ def test_an_unlink_that_comes_while_a_hold_is_open_is_tried_again_later(counter:
     counter.run()
     with node.db.begin() as tx:  # as if the node's clock had gone ahead
         tx.execute(redemptions.update().values(state="expired"))
-    consent.withdraw(node.db, node.world, node.identity, PERSON, ("share", "redeem", "integrators"))
+    consent.withdraw(node, PERSON, ("share", "redeem", "integrators"))
     counter.run()
     assert row_of(counter).account_id is not None
     kinds = [update.WhichOneof("change") for batch in batches(counter) for update in batch.updates]
@@ -458,10 +455,10 @@ def test_an_unlink_that_comes_while_a_hold_is_open_is_tried_again_later(counter:
 
 def test_who_agrees_again_while_an_unlink_is_on_its_way_is_linked_anew_for_whoever_waits(counter: Federation) -> None:
     node = counter.nodes["mpc"]
-    consent.withdraw(node.db, node.world, node.identity, PERSON, ("share", "redeem", "integrators"))
-    sealed = sync_batches.next_batch(node.db, node.world, node.identity, len(batches(counter)))
+    consent.withdraw(node, PERSON, ("share", "redeem", "integrators"))
+    sealed = sync_batches.next_batch(node, len(batches(counter)))
     assert sealed is not None
-    consent.give(node.db, node.world, node.identity, PERSON, ("share", "redeem"))
+    consent.give(node, PERSON, ("share", "redeem"))
     ask(counter)
     counter.run()
     assert state(counter) == ("posted", None)
@@ -472,9 +469,9 @@ def test_a_receipt_keeps_its_year(counter: Federation) -> None:
     counter.run()
     counter.clock.now_ms += 200 * 86_400_000
     node = counter.nodes["mpc"]
-    redemption.refund(node.db, node.world, node.identity, (1).to_bytes(16, "big"), None, "returned")
+    redemption.refund(node, (1).to_bytes(16, "big"), None, "returned")
     counter.run()
-    found = redemption.find(node.db, node.identity, (1).to_bytes(16, "big"))
+    found = redemption.find(node, (1).to_bytes(16, "big"))
     assert (found["state"], found["receipt"]) == ("refunded", "MPC-2569-000001")
 
 
@@ -485,12 +482,12 @@ def test_a_listing_that_was_overtaken_is_no_fault(counter: Federation) -> None:
     listings = [federation_listing]
     for credits_ in (11, 12):
         text = federation.CATALOGUE.replace("credits = 10", f"credits = {credits_}")
-        envelope = node_agreeing.publish(codi.db, codi.world, codi.identity, text)
-        documents.submit(counter.hub.db, counter.hub.world, "codi", envelope)
+        envelope = node_agreeing.publish(codi, text)
+        documents.submit(counter.hub, "codi", envelope)
         listings.append(documents.listed(counter.hub.db))
-        node_agreeing.take(codi.db, codi.world, codi.identity, federation.TLS_CA, listings[-1])
+        node_agreeing.take(codi, listings[-1])
     for listing in (listings[2], listings[1]):
-        node_agreeing.take(node.db, node.world, node.identity, federation.TLS_CA, listing)
+        node_agreeing.take(node, listing)
     with node.db.read() as tx:
         assert node_store.documents.agreed_on(tx).catalogues["codi"].version == 3
 
@@ -516,10 +513,10 @@ def test_many_holds_that_run_out_at_once_keep_nobody_waiting(
     counter.run()
     monkeypatch.setattr(intake, "UPDATES_MAX", 2)
     counter.clock.now_ms += limits.HOLD_SECONDS * 1000
-    assert intake.expire_due(counter.hub.db, counter.hub.world)
+    assert intake.expire_due(counter.hub)
     assert spendable(counter) == (22, 10, 0)
-    assert intake.expire_due(counter.hub.db, counter.hub.world)
-    assert not intake.expire_due(counter.hub.db, counter.hub.world)
+    assert intake.expire_due(counter.hub)
+    assert not intake.expire_due(counter.hub)
     assert spendable(counter) == (32, 0, 0)
 
 
@@ -527,8 +524,7 @@ def test_many_holds_that_run_out_at_once_keep_nobody_waiting(
 def test_a_node_whose_clock_is_an_hour_off_redeems_and_lets_holds_run_out_by_the_hubs_clock(
     counter: Federation, off_ms: int
 ) -> None:
-    node = counter.nodes["mpc"]
-    node.world = replace(node.world, clock=lambda: counter.clock() + off_ms)
+    node = counter.nodes["mpc"] = counter.nodes["mpc"].with_clock(lambda: counter.clock() + off_ms)
     counter.run()
     ask(counter, 1)
     ask(counter, 2, reserve_only=True)

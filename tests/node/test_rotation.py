@@ -24,7 +24,7 @@ from samprasan.node.tables import subjects as node_subjects
 from samprasan.v1 import hub_pb2, log_pb2
 
 from tests import federation
-from tests.federation import TLS_CA, Federation, Message, deed
+from tests.federation import Federation, Message, deed
 from tests.node.test_leaving import ALL, available, run_without, withdraw
 
 DAY_MS = 86_400_000
@@ -33,12 +33,12 @@ DAY_MS = 86_400_000
 def start(fed: Federation) -> None:
     """mpc proposes to rotate the key, nhco approves; the ceremony makes the next one, and nothing more yet."""
     mpc, nhco = fed.nodes["mpc"], fed.nodes["nhco"]
-    proposal = node_agreeing.propose_ceremony(mpc.db, mpc.world, mpc.identity, node_agreeing.ROTATE)
-    documents.submit(fed.hub.db, fed.hub.world, "mpc", proposal)
+    proposal = node_agreeing.propose_ceremony(mpc, node_agreeing.ROTATE)
+    documents.submit(fed.hub, "mpc", proposal)
     federation.share_documents(fed)
-    (waiting,) = node_agreeing.inbox(nhco.db, nhco.world)
-    signed = node_agreeing.approve(nhco.db, nhco.world, nhco.identity, TLS_CA, waiting.short_id, "")
-    documents.submit(fed.hub.db, fed.hub.world, "nhco", signed)
+    (waiting,) = node_agreeing.inbox(nhco)
+    signed = node_agreeing.approve(nhco, waiting.short_id, "")
+    documents.submit(fed.hub, "nhco", signed)
     federation.share_documents(fed)
 
 
@@ -67,7 +67,7 @@ def epoch(fed: Federation, agency: str = "mpc") -> tuple[int, int]:
 
 def _status(fed: Federation, agency: str) -> dict[str, Any]:
     node = fed.nodes[agency]
-    found: dict[str, Any] = node_overview.status(node.db, node.world, node.identity, None)["linking"]
+    found: dict[str, Any] = node_overview.status(node, None)["linking"]
     return found
 
 
@@ -204,7 +204,7 @@ def request(fed: Federation, agency: str, **changes: Any) -> hub_pb2.RekeyReques
 
 def rekey(fed: Federation, agency: str, asked: hub_pb2.RekeyRequest) -> str | int:
     try:
-        return len(accounts_rekey.rekey(fed.hub.db, fed.hub.world, agency, asked).accounts_opened)
+        return len(accounts_rekey.rekey(fed.hub, agency, asked).accounts_opened)
     except SamprasanError as problem:
         return problem.code
 
@@ -295,9 +295,9 @@ def test_the_hub_does_not_drop_the_old_key_while_anybody_stays_behind(fed: Feder
         current = node_store.documents.agreed_on(tx)
     last = rotation._last(current.required_roster, current.federation_id, fed.clock(), fed.clock() + DAY_MS)
     for agency in ("mpc", "nhco"):
-        documents.submit(fed.hub.db, fed.hub.world, agency, fed.nodes[agency].world.sign(last))
+        documents.submit(fed.hub, agency, fed.nodes[agency].world.sign(last))
     with pytest.raises(Refused) as refused:
-        documents.submit(fed.hub.db, fed.hub.world, "codi", fed.nodes["codi"].world.sign(last))
+        documents.submit(fed.hub, "codi", fed.nodes["codi"].world.sign(last))
     assert (refused.value.code, refused.value.values["accounts"]) == ("rotation_unfinished", 1)
     assert len(keys(fed)) == 1
 
@@ -354,7 +354,7 @@ def test_a_key_that_comes_after_the_rotation_is_not_kept(fed: Federation, monkey
     def combined(*arguments: Any) -> bytes:
         listing = documents.listed(fed.hub.db)
         listing.active.append(signed)
-        node_agreeing.take(mpc.db, mpc.world, mpc.identity, TLS_CA, listing)
+        node_agreeing.take(mpc, listing)
         return combine(*arguments)
 
     with monkeypatch.context() as patch:
@@ -376,12 +376,12 @@ def test_a_lost_share_of_the_next_key_is_repaired_and_the_rotation_goes_on(fed: 
         tx.execute(node_subjects.update().values(sealed_key=None))
     go_on(fed)
     assert epoch(fed) == (1, 2)
-    proposal = node_agreeing.propose_ceremony(mpc.db, mpc.world, mpc.identity, node_agreeing.REPAIR)
-    documents.submit(fed.hub.db, fed.hub.world, "mpc", proposal)
+    proposal = node_agreeing.propose_ceremony(mpc, node_agreeing.REPAIR)
+    documents.submit(fed.hub, "mpc", proposal)
     federation.share_documents(fed)
-    (waiting,) = node_agreeing.inbox(nhco.db, nhco.world)
-    signed = node_agreeing.approve(nhco.db, nhco.world, nhco.identity, TLS_CA, waiting.short_id, "")
-    documents.submit(fed.hub.db, fed.hub.world, "nhco", signed)
+    (waiting,) = node_agreeing.inbox(nhco)
+    signed = node_agreeing.approve(nhco, waiting.short_id, "")
+    documents.submit(fed.hub, "nhco", signed)
     federation.share_documents(fed)
     go_on(fed, 16)
     assert epoch(fed) == (2, 0)
@@ -416,7 +416,7 @@ def test_a_pseudonym_of_an_old_key_opens_nothing(fed: Federation) -> None:
         subjects=[hub_pb2.SubjectRef(subject_key=bytes(32), kind=1, key_epoch=1)],  # type: ignore[arg-type]
     )
     with pytest.raises(Refused) as refused:
-        accounts.open_accounts(fed.hub.db, fed.hub.world, "mpc", asked)
+        accounts.open_accounts(fed.hub, "mpc", asked)
     assert refused.value.code == "key_epoch"
 
 
@@ -428,7 +428,7 @@ def test_one_rotation_at_a_time(fed: Federation) -> None:
     assert epoch(fed) == (1, 2)
     mpc = fed.nodes["mpc"]
     with pytest.raises(Refused) as refused:
-        node_agreeing.propose_ceremony(mpc.db, mpc.world, mpc.identity, node_agreeing.ROTATE)
+        node_agreeing.propose_ceremony(mpc, node_agreeing.ROTATE)
     assert refused.value.code == "rotation_runs"
 
 

@@ -40,7 +40,7 @@ def import_samples(fed: Federation, agency: str, stage: str = "first", *, dry_ru
     node = fed.nodes[agency]
     profile = profile_of(agency, stage)
     export = exports_export.read(export_of(agency, stage), profile)
-    return importer.bring_in(node.db, node.world, node.identity, profile, export, dry_run=dry_run)
+    return importer.bring_in(node, profile, export, dry_run=dry_run)
 
 
 def as_expected(report: importer.Report) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def test_every_stage_comes_out_exactly_and_again_after_undo_and_re_import(fed_on
         for agency in ORACLE[stage]["reports"]:
             node = fed.nodes[agency]
             newest = max(each["import_id"] for each in undo.listed(node.db) if not each["undone_at"])
-            undo.undo(node.db, node.world, newest)
+            undo.undo(node, newest)
         fed.run()
         before = {"later": "first", "attendance": "later"}.get(stage)
         assert wrong_balances(fed, ORACLE[before] if before else {"subjects": {}}) == []
@@ -99,7 +99,7 @@ def test_undoing_before_anything_was_sent_leaves_no_trace_at_the_hub(fed: Federa
         import_samples(fed, agency)
         node = fed.nodes[agency]
         (only,) = undo.listed(node.db)
-        assert undo.undo(node.db, node.world, only["import_id"])["removed"] == only["accepted"]
+        assert undo.undo(node, only["import_id"])["removed"] == only["accepted"]
     size = process_status.status(fed.hub.db, fed.hub.world.now())["log"]["size"]
     fed.run()
     assert process_status.status(fed.hub.db, fed.hub.world.now())["log"]["size"] == size
@@ -147,15 +147,15 @@ def wrong_balances(fed: Federation, expected: dict[str, Any]) -> list[Any]:
 def totals(fed: Federation) -> dict[str, Any]:
     """What the hub shows, after an audit of it."""
     hub = fed.hub
-    assert audit.audit(hub.db, hub.world, hub.world.signer.public_key).problems == []
+    assert audit.audit(hub, hub.world.signer.public_key).problems == []
     found: dict[str, Any] = process_status.status(hub.db, hub.world.now())["totals"]
     return found
 
 
 def balance(fed: Federation, agency: str, identifier: Identifier) -> dict[str, Any]:
     node = fed.nodes[agency]
-    found = counter_balance.look_up(node.db, node.world, node.identity, identifier)
+    found = counter_balance.look_up(node, identifier)
     assert found.request is not None
     answer = fed.ask_hub(agency, "totals", found.request)
-    counter_balance.keep(node.db, node.world, node.identity, found.request, answer)
+    counter_balance.keep(node, found.request, answer)
     return counter_balance.document(identifier, answer, found.earned_here, fresh=True)

@@ -54,7 +54,7 @@ def test_a_later_no_keeps_back_what_was_not_sent_yet(fed: Federation) -> None:
 
 def look_up(fed: Federation, subject: Any) -> balance.Found:
     node = fed.nodes["mpc"]
-    return balance.look_up(node.db, node.world, node.identity, subject)
+    return balance.look_up(node, subject)
 
 
 def test_asking_for_a_balance_links_a_subject_that_has_nothing_to_send(fed: Federation) -> None:
@@ -91,11 +91,11 @@ def test_a_history_that_differs_halts_sending_until_somebody_looked(
     node = fed.nodes["mpc"]
     said = sync_batches.greeting(node.db, node.world.now())
     with pytest.raises(Unproven) as refused:
-        sync_batches.greeted(node.db, node.world, node.identity, said, answer(fed, seq, digest))
+        sync_batches.greeted(node, said, answer(fed, seq, digest))
     assert refused.value.code == code
     fed.give("mpc", deed(2, 1))
     assert sync_batches.outbox(node.db, node.world.now()).halted == code
-    assert sync_batches.next_batch(node.db, node.world, node.identity, 1) is None
+    assert sync_batches.next_batch(node, 1) is None
     sync_batches.resume(node.db)
     fed.run()
     assert len(batches(fed)) == 2
@@ -106,7 +106,7 @@ def test_a_hello_answered_late_is_no_hub_gone_back(fed: Federation) -> None:
     said = sync_batches.greeting(node.db, node.world.now())
     fed.give("mpc", deed(1, 1))
     fed.run()
-    assert sync_batches.greeted(node.db, node.world, node.identity, said, answer(fed, 0, bytes(32))) == 0
+    assert sync_batches.greeted(node, said, answer(fed, 0, bytes(32))) == 0
     assert sync_batches.outbox(node.db, node.world.now()).halted == ""
 
 
@@ -115,7 +115,7 @@ def test_a_lost_receipt_is_asked_for_again(fed: Federation) -> None:
     fed.run()
     fed.give("mpc", deed(2, 1))
     node = fed.nodes["mpc"]
-    found = sync_batches.next_batch(node.db, node.world, node.identity, 1)
+    found = sync_batches.next_batch(node, 1)
     assert found is not None
     fed.ask_hub("mpc", "push", found[1])
     assert sync_batches.outbox(node.db, node.world.now()).in_flight == 1
@@ -129,10 +129,10 @@ def test_a_refused_batch_goes_back_to_the_outbox_and_out_again_under_the_same_se
     fed.run()
     fed.give("mpc", deed(2, 1))
     node, hub = fed.nodes["mpc"], fed.hub
-    found = sync_batches.next_batch(node.db, node.world, node.identity, 1)
+    found = sync_batches.next_batch(node, 1)
     assert found is not None
     refusal = log.Refusal(agency="mpc", seq=2, batch_digest=signing.digest(found[1]))
-    receipts.refused(node.db, node.world, hub.world.sign(refusal))
+    receipts.refused(node, hub.world.sign(refusal))
     assert sync_batches.outbox(node.db, node.world.now()).halted == "batch_refused"
     assert sync_batches.outbox(node.db, node.world.now()).queued == 1
     fed.run()
@@ -148,10 +148,10 @@ def test_a_receipt_for_another_batch_or_by_another_key_is_not_taken(fed: Federat
     node = fed.nodes["mpc"]
     receipt = log.Receipt(agency="mpc", seq=1, batch_digest=b"x" * 32)
     with pytest.raises(Unproven) as foreign:
-        receipts.settle(node.db, node.world, fed.hub.world.sign(receipt))
+        receipts.settle(node, fed.hub.world.sign(receipt))
     assert foreign.value.code == "receipt_foreign"
     with pytest.raises(Unproven):
-        receipts.settle(node.db, node.world, fed.nodes["nhco"].world.sign(receipt))
+        receipts.settle(node, fed.nodes["nhco"].world.sign(receipt))
 
 
 def test_what_the_hub_declines_is_declined_here_with_its_reason(fed: Federation) -> None:

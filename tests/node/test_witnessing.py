@@ -20,7 +20,7 @@ from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import Receipt
 
-from tests.federation import AGENCIES, Federation, NodeParty, copy_of, deed, memory_database
+from tests.federation import AGENCIES, Federation, HubParty, NodeParty, copy_of, deed, memory_database
 
 
 def standing(fed: Federation) -> log_checkpoints.Standing:
@@ -40,14 +40,14 @@ def ask(fed: Federation, node: NodeParty) -> tuple[node_witnessing.Question, hub
 
 def witness(fed: Federation, node: NodeParty) -> hub_pb2.CosignRequest | None:
     asked, answer = ask(fed, node)
-    return node_witnessing.witnessed(node.db, node.world, node.identity, asked, answer)
+    return node_witnessing.witnessed(node, asked, answer)
 
 
 def offered(fed: Federation) -> int:
     """Let the log grow and be signed; its size."""
     fed.give("mpc", deed(size(fed), 1))
     fed.run()
-    log_checkpoints.offer(fed.hub.db, fed.hub.world)
+    log_checkpoints.offer(fed.hub)
     return standing(fed).size
 
 
@@ -60,7 +60,7 @@ def test_a_checkpoint_that_all_have_cosigned_is_final(fed_on_each: Federation) -
     assert found.cosigned == dict.fromkeys(AGENCIES, found.size)
     assert found.late == []
     for node in fed.nodes.values():
-        shown = node_witnessing.standing(node.db, node.world)
+        shown = node_witnessing.standing(node)
         assert (shown["size"], shown["missing"]) == (found.size, [])
         assert shown["evidence"] == []
 
@@ -126,7 +126,7 @@ def test_status_tells_the_root_that_checkpoints_sign(fed: Federation) -> None:
     fed.run()
     document = status.status(fed.hub.db, fed.clock())
     node = fed.nodes["mpc"]
-    assert document["log"]["root"] == node_witnessing.standing(node.db, node.world)["root"]
+    assert document["log"]["root"] == node_witnessing.standing(node)["root"]
 
 
 def signed_by_hub(fed: Federation, entries: int, root: bytes) -> bytes:
@@ -150,15 +150,15 @@ LIES: dict[str, tuple[Lie, str]] = {
 def test_a_hub_that_shows_another_log_is_left(fed: Federation, lie: str) -> None:
     fed.run()
     node = fed.nodes["mpc"]
-    before = node_witnessing.standing(node.db, node.world)
+    before = node_witnessing.standing(node)
     asked, answer = ask(fed, node)
     make, code = LIES[lie]
     answer.checkpoint = make(fed, answer)
     with pytest.raises(Unproven) as found:
-        node_witnessing.witnessed(node.db, node.world, node.identity, asked, answer)
+        node_witnessing.witnessed(node, asked, answer)
     assert found.value.code == code
     assert batches.halted(node.db) == code
-    after = node_witnessing.standing(node.db, node.world)
+    after = node_witnessing.standing(node)
     assert after["note"] == before["note"]
     assert [each["second"].encode() for each in after["evidence"]] == (
         [answer.checkpoint] if code == "log_forked" else []
@@ -171,7 +171,7 @@ def test_what_is_halted_accepts_no_more_until_an_operator_has_looked(fed: Federa
     asked, answer = ask(fed, node)
     answer.checkpoint = signed_by_hub(fed, size(fed), bytes(32))
     with pytest.raises(Unproven):
-        node_witnessing.witnessed(node.db, node.world, node.identity, asked, answer)
+        node_witnessing.witnessed(node, asked, answer)
     fed.give("mpc", deed(1, 1))
     fed.run()
     assert {each.code for each in node.errors} == {"log_forked"}
@@ -209,13 +209,13 @@ def test_what_proves_nothing_is_an_error_and_changes_nothing(fed: Federation, ch
     fed.run()
     offered(fed)
     node = fed.nodes["mpc"]
-    before = node_witnessing.standing(node.db, node.world)
+    before = node_witnessing.standing(node)
     asked, answer = ask(fed, node)
     change(answer)
     with pytest.raises((Malformed, Unproven)) as found:
-        node_witnessing.witnessed(node.db, node.world, node.identity, asked, answer)
+        node_witnessing.witnessed(node, asked, answer)
     assert found.value.code == "checkpoint"
-    assert node_witnessing.standing(node.db, node.world) == before
+    assert node_witnessing.standing(node) == before
     assert batches.halted(node.db) == ""
 
 
@@ -228,10 +228,10 @@ def test_a_receipt_that_is_not_in_the_log_is_evidence(fed: Federation) -> None:
     last = size(fed) - 1
     with fed.hub.db.begin() as tx:
         tx.execute(tree.update().where(tree.c.number == last).values(hash=bytes(32)))
-    log_checkpoints.offer(fed.hub.db, fed.hub.world)
+    log_checkpoints.offer(fed.hub)
     with pytest.raises(Unproven, match="contradict"):
         witness(fed, node)
-    assert len(node_witnessing.standing(node.db, node.world)["evidence"]) == 1
+    assert len(node_witnessing.standing(node)["evidence"]) == 1
 
 
 def test_a_witness_that_stops_between_storing_and_answering_cosigns_what_it_stored(fed: Federation) -> None:
@@ -243,8 +243,8 @@ def test_a_witness_that_stops_between_storing_and_answering_cosigns_what_it_stor
     assert lost is not None
     assert again is not None
     assert lost.size == again.size == newest
-    log_checkpoints.take(fed.hub.db, fed.hub.world, "mpc", again)
-    log_checkpoints.take(fed.hub.db, fed.hub.world, "mpc", lost)
+    log_checkpoints.take(fed.hub, "mpc", again)
+    log_checkpoints.take(fed.hub, "mpc", lost)
     assert standing(fed).cosigned["mpc"] == newest
     assert witness(fed, node) is None
 
@@ -262,7 +262,7 @@ def test_a_cosignature_of_another_agency_or_checkpoint_is_not_taken(fed: Federat
         ("mpc", hub_pb2.CosignRequest(size=newest + 1, seconds=word.seconds, signature=word.signature)),
     ):
         with pytest.raises(SamprasanError) as found:
-            log_checkpoints.take(fed.hub.db, fed.hub.world, agency, changed)
+            log_checkpoints.take(fed.hub, agency, changed)
         assert found.value.code in {"cosignature", "checkpoint_unknown"}
     assert standing(fed).cosigned["mpc"] < newest
 
@@ -281,7 +281,8 @@ def test_what_is_older_than_a_final_checkpoint_is_forgotten(fed: Federation) -> 
 def two_views(fed: Federation) -> Federation:
     """The same hub as it shows itself to nhco alone: from now on with another history."""
     other = copy_of(fed, memory_database, seed=2)
-    other.hub.world = replace(other.hub.world, signer=fed.hub.world.signer)
+    world = replace(other.hub.world, signer=fed.hub.world.signer)
+    other.hub = HubParty(other.hub.db, world, other.hub.authority)
     return other
 
 
@@ -289,7 +290,7 @@ def letter(sender: NodeParty, reader: NodeParty) -> None:
     """A letter arrives, and with it the newest checkpoint that its sender knows."""
     with sender.db.read() as tx:
         note = node_store.log_views.newest(tx)
-    node_witnessing.heard(reader.db, reader.world, sender.name, note)
+    node_witnessing.heard(reader, sender.name, note)
 
 
 def test_a_hub_with_two_histories_is_found_out_by_a_letter(fed: Federation) -> None:
@@ -306,7 +307,7 @@ def test_a_hub_with_two_histories_is_found_out_by_a_letter(fed: Federation) -> N
     letter(fed.nodes["mpc"], fooled)
     with pytest.raises(Unproven, match="contradict"):
         witness(other, fooled)
-    (found,) = node_witnessing.standing(fooled.db, fooled.world)["evidence"]
+    (found,) = node_witnessing.standing(fooled)["evidence"]
     assert all("\n— samprasan/" in found[each] for each in ("first", "second"))
 
 
@@ -355,7 +356,7 @@ def test_letters_carry_the_newest_checkpoint(fed: Federation) -> None:
     original = node_witnessing.heard
 
     def noting(*arguments: object) -> None:
-        seen.append(str(arguments[2]))
+        seen.append(str(arguments[1]))
         original(*arguments)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -41,7 +41,7 @@ class Restoring(Simulation):
             self._traced("restored")
             db.raw().deserialize(self._earlier())
             db.sync()
-            recovery.begin(self.fed.hub.db, self.fed.hub.world, recovery.RESTORED)
+            recovery.begin(self.fed.hub, recovery.RESTORED)
             self.in_flight.clear()
             self.restored += 1
         super()._step(number)
@@ -51,24 +51,25 @@ class Restoring(Simulation):
         return self.chance.choice(self.snapshots)
 
 
-@dataclass
 class ForgetfulHub(HubParty):
     """Loses one of the entries that it is given back, if it is told to."""
 
-    forgets: int = 0
-    chance: random.Random = field(default_factory=random.Random)
+    def __init__(self, hub: HubParty, chance: random.Random) -> None:
+        super().__init__(hub.db, hub.world, hub.authority)
+        self.forgets = 0
+        self.chance = chance
 
     def _recovery(self, message: Message) -> list[Message]:
         if message.kind != "refeed":
             return super()._recovery(message)
-        recovery.take(self.db, self.world, message.sender, message.body)
+        recovery.take(self, message.sender, message.body)
         with self.db.begin() as tx:
             kept = list(tx.execute(sa.select(refed).where(refed.c.log_index.is_not(None)).order_by(refed.c.log_index)))
             if kept[1:] and self.forgets:
                 self.forgets -= 1
                 gone = self.chance.choice(kept[:-1])  # what nobody gives back behind the last one was never there
                 tx.execute(refed.delete().where(refed.c.log_index == gone.log_index))
-        recovery.advance(self.db, self.world)
+        recovery.advance(self)
         return []
 
 
@@ -84,7 +85,7 @@ class Cutting(Restoring):
     def __post_init__(self) -> None:
         super().__post_init__()
         hub = self.fed.hub
-        self.fed.hub = ForgetfulHub(hub.db, hub.world, hub.authority, chance=self.chance)
+        self.fed.hub = ForgetfulHub(hub, self.chance)
 
     def run(self, steps: int) -> Simulation:
         """As usual, but that nothing else is put where the entry stood: its agency holds its receipt."""
@@ -126,23 +127,23 @@ class Cutting(Restoring):
             values = {"version": agreed.cut_version + 1, "created_at": now, "expires_at": now + 60_000}
             document = Cut(federation_id=agreed.federation_id, checkpoint=rest, **values)
             for agency in self.chance.sample(sorted(self.fed.nodes), 2):
-                documents.submit(hub.db, hub.world, agency, self.fed.nodes[agency].world.sign(document))
+                documents.submit(hub, agency, self.fed.nodes[agency].world.sign(document))
             self._traced("cut")
             self.cuts += 1
             self.snapshots.clear()
         return bool(rest)
 
 
-@dataclass
 class TwoFacedHub(HubParty):
     """Shows ``victim`` another history than the rest, and carries everybody's mail."""
 
-    victim: str = "mpc"
-    other: HubParty | None = None
+    def __init__(self, hub: HubParty, victim: str, other: HubParty) -> None:
+        super().__init__(hub.db, hub.world, hub.authority)
+        self.victim = victim
+        self.other = other
 
     def receive(self, message: Message) -> list[Message]:
         """As the hub that its sender is shown."""
-        assert self.other is not None
         if message.kind == "post":
             self.other.receive(message)
             return super().receive(message)
@@ -150,7 +151,6 @@ class TwoFacedHub(HubParty):
 
     def tick(self) -> list[Message]:
         """Both faces go on."""
-        assert self.other is not None
         return [*self.other.tick(), *super().tick()]
 
 
@@ -161,10 +161,10 @@ class Lying(Simulation):
     def fork(self) -> None:
         """From now on there are two hubs behind one name."""
         hub = self.fed.hub
-        twin = federation.copy_of(self.fed, simulated_database, self.seed).hub
-        twin.world = hub.world
+        copy = federation.copy_of(self.fed, simulated_database, self.seed).hub
+        twin = HubParty(copy.db, hub.world, copy.authority)
         victim = self.chance.choice(sorted(self.fed.nodes))
-        self.fed.hub = TwoFacedHub(hub.db, hub.world, hub.authority, victim=victim, other=twin)
+        self.fed.hub = TwoFacedHub(hub, victim, twin)
 
     def caught_by(self, steps: int) -> list[str]:
         """Agencies that caught the hub within so many steps."""

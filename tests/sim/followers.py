@@ -161,10 +161,9 @@ class Followed(Simulation):
         agency = self.chance.choice(sorted(self.fed.nodes))
         node = self.fed.nodes[agency]
         subject = federation.deed(0, self.chance.randrange(SUBJECTS)).subject
-        at = (node.db, node.world, node.identity, subject)
         change = self.chance.choice((consent.give, consent.give, consent.withdraw))
         with suppress(Refused):
-            change(*at, ("integrators",))
+            change(node, subject, ("integrators",))
             self._traced("agrees", agency)
 
     def _follow(self) -> None:

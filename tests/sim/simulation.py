@@ -179,9 +179,9 @@ class Simulation:
         for party in self.fed.parties.values():
             assert isinstance(party.db, SimulatedStore)
             party.db.sync()  # the setting up happened long ago
-        for agency, node in self.fed.nodes.items():
+        for agency, node in list(self.fed.nodes.items()):
             skew_ms = self.chance.randrange(-SKEW_MS, SKEW_MS)
-            node.world = replace(node.world, clock=SkewedClock(self.fed.clock, skew_ms))
+            self.fed.nodes[agency] = node.with_clock(SkewedClock(self.fed.clock, skew_ms))
             self._traced(agency)
         self.given = {agency: {} for agency in self.fed.nodes}
         self.records = {agency: {} for agency in self.fed.nodes}
@@ -276,7 +276,7 @@ class Simulation:
             return
         subject = node.identity.identifier(self.chance.choice(linked))
         with suppress(Refused):
-            found = balance.look_up(node.db, node.world, node.identity, subject)
+            found = balance.look_up(node, subject)
             if found.request is not None:
                 for answer in self.fed.hub.receive(Message(agency, "hub", "totals", found.request)):
                     self._hear_balance(answer)
@@ -290,7 +290,7 @@ class Simulation:
         swapped = self._strikes(self.faults.swapped) and self.last_totals is not None
         heard, self.last_totals = (self.last_totals if swapped else answer), answer
         try:
-            kept = balance.keep(node.db, node.world, node.identity, request, heard)
+            kept = balance.keep(node, request, heard)
         except SamprasanError as problem:
             self._traced("balance", problem.code)
             return
@@ -321,7 +321,7 @@ class Simulation:
         agency = self.chance.choice(sorted(self.fed.nodes))
         made = _made(number, LEAVERS_FROM + self.chance.randrange(LEAVERS), 2, consents=True)
         node = self.fed.nodes[agency]
-        at = (node.db, node.world, node.identity, made.subject)
+        at = (node, made.subject)
         what = self.chance.choice(("import", "import", "withdraw", "give", "erase"))
         self._traced(what, agency)
         with suppress(Refused):  # nobody of that id here
@@ -340,7 +340,7 @@ class Simulation:
         if self._strikes(300):
             self._traced("undo", agency)
             node = self.fed.nodes[agency]
-            undo.undo(node.db, node.world, newest[0])
+            undo.undo(node, newest[0])
             self.records[agency][number].pop()
             self._expect(agency, number)
             return
@@ -428,7 +428,7 @@ class Simulation:
 
     def _check_agreement(self) -> None:
         hub: HubParty = self.fed.hub
-        report = audit.audit(hub.db, hub.world, hub.world.signer.public_key)
+        report = audit.audit(hub, hub.world.signer.public_key)
         self.problems += report.problems
         with hub.db.read() as tx:
             awarded = hub_store.ledger.agency_totals(tx)

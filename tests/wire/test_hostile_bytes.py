@@ -33,12 +33,13 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 @cache
 def certificates_of_codi(live: Live) -> Iterator[Shown]:
     """As many as the tests need: who makes faults under one certificate soon has to wait."""
-    hub = hub_homes.open_hub(live.federation.home("hub"))
+    opened = hub_homes.open_home(live.federation.home("hub"))
+    hub = opened.hub
     made = []
     for _ in range(CERTIFICATES):
         key = certificates.new_key()
         request = certificates.certificate_request(key, "codi")
-        der = certificates.client_certificate(request, "codi", hub.authority.key, hub.authority.certificate, NOW)
+        der = certificates.client_certificate(request, "codi", opened.authority.key, opened.authority.certificate, NOW)
         made.append(Shown(certificates.key_pem(key), der))
     with hub.db.begin() as tx:
         rows = [

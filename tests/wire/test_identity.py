@@ -66,20 +66,22 @@ def of_another_authority(_live: Live) -> Shown:
 
 def never_issued(live: Live) -> Shown:
     """Signed by the hub's authority, but not given by joining: a stolen authority key makes no member."""
-    hub = hub_homes.open_hub(live.federation.home("hub"))
+    opened = hub_homes.open_home(live.federation.home("hub"))
+    hub = opened.hub
     key = certificates.new_key()
     request = certificates.certificate_request(key, "mpc")
-    der = certificates.client_certificate(request, "mpc", hub.authority.key, hub.authority.certificate, NOW)
+    der = certificates.client_certificate(request, "mpc", opened.authority.key, opened.authority.certificate, NOW)
     hub.db.close()
     return Shown(certificates.key_pem(key), der)
 
 
 def given_at(live: Live, moment: datetime) -> Shown:
     """Signed by the hub's authority as if it were ``moment``."""
-    hub = hub_homes.open_hub(live.federation.home("hub"))
+    opened = hub_homes.open_home(live.federation.home("hub"))
+    hub = opened.hub
     key = certificates.new_key()
     request = certificates.certificate_request(key, "mpc")
-    der = certificates.client_certificate(request, "mpc", hub.authority.key, hub.authority.certificate, moment)
+    der = certificates.client_certificate(request, "mpc", opened.authority.key, opened.authority.certificate, moment)
     with hub.db.begin() as tx:
         tx.execute(issued.insert().values(fingerprint=certificates.fingerprint(der), agency="mpc", revoked=False))
     hub.db.close()
@@ -99,7 +101,7 @@ def not_yet_valid(live: Live) -> Shown:
 def revoked(live: Live) -> Shown:
     """Given by joining, and revoked since."""
     shown = given_at(live, NOW)
-    hub = hub_homes.open_hub(live.federation.home("hub"))
+    hub = hub_homes.open_home(live.federation.home("hub")).hub
     mine = issued.c.fingerprint == certificates.fingerprint(shown.certificate)
     with hub.db.begin() as tx:
         tx.execute(issued.update().where(mine).values(revoked=True))
@@ -113,10 +115,11 @@ def none_at_all(_live: Live) -> None:
 
 def the_hubs_own(live: Live) -> Shown:
     """A server's certificate shown by a client."""
-    hub = hub_homes.open_hub(live.federation.home("hub"))
+    opened = hub_homes.open_home(live.federation.home("hub"))
+    hub = opened.hub
     der = (live.federation.home("hub") / "server.der").read_bytes()
     hub.db.close()
-    return Shown(hub.listening.key, der)
+    return Shown(opened.listening.key, der)
 
 
 CALLS: dict[str, Callable[[Hub], Awaitable[object]]] = {
@@ -246,7 +249,7 @@ def test_the_certificate_says_who_calls_whatever_the_request_says(live: Live) ->
 
 
 def mail_waiting(live: Live, reader: str) -> int:
-    hub = hub_homes.open_hub(live.federation.home("hub"))
+    hub = hub_homes.open_home(live.federation.home("hub")).hub
     with hub.db.read() as tx:
         count = tx.execute(sa.select(sa.func.count()).where(mailbox.c.reader == reader)).scalar_one()
     hub.db.close()

@@ -42,7 +42,8 @@ README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 
 def test_no_other_certificate_reads_changes_and_an_integrators_reads_nothing_else(shown: Shown, tmp_path: Path) -> None:
     own = Credentials.decode(shown.app.read_bytes())
-    hub = hub_homes.open_hub(shown.served.home("hub"))
+    opened = hub_homes.open_home(shown.served.home("hub"))
+    hub = opened.hub
     node = node_homes.open_home(shown.served.home("mpc"))
     assert node.certificate is not None
     node.node.db.close()
@@ -58,8 +59,8 @@ def test_no_other_certificate_reads_changes_and_an_integrators_reads_nothing_els
     another_key = certificates.new_key()
     another = Authority(another_key, certificates.authority(another_key, now))
     certificate = {
-        "never issued": signed(hub.authority, now),
-        "expired": signed(hub.authority, now - timedelta(days=1100)),
+        "never issued": signed(opened.authority, now),
+        "expired": signed(opened.authority, now - timedelta(days=1100)),
         "of another authority": signed(another, now),
     }
     refused = {
@@ -80,7 +81,7 @@ def test_no_other_certificate_reads_changes_and_an_integrators_reads_nothing_els
     async def hello() -> None:
         key = own.key.encode()
         der = x509.load_pem_x509_certificate(own.complete.certificate.encode()).public_bytes(Encoding.DER)
-        async with Connection(own.complete.hub, hub.authority.certificate, key, der) as member:
+        async with Connection(own.complete.hub, opened.authority.certificate, key, der) as member:
             await member.hello(hub_pb2.HelloRequest())
 
     with pytest.raises(Unproven) as told:

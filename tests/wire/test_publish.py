@@ -211,15 +211,14 @@ def test_a_line_that_held_for_long_is_tried_again_too(
     shown: Shown, dashboard: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(integrators_publisher, "RETRY_SECONDS_MAX", 0.0)  # so long that it is no new failure
-    hub = hub_homes.open_hub(shown.served.home("hub"))
+    opened = hub_homes.open_home(shown.served.home("hub"))
+    hub = opened.hub
     connected: list[Any] = []
 
     async def run() -> None:
         target = Target.of(server.url, STREAM, "samprasan.dashboard", None, None)
         order = integrators_publisher.Order("dashboard", "nats", v1.Filter(), "json", start_over=True)
-        publisher = integrators_publisher.Publisher(
-            hub.db, hub.world, hub.showing.secret, target, order, connected.append
-        )
+        publisher = integrators_publisher.Publisher(hub, opened.showing.secret, target, order, connected.append)
         task = asyncio.ensure_future(publisher.run())
         for number in (1, 2):
             while len(connected) < number:

@@ -189,7 +189,7 @@ def test_a_disk_that_fills_leaves_the_node_as_it_was(home: Path) -> None:
     node.db.close()
     profile = exports_profile.read(PROFILE.read_text("utf-8"))
     with pytest.raises(Unavailable) as full:
-        importer.bring_in(node.db, node.world, node.identity, profile, export.read(DEEDS, profile))
+        importer.bring_in(node, profile, export.read(DEEDS, profile))
     assert full.value.code == "disk_full"
     node.db.close()
     sa.event.remove(node.db.engine, "begin", no_more_room)

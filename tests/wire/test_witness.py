@@ -81,7 +81,7 @@ def test_every_agency_cosigns_what_the_hub_signs(watched: Watched) -> None:
 def test_anybody_can_check_the_log_over_http(watched: Watched) -> None:
     """Checkpoint, tiles and entries, put together by another implementation."""
     until(lambda: watched.get("checkpoint").count("— ".encode()) == 1 + len(AGENCIES))
-    hub = hub_homes.open_hub(watched.federation.home("hub"))
+    hub = hub_homes.open_home(watched.federation.home("hub")).hub
     with hub.db.read() as tx:
         agreed = store.documents.agreed_on(tx)
     hub.db.close()

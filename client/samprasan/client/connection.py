@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
@@ -70,6 +71,9 @@ class Hub(Protocol):
 
     async def refeed(self, held: Iterable[hub_pb2.RefeedRequest]) -> int:
         """Give back what the hub once gave; how many entries it lacked."""
+
+
+Connect = Callable[[], "contextlib.AbstractAsyncContextManager[Hub]"]  # opens a connection as one caller
 
 
 class Connection:

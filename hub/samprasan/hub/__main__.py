@@ -63,10 +63,11 @@ def invite(
     from samprasan.keys.keyring import write_private
     from samprasan.ledger import calendar
 
-    hub = homes.open_hub(home)
-    secret, expires_at = joining.invite(hub.db, hub.world, agency, name)
+    opened = homes.open_home(home)
+    hub = opened.hub
+    secret, expires_at = joining.invite(hub, agency, name)
     reached = homes.reached_at(home)
-    made = Invitation(agency, name, reached.join, reached.hub, hub.authority.certificate, secret, expires_at)
+    made = Invitation(agency, name, reached.join, reached.hub, opened.authority.certificate, secret, expires_at)
     write_private(out, made.encode())
     command.answer(
         None, False, words("invite_done", file=out, agency=agency, until=calendar.buddhist(calendar.day_of(expires_at)))
@@ -84,16 +85,17 @@ def serve(home: Home, lang: Lang = None) -> None:
     from samprasan.hub.process import hub_service
     from samprasan.hub.process import status as process_status
 
-    hub = homes.open_hub(home)
+    opened = homes.open_home(home)
+    hub = opened.hub
     homes.create_tables(hub.db)
 
     def announce(hub_port: int, join_port: int, tiles_at: str | None) -> None:
-        reached = homes.note_ports(home, hub.settings, hub_port, join_port)
+        reached = homes.note_ports(home, opened.settings, hub_port, join_port)
         more = {name: at for name, at in (("metrics", metrics_at), ("tiles", tiles_at)) if at}
         command.ready({"listen": reached.hub, "join_listen": reached.join} | more)
 
-    with metrics.served(hub.settings.metrics, lambda: process_status.gauges(hub.db, hub.world.now())) as metrics_at:
-        asyncio.run(hub_service.serve(hub.db, hub.world, hub.authority, hub.listening, hub.showing, announce))
+    with metrics.served(opened.settings.metrics, lambda: process_status.gauges(hub.db, hub.world.now())) as metrics_at:
+        asyncio.run(hub_service.serve(hub, opened.authority, opened.listening, opened.showing, announce))
     hub.db.close()
 
 
@@ -166,11 +168,11 @@ def audit(
     from samprasan.hub import home as homes
     from samprasan.hub.log import audit as log_audit
 
-    hub = homes.open_hub(home)
+    hub = homes.open_home(home).hub
     if export is not None:
         with command.written(export) as file:
             log_audit.export(hub.db, file)
-    report = log_audit.audit(hub.db, hub.world, hub.world.signer.public_key)
+    report = log_audit.audit(hub, hub.world.signer.public_key)
     document = report.as_document()
     verdict = words("audit_ok" if document["ok"] else "audit_bad", batches=report.batches, updates=report.updates)
     command.answer(document, as_json, verdict, *document["problems"])

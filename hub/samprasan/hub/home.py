@@ -12,6 +12,7 @@ from samprasan.edge.configuration import KEYRING, Settings, address_of
 from samprasan.edge.database import Database, Tx
 from samprasan.edge.world import World, system_clock
 from samprasan.hub import limits, store
+from samprasan.hub.identity import Hub
 from samprasan.hub.integrators import approval
 from samprasan.hub.log import audit
 from samprasan.hub.members.joining import Authority
@@ -51,12 +52,11 @@ class HubSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class Hub:
+class Home:
     """An opened home."""
 
     settings: HubSettings
-    db: Database
-    world: World
+    hub: Hub
     authority: Authority
     listening: Listening
     showing: Showing
@@ -109,7 +109,7 @@ def open_database(home: Path) -> tuple[HubSettings, Database]:
     return settings, database.open_database(settings.database_url)
 
 
-def open_hub(home: Path) -> Hub:
+def open_home(home: Path) -> Home:
     """The home with its keys."""
     settings, db = open_database(home)
     ring = settings.keyring()
@@ -126,7 +126,8 @@ def open_hub(home: Path) -> Hub:
     if not ring.has(_HANDLES):  # a home of before there were integrators
         ring.put(_HANDLES, secrets.token_bytes(SECRET_BYTES))
     showing = Showing(ring.get(_HANDLES), settings.changes_kept_days)
-    return Hub(settings, db, World(KeySigner(ring.get("signing"))), authority, listening, showing)
+    hub = Hub(db, World(KeySigner(ring.get("signing"))))
+    return Home(settings, hub, authority, listening, showing)
 
 
 def back_up(home: Path, out: BinaryIO, progress: backup.Progress) -> dict[str, Any]:
@@ -150,14 +151,14 @@ def restore(
     """A home of a backup; the hub in it recovers once it is served.  Raises as :func:`backup.restoring`."""
     with backup.restoring(file, passphrase, home, PROGRAM) as found:
         found.put_files(HubSettings, database=url, passphrase_file=passphrase_file)
-        hub = open_hub(found.folder)
+        hub = open_home(found.folder).hub
 
         def mark(tx: Tx) -> None:
             recovery.begin_in(tx, hub.world.now(), recovery.RESTORED)
 
         with contextlib.closing(hub.db) as db:
             found.load(db, MIGRATIONS, mark, progress)
-            report = audit.audit(db, hub.world, hub.world.signer.public_key)
+            report = audit.audit(hub, hub.world.signer.public_key)
             listed = approval.listed(db, hub.world.now())
     made_at = calendar.at(found.manifest.made_at).isoformat(timespec="seconds")
     return {

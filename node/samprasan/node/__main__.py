@@ -100,7 +100,7 @@ def serve(home: Home, lang: Lang = None) -> None:
         command.ready({"agency": opened.settings.agency, "hub": hub} | more)
 
     def read() -> list[metrics.Gauge]:
-        return process_status.gauges(node.db, node.world, node.identity)
+        return process_status.gauges(node)
 
     with metrics.served(opened.settings.metrics, read) as metrics_at:
         at, most = opened.settings.counter, opened.settings.offline_credits_max
@@ -156,7 +156,7 @@ def status(home: Home, as_json: Json = False, lang: Lang = None) -> None:
 
     opened = homes.open_home(home)
     node = opened.node
-    document = process_status.status(node.db, node.world, node.identity, opened.certificate)
+    document = process_status.status(node, opened.certificate)
     command.answer(document, as_json, command.table(words("status"), ["", ""], hub_calls.flattened(document)))
 
 

@@ -23,8 +23,7 @@ from samprasan.keys.sealing import Vault
 from samprasan.keys.signing import KeySigner
 from samprasan.ledger import calendar
 from samprasan.node import store
-from samprasan.node.identity import Identity
-from samprasan.node.process.session import Node
+from samprasan.node.identity import Identity, Node
 from samprasan.node.recovery import replay
 from samprasan.node.sync import batches
 from samprasan.node.tables import metadata
@@ -172,7 +171,7 @@ def restore(
         opened = open_home(found.folder)
         with contextlib.closing(opened.node.db) as db:
             found.load(db, MIGRATIONS, batches.restored, progress)
-            problems = replay.broken(db, opened.node.world)
+            problems = replay.broken(opened.node)
             seq = batches.outbox(db, system_clock()).head.seq
     made_at = calendar.at(found.manifest.made_at).isoformat(timespec="seconds")
     return {"agency": opened.settings.agency, "seq": seq, "made_at": made_at, "problems": problems}

@@ -1,8 +1,8 @@
-"""Who this node is: its agency, and the secrets that only steps at this agency are given."""
+"""Who this node is: its agency, its secrets, and the one value that every step of it is given."""
 
 from dataclasses import dataclass
 
-from samprasan.edge.database import AnyRow
+from samprasan.edge.database import AnyRow, Database
 from samprasan.edge.world import World
 from samprasan.keys import sealing
 from samprasan.keys.identifiers import Identifier, Scheme
@@ -47,3 +47,13 @@ class Identity:
     def open_mail(self, sealed: bytes, context: bytes) -> bytes:
         """The plaintext of mail sealed for this node; else Unproven ``mail_unopenable``."""
         return sealing.open_sealed(self.mail_key, sealed, context)
+
+
+@dataclass(frozen=True)
+class Node:
+    """The node as its steps are given it; ``tls_ca`` is the hub's certificate authority, DER, empty before joining."""
+
+    db: Database
+    world: World
+    identity: Identity
+    tls_ca: bytes = b""

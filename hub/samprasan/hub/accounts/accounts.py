@@ -4,9 +4,9 @@ No pseudonym enters the log: the hub's chain says only that an account was opene
 answer does not say whether an account is new.
 """
 
-from samprasan.edge.database import Database
 from samprasan.edge.world import World
 from samprasan.hub import limits, store
+from samprasan.hub.identity import Hub
 from samprasan.hub.log import intake
 from samprasan.keys.errors import Malformed, Refused
 from samprasan.ledger.agreement import Agreed
@@ -16,7 +16,7 @@ from samprasan.v1 import hub_pb2, log_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
 
-def open_accounts(db: Database, world: World, agency: str, request: hub_pb2.OpenAccountsRequest) -> list[Envelope]:
+def open_accounts(hub: Hub, agency: str, request: hub_pb2.OpenAccountsRequest) -> list[Envelope]:
     """A signed AccountOpened for each subject of the request, in its order.
 
     Raises Malformed ``request``, Refused ``key_epoch`` for a pseudonym of another linking key than the one in force.
@@ -24,25 +24,25 @@ def open_accounts(db: Database, world: World, agency: str, request: hub_pb2.Open
     _check_subjects(request)
     kinds = {subject.subject_key: subject.kind for subject in request.subjects}
     epochs = {subject.subject_key: subject.key_epoch for subject in request.subjects}
-    with db.begin() as tx:
+    with hub.db.begin() as tx:
         store.log.lock_head(tx)  # no key goes meanwhile
         agreed = store.documents.agreed_on(tx)
         in_force = agreed.roster_with(agency).linking.key_epoch
         if not set(epochs.values()) <= {store.pseudonyms.PUBLIC, in_force}:
             raise Refused("key_epoch", in_force=in_force)
         found = store.pseudonyms.accounts_of(tx, kinds)
-        made = {key: world.random_bytes(ID_BYTES) for key in kinds if key not in found}
+        made = {key: hub.world.random_bytes(ID_BYTES) for key in kinds if key not in found}
         if made:
             entries = [
                 log_pb2.Update(opened=log_pb2.Opened(account_id=account_id, kind=kinds[key]))
                 for key, account_id in made.items()
             ]
             for first in range(0, len(entries), UPDATES_MAX):
-                intake.append_own(tx, world, entries[first : first + UPDATES_MAX])
+                intake.append_own(tx, hub.world, entries[first : first + UPDATES_MAX])
             store.pseudonyms.add(tx, made, epochs)
     account_of = found | made
     return [
-        opened(world, agreed, agency, request.request_id, subject.subject_key, account_of[subject.subject_key])
+        opened(hub.world, agreed, agency, request.request_id, subject.subject_key, account_of[subject.subject_key])
         for subject in request.subjects
     ]
 
@@ -62,7 +62,7 @@ def opened(
     )
 
 
-def totals(db: Database, world: World, agency: str, request: hub_pb2.GetTotalsRequest) -> Envelope:
+def totals(hub: Hub, agency: str, request: hub_pb2.GetTotalsRequest) -> Envelope:
     """A signed Totals; an account without the caller's own open Link for *redeem* is declined.
 
     Raises Malformed ``request``.
@@ -71,19 +71,19 @@ def totals(db: Database, world: World, agency: str, request: hub_pb2.GetTotalsRe
     readable = len(request.request_id) == ID_BYTES and all(len(each) == ID_BYTES for each in asked)
     if not readable or not 1 <= len(asked) <= limits.ACCOUNTS_PER_REQUEST_MAX:
         raise Malformed("request", limit=limits.ACCOUNTS_PER_REQUEST_MAX)
-    with db.read() as tx:
+    with hub.db.read() as tx:
         agreed = store.documents.agreed_on(tx)
         agreed.roster_with(agency)
         head = store.log.head_now(tx)
         found = store.ledger.totals_of(tx, asked)
         purposes = store.ledger.purposes_at(tx, agency, asked)
-        run_out = store.holds.credits_run_out(tx, asked, max(world.now(), head.appended_at))
+        run_out = store.holds.credits_run_out(tx, asked, max(hub.world.now(), head.appended_at))
     answer = hub_pb2.Totals(
         federation_id=agreed.federation_id,
         agency=agency,
         request_id=request.request_id,
         log_size=head.size,
-        as_of=max(head.appended_at, 0) or world.now(),
+        as_of=max(head.appended_at, 0) or hub.world.now(),
     )
     for account_id in asked:
         entry = answer.accounts.add(account_id=account_id)
@@ -99,7 +99,7 @@ def totals(db: Database, world: World, agency: str, request: hub_pb2.GetTotalsRe
         entry.held = account.held - given_back
         entry.spent, entry.expired = account.spent, account.expired
         entry.earned_by_dimension.extend(account.earned)
-    return world.sign(answer)
+    return hub.world.sign(answer)
 
 
 def _check_subjects(request: hub_pb2.OpenAccountsRequest) -> None:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from samprasan.edge.database import Database, Tx
-from samprasan.edge.world import World
 from samprasan.hub import limits, store
+from samprasan.hub.identity import Hub
 from samprasan.hub.store.contributions import Reconciled
 from samprasan.hub.store.log import LogRow
 from samprasan.keys import signing
@@ -73,11 +73,11 @@ class Conversation:
         return hub_pb2.ReconcileResponse(told=hub_pb2.ReconcileTold(accounts=found))
 
 
-def begin(db: Database, world: World, agency: str, request: hub_pb2.ReconcileBegin) -> Conversation:
+def begin(hub: Hub, agency: str, request: hub_pb2.ReconcileBegin) -> Conversation:
     """Everything of one moment.  Malformed ``request``, Unproven ``not_a_member``, Unavailable ``log_damaged``."""
     if len(request.nonce) != NONCE_BYTES:
         raise Malformed("request", limit=NONCE_BYTES)
-    with db.read() as tx:
+    with hub.db.read() as tx:
         agreed = store.documents.agreed_on(tx)
         agreed.roster_with(agency)
         size = store.log.head_now(tx).size
@@ -85,7 +85,7 @@ def begin(db: Database, world: World, agency: str, request: hub_pb2.ReconcileBeg
         changes = _changes(tx, uncounted, store.contributions.counted_up_to(tx))
         head = store.log.chain_head(tx, agency)
         have = store.contributions.of_agency(tx, agency, changes)
-    nonce = world.random_bytes(NONCE_BYTES)
+    nonce = hub.world.random_bytes(NONCE_BYTES)
     keys = Keys.drawn(request.nonce + nonce + agreed.federation_id + agency.encode())
     return Conversation(agency, head, nonce, have, keys)
 
@@ -101,19 +101,19 @@ def count(db: Database) -> bool:
         return len(rows) == limits.ENTRIES_COUNTED_AT_ONCE
 
 
-def record(db: Database, world: World, conversation: Conversation, verdict: hub_pb2.ReconcileVerdict) -> None:
+def record(hub: Hub, conversation: Conversation, verdict: hub_pb2.ReconcileVerdict) -> None:
     """Keep what the node found, for the operator."""
     names = hub_pb2.DifferenceCause
     causes: dict[str, int] = defaultdict(int)
     for each in verdict.causes[: len(names.keys())]:
         if each.cause in names.values():
             causes[names.Name(each.cause).removeprefix("DIFFERENCE_CAUSE_").lower()] += min(each.accounts, 1 << 40)
-    with db.begin() as tx:
+    with hub.db.begin() as tx:
         store.contributions.record(
             tx,
             Reconciled(
                 conversation.agency,
-                world.now(),
+                hub.world.now(),
                 conversation.head.seq,
                 len(conversation.have),
                 sum(causes.values()),

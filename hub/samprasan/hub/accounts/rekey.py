@@ -4,23 +4,22 @@ Until the roster drops the old key an account is found under both, so nothing st
 totals stay as they are.
 """
 
-from samprasan.edge.database import Database
-from samprasan.edge.world import World
 from samprasan.hub import limits, store
 from samprasan.hub.accounts import accounts
+from samprasan.hub.identity import Hub
 from samprasan.keys.errors import Malformed, Refused
 from samprasan.ledger.batch_form import DIGEST_BYTES, ID_BYTES
 from samprasan.v1 import hub_pb2
 
 
-def rekey(db: Database, world: World, agency: str, request: hub_pb2.RekeyRequest) -> hub_pb2.RekeyResponse:
+def rekey(hub: Hub, agency: str, request: hub_pb2.RekeyRequest) -> hub_pb2.RekeyResponse:
     """Note what ``agency`` calls its accounts under the next key; a signed AccountOpened for each that has moved.
 
     Accounts without the caller's own open Link are passed over: an agency may not learn which exist.
     Raises Malformed ``request``, Refused ``key_epoch`` if that key is not the next one.
     """
     _check(request)
-    with db.begin() as tx:
+    with hub.db.begin() as tx:
         store.log.lock_head(tx)  # no account is closed meanwhile
         agreed = store.documents.agreed_on(tx)
         current = agreed.roster_with(agency)
@@ -43,7 +42,7 @@ def rekey(db: Database, world: World, agency: str, request: hub_pb2.RekeyRequest
     moved = [account_id for account_id, key in agreeing.items() if known.get(key) == account_id]
     return hub_pb2.RekeyResponse(
         accounts_opened=[
-            accounts.opened(world, agreed, agency, request.request_id, keys[account_id], account_id)
+            accounts.opened(hub.world, agreed, agency, request.request_id, keys[account_id], account_id)
             for account_id in moved
         ]
     )

@@ -42,9 +42,9 @@ def propose(
     from samprasan.hub.integrators import approval
     from samprasan.hub.integrators.approval import Proposal
 
-    hub = homes.open_hub(home)
+    hub = homes.open_home(home).hub
     wanted = Proposal(name, title, purpose, scope or [], streams, snapshots, days)
-    digest = approval.propose(hub.db, hub.world, wanted, replace=replace)
+    digest = approval.propose(hub, wanted, replace=replace)
     document = {"name": name, "id": digest.hex()[:12], "digest": digest.hex()}
     command.answer(document, as_json, words("integrator_proposed", **document))
 
@@ -92,17 +92,18 @@ def certify(
     from samprasan.keys.credentials import Issued
     from samprasan.keys.errors import Refused
 
-    hub = homes.open_hub(home)
+    opened = homes.open_home(home)
+    hub = opened.hub
     try:
         asked = certificates.request_der(request.read_bytes())
     except OSError as problem:
         raise Refused("file_missing", file=request.name) from problem
     with command.written(out) as file:
-        made = approval.certify(hub.db, hub.world, hub.authority, name, asked)
+        made = approval.certify(hub, opened.authority, name, asked)
         issued = Issued(
             name,
             homes.reached_at(home).hub,
-            certificates.pem_of(hub.authority.certificate).decode(),
+            certificates.pem_of(opened.authority.certificate).decode(),
             certificates.pem_of(made).decode(),
             hub.world.signer.public_key,
             approval.federation_id(hub.db),
@@ -120,8 +121,8 @@ def revoke(name: Name, home: Home, lang: Lang = None) -> None:
     from samprasan.hub import home as homes
     from samprasan.hub.integrators import approval
 
-    hub = homes.open_hub(home)
-    approval.revoke(hub.db, hub.world, name)
+    hub = homes.open_home(home).hub
+    approval.revoke(hub, name)
     command.answer(None, False, words("integrator_revoked", name=name))
 
 
@@ -177,8 +178,9 @@ def publish(
     stream = stream or f"SAMPRASAN_{name.upper()}"
     target = Target.of(url, stream, subjects or f"samprasan.{name}", nats_credentials, nats_authority)
     order = publishing.Order(name, subscription, scopes.filter_of(only or ()), written, start_over)
-    hub = homes.open_hub(home)
-    publisher = publishing.Publisher(hub.db, hub.world, hub.showing.secret, target, order, command.ready)
+    opened = homes.open_home(home)
+    hub = opened.hub
+    publisher = publishing.Publisher(hub, opened.showing.secret, target, order, command.ready)
     asyncio.run(publishing.publish(publisher))
     hub.db.close()
 

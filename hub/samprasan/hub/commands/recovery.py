@@ -64,10 +64,10 @@ def recover(
     from samprasan.hub import home as homes
     from samprasan.hub.recovery import rebuild, recovery
 
-    hub = homes.open_hub(home)
-    rebuilt = rebuild.rebuild(hub.db, hub.world)
+    hub = homes.open_home(home).hub
+    rebuilt = rebuild.rebuild(hub)
     if refeed:
-        recovery.begin(hub.db, hub.world, recovery.ASKED)
+        recovery.begin(hub, recovery.ASKED)
     with hub.db.read() as tx:
         standing = recovery.standing(tx)
     document = {"entries": rebuilt.entries, "tables": rebuilt.tables, "tree": rebuilt.tree, "recovery": standing}

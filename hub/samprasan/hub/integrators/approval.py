@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from samprasan.edge.database import Database, Tx, take_turn
 from samprasan.edge.world import World
 from samprasan.hub import limits, store
+from samprasan.hub.identity import Hub
 from samprasan.hub.members.joining import Authority
 from samprasan.keys import certificates, documents, signing
 from samprasan.keys.errors import Malformed, Refused, Unavailable, Unproven
@@ -45,7 +46,7 @@ class Proposal:
     days: int
 
 
-def propose(db: Database, world: World, wanted: Proposal, *, replace: bool = False) -> bytes:
+def propose(hub: Hub, wanted: Proposal, *, replace: bool = False) -> bytes:
     """Lay the document, unsigned, before the agencies; its digest.
 
     Raises Malformed ``integrator_name``, ``scope_word`` or ``document_form``, Refused ``no_roster``, ``inbox_full`` or
@@ -54,8 +55,8 @@ def propose(db: Database, world: World, wanted: Proposal, *, replace: bool = Fal
     if not documents.is_integrator_name(wanted.name):
         raise Malformed("integrator_name", name=wanted.name)
     scope = scopes.scope_of(wanted.scope)
-    now = world.now()
-    with db.begin() as tx:
+    now = hub.world.now()
+    with hub.db.begin() as tx:
         store.log.lock_head(tx)
         agreed = store.documents.agreed_on(tx)
         _check_agencies(scope, [member.agency for member in agreed.required_roster.members])
@@ -78,20 +79,20 @@ def propose(db: Database, world: World, wanted: Proposal, *, replace: bool = Fal
             valid_until=now + max(0, min(wanted.days, documents.INTEGRATOR_DAYS_MAX + 1)) * _DAY_MS,
         )
         envelope = signing.seal(composed)
-        found = documents.standing(envelope, documents.read(envelope), agreed.roster, world.verify)
+        found = documents.standing(envelope, documents.read(envelope), agreed.roster, hub.world.verify)
         store.documents.put(tx, found, envelope.SerializeToString(), now, active=False)
     return found.digest
 
 
-def certify(db: Database, world: World, authority: Authority, name: str, request: bytes) -> bytes:
+def certify(hub: Hub, authority: Authority, name: str, request: bytes) -> bytes:
     """A client certificate, DER, for the key of a signing request.
 
     Raises Refused or Unproven as :func:`approved`, Malformed ``certificate_request``.
     """
     if len(request) > certificates.REQUEST_BYTES_MAX:
         raise Malformed("certificate_request")
-    now = world.now()
-    with db.begin() as tx:
+    now = hub.world.now()
+    with hub.db.begin() as tx:
         take_turn(tx, TURN)
         approved(tx, name, now)
         at = datetime.fromtimestamp(now / 1000, UTC)
@@ -103,12 +104,12 @@ def certify(db: Database, world: World, authority: Authority, name: str, request
     return made
 
 
-def revoke(db: Database, world: World, name: str) -> None:
+def revoke(hub: Hub, name: str) -> None:
     """The integrator sees nothing more, and none of its certificates is valid again; Refused ``integrator_unknown``."""
-    with db.begin() as tx:
+    with hub.db.begin() as tx:
         take_turn(tx, TURN)
         _document(tx, name)
-        store.integrators.put(tx, name, store.integrators.find(tx, name)._replace(revoked_at=world.now()))
+        store.integrators.put(tx, name, store.integrators.find(tx, name)._replace(revoked_at=hub.world.now()))
         store.integrators.revoke_certificates(tx, name)
         store.integrators.drop_subscriptions(tx, name)
 
@@ -145,25 +146,25 @@ def federation_id(db: Database) -> bytes:
         return store.documents.agreed_on(tx).federation_id
 
 
-def standing(db: Database, world: World, name: str) -> Approved:
+def standing(hub: Hub, name: str) -> Approved:
     """:func:`approved`, on its own; Unavailable ``hub_recovering`` while the log is not whole."""
-    with db.read() as tx:
-        return _reading(tx, world, name)
+    with hub.db.read() as tx:
+        return _reading(tx, hub.world, name)
 
 
-def caller(db: Database, world: World, fingerprint: bytes, named: str) -> Approved:
+def caller(hub: Hub, fingerprint: bytes, named: str) -> Approved:
     """The integrator of a certificate that this hub issued and that names it.
 
     Raises Unproven ``certificate_unknown`` or ``integrator_revoked``, Refused as :func:`approved`, Unavailable
     ``hub_recovering``.
     """
-    with db.read() as tx:
+    with hub.db.read() as tx:
         found = store.integrators.of_certificate(tx, fingerprint)
         if found is None or found[0] != named:
             raise Unproven("certificate_unknown")
         if found[1]:
             raise Unproven("integrator_revoked", name=named)
-        return _reading(tx, world, named)
+        return _reading(tx, hub.world, named)
 
 
 def _reading(tx: Tx, world: World, name: str) -> Approved:

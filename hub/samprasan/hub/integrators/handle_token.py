@@ -7,9 +7,9 @@ for itself.
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from samprasan.edge.database import Database
 from samprasan.edge.world import World
 from samprasan.hub import limits, store
+from samprasan.hub.identity import Hub
 from samprasan.hub.integrators import approval
 from samprasan.hub.integrators.approval import Approved
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
@@ -23,7 +23,7 @@ from samprasan.v1.log_pb2 import PURPOSE_INTEGRATORS
 _NONCE_BYTES = 12
 
 
-def issue(db: Database, world: World, secret: bytes, agency: str, request: hub_pb2.IssueTokenRequest) -> Envelope:
+def issue(hub: Hub, secret: bytes, agency: str, request: hub_pb2.IssueTokenRequest) -> Envelope:
     """A signed token for one subject and one integrator.
 
     Raises Malformed ``request``, Refused ``not_shown`` without the caller's own open Link for integrators or if another
@@ -31,8 +31,8 @@ def issue(db: Database, world: World, secret: bytes, agency: str, request: hub_p
     """
     if len(request.account_id) != ID_BYTES:
         raise Malformed("request", limit=1)
-    now = world.now()
-    with db.read() as tx:
+    now = hub.world.now()
+    with hub.db.read() as tx:
         agreed = store.documents.agreed_on(tx)
         agreed.roster_with(agency)
         approved = approval.approved(tx, request.integrator, now)
@@ -46,22 +46,22 @@ def issue(db: Database, world: World, secret: bytes, agency: str, request: hub_p
         agency=agency,
         expires_at=now + limits.TOKEN_LIFETIME_MS,
     )
-    nonce = world.random_bytes(_NONCE_BYTES)
+    nonce = hub.world.random_bytes(_NONCE_BYTES)
     names = names_of(secret, agreed.federation_id, request.integrator, approved.handle_epoch)
     token.sealed = nonce + AESGCM(names.sealing_key).encrypt(nonce, request.account_id, _bound(token))
-    return world.sign(token)
+    return hub.world.sign(token)
 
 
-def resolve(db: Database, world: World, secret: bytes, approved: Approved, envelope: Envelope) -> bytes:
+def resolve(hub: Hub, secret: bytes, approved: Approved, envelope: Envelope) -> bytes:
     """The caller's handle, 32 bytes, of the subject that a token is for.
 
     Raises Unproven ``token`` if it is forged, over or another's, Refused ``not_shown`` if consent ended meanwhile.
     """
     name, scope = approved.document.name, approved.document.scope
-    with db.read() as tx:
+    with hub.db.read() as tx:
         federation_id = store.documents.agreed_on(tx).federation_id
         names = names_of(secret, federation_id, name, approved.handle_epoch)
-        account_id = _account(world, names, envelope, (federation_id, name))
+        account_id = _account(hub.world, names, envelope, (federation_id, name))
         totals = store.ledger.totals_of(tx, [account_id]).get(account_id)
     if totals is None or not totals.is_shown or (scope.kinds and totals.kind not in scope.kinds):
         raise Refused("not_shown")

@@ -11,12 +11,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from samprasan.edge.database import Database
 from samprasan.edge.logs import logger
-from samprasan.edge.world import World
 from samprasan.hub import limits
+from samprasan.hub.identity import Hub
 from samprasan.hub.integrators import approval, jetstream, snapshot
 from samprasan.hub.integrators import reader as integrators_reader
 from samprasan.hub.integrators.approval import Approved
@@ -28,6 +27,8 @@ from samprasan.ledger import events
 from samprasan.v1 import changes_pb2 as v1
 from tenacity import retry, retry_if_exception_type, wait_random_exponential
 
+P = ParamSpec("P")
+T = TypeVar("T")
 log = logger("publish")
 POLL_SECONDS = 0.25  # how often the log is looked at
 ACKNOWLEDGE_SECONDS = 10.0  # how often its place is kept at the hub
@@ -51,8 +52,7 @@ class Order:
 class Publisher:
     """A hub's log, and where what an integrator sees of it goes."""
 
-    db: Database
-    world: World
+    hub: Hub
     secret: bytes
     target: Target
     order: Order
@@ -91,7 +91,7 @@ class Publisher:
         acknowledged_at = 0.0
         while True:
             read_at = time.monotonic()
-            news = await asyncio.to_thread(integrators_reader.rest, self.db, reader.place.log_index)
+            news = await asyncio.to_thread(integrators_reader.rest, self.hub.db, reader.place.log_index)
             for word in reader.pages(news):
                 if reader.is_lost:
                     return
@@ -127,17 +127,17 @@ class Publisher:
     async def _follow(self, after: bytes) -> Reader | v1.TooOld:
         approved = await self._in_thread(approval.standing, self.order.integrator)
         asked = v1.FollowRequest(subscription=self.order.subscription, after=after, filter=self.order.wanted)
-        return await asyncio.to_thread(integrators_reader.begin, self.db, self.secret, approved, asked)
+        return await asyncio.to_thread(integrators_reader.begin, self.hub.db, self.secret, approved, asked)
 
     async def _tell_snapshot(self, stream: Stream) -> None:
         """A reset comes first, so that a server that takes nothing uses up no snapshot."""
         asked = v1.SnapshotRequest(subscription=self.order.subscription, filter=self.order.wanted)
         approved = await self._in_thread(approval.standing, self.order.integrator)
-        writer, tag = self._writer(approved), self.world.random_bytes(_TAG_BYTES).hex()
+        writer, tag = self._writer(approved), self.hub.world.random_bytes(_TAG_BYTES).hex()
         await stream.put([writer.reset(tag)])
         if await self._in_thread(snapshot.take, self.order.integrator, asked) != approved:
             return  # it is reset once more, under other names
-        found, cursor = await asyncio.to_thread(snapshot.read, self.db, self.secret, approved, asked)
+        found, cursor = await asyncio.to_thread(snapshot.read, self.hub.db, self.secret, approved, asked)
         messages = writer.standing(found, tag, cursor)
         while some := list(islice(messages, jetstream.AHEAD_MAX)):
             await stream.put(some)
@@ -151,10 +151,10 @@ class Publisher:
     def _acknowledge(self, reader: Reader) -> None:
         (cursor,) = reader.cursors.sealed([reader.place])
         told = v1.AcknowledgeRequest(subscription=self.order.subscription, cursor=cursor)
-        integrators_reader.acknowledge(self.db, self.world, self.secret, self.order.integrator, told)
+        integrators_reader.acknowledge(self.hub, self.secret, self.order.integrator, told)
 
-    async def _in_thread(self, step: Callable[..., Any], *arguments: Any) -> Any:
-        return await asyncio.to_thread(step, self.db, self.world, *arguments)
+    async def _in_thread(self, step: Callable[Concatenate[Hub, P], T], *arguments: P.args, **named: P.kwargs) -> T:
+        return await asyncio.to_thread(step, self.hub, *arguments, **named)
 
 
 async def publish(publisher: Publisher) -> None:

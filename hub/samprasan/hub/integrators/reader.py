@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 from samprasan.edge.database import Database, Tx, take_turn
 from samprasan.edge.world import World
 from samprasan.hub import limits, store
+from samprasan.hub.identity import Hub
 from samprasan.hub.integrators import approval
 from samprasan.hub.integrators import view as integrators_view
 from samprasan.hub.integrators.approval import Approved
@@ -178,7 +179,7 @@ def end(db: Database) -> int:
         return store.log.head_now(tx).size
 
 
-def acknowledge(db: Database, world: World, secret: bytes, name: str, asked: v1.AcknowledgeRequest) -> None:
+def acknowledge(hub: Hub, secret: bytes, name: str, asked: v1.AcknowledgeRequest) -> None:
     """Keep how far a subscription has come; not of a cursor that nobody can go on from any more.
 
     Raises Malformed ``subscription_name``, ``cursor`` or ``cursor_future``, Refused ``subscriptions_over_limit`` and as
@@ -186,8 +187,8 @@ def acknowledge(db: Database, world: World, secret: bytes, name: str, asked: v1.
     """
     if not _SUBSCRIPTION.fullmatch(asked.subscription):
         raise Malformed("subscription_name", name=asked.subscription[:40])
-    now = world.now()
-    with db.begin() as tx:
+    now = hub.world.now()
+    with hub.db.begin() as tx:
         take_turn(tx, approval.TURN)
         approved, agreed = approval.approved(tx, name, now), store.documents.agreed_on(tx)
         place = _place_of(secret, agreed, approved, asked.subscription, asked.cursor)
@@ -204,10 +205,10 @@ def acknowledge(db: Database, world: World, secret: bytes, name: str, asked: v1.
             store.integrators.acknowledge(tx, found)
 
 
-def retain(db: Database, world: World, kept_days: int) -> None:
+def retain(hub: Hub, kept_days: int) -> None:
     """Keep no more what is older than ``kept_days``, and no subscription that nobody has acknowledged for long."""
-    now = world.now()
-    with db.begin() as tx:
+    now = hub.world.now()
+    with hub.db.begin() as tx:
         store.log.lock_head(tx)
         store.changes.drop_before(tx, now - kept_days * 86_400_000)
         store.integrators.drop_silent(tx, now - limits.SUBSCRIPTION_KEPT_MS)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from samprasan.edge.database import Database, Tx, take_turn
-from samprasan.edge.world import World
 from samprasan.hub import limits, store
+from samprasan.hub.identity import Hub
 from samprasan.hub.integrators import approval, reader
 from samprasan.hub.integrators import view as integrators_view
 from samprasan.hub.integrators.approval import Approved
@@ -16,14 +16,14 @@ from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1 import documents_pb2 as documents
 
 
-def take(db: Database, world: World, name: str, asked: v1.SnapshotRequest) -> Approved:
+def take(hub: Hub, name: str, asked: v1.SnapshotRequest) -> Approved:
     """Count a snapshot that is about to be read; what its reader may see.
 
     Raises Refused ``snapshots_over_quota`` and as :func:`readers.begin`.
     """
-    now = world.now()
+    now = hub.world.now()
     today = calendar.packed(calendar.day_of(now))
-    with db.begin() as tx:
+    with hub.db.begin() as tx:
         take_turn(tx, approval.TURN)
         approved = approval.approved(tx, name, now)
         reader.check_asked(approved, store.documents.agreed_on(tx), asked.subscription, asked.filter)

@@ -5,8 +5,8 @@ from typing import BinaryIO
 
 from samprasan.edge import bundle
 from samprasan.edge.database import Database, Tx
-from samprasan.edge.world import World
 from samprasan.hub import store
+from samprasan.hub.identity import Hub
 from samprasan.hub.log import checkpoints
 from samprasan.keys import merkle
 from samprasan.keys.errors import SamprasanError
@@ -14,10 +14,10 @@ from samprasan.ledger import verify
 from samprasan.ledger.audit import Auditor, Report
 
 
-def audit(db: Database, world: World, hub_key: bytes) -> Report:
+def audit(hub: Hub, hub_key: bytes) -> Report:
     """Everything that can be checked without trusting the tables; ``hub_key`` is the hub's raw public key."""
-    with db.read() as tx:
-        auditor = Auditor(store.documents.active(tx), checkpoints.note(tx), world.verify, [hub_key])
+    with hub.db.read() as tx:
+        auditor = Auditor(store.documents.active(tx), checkpoints.note(tx), hub.world.verify, [hub_key])
         for row in store.log.entries(tx):
             index = auditor.report.batches
             found = auditor.take(row.batch, row.receipt)

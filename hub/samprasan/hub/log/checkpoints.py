@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from samprasan.edge.database import Database, Tx
 from samprasan.edge.world import World
 from samprasan.hub import limits, store
+from samprasan.hub.identity import Hub
 from samprasan.hub.store.checkpoints import Given, Signed
 from samprasan.hub.store.tree import Tiles
 from samprasan.keys import checkpoint, documents, merkle
@@ -32,16 +33,16 @@ class Standing:
     late: list[str]
 
 
-def offer(db: Database, world: World) -> bool:
+def offer(hub: Hub) -> bool:
     """Sign a checkpoint of the log if it has grown and the one before is final, or was offered long enough."""
-    with db.read() as tx:
-        if not _is_due(tx, world.now()):
+    with hub.db.read() as tx:
+        if not _is_due(tx, hub.world.now()):
             return False
-    with db.begin() as tx:
+    with hub.db.begin() as tx:
         store.log.lock_head(tx)
-        if not _is_due(tx, world.now()):
+        if not _is_due(tx, hub.world.now()):
             return False
-        offer_in(tx, world)
+        offer_in(tx, hub.world)
     return True
 
 
@@ -118,12 +119,12 @@ def answer(db: Database, agency: str, request: hub_pb2.WitnessRequest) -> hub_pb
         )
 
 
-def take(db: Database, world: World, agency: str, request: hub_pb2.CosignRequest) -> None:
+def take(hub: Hub, agency: str, request: hub_pb2.CosignRequest) -> None:
     """Keep an agency's cosignature; once every agency has cosigned, what is older is forgotten.
 
     Raises Unproven ``cosignature`` and ``not_a_member``, Refused ``checkpoint_unknown`` for one that is not kept.
     """
-    with db.begin() as tx:
+    with hub.db.begin() as tx:
         store.log.lock_head(tx)
         roster = store.documents.agreed_on(tx).roster_with(agency)
         signed = store.checkpoints.find(tx, request.size)
@@ -131,7 +132,7 @@ def take(db: Database, world: World, agency: str, request: hub_pb2.CosignRequest
             raise Refused("checkpoint_unknown", size=request.size)
         key = documents.member(roster, agency).signing_key
         given = Cosignature(agency, request.seconds, request.signature)
-        checkpoint.check_cosignature(checkpoint.read(signed.note).checkpoint, given, key, world.verify)
+        checkpoint.check_cosignature(checkpoint.read(signed.note).checkpoint, given, key, hub.world.verify)
         store.checkpoints.take(tx, request.size, Given(given, key))
         if _is_final(tx, request.size):
             store.checkpoints.forget_before(tx, request.size)

@@ -8,9 +8,10 @@ stored receipt, byte for byte.  A batch that can never be read gets a signed ref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from samprasan.edge.database import Database, Tx
+from samprasan.edge.database import Tx
 from samprasan.edge.world import World
 from samprasan.hub import limits, store
+from samprasan.hub.identity import Hub
 from samprasan.hub.store.ledger import Touched
 from samprasan.keys import chain, documents, signing
 from samprasan.keys.chain import Fit, Head
@@ -41,16 +42,16 @@ Answer = Envelope | SamprasanError
 """A signed receipt or refusal; or the error that ends the agency's stream: a gap, a fork."""
 
 
-def verify(db: Database, world: World, agency: str, envelope: Envelope) -> Submission:
+def verify(hub: Hub, agency: str, envelope: Envelope) -> Submission:
     """The batch inside, signed by ``agency``'s key in the roster.
 
     Raises Malformed for an envelope that breaks a limit, Unproven ``signature`` for one that ``agency`` did not sign.
     """
     signing.expect_type(envelope, log.Batch)
-    with db.read() as tx:
+    with hub.db.read() as tx:
         agreed = store.documents.agreed_on(tx)
     public_key = documents.member(agreed.roster_with(agency), agency).signing_key
-    signing.check_signature(envelope, log.Batch, public_key, world.verify)
+    signing.check_signature(envelope, log.Batch, public_key, hub.world.verify)
     data, digest = envelope.SerializeToString(), signing.digest(envelope)
     try:
         batch = signing.decode(log.Batch, envelope.payload)
@@ -61,10 +62,10 @@ def verify(db: Database, world: World, agency: str, envelope: Envelope) -> Submi
     )
 
 
-def append(db: Database, world: World, submissions: Sequence[Submission]) -> list[Answer]:
+def append(hub: Hub, submissions: Sequence[Submission]) -> list[Answer]:
     """Append every submission that fits, in one durable transaction; an answer for each, in their order."""
-    with db.begin() as tx:
-        return append_in(tx, world, submissions)
+    with hub.db.begin() as tx:
+        return append_in(tx, hub.world, submissions)
 
 
 def append_own(tx: Tx, world: World, updates: Sequence[log.Update]) -> None:
@@ -82,13 +83,13 @@ def append_again(tx: Tx, world: World, submissions: Sequence[Submission], moment
     return _append_at(tx, world, submissions, _expire_due(tx, world, moment))
 
 
-def expire_due(db: Database, world: World) -> bool:
+def expire_due(hub: Hub) -> bool:
     """Say in the log which holds have run out, at most as many as a batch has room for; whether there were any."""
-    with db.read() as tx:
-        if not store.holds.run_out(tx, world.now(), 1) or store.recovery.standing(tx) is not None:
+    with hub.db.read() as tx:
+        if not store.holds.run_out(tx, hub.world.now(), 1) or store.recovery.standing(tx) is not None:
             return False
-    with db.begin() as tx:
-        _moment(tx, world)
+    with hub.db.begin() as tx:
+        _moment(tx, hub.world)
     return True
 
 

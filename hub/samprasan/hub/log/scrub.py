@@ -7,9 +7,10 @@ what was stored; one that is not is noted until it is again, and the operator to
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from samprasan.edge.database import Database, Tx
+from samprasan.edge.database import Tx
 from samprasan.edge.world import World
 from samprasan.hub import limits, soundness, store
+from samprasan.hub.identity import Hub
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,17 +21,17 @@ class Damage:
     what: str
 
 
-def scrub(db: Database, world: World, start: int) -> tuple[int, list[Damage]]:
+def scrub(hub: Hub, start: int) -> tuple[int, list[Damage]]:
     """Look at some entries from ``start`` on; where to go on (0: from the beginning), and what was found damaged."""
-    with db.read() as tx:
+    with hub.db.read() as tx:
         size = store.log.head_now(tx).size
         end = min(start + limits.ENTRIES_SCRUBBED_AT_ONCE, size)
-        found = list(_damaged(tx, world, start, end))
+        found = list(_damaged(tx, hub.world, start, end))
         known = store.damages.within(tx, start, end)
     now = {each.log_index: each.what for each in found}
     if now != known:
-        with db.begin() as tx:
-            store.damages.put(tx, start, end, now, world.now())
+        with hub.db.begin() as tx:
+            store.damages.put(tx, start, end, now, hub.world.now())
     return (0 if end >= size else end), found
 
 

@@ -6,6 +6,7 @@ A document that has its threshold stands in the hub's own chain as Activate, and
 from samprasan.edge.database import Database, Tx
 from samprasan.edge.world import World
 from samprasan.hub import limits, store
+from samprasan.hub.identity import Hub
 from samprasan.hub.log import intake
 from samprasan.hub.recovery import cut, recovery
 from samprasan.keys import documents, sharing, signing
@@ -19,7 +20,7 @@ from samprasan.v1.envelope_pb2 import Envelope
 _DAY_MS = 86_400_000
 
 
-def submit(db: Database, world: World, agency: str, envelope: Envelope) -> None:
+def submit(hub: Hub, agency: str, envelope: Envelope) -> None:
     """Store a proposal or the caller's approval of one; put the document into force if that completes it.
 
     Raises Malformed for what cannot be read, Unproven for signatures that do not hold or are not the caller's, Refused
@@ -32,35 +33,37 @@ def submit(db: Database, world: World, agency: str, envelope: Envelope) -> None:
         policy.from_document(body)
     elif isinstance(body, Catalogue):
         benefits.from_document(body)
-    with db.begin() as tx:
-        _drop_expired(tx, world.now())
-    with db.begin() as tx:
+    with hub.db.begin() as tx:
+        _drop_expired(tx, hub.world.now())
+    with hub.db.begin() as tx:
         store.log.lock_head(tx)
         agreed = store.documents.agreed_on(tx)
         current = agreed.roster
         digest = signing.digest(envelope)
         if digest in agreed.digests:
             return  # a confirmation that came twice, or after the others sufficed
-        _check_recovery(tx, world, body)
+        _check_recovery(tx, hub.world, body)
         stored = store.documents.find(tx, digest)
         judges = [current, body] if isinstance(body, Roster) else [current]
         counted = {key for judge in judges if judge for key in documents.signing_keys(judge)}
         merged = _merged(Envelope.FromString(stored) if stored else None, envelope, counted)
-        found = documents.standing(merged, body, current, world.verify)
-        if agency not in documents.standing(envelope, body, current, world.verify).signed:  # nor is another's catalogue
+        found = documents.standing(merged, body, current, hub.world.verify)
+        if (
+            agency not in documents.standing(envelope, body, current, hub.world.verify).signed
+        ):  # nor is another's catalogue
             raise Unproven("approval_not_ones_own", agency=agency)
         _check_next(
-            body, store.documents.version_in_force(tx, found.kind, found.series), agreed.federation_id, world.now()
+            body, store.documents.version_in_force(tx, found.kind, found.series), agreed.federation_id, hub.world.now()
         )
         if stored is None:
-            _check_room(tx, body, complete=found.complete, now=world.now())
+            _check_room(tx, body, complete=found.complete, now=hub.world.now())
         if found.complete and isinstance(body, Roster) and current is not None:
             _end_rotation(tx, current, body)
         if found.complete and isinstance(body, Cut):
-            signing.add_signature(merged, world.signer)  # should the hub lose it, this proves that it took effect
-        store.documents.put(tx, found, merged.SerializeToString(), world.now(), active=found.complete)
+            signing.add_signature(merged, hub.world.signer)  # should the hub lose it, this proves that it took effect
+        store.documents.put(tx, found, merged.SerializeToString(), hub.world.now(), active=found.complete)
         if found.complete:
-            _take_effect(tx, world, found)
+            _take_effect(tx, hub.world, found)
 
 
 def _check_recovery(tx: Tx, world: World, body: Body) -> None:
@@ -90,16 +93,16 @@ def listed(db: Database) -> hub_pb2.ListDocumentsResponse:
         )
 
 
-def compose_roster(db: Database, world: World, tls_ca: bytes) -> bool:
+def compose_roster(hub: Hub, tls_ca: bytes) -> bool:
     """Once every invited agency has joined: lay roster 1, unsigned, before the agencies.  Says whether it did."""
-    with db.begin() as tx:
+    with hub.db.begin() as tx:
         if store.documents.agreed_on(tx).roster is not None:
             return False
         invites = store.members.invited(tx)
         if not invites or any(invite.application is None for invite in invites):
             return False
         applications = [_application(invite.application) for invite in invites]
-        now = world.now()
+        now = hub.world.now()
         composed = Roster(
             version=1,
             created_at=now,
@@ -109,13 +112,13 @@ def compose_roster(db: Database, world: World, tls_ca: bytes) -> bool:
                 Member(agency=each.agency, name=invite.name, signing_key=each.signing_key, sealing_key=each.sealing_key)
                 for each, invite in zip(applications, invites, strict=True)
             ],
-            hub=HubKeys(signing_key=world.signer.public_key, tls_ca=tls_ca),
+            hub=HubKeys(signing_key=hub.world.signer.public_key, tls_ca=tls_ca),
             plan=_plan([each.agency for each in applications]),
         )
         envelope = signing.seal(composed)
         body = documents.read(envelope)
         store.documents.drop_proposed(tx, log_pb2.DOCUMENT_KIND_ROSTER, 1)
-        found = documents.standing(envelope, body, None, world.verify)
+        found = documents.standing(envelope, body, None, hub.world.verify)
         store.documents.put(tx, found, envelope.SerializeToString(), now, active=False)
         return True
 

@@ -1,9 +1,9 @@
 """Hello: both sides say their head of the caller's chain, and how many ids were evaluated for whom."""
 
 from samprasan.edge.database import Database
-from samprasan.edge.world import World
 from samprasan.hub import limits, store
 from samprasan.hub.accounts import rotation
+from samprasan.hub.identity import Hub
 from samprasan.hub.members import probing_alarm
 from samprasan.hub.recovery import recovery
 from samprasan.keys import documents
@@ -11,13 +11,13 @@ from samprasan.keys.errors import Unavailable, Unproven
 from samprasan.v1 import hub_pb2, log_pb2
 
 
-def hello(db: Database, world: World, agency: str, request: hub_pb2.HelloRequest) -> hub_pb2.HelloResponse:
+def hello(hub: Hub, agency: str, request: hub_pb2.HelloRequest) -> hub_pb2.HelloResponse:
     """The hub's head of ``agency``'s chain, its clock, what is in force, and what came of everybody's evaluations.
 
     Raises Unproven ``federation`` for another's, Malformed ``request`` for counts that cannot be.
     """
-    now = world.now()
-    with db.begin() as tx:
+    now = hub.world.now()
+    with hub.db.begin() as tx:
         federation_id = store.documents.agreed_on(tx).federation_id
         if request.federation_id and request.federation_id != federation_id:
             raise Unproven("federation", kind="Hello")
@@ -28,7 +28,7 @@ def hello(db: Database, world: World, agency: str, request: hub_pb2.HelloRequest
         own = store.log.chain_head(tx, documents.HUB)
         running = rotation.standing(tx)
         cut_version = store.documents.version_in_force(tx, log_pb2.DOCUMENT_KIND_CUT)
-        recovers = recovery.hears(tx, world, agency, request)
+        recovers = recovery.hears(tx, hub.world, agency, request)
         return hub_pb2.HelloResponse(
             federation_id=federation_id,
             agency=agency,
@@ -43,7 +43,7 @@ def hello(db: Database, world: World, agency: str, request: hub_pb2.HelloRequest
             own_head=hub_pb2.Head(seq=own.seq, digest=own.digest),
             damaged=list(store.damages.first(tx, limits.DAMAGES_SHOWN)),
             cut_version=cut_version,
-            rest=recovery.rest(tx, world),
+            rest=recovery.rest(tx, hub.world),
         )
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from samprasan.edge.database import Database, Tx
-from samprasan.edge.world import World
+from samprasan.edge.database import Tx
 from samprasan.hub import limits, store
+from samprasan.hub.identity import Hub
 from samprasan.keys import certificates, documents, signing
 from samprasan.keys.errors import Malformed, Refused, Unproven
 from samprasan.v1 import hub_pb2
@@ -28,7 +28,7 @@ class Authority:
     certificate: bytes
 
 
-def invite(db: Database, world: World, agency: str, name: str) -> tuple[bytes, int]:
+def invite(hub: Hub, agency: str, name: str) -> tuple[bytes, int]:
     """A new invite's secret (32 bytes) and when it expires; an unused one for the same agency ends.
 
     Raises Malformed ``agency_code``, Refused ``already_joined``.
@@ -36,33 +36,32 @@ def invite(db: Database, world: World, agency: str, name: str) -> tuple[bytes, i
     documents.check_agency_code(agency)
     if not 0 < len(name) <= 200:
         raise Malformed("agency_name")
-    secret = world.random_bytes(SECRET_BYTES)
-    expires_at = world.now() + limits.INVITE_LIFETIME_MS
-    with db.begin() as tx:
+    secret = hub.world.random_bytes(SECRET_BYTES)
+    expires_at = hub.world.now() + limits.INVITE_LIFETIME_MS
+    with hub.db.begin() as tx:
         if any(each.agency == agency and each.application is not None for each in store.members.invited(tx)):
             raise Refused("already_joined", agency=agency)
         store.members.add_invite(tx, hashlib.sha256(secret).digest(), agency, name, expires_at)
     return secret, expires_at
 
 
-def examine(db: Database, world: World, request: hub_pb2.JoinRequest) -> hub_pb2.Application:
+def examine(hub: Hub, request: hub_pb2.JoinRequest) -> hub_pb2.Application:
     """The application of somebody who holds an invite, signed by the key it names.
 
     Raises Refused ``invite_unknown`` before anything costs much; Unproven ``signature``, Malformed ``application``.
     """
-    with db.read() as tx:
+    with hub.db.read() as tx:
         if store.members.find_invite(tx, hashlib.sha256(request.invite_secret).digest()) is None:
             raise Refused("invite_unknown")
     application = signing.decode(hub_pb2.Application, request.application.payload)
     sizes = (len(application.signing_key), len(application.sealing_key))
     if sizes != (32, 32) or len(application.certificate_request) > certificates.REQUEST_BYTES_MAX:
         raise Malformed("application")
-    return world.open(request.application, hub_pb2.Application, application.signing_key)
+    return hub.world.open(request.application, hub_pb2.Application, application.signing_key)
 
 
 def join(
-    db: Database,
-    world: World,
+    hub: Hub,
     authority: Authority,
     request: hub_pb2.JoinRequest,
     application: hub_pb2.Application,
@@ -74,7 +73,7 @@ def join(
     """
     secret_hash = hashlib.sha256(request.invite_secret).digest()
     data = request.application.SerializeToString()
-    with db.begin() as tx:
+    with hub.db.begin() as tx:
         found = store.members.find_invite(tx, secret_hash)
         if found is None:
             raise Refused("invite_unknown")
@@ -84,11 +83,11 @@ def join(
             if not _same_keys(_application(found.application), application):
                 raise Refused("invite_used", agency=found.agency)
             return bytes(found.certificate)
-        if found.expires_at <= world.now():
+        if found.expires_at <= hub.world.now():
             raise Refused("invite_expired", agency=found.agency)
         if any(_application(each.application).signing_key == application.signing_key for each in _joined(tx)):
             raise Malformed("application")
-        now = datetime.fromtimestamp(world.now() / 1000, UTC)
+        now = datetime.fromtimestamp(hub.world.now() / 1000, UTC)
         certificate = certificates.client_certificate(
             application.certificate_request, found.agency, authority.key, authority.certificate, now
         )

@@ -1,8 +1,8 @@
 """The mailbox: how nodes reach each other.  Durable, sealed for its reader, deleted once dealt with."""
 
 from samprasan.edge.database import Database
-from samprasan.edge.world import World
 from samprasan.hub import limits, store
+from samprasan.hub.identity import Hub
 from samprasan.keys import documents
 from samprasan.keys.errors import Malformed, Refused, Unavailable
 from samprasan.v1 import hub_pb2
@@ -10,21 +10,21 @@ from samprasan.v1 import hub_pb2
 _NUMBER_MAX = 2**63 - 1  # the database's integers have a sign
 
 
-def post(db: Database, world: World, sender: str, request: hub_pb2.PostMailRequest) -> None:
+def post(hub: Hub, sender: str, request: hub_pb2.PostMailRequest) -> None:
     """Keep mail for another agency.
 
     Raises Malformed ``request``, Refused ``agency_unknown``, Unavailable ``mailbox_full``.
     """
     if not 0 < len(request.sealed) <= limits.MAIL_BYTES_MAX:
         raise Malformed("request", limit=limits.MAIL_BYTES_MAX)
-    with db.begin() as tx:
+    with hub.db.begin() as tx:
         reader = documents.member(store.documents.agreed_on(tx).roster_with(sender), request.to).agency
         if reader == sender:
             raise Refused("agency_unknown", agency=reader)
         if store.mailbox.waiting(tx, reader, sender) >= limits.MAIL_WAITING_MAX:
-            store.mailbox.delete_older(tx, world.now() - limits.MAIL_KEPT_MS)
+            store.mailbox.delete_older(tx, hub.world.now() - limits.MAIL_KEPT_MS)
             raise Unavailable("mailbox_full", agency=reader)
-        store.mailbox.post(tx, reader, sender, request.sealed, world.now())
+        store.mailbox.post(tx, reader, sender, request.sealed, hub.world.now())
 
 
 def after(db: Database, reader: str, number: int) -> list[hub_pb2.Mail]:

@@ -49,9 +49,9 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
             self._snapshotting.discard(name)
 
     async def _write_parts(self, name: str, request: v1.SnapshotRequest, context: Any) -> None:
-        hub = self._running
-        approved = await hub.write(snapshot.take, hub.db, hub.world, name, request)
-        events, cursor = await hub.read(snapshot.read, hub.db, hub.showing.secret, approved, request)
+        running = self._running
+        approved = await running.write(snapshot.take, running.hub, name, request)
+        events, cursor = await running.read(snapshot.read, running.hub.db, running.showing.secret, approved, request)
         try:
             for part in snapshot.parts(events, cursor):
                 async with asyncio.timeout(limits.SNAPSHOT_PART_SECONDS_MAX):
@@ -63,10 +63,12 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
 
     async def Follow(self, request: v1.FollowRequest, context: Any) -> AsyncIterator[Any]:
         """See :mod:`samprasan.hub.integrators.reader`; what is sent is encoded there."""
-        hub = self._running
-        approved = await hub.integrator(context)
+        running = self._running
+        approved = await running.integrator(context)
         with self._stream_of(approved):
-            found = await hub.read(integrators_reader.begin, hub.db, hub.showing.secret, approved, request)
+            found = await running.read(
+                integrators_reader.begin, running.hub.db, running.showing.secret, approved, request
+            )
             if isinstance(found, v1.TooOld):
                 yield v1.FollowResponse(too_old=found)
                 return
@@ -75,20 +77,20 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
 
     async def Acknowledge(self, request: v1.AcknowledgeRequest, context: Any) -> v1.AcknowledgeResponse:
         """See :func:`samprasan.hub.integrators.reader.acknowledge`."""
-        hub = self._running
-        document = (await hub.integrator(context)).document
+        running = self._running
+        document = (await running.integrator(context)).document
         name, most = document.name, document.quotas.streams
         allowance = self._acknowledged.setdefault(name, Allowance(2 * most, most / limits.ACKNOWLEDGE_SECONDS))
         if not allowance.take(time.monotonic()):
             raise Unavailable("acknowledge_slowly", name=name)
-        await hub.write(integrators_reader.acknowledge, hub.db, hub.world, hub.showing.secret, name, request)
+        await running.write(integrators_reader.acknowledge, running.hub, running.showing.secret, name, request)
         return v1.AcknowledgeResponse()
 
     async def Resolve(self, request: v1.ResolveRequest, context: Any) -> v1.ResolveResponse:
         """See :func:`samprasan.hub.integrators.handle_token.resolve`."""
-        hub = self._running
-        approved = await hub.integrator(context)
-        handle = await hub.read(handle_token.resolve, hub.db, hub.world, hub.showing.secret, approved, request.token)
+        running = self._running
+        approved = await running.integrator(context)
+        handle = await running.read(handle_token.resolve, running.hub, running.showing.secret, approved, request.token)
         return v1.ResolveResponse(handle=handle)
 
     async def _followed(self, reader: Reader) -> AsyncIterator[bytes]:
@@ -96,22 +98,22 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
 
         A reader that is told of another approval (another scope, other handles) has to begin anew.
         """
-        hub, name = self._running, reader.approved.document.name
+        running, name = self._running, reader.approved.document.name
         told_at, was_behind = time.monotonic(), True
-        while not hub.draining and await hub.approval(name) == reader.approved:
-            bell, read_at = hub.changed, time.monotonic()
-            news = hub.shelf.since(reader)
+        while not running.draining and await running.approval(name) == reader.approved:
+            bell, read_at = running.changed, time.monotonic()
+            news = running.shelf.since(reader)
             if news is None:
-                news = await hub.read(integrators_reader.rest, hub.db, reader.place.log_index)
+                news = await running.read(integrators_reader.rest, running.hub.db, reader.place.log_index)
             for word in reader.pages(news):
                 yield word
                 if reader.is_lost:
                     return
                 if time.monotonic() - read_at > limits.STALE_SECONDS:
                     break
-            is_behind = reader.place.log_index < hub.shelf.size
+            is_behind = reader.place.log_index < running.shelf.size
             if time.monotonic() - told_at >= BOOKMARK_SECONDS or (was_behind and not is_behind):
-                yield reader.bookmark(hub.world, hub.shelf.checkpoint)
+                yield reader.bookmark(running.hub.world, running.shelf.checkpoint)
                 told_at, was_behind = time.monotonic(), False
             if not is_behind:
                 with contextlib.suppress(TimeoutError):
@@ -122,14 +124,14 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
     @contextmanager
     def _stream_of(self, approved: Approved) -> Iterator[None]:
         """Count the integrator's streams, and how fast it begins them."""
-        hub, name, most = self._running, approved.document.name, approved.document.quotas.streams
+        running, name, most = self._running, approved.document.name, approved.document.quotas.streams
         allowance = self._begun.setdefault(name, Allowance(2 * most, most / limits.STREAMS_BEGIN_AGAIN_SECONDS))
         if not allowance.take(time.monotonic()):
             raise Unavailable("reconnect_slowly", name=name)
-        if hub.following[name] >= most:
+        if running.following[name] >= most:
             raise Unavailable("follow_over_limit", name=name, most=most)  # perhaps one whose end is not noticed yet
-        hub.following[name] += 1
+        running.following[name] += 1
         try:
             yield
         finally:
-            hub.following[name] -= 1
+            running.following[name] -= 1

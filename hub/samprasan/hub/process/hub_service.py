@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from samprasan.edge import garbage_collection, wire
-from samprasan.edge.database import Database
 from samprasan.edge.logs import logger
-from samprasan.edge.world import World
 from samprasan.hub import limits
 from samprasan.hub.accounts import accounts, rekey
+from samprasan.hub.identity import Hub
 from samprasan.hub.integrators import handle_token
 from samprasan.hub.log import checkpoints, intake, recall
 from samprasan.hub.members import documents, hello, joining, mailbox
@@ -66,58 +65,58 @@ class HubServicer(hub_pb2_grpc.HubServicer):
 
     async def Hello(self, request: hub_pb2.HelloRequest, context: Any) -> hub_pb2.HelloResponse:
         """See :func:`samprasan.hub.members.hello.hello`."""
-        hub = self._running
-        agency = await hub.caller(context, to_recover=True)
-        return await hub.write(hello.hello, hub.db, hub.world, agency, request)
+        running = self._running
+        agency = await running.caller(context, to_recover=True)
+        return await running.write(hello.hello, running.hub, agency, request)
 
     async def OpenAccounts(self, request: hub_pb2.OpenAccountsRequest, context: Any) -> hub_pb2.OpenAccountsResponse:
         """See :func:`samprasan.hub.accounts.accounts.open_accounts`."""
-        hub = self._running
-        agency = await hub.caller(context)
-        opened = await hub.write(accounts.open_accounts, hub.db, hub.world, agency, request)
+        running = self._running
+        agency = await running.caller(context)
+        opened = await running.write(accounts.open_accounts, running.hub, agency, request)
         return hub_pb2.OpenAccountsResponse(accounts_opened=opened)
 
     async def Rekey(self, request: hub_pb2.RekeyRequest, context: Any) -> hub_pb2.RekeyResponse:
         """See :func:`samprasan.hub.accounts.rekey.rekey`."""
-        hub = self._running
-        return await hub.write(rekey.rekey, hub.db, hub.world, await hub.caller(context), request)
+        running = self._running
+        return await running.write(rekey.rekey, running.hub, await running.caller(context), request)
 
     async def GetTotals(self, request: hub_pb2.GetTotalsRequest, context: Any) -> hub_pb2.GetTotalsResponse:
         """See :func:`samprasan.hub.accounts.accounts.totals`."""
-        hub = self._running
-        agency = await hub.caller(context)
-        return hub_pb2.GetTotalsResponse(totals=await hub.read(accounts.totals, hub.db, hub.world, agency, request))
+        running = self._running
+        agency = await running.caller(context)
+        return hub_pb2.GetTotalsResponse(totals=await running.read(accounts.totals, running.hub, agency, request))
 
     async def Push(self, request_iterator: Any, context: Any) -> AsyncIterator[hub_pb2.PushResponse]:
         """See :mod:`samprasan.hub.log.intake`.  Batches are read ahead; answers keep their order."""
-        hub = self._running
-        agency = await hub.caller(context)
-        if hub.pushing[agency] >= limits.PUSH_STREAMS_PER_AGENCY_MAX:
+        running = self._running
+        agency = await running.caller(context)
+        if running.pushing[agency] >= limits.PUSH_STREAMS_PER_AGENCY_MAX:
             raise Refused("streams_over_limit", agency=agency, most=limits.PUSH_STREAMS_PER_AGENCY_MAX)
         ahead: asyncio.Queue[_Ahead | None] = asyncio.Queue(limits.PUSH_IN_FLIGHT_MAX)
         reader = asyncio.create_task(self._read_ahead(agency, request_iterator, ahead))
-        hub.pushing[agency] += 1
+        running.pushing[agency] += 1
         kept = 0
         try:
             while (next_one := await ahead.get()) is not None:
                 response = _push_response(await asyncio.wrap_future(next_one.answer))
                 kept = max(kept, next_one.own_seq)
-                before = await hub.read(recall.own_before, hub.db, response.receipt, kept)
+                before = await running.read(recall.own_before, running.hub.db, response.receipt, kept)
                 response.own_seq, own = before
                 response.own.extend(own)
                 kept += len(own)
                 yield response
         finally:
-            hub.pushing[agency] -= 1
+            running.pushing[agency] -= 1
             reader.cancel()
 
     async def _read_ahead(self, agency: str, requests: Any, ahead: "asyncio.Queue[_Ahead | None]") -> None:
-        hub = self._running
+        running = self._running
         try:
             async for request in requests:
                 wire.warn_if_large(log, "Push", request)
-                submission = await hub.read(intake.verify, hub.db, hub.world, agency, request.batch)
-                await ahead.put(_Ahead(hub.sequencer.submit(submission), request.own_seq))
+                submission = await running.read(intake.verify, running.hub, agency, request.batch)
+                await ahead.put(_Ahead(running.sequencer.submit(submission), request.own_seq))
         except Exception as problem:  # told in its turn, behind the answers to what came before
             failed: Future[intake.Answer] = Future()
             failed.set_exception(problem)
@@ -127,24 +126,24 @@ class HubServicer(hub_pb2_grpc.HubServicer):
 
     async def PostMail(self, request: hub_pb2.PostMailRequest, context: Any) -> hub_pb2.PostMailResponse:
         """See :func:`samprasan.hub.members.mailbox.post`."""
-        hub = self._running
-        await hub.write(mailbox.post, hub.db, hub.world, await hub.caller(context), request)
-        hub.ring()
+        running = self._running
+        await running.write(mailbox.post, running.hub, await running.caller(context), request)
+        running.ring()
         return hub_pb2.PostMailResponse()
 
     async def ReceiveMail(
         self, request: hub_pb2.ReceiveMailRequest, context: Any
     ) -> AsyncIterator[hub_pb2.ReceiveMailResponse]:
         """Mail as it comes, and a word when documents change; the first word comes at once."""
-        hub = self._running
-        agency, number, documents_seen = await hub.caller(context), request.after, -1
-        while not hub.draining:
-            bell = hub.news
-            documents_changed = (await hub.read(mailbox.news, hub.db))[1]
+        running = self._running
+        agency, number, documents_seen = await running.caller(context), request.after, -1
+        while not running.draining:
+            bell = running.news
+            documents_changed = (await running.read(mailbox.news, running.hub.db))[1]
             if documents_changed != documents_seen:
                 documents_seen = documents_changed
                 yield hub_pb2.ReceiveMailResponse(documents_changed=hub_pb2.DocumentsChanged())
-            while mails := await hub.read(mailbox.after, hub.db, agency, number):
+            while mails := await running.read(mailbox.after, running.hub.db, agency, number):
                 for mail in mails:
                     number = mail.number
                     yield hub_pb2.ReceiveMailResponse(mail=mail)
@@ -156,73 +155,73 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         self, request: hub_pb2.AcknowledgeMailRequest, context: Any
     ) -> hub_pb2.AcknowledgeMailResponse:
         """See :func:`samprasan.hub.members.mailbox.acknowledge`."""
-        hub = self._running
-        await hub.write(mailbox.acknowledge, hub.db, await hub.caller(context), request.number)
+        running = self._running
+        await running.write(mailbox.acknowledge, running.hub.db, await running.caller(context), request.number)
         return hub_pb2.AcknowledgeMailResponse()
 
     async def SubmitDocument(
         self, request: hub_pb2.SubmitDocumentRequest, context: Any
     ) -> hub_pb2.SubmitDocumentResponse:
         """See :func:`samprasan.hub.members.documents.submit`."""
-        hub = self._running
-        agency = await hub.caller(context, to_recover=True)
-        await hub.write(documents.submit, hub.db, hub.world, agency, request.document)
-        hub.ring()
+        running = self._running
+        agency = await running.caller(context, to_recover=True)
+        await running.write(documents.submit, running.hub, agency, request.document)
+        running.ring()
         return hub_pb2.SubmitDocumentResponse()
 
     async def ListDocuments(self, request: hub_pb2.ListDocumentsRequest, context: Any) -> hub_pb2.ListDocumentsResponse:
         """See :func:`samprasan.hub.members.documents.listed`."""
-        hub = self._running
-        await hub.caller(context, to_recover=True)
-        return await hub.read(documents.listed, hub.db)
+        running = self._running
+        await running.caller(context, to_recover=True)
+        return await running.read(documents.listed, running.hub.db)
 
     async def Witness(self, request: hub_pb2.WitnessRequest, context: Any) -> hub_pb2.WitnessResponse:
         """See :func:`samprasan.hub.log.checkpoints.answer`."""
-        hub = self._running
-        return await hub.read(checkpoints.answer, hub.db, await hub.caller(context), request)
+        running = self._running
+        return await running.read(checkpoints.answer, running.hub.db, await running.caller(context), request)
 
     async def Cosign(self, request: hub_pb2.CosignRequest, context: Any) -> hub_pb2.CosignResponse:
         """See :func:`samprasan.hub.log.checkpoints.take`."""
-        hub = self._running
-        await hub.write(checkpoints.take, hub.db, hub.world, await hub.caller(context), request)
+        running = self._running
+        await running.write(checkpoints.take, running.hub, await running.caller(context), request)
         return hub_pb2.CosignResponse()
 
     async def IssueToken(self, request: hub_pb2.IssueTokenRequest, context: Any) -> hub_pb2.IssueTokenResponse:
         """See :func:`samprasan.hub.integrators.handle_token.issue`."""
-        hub = self._running
-        agency, secret = await hub.caller(context), hub.showing.secret
-        token = await hub.read(handle_token.issue, hub.db, hub.world, secret, agency, request)
+        running = self._running
+        agency, secret = await running.caller(context), running.showing.secret
+        token = await running.read(handle_token.issue, running.hub, secret, agency, request)
         return hub_pb2.IssueTokenResponse(token=token)
 
     async def Reconcile(self, request_iterator: Any, context: Any) -> AsyncIterator[hub_pb2.ReconcileResponse]:
         """See :mod:`samprasan.hub.accounts.reconciliation`.  Cells go out until the next request comes."""
         from samprasan.hub.accounts import reconciliation  # what it counts with takes a while to load
 
-        hub = self._running
-        agency = await hub.caller(context)
-        if agency in hub.reconciling:
+        running = self._running
+        agency = await running.caller(context)
+        if agency in running.reconciling:
             raise Refused("streams_over_limit", agency=agency, most=1)
-        hub.reconciling.add(agency)
+        running.reconciling.add(agency)
         requests = wire.Requests(request_iterator)
         try:
             first = await requests.next(RECONCILE_IDLE_SECONDS)
             if first is None or not first.HasField("begin"):
                 raise Malformed("request", limit=1)
-            while await hub.write(reconciliation.count, hub.db):
+            while await running.write(reconciliation.count, running.hub.db):
                 pass
-            talk = await hub.read(reconciliation.begin, hub.db, hub.world, agency, first.begin)
+            talk = await running.read(reconciliation.begin, running.hub, agency, first.begin)
             yield talk.begun()
             async for answer in self._answers(talk, requests):
                 yield answer
         finally:
-            hub.reconciling.discard(agency)
+            running.reconciling.discard(agency)
             requests.close()
 
     async def _answers(self, talk: "Conversation", requests: wire.Requests) -> AsyncIterator[hub_pb2.ReconcileResponse]:
         """What the hub says once a reconciliation has begun."""
         from samprasan.hub.accounts import reconciliation
 
-        hub = self._running
+        running = self._running
         while not requests.ended:
             wait = RECONCILE_PAUSE_SECONDS if talk.sending else RECONCILE_IDLE_SECONDS
             request = await requests.next(wait)
@@ -233,8 +232,8 @@ class HubServicer(hub_pb2_grpc.HubServicer):
                 if request.HasField("ask"):
                     yield talk.told(request.ask)
                 if request.HasField("verdict"):
-                    await hub.write(reconciliation.record, hub.db, hub.world, talk, request.verdict)
-            cells = await hub.read(talk.cells) if talk.sending else None
+                    await running.write(reconciliation.record, running.hub, talk, request.verdict)
+            cells = await running.read(talk.cells) if talk.sending else None
             if cells is not None:
                 yield cells
             elif talk.sending:
@@ -242,21 +241,21 @@ class HubServicer(hub_pb2_grpc.HubServicer):
 
     async def Recall(self, request: hub_pb2.RecallRequest, context: Any) -> AsyncIterator[hub_pb2.RecallResponse]:
         """See :mod:`samprasan.hub.log.recall`."""
-        hub = self._running
-        agency = await hub.caller(context, to_recover=True)
+        running = self._running
+        agency = await running.caller(context, to_recover=True)
         after = request.after_seq
-        while entries := await hub.read(recall.recalled, hub.db, agency, request.own, after):
+        while entries := await running.read(recall.recalled, running.hub.db, agency, request.own, after):
             for entry in entries:
                 yield hub_pb2.RecallResponse(entry=entry)
             after += len(entries)
 
     async def Refeed(self, request_iterator: Any, context: Any) -> hub_pb2.RefeedResponse:
         """See :mod:`samprasan.hub.recovery.recovery`."""
-        hub = self._running
-        agency = await hub.caller(context, to_recover=True)
-        if agency in hub.refeeding:
+        running = self._running
+        agency = await running.caller(context, to_recover=True)
+        if agency in running.refeeding:
             raise Refused("streams_over_limit", agency=agency, most=1)
-        hub.refeeding.add(agency)
+        running.refeeding.add(agency)
         try:
             taken, size = 0, 0
             some: list[hub_pb2.RefeedRequest] = []
@@ -264,13 +263,13 @@ class HubServicer(hub_pb2_grpc.HubServicer):
                 some.append(request)
                 size += request.ByteSize()
                 if size >= limits.REFED_BYTES_AT_ONCE:
-                    taken += await hub.write(recovery.take, hub.db, hub.world, agency, some)
+                    taken += await running.write(recovery.take, running.hub, agency, some)
                     some, size = [], 0
-            taken += await hub.write(recovery.take, hub.db, hub.world, agency, some)
-            await hub.write(recovery.advance, hub.db, hub.world)
+            taken += await running.write(recovery.take, running.hub, agency, some)
+            await running.write(recovery.advance, running.hub)
             return hub_pb2.RefeedResponse(taken=taken)
         finally:
-            hub.refeeding.discard(agency)
+            running.refeeding.discard(agency)
 
 
 class JoiningServicer(hub_pb2_grpc.JoiningServicer):
@@ -281,11 +280,11 @@ class JoiningServicer(hub_pb2_grpc.JoiningServicer):
 
     async def Join(self, request: hub_pb2.JoinRequest, context: Any) -> hub_pb2.JoinResponse:
         """See :func:`samprasan.hub.members.joining.join`; the last agency to join brings roster 1 into every inbox."""
-        hub = self._running
-        application = await hub.read(joining.examine, hub.db, hub.world, request)
-        certificate = await hub.write(joining.join, hub.db, hub.world, hub.authority, request, application)
-        await hub.write(documents.compose_roster, hub.db, hub.world, hub.authority.certificate)
-        hub.ring()
+        running = self._running
+        application = await running.read(joining.examine, running.hub, request)
+        certificate = await running.write(joining.join, running.hub, running.authority, request, application)
+        await running.write(documents.compose_roster, running.hub, running.authority.certificate)
+        running.ring()
         return hub_pb2.JoinResponse(certificate=certificate)
 
 
@@ -320,30 +319,29 @@ class Servers:
         self.running.threads.shutdown()
 
 
-async def start(db: Database, world: World, authority: Authority, listening: Listening, showing: Showing) -> Servers:
+async def start(hub: Hub, authority: Authority, listening: Listening, showing: Showing) -> Servers:
     """Both listeners, serving.  Raises Refused ``address_taken``."""
-    running = Running(db, world, authority, showing)
+    running = Running(hub, authority, showing)
     interceptors = [wire.ErrorInterceptor(log)]
-    hub = grpc.aio.server(interceptors=interceptors, options=wire.SERVER_OPTIONS)
-    hub_pb2_grpc.add_HubServicer_to_server(HubServicer(running), hub)
-    changes_pb2_grpc.add_ChangesServicer_to_server(ChangesServicer(running), hub)
+    hub_server = grpc.aio.server(interceptors=interceptors, options=wire.SERVER_OPTIONS)
+    hub_pb2_grpc.add_HubServicer_to_server(HubServicer(running), hub_server)
+    changes_pb2_grpc.add_ChangesServicer_to_server(ChangesServicer(running), hub_server)
     health_servicer = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, hub)
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, hub_server)
     await health_servicer.set("", health_pb2.HealthCheckResponse.SERVING)
     joining_server = grpc.aio.server(interceptors=interceptors, options=wire.SERVER_OPTIONS)
     hub_pb2_grpc.add_JoiningServicer_to_server(JoiningServicer(running), joining_server)
     mutual = wire.server_credentials(listening.key, listening.certificate, listening.authority)
     one_sided = wire.server_credentials(listening.key, listening.certificate, None)
-    hub_port = wire.bind(hub, listening.listen, mutual)
+    hub_port = wire.bind(hub_server, listening.listen, mutual)
     join_port = wire.bind(joining_server, listening.join_listen, one_sided)
-    await asyncio.gather(hub.start(), joining_server.start())
+    await asyncio.gather(hub_server.start(), joining_server.start())
     watchers = [asyncio.create_task(each()) for each in running.by_itself]
-    return Servers(running, hub, joining_server, hub_port, join_port, watchers)
+    return Servers(running, hub_server, joining_server, hub_port, join_port, watchers)
 
 
 async def serve(
-    db: Database,
-    world: World,
+    hub: Hub,
     authority: Authority,
     listening: Listening,
     showing: Showing,
@@ -358,8 +356,8 @@ async def serve(
         if listening.tiles:
             from samprasan.hub.process import tiles  # a web server takes a while to load
 
-            tiles_at = await stack.enter_async_context(tiles.served(listening.tiles, db))
-        servers = await start(db, world, authority, listening, showing)
+            tiles_at = await stack.enter_async_context(tiles.served(listening.tiles, hub.db))
+        servers = await start(hub, authority, listening, showing)
         garbage_collection.collect_rarely()
         announce(servers.hub_port, servers.join_port, tiles_at)
         await stopped.wait()

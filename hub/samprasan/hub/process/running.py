@@ -7,14 +7,13 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from samprasan.edge.database import Database
 from samprasan.edge.logs import logger
-from samprasan.edge.world import World
 from samprasan.hub import limits
+from samprasan.hub.identity import Hub
 from samprasan.hub.integrators import approval as integrators_approval
 from samprasan.hub.integrators import reader
 from samprasan.hub.integrators.approval import Approved
@@ -30,6 +29,7 @@ from samprasan.keys import certificates
 from samprasan.keys.errors import SamprasanError
 from samprasan.keys.handles import SECRET_BYTES
 
+P = ParamSpec("P")
 T = TypeVar("T")
 log = logger("hub")
 NEWS_POLL_SECONDS = 0.25  # another hub process on the same database may have stored mail
@@ -55,8 +55,7 @@ class Showing:
 class Running:
     """What the servicers share."""
 
-    db: Database
-    world: World
+    hub: Hub
     authority: Authority
     showing: Showing = field(default_factory=Showing)
     sequencer: Sequencer = field(init=False)
@@ -79,7 +78,7 @@ class Running:
             with contextlib.suppress(RuntimeError):  # the last writes come when the loop has ended
                 loop.call_soon_threadsafe(self.grown.set)
 
-        self.sequencer = Sequencer(lambda submissions: intake.append(self.db, self.world, submissions), written)
+        self.sequencer = Sequencer(lambda submissions: intake.append(self.hub, submissions), written)
         self.threads = ThreadPoolExecutor(limits.READING_THREADS, "reading")
 
     @property
@@ -90,13 +89,13 @@ class Running:
             *(self.show, self.retain),
         ]
 
-    async def read(self, step: Callable[..., T], *arguments: Any) -> T:
+    async def read(self, step: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """Run a step that only reads, in a reading thread."""
-        return await asyncio.get_running_loop().run_in_executor(self.threads, step, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self.threads, partial(step, *arguments, **named))
 
-    async def write(self, step: Callable[..., T], *arguments: Any) -> T:
+    async def write(self, step: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """Run a step that writes, in its turn on the sequencer."""
-        return await asyncio.wrap_future(self.sequencer.call(lambda: step(*arguments)))
+        return await asyncio.wrap_future(self.sequencer.call(partial(step, *arguments, **named)))
 
     def ring(self) -> None:
         """Wake every stream that waits for news."""
@@ -108,16 +107,16 @@ class Running:
         told: dict[tuple[str, str], int] = {}
         while True:
             with contextlib.suppress(SamprasanError):
-                for each in await self.read(status.warnings, self.db, self.world.now()):
+                for each in await self.read(status.warnings, self.hub.db, self.hub.world.now()):
                     key = (each["setting"], each["agency"])
                     if told.get(key) != each["used"]:
                         told[key] = each["used"]
                         log.warning("limit is near", **each)
-                for agency, unused in await self.read(status.probers, self.db, self.world.now()):
+                for agency, unused in await self.read(status.probers, self.hub.db, self.hub.world.now()):
                     if told.get(("probing", agency)) != unused:
                         told["probing", agency] = unused
                         log.warning("ids evaluated without use", agency=agency, unused=unused)
-                for agency, size in await self.read(status.late_witnesses, self.db, self.world.now()):
+                for agency, size in await self.read(status.late_witnesses, self.hub.db, self.hub.world.now()):
                     if told.get(("witness", agency)) != size:
                         told["witness", agency] = size
                         log.warning("checkpoint not cosigned", agency=agency, cosigned=size)
@@ -128,7 +127,7 @@ class Running:
         while True:
             some = False
             try:
-                some = await self.write(intake.expire_due, self.db, self.world)
+                some = await self.write(intake.expire_due, self.hub)
             except Exception:  # the database may be away; what comes next expires them, too
                 log.error("cannot expire holds", exc_info=True)
             await asyncio.sleep(0 if some else EXPIRE_SECONDS)
@@ -139,7 +138,7 @@ class Running:
         told: set[int] = set()
         while True:
             with contextlib.suppress(SamprasanError):
-                place, found = await self.read(log_scrub.scrub, self.db, self.world, place)
+                place, found = await self.read(log_scrub.scrub, self.hub, place)
                 for each in found:
                     if each.log_index not in told:
                         told.add(each.log_index)
@@ -150,8 +149,8 @@ class Running:
         """Go on with a recovery: who gave back the last entry may have gone, or this process may have begun anew."""
         while True:
             try:
-                if await self.read(recovery.is_on, self.db):
-                    await self.write(recovery.advance, self.db, self.world)
+                if await self.read(recovery.is_on, self.hub.db):
+                    await self.write(recovery.advance, self.hub)
             except Exception:  # the database may be away; the next round tries again
                 log.error("cannot recover", exc_info=True)
             await asyncio.sleep(RECOVER_SECONDS)
@@ -160,7 +159,7 @@ class Running:
         """Sign checkpoints of the log as it grows."""
         while True:
             try:
-                await self.write(checkpoints.offer, self.db, self.world)
+                await self.write(checkpoints.offer, self.hub)
             except Exception:  # the database may be away; the next round tries again
                 log.error("cannot sign a checkpoint", exc_info=True)
             await asyncio.sleep(CHECKPOINT_SECONDS)
@@ -170,7 +169,7 @@ class Running:
         seen = None
         while True:
             with contextlib.suppress(SamprasanError):
-                found = await self.read(mailbox.news, self.db)
+                found = await self.read(mailbox.news, self.hub.db)
                 if found != seen:
                     seen = found
                     self.ring()
@@ -182,8 +181,8 @@ class Running:
             self.grown.clear()
             try:
                 if not self.shelf.is_started:
-                    self.shelf.start(await self.read(reader.end, self.db))
-                while self.shelf.take(await self.read(reader.newest, self.db, self.shelf.size)):
+                    self.shelf.start(await self.read(reader.end, self.hub.db))
+                while self.shelf.take(await self.read(reader.newest, self.hub.db, self.shelf.size)):
                     self.changed.set()
                     self.changed = asyncio.Event()
             except Exception:  # the database may be away; the next round tries again
@@ -196,7 +195,7 @@ class Running:
         """Keep changes and subscriptions no longer than they are to be kept."""
         while True:
             try:
-                await self.write(reader.retain, self.db, self.world, self.showing.kept_days)
+                await self.write(reader.retain, self.hub, self.showing.kept_days)
             except Exception:  # the database may be away; the next round tries again
                 log.error("cannot forget old changes", exc_info=True)
             await asyncio.sleep(RETAIN_SECONDS)
@@ -206,7 +205,7 @@ class Running:
         pem = context.auth_context().get("x509_pem_cert", [b""])[0]
         named = certificates.integrator_of(pem)
         der = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
-        return await self.read(integrators_approval.caller, self.db, self.world, certificates.fingerprint(der), named)
+        return await self.read(integrators_approval.caller, self.hub, certificates.fingerprint(der), named)
 
     async def approval(self, name: str) -> Approved:
         """What the integrator may read; looked up every few seconds, however many streams ask."""
@@ -214,7 +213,7 @@ class Running:
         coming, at = self._approvals.get(name, (None, 0.0))
         is_failed = coming is not None and coming.done() and (coming.cancelled() or coming.exception() is not None)
         if coming is None or is_failed or now - at > APPROVAL_SECONDS:
-            coming = asyncio.ensure_future(self.read(integrators_approval.standing, self.db, self.world, name))
+            coming = asyncio.ensure_future(self.read(integrators_approval.standing, self.hub, name))
             self._approvals[name] = (coming, now)
         return await asyncio.shield(coming)
 
@@ -224,4 +223,4 @@ class Running:
         named = certificates.agency_of(pem)
         der = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
         known = partial(hello.caller, to_recover=to_recover)
-        return await self.read(known, self.db, certificates.fingerprint(der), named)
+        return await self.read(known, self.hub.db, certificates.fingerprint(der), named)

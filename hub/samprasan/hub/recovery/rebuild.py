@@ -8,9 +8,10 @@ belongs to accounts that the log has closed.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from samprasan.edge.database import Database, Tx
+from samprasan.edge.database import Tx
 from samprasan.edge.world import World
 from samprasan.hub import store
+from samprasan.hub.identity import Hub
 from samprasan.keys.errors import Refused
 from samprasan.ledger import changes, verify
 from samprasan.ledger.audit import Auditor
@@ -29,11 +30,11 @@ class Rebuilt:
     tree: bool
 
 
-def rebuild(db: Database, world: World) -> Rebuilt:
+def rebuild(hub: Hub) -> Rebuilt:
     """Make anew what is not what the log says; Refused ``log_damaged_here`` if the log itself does not verify."""
-    with db.begin() as tx:
+    with hub.db.begin() as tx:
         size = store.log.lock_head(tx).size
-        state = _audited(tx, world, size)
+        state = _audited(tx, hub.world, size)
         before = store.tree.everything(tx)
         store.tree.rebuild(tx, (row.entry for row in store.log.entries(tx)))
         with_tree = store.tree.everything(tx) != before

@@ -15,6 +15,7 @@ from typing import Any
 from samprasan.edge.database import Database, Tx
 from samprasan.edge.world import World
 from samprasan.hub import limits, soundness, store
+from samprasan.hub.identity import Hub
 from samprasan.hub.log import checkpoints as log_checkpoints
 from samprasan.hub.log import intake
 from samprasan.hub.log.intake import Submission
@@ -37,10 +38,10 @@ RESTORED, ASKED, RECEIPT = "restored", "asked", "receipt"
 _CUTS_MAX = 10_000  # nobody loses that much
 
 
-def begin(db: Database, world: World, why: str) -> None:
+def begin(hub: Hub, why: str) -> None:
     """Append nothing more until every agency has given back what it holds."""
-    with db.begin() as tx:
-        begin_in(tx, world.now(), why)
+    with hub.db.begin() as tx:
+        begin_in(tx, hub.world.now(), why)
 
 
 def begin_in(tx: Tx, now: int, why: str) -> None:
@@ -106,33 +107,33 @@ def is_wanted(tx: Tx, agency: str) -> bool:
     return store.recovery.standing(tx) is not None and agency not in store.recovery.checkpoints(tx)
 
 
-def take(db: Database, world: World, agency: str, requests: Sequence[hub_pb2.RefeedRequest]) -> int:
+def take(hub: Hub, agency: str, requests: Sequence[hub_pb2.RefeedRequest]) -> int:
     """Keep what an agency gives back; how many entries the hub lacked.
 
     Raises Malformed or Unproven, keeping nothing, if something was not signed by whom it should be.
     """
-    with db.begin() as tx:
+    with hub.db.begin() as tx:
         size = store.log.lock_head(tx).size
         store.documents.agreed_on(tx).roster_with(agency)
         keys = store.documents.signers(tx)
-        keys[documents.HUB] = returned_entries.hub_keys(tx, world)
+        keys[documents.HUB] = returned_entries.hub_keys(tx, hub.world)
         recovers = _asks_for_something(tx)
         if recovers:
-            _hear_of_cuts(tx, world, agency, requests)
+            _hear_of_cuts(tx, hub.world, agency, requests)
         entries: list[Refed] = []
         accounts, checkpoints, taken = [], [], 0
         for request in requests:
             match request.WhichOneof("held"):
                 case "entry":
-                    found = returned_entries.entry(tx, world, keys, agency, request.entry)
+                    found = returned_entries.entry(tx, hub.world, keys, agency, request.entry)
                     if found.log_index is not None and found.log_index < size:
-                        taken += _mended(tx, world, keys, found)
+                        taken += _mended(tx, hub.world, keys, found)
                     elif recovers and returned_entries.may_follow(tx, found, entries):
                         entries.append(found)
                 case "account" if recovers:
-                    accounts.append(returned_entries.account(tx, world, keys, agency, request.account))
+                    accounts.append(returned_entries.account(tx, hub.world, keys, agency, request.account))
                 case "checkpoint" if recovers:
-                    checkpoints.append(returned_entries.note(tx, world, request.checkpoint))
+                    checkpoints.append(returned_entries.note(tx, hub.world, request.checkpoint))
         store.recovery.keep(tx, entries, accounts)
         for note in checkpoints:
             _ended(tx, agency, size, note)
@@ -173,16 +174,16 @@ def _ended(tx: Tx, agency: str, size: int, note: bytes) -> None:
     store.recovery.has_fed(tx, agency, note)
 
 
-def advance(db: Database, world: World) -> None:
+def advance(hub: Hub) -> None:
     """Put back what there is, as soon as every agency has given what it holds; nothing new until all of it fits.
 
     An entry that does not come out as its receipt says is told in :func:`standing`, and nothing goes on.
     """
     try:
-        while _some(db, world):
+        while _some(hub):
             pass
     except Unproven as problem:
-        with db.begin() as tx:
+        with hub.db.begin() as tx:
             store.recovery.tell(tx, str(problem.values.get("log_index", problem.code)))
 
 
@@ -251,15 +252,15 @@ def _mended(tx: Tx, world: World, keys: dict[str, set[bytes]], found: Refed) -> 
     return 1
 
 
-def _some(db: Database, world: World) -> bool:
+def _some(hub: Hub) -> bool:
     """Put some entries back; whether there may be more."""
-    with db.begin() as tx:
+    with hub.db.begin() as tx:
         row = store.recovery.standing(tx)
         if row is None:
             return False
         head = store.log.lock_head(tx)
         if row.cut:
-            if not cut.go_on(tx, world):
+            if not cut.go_on(tx, hub.world):
                 store.recovery.has_cut(tx)
             return True
         roster = store.documents.agreed_on(tx).required_roster
@@ -268,11 +269,11 @@ def _some(db: Database, world: World) -> bool:
         if not fed.keys() >= set(agencies):
             return False
         run = store.recovery.run_from(tx, head.size, limits.PUSH_GROUP_MAX)
-        run = run or lost_receipts.filled(tx, world, head, agencies, _beyond(tx, head.size))
+        run = run or lost_receipts.filled(tx, hub.world, head, agencies, _beyond(tx, head.size))
         if run:
-            _enter(tx, world, head.size, run)
+            _enter(tx, hub.world, head.size, run)
             return True
-        return _is_whole(tx, head.size) and _end(tx, world)
+        return _is_whole(tx, head.size) and _end(tx, hub.world)
 
 
 def _enter(tx: Tx, world: World, size: int, run: Sequence[Refed]) -> None:

@@ -28,14 +28,14 @@ def inbox(opened: Home) -> dict[str, Any]:
         hub_calls.refresh(opened)
     except Unavailable:
         fresh = False
-    waiting = [_summary(each) for each in accepted.inbox(opened.node.db, opened.node.world)]
+    waiting = [_summary(each) for each in accepted.inbox(opened.node)]
     return {"waiting": waiting, "fresh": fresh}
 
 
 def waiting_document(opened: Home, short_id: str) -> dict[str, Any]:
     """The answer of ``approvals show``."""
     hub_calls.refresh(opened)
-    waiting = accepted.find(opened.node.db, opened.node.world, short_id)
+    waiting = accepted.find(opened.node, short_id)
     return _summary(waiting) | {"content": _content(opened, waiting)}
 
 
@@ -44,31 +44,31 @@ def approve(opened: Home, short_id: str, spoken_digest: str) -> None:
     hub_calls.refresh(opened)
     node = opened.node
     try:
-        accepted.find(node.db, node.world, short_id)
+        accepted.find(node, short_id)
     except Refused:
         hub_calls.refresh(opened)  # a list that was on its way may have emptied the inbox again
-    signed = accepted.approve(node.db, node.world, node.identity, node.tls_ca, short_id, spoken_digest)
+    signed = accepted.approve(node, short_id, spoken_digest)
     hub_calls.submit(opened, signed)
 
 
 def propose_policy(opened: Home, text: str) -> dict[str, Any]:
     """Sign a policy as a proposal and bring it to the hub."""
     hub_calls.refresh(opened)
-    return _proposed(opened, accepted.propose_policy(opened.node.db, opened.node.world, text))
+    return _proposed(opened, accepted.propose_policy(opened.node, text))
 
 
 def propose_ceremony(opened: Home, purpose: str) -> dict[str, Any]:
     """Sign the next roster, which plans a key ceremony, as a proposal and bring it to the hub."""
     hub_calls.refresh(opened)
     node = opened.node
-    return _proposed(opened, accepted.propose_ceremony(node.db, node.world, node.identity, purpose))
+    return _proposed(opened, accepted.propose_ceremony(node, purpose))
 
 
 def propose_grant(opened: Home, elements: int, days: int) -> dict[str, Any]:
     """Sign a grant for this agency as a proposal and bring it to the hub."""
     hub_calls.refresh(opened)
     node = opened.node
-    return _proposed(opened, accepted.propose_grant(node.db, node.world, node.identity, elements, days))
+    return _proposed(opened, accepted.propose_grant(node, elements, days))
 
 
 def propose_cut(opened: Home) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def propose_cut(opened: Home) -> dict[str, Any]:
     said = batches.greeting(node.db, node.world.now())
     answer = asyncio.run(serve.ask(opened.connect, lambda hub: hub.hello(said.request)))
     hub_calls.refresh(opened)
-    return _proposed(opened, accepted.propose_cut(node.db, node.world, answer.rest))
+    return _proposed(opened, accepted.propose_cut(node, answer.rest))
 
 
 def _proposed(opened: Home, envelope: Envelope) -> dict[str, Any]:

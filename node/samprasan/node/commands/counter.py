@@ -51,7 +51,7 @@ def redeem(
 
     subject = identifier_of(id, scheme, registry)
     opened = homes.open_ready(home)
-    shown = redemption.subject_shown(opened.node.db, opened.node.identity, subject)
+    shown = redemption.subject_shown(opened.node, subject)
     if not (yes or as_json) and sys.stdin.isatty():
         typer.confirm(words("redeem_confirm", name=shown, benefit=benefit), abort=True, err=True)
     owner, code = _named(benefit)
@@ -88,7 +88,7 @@ def redemptions_list(
 
     node = homes.open_ready(home).node
     redemption.expire(node.db, node.world.now())
-    documents = redemption.listed(node.db, node.identity, max(1, min(limit, limits.REDEMPTIONS_LISTED_MAX)))
+    documents = redemption.listed(node, max(1, min(limit, limits.REDEMPTIONS_LISTED_MAX)))
     rows = [
         [
             each["redemption_id"],
@@ -116,7 +116,7 @@ def redemptions_show(op_id: OpId, home: Home, as_json: Json = False, lang: Lang 
 
     node = homes.open_ready(home).node
     redemption.expire(node.db, node.world.now())
-    _tell(redemption.find(node.db, node.identity, _op_key(op_id)), as_json)
+    _tell(redemption.find(node, _op_key(op_id)), as_json)
 
 
 @redemptions.command("post")
@@ -132,7 +132,7 @@ def redemptions_post(
 
     opened = homes.open_ready(home)
     node = opened.node
-    redemption.post(node.db, node.world, node.identity, _op_key(op_id), credits_)
+    redemption.post(node, _op_key(op_id), credits_)
     return _settle(opened, op_id, {"posted"}, as_json=as_json)
 
 
@@ -154,7 +154,7 @@ def redemptions_void(
     _one_of(reason, redemption.VOID_REASONS)
     opened = homes.open_ready(home)
     node = opened.node
-    redemption.void(node.db, node.world, node.identity, _op_key(op_id), reason)
+    redemption.void(node, _op_key(op_id), reason)
     return _settle(opened, op_id, {"voided"}, as_json=as_json)
 
 
@@ -185,7 +185,7 @@ def redemptions_refund(
         document = hub_calls.refund_elsewhere(opened, agency, hold_id, credits_, reason, WAIT_SECONDS)
         command.answer(document, as_json, words(f"refund_{document['state']}", why=_why(document)))
         return 0 if document["state"] == "refunded" else 1
-    redemption.refund(node.db, node.world, node.identity, _op_key(op_id), credits_, reason)
+    redemption.refund(node, _op_key(op_id), credits_, reason)
     return _settle(opened, op_id, {"refunded"}, as_json=as_json)
 
 

@@ -81,7 +81,7 @@ def refresh(opened: Home) -> None:
 
     async def fetch(hub: Hub) -> None:
         listing = await hub.list_documents()
-        await asyncio.to_thread(accepted.take, node.db, node.world, node.identity, node.tls_ca, listing)
+        await asyncio.to_thread(accepted.take, node, listing)
 
     asyncio.run(serve.ask(opened.connect, fetch))
 
@@ -99,13 +99,13 @@ def confirm_move(opened: Home, move_id: int, by: str) -> None:
     Raises as :func:`moving.question`; Unavailable if the hub has to be asked and is away.
     """
     node = opened.node
-    request = moves.question(node.db, node.world, move_id, by)
+    request = moves.question(node, move_id, by)
     elsewhere = False
     if request is not None:
         refresh(opened)
         totals = asyncio.run(serve.ask(opened.connect, lambda hub: hub.totals(request)))
-        elsewhere = counter_balance.is_linked_elsewhere(node.db, node.world, node.identity, request, totals)
-    envelope = moves.confirm(node.db, node.world, node.identity, move_id, by, linked_elsewhere=elsewhere)
+        elsewhere = counter_balance.is_linked_elsewhere(node, request, totals)
+    envelope = moves.confirm(node, move_id, by, linked_elsewhere=elsewhere)
     if envelope is not None:
         submit(opened, envelope)
 
@@ -118,7 +118,7 @@ def balance(opened: Home, identifier: Identifier, wait_seconds: float) -> dict[s
     node = opened.node
 
     def look_up() -> counter_balance.Found:
-        return counter_balance.look_up(node.db, node.world, node.identity, identifier)
+        return counter_balance.look_up(node, identifier)
 
     found = look_up()
     if found.request is None:
@@ -129,7 +129,7 @@ def balance(opened: Home, identifier: Identifier, wait_seconds: float) -> dict[s
         if request is None:
             raise Unavailable("link_pending")
         totals = asyncio.run(serve.ask(opened.connect, lambda hub: hub.totals(request)))
-        totals = counter_balance.keep(node.db, node.world, node.identity, request, totals)
+        totals = counter_balance.keep(node, request, totals)
     except Unavailable:
         if found.remembered is None:
             raise
@@ -146,7 +146,7 @@ def handle(opened: Home, identifier: Identifier, integrator: str, wait_seconds: 
     refresh(opened)
 
     def ask() -> hub_pb2.IssueTokenRequest | None:
-        return handle_token.question(node.db, node.identity, identifier, integrator)
+        return handle_token.question(node, identifier, integrator)
 
     if ask() is None:
         asyncio.run(serve.drain(node, opened.connect, wait_seconds, lambda: ask() is not None))
@@ -154,7 +154,7 @@ def handle(opened: Home, identifier: Identifier, integrator: str, wait_seconds: 
     if request is None:
         raise Unavailable("link_pending")
     token = asyncio.run(serve.ask(opened.connect, lambda hub: hub.issue_token(request)))
-    found = handle_token.check(node.db, node.world, node.identity, integrator, token)
+    found = handle_token.check(node, integrator, token)
     text = base64.urlsafe_b64encode(token.SerializeToString()).decode()
     until = calendar.at(found.expires_at).isoformat(timespec="seconds")
     return {"integrator": integrator, "token": text, "expires_at": until}
@@ -164,7 +164,7 @@ def publish(opened: Home, text: str) -> dict[str, Any]:
     """Sign this agency's catalogue and bring it to the hub."""
     refresh(opened)
     node = opened.node
-    envelope = accepted.publish(node.db, node.world, node.identity, text)
+    envelope = accepted.publish(node, text)
     submit(opened, envelope)
     body = documents.read(envelope)
     assert isinstance(body, Catalogue)
@@ -213,7 +213,7 @@ def redeem(opened: Home, wish: redemption.Wish, wait_seconds: float) -> dict[str
     Unavailable ``redemption_pending`` if something has left and its answer has not come.
     """
     node = opened.node
-    redemption.ask(node.db, node.world, node.identity, wish)
+    redemption.ask(node, wish)
     try:
         document = _decided(opened, wish.op_key, wait_seconds)
     except Unavailable as problem:
@@ -221,7 +221,7 @@ def redeem(opened: Home, wish: redemption.Wish, wait_seconds: float) -> dict[str
             raise
         risked = replace(wish, on_own_risk=True)
         most = opened.settings.offline_credits_max
-        return redemption.ask(node.db, node.world, node.identity, risked, most) | {"available": None}
+        return redemption.ask(node, risked, most) | {"available": None}
     return document | {"available": _available(opened, wish.subject)}
 
 
@@ -245,7 +245,7 @@ def _decided(opened: Home, op_key: bytes, wait_seconds: float) -> dict[str, Any]
         if redemption.give_up(node.db, op_key):
             raise Unavailable("counter_offline", why=why)
         raise Unavailable("redemption_pending", id=uuid.UUID(bytes=op_key))
-    return redemption.find(node.db, node.identity, op_key)
+    return redemption.find(node, op_key)
 
 
 def _available(opened: Home, subject: Identifier) -> int | None:
@@ -260,7 +260,7 @@ def refund_elsewhere(
 ) -> dict[str, Any]:
     """Give back what another agency's counter took for one of this agency's benefits; what came of it."""
     node = opened.node
-    redemption.refund_elsewhere(node.db, node.world, node.identity, agency, hold_id, credits_, reason)
+    redemption.refund_elsewhere(node, agency, hold_id, credits_, reason)
 
     def is_told() -> bool:
         return redemption.came_of(node.db, hold_id)[0] != "queued"

@@ -61,7 +61,7 @@ def restart(home: Home, as_json: Json = False, lang: Lang = None) -> None:
 
     opened = homes.open_ready(home)
     hub_calls.refresh(opened)
-    attempt = ceremony.restart(opened.node.db, opened.node.world, opened.node.identity)
+    attempt = ceremony.restart(opened.node)
     command.answer({"attempt": attempt}, as_json, words("restarted", attempt=attempt))
 
 

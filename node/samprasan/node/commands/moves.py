@@ -41,7 +41,7 @@ def merge(
     chosen = _reason(reason)
     before, after = identifier_of(wrong, scheme, registry), identifier_of(right, scheme, registry)
     node = homes.open_ready(home).node
-    document = deeds_moves.merge(node.db, node.world, node.identity, before, after, name, chosen, by)
+    document = deeds_moves.merge(node, before, after, name, chosen, by)
     command.answer(document, as_json, words("move_proposed", **document))
 
 
@@ -68,7 +68,7 @@ def split(
     chosen = _reason(reason)
     after = identifier_of(right, scheme, registry)
     node = homes.open_ready(home).node
-    document = deeds_moves.split(node.db, node.world, node.identity, source, records, after, name, chosen, by)
+    document = deeds_moves.split(node, source, records, after, name, chosen, by)
     command.answer(document, as_json, words("move_proposed", **document))
 
 
@@ -82,7 +82,7 @@ def moves_list(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     from samprasan.node.deeds import moves as deeds_moves
 
     node = homes.open_ready(home).node
-    documents = deeds_moves.listed(node.db, node.identity)
+    documents = deeds_moves.listed(node)
     names = ("move_id", "state", "from", "to", "deeds", "credits", "reason", "by", "confirmed_by")
     rows = [[_shown(name, each[name]) for name in names] for each in documents]
     command.answer(documents, as_json, command.table(words("moves"), [words(f"move_{name}") for name in names], rows))
@@ -99,7 +99,7 @@ def moves_show(number: Number, home: Home, as_json: Json = False, lang: Lang = N
     from samprasan.node.deeds import moves as deeds_moves
 
     node = homes.open_ready(home).node
-    document = deeds_moves.shown(node.db, node.identity, number)
+    document = deeds_moves.shown(node, number)
     facts = {name: value for name, value in document.items() if name != "records"}
     facts["proposed_at"] = hub_calls.moment(document["proposed_at"])
     rows = [[each["source"], each["record_id"], each["credits"]] for each in document["records"]]
@@ -123,7 +123,7 @@ def moves_confirm(number: Number, by: By, home: Home, as_json: Json = False, lan
 
     opened = homes.open_ready(home)
     hub_calls.confirm_move(opened, number, by)
-    document = deeds_moves.shown(opened.node.db, opened.node.identity, number)
+    document = deeds_moves.shown(opened.node, number)
     command.answer(document, as_json, words(f"move_now_{document['state']}", **document))
 
 

@@ -59,9 +59,7 @@ def import_(
         watcher = importer.Watcher(progress=advance)
         if rejects:
             watcher = importer.Watcher(advance, stack.enter_context(spreadsheet.written(rejects, export.header)))
-        report = importer.bring_in(
-            node.db, node.world, node.identity, chosen, export, dry_run=dry_run, watcher=watcher, confirm=confirm
-        )
+        report = importer.bring_in(node, chosen, export, dry_run=dry_run, watcher=watcher, confirm=confirm)
     document = report.document(rejection_message)
     listed = [[each.row, each.record_id, rejection_message(each)] for each in report.rejections]
     shown: list[Any] = [words("import_dry" if dry_run else "import_done", file=file.name, **report.counts())]
@@ -115,7 +113,7 @@ def imports_undo(
     from samprasan.node.imports import undo
 
     node = homes.open_ready(home).node
-    document = undo.undo(node.db, node.world, id)
+    document = undo.undo(node, id)
     command.answer(document, as_json, words("undo_done", **document))
 
 
@@ -169,9 +167,7 @@ def profile_check(
 
     chosen = exports_profile.read(text_in(profile))
     node = homes.open_ready(home).node
-    findings = imports_profile_check.check(
-        node.db, node.world, node.identity, chosen, exports_export.read(file, chosen)
-    )
+    findings = imports_profile_check.check(node, chosen, exports_export.read(file, chosen))
     document = findings.document()
     shown: list[Any] = [words("check_ok" if document["ok"] else "check_bad", file=file.name, **document)]
     reasons = [[reason, each["rows"], each["first_row"]] for reason, each in document["reasons"].items()]
@@ -203,7 +199,7 @@ def deed_show(
 
     node = homes.open_ready(home).node
     given = typer.get_text_stream("stdin").readline().strip() if record_id == "-" else record_id
-    document = history.show(node.db, node.identity, source, given)
+    document = history.show(node, source, given)
     rows = [
         [each["change"], each["credits"], each["state"], each["reason"] or "", each["seq"] or "", _receipt(each)]
         for each in document["updates"]

@@ -90,7 +90,7 @@ def consent_show(
     from samprasan.node.counter import consent as consents
 
     node = homes.open_ready(home).node
-    _tell(consents.show(node.db, node.identity, identifier_of(id, scheme, registry)), as_json=as_json)
+    _tell(consents.show(node, identifier_of(id, scheme, registry)), as_json=as_json)
 
 
 @consent.command("give")
@@ -113,7 +113,7 @@ def consent_give(
     given = _purposes(purpose)
     node = homes.open_ready(home).node
     identifier = identifier_of(id, scheme, registry)
-    _tell(consents.give(node.db, node.world, node.identity, identifier, given), as_json=as_json)
+    _tell(consents.give(node, identifier, given), as_json=as_json)
 
 
 @consent.command("withdraw")
@@ -136,7 +136,7 @@ def consent_withdraw(
     taken = _purposes(purpose)
     node = homes.open_ready(home).node
     identifier = identifier_of(id, scheme, registry)
-    document = consents.withdraw(node.db, node.world, node.identity, identifier, taken)
+    document = consents.withdraw(node, identifier, taken)
     note = [words("last_consent")] if document["account"] == "leaving" else []
     _tell(document, *note, as_json=as_json)
 
@@ -162,13 +162,13 @@ def erase(
     opened = homes.open_ready(home)
     node = opened.node
     identifier = identifier_of(id, scheme, registry)
-    deeds = erasure.deeds_of(node.db, node.identity, identifier)
+    deeds = erasure.deeds_of(node, identifier)
     if not confirm:
         raise Refused("erase_unconfirmed", deeds=deeds)
-    document = erasure.erase(node.db, node.world, node.identity, identifier)
+    document = erasure.erase(node, identifier)
 
     def is_done() -> bool:
-        return erasure.is_done(node.db, node.identity, identifier)
+        return erasure.is_done(node, identifier)
 
     if not document["done"]:
         document["done"] = asyncio.run(serve.drain(node, opened.connect, WAIT_SECONDS, is_done))

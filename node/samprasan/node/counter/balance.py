@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from samprasan.edge.database import Database, Tx
-from samprasan.edge.world import World
+from samprasan.edge.database import Tx
 from samprasan.keys.errors import Refused, Unproven
 from samprasan.keys.identifiers import Identifier
 from samprasan.ledger import calendar
 from samprasan.ledger.policy import DIMENSIONS
 from samprasan.node import store
-from samprasan.node.identity import Identity
+from samprasan.node.identity import Node
 from samprasan.v1 import hub_pb2, log_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
@@ -28,13 +27,13 @@ class Found:
     earned_here: int
 
 
-def look_up(db: Database, world: World, identity: Identity, identifier: Identifier) -> Found:
+def look_up(node: Node, identifier: Identifier) -> Found:
     """The subject with that id, marked as wanted if it has no account yet.
 
     Raises Refused ``subject_unknown`` or ``no_consent``.
     """
-    with db.begin() as tx:
-        row = store.subjects.find(tx, identity.index(identifier))
+    with node.db.begin() as tx:
+        row = store.subjects.find(tx, node.identity.index(identifier))
         if row is None:
             raise Refused("subject_unknown")
         if not row.redeem:
@@ -42,7 +41,7 @@ def look_up(db: Database, world: World, identity: Identity, identifier: Identifi
         linked = row.account_id is not None and row.link_settled & _REDEEM_BIT
         if not linked and not row.wanted:
             store.subjects.want(tx, row.subject_id)
-        request = hub_pb2.GetTotalsRequest(request_id=world.random_bytes(16), account_ids=[row.account_id or b""])
+        request = hub_pb2.GetTotalsRequest(request_id=node.world.random_bytes(16), account_ids=[row.account_id or b""])
         return Found(
             request if linked else None,
             Envelope.FromString(row.totals) if row.totals else None,
@@ -50,33 +49,29 @@ def look_up(db: Database, world: World, identity: Identity, identifier: Identifi
         )
 
 
-def keep(
-    db: Database, world: World, identity: Identity, request: hub_pb2.GetTotalsRequest, envelope: Envelope
-) -> Envelope:
+def keep(node: Node, request: hub_pb2.GetTotalsRequest, envelope: Envelope) -> Envelope:
     """Take the hub's signed answer to ``request``; Unproven ``answer_foreign`` if it answers another."""
-    with db.begin() as tx:
-        (account,) = _answered(tx, world, identity, request, envelope)
+    with node.db.begin() as tx:
+        (account,) = _answered(tx, node, request, envelope)
         if account.declined:
             raise Refused("not_linked")
         store.subjects.keep_totals(tx, account.account_id, envelope.SerializeToString())
     return envelope
 
 
-def is_linked_elsewhere(
-    db: Database, world: World, identity: Identity, request: hub_pb2.GetTotalsRequest, envelope: Envelope
-) -> bool:
+def is_linked_elsewhere(node: Node, request: hub_pb2.GetTotalsRequest, envelope: Envelope) -> bool:
     """Whether another agency is linked to the account that ``request`` is about; Unproven ``answer_foreign``."""
-    with db.read() as tx:
-        return any(each.linked_elsewhere for each in _answered(tx, world, identity, request, envelope))
+    with node.db.read() as tx:
+        return any(each.linked_elsewhere for each in _answered(tx, node, request, envelope))
 
 
 def _answered(
-    tx: Tx, world: World, identity: Identity, request: hub_pb2.GetTotalsRequest, envelope: Envelope
+    tx: Tx, node: Node, request: hub_pb2.GetTotalsRequest, envelope: Envelope
 ) -> Sequence[hub_pb2.AccountTotals]:
     agreed = store.documents.agreed_on(tx)
-    totals = world.open(envelope, hub_pb2.Totals, agreed.required_roster.hub.signing_key)
+    totals = node.world.open(envelope, hub_pb2.Totals, agreed.required_roster.hub.signing_key)
     ours = (totals.request_id, totals.agency, totals.federation_id)
-    asked = (request.request_id, identity.agency, agreed.federation_id)
+    asked = (request.request_id, node.identity.agency, agreed.federation_id)
     if ours != asked or [account.account_id for account in totals.accounts] != list(request.account_ids):
         raise Unproven("answer_foreign", kind="Totals")
     return totals.accounts

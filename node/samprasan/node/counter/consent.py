@@ -10,36 +10,33 @@ Unlink, after which this agency can do nothing with it.
 from collections.abc import Iterable
 from typing import Any
 
-from samprasan.edge.database import Database, Tx
-from samprasan.edge.world import World
+from samprasan.edge.database import Tx
 from samprasan.keys.errors import Refused
 from samprasan.keys.identifiers import Identifier
 from samprasan.ledger import calendar
 from samprasan.node import store
 from samprasan.node.deeds.awards import Awarding
-from samprasan.node.identity import Identity
+from samprasan.node.identity import Identity, Node
 from samprasan.node.store.subjects import CONSENT_BITS, Row
 
 PURPOSES = tuple(CONSENT_BITS)
 
 
-def show(db: Database, identity: Identity, identifier: Identifier) -> dict[str, Any]:
+def show(node: Node, identifier: Identifier) -> dict[str, Any]:
     """The answer of ``consent``.  Raises Refused ``subject_unknown``."""
-    with db.read() as tx:
-        return _document(identifier, _subject(tx, identity, identifier))
+    with node.db.read() as tx:
+        return _document(identifier, _subject(tx, node.identity, identifier))
 
 
-def give(
-    db: Database, world: World, identity: Identity, identifier: Identifier, purposes: Iterable[str]
-) -> dict[str, Any]:
+def give(node: Node, identifier: Identifier, purposes: Iterable[str]) -> dict[str, Any]:
     """The subject agrees to ``purposes``; with *share*, also that deeds are told whose records said no.
 
     Raises Refused ``subject_unknown`` or ``being_erased``.
     """
-    now = world.now()
-    with db.begin() as tx:
+    now = node.world.now()
+    with node.db.begin() as tx:
         store.awards.lock(tx)
-        row = _subject(tx, identity, identifier)
+        row = _subject(tx, node.identity, identifier)
         if row.erasing:
             raise Refused("being_erased")
         given = set(purposes)
@@ -48,23 +45,21 @@ def give(
         if "share" in given:
             deeds = [deed._replace(share=True) for deed in store.deeds.of_subject(tx, row.subject_id) if not deed.gone]
             store.deeds.replace(tx, deeds)
-            Awarding(tx, world, now).correct(deeds)
-        return _document(identifier, _subject(tx, identity, identifier))
+            Awarding(tx, node.world, now).correct(deeds)
+        return _document(identifier, _subject(tx, node.identity, identifier))
 
 
-def withdraw(
-    db: Database, world: World, identity: Identity, identifier: Identifier, purposes: Iterable[str]
-) -> dict[str, Any]:
+def withdraw(node: Node, identifier: Identifier, purposes: Iterable[str]) -> dict[str, Any]:
     """The subject takes consent to ``purposes`` back.  Raises Refused ``subject_unknown``."""
-    with db.begin() as tx:
+    with node.db.begin() as tx:
         store.awards.lock(tx)
-        row = _subject(tx, identity, identifier)
+        row = _subject(tx, node.identity, identifier)
         taken = set(purposes)
         withdrawn = row.withdrawn | sum(CONSENT_BITS[each] for each in taken)
         if "redeem" in taken:
             store.redemptions.drop(tx, store.redemptions.asked_by(tx, row.subject_id))
-        _set(tx, row, _agreed(row) - taken, withdrawn, world.now())
-        return _document(identifier, _subject(tx, identity, identifier))
+        _set(tx, row, _agreed(row) - taken, withdrawn, node.world.now())
+        return _document(identifier, _subject(tx, node.identity, identifier))
 
 
 def _set(tx: Tx, row: Row, agreed: set[str], withdrawn: int, now: int) -> None:

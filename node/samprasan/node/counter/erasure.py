@@ -6,47 +6,45 @@ account is not reversed: after the last agency's Unlink it is nobody's.
 
 from typing import Any
 
-from samprasan.edge.database import Database
-from samprasan.edge.world import World
 from samprasan.keys.errors import Refused
 from samprasan.keys.identifiers import Identifier
 from samprasan.node import store
 from samprasan.node.deeds.awards import Awarding
-from samprasan.node.identity import NAME_COLUMN, Identity
+from samprasan.node.identity import NAME_COLUMN, Node
 
 
-def deeds_of(db: Database, identity: Identity, identifier: Identifier) -> int:
+def deeds_of(node: Node, identifier: Identifier) -> int:
     """How many deeds would go.  Raises Refused ``subject_unknown``."""
-    with db.read() as tx:
-        row = store.subjects.find(tx, identity.index(identifier))
+    with node.db.read() as tx:
+        row = store.subjects.find(tx, node.identity.index(identifier))
         if row is None:
             raise Refused("subject_unknown")
         return len(store.deeds.of_subject(tx, row.subject_id))
 
 
-def erase(db: Database, world: World, identity: Identity, identifier: Identifier) -> dict[str, Any]:
+def erase(node: Node, identifier: Identifier) -> dict[str, Any]:
     """Delete all of the subject that the hub need not hear of first; again, it goes on waiting.
 
     Raises Refused ``subject_unknown``.
     """
-    now = world.now()
-    with db.begin() as tx:
+    now = node.world.now()
+    with node.db.begin() as tx:
         store.awards.lock(tx)
-        row = store.subjects.find(tx, identity.index(identifier))
+        row = store.subjects.find(tx, node.identity.index(identifier))
         if row is None:
             raise Refused("subject_unknown")
         deeds = store.deeds.of_subject(tx, row.subject_id)
         store.redemptions.drop(tx, store.redemptions.asked_by(tx, row.subject_id))
         store.moves.forget(tx, row.subject_id, row.id_index)
-        store.deeds.erase(tx, row.subject_id, [identity.tombstone(each.source, each.record_id) for each in deeds])
+        store.deeds.erase(tx, row.subject_id, [node.identity.tombstone(each.source, each.record_id) for each in deeds])
         others = store.deeds.of_ids(tx, store.awards.erase(tx, row.subject_id))
-        store.subjects.begin_erasing(tx, row.subject_id, identity.seal(world, NAME_COLUMN, b""), now)
-        Awarding(tx, world, now).correct(others)
+        store.subjects.begin_erasing(tx, row.subject_id, node.identity.seal(node.world, NAME_COLUMN, b""), now)
+        Awarding(tx, node.world, now).correct(others)
         store.subjects.remove(tx, store.subjects.erased(tx))
-    return {"deeds": len(deeds), "done": is_done(db, identity, identifier)}
+    return {"deeds": len(deeds), "done": is_done(node, identifier)}
 
 
-def is_done(db: Database, identity: Identity, identifier: Identifier) -> bool:
+def is_done(node: Node, identifier: Identifier) -> bool:
     """Whether nothing of the subject is left."""
-    with db.read() as tx:
-        return store.subjects.find(tx, identity.index(identifier)) is None
+    with node.db.read() as tx:
+        return store.subjects.find(tx, node.identity.index(identifier)) is None

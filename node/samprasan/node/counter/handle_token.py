@@ -3,12 +3,10 @@
 The person has to agree to integrators at this agency; the token says nothing to anybody but the integrator.
 """
 
-from samprasan.edge.database import Database
-from samprasan.edge.world import World
 from samprasan.keys.errors import Refused, Unproven
 from samprasan.keys.identifiers import Identifier
 from samprasan.node import store
-from samprasan.node.identity import Identity
+from samprasan.node.identity import Node
 from samprasan.v1 import hub_pb2
 from samprasan.v1.changes_pb2 import HandleToken
 from samprasan.v1.envelope_pb2 import Envelope
@@ -17,17 +15,15 @@ from samprasan.v1.log_pb2 import PURPOSE_INTEGRATORS
 _ALLOWED = 1 << PURPOSE_INTEGRATORS
 
 
-def question(
-    db: Database, identity: Identity, identifier: Identifier, integrator: str
-) -> hub_pb2.IssueTokenRequest | None:
+def question(node: Node, identifier: Identifier, integrator: str) -> hub_pb2.IssueTokenRequest | None:
     """What to ask the hub; None until it knows the Link.
 
     Raises Refused ``subject_unknown``, ``no_consent_integrators`` or ``integrator_unknown``.
     """
-    with db.read() as tx:
+    with node.db.read() as tx:
         if integrator not in store.documents.agreed_on(tx).integrators:
             raise Refused("integrator_unknown", name=integrator)
-        row = store.subjects.find(tx, identity.index(identifier))
+        row = store.subjects.find(tx, node.identity.index(identifier))
     if row is None:
         raise Refused("subject_unknown")
     if not row.integrators:
@@ -37,11 +33,12 @@ def question(
     return hub_pb2.IssueTokenRequest(account_id=row.account_id, integrator=integrator)
 
 
-def check(db: Database, world: World, identity: Identity, integrator: str, token: Envelope) -> HandleToken:
+def check(node: Node, integrator: str, token: Envelope) -> HandleToken:
     """The hub's token, if it is what was asked for; Unproven ``answer_foreign``."""
-    with db.read() as tx:
+    with node.db.read() as tx:
         agreed = store.documents.agreed_on(tx)
-    found = world.open(token, HandleToken, agreed.required_roster.hub.signing_key)
-    if (found.federation_id, found.integrator, found.agency) != (agreed.federation_id, integrator, identity.agency):
+    found = node.world.open(token, HandleToken, agreed.required_roster.hub.signing_key)
+    asked = (agreed.federation_id, integrator, node.identity.agency)
+    if (found.federation_id, found.integrator, found.agency) != asked:
         raise Unproven("answer_foreign", kind="HandleToken")
     return found

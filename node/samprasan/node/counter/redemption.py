@@ -16,7 +16,7 @@ from samprasan.keys.identifiers import Identifier
 from samprasan.ledger import batch_form, calendar, policy
 from samprasan.ledger.benefits import Benefit
 from samprasan.node import limits, person_names, store
-from samprasan.node.identity import NAME_COLUMN, Identity
+from samprasan.node.identity import NAME_COLUMN, Identity, Node
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.hub_pb2 import Totals
@@ -51,7 +51,7 @@ class Wish:
     on_own_risk: bool = False
 
 
-def ask(db: Database, world: World, identity: Identity, wish: Wish, offline_credits_max: int = 0) -> dict[str, Any]:
+def ask(node: Node, wish: Wish, offline_credits_max: int = 0) -> dict[str, Any]:
     """Store the wish; the hub hears of it as soon as it can.  Asked again, it is the same redemption.
 
     A wish ``on_own_risk`` is handed out before the hub has heard of it: Unavailable ``counter_offline`` if the agency
@@ -61,16 +61,16 @@ def ask(db: Database, world: World, identity: Identity, wish: Wish, offline_cred
     ``being_erased``, ``benefit_unknown``, ``benefit_expired``, ``not_eligible`` (of another area), ``hold_too_long``,
     and Malformed ``authorised_by``.
     """
-    now = world.now()
-    with db.begin() as tx:
+    now = node.world.now()
+    with node.db.begin() as tx:
         store.awards.lock(tx)
         before = store.redemptions.named(tx, wish.op_key)
-        subject = store.subjects.find(tx, identity.index(wish.subject))
+        subject = store.subjects.find(tx, node.identity.index(wish.subject))
         if before is not None:
             if subject is None or not _is_the_same(before, subject, wish):
                 raise Refused("op_reused")
             if before.state != "dropped":
-                return document(tx, identity, before)
+                return document(tx, node.identity, before)
         _check_subject(subject)
         assert subject is not None
         benefit = _offered(tx, wish, now)
@@ -78,42 +78,44 @@ def ask(db: Database, world: World, identity: Identity, wish: Wish, offline_cred
         if before is not None and before.benefit_digest != benefit.digest:
             raise Refused("op_reused")
         if wish.on_own_risk:
-            _check_risk(tx, identity, wish, subject, benefit, offline_credits_max)
-        hold_id = batch_form.new_op_id(world.random_bytes(_OP_ID_RANDOM_BYTES), now)
+            _check_risk(tx, node.identity, wish, subject, benefit, offline_credits_max)
+        hold_id = batch_form.new_op_id(node.world.random_bytes(_OP_ID_RANDOM_BYTES), now)
         row = (
             store.redemptions.revive(tx, wish.op_key, now, on_own_risk=wish.on_own_risk)
             if before
             else store.redemptions.add(tx, _values(wish, subject, benefit, hold_id, now))
         )
         changes = ["reserve"] if wish.reserve_only else ["reserve", "post"]
-        store.redemptions.queue(tx, [_update(world, now, identity, row, each, benefit.credits) for each in changes])
+        store.redemptions.queue(
+            tx, [_update(node.world, now, node.identity, row, each, benefit.credits) for each in changes]
+        )
         if subject.account_id is None and not subject.wanted:
             store.subjects.want(tx, subject.subject_id)
-        return document(tx, identity, row)
+        return document(tx, node.identity, row)
 
 
-def is_known(db: Database, identity: Identity, wish: Wish) -> bool:
+def is_known(node: Node, wish: Wish) -> bool:
     """Whether the wish was asked for before and not dropped; Refused ``op_reused`` if its name stands for another."""
-    with db.read() as tx:
+    with node.db.read() as tx:
         before = store.redemptions.named(tx, wish.op_key)
         if before is None:
             return False
-        subject = store.subjects.find(tx, identity.index(wish.subject))
+        subject = store.subjects.find(tx, node.identity.index(wish.subject))
         if subject is None or not _is_the_same(before, subject, wish):
             raise Refused("op_reused")
         return bool(before.state != "dropped")
 
 
-def find(db: Database, identity: Identity, op_key: bytes) -> dict[str, Any]:
+def find(node: Node, op_key: bytes) -> dict[str, Any]:
     """How the redemption stands.  Raises Refused ``redemption_unknown``."""
-    with db.read() as tx:
-        return document(tx, identity, _row(tx, op_key))
+    with node.db.read() as tx:
+        return document(tx, node.identity, _row(tx, op_key))
 
 
-def listed(db: Database, identity: Identity, limit: int) -> list[dict[str, Any]]:
+def listed(node: Node, limit: int) -> list[dict[str, Any]]:
     """The newest redemptions first."""
-    with db.read() as tx:
-        return [document(tx, identity, row) for row in store.redemptions.newest(tx, limit)]
+    with node.db.read() as tx:
+        return [document(tx, node.identity, row) for row in store.redemptions.newest(tx, limit)]
 
 
 def is_decided(db: Database, op_key: bytes) -> bool:
@@ -127,12 +129,12 @@ def decided_among(db: Database, op_keys: Sequence[bytes]) -> list[bytes]:
         return store.redemptions.decided(tx, op_keys)
 
 
-def cancel(db: Database, world: World, identity: Identity, op_key: bytes) -> None:
+def cancel(node: Node, op_key: bytes) -> None:
     """Void what is held, refund what is spent, drop what has not left; what is over stays as it is.
 
     Raises Refused ``redemption_unknown``.
     """
-    with db.begin() as tx:
+    with node.db.begin() as tx:
         store.awards.lock(tx)
         row = _row(tx, op_key)
         if row.state == "asked":
@@ -140,7 +142,9 @@ def cancel(db: Database, world: World, identity: Identity, op_key: bytes) -> Non
         elif not _on_its_way(tx, row) and row.state in {"held", "posted"}:
             why = log.VOID_REASON_CANCELLED if row.state == "held" else log.REFUND_REASON_RETURNED
             change = "void" if row.state == "held" else "refund"
-            store.redemptions.queue(tx, [_update(world, world.now(), identity, row, change, row.posted, why)])
+            store.redemptions.queue(
+                tx, [_update(node.world, node.world.now(), node.identity, row, change, row.posted, why)]
+            )
 
 
 def give_up(db: Database, op_key: bytes) -> bool:
@@ -151,34 +155,36 @@ def give_up(db: Database, op_key: bytes) -> bool:
         return row is not None and store.redemptions.drop(tx, [row.hold_id]) > 0
 
 
-def post(db: Database, world: World, identity: Identity, op_key: bytes, credits_: int | None) -> None:
+def post(node: Node, op_key: bytes, credits_: int | None) -> None:
     """Spend a hold, all of it if ``credits_`` is None.
 
     Raises Refused ``redemption_unknown`` or ``hold_ended``, Malformed ``credits``.
     """
-    with db.begin() as tx:
+    with node.db.begin() as tx:
         store.awards.lock(tx)
-        row = _held(tx, world, op_key)
+        row = _held(tx, node.world, op_key)
         spent = row.credits if credits_ is None else credits_
         if not 1 <= spent <= row.credits:
             raise Malformed("credits", most=row.credits)
-        store.redemptions.queue(tx, [_update(world, world.now(), identity, row, "post", spent)])
+        store.redemptions.queue(tx, [_update(node.world, node.world.now(), node.identity, row, "post", spent)])
 
 
-def void(db: Database, world: World, identity: Identity, op_key: bytes, reason: str) -> None:
+def void(node: Node, op_key: bytes, reason: str) -> None:
     """Give a hold up.  Raises Refused ``redemption_unknown`` or ``hold_ended``."""
-    with db.begin() as tx:
+    with node.db.begin() as tx:
         store.awards.lock(tx)
-        row = _held(tx, world, op_key)
-        store.redemptions.queue(tx, [_update(world, world.now(), identity, row, "void", 0, VOID_REASONS[reason])])
+        row = _held(tx, node.world, op_key)
+        store.redemptions.queue(
+            tx, [_update(node.world, node.world.now(), node.identity, row, "void", 0, VOID_REASONS[reason])]
+        )
 
 
-def refund(db: Database, world: World, identity: Identity, op_key: bytes, credits_: int | None, reason: str) -> None:
+def refund(node: Node, op_key: bytes, credits_: int | None, reason: str) -> None:
     """Give back what was spent, all of it if ``credits_`` is None.
 
     Raises Refused ``redemption_unknown``, ``hold_open`` if it is not spent yet, ``hold_ended``; Malformed ``credits``.
     """
-    with db.begin() as tx:
+    with node.db.begin() as tx:
         store.awards.lock(tx)
         row = _row(tx, op_key)
         if row.state in store.redemptions.OPEN:
@@ -188,26 +194,24 @@ def refund(db: Database, world: World, identity: Identity, op_key: bytes, credit
         back = row.posted if credits_ is None else credits_
         if not 1 <= back <= row.posted:
             raise Malformed("credits", most=row.posted)
-        update = _update(world, world.now(), identity, row, "refund", back, REFUND_REASONS[reason])
+        update = _update(node.world, node.world.now(), node.identity, row, "refund", back, REFUND_REASONS[reason])
         store.redemptions.queue(tx, [update])
 
 
-def refund_elsewhere(
-    db: Database, world: World, identity: Identity, agency: str, hold_id: bytes, credits_: int, reason: str
-) -> None:
+def refund_elsewhere(node: Node, agency: str, hold_id: bytes, credits_: int, reason: str) -> None:
     """Give back what another agency's counter took for one of this agency's benefits, as its receipt names it.
 
     Raises Malformed ``credits`` or ``hold_code``.
     """
     if credits_ < 1:
         raise Malformed("credits", most="?")
-    if len(hold_id) != batch_form.ID_BYTES or agency == identity.agency:
+    if len(hold_id) != batch_form.ID_BYTES or agency == node.identity.agency:
         raise Malformed("hold_code")
-    now = world.now()
-    with db.begin() as tx:
+    now = node.world.now()
+    with node.db.begin() as tx:
         store.awards.lock(tx)
         update = {
-            "op_id": batch_form.new_op_id(world.random_bytes(_OP_ID_RANDOM_BYTES), now),
+            "op_id": batch_form.new_op_id(node.world.random_bytes(_OP_ID_RANDOM_BYTES), now),
             "change": "refund",
             "agency": agency,
             "hold_id": hold_id,
@@ -237,13 +241,13 @@ def hub_now(tx: Tx, now: int) -> int:
     return now + int(store.facts.get(tx, store.facts.CLOCK_OFF_MS) or 0)
 
 
-def subject_shown(db: Database, identity: Identity, subject: Identifier) -> str:
+def subject_shown(node: Node, subject: Identifier) -> str:
     """The subject's name, masked, for the officer to compare.  Raises Refused ``subject_unknown``."""
-    with db.read() as tx:
-        row = store.subjects.find(tx, identity.index(subject))
+    with node.db.read() as tx:
+        row = store.subjects.find(tx, node.identity.index(subject))
         if row is None:
             raise Refused("subject_unknown")
-        return person_names.masked(identity.vault.open(NAME_COLUMN, row.sealed_name).decode())
+        return person_names.masked(node.identity.vault.open(NAME_COLUMN, row.sealed_name).decode())
 
 
 def reason_word(reason: int) -> str | None:

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from samprasan.edge.database import Database, Tx
+from samprasan.edge.database import Tx
 from samprasan.keys.errors import Refused
 from samprasan.ledger import calendar
 from samprasan.ledger.policy import DIMENSIONS
 from samprasan.node import store
-from samprasan.node.identity import Identity
+from samprasan.node.identity import Node
 from samprasan.node.store.awards import AwardRow
 from samprasan.node.store.deeds import DeedRow
 from samprasan.v1.envelope_pb2 import Envelope
@@ -17,13 +17,13 @@ from samprasan.v1.log_pb2 import DeclineReason, Receipt
 _REASON_PREFIX = "DECLINE_REASON_"
 
 
-def show(db: Database, identity: Identity, source: str, record_id: str) -> dict[str, Any]:
+def show(node: Node, source: str, record_id: str) -> dict[str, Any]:
     """The answer of ``samprasan-node deed show``; ``record_id`` as in the file or as the import showed it.
 
     ``credits_at_hub`` is what stands there for the deed now.  Raises Refused ``deed_unknown``.
     """
-    with db.read() as tx:
-        deed = store.deeds.named(tx, source, [record_id, identity.record_hash(record_id)])
+    with node.db.read() as tx:
+        deed = store.deeds.named(tx, source, [record_id, node.identity.record_hash(record_id)])
         if deed is None:
             raise Refused("deed_unknown", source=source)
         awards = store.awards.of_deeds(tx, [deed.deed_id]).get(deed.deed_id, [])

@@ -19,7 +19,7 @@ from samprasan.keys.identifiers import Identifier
 from samprasan.ledger import calendar
 from samprasan.node import limits, person_names, store
 from samprasan.node.deeds import awards as deeds_awards
-from samprasan.node.identity import ID_COLUMN, NAME_COLUMN, Identity
+from samprasan.node.identity import ID_COLUMN, NAME_COLUMN, Identity, Node
 from samprasan.node.store.awards import AwardRow
 from samprasan.node.store.deeds import DeedRow
 from samprasan.v1 import documents_pb2, hub_pb2
@@ -36,9 +36,7 @@ _ID_DIGITS_SHOWN = 4
 
 
 def merge(
-    db: Database,
-    world: World,
-    identity: Identity,
+    node: Node,
     wrong: Identifier,
     right: Identifier,
     name: str,
@@ -49,21 +47,19 @@ def merge(
 
     Raises Refused ``subject_unknown``, ``move_nothing``, and as :func:`split`.
     """
-    with db.begin() as tx:
+    with node.db.begin() as tx:
         store.awards.lock(tx)
-        row = store.subjects.find(tx, identity.index(wrong))
+        row = store.subjects.find(tx, node.identity.index(wrong))
         if row is None:
             raise Refused("subject_unknown")
         deeds = [deed for deed in store.deeds.of_subject(tx, row.subject_id) if not deed.gone]
         if not deeds:
             raise Refused("move_nothing")
-        return _propose(tx, world, identity, deeds, right, name, reason, by)
+        return _propose(tx, node, deeds, right, name, reason, by)
 
 
 def split(
-    db: Database,
-    world: World,
-    identity: Identity,
+    node: Node,
     source: str,
     record_ids: Sequence[str],
     right: Identifier,
@@ -76,31 +72,31 @@ def split(
     Raises Refused ``deed_unknown``, ``move_of_several``, ``move_nowhere``, ``move_open``, ``move_scheme``,
     ``move_no_consent``, ``move_name``, ``being_erased``, and Malformed ``by``.
     """
-    with db.begin() as tx:
+    with node.db.begin() as tx:
         store.awards.lock(tx)
         deeds = []
         for record_id in dict.fromkeys(record_ids):
-            deed = store.deeds.named(tx, source, [record_id, identity.record_hash(record_id)])
+            deed = store.deeds.named(tx, source, [record_id, node.identity.record_hash(record_id)])
             if deed is None or deed.gone:
                 raise Refused("deed_unknown", source=source)
             deeds.append(deed)
         if len({deed.subject_id for deed in deeds}) != 1:
             raise Refused("move_of_several")
-        return _propose(tx, world, identity, deeds, right, name, reason, by)
+        return _propose(tx, node, deeds, right, name, reason, by)
 
 
-def listed(db: Database, identity: Identity) -> list[dict[str, Any]]:
+def listed(node: Node) -> list[dict[str, Any]]:
     """Every move, oldest first."""
-    with db.read() as tx:
-        return [_document(tx, identity, row) for row in store.moves.every(tx)]
+    with node.db.read() as tx:
+        return [_document(tx, node.identity, row) for row in store.moves.every(tx)]
 
 
-def question(db: Database, world: World, move_id: int, by: str) -> hub_pb2.GetTotalsRequest | None:
+def question(node: Node, move_id: int, by: str) -> hub_pb2.GetTotalsRequest | None:
     """What to ask the hub before the move can be confirmed: who else is linked; None if it knows nothing of the deeds.
 
     Raises Refused ``move_unknown``, ``move_over``, ``move_by_maker``, Malformed ``by``; Unavailable ``link_pending``.
     """
-    with db.read() as tx:
+    with node.db.read() as tx:
         move = _open_move(tx, move_id)
         _check_checker(move, by)
         if not _standing(tx, _deeds(tx, move)):
@@ -110,26 +106,24 @@ def question(db: Database, world: World, move_id: int, by: str) -> hub_pb2.GetTo
             return None
         if row.linked and not row.link_settled:
             raise Unavailable("link_pending")
-        return hub_pb2.GetTotalsRequest(request_id=world.random_bytes(16), account_ids=[row.account_id])
+        return hub_pb2.GetTotalsRequest(request_id=node.world.random_bytes(16), account_ids=[row.account_id])
 
 
-def confirm(
-    db: Database, world: World, identity: Identity, move_id: int, by: str, *, linked_elsewhere: bool
-) -> Envelope | None:
+def confirm(node: Node, move_id: int, by: str, *, linked_elsewhere: bool) -> Envelope | None:
     """Carry the move out; or, if ``linked_elsewhere``, what to submit to the agencies first, if it does not wait yet.
 
     Raises as :func:`question`.
     """
-    with db.begin() as tx:
+    with node.db.begin() as tx:
         store.awards.lock(tx)
         move = _open_move(tx, move_id)
         _check_checker(move, by)
         if not linked_elsewhere:
-            _carry_out(tx, world, move, by)
+            _carry_out(tx, node.world, move, by)
             return None
         if move.document is not None and store.documents.is_proposed(tx, move.document):
             return None
-        envelope = world.sign(_joint(tx, world, identity, move))
+        envelope = node.world.sign(_joint(tx, node, move))
         store.moves.wait(tx, move_id, by, signing.digest(envelope))
         return envelope
 
@@ -149,15 +143,15 @@ def drop(db: Database, move_id: int) -> None:
         store.moves.end(tx, move_id, "dropped", move.checker)
 
 
-def shown(db: Database, identity: Identity, move_id: int) -> dict[str, Any]:
+def shown(node: Node, move_id: int) -> dict[str, Any]:
     """One move with its records.  Raises Refused ``move_unknown``."""
-    with db.read() as tx:
+    with node.db.read() as tx:
         move = store.moves.find(tx, move_id)
         if move is None:
             raise Refused("move_unknown", number=move_id)
         deeds = store.deeds.of_ids(tx, store.moves.deeds_of(tx, move_id))
         records = [{"source": deed.source, "record_id": deed.record_id, "credits": deed.credits} for deed in deeds]
-        return _document(tx, identity, move) | {"records": records}
+        return _document(tx, node.identity, move) | {"records": records}
 
 
 def masked_name(tx: Tx, identity: Identity, account_id: bytes) -> str | None:
@@ -173,8 +167,7 @@ def reason_word(reason: documents_pb2.MoveReason.ValueType) -> str:
 
 def _propose(
     tx: Tx,
-    world: World,
-    identity: Identity,
+    node: Node,
     deeds: Sequence[DeedRow],
     right: Identifier,
     name: str,
@@ -182,7 +175,7 @@ def _propose(
     by: str,
 ) -> dict[str, Any]:
     (wrong,) = store.subjects.of_ids(tx, [deeds[0].subject_id])
-    index = identity.index(right)
+    index = node.identity.index(right)
     known = store.subjects.find(tx, index)
     _check_officer(by)
     if wrong.id_index == index:
@@ -200,16 +193,16 @@ def _propose(
     values = {
         "reason": REASONS[reason],
         "maker": by.strip(),
-        "proposed_at": world.now(),
+        "proposed_at": node.world.now(),
         "subject_id": wrong.subject_id,
         "scheme": right.scheme.value,
         "id_index": index,
-        "sealed_id": identity.seal(world, ID_COLUMN, right.reveal().encode()),
-        "sealed_name": identity.seal(world, NAME_COLUMN, name.strip()[: limits.CELL_CHARACTERS_MAX].encode()),
+        "sealed_id": node.identity.seal(node.world, ID_COLUMN, right.reveal().encode()),
+        "sealed_name": node.identity.seal(node.world, NAME_COLUMN, name.strip()[: limits.CELL_CHARACTERS_MAX].encode()),
         "credits": sum(deed.credits for deed in deeds if deed.status == "verified"),
     }
     move_id = store.moves.add(tx, values, [deed.deed_id for deed in deeds])
-    return _document(tx, identity, _open_move(tx, move_id))
+    return _document(tx, node.identity, _open_move(tx, move_id))
 
 
 def _open_move(tx: Tx, move_id: int) -> AnyRow:
@@ -245,21 +238,21 @@ def _standing(tx: Tx, deeds: Sequence[DeedRow]) -> list[AwardRow]:
     return [award for award in standing if award and not award.reverse_reason]
 
 
-def _joint(tx: Tx, world: World, identity: Identity, move: AnyRow) -> documents_pb2.Move:
+def _joint(tx: Tx, node: Node, move: AnyRow) -> documents_pb2.Move:
     awards = _standing(tx, _deeds(tx, move))
     (row,) = store.subjects.of_ids(tx, [move.subject_id])
-    now = world.now()
+    now = node.world.now()
     return documents_pb2.Move(
         federation_id=store.documents.agreed_on(tx).federation_id,
         version=store.documents.version_in_force(tx, DOCUMENT_KIND_MOVE) + 1,
         created_at=now,
         expires_at=now + limits.DOCUMENT_LIFETIME_MS,
-        agency=identity.agency,
+        agency=node.identity.agency,
         account_id=row.account_id,
         awards=len(awards),
         credits=sum(award.credits for award in awards),
         reason=move.reason,
-        move_id=world.random_bytes(16),
+        move_id=node.world.random_bytes(16),
     )
 
 

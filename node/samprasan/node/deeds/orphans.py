@@ -12,17 +12,17 @@ from samprasan.edge.world import World
 from samprasan.keys.errors import Malformed, Refused
 from samprasan.ledger import batch_form
 from samprasan.node import limits, person_names, store
-from samprasan.node.identity import NAME_COLUMN, Identity
+from samprasan.node.identity import NAME_COLUMN, Identity, Node
 from samprasan.node.store.awards import AwardRow
 from samprasan.v1.log_pb2 import REVERSE_REASON_RECORD_CHANGED, Dimension
 
 
-def listed(db: Database, identity: Identity) -> list[dict[str, Any]]:
+def listed(node: Node) -> list[dict[str, Any]]:
     """Every orphan, oldest first, with what is proposed or decided."""
-    with db.read() as tx:
+    with node.db.read() as tx:
         rows = store.orphans.every(tx)
         people = {row.subject_id: row for row in store.subjects.of_ids(tx, {row.subject_id for row in rows})}
-    return [_document(row, people[row.subject_id], identity) for row in rows]
+    return [_document(row, people[row.subject_id], node.identity) for row in rows]
 
 
 def propose(db: Database, numbers: Collection[int], by: str, *, keep: bool) -> int:
@@ -45,13 +45,13 @@ def propose(db: Database, numbers: Collection[int], by: str, *, keep: bool) -> i
     return len(chosen)
 
 
-def confirm(db: Database, world: World, by: str) -> tuple[int, int]:
+def confirm(node: Node, by: str) -> tuple[int, int]:
     """Carry out what others proposed; how many are kept and how many are taken back.
 
     Raises Refused ``orphans_by_maker`` if there is nothing that somebody else proposed, Malformed ``by``.
     """
     checker = _person(by)
-    with db.begin() as tx:
+    with node.db.begin() as tx:
         store.awards.lock(tx)
         proposed = [row for row in store.orphans.every(tx) if row.maker is not None and row.checker is None]
         chosen = [row for row in proposed if row.maker.casefold() != checker.casefold()]
@@ -60,7 +60,7 @@ def confirm(db: Database, world: World, by: str) -> tuple[int, int]:
         store.orphans.confirm(tx, [row.award_id for row in chosen], checker)
         taken_back = [row for row in chosen if not row.keep]
         first = store.awards.next_id(tx)
-        store.awards.add(tx, [_reverse(world, number, row) for number, row in enumerate(taken_back, first)])
+        store.awards.add(tx, [_reverse(node.world, number, row) for number, row in enumerate(taken_back, first)])
     return len(chosen) - len(taken_back), len(taken_back)
 
 

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from samprasan.edge.database import Database, Tx
-from samprasan.edge.world import World
+from samprasan.edge.database import Tx
 from samprasan.keys.errors import Refused
 from samprasan.keys.identifiers import Scheme
 from samprasan.ledger import calendar
@@ -19,7 +18,7 @@ from samprasan.node import limits, person_names, store
 from samprasan.node.exports.export import Export
 from samprasan.node.exports.profile import STATUSES, Profile
 from samprasan.node.exports.rows import BrokenRow, Row
-from samprasan.node.identity import NAME_COLUMN, Identity
+from samprasan.node.identity import NAME_COLUMN, Identity, Node
 from samprasan.node.imports.bitmap import Bitmap
 from samprasan.node.imports.deed import Deed, Reader, Rejected
 from samprasan.node.imports.writer import Writer
@@ -118,9 +117,7 @@ class _Undone(Exception):
 
 
 def bring_in(
-    db: Database,
-    world: World,
-    identity: Identity,
+    node: Node,
     profile: Profile,
     export: Export,
     *,
@@ -133,17 +130,17 @@ def bring_in(
     Rows whose name is not that of their id are rejected, unless somebody looked at them and says ``confirm``.
     Raises Refused ``no_policy`` if no policy is in force yet, ``file_changed`` if the file changed meanwhile.
     """
-    now = world.now()
+    now = node.world.now()
     report = Report()
     try:
-        with db.begin() as tx:
+        with node.db.begin() as tx:
             policies = list(store.documents.agreed_on(tx).policies.values())
             if not policies:
                 raise Refused("no_policy")
-            reader = Reader(profile, export.header, policies, calendar.day_of(now), identity.record_hash)
+            reader = Reader(profile, export.header, policies, calendar.day_of(now), node.identity.record_hash)
             store.awards.lock(tx)
             watching = watcher or Watcher()
-            work = _Import(tx, world, identity, profile, reader, export.digest, now, report, watching, confirm=confirm)
+            work = _Import(tx, node, profile, reader, export.digest, now, report, watching, confirm=confirm)
             work.run(export.rows)
             export.recheck()
             if dry_run:
@@ -174,8 +171,7 @@ class _Import:
     def __init__(
         self,
         tx: Tx,
-        world: World,
-        identity: Identity,
+        node: Node,
         profile: Profile,
         reader: Reader,
         file_digest: bytes,
@@ -186,16 +182,16 @@ class _Import:
         confirm: bool,
     ) -> None:
         self._tx = tx
-        self._vault = identity.vault
+        self._vault = node.identity.vault
         self._profile = profile
         self._reader = reader
         self._report = report
         self._watcher = watcher
         self._import_id = store.deeds.add_import(tx, profile.source, file_digest, now, "{}")
-        self._writer = Writer(tx, world, identity, profile.source, self._import_id, now)
+        self._writer = Writer(tx, node, profile.source, self._import_id, now)
         self._confirm = confirm
         self._repeated = Bitmap()
-        self._identity = identity
+        self._identity = node.identity
         self._any_erased = store.deeds.any_erased(tx)
         self._any_moved = store.moves.any_moved(tx)
         self._being_erased = store.subjects.indexes_being_erased(tx)

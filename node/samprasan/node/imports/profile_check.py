@@ -4,15 +4,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from samprasan.edge.database import Database
-from samprasan.edge.world import World
 from samprasan.keys.errors import Refused
 from samprasan.ledger import calendar
 from samprasan.node import store
 from samprasan.node.exports.export import Export
 from samprasan.node.exports.profile import Profile
 from samprasan.node.exports.rows import BrokenRow
-from samprasan.node.identity import Identity
+from samprasan.node.identity import Node
 from samprasan.node.imports.deed import Reader, Rejected
 
 _WORDS_MAX = 100  # of a field: with more, the profile means the wrong column
@@ -41,13 +39,13 @@ class Findings:
         }
 
 
-def check(db: Database, world: World, identity: Identity, profile: Profile, export: Export) -> Findings:
+def check(node: Node, profile: Profile, export: Export) -> Findings:
     """Read every row and keep nothing.  Raises Refused ``no_policy`` if no policy is in force yet."""
-    with db.read() as tx:
+    with node.db.read() as tx:
         policies = list(store.documents.agreed_on(tx).policies.values())
     if not policies:
         raise Refused("no_policy")
-    reader = Reader(profile, export.header, policies, calendar.day_of(world.now()), identity.record_hash)
+    reader = Reader(profile, export.header, policies, calendar.day_of(node.world.now()), node.identity.record_hash)
     findings = Findings()
     for number, row in export.rows:
         findings.rows += 1

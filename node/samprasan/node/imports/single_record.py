@@ -2,13 +2,11 @@
 
 import hashlib
 
-from samprasan.edge.database import Database
 from samprasan.edge.texts import Words
-from samprasan.edge.world import World
 from samprasan.keys.errors import Malformed
 from samprasan.node.exports.export import Export
 from samprasan.node.exports.profile import SOURCE_CHARACTERS_MAX, Profile
-from samprasan.node.identity import Identity
+from samprasan.node.identity import Node
 from samprasan.node.imports import importer
 from samprasan.v1 import counter_pb2
 
@@ -17,9 +15,7 @@ _COLUMNS = ("record_id", *_FIELDS, "area_code", "status", "consent")
 _words = Words("samprasan.node")
 
 
-def record(
-    db: Database, world: World, identity: Identity, told: counter_pb2.RecordDeedRequest
-) -> counter_pb2.RecordDeedResponse:
+def record(node: Node, told: counter_pb2.RecordDeedRequest) -> counter_pb2.RecordDeedResponse:
     """Take the record in; whether it was accepted, and if not why.
 
     Raises Malformed ``source``, Refused ``no_policy``.
@@ -48,7 +44,7 @@ def record(
     )
     digest = hashlib.sha256("\0".join(cells).encode()).digest()
     export = Export(digest, 1, _COLUMNS, iter([(1, list(cells))]), lambda: None)
-    report = importer.bring_in(db, world, identity, profile, export, confirm=told.confirm)
+    report = importer.bring_in(node, profile, export, confirm=told.confirm)
     if not report.rejections:
         outcome = next(each for each in ("accepted", "unchanged", "corrected") if getattr(report, each))
         return counter_pb2.RecordDeedResponse(outcome=outcome)

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from samprasan.edge.database import Database, Tx
-from samprasan.edge.world import World
 from samprasan.keys.errors import Refused
 from samprasan.ledger import calendar
 from samprasan.node import limits, store
 from samprasan.node.deeds.awards import Awarding, forget_gone, give_up_untold
+from samprasan.node.identity import Node
 from samprasan.node.store.deeds import DeedRow
 
 _CHUNK_DEEDS = 1000
@@ -34,14 +34,14 @@ def listed(db: Database) -> list[dict[str, Any]]:
         ]
 
 
-def undo(db: Database, world: World, import_id: int) -> dict[str, Any]:
+def undo(node: Node, import_id: int) -> dict[str, Any]:
     """Take the import back; how many deeds were removed and how many say again what they said before.
 
     Raises Refused ``import_unknown``, ``import_undone``, or ``import_corrected`` if a later import changed its records:
     that one is to be undone first.
     """
-    now = world.now()
-    with db.begin() as tx:
+    now = node.world.now()
+    with node.db.begin() as tx:
         store.awards.lock(tx)
         found = store.deeds.find_import(tx, import_id)
         if found is None:
@@ -51,7 +51,7 @@ def undo(db: Database, world: World, import_id: int) -> dict[str, Any]:
         if later := store.deeds.corrected_since(tx, import_id):
             raise Refused("import_corrected", number=import_id, later=", ".join(map(str, reversed(later))))
         report = {"import_id": import_id, "removed": 0, "restored": 0}
-        awarding = Awarding(tx, world, now)
+        awarding = Awarding(tx, node.world, now)
         after = 0
         while rows := store.deeds.of_import(tx, import_id, after, _CHUNK_DEEDS):
             after = rows[-1].deed_id

@@ -3,11 +3,10 @@
 from collections.abc import Collection, Sequence
 
 from samprasan.edge.database import Tx
-from samprasan.edge.world import World
 from samprasan.ledger import calendar
 from samprasan.node import limits, store
 from samprasan.node.deeds.awards import Awarding
-from samprasan.node.identity import ID_COLUMN, NAME_COLUMN, Identity
+from samprasan.node.identity import ID_COLUMN, NAME_COLUMN, Node
 from samprasan.node.imports.bitmap import Bitmap
 from samprasan.node.imports.deed import Consents, Deed
 from samprasan.node.store.deeds import DeedRow
@@ -18,17 +17,17 @@ _NEITHER = Consents(share=False, redeem=False, integrators=True, publish=True)
 class Writer:
     """Stores the deeds of one import; the caller holds the lock on importing."""
 
-    def __init__(self, tx: Tx, world: World, identity: Identity, source: str, import_id: int, now: int) -> None:
+    def __init__(self, tx: Tx, node: Node, source: str, import_id: int, now: int) -> None:
         self._tx = tx
-        self._world = world
-        self._identity = identity
+        self._world = node.world
+        self._identity = node.identity
         self._source = source
         self._import_id = import_id
         self._unlink_at = now + limits.UNLINK_GRACE_MS
         self._next_subject = store.subjects.next_id(tx)
         self._first_new_subject = self._next_subject
         self._next_deed = store.deeds.next_id(tx)
-        self._awarding = Awarding(tx, world, now)
+        self._awarding = Awarding(tx, node.world, now)
         self._objected = Bitmap()  # subjects for whom an unchanged row says no
         self._stated = Bitmap()  # subjects of whom this import spoke
         self._kept = Bitmap()  # those of whom it said something else than before

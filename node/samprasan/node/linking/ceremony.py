@@ -16,7 +16,7 @@ from samprasan.keys import ceremony, documents, pseudonym, signing
 from samprasan.keys.ceremony import Ceremony, Fault, Line
 from samprasan.keys.errors import Malformed, Refused, Unproven
 from samprasan.node import limits, store
-from samprasan.node.identity import Identity
+from samprasan.node.identity import Identity, Node
 from samprasan.node.linking import shares
 from samprasan.node.linking.letters import Letter
 from samprasan.v1.ceremony_pb2 import CeremonyId, Complaint, DealerCommitment, DealerValue
@@ -29,62 +29,62 @@ _LETTER = "ceremony_letters.sealed_envelope"
 OPEN, DISPUTED, ABORTED, CONFIRMED = "open", "disputed", "aborted", "confirmed"
 
 
-def advance(db: Database, world: World, identity: Identity) -> None:
+def advance(node: Node) -> None:
     """Begin the ceremony that the roster in force plans, or take it as far as the messages at hand allow.
 
     What earlier rosters left behind is forgotten.
     """
-    with db.read() as tx:
-        if _planned(tx, identity) is None and not store.ceremony.has_earlier(tx, *_in_force(tx)):
+    with node.db.read() as tx:
+        if _planned(tx, node.identity) is None and not store.ceremony.has_earlier(tx, *_in_force(tx)):
             return
-    with db.begin() as tx:
+    with node.db.begin() as tx:
         take_turn(tx, "samprasan: ceremony")
         store.ceremony.forget_earlier(tx, *_in_force(tx))
-        found = _planned(tx, identity)
+        found = _planned(tx, node.identity)
         if found is not None:
-            _Course(tx, world, identity, found).advance()
+            _Course(tx, node, found).advance()
 
 
-def restart(db: Database, world: World, identity: Identity) -> int:
+def restart(node: Node) -> int:
     """Give the ceremony up and begin another attempt; its number.  The others follow by themselves.
 
     Raises Refused ``no_ceremony`` if the roster in force plans none.
     """
-    with db.begin() as tx:
+    with node.db.begin() as tx:
         take_turn(tx, "samprasan: ceremony")
-        found = _planned(tx, identity)
+        found = _planned(tx, node.identity)
         if found is None:
             raise Refused("no_ceremony")
         again = Ceremony(found.federation_id, found.roster, found.roster_digest, found.attempt + 1)
-        _Course(tx, world, identity, again).advance()
+        _Course(tx, node, again).advance()
     return again.attempt
 
 
-def take(db: Database, world: World, identity: Identity, sender: str, envelope: Envelope) -> None:
+def take(node: Node, sender: str, envelope: Envelope) -> None:
     """Keep a dealer's message, or what a complaint shows, and go on.
 
     Raises Unproven or Malformed if ``sender`` did not sign it or it cannot be read, Refused
     ``ceremony_messages_over_limit``.
     """
-    with db.begin() as tx:
+    with node.db.begin() as tx:
         take_turn(tx, "samprasan: ceremony")
         roster = store.documents.agreed_on(tx).required_roster
         if envelope.payload_type == signing.payload_type(Complaint):
-            complaint = world.open(envelope, Complaint, documents.member(roster, sender).signing_key)
+            complaint = node.world.open(envelope, Complaint, documents.member(roster, sender).signing_key)
             if complaint.holder != sender or len(complaint.evidence) > limits.EVIDENCE_MAX:
                 raise Malformed("ceremony_message", agency=sender)
             for each in complaint.evidence:
-                _keep_signed(tx, world, identity, roster, each)
+                _keep_signed(tx, node, roster, each)
         else:
-            _keep_signed(tx, world, identity, roster, envelope, sender)
-    advance(db, world, identity)
+            _keep_signed(tx, node, roster, envelope, sender)
+    advance(node)
 
 
-def unposted(db: Database, identity: Identity) -> list[tuple[int, Letter]]:
+def unposted(node: Node) -> list[tuple[int, Letter]]:
     """Letters that wait to be posted, (number, letter) each."""
-    with db.read() as tx:
+    with node.db.read() as tx:
         rows = store.ceremony.unposted(tx)
-    return [(row.letter_id, Letter(row.reader, _unsealed(identity, _LETTER, row.sealed_envelope))) for row in rows]
+    return [(row.letter_id, Letter(row.reader, _unsealed(node.identity, _LETTER, row.sealed_envelope))) for row in rows]
 
 
 def posted(db: Database, letter_id: int) -> None:
@@ -93,17 +93,17 @@ def posted(db: Database, letter_id: int) -> None:
         store.ceremony.posted(tx, letter_id)
 
 
-def confirmation(db: Database, identity: Identity) -> Envelope | None:
+def confirmation(node: Node) -> Envelope | None:
     """The next roster with this node's signature, to be submitted until it is in force; None if there is none."""
-    with db.read() as tx:
-        found = _planned(tx, identity)
+    with node.db.read() as tx:
+        found = _planned(tx, node.identity)
         row = store.ceremony.newest(tx, found.roster_digest) if found else None
     return Envelope.FromString(row.result) if row and row.state == CONFIRMED else None
 
 
-def standing(tx: Tx, world: World, identity: Identity) -> dict[str, Any] | None:
+def standing(tx: Tx, node: Node) -> dict[str, Any] | None:
     """Where the ceremony stands, for people and scripts; None if the roster in force plans none."""
-    found = _planned(tx, identity)
+    found = _planned(tx, node.identity)
     row = store.ceremony.newest(tx, found.roster_digest) if found else None
     if found is None:
         return None
@@ -117,14 +117,14 @@ def standing(tx: Tx, world: World, identity: Identity) -> dict[str, Any] | None:
         "reason": row.reason if row else None,
     }
     if row is not None and row.state in (OPEN, DISPUTED):
-        kept = _Kept.of(tx, identity, found)
+        kept = _Kept.of(tx, node.identity, found)
         document["state"] = "commitments" if len(kept.commitments) < len(found.dealers) else "values"
-        told = kept.told(identity.agency) if document["state"] == "values" else kept.commitments
+        told = kept.told(node.identity.agency) if document["state"] == "values" else kept.commitments
         document["waiting_for"] = [dealer for dealer in found.dealers if dealer not in told]
         if row.state == DISPUTED:
             document["state"] = DISPUTED
     elif row is not None and row.state == CONFIRMED:
-        document["waiting_for"] = sorted(set(found.holders) - _confirmed(tx, world, row.result))
+        document["waiting_for"] = sorted(set(found.holders) - _confirmed(tx, node.world, row.result))
     return document
 
 
@@ -175,8 +175,7 @@ class _Course:
     """One attempt at this node, inside a transaction."""
 
     tx: Tx
-    world: World
-    identity: Identity
+    node: Node
     found: Ceremony
 
     def advance(self) -> None:
@@ -186,7 +185,7 @@ class _Course:
             row = self._begin()
         if row is None or row.state == ABORTED:
             return
-        kept = _Kept.of(self.tx, self.identity, self.found)
+        kept = _Kept.of(self.tx, self.node.identity, self.found)
         fault = kept.fault(self.found)
         if fault is not None:
             self._stand(row, ABORTED, fault.agency, fault.reason)
@@ -197,38 +196,38 @@ class _Course:
 
     def _begin(self) -> AnyRow | None:
         """Draw a line if this node deals, and commit to it; None while the share that it would deal is missing."""
-        found, agency = self.found, self.identity.agency
+        found, agency = self.found, self.node.identity.agency
         if agency not in found.dealers:
             store.ceremony.begin(self.tx, found.roster_digest, found.attempt, None)
             return store.ceremony.newest(self.tx, found.roster_digest)
-        old_share = shares.held(self.tx, self.identity, found.old_key) if found.old_key is not None else None
+        old_share = shares.held(self.tx, self.node.identity, found.old_key) if found.old_key is not None else None
         if found.old_key is not None and old_share is None:
             return None
-        line = ceremony.draw(found, agency, old_share, self.world.random_bytes(ceremony.RANDOM_BYTES))
-        sealed = self.identity.seal(self.world, _LINE, line.encode())
+        line = ceremony.draw(found, agency, old_share, self.node.world.random_bytes(ceremony.RANDOM_BYTES))
+        sealed = self.node.identity.seal(self.node.world, _LINE, line.encode())
         store.ceremony.begin(self.tx, found.roster_digest, found.attempt, sealed)
-        nonce = pseudonym.random_scalar(self.world.random_bytes(64))
-        commitment = ceremony.commit(found, agency, line, self.world.now(), nonce)
-        _keep(self.tx, self.world, self.identity, commitment, self._sent(commitment, self._others()))
+        nonce = pseudonym.random_scalar(self.node.world.random_bytes(64))
+        commitment = ceremony.commit(found, agency, line, self.node.world.now(), nonce)
+        _keep(self.tx, self.node, commitment, self._sent(commitment, self._others()))
         return store.ceremony.newest(self.tx, found.roster_digest)
 
     def _tell(self, row: AnyRow, kept: _Kept) -> None:
         """Every dealer has committed: tell each holder its value, once."""
-        agency = self.identity.agency
+        agency = self.node.identity.agency
         if row.sealed_line is None or (agency, agency) in kept.values:
             return
-        line = Line.decode(self.identity.vault.open(_LINE, row.sealed_line))
+        line = Line.decode(self.node.identity.vault.open(_LINE, row.sealed_line))
         seen = ceremony.transcript(self.found, kept.commitments)
         for holder in self.found.holders:
             value = ceremony.value_for(self.found, agency, holder, line, seen)
             envelope = self._sent(value, [holder] if holder != agency else [])
             if holder == agency:
-                _keep(self.tx, self.world, self.identity, value, envelope)
+                _keep(self.tx, self.node, value, envelope)
                 kept.values[agency, agency] = envelope
 
     def _add_up(self, row: AnyRow, kept: _Kept) -> None:
         """Every dealer has told this node its value, and has seen the same commitments: make the share and confirm."""
-        found, agency = self.found, self.identity.agency
+        found, agency = self.found, self.node.identity.agency
         told = kept.told(agency)
         seen = ceremony.transcript(found, kept.commitments)
         differing = sorted(dealer for dealer, value in told.items() if value.transcript != seen)
@@ -249,25 +248,25 @@ class _Course:
         entry = shares.commitment(made, agency)
         if entry is None or share.commitment() != entry.point:
             raise Unproven("share_differs")
-        shares.keep(self.tx, self.world, self.identity, share, found.roster_digest)
-        signed = self.world.sign(result).SerializeToString()
+        shares.keep(self.tx, self.node, share, found.roster_digest)
+        signed = self.node.world.sign(result).SerializeToString()
         store.ceremony.change(self.tx, row, state=CONFIRMED, result=signed, culprit=None, reason=None)
 
     def _stand(self, row: AnyRow, state: str, culprit: str, reason: str) -> None:
         store.ceremony.change(self.tx, row, state=state, culprit=culprit, reason=reason)
 
     def _complain(self, evidence: Iterable[Envelope]) -> None:
-        complaint = Complaint(ceremony=self.found.id, holder=self.identity.agency, evidence=evidence)
+        complaint = Complaint(ceremony=self.found.id, holder=self.node.identity.agency, evidence=evidence)
         self._sent(complaint, self._others())
 
     def _others(self) -> list[str]:
-        return [holder for holder in self.found.holders if holder != self.identity.agency]
+        return [holder for holder in self.found.holders if holder != self.node.identity.agency]
 
     def _sent(self, message: Message, readers: Iterable[str]) -> Envelope:
         """``message`` signed, with a letter for each reader stored to be posted."""
-        envelope = self.world.sign(message)
+        envelope = self.node.world.sign(message)
         for reader in readers:
-            sealed = self.identity.seal(self.world, _LETTER, envelope.SerializeToString())
+            sealed = self.node.identity.seal(self.node.world, _LETTER, envelope.SerializeToString())
             store.ceremony.add_letter(self.tx, self.found.roster_digest, reader, sealed)
         return envelope
 
@@ -291,9 +290,7 @@ def _planned(tx: Tx, identity: Identity) -> Ceremony | None:
     return found if identity.agency in found.holders else None
 
 
-def _keep_signed(
-    tx: Tx, world: World, identity: Identity, roster: Roster, envelope: Envelope, sender: str | None = None
-) -> None:
+def _keep_signed(tx: Tx, node: Node, roster: Roster, envelope: Envelope, sender: str | None = None) -> None:
     """Keep a message that its dealer signed; ``sender``, if given, must be that dealer.
 
     Messages of a roster that this node has not heard of yet are kept as well: it will.
@@ -303,7 +300,7 @@ def _keep_signed(
         kind = DealerValue
     message: DealerCommitment | DealerValue = signing.decode(kind, envelope.payload)
     key = documents.member(roster, sender or message.dealer).signing_key
-    world.open(envelope, kind, key)
+    node.world.open(envelope, kind, key)
     if sender not in (None, message.dealer) or not _is_readable(tx, message.ceremony):
         raise Malformed("ceremony_message", agency=message.dealer)
     agreed = store.documents.agreed_on(tx)
@@ -311,7 +308,7 @@ def _keep_signed(
         return  # of a roster that was in force once: late, and of no use
     if store.ceremony.message_count(tx, message.dealer) >= limits.CEREMONY_MESSAGES_MAX:
         raise Refused("ceremony_messages_over_limit", agency=message.dealer, most=limits.CEREMONY_MESSAGES_MAX)
-    _keep(tx, world, identity, message, envelope)
+    _keep(tx, node, message, envelope)
 
 
 def _is_readable(tx: Tx, named: CeremonyId) -> bool:
@@ -321,9 +318,7 @@ def _is_readable(tx: Tx, named: CeremonyId) -> bool:
     return named.federation_id == agreed.federation_id and len(named.roster_digest) == 32 and within
 
 
-def _keep(
-    tx: Tx, world: World, identity: Identity, message: DealerCommitment | DealerValue, envelope: Envelope
-) -> None:
+def _keep(tx: Tx, node: Node, message: DealerCommitment | DealerValue, envelope: Envelope) -> None:
     digest = signing.digest(envelope)
     if store.ceremony.has_message(tx, digest):
         return
@@ -334,7 +329,7 @@ def _keep(
         attempt=message.ceremony.attempt,
         dealer=message.dealer,
         holder=message.holder if isinstance(message, DealerValue) else "",
-        sealed_envelope=identity.seal(world, _ENVELOPE, envelope.SerializeToString()),
+        sealed_envelope=node.identity.seal(node.world, _ENVELOPE, envelope.SerializeToString()),
     )
 
 

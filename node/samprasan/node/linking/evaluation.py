@@ -6,14 +6,14 @@ remembered answer at no charge.  What is kept names no id: the requester, a dige
 
 from dataclasses import dataclass
 
-from samprasan.edge.database import Database, Tx, take_turn
+from samprasan.edge.database import Tx, take_turn
 from samprasan.edge.world import World
 from samprasan.keys import documents, pseudonym, ristretto, signing
 from samprasan.keys.errors import Malformed
 from samprasan.keys.sharing import Share
 from samprasan.ledger import calendar, policy
 from samprasan.node import limits, store
-from samprasan.node.identity import Identity
+from samprasan.node.identity import Identity, Node
 from samprasan.node.linking import shares
 from samprasan.node.linking.letters import Letter
 from samprasan.v1 import linking_pb2
@@ -23,41 +23,41 @@ _DAY_MS = 86_400_000
 _PURPOSES = (linking_pb2.EVAL_PURPOSE_AWARD, linking_pb2.EVAL_PURPOSE_BALANCE, linking_pb2.EVAL_PURPOSE_REKEY)
 
 
-def answer(db: Database, world: World, identity: Identity, sender: str, envelope: Envelope) -> Letter:
+def answer(node: Node, sender: str, envelope: Envelope) -> Letter:
     """The signed answer or refusal to a peer's request, stored before it is sent.
 
     The request is charged before it is evaluated, and evaluated without keeping others from the database.
     Raises Unproven or Malformed for a request that ``sender`` did not sign for this node: it is dropped.
     """
-    with db.read() as tx:
+    with node.db.read() as tx:
         public_key = documents.member(store.documents.agreed_on(tx).required_roster, sender).signing_key
-        request = world.open(envelope, linking_pb2.EvalRequest, public_key)
-        _check_addressed(tx, identity, sender, request)
-        share = _share(tx, identity, request)
+        request = node.world.open(envelope, linking_pb2.EvalRequest, public_key)
+        _check_addressed(tx, node.identity, sender, request)
+        share = _share(tx, node.identity, request)
     blinded = ristretto.elements(request.blinded)
     bad_index = next((index for index, element in enumerate(blinded) if not _readable(element)), None)
     asked = _Asked(request, signing.digest(envelope), blinded, bad_index)
-    charged = _charge(db, world, identity, asked, share)
+    charged = _charge(node, asked, share)
     if isinstance(charged, Letter):
         return charged
     assert share is not None
     scalar = share.scalar
-    evaluated = list(world.each(lambda element: pseudonym.evaluate(scalar, element), asked.blinded))
-    nonce = pseudonym.random_scalar(world.random_bytes(64))
-    response = world.sign(
+    evaluated = list(node.world.each(lambda element: pseudonym.evaluate(scalar, element), asked.blinded))
+    nonce = pseudonym.random_scalar(node.world.random_bytes(64))
+    response = node.world.sign(
         linking_pb2.EvalResponse(
             federation_id=request.federation_id,
             request_id=request.request_id,
             request_digest=asked.digest,
-            evaluator=identity.agency,
+            evaluator=node.identity.agency,
             key_epoch=request.key_epoch,
             share_version=request.share_version,
             evaluated=b"".join(evaluated),
-            proof=pseudonym.prove(scalar, nonce, asked.blinded, evaluated, each=world.each).encode(),
+            proof=pseudonym.prove(scalar, nonce, asked.blinded, evaluated, each=node.world.each).encode(),
             quota_remaining=charged,
         )
     )
-    with db.begin() as tx:
+    with node.db.begin() as tx:
         take_turn(tx, "samprasan: evaluate")
         first = store.questions.evaluation(tx, sender, request.request_id)
         if first is not None and first.answer:
@@ -76,15 +76,15 @@ class _Asked:
     bad_index: int | None
 
 
-def _charge(db: Database, world: World, identity: Identity, asked: _Asked, share: Share | None) -> Letter | int:
+def _charge(node: Node, asked: _Asked, share: Share | None) -> Letter | int:
     """Charge the request, once; the remembered answer or a refusal, or else how many elements are left to ask for."""
-    now = world.now()
+    now = node.world.now()
     request, blinded = asked.request, asked.blinded
 
     def refusal(reason: linking_pb2.EvalRefusalReason.ValueType, **more: int) -> Letter:
-        return _refusal(world, identity, request, asked.digest, reason, **more)
+        return _refusal(node.world, node.identity, request, asked.digest, reason, **more)
 
-    with db.begin() as tx:
+    with node.db.begin() as tx:
         take_turn(tx, "samprasan: evaluate")
         remembered = store.questions.evaluation(tx, request.requester, request.request_id)
         store.questions.forget_answers(tx, now)

@@ -6,11 +6,10 @@ With it goes the newest checkpoint of the hub's log that the sender knows.
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
-from samprasan.edge.database import Database
 from samprasan.keys import documents, sealing
 from samprasan.keys.errors import Malformed
 from samprasan.node import store
-from samprasan.node.identity import Identity
+from samprasan.node.identity import Node
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope, Parcel
 
@@ -23,21 +22,21 @@ class Letter:
     envelope: Envelope
 
 
-def seal(db: Database, identity: Identity, letter: Letter) -> bytes:
+def seal(node: Node, letter: Letter) -> bytes:
     """The letter as the hub carries it."""
-    with db.read() as tx:
+    with node.db.read() as tx:
         reader = documents.member(store.documents.agreed_on(tx).required_roster, letter.to)
-        context = _context(store.documents.agreed_on(tx).federation_id, identity.agency, letter.to)
+        context = _context(store.documents.agreed_on(tx).federation_id, node.identity.agency, letter.to)
         parcel = Parcel(letter=letter.envelope, checkpoint=store.log_views.newest(tx))
     return sealing.seal_for(reader.sealing_key, parcel.SerializeToString(), context)
 
 
-def unseal(db: Database, identity: Identity, mail: hub_pb2.Mail) -> Parcel:
+def unseal(node: Node, mail: hub_pb2.Mail) -> Parcel:
     """What is in a piece of mail; Unproven ``mail_unopenable``, Malformed ``not_canonical``."""
-    with db.read() as tx:
-        context = _context(store.documents.agreed_on(tx).federation_id, mail.sender, identity.agency)
+    with node.db.read() as tx:
+        context = _context(store.documents.agreed_on(tx).federation_id, mail.sender, node.identity.agency)
     try:
-        return Parcel.FromString(identity.open_mail(mail.sealed, context))
+        return Parcel.FromString(node.identity.open_mail(mail.sealed, context))
     except DecodeError as problem:
         raise Malformed("not_canonical", kind="Parcel") from problem
 

@@ -12,7 +12,7 @@ from samprasan.keys import documents, pseudonym, ristretto, sharing, signing
 from samprasan.keys.errors import Refused, Unproven
 from samprasan.keys.identifiers import Scheme
 from samprasan.node import limits, store
-from samprasan.node.identity import KEY_COLUMN, OPENED_COLUMN, Identity
+from samprasan.node.identity import KEY_COLUMN, OPENED_COLUMN, Identity, Node
 from samprasan.node.linking import shares
 from samprasan.node.linking.letters import Letter
 from samprasan.v1 import hub_pb2, linking_pb2
@@ -24,55 +24,54 @@ _PLAN = "questions.sealed_plan"
 _PLAN_ROW = 8 + ristretto.SCALAR_BYTES
 
 
-def ask(db: Database, world: World, identity: Identity) -> None:
+def ask(node: Node) -> None:
     """Store a question about every subject that needs a key; public ids get theirs at once.
 
     While the linking key is rotated, subjects with an account are asked about under the next key, too.
     """
-    now = world.now()
-    with db.begin() as tx:
+    now = node.world.now()
+    with node.db.begin() as tx:
         take_turn(tx, "samprasan: ask")
         store.questions.expire_questions(tx, now)
-        keys = _keys_held(tx, identity)
+        keys = _keys_held(tx, node.identity)
         open_questions = _still_open(tx, keys, now)
-        asked_about = {who for row in open_questions for who, _ in _plan(identity, row.sealed_plan)}
+        asked_about = {who for row in open_questions for who, _ in _plan(node.identity, row.sealed_plan)}
         if len(open_questions) >= limits.QUESTIONS_OPEN_MAX:
             return
         rows = store.subjects.without_key(tx, limits.ELEMENTS_PER_QUESTION, asked_about)
-        public = [(row.subject_id, identity.identifier(row)) for row in rows if _is_public(row.scheme)]
-        sealed = [(who, _sealed_key(world, identity, each.public_subject_key())) for who, each in public]
+        public = [(row.subject_id, node.identity.identifier(row)) for row in rows if _is_public(row.scheme)]
+        sealed = [(who, _sealed_key(node.world, node.identity, each.public_subject_key())) for who, each in public]
         store.subjects.set_keys(tx, sealed, store.subjects.PUBLIC)
         secret = [row for row in rows if not _is_public(row.scheme)]
         in_force, coming = keys
         if secret and in_force is not None and not store.rotation.is_closing(tx, now):
             awarding = any(row.share for row in secret)
             purpose = linking_pb2.EVAL_PURPOSE_AWARD if awarding else linking_pb2.EVAL_PURPOSE_BALANCE
-            _ask_about(tx, world, identity, in_force, purpose, secret)
+            _ask_about(tx, node, in_force, purpose, secret)
         elif coming is not None:
             behind = store.subjects.to_rekey(tx, coming.key_epoch, limits.ELEMENTS_PER_QUESTION, asked_about)
-            _ask_about(tx, world, identity, coming, linking_pb2.EVAL_PURPOSE_REKEY, behind)
+            _ask_about(tx, node, coming, linking_pb2.EVAL_PURPOSE_REKEY, behind)
 
 
 def _ask_about(
     tx: Tx,
-    world: World,
-    identity: Identity,
+    node: Node,
     key: LinkingKey,
     purpose: linking_pb2.EvalPurpose.ValueType,
     rows: Sequence[AnyRow],
 ) -> None:
-    now = world.now()
-    peer = _peer_in_turn(tx, identity, key, now) if rows else None
+    now = node.world.now()
+    peer = _peer_in_turn(tx, node.identity, key, now) if rows else None
     if peer is None:
         return
-    blinds = [pseudonym.random_scalar(world.random_bytes(64)) for _ in rows]
-    values = [identity.identifier(row).domain_bytes() for row in rows]
-    blinded = world.each(lambda pair: pseudonym.blind(*pair), list(zip(values, blinds, strict=True)))
+    blinds = [pseudonym.random_scalar(node.world.random_bytes(64)) for _ in rows]
+    values = [node.identity.identifier(row).domain_bytes() for row in rows]
+    blinded = node.world.each(lambda pair: pseudonym.blind(*pair), list(zip(values, blinds, strict=True)))
     tries = min(store.questions.unanswered_since_last_answer(tx, now), limits.QUESTION_DOUBLINGS_MAX)
     request = linking_pb2.EvalRequest(
         federation_id=store.documents.agreed_on(tx).federation_id,
-        request_id=world.random_bytes(_ID_BYTES),
-        requester=identity.agency,
+        request_id=node.world.random_bytes(_ID_BYTES),
+        requester=node.identity.agency,
         evaluator=peer,
         expires_at=now + (limits.QUESTION_LIFETIME_MS << tries),
         purpose=purpose,
@@ -80,7 +79,7 @@ def _ask_about(
         share_version=key.share_version,
         blinded=b"".join(blinded),
     )
-    envelope = world.sign(request)
+    envelope = node.world.sign(request)
     plan = b"".join(
         row.subject_id.to_bytes(8, "big") + ristretto.encode_scalar(blind)
         for row, blind in zip(rows, blinds, strict=True)
@@ -94,15 +93,15 @@ def _ask_about(
         elements=len(rows),
         digest=signing.digest(envelope),
         envelope=envelope.SerializeToString(),
-        sealed_plan=identity.seal(world, _PLAN, plan),
+        sealed_plan=node.identity.seal(node.world, _PLAN, plan),
         expires_at=request.expires_at,
     )
 
 
-def unposted(db: Database, world: World) -> list[tuple[bytes, Letter]]:
+def unposted(node: Node) -> list[tuple[bytes, Letter]]:
     """Questions that wait to be posted, (request id, letter) each; a process may have died before it could."""
-    with db.read() as tx:
-        rows = store.questions.unposted(tx, world.now())
+    with node.db.read() as tx:
+        rows = store.questions.unposted(tx, node.world.now())
     return [(row.request_id, Letter(row.evaluator, Envelope.FromString(row.envelope))) for row in rows]
 
 
@@ -112,31 +111,31 @@ def posted(db: Database, request_id: bytes) -> None:
         store.questions.posted(tx, request_id)
 
 
-def answered(db: Database, world: World, identity: Identity, sender: str, envelope: Envelope) -> None:
+def answered(node: Node, sender: str, envelope: Envelope) -> None:
     """Take a peer's answer: check it, and keep the subject keys it makes.  Unknown and old answers change nothing.
 
     Raises Unproven or Malformed if the answer does not hold; the question then runs out and the other peer is asked.
     """
-    with db.read() as tx:
+    with node.db.read() as tx:
         current = store.documents.agreed_on(tx).required_roster
         public_key = documents.member(current, sender).signing_key
-        answer = world.open(envelope, linking_pb2.EvalResponse, public_key)
+        answer = node.world.open(envelope, linking_pb2.EvalResponse, public_key)
         question = store.questions.question(tx, answer.request_id)
         if question is None or question.state != "open":
             return
         linking = next((key for key in documents.linking_keys(current) if _is_of(key, question)), None)
         if linking is None:
             return
-        plan = _plan(identity, question.sealed_plan)
+        plan = _plan(node.identity, question.sealed_plan)
         rows = {row.subject_id: row for row in store.subjects.of_ids(tx, (who for who, _ in plan))}
-        share = shares.held(tx, identity, linking)
+        share = shares.held(tx, node.identity, linking)
     if share is None:
         raise Refused("no_share")
     request = _asked(question)
-    evaluated = _checked(world, linking, sender, request, question.digest, answer)
+    evaluated = _checked(node.world, linking, sender, request, question.digest, answer)
     peer_index = _commitment(linking, sender).index
     known = [  # the import that brought a subject may have been undone meanwhile
-        (who, identity.identifier(rows[who]).domain_bytes(), blind, element)
+        (who, node.identity.identifier(rows[who]).domain_bytes(), blind, element)
         for (who, blind), element in zip(plan, evaluated, strict=True)
         if who in rows
     ]
@@ -145,8 +144,8 @@ def answered(db: Database, world: World, identity: Identity, sender: str, envelo
         who, value, blind, element = each
         return who, sharing.combine(share, peer_index, value, blind, element)
 
-    keys = [(who, _sealed_key(world, identity, key)) for who, key in world.each(combined, known)]
-    with db.begin() as tx:
+    keys = [(who, _sealed_key(node.world, node.identity, key)) for who, key in node.world.each(combined, known)]
+    with node.db.begin() as tx:
         take_turn(tx, "samprasan: documents")
         now_in_force = store.documents.agreed_on(tx).required_roster
         if linking == now_in_force.linking:
@@ -158,40 +157,40 @@ def answered(db: Database, world: World, identity: Identity, sender: str, envelo
         store.questions.close_question(tx, answer.request_id, "answered")
 
 
-def refused(db: Database, world: World, sender: str, envelope: Envelope) -> linking_pb2.EvalRefusal:
+def refused(node: Node, sender: str, envelope: Envelope) -> linking_pb2.EvalRefusal:
     """Take a peer's refusal: the question is closed, and that peer not asked again before it said.
 
     Raises Unproven or Malformed if the refusal does not hold.
     """
-    with db.begin() as tx:
+    with node.db.begin() as tx:
         public_key = documents.member(store.documents.agreed_on(tx).required_roster, sender).signing_key
-        refusal = world.open(envelope, linking_pb2.EvalRefusal, public_key)
+        refusal = node.world.open(envelope, linking_pb2.EvalRefusal, public_key)
         question = store.questions.question(tx, refusal.request_id)
         if question is not None and question.state == "open" and question.digest == refusal.request_digest:
             is_behind = refusal.reason == linking_pb2.EVAL_REFUSAL_REASON_EPOCH
             pause = limits.EPOCH_RETRY_MS if is_behind else limits.QUESTION_LIFETIME_MS
-            granted = store.documents.agreed_on(tx).grant_of(_asked(question).requester, world.now())
+            granted = store.documents.agreed_on(tx).grant_of(_asked(question).requester, node.world.now())
             told = 0 if granted else refusal.retry_at  # the peer may not have heard of the grant yet
-            retry_at = max(told, world.now() + pause)
+            retry_at = max(told, node.world.now() + pause)
             store.questions.close_question(tx, refusal.request_id, "refused", retry_at)
     return refusal
 
 
-def accounts_wanted(db: Database, world: World, identity: Identity) -> hub_pb2.OpenAccountsRequest | None:
+def accounts_wanted(node: Node) -> hub_pb2.OpenAccountsRequest | None:
     """What to ask the hub next: accounts for subjects whose keys are known; None if there are none."""
-    with db.read() as tx:
-        if store.rotation.is_closing(tx, world.now()):
+    with node.db.read() as tx:
+        if store.rotation.is_closing(tx, node.world.now()):
             return None
         in_force = store.documents.agreed_on(tx).required_roster.linking.key_epoch
-        rows = store.subjects.without_account(tx, limits.ACCOUNTS_PER_REQUEST, world.now())
+        rows = store.subjects.without_account(tx, limits.ACCOUNTS_PER_REQUEST, node.world.now())
         rows = [row for row in rows if row.key_epoch in (store.subjects.PUBLIC, in_force)]
     if not rows:
         return None
     return hub_pb2.OpenAccountsRequest(
-        request_id=world.random_bytes(_ID_BYTES),
+        request_id=node.world.random_bytes(_ID_BYTES),
         subjects=[
             hub_pb2.SubjectRef(
-                subject_key=identity.vault.open(KEY_COLUMN, row.sealed_key), kind=row.kind, key_epoch=row.key_epoch
+                subject_key=node.identity.vault.open(KEY_COLUMN, row.sealed_key), kind=row.kind, key_epoch=row.key_epoch
             )
             for row in rows
         ],
@@ -199,9 +198,7 @@ def accounts_wanted(db: Database, world: World, identity: Identity) -> hub_pb2.O
 
 
 def accounts_opened(
-    db: Database,
-    world: World,
-    identity: Identity,
+    node: Node,
     request: hub_pb2.OpenAccountsRequest,
     envelopes: Sequence[Envelope],
 ) -> None:
@@ -209,13 +206,13 @@ def accounts_opened(
 
     Raises Unproven ``answer_foreign`` if they answer another.
     """
-    opened = read_opened(db, world, identity, request.request_id, envelopes)
+    opened = read_opened(node, request.request_id, envelopes)
     if [each.subject_key for each in opened] != [subject.subject_key for subject in request.subjects]:
         raise Unproven("answer_foreign", kind="AccountOpened")
     answers = {each.subject_key: (each, data) for each, data in zip(opened, envelopes, strict=True)}
-    with db.begin() as tx:
-        rows = store.subjects.without_account(tx, limits.ACCOUNTS_PER_REQUEST, world.now())
-        found = [(row.subject_id, identity.vault.open(KEY_COLUMN, row.sealed_key)) for row in rows]
+    with node.db.begin() as tx:
+        rows = store.subjects.without_account(tx, limits.ACCOUNTS_PER_REQUEST, node.world.now())
+        found = [(row.subject_id, node.identity.vault.open(KEY_COLUMN, row.sealed_key)) for row in rows]
         known = [(who, *answers[key]) for who, key in found if key in answers]
         if store.subjects.unnamed_among(tx, [each.account_id for _, each, _ in known]):
             store.awards.lock(tx)
@@ -223,21 +220,19 @@ def accounts_opened(
         store.subjects.set_accounts(
             tx,
             [
-                (who, each.account_id, identity.seal(world, OPENED_COLUMN, data.SerializeToString()))
+                (who, each.account_id, node.identity.seal(node.world, OPENED_COLUMN, data.SerializeToString()))
                 for who, each, data in known
             ],
         )
 
 
-def read_opened(
-    db: Database, world: World, identity: Identity, request_id: bytes, envelopes: Iterable[Envelope]
-) -> list[hub_pb2.AccountOpened]:
+def read_opened(node: Node, request_id: bytes, envelopes: Iterable[Envelope]) -> list[hub_pb2.AccountOpened]:
     """What the hub signed for this node in answer to that request; else Unproven ``answer_foreign``."""
-    with db.read() as tx:
+    with node.db.read() as tx:
         agreed = store.documents.agreed_on(tx)
     hub_key = agreed.required_roster.hub.signing_key
-    opened = [world.open(each, hub_pb2.AccountOpened, hub_key) for each in envelopes]
-    ours = (request_id, identity.agency, agreed.federation_id)
+    opened = [node.world.open(each, hub_pb2.AccountOpened, hub_key) for each in envelopes]
+    ours = (request_id, node.identity.agency, agreed.federation_id)
     if any((each.request_id, each.agency, each.federation_id) != ours for each in opened):
         raise Unproven("answer_foreign", kind="AccountOpened")
     return opened

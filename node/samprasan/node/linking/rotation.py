@@ -14,7 +14,7 @@ from samprasan.edge.world import World
 from samprasan.keys import documents, signing
 from samprasan.keys.errors import Unproven
 from samprasan.node import limits, store
-from samprasan.node.identity import KEY_COLUMN, OPENED_COLUMN, Identity
+from samprasan.node.identity import KEY_COLUMN, OPENED_COLUMN, Node
 from samprasan.node.linking import questions
 from samprasan.v1 import hub_pb2
 from samprasan.v1.documents_pb2 import Roster
@@ -23,64 +23,62 @@ from samprasan.v1.envelope_pb2 import Envelope
 _ID_BYTES = 16
 
 
-def keys_to_tell(db: Database, world: World, identity: Identity) -> hub_pb2.RekeyRequest | None:
+def keys_to_tell(node: Node) -> hub_pb2.RekeyRequest | None:
     """What to tell the hub next: accounts and their next keys; None if there is nothing to tell now."""
-    with db.read() as tx:
+    with node.db.read() as tx:
         coming = _next_epoch(tx)
-        rows = store.subjects.to_move(tx, coming, limits.ACCOUNTS_PER_REQUEST, world.now()) if coming else []
+        rows = store.subjects.to_move(tx, coming, limits.ACCOUNTS_PER_REQUEST, node.world.now()) if coming else []
     if not rows:
         return None
     return hub_pb2.RekeyRequest(
-        request_id=world.random_bytes(_ID_BYTES),
+        request_id=node.world.random_bytes(_ID_BYTES),
         key_epoch=coming,
         accounts=[
-            hub_pb2.Rekeyed(account_id=row.account_id, subject_key=identity.vault.open(KEY_COLUMN, row.sealed_key))
+            hub_pb2.Rekeyed(account_id=row.account_id, subject_key=node.identity.vault.open(KEY_COLUMN, row.sealed_key))
             for row in rows
         ],
     )
 
 
-def told(
-    db: Database, world: World, identity: Identity, request: hub_pb2.RekeyRequest, envelopes: Sequence[Envelope]
-) -> None:
+def told(node: Node, request: hub_pb2.RekeyRequest, envelopes: Sequence[Envelope]) -> None:
     """Take the hub's answer: those it names have moved, the others are told of again in a while.
 
     Raises Unproven ``answer_foreign`` if it answers another.
     """
-    now = world.now()
-    opened = questions.read_opened(db, world, identity, request.request_id, envelopes)
+    now = node.world.now()
+    opened = questions.read_opened(node, request.request_id, envelopes)
     asked = {each.account_id: each.subject_key for each in request.accounts}
     if any(asked.get(each.account_id) != each.subject_key for each in opened):
         raise Unproven("answer_foreign", kind="AccountOpened")
     answers = {each.account_id: data for each, data in zip(opened, envelopes, strict=True)}
-    with db.begin() as tx:
+    with node.db.begin() as tx:
         rows = store.subjects.to_move(tx, request.key_epoch, limits.ACCOUNTS_PER_REQUEST, now)
         rows = [row for row in rows if row.account_id in asked]
         store.subjects.told_of_next_key(tx, [row.subject_id for row in rows], now + limits.REKEY_AGAIN_MS)
         sealed = [
-            (row.subject_id, identity.seal(world, OPENED_COLUMN, answers[row.account_id].SerializeToString()))
+            (row.subject_id, node.identity.seal(node.world, OPENED_COLUMN, answers[row.account_id].SerializeToString()))
             for row in rows
             if row.account_id in answers
         ]
         store.subjects.moved(tx, request.key_epoch, sealed)
 
 
-def ended(db: Database, world: World) -> list[Envelope]:
+def ended(node: Node) -> list[Envelope]:
     """Rosters without the old key, with this node's signature, to be submitted; none while anybody stays behind.
 
     One that another node proposed is signed as it is; else this node proposes its own.
     """
-    with db.read() as tx:
+    with node.db.read() as tx:
         if not _everybody_moved(tx):
             return []
-    with db.begin() as tx:
+    with node.db.begin() as tx:
         take_turn(tx, "samprasan: documents")
         store.awards.lock(tx)  # no batch is sealed between looking and closing
         if not _everybody_moved(tx):
             return []
         agreed = store.documents.agreed_on(tx)
         found = [Envelope.FromString(data) for data in store.documents.proposed(tx)]
-        now = world.now()
+        now = node.world.now()
         proposed = [each for each in found if _is_last(each, agreed.required_roster, now)]
         if not proposed:
             made = _last(agreed.required_roster, agreed.federation_id, now, now + limits.DOCUMENT_LIFETIME_MS)
@@ -89,7 +87,7 @@ def ended(db: Database, world: World) -> list[Envelope]:
         else:
             until = max(Roster.FromString(each.payload).expires_at for each in proposed)
         store.rotation.close(tx, until)
-    return [_signed(world, each) for each in proposed]
+    return [_signed(node.world, each) for each in proposed]
 
 
 def is_running(db: Database) -> bool:

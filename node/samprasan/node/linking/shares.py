@@ -5,11 +5,10 @@ a stale share would split people's accounts silently.
 """
 
 from samprasan.edge.database import Tx
-from samprasan.edge.world import World
 from samprasan.keys.errors import Unproven
 from samprasan.keys.sharing import Share
 from samprasan.node import store
-from samprasan.node.identity import Identity
+from samprasan.node.identity import Identity, Node
 from samprasan.v1.documents_pb2 import LinkingKey, ShareCommitment
 
 _COLUMN = "shares.sealed_share"
@@ -31,9 +30,9 @@ def held(tx: Tx, identity: Identity, key: LinkingKey) -> Share | None:
     return share
 
 
-def keep(tx: Tx, world: World, identity: Identity, share: Share, roster_digest: bytes) -> None:
+def keep(tx: Tx, node: Node, share: Share, roster_digest: bytes) -> None:
     """Keep a share that a ceremony under that roster has made; it counts once a roster names its commitment."""
-    sealed = identity.seal(world, _COLUMN, share.encode())
+    sealed = node.identity.seal(node.world, _COLUMN, share.encode())
     store.ceremony.put_share(tx, share.commitment(), sealed, roster_digest)
 
 

@@ -9,10 +9,10 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import grpc
-from samprasan.client.connection import Hub
+from samprasan.client.connection import Connect
 from samprasan.edge import wire
 from samprasan.edge.logs import logger
 from samprasan.keys.errors import Malformed, Unavailable
@@ -20,11 +20,13 @@ from samprasan.keys.identifiers import Identifier, Scheme, parse
 from samprasan.node import limits
 from samprasan.node.counter import balance, redemption
 from samprasan.node.counter.redemption import Wish
+from samprasan.node.identity import Node
 from samprasan.node.imports import single_record
 from samprasan.node.process import serve as process_serve
-from samprasan.node.process.session import LOOK_SECONDS, Live, Node
+from samprasan.node.process.session import LOOK_SECONDS, Live
 from samprasan.v1 import counter_pb2, counter_pb2_grpc, hub_pb2
 
+P = ParamSpec("P")
 T = TypeVar("T")
 UNIX = "unix:"
 ANSWER_SECONDS = 15.0  # under the callers' usual deadline of 20 s
@@ -32,7 +34,6 @@ BALANCE_SECONDS = 5.0
 _CANCELS = 3
 log = logger("counter")
 Credentials = tuple[bytes, bytes, bytes]
-Connect = Callable[[], "contextlib.AbstractAsyncContextManager[Hub]"]
 
 
 @dataclass
@@ -91,18 +92,18 @@ class CounterServicer(counter_pb2_grpc.CounterServicer):
         self._offline_credits_max = offline_credits_max
         self.waiting = Waiting(node, live)
 
-    async def _step(self, step: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.to_thread(step, *arguments)
+    async def _step(self, step: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        return await asyncio.to_thread(step, *arguments, **named)
 
     async def Balance(self, request: counter_pb2.BalanceRequest, context: Any) -> counter_pb2.BalanceResponse:
         """See :mod:`.balances`; as remembered while the hub is away."""
         node, subject = self._node, _identifier(request.subject)
-        found = await self._step(balance.look_up, node.db, node.world, node.identity, subject)
+        found = await self._step(balance.look_up, node, subject)
         ends = asyncio.get_running_loop().time() + BALANCE_SECONDS
         while found.request is None and self._live.connected and asyncio.get_running_loop().time() < ends:
             self._live.wake_all()
             await asyncio.sleep(LOOK_SECONDS / 5)
-            found = await self._step(balance.look_up, node.db, node.world, node.identity, subject)
+            found = await self._step(balance.look_up, node, subject)
         kept, fresh = found.remembered, False
         with contextlib.suppress(Unavailable):
             if found.request is not None:
@@ -125,7 +126,7 @@ class CounterServicer(counter_pb2_grpc.CounterServicer):
     async def _ask_hub(self, request: hub_pb2.GetTotalsRequest) -> Any:
         node = self._node
         totals = await process_serve.ask(self._connect, lambda hub: hub.totals(request))
-        return await self._step(balance.keep, node.db, node.world, node.identity, request, totals)
+        return await self._step(balance.keep, node, request, totals)
 
     async def Redeem(self, request: counter_pb2.RedeemRequest, context: Any) -> counter_pb2.RedeemResponse:
         """See :func:`samprasan.node.counter.redemption.ask`.
@@ -133,13 +134,13 @@ class CounterServicer(counter_pb2_grpc.CounterServicer):
         Unavailable ``counter_offline`` if nothing has left, ``redemption_pending`` if its answer has not come.
         """
         node, wish = self._node, _wish(request)
-        known = await self._step(redemption.is_known, node.db, node.identity, wish)
+        known = await self._step(redemption.is_known, node, wish)
         if not known and not self._live.connected:
             risked = replace(wish, on_own_risk=True)
             most = self._offline_credits_max
-            await self._step(redemption.ask, node.db, node.world, node.identity, risked, most)
+            await self._step(redemption.ask, node, risked, most)
         elif not known:
-            await self._step(redemption.ask, node.db, node.world, node.identity, wish)
+            await self._step(redemption.ask, node, wish)
         op_key = wish.op_key
         if await self._is_decided(op_key) or await self.waiting.decided(op_key) or await self._is_decided(op_key):
             return counter_pb2.RedeemResponse(redemption=await self._found(op_key))
@@ -152,7 +153,7 @@ class CounterServicer(counter_pb2_grpc.CounterServicer):
         node, op_key = self._node, request.op_id
         _check_op_id(op_key)
         for _ in range(_CANCELS):  # what is on its way is waited for, then taken back
-            await self._step(redemption.cancel, node.db, node.world, node.identity, op_key)
+            await self._step(redemption.cancel, node, op_key)
             if not await self._is_decided(op_key) and not await self.waiting.decided(op_key):
                 break
             found = await self._found(op_key)
@@ -166,12 +167,12 @@ class CounterServicer(counter_pb2_grpc.CounterServicer):
     async def RecordDeed(self, request: counter_pb2.RecordDeedRequest, context: Any) -> counter_pb2.RecordDeedResponse:
         """See :func:`samprasan.node.imports.single_record.record`."""
         node = self._node
-        response = await self._step(single_record.record, node.db, node.world, node.identity, request)
+        response = await self._step(single_record.record, node, request)
         self._live.wake_all()
         return response
 
     async def _found(self, op_key: bytes) -> counter_pb2.Redemption:
-        document = await self._step(redemption.find, self._node.db, self._node.identity, op_key)
+        document = await self._step(redemption.find, self._node, op_key)
         return counter_pb2.Redemption(
             op_id=op_key,
             state=document["state"],

@@ -9,11 +9,12 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from samprasan.client.connection import Hub
+from samprasan.client.connection import Connect, Hub
 from samprasan.edge.logs import logger
 from samprasan.keys.errors import SamprasanError, Unavailable
 from samprasan.node.documents import accepted
-from samprasan.node.process.session import HELLO_SECONDS, LOOK_SECONDS, Connect, Live, Node, Session
+from samprasan.node.identity import Node
+from samprasan.node.process.session import HELLO_SECONDS, LOOK_SECONDS, Live, Session
 from samprasan.node.recovery import replay
 from samprasan.node.recovery.replay import Recovered
 from samprasan.node.sync import batches as sync_batches
@@ -158,13 +159,13 @@ async def recover(node: Node, hub: Hub) -> Recovered:
     """Take back the node's own chain as far as the log has it.  Raises Unavailable ``hub_recovering``."""
     await Session(node, hub, Live()).greet()
     listing = await hub.list_documents()
-    await asyncio.to_thread(accepted.take, node.db, node.world, node.identity, node.tls_ca, listing)
+    await asyncio.to_thread(accepted.take, node, listing)
     batches = given_up = 0
     after_seq = await asyncio.to_thread(replay.common_seq, node.db)
     async for entry in hub.recall(hub_pb2.RecallRequest(after_seq=after_seq)):
-        step = await asyncio.to_thread(replay.take_back, node.db, node.world, node.identity, [entry])
+        step = await asyncio.to_thread(replay.take_back, node, [entry])
         batches, given_up = batches + step[0], given_up + step[1]
-    orphans, unnamed = await asyncio.to_thread(replay.ended, node.db, node.world)
+    orphans, unnamed = await asyncio.to_thread(replay.ended, node)
     return Recovered(batches, given_up, orphans, unnamed)
 
 

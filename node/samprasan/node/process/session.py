@@ -4,17 +4,16 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from samprasan.client.connection import Hub
 from samprasan.edge.database import Database
 from samprasan.edge.logs import logger
-from samprasan.edge.world import World
 from samprasan.keys.errors import Refused, SamprasanError, Unavailable, Unproven
 from samprasan.node import limits
 from samprasan.node.counter import redemption
 from samprasan.node.documents import accepted
-from samprasan.node.identity import Identity
+from samprasan.node.identity import Node
 from samprasan.node.linking import ceremony, letters, questions, rotation
 from samprasan.node.linking.letters import Letter
 from samprasan.node.process import mail, status
@@ -23,6 +22,7 @@ from samprasan.node.recovery import refeed
 from samprasan.node.sync import batches, hub_chain, receipts
 from samprasan.v1 import hub_pb2
 
+P = ParamSpec("P")
 T = TypeVar("T")
 HELLO_SECONDS = 60.0
 ROTATION_HELLO_SECONDS = 10.0  # the hub says how many have moved to the next linking key
@@ -32,19 +32,6 @@ WITNESS_SECONDS = 3.0  # a checkpoint is final a round or two after it is signed
 _HALTING = frozenset({"chain_fork", "node_went_back", "hub_went_back", "receipt_foreign"})
 _ITS_OWN = frozenset({"log_damaged", "reconcile_busy"})  # the hub answers: everything else goes on
 log = logger("node")
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """An opened home, as the steps need it."""
-
-    db: Database
-    world: World
-    identity: Identity
-    tls_ca: bytes
-
-
-Connect = Callable[[], "contextlib.AbstractAsyncContextManager[Hub]"]
 
 
 class Bell:
@@ -112,14 +99,14 @@ class Session:
             self.live.connected = False
             self.live.wake_all()
 
-    async def _step(self, step: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.to_thread(step, *arguments)
+    async def _step(self, step: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        return await asyncio.to_thread(step, *arguments, **named)
 
     async def say_hello(self) -> int:
         """Say hello and do what the answer asks for; the batch behind which to send."""
         node = self.node
         said, answer = await self.greet()
-        after_seq = await self._step(batches.greeted, node.db, node.world, node.identity, said, answer)
+        after_seq = await self._step(batches.greeted, node, said, answer)
         if await self._step(accepted.has_roster, node.db):
             await self._keep_up(answer.own_head.seq)
         if abs(answer.now - node.world.now()) > limits.CLOCK_OFF_MS_MAX:
@@ -154,7 +141,7 @@ class Session:
         node = self.node
         if answer.refeed:
             seqs = (answer.head.seq, answer.own_head.seq)
-            taken = await self.hub.refeed(refeed.everything(node.db, node.identity, *seqs, answer.damaged))
+            taken = await self.hub.refeed(refeed.everything(node, *seqs, answer.damaged))
             log.warning("hub fed again", entries=taken)
         elif answer.damaged and (entries := await self._step(_held, node.db, answer.damaged)):
             with contextlib.suppress(Refused):  # another agency was faster
@@ -172,9 +159,9 @@ class Session:
             async for entry in self.hub.recall(hub_pb2.RecallRequest(own=True, after_seq=kept)):
                 some.append(entry)
                 if len(some) == limits.BATCHES_READ_AT_ONCE:
-                    await self._step(hub_chain.keep, node.db, node.world, some)
+                    await self._step(hub_chain.keep, node, some)
                     some = []
-            await self._step(hub_chain.keep, node.db, node.world, some)
+            await self._step(hub_chain.keep, node, some)
             if await self._step(hub_chain.kept_up_to, node.db) == kept:
                 raise Unproven("hub_chain_fork", seq=kept + 1)  # it says that there is more, and shows none
 
@@ -193,12 +180,12 @@ class Session:
         try:
             async for response in self.hub.push(self._batches(after_seq, room)):
                 if response.HasField("refusal"):
-                    refusal = await self._step(receipts.refused, node.db, node.world, response.refusal)
+                    refusal = await self._step(receipts.refused, node, response.refusal)
                     log.error("batch refused", seq=refusal.seq, reason=refusal.reason)
                     raise Unproven("batch_refused", seq=refusal.seq)
-                await self._step(hub_chain.keep, node.db, node.world, response.own)
+                await self._step(hub_chain.keep, node, response.own)
                 await self._keep_up(response.own_seq)
-                await self._step(receipts.settle, node.db, node.world, response.receipt)
+                await self._step(receipts.settle, node, response.receipt)
                 room.release()
                 self.live.sending.ring()
         except Unproven as problem:
@@ -213,7 +200,7 @@ class Session:
             while True:
                 news = self.live.sending.next()
                 async with self.quiet:
-                    found = await self._step(batches.next_batch, node.db, node.world, node.identity, after_seq)
+                    found = await self._step(batches.next_batch, node, after_seq)
                 if found is not None:
                     break
                 await _rest(news)
@@ -228,15 +215,15 @@ class Session:
         while True:
             news = self.live.work.next()
             async with self._patiently("ceremony"):
-                await self._step(ceremony.advance, node.db, node.world, node.identity)
-                for letter_id, letter in await self._step(ceremony.unposted, node.db, node.identity):
+                await self._step(ceremony.advance, node)
+                for letter_id, letter in await self._step(ceremony.unposted, node):
                     if await self._post(letter):
                         await self._step(ceremony.posted, node.db, letter_id)
-                confirmed = await self._step(ceremony.confirmation, node.db, node.identity)
+                confirmed = await self._step(ceremony.confirmation, node)
                 if confirmed is not None and confirmed.payload != submitted:
                     await self.hub.submit_document(confirmed)
                     submitted = confirmed.payload
-                for last in await self._step(rotation.ended, node.db, node.world):
+                for last in await self._step(rotation.ended, node):
                     if last.payload not in ends:
                         await self.hub.submit_document(last)
                         ends.add(last.payload)
@@ -261,8 +248,8 @@ class Session:
         while True:
             news = self.live.work.next()
             async with self._patiently("linking"):
-                await self._step(questions.ask, node.db, node.world, node.identity)
-                for request_id, letter in await self._step(questions.unposted, node.db, node.world):
+                await self._step(questions.ask, node)
+                for request_id, letter in await self._step(questions.unposted, node):
                     if await self._post(letter):
                         await self._step(questions.posted, node.db, request_id)
                 await self._open_accounts()
@@ -270,7 +257,7 @@ class Session:
 
     async def _post(self, letter: Letter) -> bool:
         """Whether the letter is in its reader's box; a full box is tried again later."""
-        sealed = await self._step(letters.seal, self.node.db, self.node.identity, letter)
+        sealed = await self._step(letters.seal, self.node, letter)
         try:
             await self.hub.post_mail(letter.to, sealed)
         except Unavailable as problem:
@@ -282,13 +269,13 @@ class Session:
 
     async def _open_accounts(self) -> None:
         node = self.node
-        while request := await self._step(questions.accounts_wanted, node.db, node.world, node.identity):
+        while request := await self._step(questions.accounts_wanted, node):
             opened = await self.hub.open_accounts(request)
-            await self._step(questions.accounts_opened, node.db, node.world, node.identity, request, opened)
+            await self._step(questions.accounts_opened, node, request, opened)
             self.live.wake_all()
-        while keys := await self._step(rotation.keys_to_tell, node.db, node.world, node.identity):
+        while keys := await self._step(rotation.keys_to_tell, node):
             moved = await self.hub.rekey(keys)
-            await self._step(rotation.told, node.db, node.world, node.identity, keys, moved)
+            await self._step(rotation.told, node, keys, moved)
 
     async def _read_mail(self) -> None:
         async for news in self.hub.receive_mail(after=0):
@@ -302,8 +289,8 @@ class Session:
     async def _fetch_documents(self) -> None:
         node = self.node
         listing = await self.hub.list_documents()
-        await self._step(accepted.take, node.db, node.world, node.identity, node.tls_ca, listing)
-        for lost in await self._step(accepted.unknown_to, node.db, node.world, node.identity, listing):
+        await self._step(accepted.take, node, listing)
+        for lost in await self._step(accepted.unknown_to, node, listing):
             try:
                 await self.hub.submit_document(lost)
             except SamprasanError as problem:  # it recovers, or too much time has passed
@@ -315,7 +302,7 @@ class Session:
         try:
             if not await self._step(accepted.has_roster, node.db):
                 await self._fetch_documents()  # mail may come before the word that roster 1 is in force
-            letter = await self._step(mail.read, node.db, node.world, node.identity, piece)
+            letter = await self._step(mail.read, node, piece)
         except Unavailable:
             raise
         except SamprasanError as problem:
@@ -337,7 +324,7 @@ class Session:
                 answer = await self.hub.witness(asked.request)
                 if answer.checkpoint != asked.own:
                     await self._keep_up(answer.own_seq)  # whoever accepts a checkpoint can make again what it covers
-                word = await self._step(witness.witnessed, node.db, node.world, node.identity, asked, answer)
+                word = await self._step(witness.witnessed, node, asked, answer)
                 if word is not None:
                     await self.hub.cosign(word)
                 more = asked.is_full and await self._step(witness.question, node.db) != asked

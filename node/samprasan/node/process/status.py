@@ -6,12 +6,11 @@ from typing import Any
 
 from samprasan.edge.database import Database, Tx
 from samprasan.edge.metrics import Gauge
-from samprasan.edge.world import World
 from samprasan.keys import certificates
 from samprasan.ledger import calendar, limit_usage, policy
 from samprasan.ledger.limit_usage import Nearing
 from samprasan.node import limits, store
-from samprasan.node.identity import Identity
+from samprasan.node.identity import Node
 from samprasan.node.linking import ceremony, rotation, shares
 from samprasan.node.sync import batches
 from samprasan.v1.documents_pb2 import Grant
@@ -21,21 +20,21 @@ _STATES = ("queued", "settled", "declined")
 CONNECTED_MS = 120_000  # the service says hello every 60 s; one lost hello is no alarm
 
 
-def status(db: Database, world: World, identity: Identity, certificate: bytes | None) -> dict[str, Any]:
+def status(node: Node, certificate: bytes | None) -> dict[str, Any]:
     """The answer of ``samprasan-node status``."""
-    now = world.now()
-    outbox = batches.outbox(db, now)
-    with db.read() as tx:
+    now = node.world.now()
+    outbox = batches.outbox(node.db, now)
+    with node.db.read() as tx:
         current = store.documents.agreed_on(tx).roster
         seen_at = int(store.facts.get(tx, store.facts.HUB_SEEN_AT) or 0)
         by_state = store.awards.by_state(tx)
         document = {
-            "agency": identity.agency,
+            "agency": node.identity.agency,
             "federation_id": store.documents.agreed_on(tx).federation_id.hex(),
             "roster": current.version if current else 0,
             "policy": store.documents.version_in_force(tx, DOCUMENT_KIND_POLICY),
             "approvals": len(store.documents.proposed(tx)),
-            "linking": _linking(tx, world, identity),
+            "linking": _linking(tx, node),
             "head": {"seq": outbox.head.seq, "digest": outbox.head.digest.hex()},
             "outbox": outbox.queued,
             "waiting_for_link": outbox.waiting_for_link,
@@ -45,7 +44,7 @@ def status(db: Database, world: World, identity: Identity, certificate: bytes | 
             "halted": outbox.halted or None,
             "agreed_at": _moment(int(store.facts.get(tx, store.facts.AGREED_AT) or 0)),
             "differences": json.loads(store.facts.get(tx, store.facts.DIFFERENCES) or "{}"),
-            "warnings": limit_usage.near(_limits(tx, identity.agency, now)),
+            "warnings": limit_usage.near(_limits(tx, node.identity.agency, now)),
             "hub": {
                 "connected": now - seen_at < CONNECTED_MS,
                 "last_seen": _moment(seen_at),
@@ -61,9 +60,9 @@ def _moment(at: int) -> str | None:
     return calendar.at(at).isoformat(timespec="seconds") if at else None
 
 
-def gauges(db: Database, world: World, identity: Identity) -> list[Gauge]:
+def gauges(node: Node) -> list[Gauge]:
     """What a monitoring system reads."""
-    document = status(db, world, identity, None)
+    document = status(node, None)
     uses = document["linking"]["use"]
 
     def plain(name: str, help_text: str, value: float) -> Gauge:
@@ -90,21 +89,21 @@ def gauges(db: Database, world: World, identity: Identity) -> list[Gauge]:
     ]
 
 
-def _linking(tx: Tx, world: World, identity: Identity) -> dict[str, Any]:
+def _linking(tx: Tx, node: Node) -> dict[str, Any]:
     """The key in force, this node's share of it, and the ceremony that the roster plans."""
     current = store.documents.agreed_on(tx).roster
     key = current.linking if current and current.HasField("linking") else None
-    share = shares.held(tx, identity, key) if key else None
+    share = shares.held(tx, node.identity, key) if key else None
     members = current.members if current else []
-    grants = [store.documents.agreed_on(tx).grant_of(each.agency, world.now()) for each in members]
+    grants = [store.documents.agreed_on(tx).grant_of(each.agency, node.world.now()) for each in members]
     return {
         "key_epoch": key.key_epoch if key else None,
         "share_version": key.share_version if key else None,
         "share": share.index if share else None,
         "rotation": rotation.standing(tx),
-        "ceremony": ceremony.standing(tx, world, identity),
-        "open_questions": len(store.questions.open_questions(tx, world.now())),
-        "grants": [_grant(tx, identity.agency, each) for each in grants if each],
+        "ceremony": ceremony.standing(tx, node),
+        "open_questions": len(store.questions.open_questions(tx, node.world.now())),
+        "grants": [_grant(tx, node.identity.agency, each) for each in grants if each],
         "use": json.loads(store.facts.get(tx, store.facts.LINKING_USE) or "[]"),
     }
 

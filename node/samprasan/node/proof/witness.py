@@ -17,7 +17,7 @@ from samprasan.keys.checkpoint import Checkpoint, Note
 from samprasan.keys.errors import Malformed, Unavailable, Unproven
 from samprasan.ledger import calendar
 from samprasan.node import limits, store
-from samprasan.node.identity import Identity
+from samprasan.node.identity import Node
 from samprasan.node.store.log_views import Evidence, Proof
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -73,9 +73,7 @@ def question(db: Database) -> Question:
     return Question(origin, tuple(known), tuple((row.seq, row.receipt) for row in unproved))
 
 
-def witnessed(
-    db: Database, world: World, identity: Identity, asked: Question, answer: hub_pb2.WitnessResponse
-) -> hub_pb2.CosignRequest | None:
+def witnessed(node: Node, asked: Question, answer: hub_pb2.WitnessResponse) -> hub_pb2.CosignRequest | None:
     """Check the hub's answer, store its checkpoint and proofs; then the cosignature to give, if it has none of ours.
 
     Raises Malformed or Unproven ``checkpoint`` and ``cosignature`` for what proves nothing either way, Unavailable
@@ -84,40 +82,40 @@ def witnessed(
     """
     if not answer.checkpoint and not asked.own_size:
         return None
-    with db.begin() as tx:
+    with node.db.begin() as tx:
         if (store.documents.agreed_on(tx).origin, store.log_views.newest(tx)) != (asked.origin, asked.own):
             return None  # another process of this node has asked meanwhile
-        note = _judged(tx, world, asked, answer)
+        note = _judged(tx, node.world, asked, answer)
         if isinstance(note, Unproven):
             store.facts.put(tx, store.facts.HALTED, note.code)
         keys = _keys(tx)
     if isinstance(note, Unproven):
         raise note
-    if identity.agency in {each.agency for each in checkpoint.cosignatures(note, keys, world.verify)}:
+    if node.identity.agency in {each.agency for each in checkpoint.cosignatures(note, keys, node.world.verify)}:
         return None
-    word = checkpoint.cosigned(note.checkpoint, identity.agency, world.signer, world.now() // 1000)
+    word = checkpoint.cosigned(note.checkpoint, node.identity.agency, node.world.signer, node.world.now() // 1000)
     return hub_pb2.CosignRequest(size=note.checkpoint.size, seconds=word.seconds, signature=word.signature)
 
 
-def heard(db: Database, world: World, sender: str, data: bytes) -> None:
+def heard(node: Node, sender: str, data: bytes) -> None:
     """A letter told of a checkpoint that ``sender`` knows: the hub will have to connect it to ours.
 
     Raises Malformed or Unproven ``checkpoint`` if the hub did not sign it, Unproven ``log_forked`` if it cannot be.
     """
-    with db.begin() as tx:
-        note = _believed(tx, world, data)
+    with node.db.begin() as tx:
+        note = _believed(tx, node.world, data)
         if not _is_of_this_log(tx, note):  # one of us has not heard of a cut yet
             if _is_of_later_log(tx, note):
-                store.log_views.hear(tx, sender, data, world.now())  # and it is hidden from us, if that lasts
+                store.log_views.hear(tx, sender, data, node.world.now())  # and it is hidden from us, if that lasts
             return
         own = store.log_views.newest(tx)
         mine = checkpoint.read(own).checkpoint if own else None
         forked = mine is not None and mine.size == note.checkpoint.size and mine != note.checkpoint
         if forked:
-            store.log_views.accuse(tx, Evidence(world.now(), own, data))
+            store.log_views.accuse(tx, Evidence(node.world.now(), own, data))
             store.facts.put(tx, store.facts.HALTED, "log_forked")
         elif mine != note.checkpoint:
-            store.log_views.hear(tx, sender, data, world.now())
+            store.log_views.hear(tx, sender, data, node.world.now())
     if forked:
         raise Unproven("log_forked")
 
@@ -128,14 +126,14 @@ def hidden_from_us(db: Database, now: int) -> list[str]:
         return [row.agency for row in store.log_views.heard_of(tx) if now - row.heard_at >= limits.HEARD_LATE_MS]
 
 
-def standing(db: Database, world: World) -> dict[str, Any]:
+def standing(node: Node) -> dict[str, Any]:
     """The answer of ``samprasan-node checkpoint``."""
-    with db.read() as tx:
+    with node.db.read() as tx:
         keys = _keys(tx)
         notes = [checkpoint.read(each) for each in store.log_views.all_newest_first(tx)]
         newest = notes[0] if notes else None
-        given = {each.agency: each.seconds for each in _cosigned(newest, keys, world)} if newest else {}
-        finals = (each.checkpoint.size for each in notes if len(_cosigned(each, keys, world)) == len(keys))
+        given = {each.agency: each.seconds for each in _cosigned(newest, keys, node.world)} if newest else {}
+        finals = (each.checkpoint.size for each in notes if len(_cosigned(each, keys, node.world)) == len(keys))
         return {
             "origin": newest.checkpoint.origin if newest else None,
             "size": newest.checkpoint.size if newest else 0,

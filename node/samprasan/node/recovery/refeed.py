@@ -4,27 +4,25 @@ from collections.abc import Iterable, Iterator
 
 from samprasan.edge.database import Database
 from samprasan.node import limits, store
-from samprasan.node.identity import OPENED_COLUMN, Identity
+from samprasan.node.identity import OPENED_COLUMN, Node
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
 
-def everything(
-    db: Database, identity: Identity, own_seq: int, hub_seq: int, damaged: Iterable[int]
-) -> Iterator[hub_pb2.RefeedRequest]:
+def everything(node: Node, own_seq: int, hub_seq: int, damaged: Iterable[int]) -> Iterator[hub_pb2.RefeedRequest]:
     """What this node holds behind its batch ``own_seq`` and the hub's ``hub_seq``, and of ``damaged`` entries.
 
     Cuts come first, its checkpoint comes last.
     """
-    with db.read() as tx:
+    with node.db.read() as tx:
         cuts = store.documents.agreed_on(tx).cuts
     for cut in cuts:
         yield hub_pb2.RefeedRequest(cut=cut)
-    yield from mending(db, damaged)
-    yield from _hub_chain(db, hub_seq)
-    yield from _own_chain(db, own_seq)
-    yield from _accounts(db, identity)
-    with db.read() as tx:
+    yield from mending(node.db, damaged)
+    yield from _hub_chain(node.db, hub_seq)
+    yield from _own_chain(node.db, own_seq)
+    yield from _accounts(node)
+    with node.db.read() as tx:
         newest = store.log_views.newest(tx)
     yield hub_pb2.RefeedRequest(checkpoint=newest)
 
@@ -63,13 +61,13 @@ def _own_chain(db: Database, seq: int) -> Iterator[hub_pb2.RefeedRequest]:
             return
 
 
-def _accounts(db: Database, identity: Identity) -> Iterator[hub_pb2.RefeedRequest]:
+def _accounts(node: Node) -> Iterator[hub_pb2.RefeedRequest]:
     after = 0
     while True:
-        with db.read() as tx:
+        with node.db.read() as tx:
             rows = store.subjects.named_by_hub(tx, after, limits.ACCOUNTS_PER_REQUEST)
         for row in rows:
-            opened = Envelope.FromString(identity.vault.open(OPENED_COLUMN, row.sealed_opened))
+            opened = Envelope.FromString(node.identity.vault.open(OPENED_COLUMN, row.sealed_opened))
             account = hub_pb2.NamedAccount(opened=opened, kind=row.kind, key_epoch=row.key_epoch)
             yield hub_pb2.RefeedRequest(account=account)
             after = row.subject_id

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from samprasan.edge.database import Database, Tx
-from samprasan.edge.world import World
 from samprasan.keys import chain, signing
 from samprasan.keys.chain import Fit
 from samprasan.keys.errors import SamprasanError, Unproven
 from samprasan.keys.identifiers import Scheme
 from samprasan.node import limits, store
 from samprasan.node.deeds import awards
-from samprasan.node.identity import ID_COLUMN, NAME_COLUMN, Identity
+from samprasan.node.identity import ID_COLUMN, NAME_COLUMN, Node
 from samprasan.node.store.awards import AwardRow
 from samprasan.node.sync import batches as sync_batches
 from samprasan.node.sync import receipts
@@ -50,15 +49,15 @@ def common_seq(db: Database) -> int:
         return store.batches.settled_seq(tx)
 
 
-def broken(db: Database, world: World) -> list[str]:
+def broken(node: Node) -> list[str]:
     """What of the chain in the database is not this node's, or not whole; empty if all of it holds."""
     problems, head = [], chain.START
     while True:
-        with db.read() as tx:
+        with node.db.read() as tx:
             rows = store.batches.after(tx, head.seq, limits.BATCHES_READ_AT_ONCE)
         for row in rows:
             try:
-                batch = world.open(signing.read_envelope(row.envelope), log.Batch, world.signer.public_key)
+                batch = node.world.open(signing.read_envelope(row.envelope), log.Batch, node.world.signer.public_key)
                 holds = chain.fit(head, batch.seq, batch.previous) is Fit.NEXT and batch.seq == row.seq
             except SamprasanError:
                 holds = False
@@ -69,63 +68,63 @@ def broken(db: Database, world: World) -> list[str]:
             return problems
 
 
-def take_back(db: Database, world: World, identity: Identity, entries: Sequence[hub_pb2.LogEntry]) -> tuple[int, int]:
+def take_back(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> tuple[int, int]:
     """Take back the next batches of the own chain; how many were not here, and how many accounts they gave up.
 
     Raises Unproven ``signature``, ``receipt_foreign``, ``chain_fork`` for what this node did not sign, or not there.
     """
     taken = given_up = 0
     for entry in entries:
-        with db.begin() as tx:
+        with node.db.begin() as tx:
             store.awards.lock(tx)
-            is_new, unlinked = _take_back(tx, world, identity, entry)
+            is_new, unlinked = _take_back(tx, node, entry)
             taken += is_new
             given_up += unlinked
     return taken, given_up
 
 
-def ended(db: Database, world: World) -> tuple[int, int]:
+def ended(node: Node) -> tuple[int, int]:
     """The chain is whole: what waits is worked out anew; how many orphans and people without name there are."""
-    with db.begin() as tx:
+    with node.db.begin() as tx:
         store.awards.lock(tx)
         deeds = store.deeds.of_ids(tx, store.awards.waiting(tx))
-        awards.Awarding(tx, world, world.now()).correct(deeds)
+        awards.Awarding(tx, node.world, node.world.now()).correct(deeds)
         if store.facts.get(tx, store.facts.HALTED) in _OVER:
             store.facts.drop(tx, store.facts.HALTED)
         return store.orphans.undecided(tx), store.subjects.unnamed(tx)
 
 
-def _take_back(tx: Tx, world: World, identity: Identity, entry: hub_pb2.LogEntry) -> tuple[bool, int]:
-    batch = world.open(entry.batch, log.Batch, world.signer.public_key)
+def _take_back(tx: Tx, node: Node, entry: hub_pb2.LogEntry) -> tuple[bool, int]:
+    batch = node.world.open(entry.batch, log.Batch, node.world.signer.public_key)
     hub_key = store.documents.agreed_on(tx).required_roster.hub.signing_key
-    receipt = world.open(entry.receipt, log.Receipt, hub_key)
+    receipt = node.world.open(entry.receipt, log.Receipt, hub_key)
     digest = signing.digest(entry.batch)
-    if (receipt.agency, receipt.seq, receipt.batch_digest) != (identity.agency, batch.seq, digest):
+    if (receipt.agency, receipt.seq, receipt.batch_digest) != (node.identity.agency, batch.seq, digest):
         raise Unproven("receipt_foreign", seq=batch.seq)
     stored = store.batches.find(tx, batch.seq)
     if stored is not None and stored.digest == digest:
         if stored.receipt is None:
-            receipts.settle_in(tx, world, stored, receipt, entry.receipt)
+            receipts.settle_in(tx, node.world, stored, receipt, entry.receipt)
         return False, 0
     if stored is not None:
         if stored.receipt is not None:
-            raise Unproven("chain_fork", agency=identity.agency, seq=batch.seq)
-        receipts.take_out(tx, world, batch.seq)
+            raise Unproven("chain_fork", agency=node.identity.agency, seq=batch.seq)
+        receipts.take_out(tx, node.world, batch.seq)
     if chain.fit(store.batches.head(tx), batch.seq, batch.previous) is not Fit.NEXT:
-        raise Unproven("chain_fork", agency=identity.agency, seq=batch.seq)
+        raise Unproven("chain_fork", agency=node.identity.agency, seq=batch.seq)
     store.batches.add(tx, batch.seq, digest, entry.batch.SerializeToString())
-    unlinked = _Replay(tx, world, identity, batch).run(receipt)
+    unlinked = _Replay(tx, node, batch).run(receipt)
     stored = store.batches.find(tx, batch.seq)
     assert stored is not None
-    receipts.settle_in(tx, world, stored, receipt, entry.receipt)
+    receipts.settle_in(tx, node.world, stored, receipt, entry.receipt)
     return True, unlinked
 
 
 class _Replay:
     """What one batch says, written down as if this node had just sealed it."""
 
-    def __init__(self, tx: Tx, world: World, identity: Identity, batch: log.Batch) -> None:
-        self._tx, self._world, self._identity, self._batch = tx, world, identity, batch
+    def __init__(self, tx: Tx, node: Node, batch: log.Batch) -> None:
+        self._tx, self._world, self._identity, self._batch = tx, node.world, node.identity, batch
         named = {update.op_id for update in batch.updates}
         named |= {update.award.replaces for update in batch.updates if update.award.replaces}
         named |= {update.reverse.award_op_id for update in batch.updates if update.HasField("reverse")}

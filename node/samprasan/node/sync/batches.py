@@ -18,7 +18,7 @@ from samprasan.keys.chain import Head, Heads
 from samprasan.keys.errors import Refused, SamprasanError, Unproven
 from samprasan.ledger import batch_form, calendar
 from samprasan.node import limits, store
-from samprasan.node.identity import Identity
+from samprasan.node.identity import Node
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
@@ -61,24 +61,24 @@ def _log_index(receipt: Envelope) -> int:
     return log.Receipt.FromString(receipt.payload).log_index
 
 
-def greeted(db: Database, world: World, identity: Identity, said: Greeting, answer: hub_pb2.HelloResponse) -> int:
+def greeted(node: Node, said: Greeting, answer: hub_pb2.HelloResponse) -> int:
     """Compare heads; the ``seq`` after which to send: what the hub lacks, and what it has but whose receipt was lost.
 
     Halts and raises Unproven ``chain_fork`` if the two histories differ, ``node_went_back`` if the hub knows batches
     that this node does not, ``hub_went_back`` if the hub lost one it gave a receipt for; ``log_forked`` as long as
     nobody has looked at the evidence.
     """
-    with db.begin() as tx:
+    with node.db.begin() as tx:
         halted = store.facts.get(tx, store.facts.HALTED)
         if halted == "log_forked":
             raise Unproven("log_forked")  # nothing is accepted from this hub before an operator has looked
         if halted == RESTORED:
             raise Refused("node_restored")
         federation_id = store.documents.agreed_on(tx).federation_id
-        if answer.agency != identity.agency or (federation_id and answer.federation_id != federation_id):
+        if answer.agency != node.identity.agency or (federation_id and answer.federation_id != federation_id):
             raise Unproven("federation", kind="Hello")
-        store.facts.put(tx, store.facts.HUB_SEEN_AT, str(world.now()))
-        store.facts.put(tx, store.facts.CLOCK_OFF_MS, str(answer.now - world.now()))
+        store.facts.put(tx, store.facts.HUB_SEEN_AT, str(node.world.now()))
+        store.facts.put(tx, store.facts.CLOCK_OFF_MS, str(answer.now - node.world.now()))
         store.facts.put(tx, store.facts.LINKING_USE, json.dumps([_use(each) for each in answer.linking_use]))
         if answer.HasField("rotation"):
             store.rotation.note_left(tx, answer.rotation.key_epoch, answer.rotation.not_moved)
@@ -93,7 +93,7 @@ def greeted(db: Database, world: World, identity: Identity, said: Greeting, answ
             store.facts.drop(tx, store.facts.HALTED)
         unsettled = store.batches.unsettled(tx)
     if problem:
-        raise Unproven(problem, agency=identity.agency, seq=theirs.seq)
+        raise Unproven(problem, agency=node.identity.agency, seq=theirs.seq)
     return min([theirs.seq, *(int(row.seq) - 1 for row in unsettled)])
 
 
@@ -102,19 +102,19 @@ def _use(told: hub_pb2.LinkingUse) -> dict[str, Any]:
     return {name: getattr(told, name) for name in names}
 
 
-def next_batch(db: Database, world: World, identity: Identity, after_seq: int) -> tuple[int, Envelope] | None:
+def next_batch(node: Node, after_seq: int) -> tuple[int, Envelope] | None:
     """The batch behind ``after_seq`` to send now: one that is sealed, else a new one; None if there is nothing."""
-    with db.read() as tx:
+    with node.db.read() as tx:
         if store.facts.get(tx, store.facts.HALTED):
             return None
         stored = store.batches.find(tx, after_seq + 1)
-        if stored is None and not _anything(tx, world.now()):
+        if stored is None and not _anything(tx, node.world.now()):
             return None
     if stored is None:
-        with db.begin() as tx:
+        with node.db.begin() as tx:
             store.awards.lock(tx)
             store.orphans.adopt(tx)
-            stored = store.batches.find(tx, after_seq + 1) or _seal(tx, world, identity, after_seq)
+            stored = store.batches.find(tx, after_seq + 1) or _seal(tx, node, after_seq)
     return (after_seq + 1, Envelope.FromString(stored.envelope)) if stored else None
 
 
@@ -191,12 +191,12 @@ def _anything(tx: Tx, now: int) -> bool:
     return bool(store.redemptions.sendable(tx, 1) or store.awards.sendable(tx, 1) or store.links.due(tx, 1, now))
 
 
-def _seal(tx: Tx, world: World, identity: Identity, after_seq: int) -> AnyRow | None:
+def _seal(tx: Tx, node: Node, after_seq: int) -> AnyRow | None:
     head = store.batches.head(tx)
     in_flight = store.batches.in_flight(tx)
     if head.seq != after_seq or in_flight >= limits.BATCHES_IN_FLIGHT_MAX:
         return None
-    now = world.now()
+    now = node.world.now()
     closing = store.rotation.is_closing(tx, now)  # nobody is linked anew under a key that is about to go
     # Somebody waits at a counter: at once, in a short batch, with few of an import's ahead of it.
     rows: list[AnyRow] = store.redemptions.sendable(tx, limits.UPDATES_MAX // 2, linked_only=closing)
@@ -204,18 +204,18 @@ def _seal(tx: Tx, world: World, identity: Identity, after_seq: int) -> AnyRow | 
         most = limits.BESIDE_REDEMPTIONS_MAX if rows else limits.UPDATES_MAX
         rows += store.links.due(tx, most // 2, now, linked_only=closing)
         rows += store.awards.sendable(tx, most, linked_only=closing)
-    updates, links, sealed, told = _updates(world, rows, now)
+    updates, links, sealed, told = _updates(node.world, rows, now)
     if not updates:
         return None
     batch = log.Batch(
         federation_id=store.documents.agreed_on(tx).federation_id,
-        agency=identity.agency,
+        agency=node.identity.agency,
         seq=head.seq + 1,
         previous=head.digest,
         created_at=now,
         updates=updates,
     )
-    envelope = world.sign(batch)
+    envelope = node.world.sign(batch)
     store.batches.add(tx, batch.seq, signing.digest(envelope), envelope.SerializeToString())
     store.awards.seal(tx, batch.seq, sealed)
     store.redemptions.seal(tx, batch.seq, told)

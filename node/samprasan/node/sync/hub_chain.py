@@ -7,11 +7,11 @@ holds a receipt or a checkpoint of can be made again without the hub.
 from collections.abc import Sequence
 
 from samprasan.edge.database import Database
-from samprasan.edge.world import World
 from samprasan.keys import chain, documents, signing
 from samprasan.keys.chain import Fit
 from samprasan.keys.errors import Unavailable, Unproven
 from samprasan.node import store
+from samprasan.node.identity import Node
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 
@@ -22,20 +22,20 @@ def kept_up_to(db: Database) -> int:
         return store.hub_chain.head(tx).seq
 
 
-def keep(db: Database, world: World, entries: Sequence[hub_pb2.LogEntry]) -> None:
+def keep(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
     """Keep what comes next of the hub's chain; what comes behind something that is not here is left.
 
     Raises Unproven ``signature``, ``receipt_foreign``; ``hub_chain_fork`` for an entry that is not what is kept.
     """
     if not entries:
         return
-    with db.begin() as tx:
+    with node.db.begin() as tx:
         key = store.documents.agreed_on(tx).required_roster.hub.signing_key
         agreed = store.documents.agreed_on(tx)
         head = store.hub_chain.head(tx)
         for entry in entries:
-            batch = world.open(entry.batch, log.Batch, key)
-            receipt = world.open(entry.receipt, log.Receipt, key)
+            batch = node.world.open(entry.batch, log.Batch, key)
+            receipt = node.world.open(entry.receipt, log.Receipt, key)
             digest = signing.digest(entry.batch)
             named = (receipt.agency, receipt.seq, receipt.batch_digest)
             if named != (documents.HUB, batch.seq, digest) or batch.agency != documents.HUB:

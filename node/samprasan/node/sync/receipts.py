@@ -6,18 +6,19 @@ A receipt settles or declines everything in its batch; a refusal takes the batch
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from samprasan.edge.database import AnyRow, Database, Tx
+from samprasan.edge.database import AnyRow, Tx
 from samprasan.edge.world import World
 from samprasan.keys.errors import Unavailable, Unproven
 from samprasan.node import limits, store
 from samprasan.node.deeds import awards
+from samprasan.node.identity import Node
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
 
 _NO_REASON = 0
 
 
-def settle(db: Database, world: World, envelope: Envelope) -> log.Receipt:
+def settle(node: Node, envelope: Envelope) -> log.Receipt:
     """Take the hub's signed receipt: its batch's awards are settled or declined.  Again, it changes nothing.
 
     Accounts that the batch gave up, or that were closed before it came, are forgotten; awards that were declined
@@ -25,16 +26,16 @@ def settle(db: Database, world: World, envelope: Envelope) -> log.Receipt:
     were to take the place of an award to somebody who had left.
     Raises Unproven ``receipt_foreign`` for a receipt of a batch that this node did not make.
     """
-    with db.begin() as tx:
+    with node.db.begin() as tx:
         store.awards.lock(tx)
-        receipt = world.open(envelope, log.Receipt, store.documents.agreed_on(tx).required_roster.hub.signing_key)
+        receipt = node.world.open(envelope, log.Receipt, store.documents.agreed_on(tx).required_roster.hub.signing_key)
         if receipt.cuts != store.documents.agreed_on(tx).cuts_at(receipt.log_index):
             raise Unavailable("log_cut")
         stored = store.batches.find(tx, receipt.seq)
         if stored is None or stored.digest != receipt.batch_digest:
             raise Unproven("receipt_foreign", seq=receipt.seq)
         if stored.receipt is None:
-            settle_in(tx, world, stored, receipt, envelope)
+            settle_in(tx, node.world, stored, receipt, envelope)
     return receipt
 
 
@@ -76,19 +77,19 @@ def _mind_the_cut(tx: Tx, seq: int, found: "_Found") -> None:
     found.unheld = [op_id for op_id, reason in found.declined if reason == unknown]
 
 
-def refused(db: Database, world: World, envelope: Envelope) -> log.Refusal:
+def refused(node: Node, envelope: Envelope) -> log.Refusal:
     """Take the hub's signed refusal: sending halts until the operator has looked.
 
     The batch and those behind it leave the chain, and what the hub is to hear of their deeds is worked out anew.
     Raises Unproven ``receipt_foreign`` for another's.
     """
-    with db.begin() as tx:
+    with node.db.begin() as tx:
         store.awards.lock(tx)
-        refusal = world.open(envelope, log.Refusal, store.documents.agreed_on(tx).required_roster.hub.signing_key)
+        refusal = node.world.open(envelope, log.Refusal, store.documents.agreed_on(tx).required_roster.hub.signing_key)
         stored = next((row for row in store.batches.unsettled(tx) if row.digest == refusal.batch_digest), None)
         if stored is None:
             raise Unproven("receipt_foreign", seq=refusal.seq)
-        take_out(tx, world, stored.seq)
+        take_out(tx, node.world, stored.seq)
         store.batches.keep_refused(tx, stored.digest, stored.envelope, envelope.SerializeToString())
         store.facts.put(tx, store.facts.HALTED, "batch_refused")
     return refusal
