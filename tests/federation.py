@@ -35,17 +35,20 @@ from samprasan.node import home as node_homes
 from samprasan.node import store as node_store
 from samprasan.node.counter import redemption
 from samprasan.node.documents import accepted as node_agreeing
+from samprasan.node.documents import inbox, proposals
 from samprasan.node.exports.export import Export
 from samprasan.node.exports.profile import Profile
 from samprasan.node.identity import Identity, Node
 from samprasan.node.imports import importer
 from samprasan.node.imports.deed import Consents, Deed
+from samprasan.node.linking import accounts as linking_accounts
 from samprasan.node.linking import ceremony, letters, questions, rotation
 from samprasan.node.process import mail
 from samprasan.node.proof import witness as node_witnessing
 from samprasan.node.recovery import refeed
 from samprasan.node.recovery import replay as node_recovery
 from samprasan.node.sync import batches, hub_chain, receipts
+from samprasan.node.sync import hello as sync_hello
 from samprasan.v1 import hub_pb2, log_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
@@ -195,7 +198,7 @@ class NodeParty(Node):
         redemption.expire(self.db, self.world.now())
         questions.ask(self)
         return [
-            self._to_hub("hello", batches.greeting(self.db, self.world.now())),
+            self._to_hub("hello", sync_hello.greeting(self.db, self.world.now())),
             self._to_hub("fetch", 0),
             self._to_hub("witness", node_witnessing.question(self.db)),
             *self._ceremony(),
@@ -229,7 +232,7 @@ class NodeParty(Node):
             case "pushed":
                 return self._pushed(body)
             case "opened" | "rekeyed":
-                take = questions.accounts_opened if message.kind == "opened" else rotation.told
+                take = linking_accounts.accounts_opened if message.kind == "opened" else rotation.told
                 take(self, *body)
                 return [*self._accounts(), *self._batches(), *self._ceremony()]
             case "posted":
@@ -243,7 +246,7 @@ class NodeParty(Node):
                 return []
         raise AssertionError(message.kind)
 
-    def _greeted(self, said: batches.Greeting, answer: hub_pb2.HelloResponse) -> list[Message]:
+    def _greeted(self, said: sync_hello.Greeting, answer: hub_pb2.HelloResponse) -> list[Message]:
         """As the service does: give back what the hub lacks, else go on."""
         seqs = (answer.head.seq, answer.own_head.seq)
         if answer.cut_version > said.request.cut_version:
@@ -255,7 +258,7 @@ class NodeParty(Node):
             return []
         if mended := list(refeed.mending(self.db, answer.damaged)):
             return [self._to_hub("refeed", mended), self._to_hub("hello", said)]
-        self.after_seq = batches.greeted(self, said, answer)
+        self.after_seq = sync_hello.greeted(self, said, answer)
         kept = hub_chain.kept_up_to(self.db)
         is_behind = kept < answer.own_head.seq and node_agreeing.has_roster(self.db)
         recalling_it = [self._to_hub("recall", (True, kept))] if is_behind else []
@@ -335,7 +338,7 @@ class NodeParty(Node):
         return [self._post(request_id, letter) for request_id, letter in questions.unposted(self)]
 
     def _accounts(self) -> list[Message]:
-        request = questions.accounts_wanted(self)
+        request = linking_accounts.accounts_wanted(self)
         keys = rotation.keys_to_tell(self)
         wanted = [self._to_hub("open_accounts", request)] if request else []
         return [*wanted, self._to_hub("rekey", keys)] if keys else wanted
@@ -531,8 +534,8 @@ def _agree(federation: Federation) -> None:
     assert documents.compose_roster(hub, TLS_CA)
     share_documents(federation)
     for node in nodes.values():
-        (waiting,) = node_agreeing.inbox(node)
-        signed = node_agreeing.approve(node, waiting.short_id, waiting.standing.digest.hex())
+        (waiting,) = inbox.inbox(node)
+        signed = inbox.approve(node, waiting.short_id, waiting.standing.digest.hex())
         documents.submit(hub, node.name, signed)
     share_documents(federation)
 
@@ -540,11 +543,11 @@ def _agree(federation: Federation) -> None:
 def propose_policy(federation: Federation, text: str) -> None:
     """Let mpc propose and nhco approve a policy."""
     hub, mpc, nhco = federation.hub, federation.nodes["mpc"], federation.nodes["nhco"]
-    proposal = node_agreeing.propose_policy(mpc, text)
+    proposal = proposals.propose_policy(mpc, text)
     documents.submit(hub, "mpc", proposal)
     share_documents(federation)
-    (waiting,) = node_agreeing.inbox(nhco)
-    signed = node_agreeing.approve(nhco, waiting.short_id, "")
+    (waiting,) = inbox.inbox(nhco)
+    signed = inbox.approve(nhco, waiting.short_id, "")
     documents.submit(hub, "nhco", signed)
     share_documents(federation)
 
@@ -573,7 +576,7 @@ valid_until = 2027-12-31
 def publish(federation: Federation, agency: str = "codi", text: str = CATALOGUE) -> None:
     """Let an agency publish its catalogue."""
     node = federation.nodes[agency]
-    envelope = node_agreeing.publish(node, text)
+    envelope = proposals.publish(node, text)
     documents.submit(federation.hub, agency, envelope)
     share_documents(federation)
 

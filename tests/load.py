@@ -11,7 +11,7 @@ from samprasan.node import home as node_homes
 from samprasan.node.counter import consent
 from samprasan.node.home import Home
 from samprasan.node.imports.deed import Consents
-from samprasan.node.sync import batches
+from samprasan.node.sync import outbox
 
 from tests import federation as memory
 from tests.federation import NodeParty
@@ -52,8 +52,8 @@ class Load:
             with suppress(Refused):  # the agency does not know them
                 change(node, subject, ("integrators",))
 
-    def outboxes(self) -> dict[str, batches.Outbox]:
-        return {a: batches.outbox(home.node.db, home.node.world.now()) for a, home in self.homes.items()}
+    def outboxes(self) -> dict[str, outbox.Outbox]:
+        return {a: outbox.outbox(home.node.db, home.node.world.now()) for a, home in self.homes.items()}
 
     def wait(self) -> None:
         """Until every outbox is empty."""

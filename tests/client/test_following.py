@@ -15,7 +15,7 @@ import grpc
 import pytest
 from samprasan.client import aio, blocking, follow, resolve, snapshot
 from samprasan.edge import wire
-from samprasan.edge.logs import logger
+from samprasan.edge.logs import get_logger
 from samprasan.edge.throttle import Allowance
 from samprasan.hub.integrators import approval, reader
 from samprasan.hub.integrators.approval import Approved
@@ -82,7 +82,7 @@ class Hub:
 
         cast("Any", self._running).integrator = integrator
         self._showing = asyncio.ensure_future(self._running.show())
-        interceptors = [wire.ErrorInterceptor(logger("hub"))]
+        interceptors = [wire.ErrorInterceptor(get_logger("hub"))]
         self._server = grpc.aio.server(interceptors=interceptors, options=wire.SERVER_OPTIONS)
         self.servicer = Tampering(self._running)
         changes_pb2_grpc.add_ChangesServicer_to_server(self.servicer, self._server)

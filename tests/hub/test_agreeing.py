@@ -10,6 +10,7 @@ from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
 from samprasan.keys.signing import KeySigner
 from samprasan.node import store as node_store
 from samprasan.node.documents import accepted as node_agreeing
+from samprasan.node.documents import inbox, proposals
 from samprasan.node.identity import Node
 from samprasan.v1 import hub_pb2
 from samprasan.v1.documents_pb2 import Policy, Roster
@@ -33,7 +34,7 @@ def versions(fed: Federation) -> tuple[int, int]:
 
 def proposal(fed: Federation, text: str = POLICY_2) -> Envelope:
     node = fed.nodes["mpc"]
-    return node_agreeing.propose_policy(node, text)
+    return proposals.propose_policy(node, text)
 
 
 def signed_by(fed: Federation, envelope: Envelope, *agencies: str) -> Envelope:
@@ -48,13 +49,13 @@ def test_a_second_policy_takes_effect_with_the_second_signature(fed: Federation)
     assert versions(fed) == (2, 1)
     federation.share_documents(fed)
     codi = fed.nodes["codi"]
-    (waiting,) = node_agreeing.inbox(codi)
+    (waiting,) = inbox.inbox(codi)
     assert (waiting.standing.signed, waiting.standing.missing) == (frozenset({"mpc"}), frozenset({"nhco", "codi"}))
-    approved = node_agreeing.approve(codi, waiting.short_id, "")
+    approved = inbox.approve(codi, waiting.short_id, "")
     submit(fed, "codi", approved)
     assert versions(fed) == (2, 2)
     federation.share_documents(fed)
-    assert node_agreeing.inbox(codi) == []
+    assert inbox.inbox(codi) == []
 
 
 def changed_policy(fed: Federation, **changes: Any) -> Envelope:
@@ -172,8 +173,8 @@ class Newborn:
     def approve(self, spoken: str) -> Envelope:
         unsigned = Envelope(payload_type=self.roster_1.payload_type, payload=self.roster_1.payload)
         self.take(proposed=[unsigned])
-        (waiting,) = node_agreeing.inbox(self.node)
-        return node_agreeing.approve(self.node, waiting.short_id, spoken)
+        (waiting,) = inbox.inbox(self.node)
+        return inbox.approve(self.node, waiting.short_id, spoken)
 
 
 def test_roster_1_is_approved_with_the_digest_that_was_spoken_and_no_other(fed: Federation) -> None:
@@ -201,7 +202,7 @@ def test_roster_1_needs_every_agency_it_names(fed: Federation) -> None:
 def test_roster_1_with_a_key_that_somebody_dealt_is_not_read(fed: Federation) -> None:
     newborn = Newborn(fed)
     roster = Roster.FromString(newborn.roster_1.payload)
-    with newborn.node.db.read() as tx:
+    with fed.nodes["mpc"].db.read() as tx:
         roster.linking.CopyFrom(node_store.documents.agreed_on(tx).required_roster.linking)
     with pytest.raises(Malformed) as refused:
         newborn.take(active=[signed_by(fed, signing.seal(roster), *fed.nodes)])

@@ -12,10 +12,10 @@ from samprasan.keys.errors import Refused, SamprasanError, Unavailable, Unproven
 from samprasan.node import store as node_store
 from samprasan.node.counter import redemption
 from samprasan.node.deeds import orphans
-from samprasan.node.documents import accepted
+from samprasan.node.documents import accepted, inbox, proposals
 from samprasan.node.proof import witness as node_witnessing
 from samprasan.node.recovery import refeed
-from samprasan.node.sync import batches, receipts
+from samprasan.node.sync import halt, hello, outbox, receipts
 from samprasan.node.tables import awards
 from samprasan.v1 import hub_pb2
 from samprasan.v1.documents_pb2 import Cut
@@ -57,7 +57,7 @@ def rest(fed: Federation) -> bytes:
 
 def propose(fed: Federation, agency: str) -> Envelope:
     node = fed.nodes[agency]
-    return accepted.propose_cut(node, rest(fed))
+    return proposals.propose_cut(node, rest(fed))
 
 
 def submit(fed: Federation, agency: str, envelope: Envelope) -> None:
@@ -67,8 +67,8 @@ def submit(fed: Federation, agency: str, envelope: Envelope) -> None:
 def approve(fed: Federation, agency: str) -> Envelope:
     federation.share_documents(fed)
     node = fed.nodes[agency]
-    (waiting,) = accepted.inbox(node)
-    return accepted.approve(node, waiting.short_id, "")
+    (waiting,) = inbox.inbox(node)
+    return inbox.approve(node, waiting.short_id, "")
 
 
 def agree(fed: Federation) -> None:
@@ -80,8 +80,8 @@ async def everybody_agrees(fed: Federation) -> bool:
     assert is_sound(fed.hub)
     assert [(await reconcile(fed, agency)).differences for agency in AGENCIES] == [[], [], []]
     for node in fed.nodes.values():
-        assert batches.outbox(node.db, fed.clock()).is_empty
-        assert not batches.halted(node.db)
+        assert outbox.outbox(node.db, fed.clock()).is_empty
+        assert not halt.halted(node.db)
     return True
 
 
@@ -218,14 +218,14 @@ def test_who_holds_the_entry_does_not_give_it_up(busy_fed: Federation) -> None:
     with yesterday.hub.db.begin() as tx:
         note = checkpoint.signed(checkpoints.head_of(tx), fed.hub.world.signer)
     mpc = fed.nodes["mpc"]
-    assert refused(accepted.propose_cut, mpc, note) == "cut_held"
+    assert refused(proposals.propose_cut, mpc, note) == "cut_held"
     nhco = fed.nodes["nhco"]
-    proposed = accepted.propose_cut(nhco, note)
+    proposed = proposals.propose_cut(nhco, note)
     listing = hub_agreeing.listed(fed.hub.db)
     listing.proposed.append(proposed)
     accepted.take(mpc, listing)
-    (waiting,) = accepted.inbox(mpc)
-    code = refused(accepted.approve, mpc, waiting.short_id, "")
+    (waiting,) = inbox.inbox(mpc)
+    code = refused(inbox.approve, mpc, waiting.short_id, "")
     assert code == "cut_held"
 
 
@@ -234,10 +234,10 @@ def test_nothing_is_cut_that_the_hub_does_not_lack(busy_fed: Federation) -> None
     fed.give("codi", deed(99, 4))
     fed.run()
     node = fed.nodes["nhco"]
-    assert refused(accepted.propose_cut, node, rest(fed)) == "cut_unneeded"
+    assert refused(proposals.propose_cut, node, rest(fed)) == "cut_unneeded"
     with fed.hub.db.read() as tx:
         note = checkpoint.signed(checkpoints.head_of(tx), fed.hub.world.signer)
-    sound = accepted.propose_cut(node, note)
+    sound = proposals.propose_cut(node, note)
     assert refused(submit, fed, "nhco", sound) == "cut_unneeded"  # it lacks nothing
     fed.give("codi", deed(98, 4))
     fed.run()
@@ -253,7 +253,7 @@ def test_nobody_else_can_say_what_is_left(busy_fed: Federation) -> None:
     with fed.hub.db.read() as tx:
         forged = checkpoint.signed(checkpoints.head_of(tx), node.world.signer)
     with pytest.raises(Unproven):
-        accepted.propose_cut(node, forged)
+        proposals.propose_cut(node, forged)
 
 
 def test_who_does_not_know_of_the_cut_gives_nothing_back(busy_fed: Federation) -> None:
@@ -307,7 +307,7 @@ def test_a_cut_that_is_hidden_from_a_node_shows(busy_fed: Federation) -> None:
     node_witnessing.heard(codi, "nhco", new)
     assert node_witnessing.hidden_from_us(codi.db, codi.world.now() + 3_600_000) == ["nhco"]
     assert "nhco" not in {agency for agency, _ in node_witnessing.question(codi.db).known}
-    assert not batches.halted(codi.db)
+    assert not halt.halted(codi.db)
 
 
 def test_a_receipt_of_the_log_as_it_was_is_not_taken(busy_fed: Federation) -> None:
@@ -321,9 +321,9 @@ def test_a_receipt_of_the_log_as_it_was_is_not_taken(busy_fed: Federation) -> No
     fed.run()
     node = fed.nodes["codi"]
     assert refused(receipts.settle, node, old) == "log_cut"
-    request = batches.greeting(node.db, fed.clock()).request
+    request = hello.greeting(node.db, fed.clock()).request
     request.newest_receipt.CopyFrom(old)
-    fed.ask_hub("codi", "hello", batches.Greeting(request, 0))
+    fed.ask_hub("codi", "hello", hello.Greeting(request, 0))
     assert standing(fed.hub) is None
 
 
@@ -347,7 +347,7 @@ def test_one_agency_alone_cuts_nothing(busy_fed: Federation) -> None:
     submit(fed, "nhco", propose(fed, "nhco"))
     fed.run()
     assert missing(fed) is not None
-    policy = accepted.propose_policy(
+    policy = proposals.propose_policy(
         fed.nodes["nhco"],
         (federation.SAMPLES / "policy.toml").read_text("utf-8").replace("version = 1", "version = 2", 1),
     )
@@ -382,12 +382,12 @@ def test_old_checkpoints_do_not_count_against_the_hub(busy_fed: Federation) -> N
         assert old not in {each.note for each in node_store.log_views.heard_of(tx)}
     for _ in range(3):
         fed.run()
-    assert not batches.halted(node.db)
+    assert not halt.halted(node.db)
     other = before.nodes["codi"]
     with fed.nodes["nhco"].db.read() as tx:
         new = node_store.log_views.newest(tx)
     node_witnessing.heard(other, "nhco", new)
-    assert not batches.halted(other.db)
+    assert not halt.halted(other.db)
 
 
 def test_receipts_of_the_log_as_it_was_start_no_recovery(busy_fed: Federation) -> None:
@@ -399,7 +399,7 @@ def test_receipts_of_the_log_as_it_was_start_no_recovery(busy_fed: Federation) -
         fed.deliver(fed.nodes[agency].tick())
     fed.hub.tick()
     assert standing(fed.hub) is None
-    said = batches.greeting(before.nodes["codi"].db, fed.clock())
+    said = hello.greeting(before.nodes["codi"].db, fed.clock())
     _, answer = fed.ask_hub("codi", "hello", said)
     assert (answer.cut_version, answer.recovering) == (1, False)
     assert standing(fed.hub) is None

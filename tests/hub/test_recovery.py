@@ -23,9 +23,9 @@ from samprasan.keys.signing import KeySigner
 from samprasan.ledger import verify
 from samprasan.node import store as node_store
 from samprasan.node.counter import redemption
-from samprasan.node.documents import accepted
+from samprasan.node.documents import inbox, proposals
 from samprasan.node.recovery import refeed
-from samprasan.node.sync import batches, hub_chain
+from samprasan.node.sync import batches, halt, hello, hub_chain, outbox
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import SUBJECT_KIND_PERSON, Activate, Batch, Opened, Unlink, Update
@@ -96,7 +96,7 @@ async def test_a_restored_hub_is_fed_again(fed_on_each: Federation, founding: bo
     assert set(rows_of(lost, subjects)) <= set(rows_of(fed.hub, subjects))
     fed.run()
     assert [(await reconcile(fed, agency)).differences for agency in AGENCIES] == [[], [], []]
-    assert all(not batches.halted(node.db) for node in fed.nodes.values())
+    assert all(not halt.halted(node.db) for node in fed.nodes.values())
 
 
 def is_sqlite(fed: Federation) -> bool:
@@ -175,7 +175,7 @@ async def test_a_batch_whose_receipt_nobody_got_keeps_its_place(busy_fed: Federa
     assert is_sound(fed.hub)
     fed.run()
     assert [(await reconcile(fed, agency)).differences for agency in AGENCIES] == [[], [], []]
-    assert batches.outbox(node.db, fed.clock()).is_empty
+    assert outbox.outbox(node.db, fed.clock()).is_empty
 
 
 async def test_an_account_that_the_log_has_lost_is_opened_again(busy_fed: Federation) -> None:
@@ -185,13 +185,13 @@ async def test_an_account_that_the_log_has_lost_is_opened_again(busy_fed: Federa
     node = fed.nodes["codi"]
     fed.give("codi", deed(300, 42))
     run_without_batches(fed)
-    assert batches.outbox(node.db, fed.clock()).queued
+    assert outbox.outbox(node.db, fed.clock()).queued
     replace_hub(fed, yesterday)
     fed.run()
     fed.run()
     assert standing(fed.hub) is None
     assert (await reconcile(fed, "codi")).accounts == 7
-    assert batches.outbox(node.db, fed.clock()).is_empty
+    assert outbox.outbox(node.db, fed.clock()).is_empty
     assert is_sound(fed.hub)
 
 
@@ -367,10 +367,10 @@ def test_a_stale_receipt_starts_no_recovery(busy_fed: Federation) -> None:
     fed = busy_fed
     node = fed.nodes["mpc"]
     for receipt in (entry_of(fed, "mpc").receipt, Envelope(), changed(entry_of(fed, "mpc").receipt)):
-        request = batches.greeting(node.db, fed.clock()).request
+        request = hello.greeting(node.db, fed.clock()).request
         request.newest_receipt.CopyFrom(receipt)
         with suppress(Malformed, Unproven):
-            _, answer = fed.ask_hub("mpc", "hello", batches.Greeting(request, 0))
+            _, answer = fed.ask_hub("mpc", "hello", hello.Greeting(request, 0))
             assert answer.recovering is False
         assert standing(fed.hub) is None
 
@@ -481,13 +481,13 @@ def test_a_document_that_waited_in_the_backup_is_put_into_force(busy_fed: Federa
     """It was proposed before the backup and approved after it: what the log says of it needs it."""
     fed = busy_fed
     text = (federation.SAMPLES / "policy.toml").read_text("utf-8").replace("version = 1", "version = 2", 1)
-    proposed = accepted.propose_policy(fed.nodes["mpc"], text)
+    proposed = proposals.propose_policy(fed.nodes["mpc"], text)
     fed.deliver([Message("mpc", "hub", "submit", proposed)])
     yesterday = federation.copy_of(fed, federation.memory_database, 5)
     federation.share_documents(fed)
     nhco = fed.nodes["nhco"]
-    (waiting,) = accepted.inbox(nhco)
-    approved = accepted.approve(nhco, waiting.short_id, "")
+    (waiting,) = inbox.inbox(nhco)
+    approved = inbox.approve(nhco, waiting.short_id, "")
     fed.deliver([Message("nhco", "hub", "submit", approved)])
     fed.give("mpc", deed(100, 4))
     fed.run()
@@ -535,7 +535,7 @@ def test_no_second_receipt_is_signed_for_what_an_agency_withholds(busy_fed: Fede
     fed.deliver(message for message in fed.nodes["mpc"].tick() if message.kind != "witness")
     replace_hub(fed, yesterday)
     node = fed.nodes["mpc"]
-    fed.ask_hub("mpc", "hello", batches.greeting(node.db, fed.clock()))
+    fed.ask_hub("mpc", "hello", hello.greeting(node.db, fed.clock()))
     last = [each for each in held(fed, "mpc") if each.HasField("entry") and each.entry.HasField("receipt")][-1]
     last.entry.ClearField("receipt")
     with pytest.raises(Unproven) as refused:

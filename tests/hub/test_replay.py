@@ -33,9 +33,9 @@ def totals(fed: Federation) -> tuple[str, Any]:
 
 
 def hello(fed: Federation) -> tuple[str, Any]:
-    from samprasan.node.sync import batches
+    from samprasan.node.sync import hello as sync_hello
 
-    return "hello", batches.greeting(fed.nodes["mpc"].db, fed.clock())
+    return "hello", sync_hello.greeting(fed.nodes["mpc"].db, fed.clock())
 
 
 REPLAYED: dict[str, Callable[[Federation], tuple[str, Any]]] = {

@@ -10,7 +10,7 @@ from unittest import mock
 import grpc
 import pytest
 from samprasan.edge import wire
-from samprasan.edge.logs import logger
+from samprasan.edge.logs import get_logger
 from samprasan.edge.throttle import Allowance
 from samprasan.hub import limits
 from samprasan.hub.integrators import approval
@@ -35,7 +35,7 @@ EVENTS = 8_000  # 16 MB: more than any buffer on the way takes
 
 async def served(running: Any, listens_at: str) -> grpc.aio.Server:
     """Changes alone, over a Unix socket."""
-    server = grpc.aio.server(interceptors=[wire.ErrorInterceptor(logger("hub"))], options=wire.SERVER_OPTIONS)
+    server = grpc.aio.server(interceptors=[wire.ErrorInterceptor(get_logger("hub"))], options=wire.SERVER_OPTIONS)
     changes_pb2_grpc.add_ChangesServicer_to_server(ChangesServicer(running), server)
     server.add_insecure_port(listens_at)
     await server.start()

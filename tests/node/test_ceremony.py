@@ -15,7 +15,7 @@ from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
 from samprasan.keys.sharing import Share
 from samprasan.node import limits, tables
 from samprasan.node import store as node_store
-from samprasan.node.documents import accepted as node_agreeing
+from samprasan.node.documents import inbox, proposals
 from samprasan.node.linking import ceremony, questions, shares
 from samprasan.v1.ceremony_pb2 import CeremonyId, Complaint, DealerCommitment, DealerValue
 from samprasan.v1.envelope_pb2 import Envelope
@@ -335,11 +335,11 @@ def test_nobody_fills_a_node_with_messages(young: Federation) -> None:
 def agree(fed: Federation, proposer: str, approver: str, purpose: str) -> None:
     """Propose a ceremony, approve it, and hold it."""
     node, other = fed.nodes[proposer], fed.nodes[approver]
-    proposal = node_agreeing.propose_ceremony(node, purpose)
+    proposal = proposals.propose_ceremony(node, purpose)
     documents.submit(fed.hub, proposer, proposal)
     federation.share_documents(fed)
-    (waiting,) = node_agreeing.inbox(other)
-    signed = node_agreeing.approve(other, waiting.short_id, "")
+    (waiting,) = inbox.inbox(other)
+    signed = inbox.approve(other, waiting.short_id, "")
     documents.submit(fed.hub, approver, signed)
     fed.run()
 
@@ -362,7 +362,7 @@ def test_refreshed_shares_find_the_same_accounts_and_the_old_ones_are_gone(fed: 
     fed.give("mpc", deed(1, 1))
     fed.run()
     before, old = pseudonyms(fed), all_shares(fed)
-    agree(fed, "mpc", "codi", node_agreeing.REFRESH)
+    agree(fed, "mpc", "codi", proposals.REFRESH)
     assert [each.share_version for each in all_shares(fed)] == [2, 2, 2]
     assert pseudonyms(fed) == before
     assert not {each.scalar for each in old} & {each.scalar for each in all_shares(fed)}
@@ -396,7 +396,7 @@ def test_a_question_from_before_a_refresh_is_asked_anew(fed: Federation) -> None
     early = evaluation.answer(peer, "mpc", letter.envelope)
     with node.db.begin() as tx:  # the question never left, as far as mpc knows
         tx.execute(tables.questions.update().values(posted=True))
-    agree(fed, "mpc", "codi", node_agreeing.REFRESH)
+    agree(fed, "mpc", "codi", proposals.REFRESH)
     questions.answered(node, letter.to, early.envelope)
     late = evaluation.answer(peer, "mpc", letter.envelope)
     assert late.envelope == early.envelope, "remembered"
@@ -417,7 +417,7 @@ def test_a_lost_share_is_made_anew_by_the_other_two(fed: Federation) -> None:
     lose(fed.nodes["nhco"])
     assert len(all_shares(fed)) == 2
     assert meet(fed, "mpc", "codi") == 1, "the other two go on meanwhile"
-    agree(fed, "nhco", "codi", node_agreeing.REPAIR)
+    agree(fed, "nhco", "codi", proposals.REPAIR)
     assert pseudonyms(fed) == before
     assert [each.share_version for each in all_shares(fed)] == [2, 2, 2]
     assert meet(fed, "nhco", "mpc") == 1
@@ -427,7 +427,7 @@ def test_a_share_from_an_old_backup_is_never_used(fed: Federation) -> None:
     node = fed.nodes["nhco"]
     with node.db.read() as tx:
         old = tx.execute(sa.select(tables.shares)).one()
-    agree(fed, "mpc", "codi", node_agreeing.REFRESH)
+    agree(fed, "mpc", "codi", proposals.REFRESH)
     lose(node)
     with node.db.begin() as tx:
         tx.execute(tables.shares.insert().values(old._mapping))
@@ -444,7 +444,7 @@ def test_a_share_from_an_old_backup_is_never_used(fed: Federation) -> None:
 def test_people_cannot_approve_what_only_a_ceremony_confirms(fed: Federation) -> None:
     lose(fed.nodes["nhco"])
     proposer, approver, late = (fed.nodes[agency] for agency in ("nhco", "codi", "mpc"))
-    proposal = node_agreeing.propose_ceremony(proposer, node_agreeing.REPAIR)
+    proposal = proposals.propose_ceremony(proposer, proposals.REPAIR)
     documents.submit(fed.hub, "nhco", proposal)
     documents.submit(fed.hub, "codi", approver.world.sign(opened(proposal)))
     federation.share_documents(fed)
@@ -463,9 +463,9 @@ def test_people_cannot_approve_what_only_a_ceremony_confirms(fed: Federation) ->
         entry.point = ristretto.multiply_base(scalar)
     documents.submit(fed.hub, "nhco", proposer.world.sign(forged))
     federation.share_documents(fed)
-    (waiting,) = node_agreeing.inbox(late)
+    (waiting,) = inbox.inbox(late)
     with pytest.raises(Refused) as refused:
-        node_agreeing.approve(late, waiting.short_id, "")
+        inbox.approve(late, waiting.short_id, "")
     assert refused.value.code == "confirmed_by_ceremony"
 
 
@@ -484,7 +484,7 @@ def test_without_a_plan_there_is_nothing_to_restart_and_without_a_key_nothing_to
     assert refused.value.code == "no_ceremony"
     node = young.nodes["mpc"]
     with pytest.raises(Refused) as refused:
-        node_agreeing.propose_ceremony(node, node_agreeing.REFRESH)
+        proposals.propose_ceremony(node, proposals.REFRESH)
     assert refused.value.code == "no_linking_key"
 
 

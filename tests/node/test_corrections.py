@@ -15,7 +15,7 @@ from samprasan.node.imports import undo as imports_undo
 from samprasan.node.imports.deed import Consents, Deed
 from samprasan.node.imports.importer import Watcher
 from samprasan.node.sync import batches as sync_batches
-from samprasan.node.sync import receipts
+from samprasan.node.sync import halt, outbox, receipts
 from samprasan.v1 import log_pb2 as log
 
 from tests.federation import SAMPLES, Federation, bring_in, deed, propose_policy
@@ -67,7 +67,7 @@ def test_what_changed_decides_what_the_hub_hears(
     fed.run()
     assert changes(fed) == kinds
     assert totals(fed) == (earned, earned)
-    assert sync_batches.outbox(fed.nodes["mpc"].db, fed.nodes["mpc"].world.now()).is_empty
+    assert outbox.outbox(fed.nodes["mpc"].db, fed.nodes["mpc"].world.now()).is_empty
 
 
 def test_a_record_may_move_to_another_subject(fed: Federation) -> None:
@@ -115,7 +115,7 @@ def in_flight(fed: Federation) -> tuple[int, Any]:
 
 
 def _sealed(node: Any) -> tuple[int, Any]:
-    found = sync_batches.next_batch(node, sync_batches.outbox(node.db, node.world.now()).head.seq)
+    found = sync_batches.next_batch(node, outbox.outbox(node.db, node.world.now()).head.seq)
     assert found is not None
     return found
 
@@ -311,10 +311,10 @@ def test_undo_of_a_wrong_yes_takes_back_what_was_shared(fed: Federation) -> None
     assert totals(fed) == (16, 16)
     undo(fed, 2)
     assert not subject(fed, 1).share
-    assert not sync_batches.outbox(fed.nodes["mpc"].db, fed.nodes["mpc"].world.now()).is_empty
+    assert not outbox.outbox(fed.nodes["mpc"].db, fed.nodes["mpc"].world.now()).is_empty
     fed.run()
     assert totals(fed) == (0, 0)
-    assert sync_batches.outbox(fed.nodes["mpc"].db, fed.nodes["mpc"].world.now()).is_empty
+    assert outbox.outbox(fed.nodes["mpc"].db, fed.nodes["mpc"].world.now()).is_empty
 
 
 @pytest.mark.parametrize("no_first", [True, False])
@@ -348,7 +348,7 @@ def refuse(fed: Federation, envelope: Any) -> None:
         reason=log.REFUSAL_REASON_OVER_LIMIT,
     )
     receipts.refused(node, fed.hub.world.sign(refusal))
-    sync_batches.resume(node.db)
+    halt.resume(node.db)
 
 
 def test_a_refused_reversal_of_a_record_that_came_back_is_not_sent_again(fed: Federation) -> None:
@@ -403,7 +403,7 @@ def test_nothing_is_sealed_beside_an_import(fed_on_each: Federation) -> None:
     fed.run()
     fed.give("mpc", deed(1, 1))
     node = fed.nodes["mpc"]
-    after_seq = sync_batches.outbox(node.db, node.world.now()).head.seq
+    after_seq = outbox.outbox(node.db, node.world.now()).head.seq
     sealed: list[Any] = []
     sealing = threading.Thread(target=lambda: sealed.append(sync_batches.next_batch(node, after_seq)))
 

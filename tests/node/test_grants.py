@@ -8,9 +8,10 @@ from samprasan.keys import documents
 from samprasan.keys.errors import Malformed
 from samprasan.node import store
 from samprasan.node.documents import accepted as node_agreeing
+from samprasan.node.documents import inbox, proposals
 from samprasan.node.linking.letters import Letter
 from samprasan.node.process import status as process_status
-from samprasan.node.sync import batches
+from samprasan.node.sync import outbox
 from samprasan.v1 import linking_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
@@ -34,12 +35,12 @@ def narrow() -> Iterator[Federation]:
 def grant(fed: Federation, agency: str, elements: int, days: int = 30) -> None:
     """``agency`` proposes, another approves from its inbox."""
     node = fed.nodes[agency]
-    proposal = node_agreeing.propose_grant(node, elements, days)
+    proposal = proposals.propose_grant(node, elements, days)
     members_documents.submit(fed.hub, agency, proposal)
     federation.share_documents(fed)
     other = fed.nodes["codi" if agency != "codi" else "nhco"]
-    (waiting,) = node_agreeing.inbox(other)
-    signed = node_agreeing.approve(other, waiting.short_id, "")
+    (waiting,) = inbox.inbox(other)
+    signed = inbox.approve(other, waiting.short_id, "")
     members_documents.submit(fed.hub, other.name, signed)
     federation.share_documents(fed)
 
@@ -80,10 +81,10 @@ def test_a_backfill_goes_through_at_once_when_the_grant_is_there(narrow: Federat
     narrow.give("mpc", *(deed(number, number) for number in range(20)))
     narrow.run()
     mpc = narrow.nodes["mpc"]
-    assert batches.outbox(mpc.db, narrow.clock()).waiting_for_link == 20
+    assert outbox.outbox(mpc.db, narrow.clock()).waiting_for_link == 20
     grant(narrow, "mpc", 100)
     narrow.run()
-    assert batches.outbox(mpc.db, narrow.clock()).is_empty
+    assert outbox.outbox(mpc.db, narrow.clock()).is_empty
     status = process_status.status(mpc, None)["linking"]["grants"]
     assert [(each["agency"], each["elements"], each["charged_here"]) for each in status] == [("mpc", 100, None)]
     assert charged(narrow, "nhco") + charged(narrow, "codi") == 17
@@ -101,7 +102,7 @@ def test_anothers_grant_or_one_that_has_ended_counts_for_nothing(narrow: Federat
 def test_one_agency_alone_grants_itself_nothing(narrow: Federation) -> None:
     letter = question(narrow)
     node = narrow.nodes["mpc"]
-    proposal = node_agreeing.propose_grant(node, 100, 30)
+    proposal = proposals.propose_grant(node, 100, 30)
     members_documents.submit(narrow.hub, "mpc", proposal)
     federation.share_documents(narrow)
     assert reason(narrow, letter) == "quota"
@@ -122,7 +123,7 @@ def test_one_agency_alone_grants_itself_nothing(narrow: Federation) -> None:
 def test_a_grant_has_a_size_and_an_end(fed: Federation, elements: int, days: int, problem: str) -> None:
     node = fed.nodes["mpc"]
     with pytest.raises(Malformed) as refused:
-        node_agreeing.propose_grant(node, elements, days)
+        proposals.propose_grant(node, elements, days)
     assert refused.value.values["problem"] == problem
 
 
@@ -136,11 +137,11 @@ def test_the_largest_grant_is_taken(fed: Federation) -> None:
 def test_a_peer_that_hears_of_the_grant_a_moment_later_is_asked_again_soon(narrow: Federation) -> None:
     narrow.give("mpc", *(deed(number, number) for number in range(20)))
     mpc, nhco = narrow.nodes["mpc"], narrow.nodes["nhco"]
-    proposal = node_agreeing.propose_grant(mpc, 100, 5)
+    proposal = proposals.propose_grant(mpc, 100, 5)
     members_documents.submit(narrow.hub, "mpc", proposal)
     federation.share_documents(narrow)
-    (waiting,) = node_agreeing.inbox(nhco)
-    signed = node_agreeing.approve(nhco, waiting.short_id, "")
+    (waiting,) = inbox.inbox(nhco)
+    signed = inbox.approve(nhco, waiting.short_id, "")
     members_documents.submit(narrow.hub, "nhco", signed)
     node_agreeing.take(mpc, members_documents.listed(narrow.hub.db))
     peers = {name: node for name, node in narrow.nodes.items() if name != "mpc"}
@@ -151,4 +152,4 @@ def test_a_peer_that_hears_of_the_grant_a_moment_later_is_asked_again_soon(narro
     for _ in range(4):
         narrow.run()
         narrow.clock.now_ms += 130_000
-    assert batches.outbox(mpc.db, narrow.clock()).is_empty
+    assert outbox.outbox(mpc.db, narrow.clock()).is_empty

@@ -16,7 +16,7 @@ from samprasan.node.identity import OPENED_COLUMN
 from samprasan.node.imports import undo
 from samprasan.node.imports.deed import Consents
 from samprasan.node.sync import batches as sync_batches
-from samprasan.node.sync import receipts
+from samprasan.node.sync import halt, outbox, receipts
 from samprasan.node.tables import evaluations, questions, subjects
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
@@ -86,13 +86,13 @@ def test_taking_all_consent_back_sends_one_unlink_and_reverses_nothing(fed: Fede
     fed.give("mpc", deed(1, 1))
     fed.run()
     assert withdraw(fed, 1, *ALL)["account"] == "leaving"
-    assert not sync_batches.outbox(fed.nodes["mpc"].db, fed.clock()).is_empty
+    assert not outbox.outbox(fed.nodes["mpc"].db, fed.clock()).is_empty
     fed.run()
     fed.run()
     assert changes(fed) == ["link", "award", "unlink"]
     assert (row_of(fed, 1).account_id, row_of(fed, 1).sealed_opened, row_of(fed, 1).linked) == (None, None, 0)
     assert (pseudonyms(fed), available(fed)) == ([], 16)
-    assert sync_batches.outbox(fed.nodes["mpc"].db, fed.clock()).is_empty
+    assert outbox.outbox(fed.nodes["mpc"].db, fed.clock()).is_empty
 
 
 def test_with_some_consent_left_the_link_says_less(fed: Federation) -> None:
@@ -138,7 +138,7 @@ def test_consent_given_again_while_the_unlink_is_on_its_way_waits_for_its_receip
     fed.run()
     node = fed.nodes["mpc"]
     withdraw(fed, 1, *ALL)
-    seq = sync_batches.outbox(node.db, fed.clock()).head.seq
+    seq = outbox.outbox(node.db, fed.clock()).head.seq
     found = sync_batches.next_batch(node, seq)
     assert found is not None
     give(fed, 1, "share", "redeem")
@@ -201,7 +201,7 @@ def test_a_refused_batch_brings_the_unlink_back(fed: Federation) -> None:
     fed.run()
     node = fed.nodes["mpc"]
     withdraw(fed, 1, *ALL)
-    found = sync_batches.next_batch(node, sync_batches.outbox(node.db, fed.clock()).head.seq)
+    found = sync_batches.next_batch(node, outbox.outbox(node.db, fed.clock()).head.seq)
     assert found is not None
     refusal = log.Refusal(
         federation_id=log.Batch.FromString(found[1].payload).federation_id,
@@ -211,7 +211,7 @@ def test_a_refused_batch_brings_the_unlink_back(fed: Federation) -> None:
         reason=log.REFUSAL_REASON_OVER_LIMIT,
     )
     receipts.refused(node, fed.hub.world.sign(refusal))
-    sync_batches.resume(node.db)
+    halt.resume(node.db)
     fed.run()
     assert changes(fed) == ["link", "award", "unlink"]
 
@@ -304,7 +304,7 @@ class TestRecordsOfPeopleWhoLeft:
         fed.give("mpc", deed(1, 2))
         fed.run()
         assert owned(fed, 2) == 32
-        assert sync_batches.outbox(fed.nodes["mpc"].db, fed.clock()).is_empty
+        assert outbox.outbox(fed.nodes["mpc"].db, fed.clock()).is_empty
 
     def test_what_is_to_be_moved_is_moved_before_the_wrong_one_leaves(self, fed: Federation) -> None:
         fed.give("mpc", deed(1, 1), deed(2, 2))
@@ -334,7 +334,7 @@ class TestRecordsOfPeopleWhoLeft:
         fed.run()
         node = fed.nodes["mpc"]
         withdraw(fed, 1, *ALL)
-        first = sync_batches.next_batch(node, sync_batches.outbox(node.db, fed.clock()).head.seq)
+        first = sync_batches.next_batch(node, outbox.outbox(node.db, fed.clock()).head.seq)
         assert first is not None
         with node.db.begin() as tx:  # as if the Link had not been looked at
             tx.execute(subjects.update().where(subjects.c.linked == 1).values(linked=6))

@@ -13,7 +13,7 @@ from samprasan.node import limits, person_names
 from samprasan.node import store as node_store
 from samprasan.node.counter import balance, consent, erasure
 from samprasan.node.deeds import moves as deeds_moves
-from samprasan.node.documents import accepted as node_agreeing
+from samprasan.node.documents import inbox
 from samprasan.node.imports import undo
 from samprasan.node.imports.deed import Consents
 from samprasan.node.tables import moved, moves
@@ -59,8 +59,8 @@ def confirm(fed: Federation, move: dict[str, Any], by: str = "สมชาย") 
 def approve(fed: Federation, agency: str = "nhco") -> Move:
     """The only document that waits is approved; what it says."""
     node = fed.nodes[agency]
-    (waiting,) = node_agreeing.inbox(node)
-    signed = node_agreeing.approve(node, waiting.short_id, "")
+    (waiting,) = inbox.inbox(node)
+    signed = inbox.approve(node, waiting.short_id, "")
     documents.submit(fed.hub, agency, signed)
     federation.share_documents(fed)
     assert isinstance(waiting.body, Move)
@@ -171,9 +171,9 @@ def test_two_moves_at_once_take_turns_and_the_one_left_out_is_confirmed_again(fe
     assert confirm(fed, first) == "waiting", "nothing new is proposed while it waits"
     assert confirm(fed, second) == "waiting"
     nhco = fed.nodes["nhco"]
-    assert len(node_agreeing.inbox(nhco)) == 2
-    mine = next(each for each in node_agreeing.inbox(nhco) if each.body.version == 1)
-    signed = node_agreeing.approve(nhco, mine.short_id, "")
+    assert len(inbox.inbox(nhco)) == 2
+    mine = next(each for each in inbox.inbox(nhco) if each.body.version == 1)
+    signed = inbox.approve(nhco, mine.short_id, "")
     documents.submit(fed.hub, "nhco", signed)
     federation.share_documents(fed)
     node = fed.nodes["mpc"]

@@ -15,7 +15,7 @@ from samprasan.node.counter import consent, erasure, redemption
 from samprasan.node.deeds import orphans
 from samprasan.node.proof import repair
 from samprasan.node.recovery import refeed, replay
-from samprasan.node.sync import batches
+from samprasan.node.sync import batches, halt, outbox
 from samprasan.node.tables import awards, deeds, redemptions, subjects
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -31,7 +31,7 @@ def restored(fed: Federation, earlier: Federation, agency: str = "mpc") -> NodeP
     lost = fed.nodes[agency]
     fed.nodes[agency] = NodeParty(earlier.nodes[agency].db, lost.world, lost.identity)
     with fed.nodes[agency].db.begin() as tx:
-        batches.restored(tx)
+        halt.restored(tx)
     return lost
 
 
@@ -79,7 +79,7 @@ async def test_a_restored_node_waits_recovers_and_goes_on(busy_fed: Federation) 
     assert orphans.listed(node) == []
     assert await agrees(fed)
     assert credits_in_all(fed) == before + 16 + 7 * 8
-    assert batches.outbox(node.db, fed.clock()).is_empty
+    assert outbox.outbox(node.db, fed.clock()).is_empty
 
 
 async def test_batches_sealed_since_the_restore_leave_the_chain(busy_fed: Federation) -> None:
@@ -91,7 +91,7 @@ async def test_batches_sealed_since_the_restore_leave_the_chain(busy_fed: Federa
     before = credits_in_all(fed)
     restored(fed, yesterday)
     node = fed.nodes["mpc"]
-    batches.resume(node.db)
+    halt.resume(node.db)
     fed.give("mpc", deed(50, 3), deed(51, 4))
     with node.db.read() as tx:
         seq = node_store.batches.head(tx).seq
@@ -222,7 +222,7 @@ async def test_what_waited_in_the_backup_finds_its_account(busy_fed: Federation)
     fed.run()
     assert await agrees(fed)
     assert credits_in_all(fed) == before
-    assert batches.outbox(fed.nodes["mpc"].db, fed.clock()).is_empty
+    assert outbox.outbox(fed.nodes["mpc"].db, fed.clock()).is_empty
 
 
 async def test_both_were_restored(busy_fed: Federation) -> None:
@@ -264,7 +264,7 @@ def test_what_is_not_ones_own_chain_is_not_taken(busy_fed: Federation, what: str
     with pytest.raises((Malformed, Unproven)):
         replay.take_back(node, entries)
     assert chain_of(node) == before
-    assert batches.halted(node.db) == "restored"
+    assert halt.halted(node.db) == "restored"
 
 
 def _changed(entry: hub_pb2.LogEntry) -> hub_pb2.LogEntry:
@@ -391,7 +391,7 @@ async def test_an_orphan_that_is_taken_back_is_not_adopted(busy_fed: Federation,
         fed.run()
     assert await agrees(fed)
     assert credits_in_all(fed) == before
-    assert batches.outbox(node.db, fed.clock()).is_empty
+    assert outbox.outbox(node.db, fed.clock()).is_empty
 
 
 def test_nothing_is_taken_back_from_who_shares_no_more(busy_fed: Federation) -> None:
@@ -442,6 +442,6 @@ async def test_a_repair_is_of_the_moment_that_was_compared(busy_fed: Federation)
 def test_recovery_forgets_no_lie(busy_fed: Federation) -> None:
     """A node that caught the hub lying stays halted, whatever its chain says."""
     node = busy_fed.nodes["mpc"]
-    batches.halt(node.db, Unproven("log_forked"))
+    halt.halt(node.db, Unproven("log_forked"))
     busy_fed.recover("mpc")
-    assert batches.halted(node.db) == "log_forked"
+    assert halt.halted(node.db) == "log_forked"

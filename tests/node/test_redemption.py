@@ -19,8 +19,9 @@ from samprasan.node import store as node_store
 from samprasan.node.counter import balance, consent, erasure, redemption
 from samprasan.node.counter.redemption import Wish
 from samprasan.node.documents import accepted as node_agreeing
+from samprasan.node.documents import proposals
 from samprasan.node.sync import batches as sync_batches
-from samprasan.node.sync import receipts
+from samprasan.node.sync import halt, outbox, receipts
 from samprasan.node.tables import redemptions
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
@@ -272,7 +273,7 @@ def test_more_than_there_is_and_more_than_one_may_have_is_declined_with_its_reas
 def test_terms_that_changed_meanwhile_are_declined(counter: Federation) -> None:
     codi = counter.nodes["codi"]
     text = federation.CATALOGUE.replace("credits = 10", "credits = 11")
-    envelope = node_agreeing.publish(codi, text)
+    envelope = proposals.publish(codi, text)
     documents.submit(counter.hub, "codi", envelope)
     ask(counter)  # mpc has not heard of it
     counter.run()
@@ -285,7 +286,7 @@ def test_terms_that_changed_meanwhile_are_declined(counter: Federation) -> None:
 
 def test_nobody_publishes_for_another_and_an_older_catalogue_does_not_come_back(counter: Federation) -> None:
     codi, mpc = counter.nodes["codi"], counter.nodes["mpc"]
-    first = node_agreeing.publish(codi, federation.CATALOGUE)
+    first = proposals.publish(codi, federation.CATALOGUE)
     with pytest.raises(SamprasanError) as refused:
         documents.submit(counter.hub, "mpc", first)
     assert refused.value.code == "approval_not_ones_own"
@@ -350,7 +351,7 @@ def test_a_refused_batch_leaves_the_redemption_to_be_sent_again(counter: Federat
         reason=log.REFUSAL_REASON_OVER_LIMIT,
     )
     receipts.refused(node, counter.hub.world.sign(refusal))
-    sync_batches.resume(node.db)
+    halt.resume(node.db)
     counter.run()
     assert state(counter)[0] == "posted"
     assert spendable(counter) == (22, 0, 10)
@@ -431,7 +432,7 @@ def test_what_was_risked_for_somebody_who_takes_consent_back_is_a_loss_and_block
     consent.withdraw(node, PERSON, ("share", "redeem", "integrators"))
     away.run()
     assert state(away, 1, "codi") == ("declined", "not_linked")
-    assert sync_batches.outbox(node.db, away.clock()).is_empty
+    assert outbox.outbox(node.db, away.clock()).is_empty
     assert row_of(away, "codi").account_id is None
 
 
@@ -482,7 +483,7 @@ def test_a_listing_that_was_overtaken_is_no_fault(counter: Federation) -> None:
     listings = [federation_listing]
     for credits_ in (11, 12):
         text = federation.CATALOGUE.replace("credits = 10", f"credits = {credits_}")
-        envelope = node_agreeing.publish(codi, text)
+        envelope = proposals.publish(codi, text)
         documents.submit(counter.hub, "codi", envelope)
         listings.append(documents.listed(counter.hub.db))
         node_agreeing.take(codi, listings[-1])

@@ -17,6 +17,7 @@ from samprasan.keys.identifiers import Scheme, parse
 from samprasan.node import limits
 from samprasan.node import store as node_store
 from samprasan.node.documents import accepted as node_agreeing
+from samprasan.node.documents import inbox, proposals
 from samprasan.node.linking import rotation
 from samprasan.node.process import status as node_overview
 from samprasan.node.tables import shares as node_shares
@@ -33,11 +34,11 @@ DAY_MS = 86_400_000
 def start(fed: Federation) -> None:
     """mpc proposes to rotate the key, nhco approves; the ceremony makes the next one, and nothing more yet."""
     mpc, nhco = fed.nodes["mpc"], fed.nodes["nhco"]
-    proposal = node_agreeing.propose_ceremony(mpc, node_agreeing.ROTATE)
+    proposal = proposals.propose_ceremony(mpc, proposals.ROTATE)
     documents.submit(fed.hub, "mpc", proposal)
     federation.share_documents(fed)
-    (waiting,) = node_agreeing.inbox(nhco)
-    signed = node_agreeing.approve(nhco, waiting.short_id, "")
+    (waiting,) = inbox.inbox(nhco)
+    signed = inbox.approve(nhco, waiting.short_id, "")
     documents.submit(fed.hub, "nhco", signed)
     federation.share_documents(fed)
 
@@ -376,11 +377,11 @@ def test_a_lost_share_of_the_next_key_is_repaired_and_the_rotation_goes_on(fed: 
         tx.execute(node_subjects.update().values(sealed_key=None))
     go_on(fed)
     assert epoch(fed) == (1, 2)
-    proposal = node_agreeing.propose_ceremony(mpc, node_agreeing.REPAIR)
+    proposal = proposals.propose_ceremony(mpc, proposals.REPAIR)
     documents.submit(fed.hub, "mpc", proposal)
     federation.share_documents(fed)
-    (waiting,) = node_agreeing.inbox(nhco)
-    signed = node_agreeing.approve(nhco, waiting.short_id, "")
+    (waiting,) = inbox.inbox(nhco)
+    signed = inbox.approve(nhco, waiting.short_id, "")
     documents.submit(fed.hub, "nhco", signed)
     federation.share_documents(fed)
     go_on(fed, 16)
@@ -428,7 +429,7 @@ def test_one_rotation_at_a_time(fed: Federation) -> None:
     assert epoch(fed) == (1, 2)
     mpc = fed.nodes["mpc"]
     with pytest.raises(Refused) as refused:
-        node_agreeing.propose_ceremony(mpc, node_agreeing.ROTATE)
+        proposals.propose_ceremony(mpc, proposals.ROTATE)
     assert refused.value.code == "rotation_runs"
 
 

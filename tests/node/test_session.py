@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from samprasan.keys.errors import Refused, SamprasanError, Unavailable, Unproven
-from samprasan.node.process import session
+from samprasan.node.process import live, session
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ async def test_only_a_hub_that_is_gone_or_lies_ends_a_session(
 ) -> None:
     monkeypatch.setattr(session, "HELLO_SECONDS", 0)
     nobody: Any = None
-    task = session.Session(nobody, nobody, session.Live())
+    task = session.Session(nobody, nobody, live.Live())
     raised = pytest.raises(type(problem), check=lambda found: found is problem) if ends else contextlib.nullcontext()
     with raised:
         async with task._patiently("a task"):

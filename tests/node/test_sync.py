@@ -9,7 +9,7 @@ from samprasan.node import store as node_store
 from samprasan.node.counter import balance
 from samprasan.node.imports.deed import Consents
 from samprasan.node.sync import batches as sync_batches
-from samprasan.node.sync import receipts
+from samprasan.node.sync import halt, hello, outbox, receipts
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 
@@ -34,7 +34,7 @@ def test_deeds_leave_in_the_order_they_came_each_behind_its_link(fed: Federation
     (batch,) = batches(fed)
     assert [update.WhichOneof("change") for update in batch.updates] == ["link", "award", "link"] + ["award"] * 5
     assert [update.award.credits for update in batch.updates if update.HasField("award")] == [8, 16, 24, 32, 40, 48]
-    assert sync_batches.outbox(fed.nodes["mpc"].db, fed.nodes["mpc"].world.now()).is_empty
+    assert outbox.outbox(fed.nodes["mpc"].db, fed.nodes["mpc"].world.now()).is_empty
 
 
 def test_without_consent_nothing_leaves(fed: Federation) -> None:
@@ -89,25 +89,25 @@ def test_a_history_that_differs_halts_sending_until_somebody_looked(
     fed.give("mpc", deed(1, 1))
     fed.run()
     node = fed.nodes["mpc"]
-    said = sync_batches.greeting(node.db, node.world.now())
+    said = hello.greeting(node.db, node.world.now())
     with pytest.raises(Unproven) as refused:
-        sync_batches.greeted(node, said, answer(fed, seq, digest))
+        hello.greeted(node, said, answer(fed, seq, digest))
     assert refused.value.code == code
     fed.give("mpc", deed(2, 1))
-    assert sync_batches.outbox(node.db, node.world.now()).halted == code
+    assert outbox.outbox(node.db, node.world.now()).halted == code
     assert sync_batches.next_batch(node, 1) is None
-    sync_batches.resume(node.db)
+    halt.resume(node.db)
     fed.run()
     assert len(batches(fed)) == 2
 
 
 def test_a_hello_answered_late_is_no_hub_gone_back(fed: Federation) -> None:
     node = fed.nodes["mpc"]
-    said = sync_batches.greeting(node.db, node.world.now())
+    said = hello.greeting(node.db, node.world.now())
     fed.give("mpc", deed(1, 1))
     fed.run()
-    assert sync_batches.greeted(node, said, answer(fed, 0, bytes(32))) == 0
-    assert sync_batches.outbox(node.db, node.world.now()).halted == ""
+    assert hello.greeted(node, said, answer(fed, 0, bytes(32))) == 0
+    assert outbox.outbox(node.db, node.world.now()).halted == ""
 
 
 def test_a_lost_receipt_is_asked_for_again(fed: Federation) -> None:
@@ -118,9 +118,9 @@ def test_a_lost_receipt_is_asked_for_again(fed: Federation) -> None:
     found = sync_batches.next_batch(node, 1)
     assert found is not None
     fed.ask_hub("mpc", "push", found[1])
-    assert sync_batches.outbox(node.db, node.world.now()).in_flight == 1
+    assert outbox.outbox(node.db, node.world.now()).in_flight == 1
     fed.run()
-    assert sync_batches.outbox(node.db, node.world.now()).is_empty
+    assert outbox.outbox(node.db, node.world.now()).is_empty
     assert len(batches(fed)) == 2
 
 
@@ -133,11 +133,11 @@ def test_a_refused_batch_goes_back_to_the_outbox_and_out_again_under_the_same_se
     assert found is not None
     refusal = log.Refusal(agency="mpc", seq=2, batch_digest=signing.digest(found[1]))
     receipts.refused(node, hub.world.sign(refusal))
-    assert sync_batches.outbox(node.db, node.world.now()).halted == "batch_refused"
-    assert sync_batches.outbox(node.db, node.world.now()).queued == 1
+    assert outbox.outbox(node.db, node.world.now()).halted == "batch_refused"
+    assert outbox.outbox(node.db, node.world.now()).queued == 1
     fed.run()
     assert len(batches(fed)) == 1
-    sync_batches.resume(node.db)
+    halt.resume(node.db)
     fed.run()
     assert [batch.seq for batch in batches(fed)] == [1, 2]
 
@@ -164,7 +164,7 @@ def test_what_the_hub_declines_is_declined_here_with_its_reason(fed: Federation)
     fed.run()
     with node.db.read() as tx:
         assert node_store.awards.by_state(tx) == {"declined": 1}
-    assert sync_batches.outbox(node.db, node.world.now()).is_empty
+    assert outbox.outbox(node.db, node.world.now()).is_empty
 
 
 def test_more_than_a_batch_holds_becomes_several(fed_on_each: Federation) -> None:
@@ -172,4 +172,4 @@ def test_more_than_a_batch_holds_becomes_several(fed_on_each: Federation) -> Non
     fed.give("mpc", *(deed(number, number % 7) for number in range(2_300)))
     fed.run()
     assert [len(batch.updates) for batch in batches(fed)] == [1000, 1000, 307]
-    assert sync_batches.outbox(fed.nodes["mpc"].db, fed.nodes["mpc"].world.now()).is_empty
+    assert outbox.outbox(fed.nodes["mpc"].db, fed.nodes["mpc"].world.now()).is_empty

@@ -15,7 +15,7 @@ from samprasan.keys.checkpoint import Checkpoint
 from samprasan.keys.errors import Malformed, SamprasanError, Unproven
 from samprasan.node import store as node_store
 from samprasan.node.proof import witness as node_witnessing
-from samprasan.node.sync import batches
+from samprasan.node.sync import halt, outbox
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import Receipt
@@ -157,7 +157,7 @@ def test_a_hub_that_shows_another_log_is_left(fed: Federation, lie: str) -> None
     with pytest.raises(Unproven) as found:
         node_witnessing.witnessed(node, asked, answer)
     assert found.value.code == code
-    assert batches.halted(node.db) == code
+    assert halt.halted(node.db) == code
     after = node_witnessing.standing(node)
     assert after["note"] == before["note"]
     assert [each["second"].encode() for each in after["evidence"]] == (
@@ -175,10 +175,10 @@ def test_what_is_halted_accepts_no_more_until_an_operator_has_looked(fed: Federa
     fed.give("mpc", deed(1, 1))
     fed.run()
     assert {each.code for each in node.errors} == {"log_forked"}
-    assert batches.outbox(node.db, fed.clock()).in_flight == 0
-    batches.resume(node.db)
+    assert outbox.outbox(node.db, fed.clock()).in_flight == 0
+    halt.resume(node.db)
     fed.run()
-    assert batches.outbox(node.db, fed.clock()).is_empty
+    assert outbox.outbox(node.db, fed.clock()).is_empty
 
 
 Change = Callable[[hub_pb2.WitnessResponse], None]
@@ -216,7 +216,7 @@ def test_what_proves_nothing_is_an_error_and_changes_nothing(fed: Federation, ch
         node_witnessing.witnessed(node, asked, answer)
     assert found.value.code == "checkpoint"
     assert node_witnessing.standing(node) == before
-    assert batches.halted(node.db) == ""
+    assert halt.halted(node.db) == ""
 
 
 def test_a_receipt_that_is_not_in_the_log_is_evidence(fed: Federation) -> None:
@@ -322,7 +322,7 @@ def test_two_histories_of_one_size_need_no_question(fed: Federation) -> None:
     assert mine == theirs
     with pytest.raises(Unproven, match="contradict"):
         letter(fed.nodes["mpc"], other.nodes["nhco"])
-    assert batches.halted(other.nodes["nhco"].db) == "log_forked"
+    assert halt.halted(other.nodes["nhco"].db) == "log_forked"
 
 
 def test_a_log_that_others_know_of_and_the_hub_hides_is_an_alarm(fed: Federation) -> None:

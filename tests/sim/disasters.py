@@ -13,7 +13,7 @@ from samprasan.hub.tables import refed
 from samprasan.keys import checkpoint
 from samprasan.node import store as node_store
 from samprasan.node.store.log_views import Evidence
-from samprasan.node.sync import batches
+from samprasan.node.sync import halt
 from samprasan.v1.documents_pb2 import Cut
 
 from tests import federation
@@ -174,7 +174,7 @@ class Lying(Simulation):
                 self.fed.give(agency, federation.deed(number, number))
             self._step(number)
             del self.in_flight[:-IN_FLIGHT_MAX]  # nothing is lost here, and what is new would never have its turn
-            caught = [name for name, node in self.fed.nodes.items() if batches.halted(node.db) == "log_forked"]
+            caught = [name for name, node in self.fed.nodes.items() if halt.halted(node.db) == "log_forked"]
             if caught:
                 return caught
         return []

@@ -28,7 +28,7 @@ from samprasan.node import store as node_store
 from samprasan.node.counter import balance, consent, erasure
 from samprasan.node.imports import undo
 from samprasan.node.imports.deed import Consents, Deed
-from samprasan.node.sync import batches as sync_batches
+from samprasan.node.sync import halt, outbox
 from samprasan.node.tables import awards, batches, subjects
 from samprasan.v1 import hub_pb2, log_pb2
 
@@ -200,7 +200,7 @@ class Simulation:
         self.cut_off.clear()
         for node in self.fed.nodes.values():
             self._note(node)
-            sync_batches.resume(node.db)
+            halt.resume(node.db)
         self.in_flight.clear()
         for _ in range(3):
             self.fed.clock.now_ms += 3_600_000  # whatever was asked of a peer in vain has run out by now
@@ -418,7 +418,7 @@ class Simulation:
 
     def _note(self, node: NodeParty) -> None:
         self.codes |= {problem.code for problem in node.errors}
-        halted = sync_batches.outbox(node.db, node.world.now()).halted
+        halted = outbox.outbox(node.db, node.world.now()).halted
         if halted:
             self.problems.append(f"{node.name} halted: {halted}")
 
@@ -456,8 +456,8 @@ class Simulation:
             known = {row.account_id for row in tx.execute(sa.select(hub_subjects.c.account_id))}
         held = set()
         for agency, node in self.fed.nodes.items():
-            if not sync_batches.outbox(node.db, node.world.now()).is_empty:
-                self.problems.append(f"{agency} still waits: {sync_batches.outbox(node.db, node.world.now())}")
+            if not outbox.outbox(node.db, node.world.now()).is_empty:
+                self.problems.append(f"{agency} still waits: {outbox.outbox(node.db, node.world.now())}")
             at_hub = {key[1]: purposes - {USED} for key, purposes in links.items() if key[0] == agency}
             with node.db.read() as tx:
                 rows = list(tx.execute(sa.select(subjects)))
@@ -472,8 +472,8 @@ class Simulation:
         self._traced("end", *self.problems)
 
     def _check_node(self, node: NodeParty, expected: int, receipts: dict[tuple[str, int], bytes]) -> None:
-        if not sync_batches.outbox(node.db, node.world.now()).is_empty:
-            self.problems.append(f"{node.name} still waits: {sync_batches.outbox(node.db, node.world.now())}")
+        if not outbox.outbox(node.db, node.world.now()).is_empty:
+            self.problems.append(f"{node.name} still waits: {outbox.outbox(node.db, node.world.now())}")
         with node.db.read() as tx:
             settled = node_store.awards.settled_credits(tx)
             seen = list(tx.execute(sa.select(batches.c.seq, batches.c.receipt).where(batches.c.receipt.is_not(None))))

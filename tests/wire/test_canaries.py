@@ -17,7 +17,7 @@ from federation import AGENCIES
 from federation import Federation as LocalFederation
 from google.protobuf.message import Message as Protobuf
 from samprasan.keys.identifiers import Scheme, parse
-from samprasan.node.sync import batches
+from samprasan.node.sync import hello
 
 from tests import commands
 from tests.federation import SAMPLES, Federation, Message, citizen, deed
@@ -139,7 +139,7 @@ def test_no_message_to_the_hub_tells_of_anybody(fed: Federation, scanner: Scanne
 
     def listen(message: Message) -> list[Message]:
         for part in message.body if isinstance(message.body, tuple) else (message.body,):
-            found = part.request if isinstance(part, batches.Greeting) else part
+            found = part.request if isinstance(part, hello.Greeting) else part
             sent.extend(found.SerializeToString() if isinstance(found, Protobuf) else repr(found).encode())
         return receive(message)
 

@@ -22,7 +22,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from samprasan.client.protocol import Following
 from samprasan.edge import wire
-from samprasan.edge.logs import logger
+from samprasan.edge.logs import get_logger
 from samprasan.keys.credentials import Credentials
 from samprasan.keys.errors import Malformed, Refused, Unavailable
 from samprasan.keys.keyring import read_private, write_private
@@ -32,7 +32,7 @@ from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1 import changes_pb2_grpc
 from samprasan.v1.envelope_pb2 import Envelope
 
-log = logger("client")
+logger = get_logger("client")
 SILENCE_SECONDS_MAX = 20.0  # the hub promises a bookmark every 5
 PAUSE_SECONDS_MAX = 30.0
 SNAPSHOT_SECONDS_MAX = 900.0
@@ -99,7 +99,7 @@ async def portions(
                         yield portion
             except Unavailable as problem:
                 failures += 1
-                log.warning("stream broken", reason=problem.code, failures=failures)
+                logger.warning("stream broken", reason=problem.code, failures=failures)
             most = min(PAUSE_SECONDS_MAX, 0.5 * 2 ** min(failures, 10))
             await asyncio.sleep(random.uniform(0, most))  # noqa: S311 - so that not all come back at once
 
@@ -162,7 +162,7 @@ class _Acknowledging:
             error = wire.from_rpc_error(problem)
             if not isinstance(error, Unavailable):
                 raise error from None
-            log.warning("not acknowledged", reason=error.code)
+            logger.warning("not acknowledged", reason=error.code)
 
 
 async def _once(

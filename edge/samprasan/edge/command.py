@@ -67,7 +67,7 @@ def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return 1
     except Exception as problem:  # a fault of ours; its message may hold a value, so only its kind and place are told
-        logs.logger("command").error("failed", exc_info=True)
+        logs.get_logger("command").error("failed", exc_info=True)
         show_error(Unavailable("failed", kind=type(problem).__name__))
         return 1
 

@@ -33,7 +33,7 @@ def configure(*, json: bool, debug: bool = False) -> None:
     )
 
 
-def logger(name: str) -> Any:
+def get_logger(name: str) -> Any:
     """The logger of one module."""
     return structlog.get_logger(module=name)
 

@@ -82,7 +82,7 @@ def serve(home: Home, lang: Lang = None) -> None:
     """
     from samprasan.edge import metrics
     from samprasan.hub import home as homes
-    from samprasan.hub.process import hub_service
+    from samprasan.hub.process import server
     from samprasan.hub.process import status as process_status
 
     opened = homes.open_home(home)
@@ -95,7 +95,7 @@ def serve(home: Home, lang: Lang = None) -> None:
         command.ready({"listen": reached.hub, "join_listen": reached.join} | more)
 
     with metrics.served(opened.settings.metrics, lambda: process_status.gauges(hub.db, hub.world.now())) as metrics_at:
-        asyncio.run(hub_service.serve(hub, opened.authority, opened.listening, opened.showing, announce))
+        asyncio.run(server.serve(hub, opened.authority, opened.listening, opened.showing, announce))
     hub.db.close()
 
 

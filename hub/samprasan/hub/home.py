@@ -16,8 +16,8 @@ from samprasan.hub.identity import Hub
 from samprasan.hub.integrators import approval
 from samprasan.hub.log import audit
 from samprasan.hub.members.joining import Authority
-from samprasan.hub.process.hub_service import Listening
 from samprasan.hub.process.running import CHANGES_KEPT_DAYS, Showing
+from samprasan.hub.process.server import Listening
 from samprasan.hub.recovery import recovery
 from samprasan.hub.tables import metadata
 from samprasan.keys import certificates

@@ -86,11 +86,11 @@ def serve(home: Home, lang: Lang = None) -> None:
     from samprasan.node import home as homes
     from samprasan.node.process import local_service
     from samprasan.node.process import status as process_status
-    from samprasan.node.sync import batches as sync_steps
+    from samprasan.node.sync import halt
 
     opened = homes.open_home(home)
     database.migrate(opened.node.db, homes.MIGRATIONS)
-    sync_steps.check_recovered(opened.node.db)
+    halt.check_recovered(opened.node.db)
     hub = opened.hub_address()
     node = opened.node
 
@@ -125,17 +125,18 @@ def sync(
     from samprasan.node import home as homes
     from samprasan.node.process import serve as process_serve
     from samprasan.node.process import status as process_status
-    from samprasan.node.sync import batches as steps
+    from samprasan.node.sync import halt
+    from samprasan.node.sync import outbox as sync_outbox
 
     opened = homes.open_home(home)
     node = opened.node
     if resume:
-        steps.resume(node.db)
+        halt.resume(node.db)
     opened.hub_address()
     before = process_status.settled_and_declined(node.db)
 
-    def outbox() -> steps.Outbox:
-        return steps.outbox(node.db, node.world.now())
+    def outbox() -> sync_outbox.Outbox:
+        return sync_outbox.outbox(node.db, node.world.now())
 
     seq_before = outbox().head.seq
     done = asyncio.run(process_serve.drain(node, opened.connect, wait, lambda: outbox().is_empty))
@@ -151,13 +152,13 @@ def status(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     Example: samprasan-node status --home /srv/node
     """
     from samprasan.node import home as homes
-    from samprasan.node.commands import hub_calls
+    from samprasan.node.commands import formats
     from samprasan.node.process import status as process_status
 
     opened = homes.open_home(home)
     node = opened.node
     document = process_status.status(node, opened.certificate)
-    command.answer(document, as_json, command.table(words("status"), ["", ""], hub_calls.flattened(document)))
+    command.answer(document, as_json, command.table(words("status"), ["", ""], formats.flattened(document)))
 
 
 @app.command()
@@ -254,10 +255,10 @@ def approvals_show(
     """
     from samprasan.node import home as homes
     from samprasan.node.commands import approvals as commands_approvals
-    from samprasan.node.commands import hub_calls
+    from samprasan.node.commands import formats
 
     document = commands_approvals.waiting_document(homes.open_home(home), id)
-    command.answer(document, as_json, command.table(words("approval"), ["", ""], hub_calls.flattened(document)))
+    command.answer(document, as_json, command.table(words("approval"), ["", ""], formats.flattened(document)))
 
 
 @approvals.command("approve")

@@ -25,7 +25,7 @@ from samprasan.ledger import calendar
 from samprasan.node import store
 from samprasan.node.identity import Identity, Node
 from samprasan.node.recovery import replay
-from samprasan.node.sync import batches
+from samprasan.node.sync import halt, outbox
 from samprasan.node.tables import metadata
 from samprasan.v1 import hub_pb2
 
@@ -121,7 +121,7 @@ def open_ready(home: Path) -> Home:
     """The home, for a command that changes or tells something; Refused ``node_restored`` until it has recovered."""
     opened = open_home(home)
     try:
-        batches.check_recovered(opened.node.db)
+        halt.check_recovered(opened.node.db)
     except Refused:
         opened.node.db.close()
         raise
@@ -170,9 +170,9 @@ def restore(
         found.put_files(NodeSettings, database=url, passphrase_file=passphrase_file)
         opened = open_home(found.folder)
         with contextlib.closing(opened.node.db) as db:
-            found.load(db, MIGRATIONS, batches.restored, progress)
+            found.load(db, MIGRATIONS, halt.restored, progress)
             problems = replay.broken(opened.node)
-            seq = batches.outbox(db, system_clock()).head.seq
+            seq = outbox.outbox(db, system_clock()).head.seq
     made_at = calendar.at(found.manifest.made_at).isoformat(timespec="seconds")
     return {"agency": opened.settings.agency, "seq": seq, "made_at": made_at, "problems": problems}
 

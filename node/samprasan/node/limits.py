@@ -15,6 +15,7 @@ QUESTION_DOUBLINGS_MAX = 5  # with nobody answering, a question lives up to 64 m
 QUOTA_SHARE = 2  # half the federation's daily allowance at each of two peers
 EVALUATED_DAYS_REPORTED = 40  # in every hello: what is older counts already
 REKEY_AGAIN_MS = 60_000  # other agencies have to look the same people up first
+REQUEST_ID_BYTES = 16  # random, so that no two requests of an agency meet
 EPOCH_RETRY_MS = 15_000  # a peer that has not heard of the newest roster yet has by then
 EVIDENCE_MAX = 16  # a complaint shows at most two commitments and values of each of three dealers
 CEREMONY_MESSAGES_MAX = 64  # kept of one dealer: two for each attempt, and few attempts come to nothing

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from samprasan.edge.logs import logger
+from samprasan.edge.logs import get_logger
 from samprasan.hub import limits
 from samprasan.hub.identity import Hub
 from samprasan.hub.integrators import approval, jetstream, snapshot
@@ -29,7 +29,7 @@ from tenacity import retry, retry_if_exception_type, wait_random_exponential
 
 P = ParamSpec("P")
 T = TypeVar("T")
-log = logger("publish")
+logger = get_logger("publish")
 POLL_SECONDS = 0.25  # how often the log is looked at
 ACKNOWLEDGE_SECONDS = 10.0  # how often its place is kept at the hub
 RETRY_SECONDS_MAX = 30.0
@@ -77,7 +77,7 @@ class Publisher:
                 while True:
                     await self._tell(stream)
         except Unavailable as problem:
-            log.warning("publishing interrupted", code=problem.code, **problem.values)
+            logger.warning("publishing interrupted", code=problem.code, **problem.values)
             if time.monotonic() - started < RETRY_SECONDS_MAX:
                 raise
 

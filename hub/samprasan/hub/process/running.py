@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from samprasan.edge.logs import logger
+from samprasan.edge.logs import get_logger
 from samprasan.hub import limits
 from samprasan.hub.identity import Hub
 from samprasan.hub.integrators import approval as integrators_approval
@@ -31,7 +31,7 @@ from samprasan.keys.handles import SECRET_BYTES
 
 P = ParamSpec("P")
 T = TypeVar("T")
-log = logger("hub")
+logger = get_logger("hub")
 NEWS_POLL_SECONDS = 0.25  # another hub process on the same database may have stored mail
 SCRUB_SECONDS = 5.0
 CHECKPOINT_SECONDS = 1.0  # how often it is seen whether the log has grown
@@ -111,15 +111,15 @@ class Running:
                     key = (each["setting"], each["agency"])
                     if told.get(key) != each["used"]:
                         told[key] = each["used"]
-                        log.warning("limit is near", **each)
+                        logger.warning("limit is near", **each)
                 for agency, unused in await self.read(status.probers, self.hub.db, self.hub.world.now()):
                     if told.get(("probing", agency)) != unused:
                         told["probing", agency] = unused
-                        log.warning("ids evaluated without use", agency=agency, unused=unused)
+                        logger.warning("ids evaluated without use", agency=agency, unused=unused)
                 for agency, size in await self.read(status.late_witnesses, self.hub.db, self.hub.world.now()):
                     if told.get(("witness", agency)) != size:
                         told["witness", agency] = size
-                        log.warning("checkpoint not cosigned", agency=agency, cosigned=size)
+                        logger.warning("checkpoint not cosigned", agency=agency, cosigned=size)
             await asyncio.sleep(WARN_SECONDS)
 
     async def expire(self) -> None:
@@ -129,7 +129,7 @@ class Running:
             try:
                 some = await self.write(intake.expire_due, self.hub)
             except Exception:  # the database may be away; what comes next expires them, too
-                log.error("cannot expire holds", exc_info=True)
+                logger.error("cannot expire holds", exc_info=True)
             await asyncio.sleep(0 if some else EXPIRE_SECONDS)
 
     async def scrub(self) -> None:
@@ -142,7 +142,7 @@ class Running:
                 for each in found:
                     if each.log_index not in told:
                         told.add(each.log_index)
-                        log.error("log entry damaged", log_index=each.log_index, what=each.what)
+                        logger.error("log entry damaged", log_index=each.log_index, what=each.what)
             await asyncio.sleep(SCRUB_SECONDS)
 
     async def recover(self) -> None:
@@ -152,7 +152,7 @@ class Running:
                 if await self.read(recovery.is_on, self.hub.db):
                     await self.write(recovery.advance, self.hub)
             except Exception:  # the database may be away; the next round tries again
-                log.error("cannot recover", exc_info=True)
+                logger.error("cannot recover", exc_info=True)
             await asyncio.sleep(RECOVER_SECONDS)
 
     async def offer(self) -> None:
@@ -161,7 +161,7 @@ class Running:
             try:
                 await self.write(checkpoints.offer, self.hub)
             except Exception:  # the database may be away; the next round tries again
-                log.error("cannot sign a checkpoint", exc_info=True)
+                logger.error("cannot sign a checkpoint", exc_info=True)
             await asyncio.sleep(CHECKPOINT_SECONDS)
 
     async def watch(self) -> None:
@@ -186,7 +186,7 @@ class Running:
                     self.changed.set()
                     self.changed = asyncio.Event()
             except Exception:  # the database may be away; the next round tries again
-                log.error("cannot read changes", exc_info=True)
+                logger.error("cannot read changes", exc_info=True)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(NEWS_POLL_SECONDS):
                     await self.grown.wait()
@@ -197,7 +197,7 @@ class Running:
             try:
                 await self.write(reader.retain, self.hub, self.showing.kept_days)
             except Exception:  # the database may be away; the next round tries again
-                log.error("cannot forget old changes", exc_info=True)
+                logger.error("cannot forget old changes", exc_info=True)
             await asyncio.sleep(RETAIN_SECONDS)
 
     async def integrator(self, context: Any) -> Approved:

@@ -14,10 +14,10 @@ from typing import Any
 
 from samprasan.edge.database import Database, Tx
 from samprasan.edge.world import World
-from samprasan.hub import limits, soundness, store
+from samprasan.hub import limits, store
 from samprasan.hub.identity import Hub
 from samprasan.hub.log import checkpoints as log_checkpoints
-from samprasan.hub.log import intake
+from samprasan.hub.log import intake, scrub
 from samprasan.hub.log.intake import Submission
 from samprasan.hub.recovery import attachments, cut, lost_receipts, returned_entries
 from samprasan.hub.store.log import LogRow
@@ -235,7 +235,7 @@ def _stored(tx: Tx, index: int) -> LogRow | None:
 
 def _damage(tx: Tx, world: World, keys: dict[str, set[bytes]], index: int, stored: LogRow | None) -> str:
     leaf = store.tree.leaves(tx, index, index + 1).get(index, b"")
-    return soundness.damage_of(stored, world, keys, leaf)
+    return scrub.damage_of(stored, world, keys, leaf)
 
 
 def _mended(tx: Tx, world: World, keys: dict[str, set[bytes]], found: Refed) -> int:

@@ -9,12 +9,13 @@ from samprasan.keys.errors import Refused, Unavailable
 from samprasan.ledger import calendar, scopes
 from samprasan.node.commands import hub_calls
 from samprasan.node.deeds import moves
-from samprasan.node.documents import accepted
-from samprasan.node.documents.accepted import Waiting
+from samprasan.node.documents import accepted, proposals
+from samprasan.node.documents import inbox as documents_inbox
+from samprasan.node.documents.inbox import Waiting
 from samprasan.node.home import Home
 from samprasan.node.process import serve
 from samprasan.node.recovery import cut
-from samprasan.node.sync import batches
+from samprasan.node.sync import hello
 from samprasan.v1.documents_pb2 import Cut, Grant, Integrator, LinkingPlan, Move, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
 
@@ -28,14 +29,14 @@ def inbox(opened: Home) -> dict[str, Any]:
         hub_calls.refresh(opened)
     except Unavailable:
         fresh = False
-    waiting = [_summary(each) for each in accepted.inbox(opened.node)]
+    waiting = [_summary(each) for each in documents_inbox.inbox(opened.node)]
     return {"waiting": waiting, "fresh": fresh}
 
 
 def waiting_document(opened: Home, short_id: str) -> dict[str, Any]:
     """The answer of ``approvals show``."""
     hub_calls.refresh(opened)
-    waiting = accepted.find(opened.node, short_id)
+    waiting = documents_inbox.find(opened.node, short_id)
     return _summary(waiting) | {"content": _content(opened, waiting)}
 
 
@@ -44,40 +45,40 @@ def approve(opened: Home, short_id: str, spoken_digest: str) -> None:
     hub_calls.refresh(opened)
     node = opened.node
     try:
-        accepted.find(node, short_id)
+        documents_inbox.find(node, short_id)
     except Refused:
         hub_calls.refresh(opened)  # a list that was on its way may have emptied the inbox again
-    signed = accepted.approve(node, short_id, spoken_digest)
+    signed = documents_inbox.approve(node, short_id, spoken_digest)
     hub_calls.submit(opened, signed)
 
 
 def propose_policy(opened: Home, text: str) -> dict[str, Any]:
     """Sign a policy as a proposal and bring it to the hub."""
     hub_calls.refresh(opened)
-    return _proposed(opened, accepted.propose_policy(opened.node, text))
+    return _proposed(opened, proposals.propose_policy(opened.node, text))
 
 
 def propose_ceremony(opened: Home, purpose: str) -> dict[str, Any]:
     """Sign the next roster, which plans a key ceremony, as a proposal and bring it to the hub."""
     hub_calls.refresh(opened)
     node = opened.node
-    return _proposed(opened, accepted.propose_ceremony(node, purpose))
+    return _proposed(opened, proposals.propose_ceremony(node, purpose))
 
 
 def propose_grant(opened: Home, elements: int, days: int) -> dict[str, Any]:
     """Sign a grant for this agency as a proposal and bring it to the hub."""
     hub_calls.refresh(opened)
     node = opened.node
-    return _proposed(opened, accepted.propose_grant(node, elements, days))
+    return _proposed(opened, proposals.propose_grant(node, elements, days))
 
 
 def propose_cut(opened: Home) -> dict[str, Any]:
     """Sign, as a proposal, that the log goes on without what the hub has lost and nobody has; bring it to the hub."""
     node = opened.node
-    said = batches.greeting(node.db, node.world.now())
+    said = hello.greeting(node.db, node.world.now())
     answer = asyncio.run(serve.ask(opened.connect, lambda hub: hub.hello(said.request)))
     hub_calls.refresh(opened)
-    return _proposed(opened, accepted.propose_cut(node, answer.rest))
+    return _proposed(opened, proposals.propose_cut(node, answer.rest))
 
 
 def _proposed(opened: Home, envelope: Envelope) -> dict[str, Any]:
@@ -89,7 +90,7 @@ def _proposed(opened: Home, envelope: Envelope) -> dict[str, Any]:
     return {
         "kind": documents.kind_name(documents.kind_of(body)),
         "version": body.version,
-        "id": accepted.short_id(digest) if waits else "",
+        "id": documents_inbox.short_id(digest) if waits else "",
         "waiting": waits,
     }
 

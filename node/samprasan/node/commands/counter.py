@@ -83,7 +83,7 @@ def redemptions_list(
     """
     from samprasan.node import home as homes
     from samprasan.node import limits
-    from samprasan.node.commands import hub_calls
+    from samprasan.node.commands import formats
     from samprasan.node.counter import redemption
 
     node = homes.open_ready(home).node
@@ -96,7 +96,7 @@ def redemptions_list(
             each["benefit"],
             each["credits"],
             each["subject"] or "",
-            hub_calls.moment(each["decided_at"] or each["asked_at"]),
+            formats.moment(each["decided_at"] or each["asked_at"]),
             each["receipt"] or "",
         ]
         for each in documents
@@ -216,7 +216,7 @@ def benefit_list(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     """
     from samprasan.edge import texts
     from samprasan.node import home as homes
-    from samprasan.node.commands import hub_calls
+    from samprasan.node.commands import formats, hub_calls
 
     document = hub_calls.benefits_offered(homes.open_ready(home))
     rows = [
@@ -226,7 +226,7 @@ def benefit_list(home: Home, as_json: Json = False, lang: Lang = None) -> None:
             each["credits"],
             "" if each["stock"] is None else str(each["stock"]),
             f"{each['per_subject_max']} / {words('period_' + each['period'])}" if each["per_subject_max"] else "",
-            f"{hub_calls.day(each['valid_from'])}–{hub_calls.day(each['valid_until'])}",
+            f"{formats.day(each['valid_from'])}–{formats.day(each['valid_until'])}",
         ]
         for each in document["benefits"]
     ]
@@ -244,7 +244,7 @@ def _settle(opened: Any, op_id: str, wanted: set[str], *, as_json: bool) -> int:
 
 def _tell(document: dict[str, Any], as_json: bool) -> None:
     from samprasan.edge import texts
-    from samprasan.node.commands import hub_calls
+    from samprasan.node.commands import formats
 
     facts = {
         "receipt_number": document["receipt"],
@@ -256,8 +256,8 @@ def _tell(document: dict[str, Any], as_json: bool) -> None:
         "refunded": document["refunded"] or None,
         "available": document.get("available"),
         "authorised_by": document["authorised_by"],
-        "at": hub_calls.moment(document["decided_at"] or document["asked_at"]),
-        "deadline": hub_calls.moment(document["deadline"]) if document["deadline"] else None,
+        "at": formats.moment(document["decided_at"] or document["asked_at"]),
+        "deadline": formats.moment(document["deadline"]) if document["deadline"] else None,
         "redemption_id": document["redemption_id"],
         "hold": document["hold"],
     }

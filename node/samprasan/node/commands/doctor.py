@@ -17,7 +17,8 @@ from samprasan.node import limits, store
 from samprasan.node.home import Home
 from samprasan.node.linking import shares
 from samprasan.node.process import serve
-from samprasan.node.sync import batches
+from samprasan.node.sync import hello
+from samprasan.node.sync import outbox as sync_outbox
 
 words = Words("samprasan.node")
 
@@ -85,7 +86,7 @@ def _libsodium() -> str:
 
 
 def _database(opened: Home) -> str:
-    outbox = batches.outbox(opened.node.db, opened.node.world.now())
+    outbox = sync_outbox.outbox(opened.node.db, opened.node.world.now())
     return words("doctor_database", queued=outbox.queued)
 
 
@@ -119,7 +120,7 @@ def _certificate(opened: Home) -> str:
 
 def _hub(opened: Home) -> str:
     node = opened.node
-    request = batches.greeting(node.db, node.world.now()).request
+    request = hello.greeting(node.db, node.world.now()).request
     answer = asyncio.run(serve.ask(opened.connect, lambda hub: hub.hello(request)))
     off_ms = answer.now - node.world.now()
     if abs(off_ms) > limits.CLOCK_OFF_MS_MAX:
@@ -128,7 +129,7 @@ def _hub(opened: Home) -> str:
 
 
 def _sending(opened: Home) -> str:
-    halted = batches.outbox(opened.node.db, opened.node.world.now()).halted
+    halted = sync_outbox.outbox(opened.node.db, opened.node.world.now()).halted
     if halted:
         raise Refused("halted", reason=halted)
     return words("doctor_sending")

@@ -3,15 +3,10 @@
 import asyncio
 import base64
 import contextlib
-import sys
 import uuid
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date, datetime
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from samprasan.client.connection import Hub
 from samprasan.edge.texts import Words
 from samprasan.keys import documents
@@ -22,57 +17,14 @@ from samprasan.node import store
 from samprasan.node.counter import balance as counter_balance
 from samprasan.node.counter import handle_token, redemption
 from samprasan.node.deeds import moves
-from samprasan.node.documents import accepted
+from samprasan.node.documents import accepted, proposals
 from samprasan.node.home import Home
-from samprasan.node.imports.importer import Rejection
 from samprasan.node.process import serve
 from samprasan.v1 import hub_pb2
 from samprasan.v1.documents_pb2 import Catalogue
 from samprasan.v1.envelope_pb2 import Envelope
 
 words = Words("samprasan.node")
-
-
-@contextlib.contextmanager
-def progress_bar(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr that counts rows; nothing for scripts."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda _rows: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(words("importing"), total=total)
-        yield lambda rows: progress.advance(task, rows)
-
-
-def rejection_message(each: Rejection) -> str:
-    """``Row 12, column "…": what is wrong and what to do``, in the language in use."""
-    what = words(f"reject_{each.detail}", **each.values)
-    return words("reject", row=each.row, column=each.column, what=what)
-
-
-def moment(iso: str) -> str:
-    """A moment for people: Buddhist-era day and time in Bangkok."""
-    at = datetime.fromisoformat(iso)
-    return f"{calendar.buddhist(at.date())} {at:%H:%M:%S}"
-
-
-def day(iso: str) -> str:
-    """A day for people: of the Buddhist era."""
-    return calendar.buddhist(date.fromisoformat(iso))
-
-
-def flattened(document: dict[str, Any], prefix: str = "") -> list[list[str]]:
-    """A nested document as rows of name and value."""
-    rows: list[list[str]] = []
-    for key, value in document.items():
-        if isinstance(value, dict):
-            rows += flattened(value, f"{prefix}{key}.")
-        elif isinstance(value, list):
-            rows.append([prefix + key, "; ".join(str(each) for each in value)])
-        else:
-            rows.append([prefix + key, "-" if value is None else str(value)])
-    return rows
 
 
 def refresh(opened: Home) -> None:
@@ -164,7 +116,7 @@ def publish(opened: Home, text: str) -> dict[str, Any]:
     """Sign this agency's catalogue and bring it to the hub."""
     refresh(opened)
     node = opened.node
-    envelope = accepted.publish(node, text)
+    envelope = proposals.publish(node, text)
     submit(opened, envelope)
     body = documents.read(envelope)
     assert isinstance(body, Catalogue)

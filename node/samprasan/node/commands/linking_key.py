@@ -22,7 +22,7 @@ def refresh(home: Home, as_json: Json = False, lang: Lang = None) -> None:
 
     Example: samprasan-node linking refresh --home /srv/node
     """
-    from samprasan.node.documents.accepted import REFRESH
+    from samprasan.node.documents.proposals import REFRESH
 
     _propose(home, REFRESH, as_json=as_json)
 
@@ -33,7 +33,7 @@ def repair(home: Home, as_json: Json = False, lang: Lang = None) -> None:
 
     Example: samprasan-node linking repair --home /srv/node
     """
-    from samprasan.node.documents.accepted import REPAIR
+    from samprasan.node.documents.proposals import REPAIR
 
     _propose(home, REPAIR, as_json=as_json)
 
@@ -44,7 +44,7 @@ def rotate(home: Home, as_json: Json = False, lang: Lang = None) -> None:
 
     Example: samprasan-node linking rotate --home /srv/node
     """
-    from samprasan.node.documents.accepted import ROTATE
+    from samprasan.node.documents.proposals import ROTATE
 
     _propose(home, ROTATE, as_json=as_json)
 

@@ -95,18 +95,18 @@ def moves_show(number: Number, home: Home, as_json: Json = False, lang: Lang = N
     Example: samprasan-node moves show 1 --home /srv/node
     """
     from samprasan.node import home as homes
-    from samprasan.node.commands import hub_calls
+    from samprasan.node.commands import formats
     from samprasan.node.deeds import moves as deeds_moves
 
     node = homes.open_ready(home).node
     document = deeds_moves.shown(node, number)
     facts = {name: value for name, value in document.items() if name != "records"}
-    facts["proposed_at"] = hub_calls.moment(document["proposed_at"])
+    facts["proposed_at"] = formats.moment(document["proposed_at"])
     rows = [[each["source"], each["record_id"], each["credits"]] for each in document["records"]]
     command.answer(
         document,
         as_json,
-        command.table(words("moves"), ["", ""], hub_calls.flattened(facts)),
+        command.table(words("moves"), ["", ""], formats.flattened(facts)),
         command.table(words("move_deeds"), [words("source"), words("record"), words("credits")], rows),
     )
 

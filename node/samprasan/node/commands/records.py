@@ -37,11 +37,11 @@ def import_(
     Example: samprasan-node import deeds.csv --profile mpc.toml --rejects rejected.xlsx --home /srv/node --dry-run
     """
     from samprasan.edge import garbage_collection
-    from samprasan.edge.logs import logger
+    from samprasan.edge.logs import get_logger
     from samprasan.ledger.limit_usage import Nearing
     from samprasan.node import home as homes
     from samprasan.node import limits
-    from samprasan.node.commands.hub_calls import progress_bar, rejection_message
+    from samprasan.node.commands.formats import progress_bar, rejection_message
     from samprasan.node.exports import export as exports_export
     from samprasan.node.exports import profile as exports_profile
     from samprasan.node.imports import importer
@@ -53,7 +53,7 @@ def import_(
     export = exports_export.read(file, chosen)
     rows = Nearing("rows_max", "", export.count, limits.ROWS_MAX)
     if rows.is_near:
-        logger("node").warning("limit is near", setting=rows.setting, used=rows.used, most=rows.most)
+        get_logger("node").warning("limit is near", setting=rows.setting, used=rows.used, most=rows.most)
     with contextlib.ExitStack() as stack:
         advance = stack.enter_context(progress_bar(export.count, quiet=as_json))
         watcher = importer.Watcher(progress=advance)
@@ -80,7 +80,7 @@ def imports_list(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     Example: samprasan-node imports list --home /srv/node
     """
     from samprasan.node import home as homes
-    from samprasan.node.commands.hub_calls import moment
+    from samprasan.node.commands.formats import moment
     from samprasan.node.imports import undo
 
     document = undo.listed(homes.open_ready(home).node.db)
@@ -194,7 +194,7 @@ def deed_show(
     Example: samprasan-node deed show MPC-00001 --source mpc.moral-registry --home /srv/node
     """
     from samprasan.node import home as homes
-    from samprasan.node.commands import hub_calls
+    from samprasan.node.commands import formats
     from samprasan.node.deeds import history
 
     node = homes.open_ready(home).node
@@ -206,17 +206,17 @@ def deed_show(
     ]
     columns = [words(name) for name in ("change", "credits", "state", "why", "batch", "receipt")]
     facts = {name: value for name, value in document.items() if name != "updates"}
-    facts["deed"] = facts["deed"] | {"occurred_on": hub_calls.day(facts["deed"]["occurred_on"])}
+    facts["deed"] = facts["deed"] | {"occurred_on": formats.day(facts["deed"]["occurred_on"])}
     command.answer(
         document,
         as_json,
-        command.table(words("deed"), ["", ""], hub_calls.flattened(facts)),
+        command.table(words("deed"), ["", ""], formats.flattened(facts)),
         command.table(words("deed_updates"), columns, rows),
     )
 
 
 def _receipt(update: dict[str, Any]) -> str:
-    from samprasan.node.commands.hub_calls import moment
+    from samprasan.node.commands.formats import moment
 
     found = update["receipt"]
     return f"{found['log_index']} · {moment(found['appended_at'])}" if found else ""

@@ -32,7 +32,7 @@ def balance(
     Example: echo 1234567890121 | samprasan-node balance --id - --home /srv/node
     """
     from samprasan.node import home as homes
-    from samprasan.node.commands import hub_calls
+    from samprasan.node.commands import formats, hub_calls
 
     identifier = identifier_of(id, scheme, registry)
     opened = homes.open_ready(home)
@@ -47,7 +47,7 @@ def balance(
             [words(name) for name in document["by_dimension"]],
             [list(document["by_dimension"].values())],
         ),
-        words("as_of_now" if document["fresh"] else "as_of_then", at=hub_calls.moment(document["as_of"])),
+        words("as_of_now" if document["fresh"] else "as_of_then", at=formats.moment(document["as_of"])),
     )
 
 
@@ -65,11 +65,11 @@ def handle(
     Example: echo 1234567890121 | samprasan-node handle --id - --integrator welfare-app --home /srv/node
     """
     from samprasan.node import home as homes
-    from samprasan.node.commands import hub_calls
+    from samprasan.node.commands import formats, hub_calls
 
     identifier = identifier_of(id, scheme, registry)
     document = hub_calls.handle(homes.open_ready(home), identifier, integrator, WAIT_SECONDS)
-    until = hub_calls.moment(document["expires_at"])
+    until = formats.moment(document["expires_at"])
     command.answer(document, as_json, document["token"], words("handle_until", integrator=integrator, at=until))
 
 
@@ -177,7 +177,7 @@ def erase(
 
 
 def _tell(document: dict[str, Any], *notes: str, as_json: bool) -> None:
-    from samprasan.node.commands.hub_calls import moment
+    from samprasan.node.commands.formats import moment
     from samprasan.node.counter import consent as consents
 
     rows = [[words(each), words("yes") if document[each] else words("no")] for each in consents.PURPOSES]

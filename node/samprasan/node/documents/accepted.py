@@ -4,44 +4,18 @@ The node checks every signature itself; the hub only carries.  Roster 1 is belie
 the hub that the invite pinned, and it is approved only with the digest that the agencies read to each other.
 """
 
-from dataclasses import dataclass
-
 from samprasan.edge.database import Database, Tx, take_turn
-from samprasan.edge.world import World
 from samprasan.keys import documents, signing
-from samprasan.keys.documents import Body, Standing
-from samprasan.keys.errors import Refused, SamprasanError, Unproven
+from samprasan.keys.documents import Body
+from samprasan.keys.errors import SamprasanError, Unproven
 from samprasan.ledger import benefits, policy
-from samprasan.node import limits, store
+from samprasan.node import store
 from samprasan.node.deeds import moves
-from samprasan.node.identity import Identity, Node
-from samprasan.node.linking import shares
+from samprasan.node.identity import Node
 from samprasan.node.recovery import cut
 from samprasan.v1 import hub_pb2
-from samprasan.v1.documents_pb2 import Catalogue, Cut, Grant, LinkingPlan, Move, Policy, Roster
+from samprasan.v1.documents_pb2 import Catalogue, Cut, Grant, Move, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
-from samprasan.v1.log_pb2 import DOCUMENT_KIND_CATALOGUE, DOCUMENT_KIND_GRANT, DOCUMENT_KIND_POLICY
-
-REFRESH, REPAIR, ROTATE = "refresh", "repair", "rotate"
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A document in the inbox."""
-
-    standing: Standing
-    body: Body
-    envelope: Envelope
-
-    @property
-    def short_id(self) -> str:
-        """What ``approvals show`` and ``approve`` take."""
-        return short_id(self.standing.digest)
-
-
-def short_id(digest: bytes) -> str:
-    """A document as people name it: the first 12 hexadecimal digits of its digest."""
-    return digest.hex()[:12]
 
 
 def is_in_force(db: Database, digest: bytes) -> bool:
@@ -94,144 +68,6 @@ def has_roster(db: Database) -> bool:
         return store.documents.agreed_on(tx).roster is not None
 
 
-def inbox(node: Node) -> list[Waiting]:
-    """What waits, with who signed it so far."""
-    with node.db.read() as tx:
-        current = store.documents.agreed_on(tx).roster
-        found = [Envelope.FromString(data) for data in store.documents.proposed(tx)]
-    waiting = []
-    for envelope in found:
-        body = documents.read(envelope)
-        waiting.append(Waiting(documents.standing(envelope, body, current, node.world.verify), body, envelope))
-    return waiting
-
-
-def find(node: Node, short_id: str) -> Waiting:
-    """The one document in the inbox whose digest starts so; Refused ``approval_unknown``."""
-    found = [each for each in inbox(node) if each.standing.digest.hex().startswith(short_id.lower())]
-    if len(found) != 1 or len(short_id) < 6:
-        raise Refused("approval_unknown", id=short_id)
-    return found[0]
-
-
-def approve(node: Node, short_id: str, spoken_digest: str) -> Envelope:
-    """The document with this agency's signature added, to be submitted.
-
-    ``spoken_digest`` is what the agencies read to each other; roster 1 needs it (Refused ``digest_needed``), and a
-    wrong one is Unproven ``digest_differs`` for any document.
-    """
-    waiting = find(node, short_id)
-    spoken = "".join(spoken_digest.split()).replace(":", "").lower()
-    if isinstance(waiting.body, Roster):
-        _check_roster_is_ours(waiting.body, node.world, node.identity, node.tls_ca)
-        with node.db.read() as tx:
-            if node.identity.agency in documents.confirming(waiting.body, store.documents.agreed_on(tx).roster):
-                raise Refused("confirmed_by_ceremony")
-        if waiting.body.version == 1 and not spoken:
-            raise Refused("digest_needed")
-    if isinstance(waiting.body, Cut):
-        with node.db.read() as tx:
-            cut.check(tx, node.world, waiting.body)
-    if spoken and spoken != waiting.standing.digest.hex():
-        raise Unproven("digest_differs")
-    if node.identity.agency in waiting.standing.signed:
-        return waiting.envelope
-    signed = Envelope(payload_type=waiting.envelope.payload_type, payload=waiting.envelope.payload)
-    signing.add_signature(signed, node.world.signer)
-    return signed
-
-
-def propose_policy(node: Node, text: str) -> Envelope:
-    """A policy file as a signed proposal.  Raises Malformed, naming the key; Refused ``document_version``."""
-    now = node.world.now()
-    with node.db.read() as tx:
-        agreed = store.documents.agreed_on(tx)
-        expected = store.documents.version_in_force(tx, DOCUMENT_KIND_POLICY) + 1
-    if agreed.roster is None:
-        raise Refused("no_roster")
-    document = policy.from_toml(text, agreed.federation_id, now, now + limits.DOCUMENT_LIFETIME_MS)
-    if document.version != expected:
-        raise Refused("document_version", kind="policy", version=document.version, expected=expected)
-    return node.world.sign(document)
-
-
-def propose_grant(node: Node, elements: int, days: int) -> Envelope:
-    """A grant for this agency as a signed proposal: ``elements`` ids more than its allowance, within ``days`` days.
-
-    Raises Refused ``no_roster``, Malformed ``document_form``.
-    """
-    now = node.world.now()
-    with node.db.read() as tx:
-        federation_id = store.documents.agreed_on(tx).federation_id
-        version = store.documents.version_in_force(tx, DOCUMENT_KIND_GRANT) + 1
-    if not federation_id:
-        raise Refused("no_roster")
-    grant = Grant(
-        federation_id=federation_id,
-        version=version,
-        created_at=now,
-        expires_at=now + limits.DOCUMENT_LIFETIME_MS,
-        agency=node.identity.agency,
-        elements=max(0, min(elements, documents.GRANT_ELEMENTS_MAX + 1)),
-        valid_until=now + max(0, min(days, documents.GRANT_DAYS_MAX + 1)) * 86_400_000,
-    )
-    envelope = node.world.sign(grant)
-    documents.read(envelope)
-    return envelope
-
-
-def propose_cut(node: Node, rest: bytes) -> Envelope:
-    """As a signed proposal: to go on with what is left of the log.  Raises as :func:`cutting.proposal`."""
-    with node.db.read() as tx:
-        return node.world.sign(cut.proposal(tx, node.world, rest))
-
-
-def publish(node: Node, text: str) -> Envelope:
-    """What this agency offers, as its file says it, signed.  Refused ``no_roster``; Malformed, naming the key."""
-    now = node.world.now()
-    with node.db.read() as tx:
-        federation_id = store.documents.agreed_on(tx).federation_id
-        version = store.documents.version_in_force(tx, DOCUMENT_KIND_CATALOGUE, node.identity.agency) + 1
-    if not federation_id:
-        raise Refused("no_roster")
-    expires_at = now + limits.DOCUMENT_LIFETIME_MS
-    envelope = node.world.sign(benefits.from_toml(text, node.identity.agency, federation_id, version, now, expires_at))
-    documents.read(envelope)
-    return envelope
-
-
-def propose_ceremony(node: Node, purpose: str) -> Envelope:
-    """The next roster with a plan for a ceremony, signed.
-
-    To ``refresh`` the shares, to ``repair`` this node's, or to ``rotate`` the key.  Raises Refused ``no_linking_key``
-    while there is no key yet, ``rotation_runs`` while the last rotation is not at its end.
-    """
-    now = node.world.now()
-    with node.db.read() as tx:
-        agreed = store.documents.agreed_on(tx)
-        proposal = Roster()
-        proposal.CopyFrom(agreed.required_roster)
-        has_next = proposal.HasField("next") and shares.held(tx, node.identity, proposal.next) is not None
-    if not proposal.HasField("linking"):
-        raise Refused("no_linking_key")
-    if purpose == ROTATE and proposal.HasField("next"):
-        raise Refused("rotation_runs")
-    holders = sorted(entry.agency for entry in proposal.linking.commitments)
-    proposal.federation_id = agreed.federation_id
-    proposal.version += 1
-    proposal.created_at, proposal.expires_at = now, now + limits.DOCUMENT_LIFETIME_MS
-    lost_next = purpose == REPAIR and proposal.HasField("next") and not has_next
-    key = proposal.next if lost_next else proposal.linking
-    proposal.plan.CopyFrom(
-        LinkingPlan(
-            key_epoch=key.key_epoch + (purpose == ROTATE),
-            share_version=1 if purpose == ROTATE else key.share_version + 1,
-            dealers=[each for each in holders if purpose != REPAIR or each != node.identity.agency],
-        )
-    )
-    return node.world.sign(proposal)
-
-
 def _activate(tx: Tx, node: Node, envelope: Envelope) -> None:
     body = documents.read(envelope)
     kind = documents.kind_of(body)
@@ -245,7 +81,7 @@ def _activate(tx: Tx, node: Node, envelope: Envelope) -> None:
         return
     documents.believe(envelope, agreed.roster, node.world.verify)
     if isinstance(body, Roster):
-        _check_roster_is_ours(body, node.world, node.identity, node.tls_ca)
+        check_roster_is_ours(body, node)
     elif body.version != in_force + 1 and not documents.series_of(body):
         raise Unproven("document_skipped", kind=documents.kind_name(kind), version=body.version)
     _check_content(body)
@@ -283,7 +119,8 @@ def _end_rotation(tx: Tx, body: Roster) -> None:
     store.rotation.over(tx)
 
 
-def _check_roster_is_ours(body: Roster, world: World, identity: Identity, tls_ca: bytes) -> None:
-    own = documents.member(body, identity.agency)
-    if own.signing_key != world.signer.public_key or body.hub.tls_ca != tls_ca:
+def check_roster_is_ours(body: Roster, node: Node) -> None:
+    """Unproven ``roster_not_ours`` if the roster names another key for this node, or another hub than the invite."""
+    own = documents.member(body, node.identity.agency)
+    if own.signing_key != node.world.signer.public_key or body.hub.tls_ca != node.tls_ca:
         raise Unproven("roster_not_ours")

@@ -12,14 +12,13 @@ from samprasan.keys import documents, pseudonym, ristretto, sharing, signing
 from samprasan.keys.errors import Refused, Unproven
 from samprasan.keys.identifiers import Scheme
 from samprasan.node import limits, store
-from samprasan.node.identity import KEY_COLUMN, OPENED_COLUMN, Identity, Node
+from samprasan.node.identity import KEY_COLUMN, Identity, Node
 from samprasan.node.linking import shares
 from samprasan.node.linking.letters import Letter
-from samprasan.v1 import hub_pb2, linking_pb2
+from samprasan.v1 import linking_pb2
 from samprasan.v1.documents_pb2 import LinkingKey, ShareCommitment
 from samprasan.v1.envelope_pb2 import Envelope
 
-_ID_BYTES = 16
 _PLAN = "questions.sealed_plan"
 _PLAN_ROW = 8 + ristretto.SCALAR_BYTES
 
@@ -70,7 +69,7 @@ def _ask_about(
     tries = min(store.questions.unanswered_since_last_answer(tx, now), limits.QUESTION_DOUBLINGS_MAX)
     request = linking_pb2.EvalRequest(
         federation_id=store.documents.agreed_on(tx).federation_id,
-        request_id=node.world.random_bytes(_ID_BYTES),
+        request_id=node.world.random_bytes(limits.REQUEST_ID_BYTES),
         requester=node.identity.agency,
         evaluator=peer,
         expires_at=now + (limits.QUESTION_LIFETIME_MS << tries),
@@ -174,68 +173,6 @@ def refused(node: Node, sender: str, envelope: Envelope) -> linking_pb2.EvalRefu
             retry_at = max(told, node.world.now() + pause)
             store.questions.close_question(tx, refusal.request_id, "refused", retry_at)
     return refusal
-
-
-def accounts_wanted(node: Node) -> hub_pb2.OpenAccountsRequest | None:
-    """What to ask the hub next: accounts for subjects whose keys are known; None if there are none."""
-    with node.db.read() as tx:
-        if store.rotation.is_closing(tx, node.world.now()):
-            return None
-        in_force = store.documents.agreed_on(tx).required_roster.linking.key_epoch
-        rows = store.subjects.without_account(tx, limits.ACCOUNTS_PER_REQUEST, node.world.now())
-        rows = [row for row in rows if row.key_epoch in (store.subjects.PUBLIC, in_force)]
-    if not rows:
-        return None
-    return hub_pb2.OpenAccountsRequest(
-        request_id=node.world.random_bytes(_ID_BYTES),
-        subjects=[
-            hub_pb2.SubjectRef(
-                subject_key=node.identity.vault.open(KEY_COLUMN, row.sealed_key), kind=row.kind, key_epoch=row.key_epoch
-            )
-            for row in rows
-        ],
-    )
-
-
-def accounts_opened(
-    node: Node,
-    request: hub_pb2.OpenAccountsRequest,
-    envelopes: Sequence[Envelope],
-) -> None:
-    """Take the hub's signed answers to ``request``, one for each subject, and keep them sealed.
-
-    Raises Unproven ``answer_foreign`` if they answer another.
-    """
-    opened = read_opened(node, request.request_id, envelopes)
-    if [each.subject_key for each in opened] != [subject.subject_key for subject in request.subjects]:
-        raise Unproven("answer_foreign", kind="AccountOpened")
-    answers = {each.subject_key: (each, data) for each, data in zip(opened, envelopes, strict=True)}
-    with node.db.begin() as tx:
-        rows = store.subjects.without_account(tx, limits.ACCOUNTS_PER_REQUEST, node.world.now())
-        found = [(row.subject_id, node.identity.vault.open(KEY_COLUMN, row.sealed_key)) for row in rows]
-        known = [(who, *answers[key]) for who, key in found if key in answers]
-        if store.subjects.unnamed_among(tx, [each.account_id for _, each, _ in known]):
-            store.awards.lock(tx)
-            store.subjects.name(tx, [(who, each.account_id) for who, each, _ in known])
-        store.subjects.set_accounts(
-            tx,
-            [
-                (who, each.account_id, node.identity.seal(node.world, OPENED_COLUMN, data.SerializeToString()))
-                for who, each, data in known
-            ],
-        )
-
-
-def read_opened(node: Node, request_id: bytes, envelopes: Iterable[Envelope]) -> list[hub_pb2.AccountOpened]:
-    """What the hub signed for this node in answer to that request; else Unproven ``answer_foreign``."""
-    with node.db.read() as tx:
-        agreed = store.documents.agreed_on(tx)
-    hub_key = agreed.required_roster.hub.signing_key
-    opened = [node.world.open(each, hub_pb2.AccountOpened, hub_key) for each in envelopes]
-    ours = (request_id, node.identity.agency, agreed.federation_id)
-    if any((each.request_id, each.agency, each.federation_id) != ours for each in opened):
-        raise Unproven("answer_foreign", kind="AccountOpened")
-    return opened
 
 
 def _checked(

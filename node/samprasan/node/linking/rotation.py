@@ -15,12 +15,10 @@ from samprasan.keys import documents, signing
 from samprasan.keys.errors import Unproven
 from samprasan.node import limits, store
 from samprasan.node.identity import KEY_COLUMN, OPENED_COLUMN, Node
-from samprasan.node.linking import questions
+from samprasan.node.linking import accounts
 from samprasan.v1 import hub_pb2
 from samprasan.v1.documents_pb2 import Roster
 from samprasan.v1.envelope_pb2 import Envelope
-
-_ID_BYTES = 16
 
 
 def keys_to_tell(node: Node) -> hub_pb2.RekeyRequest | None:
@@ -31,7 +29,7 @@ def keys_to_tell(node: Node) -> hub_pb2.RekeyRequest | None:
     if not rows:
         return None
     return hub_pb2.RekeyRequest(
-        request_id=node.world.random_bytes(_ID_BYTES),
+        request_id=node.world.random_bytes(limits.REQUEST_ID_BYTES),
         key_epoch=coming,
         accounts=[
             hub_pb2.Rekeyed(account_id=row.account_id, subject_key=node.identity.vault.open(KEY_COLUMN, row.sealed_key))
@@ -46,7 +44,7 @@ def told(node: Node, request: hub_pb2.RekeyRequest, envelopes: Sequence[Envelope
     Raises Unproven ``answer_foreign`` if it answers another.
     """
     now = node.world.now()
-    opened = questions.read_opened(node, request.request_id, envelopes)
+    opened = accounts.read_opened(node, request.request_id, envelopes)
     asked = {each.account_id: each.subject_key for each in request.accounts}
     if any(asked.get(each.account_id) != each.subject_key for each in opened):
         raise Unproven("answer_foreign", kind="AccountOpened")

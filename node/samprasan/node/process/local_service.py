@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 import grpc
 from samprasan.client.connection import Connect
 from samprasan.edge import wire
-from samprasan.edge.logs import logger
+from samprasan.edge.logs import get_logger
 from samprasan.keys.errors import Malformed, Unavailable
 from samprasan.keys.identifiers import Identifier, Scheme, parse
 from samprasan.node import limits
@@ -23,7 +23,8 @@ from samprasan.node.counter.redemption import Wish
 from samprasan.node.identity import Node
 from samprasan.node.imports import single_record
 from samprasan.node.process import serve as process_serve
-from samprasan.node.process.session import LOOK_SECONDS, Live
+from samprasan.node.process.live import Live
+from samprasan.node.process.session import LOOK_SECONDS
 from samprasan.v1 import counter_pb2, counter_pb2_grpc, hub_pb2
 
 P = ParamSpec("P")
@@ -32,7 +33,7 @@ UNIX = "unix:"
 ANSWER_SECONDS = 15.0  # under the callers' usual deadline of 20 s
 BALANCE_SECONDS = 5.0
 _CANCELS = 3
-log = logger("counter")
+logger = get_logger("counter")
 Credentials = tuple[bytes, bytes, bytes]
 
 
@@ -60,7 +61,7 @@ class Waiting:
             try:
                 await self._look()
             except Exception:  # the database may be away for a moment; who waits is told later, or runs out of time
-                log.error("cannot look at what was decided", exc_info=True)
+                logger.error("cannot look at what was decided", exc_info=True)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await news.wait()
@@ -192,7 +193,7 @@ async def served(address: str, servicer: CounterServicer, credentials: Credentia
 
     ``credentials`` are key, certificate and authority, PEM, for ``HOST:PORT``.  Raises Refused ``address_taken``.
     """
-    server = grpc.aio.server(interceptors=[wire.ErrorInterceptor(log)], options=wire.SERVER_OPTIONS)
+    server = grpc.aio.server(interceptors=[wire.ErrorInterceptor(logger)], options=wire.SERVER_OPTIONS)
     counter_pb2_grpc.add_CounterServicer_to_server(servicer, server)
     if credentials is None:
         path = Path(address.removeprefix(UNIX))

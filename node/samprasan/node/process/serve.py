@@ -10,14 +10,15 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from samprasan.client.connection import Connect, Hub
-from samprasan.edge.logs import logger
+from samprasan.edge.logs import get_logger
 from samprasan.keys.errors import SamprasanError, Unavailable
 from samprasan.node.documents import accepted
 from samprasan.node.identity import Node
-from samprasan.node.process.session import HELLO_SECONDS, LOOK_SECONDS, Live, Session
+from samprasan.node.process.live import Live
+from samprasan.node.process.session import HELLO_SECONDS, LOOK_SECONDS, Session
 from samprasan.node.recovery import replay
 from samprasan.node.recovery.replay import Recovered
-from samprasan.node.sync import batches as sync_batches
+from samprasan.node.sync import halt
 from samprasan.v1 import hub_pb2
 from tenacity import retry, retry_if_exception_type, wait_random_exponential
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 RETRY_SECONDS_MAX = 5.0
 CANCEL_AGAIN_SECONDS = 0.5
-log = logger("node")
+logger = get_logger("node")
 
 
 async def run_until(
@@ -69,7 +70,7 @@ async def drain(node: Node, connect: Connect, wait_seconds: float, is_done: Call
     stopped = asyncio.Event()
 
     async def look() -> None:
-        while not await asyncio.to_thread(is_done) and not await asyncio.to_thread(sync_batches.halted, node.db):
+        while not await asyncio.to_thread(is_done) and not await asyncio.to_thread(halt.halted, node.db):
             await asyncio.sleep(LOOK_SECONDS / 5)
         stopped.set()
 
@@ -115,7 +116,7 @@ async def _keep_going(node: Node, connect: Connect, live: Live, *, patient: bool
         except Unavailable:
             raise
         except SamprasanError as problem:
-            log.error("session refused", code=problem.code, error=type(problem).__name__)
+            logger.error("session refused", code=problem.code, error=type(problem).__name__)
             if not patient:
                 raise
             await asyncio.sleep(HELLO_SECONDS)
@@ -132,7 +133,7 @@ async def _session(node: Node, connect: Connect, live: Live) -> None:
         async with connect() as hub:
             await Session(node, hub, live).run()
     except Unavailable as problem:
-        log.warning("session ended", code=problem.code)
+        logger.warning("session ended", code=problem.code)
         if asyncio.get_running_loop().time() - started < RETRY_SECONDS_MAX:
             raise
 
@@ -149,7 +150,7 @@ async def compare(node: Node, hub: Hub, *, repair: bool) -> "tuple[Outcome, list
     if repair and outcome.differences:
         done = await asyncio.to_thread(proof_repair.repair, node.db, outcome.differences, outcome.head.seq)
         for each in done:
-            log.warning("repaired", what=each.what, account=each.account_id.hex())
+            logger.warning("repaired", what=each.what, account=each.account_id.hex())
         outcome = await reconcile_session.reconcile(node.db, node.identity.agency, hub)
     await asyncio.to_thread(reconciliation.note, node.db, node.world.now(), outcome)
     return outcome, done

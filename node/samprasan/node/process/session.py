@@ -8,18 +8,19 @@ from typing import Any, ParamSpec, TypeVar
 
 from samprasan.client.connection import Hub
 from samprasan.edge.database import Database
-from samprasan.edge.logs import logger
+from samprasan.edge.logs import get_logger
 from samprasan.keys.errors import Refused, SamprasanError, Unavailable, Unproven
 from samprasan.node import limits
 from samprasan.node.counter import redemption
 from samprasan.node.documents import accepted
 from samprasan.node.identity import Node
-from samprasan.node.linking import ceremony, letters, questions, rotation
+from samprasan.node.linking import accounts, ceremony, letters, questions, rotation
 from samprasan.node.linking.letters import Letter
 from samprasan.node.process import mail, status
+from samprasan.node.process.live import Live
 from samprasan.node.proof import reconciliation, witness
 from samprasan.node.recovery import refeed
-from samprasan.node.sync import batches, hub_chain, receipts
+from samprasan.node.sync import batches, halt, hello, hub_chain, receipts
 from samprasan.v1 import hub_pb2
 
 P = ParamSpec("P")
@@ -31,40 +32,7 @@ RECONCILE_SECONDS = 300.0
 WITNESS_SECONDS = 3.0  # a checkpoint is final a round or two after it is signed
 _HALTING = frozenset({"chain_fork", "node_went_back", "hub_went_back", "receipt_foreign"})
 _ITS_OWN = frozenset({"log_damaged", "reconcile_busy"})  # the hub answers: everything else goes on
-log = logger("node")
-
-
-class Bell:
-    """Wakes every task that rests.  Who takes :meth:`next` before looking misses no ring."""
-
-    def __init__(self) -> None:
-        self._next = asyncio.Event()
-
-    def next(self) -> asyncio.Event:
-        """Set at the next ring."""
-        return self._next
-
-    def ring(self) -> None:
-        """There is work."""
-        self._next.set()
-        self._next = asyncio.Event()
-
-
-@dataclass
-class Live:
-    """What the tasks of a process share: what wakes them, and whether the hub answers.
-
-    ``sending`` wakes who sends and who waits for receipts; at a counter that must not wait for anything else.
-    """
-
-    work: Bell = field(default_factory=Bell)
-    sending: Bell = field(default_factory=Bell)
-    connected: bool = False
-
-    def wake_all(self) -> None:
-        """There is work for anybody."""
-        self.work.ring()
-        self.sending.ring()
+logger = get_logger("node")
 
 
 @dataclass
@@ -106,28 +74,28 @@ class Session:
         """Say hello and do what the answer asks for; the batch behind which to send."""
         node = self.node
         said, answer = await self.greet()
-        after_seq = await self._step(batches.greeted, node, said, answer)
+        after_seq = await self._step(hello.greeted, node, said, answer)
         if await self._step(accepted.has_roster, node.db):
             await self._keep_up(answer.own_head.seq)
         if abs(answer.now - node.world.now()) > limits.CLOCK_OFF_MS_MAX:
-            log.error("clock is off", seconds=round((answer.now - node.world.now()) / 1000))
+            logger.error("clock is off", seconds=round((answer.now - node.world.now()) / 1000))
         await self._step(redemption.expire, node.db, node.world.now())
         for each in await self._step(status.warnings, node.db, node.identity.agency, node.world.now()):
-            log.warning("limit is near", **each)
+            logger.warning("limit is near", **each)
         for use in answer.linking_use:
             if use.probing and self.told.get(use.agency) != use.unused:
                 self.told[use.agency] = use.unused
-                log.warning("ids evaluated without use", agency=use.agency, unused=use.unused)
+                logger.warning("ids evaluated without use", agency=use.agency, unused=use.unused)
         return after_seq
 
-    async def greet(self) -> tuple[batches.Greeting, hub_pb2.HelloResponse]:
+    async def greet(self) -> tuple[hello.Greeting, hub_pb2.HelloResponse]:
         """Hello, once this node knows of every cut and the hub is given back what it lacks; raises as :meth:`feed`."""
-        said = await self._step(batches.greeting, self.node.db, self.node.world.now())
+        said = await self._step(hello.greeting, self.node.db, self.node.world.now())
         answer = await self.hub.hello(said.request)
         if answer.cut_version > said.request.cut_version:
-            await self._step(batches.check_not_forked, self.node.db)
+            await self._step(halt.check_not_forked, self.node.db)
             await self._fetch_documents()
-            said = await self._step(batches.greeting, self.node.db, self.node.world.now())
+            said = await self._step(hello.greeting, self.node.db, self.node.world.now())
             answer = await self.hub.hello(said.request)
         if await self.feed(answer):
             answer = await self.hub.hello(said.request)
@@ -142,10 +110,10 @@ class Session:
         if answer.refeed:
             seqs = (answer.head.seq, answer.own_head.seq)
             taken = await self.hub.refeed(refeed.everything(node, *seqs, answer.damaged))
-            log.warning("hub fed again", entries=taken)
+            logger.warning("hub fed again", entries=taken)
         elif answer.damaged and (entries := await self._step(_held, node.db, answer.damaged)):
             with contextlib.suppress(Refused):  # another agency was faster
-                log.warning("log mended", entries=await self.hub.refeed(entries))
+                logger.warning("log mended", entries=await self.hub.refeed(entries))
             return True
         if answer.recovering:
             raise Unavailable("hub_recovering")
@@ -181,7 +149,7 @@ class Session:
             async for response in self.hub.push(self._batches(after_seq, room)):
                 if response.HasField("refusal"):
                     refusal = await self._step(receipts.refused, node, response.refusal)
-                    log.error("batch refused", seq=refusal.seq, reason=refusal.reason)
+                    logger.error("batch refused", seq=refusal.seq, reason=refusal.reason)
                     raise Unproven("batch_refused", seq=refusal.seq)
                 await self._step(hub_chain.keep, node, response.own)
                 await self._keep_up(response.own_seq)
@@ -240,7 +208,7 @@ class Session:
                 raise
             if problem.code == "no_roster":
                 return
-            log.error("task waits", task=task, code=problem.code)
+            logger.error("task waits", task=task, code=problem.code)
             await asyncio.sleep(HELLO_SECONDS)
 
     async def _link(self) -> None:
@@ -263,15 +231,15 @@ class Session:
         except Unavailable as problem:
             if problem.code != "mailbox_full":
                 raise
-            log.warning("mailbox full", reader=letter.to)
+            logger.warning("mailbox full", reader=letter.to)
             return False
         return True
 
     async def _open_accounts(self) -> None:
         node = self.node
-        while request := await self._step(questions.accounts_wanted, node):
+        while request := await self._step(accounts.accounts_wanted, node):
             opened = await self.hub.open_accounts(request)
-            await self._step(questions.accounts_opened, node, request, opened)
+            await self._step(accounts.accounts_opened, node, request, opened)
             self.live.wake_all()
         while keys := await self._step(rotation.keys_to_tell, node):
             moved = await self.hub.rekey(keys)
@@ -294,7 +262,7 @@ class Session:
             try:
                 await self.hub.submit_document(lost)
             except SamprasanError as problem:  # it recovers, or too much time has passed
-                log.warning("document not taken back", code=problem.code)
+                logger.warning("document not taken back", code=problem.code)
 
     async def _deal_with(self, piece: Any) -> None:
         node = self.node
@@ -308,9 +276,9 @@ class Session:
         except SamprasanError as problem:
             if problem.code in witness.LIES:
                 raise
-            log.warning("mail dropped", sender=piece.sender, code=problem.code)
+            logger.warning("mail dropped", sender=piece.sender, code=problem.code)
         except Exception:  # one bad letter must not come back for ever and stop everything else
-            log.error("mail dropped", sender=piece.sender, code="failed", exc_info=True)
+            logger.error("mail dropped", sender=piece.sender, code="failed", exc_info=True)
         if letter is not None and not await self._post(letter):
             return  # not acknowledged: it comes again with the next session
         await self.hub.acknowledge_mail(piece.number)
@@ -329,7 +297,7 @@ class Session:
                     await self.hub.cosign(word)
                 more = asked.is_full and await self._step(witness.question, node.db) != asked
                 for agency in await self._step(witness.hidden_from_us, node.db, node.world.now()):
-                    log.warning("log hidden", knows=agency)
+                    logger.warning("log hidden", knows=agency)
             await asyncio.sleep(0 if more else WITNESS_SECONDS)
 
     async def _reconcile(self) -> None:
@@ -342,11 +310,11 @@ class Session:
                 outcome = await reconcile_session.reconcile(node.db, node.identity.agency, self.hub, self.quiet)
                 await self._step(reconciliation.note, node.db, node.world.now(), outcome)
                 if outcome.differences:
-                    log.error("accounts differ", accounts=len(outcome.differences), causes=outcome.causes)
+                    logger.error("accounts differ", accounts=len(outcome.differences), causes=outcome.causes)
 
     async def _halt_if_needed(self, problem: SamprasanError) -> None:
         if problem.code in _HALTING:
-            await self._step(batches.halt, self.node.db, problem)
+            await self._step(halt.halt, self.node.db, problem)
 
 
 def _held(db: Database, damaged: Sequence[int]) -> list[hub_pb2.RefeedRequest]:

@@ -12,7 +12,7 @@ from samprasan.ledger.limit_usage import Nearing
 from samprasan.node import limits, store
 from samprasan.node.identity import Node
 from samprasan.node.linking import ceremony, rotation, shares
-from samprasan.node.sync import batches
+from samprasan.node.sync import outbox as sync_outbox
 from samprasan.v1.documents_pb2 import Grant
 from samprasan.v1.log_pb2 import DOCUMENT_KIND_POLICY
 
@@ -23,7 +23,7 @@ CONNECTED_MS = 120_000  # the service says hello every 60 s; one lost hello is n
 def status(node: Node, certificate: bytes | None) -> dict[str, Any]:
     """The answer of ``samprasan-node status``."""
     now = node.world.now()
-    outbox = batches.outbox(node.db, now)
+    outbox = sync_outbox.outbox(node.db, now)
     with node.db.read() as tx:
         current = store.documents.agreed_on(tx).roster
         seen_at = int(store.facts.get(tx, store.facts.HUB_SEEN_AT) or 0)
@@ -147,7 +147,7 @@ def settled_and_declined(db: Database) -> tuple[int, int]:
 
 def sync_report(db: Database, now: int, before: tuple[int, int], seq_before: int) -> dict[str, Any]:
     """The answer of ``samprasan-node sync``, given how things stood before it."""
-    outbox = batches.outbox(db, now)
+    outbox = sync_outbox.outbox(db, now)
     applied, declined = (now - then for now, then in zip(settled_and_declined(db), before, strict=True))
     with db.read() as tx:
         pushed = store.batches.updates_after(tx, seq_before)

@@ -7,7 +7,7 @@ from typing import Any
 
 from samprasan.client.connection import Hub
 from samprasan.edge.database import Database
-from samprasan.edge.logs import logger
+from samprasan.edge.logs import get_logger
 from samprasan.keys.chain import Head
 from samprasan.keys.errors import Malformed, Unavailable, Unproven
 from samprasan.ledger import sketch
@@ -23,7 +23,7 @@ TRIES = 20
 TRY_AGAIN_SECONDS = 0.25
 SETTLE_SECONDS = 10.0  # for a receipt that the hub has given and this node has not taken yet
 _AMOUNT_MAX = 1 << 40  # a difference in one component is read off the sketch up to so many credits
-log = logger("node")
+logger = get_logger("node")
 
 
 async def reconcile(db: Database, agency: str, hub: Hub, quiet: asyncio.Lock | None = None) -> Outcome:
@@ -43,7 +43,7 @@ async def reconcile(db: Database, agency: str, hub: Hub, quiet: asyncio.Lock | N
             await talk.close()
         if outcome is not None:
             differing = len(outcome.differences)
-            log.info("reconciled", seq=outcome.head.seq, accounts=outcome.accounts, differences=differing)
+            logger.info("reconciled", seq=outcome.head.seq, accounts=outcome.accounts, differences=differing)
             return outcome
         await asyncio.sleep(TRY_AGAIN_SECONDS * (1 + secrets.randbelow(4)))
     raise Unavailable("reconcile_busy")

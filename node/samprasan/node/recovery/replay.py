@@ -20,15 +20,12 @@ from samprasan.node import limits, store
 from samprasan.node.deeds import awards
 from samprasan.node.identity import ID_COLUMN, NAME_COLUMN, Node
 from samprasan.node.store.awards import AwardRow
-from samprasan.node.sync import batches as sync_batches
-from samprasan.node.sync import receipts
+from samprasan.node.sync import halt, receipts
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 
 _APPLIED = log.DECLINE_REASON_UNSPECIFIED
-_OVER = frozenset(
-    {sync_batches.RESTORED, "node_went_back", "chain_fork"}
-)  # why the node was halted, and is not any more
+_OVER = frozenset({halt.RESTORED, "node_went_back", "chain_fork"})  # why the node was halted, and is not any more
 _PUBLIC_SCHEMES = frozenset({Scheme.REGISTRY.value, Scheme.AREA.value})
 _RECOVERED = "recovered"  # how its subject proved who they are is not known any more
 

@@ -1,0 +1,71 @@
+"""Accounts that the hub is asked to open for pseudonyms, and what its signed answer leads to."""
+
+from collections.abc import Iterable, Sequence
+
+from samprasan.keys.errors import Unproven
+from samprasan.node import limits, store
+from samprasan.node.identity import KEY_COLUMN, OPENED_COLUMN, Node
+from samprasan.v1 import hub_pb2
+from samprasan.v1.envelope_pb2 import Envelope
+
+
+def accounts_wanted(node: Node) -> hub_pb2.OpenAccountsRequest | None:
+    """What to ask the hub next: accounts for subjects whose keys are known; None if there are none."""
+    with node.db.read() as tx:
+        if store.rotation.is_closing(tx, node.world.now()):
+            return None
+        in_force = store.documents.agreed_on(tx).required_roster.linking.key_epoch
+        rows = store.subjects.without_account(tx, limits.ACCOUNTS_PER_REQUEST, node.world.now())
+        rows = [row for row in rows if row.key_epoch in (store.subjects.PUBLIC, in_force)]
+    if not rows:
+        return None
+    return hub_pb2.OpenAccountsRequest(
+        request_id=node.world.random_bytes(limits.REQUEST_ID_BYTES),
+        subjects=[
+            hub_pb2.SubjectRef(
+                subject_key=node.identity.vault.open(KEY_COLUMN, row.sealed_key), kind=row.kind, key_epoch=row.key_epoch
+            )
+            for row in rows
+        ],
+    )
+
+
+def accounts_opened(
+    node: Node,
+    request: hub_pb2.OpenAccountsRequest,
+    envelopes: Sequence[Envelope],
+) -> None:
+    """Take the hub's signed answers to ``request``, one for each subject, and keep them sealed.
+
+    Raises Unproven ``answer_foreign`` if they answer another.
+    """
+    opened = read_opened(node, request.request_id, envelopes)
+    if [each.subject_key for each in opened] != [subject.subject_key for subject in request.subjects]:
+        raise Unproven("answer_foreign", kind="AccountOpened")
+    answers = {each.subject_key: (each, data) for each, data in zip(opened, envelopes, strict=True)}
+    with node.db.begin() as tx:
+        rows = store.subjects.without_account(tx, limits.ACCOUNTS_PER_REQUEST, node.world.now())
+        found = [(row.subject_id, node.identity.vault.open(KEY_COLUMN, row.sealed_key)) for row in rows]
+        known = [(who, *answers[key]) for who, key in found if key in answers]
+        if store.subjects.unnamed_among(tx, [each.account_id for _, each, _ in known]):
+            store.awards.lock(tx)
+            store.subjects.name(tx, [(who, each.account_id) for who, each, _ in known])
+        store.subjects.set_accounts(
+            tx,
+            [
+                (who, each.account_id, node.identity.seal(node.world, OPENED_COLUMN, data.SerializeToString()))
+                for who, each, data in known
+            ],
+        )
+
+
+def read_opened(node: Node, request_id: bytes, envelopes: Iterable[Envelope]) -> list[hub_pb2.AccountOpened]:
+    """What the hub signed for this node in answer to that request; else Unproven ``answer_foreign``."""
+    with node.db.read() as tx:
+        agreed = store.documents.agreed_on(tx)
+    hub_key = agreed.required_roster.hub.signing_key
+    opened = [node.world.open(each, hub_pb2.AccountOpened, hub_key) for each in envelopes]
+    ours = (request_id, node.identity.agency, agreed.federation_id)
+    if any((each.request_id, each.agency, each.federation_id) != ours for each in opened):
+        raise Unproven("answer_foreign", kind="AccountOpened")
+    return opened

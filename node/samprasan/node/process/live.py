@@ -1,0 +1,37 @@
+"""What the tasks of a process share: what wakes them, and whether the hub answers."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+
+class Bell:
+    """Wakes every task that rests.  Who takes :meth:`next` before looking misses no ring."""
+
+    def __init__(self) -> None:
+        self._next = asyncio.Event()
+
+    def next(self) -> asyncio.Event:
+        """Set at the next ring."""
+        return self._next
+
+    def ring(self) -> None:
+        """There is work."""
+        self._next.set()
+        self._next = asyncio.Event()
+
+
+@dataclass
+class Live:
+    """What the tasks of a process share: what wakes them, and whether the hub answers.
+
+    ``sending`` wakes who sends and who waits for receipts; at a counter that must not wait for anything else.
+    """
+
+    work: Bell = field(default_factory=Bell)
+    sending: Bell = field(default_factory=Bell)
+    connected: bool = False
+
+    def wake_all(self) -> None:
+        """There is work for anybody."""
+        self.work.ring()
+        self.sending.ring()
