@@ -43,10 +43,10 @@ from samprasan.node.imports import importer
 from samprasan.node.imports.deed import Consents, Deed
 from samprasan.node.linking import accounts as linking_accounts
 from samprasan.node.linking import ceremony, letters, questions, rotation
-from samprasan.node.process import mail
 from samprasan.node.proof import witness as node_witnessing
 from samprasan.node.recovery import refeed
 from samprasan.node.recovery import replay as node_recovery
+from samprasan.node.session import mail
 from samprasan.node.sync import batches, hub_chain, receipts
 from samprasan.node.sync import hello as sync_hello
 from samprasan.v1 import hub_pb2, log_pb2

@@ -111,7 +111,7 @@ def test_a_question_between_nodes_again_is_answered_from_memory_after_a_restart_
     peer = fed.nodes[letter.to]
     sealed = letters.seal(asker, letter)
     piece = hub_pb2.Mail(number=1, sender="mpc", sealed=sealed)
-    from samprasan.node.process import mail
+    from samprasan.node.session import mail
 
     first = mail.read(peer, piece)
     peer.restart()

@@ -11,7 +11,7 @@ from samprasan.node import limits
 from samprasan.node.commands import records
 from samprasan.node.exports import export
 from samprasan.node.imports.deed import Rejected
-from samprasan.node.linking import evaluation
+from samprasan.node.linking import allowance, evaluation
 from samprasan.node.process import status
 from samprasan.v1 import linking_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -96,7 +96,7 @@ def test_a_peer_may_ask_4096_elements_at_once(fed: Federation, elements: int, an
 def settings(fed: Federation, agency: str) -> dict[str, int]:
     node = fed.nodes[agency]
     found = status.status(node, None)["warnings"]
-    assert found == status.warnings(node.db, agency, node.world.now())
+    assert found == allowance.warnings(node.db, agency, node.world.now())
     return {f"{each['setting']} {each['agency']}": each["used"] for each in found}
 
 

@@ -12,7 +12,7 @@ from samprasan.node import store
 from samprasan.node.documents import accepted as node_agreeing
 from samprasan.node.linking import evaluation, letters, questions
 from samprasan.node.linking.letters import Letter
-from samprasan.node.process import mail
+from samprasan.node.session import mail
 from samprasan.v1 import hub_pb2, linking_pb2, log_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 

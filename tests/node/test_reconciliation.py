@@ -18,9 +18,9 @@ from samprasan.ledger import sketch
 from samprasan.ledger.contributions import Contribution
 from samprasan.node import limits as node_limits
 from samprasan.node.counter import consent, redemption
-from samprasan.node.proof import reconcile_session
 from samprasan.node.proof import reconciliation as node_reconciliation
 from samprasan.node.proof.reconciliation import Outcome
+from samprasan.node.session import reconciliation as reconcile_session
 from samprasan.node.tables import awards, deeds, subjects
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope

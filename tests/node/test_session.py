@@ -1,32 +1,148 @@
 """A session's tasks: what one of them cannot do stops the others only if the hub is gone or lies."""
 
+import asyncio
 import contextlib
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from samprasan.keys.errors import Refused, SamprasanError, Unavailable, Unproven
-from samprasan.node.process import live, session
+from samprasan.keys.errors import Refused, Unavailable, Unproven
+from samprasan.node.process import serve
+from samprasan.node.session import ceremony, hello, linking, live, mail, push, session, tasks, witness
+from structlog.testing import capture_logs
+
+GONE = Unavailable("hub_unreachable", status="gone")
+NOBODY: Any = None
 
 
 @pytest.mark.parametrize(
     ("problem", "ends"),
     [
-        (Unavailable("hub_unreachable", status="gone"), True),
+        (GONE, True),
         (Unproven("log_forked"), True),
         (Unproven("log_went_back", size=1, seen=2), True),
         (Unavailable("log_damaged", level=0, number=4), False),
         (Unavailable("reconcile_busy"), False),
         (Unproven("sketch", cells=5), False),
         (Refused("no_roster"), False),
+        (ValueError("a fault of ours"), False),
     ],
 )
 async def test_only_a_hub_that_is_gone_or_lies_ends_a_session(
-    problem: SamprasanError, ends: bool, monkeypatch: pytest.MonkeyPatch
+    problem: Exception, ends: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "HELLO_SECONDS", 0)
-    nobody: Any = None
-    task = session.Session(nobody, nobody, live.Live())
+    monkeypatch.setattr(session, "PATIENCE_SECONDS", 0)
+    made = session.Session(NOBODY, NOBODY, live.Live())
     raised = pytest.raises(type(problem), check=lambda found: found is problem) if ends else contextlib.nullcontext()
     with raised:
-        async with task._patiently("a task"):
+        async with made.patiently("a task"):
             raise problem
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let the tasks of a session end with these exceptions, at once; the others wait."""
+
+    def prepare(**problems: Exception) -> None:
+        async def said(_session: object) -> int:
+            return 0
+
+        def task(name: str) -> Callable[..., Any]:
+            async def run(*_given: object) -> None:
+                if name in problems:
+                    raise problems[name]
+                await asyncio.Event().wait()
+
+            return run
+
+        monkeypatch.setattr(hello, "say_hello", said)
+        monkeypatch.setattr(hello, "repeat", task("hello"))
+        for module in (push, ceremony, linking, mail, witness):
+            name = module.__name__.rpartition(".")[2]
+            monkeypatch.setattr(module, "run", task(name))
+
+    return prepare
+
+
+async def run_once() -> None:
+    await tasks.run(session.Session(NOBODY, NOBODY, live.Live()))
+
+
+async def test_what_ends_a_session_is_raised_by_itself_and_not_in_a_group(failing: Callable[..., None]) -> None:
+    failing(push=GONE)
+    with pytest.raises(Unavailable, check=lambda found: found is GONE):
+        await run_once()
+
+
+async def test_what_needs_an_operator_comes_before_what_passes(failing: Callable[..., None]) -> None:
+    forked = Unproven("chain_fork", seq=1)
+    failing(hello=GONE, push=forked, mail=GONE)
+    with pytest.raises(Unproven, check=lambda found: found is forked):
+        await run_once()
+
+
+async def test_a_fault_of_ours_hides_no_other_error_and_is_logged(failing: Callable[..., None]) -> None:
+    fault = KeyError("x")
+    failing(push=GONE, mail=fault)
+    with capture_logs() as logged, pytest.raises(Unavailable, check=lambda found: found is GONE):
+        await run_once()
+    assert [each["exc_info"] for each in logged] == [fault]
+
+
+async def test_a_fault_of_ours_alone_is_raised_as_it_is(failing: Callable[..., None]) -> None:
+    failing(mail=KeyError("x"))
+    with pytest.raises(KeyError):
+        await run_once()
+
+
+@pytest.mark.parametrize("problem", [KeyError("x"), Unproven("log_forked"), GONE])
+async def test_a_service_goes_on_whatever_ended_a_session(
+    problem: Exception, failing: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "PATIENCE_SECONDS", 0)
+    failing(mail=problem)
+    begun = 0
+    stopped = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def connect() -> AsyncIterator[Any]:
+        nonlocal begun
+        begun += 1
+        if begun == 3:
+            stopped.set()
+        yield None
+
+    async with asyncio.timeout(20):
+        await serve.run_until(NOBODY, connect, stopped)
+    assert begun >= 3
+
+
+async def test_a_command_that_waits_is_told_of_a_fault_of_ours(failing: Callable[..., None]) -> None:
+    failing(mail=KeyError("x"))
+
+    @contextlib.asynccontextmanager
+    async def connect() -> AsyncIterator[Any]:
+        yield None
+
+    with pytest.raises(KeyError):
+        await serve.run_until(NOBODY, connect, asyncio.Event(), patient=False)
+
+
+async def test_a_cancellation_is_not_lost_however_fast_tasks_fail(
+    failing: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(mail=GONE)
+    for turns in range(12):  # the cancellation comes while tasks begin, fail, and are awaited
+
+        async def forever() -> None:
+            while True:
+                with contextlib.suppress(Unavailable):
+                    await run_once()
+
+        task = asyncio.create_task(forever())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        async with asyncio.timeout(5):
+            await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled()

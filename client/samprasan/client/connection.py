@@ -121,7 +121,8 @@ class Connection:
 
     async def push(self, requests: AsyncIterable[hub_pb2.PushRequest]) -> AsyncIterator[hub_pb2.PushResponse]:
         """Send signed batches as they come; an answer for each, in order."""
-        async for response in _streamed(self._hub.Push(aiter(requests))):
+        source = _Source(requests)
+        async for response in _streamed(self._hub.Push(aiter(source)), source):
             yield response
 
     async def post_mail(self, to: str, sealed: bytes) -> None:
@@ -159,7 +160,8 @@ class Connection:
         self, requests: AsyncIterable[hub_pb2.ReconcileRequest]
     ) -> AsyncIterator[hub_pb2.ReconcileResponse]:
         """Talk about differences, as :mod:`samprasan.ledger.sketch` tells."""
-        async for response in _streamed(self._hub.Reconcile(aiter(requests), timeout=RECONCILE_SECONDS)):
+        source = _Source(requests)
+        async for response in _streamed(self._hub.Reconcile(aiter(source), timeout=RECONCILE_SECONDS), source):
             yield response
 
     async def recall(self, request: hub_pb2.RecallRequest) -> AsyncIterator[hub_pb2.LogEntry]:
@@ -175,10 +177,14 @@ class Connection:
             while (request := await asyncio.to_thread(next, waiting, None)) is not None:
                 yield request
 
+        source = _Source(requests())
         try:
-            response: hub_pb2.RefeedResponse = await self._hub.Refeed(requests(), timeout=RECOVER_SECONDS)
+            response: hub_pb2.RefeedResponse = await self._hub.Refeed(aiter(source), timeout=RECOVER_SECONDS)
         except grpc.RpcError as problem:
             raise wire.from_rpc_error(problem) from None
+        except asyncio.CancelledError:
+            source.check()
+            raise
         return response.taken
 
 
@@ -199,11 +205,40 @@ async def _asked(method: Callable[..., Any], request: object) -> Any:
         raise wire.from_rpc_error(problem) from None
 
 
-async def _streamed(call: Any) -> AsyncIterator[Any]:
+class _Source:
+    """Requests as gRPC reads them.
+
+    What making one raises is kept: gRPC only cancels the call, and whoever reads the answers would take that for a
+    cancellation of its own and end without a word.
+    """
+
+    def __init__(self, requests: AsyncIterable[Any]) -> None:
+        self._requests = requests
+        self._problem: Exception | None = None
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        try:
+            async for request in self._requests:
+                yield request
+        except Exception as problem:
+            self._problem = problem
+            raise
+
+    def check(self) -> None:
+        """Raise what making a request raised."""
+        if self._problem is not None:
+            raise self._problem
+
+
+async def _streamed(call: Any, source: _Source | None = None) -> AsyncIterator[Any]:
     try:
         async for response in call:
             yield response
     except grpc.RpcError as problem:
         raise wire.from_rpc_error(problem) from None
+    except asyncio.CancelledError:
+        if source is not None:
+            source.check()
+        raise
     finally:
         call.cancel()

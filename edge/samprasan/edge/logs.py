@@ -8,10 +8,13 @@ import logging
 import sys
 import traceback
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any
 
 import structlog
 
+FRAMES_MAX = 8
+INNER_MAX = 8  # of a group: a session has seven tasks
 DEBUG_VARIABLE = "SAMPRASAN_LOG"  # =debug: what the libraries say, too
 
 
@@ -39,8 +42,19 @@ def get_logger(name: str) -> Any:
 
 
 def _without_messages(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    if event.pop("exc_info", None):
-        kind, _, trace = sys.exc_info()
-        event["exception"] = kind.__name__ if kind else "none"
-        event["at"] = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(trace)][-8:]
+    if told := event.pop("exc_info", None):
+        problem = told if isinstance(told, BaseException) else sys.exc_info()[1]
+        event.update(_described(problem) if problem else {"exception": "none"})
     return event
+
+
+def _described(problem: BaseException) -> dict[str, Any]:
+    """Kind and place of an exception, and of every one inside a group."""
+    frames = traceback.extract_tb(problem.__traceback__)[-FRAMES_MAX:]
+    found: dict[str, Any] = {
+        "exception": type(problem).__name__,
+        "at": [f"{Path(frame.filename).stem}.{frame.name}:{frame.lineno}" for frame in frames],
+    }
+    if isinstance(problem, BaseExceptionGroup):
+        found["inner"] = [_described(each) for each in problem.exceptions[:INNER_MAX]]
+    return found

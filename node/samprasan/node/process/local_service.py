@@ -23,8 +23,7 @@ from samprasan.node.counter.redemption import Wish
 from samprasan.node.identity import Node
 from samprasan.node.imports import single_record
 from samprasan.node.process import serve as process_serve
-from samprasan.node.process.live import Live
-from samprasan.node.process.session import LOOK_SECONDS
+from samprasan.node.session.live import LOOK_SECONDS, Live
 from samprasan.v1 import counter_pb2, counter_pb2_grpc, hub_pb2
 
 P = ParamSpec("P")

@@ -14,10 +14,11 @@ from samprasan.edge.logs import get_logger
 from samprasan.keys.errors import SamprasanError, Unavailable
 from samprasan.node.documents import accepted
 from samprasan.node.identity import Node
-from samprasan.node.process.live import Live
-from samprasan.node.process.session import HELLO_SECONDS, LOOK_SECONDS, Session
 from samprasan.node.recovery import replay
 from samprasan.node.recovery.replay import Recovered
+from samprasan.node.session import hello, tasks
+from samprasan.node.session.live import LOOK_SECONDS, Live
+from samprasan.node.session.session import PATIENCE_SECONDS, Session
 from samprasan.node.sync import halt
 from samprasan.v1 import hub_pb2
 from tenacity import retry, retry_if_exception_type, wait_random_exponential
@@ -91,7 +92,7 @@ async def settle(node: Node, connect: Connect, wait_seconds: float, is_done: Cal
     Raises Unavailable at once if the hub cannot be reached, since somebody waits at a counter.
     """
     async with connect() as hub:
-        session = asyncio.create_task(Session(node, hub, Live()).run())
+        session = asyncio.create_task(tasks.run(Session(node, hub, Live())))
         try:
             async with asyncio.timeout(wait_seconds):
                 while not session.done() and not await asyncio.to_thread(is_done):
@@ -119,7 +120,12 @@ async def _keep_going(node: Node, connect: Connect, live: Live, *, patient: bool
             logger.error("session refused", code=problem.code, error=type(problem).__name__)
             if not patient:
                 raise
-            await asyncio.sleep(HELLO_SECONDS)
+            await asyncio.sleep(PATIENCE_SECONDS)
+        except Exception:  # a fault of ours: the service goes on, and says where
+            if not patient:
+                raise
+            logger.error("session failed", exc_info=True)
+            await asyncio.sleep(PATIENCE_SECONDS)
 
 
 @retry(
@@ -131,7 +137,7 @@ async def _session(node: Node, connect: Connect, live: Live) -> None:
     started = asyncio.get_running_loop().time()
     try:
         async with connect() as hub:
-            await Session(node, hub, live).run()
+            await tasks.run(Session(node, hub, live))
     except Unavailable as problem:
         logger.warning("session ended", code=problem.code)
         if asyncio.get_running_loop().time() - started < RETRY_SECONDS_MAX:
@@ -140,25 +146,26 @@ async def _session(node: Node, connect: Connect, live: Live) -> None:
 
 async def compare(node: Node, hub: Hub, *, repair: bool) -> "tuple[Outcome, list[Repair]]":
     """Compare records and totals and note what was found; asked to, put right what is wrong here and compare again."""
-    from samprasan.node.proof import reconcile_session, reconciliation  # what they count with takes a while to load
+    from samprasan.node.proof import reconciliation
     from samprasan.node.proof import repair as proof_repair
+    from samprasan.node.session.reconciliation import reconcile  # what they count with takes a while to load
 
     if repair:
-        await Session(node, hub, Live()).say_hello()  # the hub is given back what it lacks of the log
-    outcome = await reconcile_session.reconcile(node.db, node.identity.agency, hub)
+        await hello.say_hello(Session(node, hub, Live()))  # the hub is given back what it lacks of the log
+    outcome = await reconcile(node.db, node.identity.agency, hub)
     done: list[Repair] = []
     if repair and outcome.differences:
         done = await asyncio.to_thread(proof_repair.repair, node.db, outcome.differences, outcome.head.seq)
         for each in done:
             logger.warning("repaired", what=each.what, account=each.account_id.hex())
-        outcome = await reconcile_session.reconcile(node.db, node.identity.agency, hub)
+        outcome = await reconcile(node.db, node.identity.agency, hub)
     await asyncio.to_thread(reconciliation.note, node.db, node.world.now(), outcome)
     return outcome, done
 
 
 async def recover(node: Node, hub: Hub) -> Recovered:
     """Take back the node's own chain as far as the log has it.  Raises Unavailable ``hub_recovering``."""
-    await Session(node, hub, Live()).greet()
+    await hello.greet(Session(node, hub, Live()))
     listing = await hub.list_documents()
     await asyncio.to_thread(accepted.take, node, listing)
     batches = given_up = 0

@@ -1,17 +1,16 @@
 """How a node stands: what ``status`` prints."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 from samprasan.edge.database import Database, Tx
 from samprasan.edge.metrics import Gauge
 from samprasan.keys import certificates
-from samprasan.ledger import calendar, limit_usage, policy
-from samprasan.ledger.limit_usage import Nearing
-from samprasan.node import limits, store
+from samprasan.ledger import calendar, limit_usage
+from samprasan.node import store
 from samprasan.node.identity import Node
 from samprasan.node.linking import ceremony, rotation, shares
+from samprasan.node.linking.allowance import usage
 from samprasan.node.sync import outbox as sync_outbox
 from samprasan.v1.documents_pb2 import Grant
 from samprasan.v1.log_pb2 import DOCUMENT_KIND_POLICY
@@ -44,7 +43,7 @@ def status(node: Node, certificate: bytes | None) -> dict[str, Any]:
             "halted": outbox.halted or None,
             "agreed_at": _moment(int(store.facts.get(tx, store.facts.AGREED_AT) or 0)),
             "differences": json.loads(store.facts.get(tx, store.facts.DIFFERENCES) or "{}"),
-            "warnings": limit_usage.near(_limits(tx, node.identity.agency, now)),
+            "warnings": limit_usage.near(usage(tx, node.identity.agency, now)),
             "hub": {
                 "connected": now - seen_at < CONNECTED_MS,
                 "last_seen": _moment(seen_at),
@@ -116,26 +115,6 @@ def _grant(tx: Tx, own: str, grant: Grant) -> dict[str, Any]:
         "valid_until": calendar.at(grant.valid_until).isoformat(timespec="seconds"),
         "charged_here": None if grant.agency == own else store.questions.charged_to(tx, grant.agency, grant.version),
     }
-
-
-def _limits(tx: Tx, agency: str, now: int) -> Iterator[Nearing]:
-    """The linking allowance of today: what this node asked of each peer, and what each peer asked of it."""
-    today = calendar.day_of(now)
-    current = policy.in_force(store.documents.agreed_on(tx).policies.values(), today)
-    if current is None:
-        return
-    most = current.linking_elements_per_day // limits.QUOTA_SHARE
-    since = calendar.start_of(today)
-    for peer, elements in store.questions.asked_since(tx, since).items():
-        yield Nearing("policy: linking_elements_per_day", f"{agency} → {peer}", elements, most)
-    for peer, elements in store.questions.evaluated_by_requester(tx, calendar.packed(today)).items():
-        yield Nearing("policy: linking_elements_per_day", f"{peer} → {agency}", elements, most)
-
-
-def warnings(db: Database, agency: str, now: int) -> list[dict[str, Any]]:
-    """Limits of which 70 % or more is taken."""
-    with db.read() as tx:
-        return limit_usage.near(_limits(tx, agency, now))
 
 
 def settled_and_declined(db: Database) -> tuple[int, int]:

@@ -1,7 +1,10 @@
 """What the tasks of a process share: what wakes them, and whether the hub answers."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field
+
+LOOK_SECONDS = 0.5  # an import in another process is found by looking
 
 
 class Bell:
@@ -35,3 +38,10 @@ class Live:
         """There is work for anybody."""
         self.work.ring()
         self.sending.ring()
+
+
+async def rest(news: asyncio.Event) -> None:
+    """Wait for news, or long enough that another process may have left work."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LOOK_SECONDS):  # wait_for may swallow a cancellation, and the task would never end
+            await news.wait()

@@ -1,4 +1,4 @@
-"""A reconciliation over one connection: begin, cells until they explain everything, what the hub has, the verdict."""
+"""Reconciliation over a connection: begin, cells until they explain everything, what the hub has, the verdict."""
 
 import asyncio
 import secrets
@@ -16,14 +16,28 @@ from samprasan.ledger.sketch import Cell, Peeling, Side
 from samprasan.node import limits
 from samprasan.node.proof import reconciliation
 from samprasan.node.proof.reconciliation import Outcome, Records
+from samprasan.node.session.session import Session
 from samprasan.v1 import hub_pb2
 
+RECONCILE_SECONDS = 300.0
 NONCE_BYTES = 32
 TRIES = 20
 TRY_AGAIN_SECONDS = 0.25
 SETTLE_SECONDS = 10.0  # for a receipt that the hub has given and this node has not taken yet
 _AMOUNT_MAX = 1 << 40  # a difference in one component is read off the sketch up to so many credits
 logger = get_logger("node")
+
+
+async def run(session: Session) -> None:
+    """Compare records and totals every five minutes, and note what was found."""
+    node = session.node
+    while True:
+        async with session.patiently("reconciling"):
+            outcome = await reconcile(node.db, node.identity.agency, session.hub, session.quiet)
+            await session.step(reconciliation.note, node.db, node.world.now(), outcome)
+            if outcome.differences:
+                logger.error("accounts differ", accounts=len(outcome.differences), causes=outcome.causes)
+        await asyncio.sleep(RECONCILE_SECONDS)
 
 
 async def reconcile(db: Database, agency: str, hub: Hub, quiet: asyncio.Lock | None = None) -> Outcome:

@@ -1,0 +1,30 @@
+"""Linking over a connection: questions to peers go out, and the hub opens accounts for their answers."""
+
+from samprasan.node.linking import accounts, questions, rotation
+from samprasan.node.session import live, mail
+from samprasan.node.session.session import Session
+
+
+async def run(session: Session) -> None:
+    """Ask about the subjects that want an account, and have their accounts opened."""
+    node = session.node
+    while True:
+        news = session.live.work.next()
+        async with session.patiently("linking"):
+            await session.step(questions.ask, node)
+            for request_id, letter in await session.step(questions.unposted, node):
+                if await mail.post(session, letter):
+                    await session.step(questions.posted, node.db, request_id)
+            await _open_accounts(session)
+        await live.rest(news)
+
+
+async def _open_accounts(session: Session) -> None:
+    node = session.node
+    while request := await session.step(accounts.accounts_wanted, node):
+        opened = await session.hub.open_accounts(request)
+        await session.step(accounts.accounts_opened, node, request, opened)
+        session.live.wake_all()
+    while keys := await session.step(rotation.keys_to_tell, node):
+        moved = await session.hub.rekey(keys)
+        await session.step(rotation.told, node, keys, moved)
