@@ -19,7 +19,7 @@ from samprasan.edge.logs import get_logger
 from samprasan.edge.throttle import Allowance
 from samprasan.hub.integrators import approval, reader
 from samprasan.hub.integrators.approval import Approved
-from samprasan.hub.process import changes_service
+from samprasan.hub.process import background, changes_service
 from samprasan.hub.process.changes_service import ChangesServicer
 from samprasan.hub.process.running import Running, Showing
 from samprasan.keys.credentials import Credentials
@@ -77,14 +77,14 @@ class Hub:
         fed = self.fed
         self._running = Running(fed.hub, cast("Any", None), Showing(self.app.secret))
 
-        async def integrator(_context: Any) -> Approved:
-            return approval.standing(fed.hub, self.app.name)
-
-        cast("Any", self._running).integrator = integrator
-        self._showing = asyncio.ensure_future(self._running.show())
+        self._showing = asyncio.ensure_future(background.show_for_ever(self._running))
         interceptors = [wire.ErrorInterceptor(get_logger("hub"))]
         self._server = grpc.aio.server(interceptors=interceptors, options=wire.SERVER_OPTIONS)
-        self.servicer = Tampering(self._running)
+
+        async def integrator(_running: Running, _context: Any) -> Approved:
+            return approval.standing(fed.hub, self.app.name)
+
+        self.servicer = Tampering(self._running, integrator)
         changes_pb2_grpc.add_ChangesServicer_to_server(self.servicer, self._server)
         self._server.add_insecure_port(self.address)
         await self._server.start()

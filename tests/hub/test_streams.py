@@ -15,8 +15,7 @@ from samprasan.edge.throttle import Allowance
 from samprasan.hub import limits
 from samprasan.hub.integrators import approval
 from samprasan.hub.integrators.reader import Reader
-from samprasan.hub.process import changes_service
-from samprasan.hub.process import running as hub_running
+from samprasan.hub.process import callers, changes_service
 from samprasan.hub.process.changes_service import ChangesServicer
 from samprasan.hub.process.running import Running
 from samprasan.keys.errors import Unavailable, Unproven
@@ -33,10 +32,15 @@ EVENT = v1.Event(agency="a" * 2_000).SerializeToString()
 EVENTS = 8_000  # 16 MB: more than any buffer on the way takes
 
 
-async def served(running: Any, listens_at: str) -> grpc.aio.Server:
+async def by_name(_running: Any, context: Any) -> Any:
+    name = dict(context.invocation_metadata())["name"]
+    return SimpleNamespace(document=SimpleNamespace(name=name))
+
+
+async def served(running: Any, listens_at: str, integrator: Any = by_name) -> grpc.aio.Server:
     """Changes alone, over a Unix socket."""
     server = grpc.aio.server(interceptors=[wire.ErrorInterceptor(get_logger("hub"))], options=wire.SERVER_OPTIONS)
-    changes_pb2_grpc.add_ChangesServicer_to_server(ChangesServicer(running), server)
+    changes_pb2_grpc.add_ChangesServicer_to_server(ChangesServicer(running, integrator), server)
     server.add_insecure_port(listens_at)
     await server.start()
     return server
@@ -45,10 +49,6 @@ async def served(running: Any, listens_at: str) -> grpc.aio.Server:
 def of_many_subjects(made: list[list[bytes]]) -> Any:
     """A hub of nothing but snapshots, which all have many events; ``made`` are those that were."""
 
-    async def integrator(context: Any) -> Any:
-        name = dict(context.invocation_metadata())["name"]
-        return SimpleNamespace(document=SimpleNamespace(name=name))
-
     async def write(*_: Any) -> None:
         return None
 
@@ -56,10 +56,8 @@ def of_many_subjects(made: list[list[bytes]]) -> Any:
         made.append([EVENT] * EVENTS)
         return made[-1], b"c" * 16
 
-    secret = SimpleNamespace(secret=b"")
-    return SimpleNamespace(
-        integrator=integrator, write=write, read=read, hub=SimpleNamespace(db=None, world=None), showing=secret
-    )
+    hub = SimpleNamespace(db=None, world=None)
+    return SimpleNamespace(write=write, read=read, hub=hub, showing=SimpleNamespace(secret=b""))
 
 
 async def ends_with(call: Any) -> grpc.StatusCode:
@@ -125,7 +123,7 @@ def test_a_stream_that_stood_still_is_told_nothing_of_who_has_withdrawn_meanwhil
 ) -> None:
     monkeypatch.setattr(limits, "STALE_SECONDS", 0.2)
     monkeypatch.setattr(changes_service, "BOOKMARK_SECONDS", 0.3)
-    monkeypatch.setattr(hub_running, "APPROVAL_SECONDS", 0.1)
+    monkeypatch.setattr(callers, "APPROVAL_SECONDS", 0.1)
     monkeypatch.setattr(limits, "PAGE_BYTES_MAX", 10)
     mpc = Working(fed)
     mpc.do(mpc.link(), *(mpc.award(1) for _ in range(3)))
@@ -171,7 +169,7 @@ def test_an_approval_is_looked_up_once_however_many_streams_ask(fed: Federation)
             return await read(*given)
 
         with mock.patch.object(running, "read", counted):
-            found = await asyncio.gather(*(running.approval("welfare-app") for _ in range(100)))
+            found = await asyncio.gather(*(callers.approval(running, "welfare-app") for _ in range(100)))
         running.sequencer.close()
         running.threads.shutdown()
         return found
@@ -194,8 +192,8 @@ def test_a_lookup_that_failed_is_not_kept(fed: Federation) -> None:
         running = Running(fed.hub, cast("Any", None))
         broken = mock.AsyncMock(side_effect=Unavailable("database", problem="OperationalError"))
         with mock.patch.object(running, "read", broken), pytest.raises(Unavailable):
-            await running.approval("welfare-app")
-        found = await running.approval("welfare-app")
+            await callers.approval(running, "welfare-app")
+        found = await callers.approval(running, "welfare-app")
         running.sequencer.close()
         running.threads.shutdown()
         return found.document.name

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,19 +13,22 @@ from samprasan.hub.integrators import handle_token, snapshot
 from samprasan.hub.integrators import reader as integrators_reader
 from samprasan.hub.integrators.approval import Approved
 from samprasan.hub.integrators.reader import Reader
+from samprasan.hub.process import callers
 from samprasan.hub.process.running import Running
 from samprasan.keys.errors import Unavailable
 from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1 import changes_pb2_grpc
 
 BOOKMARK_SECONDS = 4.0  # PROTOCOL promises one at least every 5
+Lookup = Callable[[Running, Any], Awaitable[Approved]]  # the integrator that calls
 
 
 class ChangesServicer(changes_pb2_grpc.ChangesServicer):
     """The methods of ``samprasan.v1.Changes``."""
 
-    def __init__(self, running: Running) -> None:
+    def __init__(self, running: Running, integrator: Lookup = callers.integrator) -> None:
         self._running = running
+        self._integrator = integrator
         self._snapshots = asyncio.Semaphore(limits.SNAPSHOTS_AT_ONCE)
         self._snapshotting: set[str] = set()
         self._begun: dict[str, Allowance] = {}
@@ -36,7 +39,7 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
         return self._write_snapshot(request, context)
 
     async def _write_snapshot(self, request: v1.SnapshotRequest, context: Any) -> None:
-        name = (await self._running.integrator(context)).document.name
+        name = (await self._integrator(self._running, context)).document.name
         if name in self._snapshotting:
             raise Unavailable("snapshot_running", name=name)
         self._snapshotting.add(name)
@@ -64,7 +67,7 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
     async def Follow(self, request: v1.FollowRequest, context: Any) -> AsyncIterator[Any]:
         """See :mod:`samprasan.hub.integrators.reader`; what is sent is encoded there."""
         running = self._running
-        approved = await running.integrator(context)
+        approved = await self._integrator(running, context)
         with self._stream_of(approved):
             found = await running.read(
                 integrators_reader.begin, running.hub.db, running.showing.secret, approved, request
@@ -78,7 +81,7 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
     async def Acknowledge(self, request: v1.AcknowledgeRequest, context: Any) -> v1.AcknowledgeResponse:
         """See :func:`samprasan.hub.integrators.reader.acknowledge`."""
         running = self._running
-        document = (await running.integrator(context)).document
+        document = (await self._integrator(running, context)).document
         name, most = document.name, document.quotas.streams
         allowance = self._acknowledged.setdefault(name, Allowance(2 * most, most / limits.ACKNOWLEDGE_SECONDS))
         if not allowance.take(time.monotonic()):
@@ -89,7 +92,7 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
     async def Resolve(self, request: v1.ResolveRequest, context: Any) -> v1.ResolveResponse:
         """See :func:`samprasan.hub.integrators.handle_token.resolve`."""
         running = self._running
-        approved = await running.integrator(context)
+        approved = await self._integrator(running, context)
         handle = await running.read(handle_token.resolve, running.hub, running.showing.secret, approved, request.token)
         return v1.ResolveResponse(handle=handle)
 
@@ -100,7 +103,7 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
         """
         running, name = self._running, reader.approved.document.name
         told_at, was_behind = time.monotonic(), True
-        while not running.draining and await running.approval(name) == reader.approved:
+        while not running.draining and await callers.approval(running, name) == reader.approved:
             bell, read_at = running.changed, time.monotonic()
             news = running.shelf.since(reader)
             if news is None:

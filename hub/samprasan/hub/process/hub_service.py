@@ -13,6 +13,7 @@ from samprasan.hub.accounts import accounts, rekey
 from samprasan.hub.integrators import handle_token
 from samprasan.hub.log import checkpoints, intake, recall
 from samprasan.hub.members import documents, hello, joining, mailbox
+from samprasan.hub.process import callers
 from samprasan.hub.process.running import Running
 from samprasan.hub.recovery import recovery
 from samprasan.keys.errors import Malformed, Refused, SamprasanError
@@ -46,31 +47,31 @@ class HubServicer(hub_pb2_grpc.HubServicer):
     async def Hello(self, request: hub_pb2.HelloRequest, context: Any) -> hub_pb2.HelloResponse:
         """See :func:`samprasan.hub.members.hello.hello`."""
         running = self._running
-        agency = await running.caller(context, to_recover=True)
+        agency = await callers.agency(running, context, to_recover=True)
         return await running.write(hello.hello, running.hub, agency, request)
 
     async def OpenAccounts(self, request: hub_pb2.OpenAccountsRequest, context: Any) -> hub_pb2.OpenAccountsResponse:
         """See :func:`samprasan.hub.accounts.accounts.open_accounts`."""
         running = self._running
-        agency = await running.caller(context)
+        agency = await callers.agency(running, context)
         opened = await running.write(accounts.open_accounts, running.hub, agency, request)
         return hub_pb2.OpenAccountsResponse(accounts_opened=opened)
 
     async def Rekey(self, request: hub_pb2.RekeyRequest, context: Any) -> hub_pb2.RekeyResponse:
         """See :func:`samprasan.hub.accounts.rekey.rekey`."""
         running = self._running
-        return await running.write(rekey.rekey, running.hub, await running.caller(context), request)
+        return await running.write(rekey.rekey, running.hub, await callers.agency(running, context), request)
 
     async def GetTotals(self, request: hub_pb2.GetTotalsRequest, context: Any) -> hub_pb2.GetTotalsResponse:
         """See :func:`samprasan.hub.accounts.accounts.totals`."""
         running = self._running
-        agency = await running.caller(context)
+        agency = await callers.agency(running, context)
         return hub_pb2.GetTotalsResponse(totals=await running.read(accounts.totals, running.hub, agency, request))
 
     async def Push(self, request_iterator: Any, context: Any) -> AsyncIterator[hub_pb2.PushResponse]:
         """See :mod:`samprasan.hub.log.intake`.  Batches are read ahead; answers keep their order."""
         running = self._running
-        agency = await running.caller(context)
+        agency = await callers.agency(running, context)
         if running.pushing[agency] >= limits.PUSH_STREAMS_PER_AGENCY_MAX:
             raise Refused("streams_over_limit", agency=agency, most=limits.PUSH_STREAMS_PER_AGENCY_MAX)
         ahead: asyncio.Queue[_Ahead | None] = asyncio.Queue(limits.PUSH_IN_FLIGHT_MAX)
@@ -107,7 +108,7 @@ class HubServicer(hub_pb2_grpc.HubServicer):
     async def PostMail(self, request: hub_pb2.PostMailRequest, context: Any) -> hub_pb2.PostMailResponse:
         """See :func:`samprasan.hub.members.mailbox.post`."""
         running = self._running
-        await running.write(mailbox.post, running.hub, await running.caller(context), request)
+        await running.write(mailbox.post, running.hub, await callers.agency(running, context), request)
         running.ring()
         return hub_pb2.PostMailResponse()
 
@@ -116,7 +117,7 @@ class HubServicer(hub_pb2_grpc.HubServicer):
     ) -> AsyncIterator[hub_pb2.ReceiveMailResponse]:
         """Mail as it comes, and a word when documents change; the first word comes at once."""
         running = self._running
-        agency, number, documents_seen = await running.caller(context), request.after, -1
+        agency, number, documents_seen = await callers.agency(running, context), request.after, -1
         while not running.draining:
             bell = running.news
             documents_changed = (await running.read(mailbox.news, running.hub.db))[1]
@@ -136,7 +137,7 @@ class HubServicer(hub_pb2_grpc.HubServicer):
     ) -> hub_pb2.AcknowledgeMailResponse:
         """See :func:`samprasan.hub.members.mailbox.acknowledge`."""
         running = self._running
-        await running.write(mailbox.acknowledge, running.hub.db, await running.caller(context), request.number)
+        await running.write(mailbox.acknowledge, running.hub.db, await callers.agency(running, context), request.number)
         return hub_pb2.AcknowledgeMailResponse()
 
     async def SubmitDocument(
@@ -144,7 +145,7 @@ class HubServicer(hub_pb2_grpc.HubServicer):
     ) -> hub_pb2.SubmitDocumentResponse:
         """See :func:`samprasan.hub.members.documents.submit`."""
         running = self._running
-        agency = await running.caller(context, to_recover=True)
+        agency = await callers.agency(running, context, to_recover=True)
         await running.write(documents.submit, running.hub, agency, request.document)
         running.ring()
         return hub_pb2.SubmitDocumentResponse()
@@ -152,24 +153,24 @@ class HubServicer(hub_pb2_grpc.HubServicer):
     async def ListDocuments(self, request: hub_pb2.ListDocumentsRequest, context: Any) -> hub_pb2.ListDocumentsResponse:
         """See :func:`samprasan.hub.members.documents.listed`."""
         running = self._running
-        await running.caller(context, to_recover=True)
+        await callers.agency(running, context, to_recover=True)
         return await running.read(documents.listed, running.hub.db)
 
     async def Witness(self, request: hub_pb2.WitnessRequest, context: Any) -> hub_pb2.WitnessResponse:
         """See :func:`samprasan.hub.log.checkpoints.answer`."""
         running = self._running
-        return await running.read(checkpoints.answer, running.hub.db, await running.caller(context), request)
+        return await running.read(checkpoints.answer, running.hub.db, await callers.agency(running, context), request)
 
     async def Cosign(self, request: hub_pb2.CosignRequest, context: Any) -> hub_pb2.CosignResponse:
         """See :func:`samprasan.hub.log.checkpoints.take`."""
         running = self._running
-        await running.write(checkpoints.take, running.hub, await running.caller(context), request)
+        await running.write(checkpoints.take, running.hub, await callers.agency(running, context), request)
         return hub_pb2.CosignResponse()
 
     async def IssueToken(self, request: hub_pb2.IssueTokenRequest, context: Any) -> hub_pb2.IssueTokenResponse:
         """See :func:`samprasan.hub.integrators.handle_token.issue`."""
         running = self._running
-        agency, secret = await running.caller(context), running.showing.secret
+        agency, secret = await callers.agency(running, context), running.showing.secret
         token = await running.read(handle_token.issue, running.hub, secret, agency, request)
         return hub_pb2.IssueTokenResponse(token=token)
 
@@ -178,7 +179,7 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         from samprasan.hub.accounts import reconciliation  # what it counts with takes a while to load
 
         running = self._running
-        agency = await running.caller(context)
+        agency = await callers.agency(running, context)
         if agency in running.reconciling:
             raise Refused("streams_over_limit", agency=agency, most=1)
         running.reconciling.add(agency)
@@ -222,7 +223,7 @@ class HubServicer(hub_pb2_grpc.HubServicer):
     async def Recall(self, request: hub_pb2.RecallRequest, context: Any) -> AsyncIterator[hub_pb2.RecallResponse]:
         """See :mod:`samprasan.hub.log.recall`."""
         running = self._running
-        agency = await running.caller(context, to_recover=True)
+        agency = await callers.agency(running, context, to_recover=True)
         after = request.after_seq
         while entries := await running.read(recall.recalled, running.hub.db, agency, request.own, after):
             for entry in entries:
@@ -232,7 +233,7 @@ class HubServicer(hub_pb2_grpc.HubServicer):
     async def Refeed(self, request_iterator: Any, context: Any) -> hub_pb2.RefeedResponse:
         """See :mod:`samprasan.hub.recovery.recovery`."""
         running = self._running
-        agency = await running.caller(context, to_recover=True)
+        agency = await callers.agency(running, context, to_recover=True)
         if agency in running.refeeding:
             raise Refused("streams_over_limit", agency=agency, most=1)
         running.refeeding.add(agency)

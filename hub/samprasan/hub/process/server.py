@@ -12,6 +12,7 @@ from samprasan.edge import garbage_collection, wire
 from samprasan.edge.logs import get_logger
 from samprasan.hub.identity import Hub
 from samprasan.hub.members.joining import Authority
+from samprasan.hub.process import background
 from samprasan.hub.process.changes_service import ChangesServicer
 from samprasan.hub.process.hub_service import HubServicer, JoiningServicer
 from samprasan.hub.process.running import Running, Showing
@@ -73,7 +74,7 @@ async def start(hub: Hub, authority: Authority, listening: Listening, showing: S
     hub_port = wire.bind(hub_server, listening.listen, mutual)
     join_port = wire.bind(joining_server, listening.join_listen, one_sided)
     await asyncio.gather(hub_server.start(), joining_server.start())
-    watchers = [asyncio.create_task(each()) for each in running.by_itself]
+    watchers = [asyncio.create_task(each) for each in background.jobs(running)]
     return Servers(running, hub_server, joining_server, hub_port, join_port, watchers)
 
 
