@@ -96,7 +96,7 @@ class HubParty(Hub):
         """Answer a node; an error of ours is an answer too."""
         try:
             with self.db.read() as tx:
-                if message.kind not in TO_RECOVER and recovery.standing(tx) is not None:
+                if message.kind not in TO_RECOVER and recovery.recovery_progress(tx) is not None:
                     raise Unavailable("hub_recovering")
             return self._answers(message)
         except SamprasanError as problem:
@@ -110,7 +110,7 @@ class HubParty(Hub):
 
         match message.kind:
             case "hello":
-                return back("hello", (body, hello.hello(self, agency, body.request)))
+                return back("hello", (body, hello.answer_hello(self, agency, body.request)))
             case "push":
                 submission = intake.verify(self, agency, body)
                 (answer,) = intake.append(self, [submission])
@@ -118,10 +118,10 @@ class HubParty(Hub):
                     raise answer
                 return back("pushed", answer)
             case "submit":
-                documents.submit(self, agency, body)
+                documents.submit_document(self, agency, body)
                 return []
             case "list":
-                return back("listed", documents.listed(self.db))
+                return back("listed", documents.list_documents(self.db))
             case "open_accounts":
                 return back("opened", (body, accounts.open_accounts(self, agency, body)))
             case "rekey":
@@ -136,18 +136,20 @@ class HubParty(Hub):
         match message.kind:
             case "post":
                 request_id, request = body
-                mailbox.post(self, agency, request)
+                mailbox.post_mail(self, agency, request)
                 return [Message(self.name, agency, "posted", request_id)]
             case "fetch":
-                return [Message(self.name, agency, "mail", piece) for piece in mailbox.after(self.db, agency, body)]
+                return [
+                    Message(self.name, agency, "mail", piece) for piece in mailbox.mail_after(self.db, agency, body)
+                ]
             case "acknowledge":
-                mailbox.acknowledge(self.db, agency, body)
+                mailbox.acknowledge_mail(self.db, agency, body)
                 return []
             case "witness":
-                answer = checkpoints.answer(self.db, agency, body.request)
+                answer = checkpoints.answer_question(self.db, agency, body.request)
                 return [Message(self.name, agency, "witnessed", (body, answer))]
             case "cosign":
-                checkpoints.take(self, agency, body)
+                checkpoints.accept_cosignature(self, agency, body)
                 return []
         return self._recovery(message)
 
@@ -159,16 +161,16 @@ class HubParty(Hub):
                 entries = recall.recalled(self.db, agency, own, after_seq)
                 return [Message(self.name, agency, "recalled", (own, entries))] if entries else []
             case "refeed":
-                recovery.take(self, agency, body)
-                recovery.advance(self)
+                recovery.accept_returned(self, agency, body)
+                recovery.advance_recovery(self)
                 return []
         raise AssertionError(message.kind)
 
     def tick(self) -> list[Message]:
         """The hub says which holds have run out, and signs a checkpoint; nobody is told."""
-        recovery.advance(self)
+        recovery.advance_recovery(self)
         intake.expire_due(self)
-        checkpoints.offer(self)
+        checkpoints.offer_checkpoint(self)
         return []
 
     def restart(self) -> None:
@@ -196,9 +198,9 @@ class NodeParty(Node):
         """A new session: hello; and everything that may not have arrived is sent again."""
         self.after_seq = None
         redemption.expire(self.db, self.world.now())
-        questions.ask(self)
+        questions.ask_peers(self)
         return [
-            self._to_hub("hello", sync_hello.greeting(self.db, self.world.now())),
+            self._to_hub("hello", sync_hello.compose_hello(self.db, self.world.now())),
             self._to_hub("fetch", 0),
             self._to_hub("witness", node_witnessing.question(self.db)),
             *self._ceremony(),
@@ -226,13 +228,13 @@ class NodeParty(Node):
             case "recalled":
                 return self._recalled(*body)
             case "listed":
-                node_agreeing.take(self, body)
-                lost = node_agreeing.unknown_to(self, body)
+                node_agreeing.accept_listing(self, body)
+                lost = node_agreeing.lost_by_hub(self, body)
                 return [*(self._to_hub("submit", each) for each in lost), *self._ceremony()]
             case "pushed":
                 return self._pushed(body)
             case "opened" | "rekeyed":
-                take = linking_accounts.accounts_opened if message.kind == "opened" else rotation.told
+                take = linking_accounts.accept_accounts if message.kind == "opened" else rotation.accept_rekeyed
                 take(self, *body)
                 return [*self._accounts(), *self._batches(), *self._ceremony()]
             case "posted":
@@ -246,7 +248,7 @@ class NodeParty(Node):
                 return []
         raise AssertionError(message.kind)
 
-    def _greeted(self, said: sync_hello.Greeting, answer: hub_pb2.HelloResponse) -> list[Message]:
+    def _greeted(self, said: sync_hello.Hello, answer: hub_pb2.HelloResponse) -> list[Message]:
         """As the service does: give back what the hub lacks, else go on."""
         seqs = (answer.head.seq, answer.own_head.seq)
         if answer.cut_version > said.request.cut_version:
@@ -258,7 +260,7 @@ class NodeParty(Node):
             return []
         if mended := list(refeed.mending(self.db, answer.damaged)):
             return [self._to_hub("refeed", mended), self._to_hub("hello", said)]
-        self.after_seq = sync_hello.greeted(self, said, answer)
+        self.after_seq = sync_hello.accept_answer(self, said, answer)
         kept = hub_chain.kept_up_to(self.db)
         is_behind = kept < answer.own_head.seq and node_agreeing.has_roster(self.db)
         recalling_it = [self._to_hub("recall", (True, kept))] if is_behind else []
@@ -266,7 +268,7 @@ class NodeParty(Node):
 
     def _recalled(self, own: bool, entries: list[hub_pb2.LogEntry]) -> list[Message]:
         if own:
-            hub_chain.keep(self, entries)
+            hub_chain.keep_entries(self, entries)
             again = self._to_hub("witness", node_witnessing.question(self.db))
             return [self._to_hub("recall", (True, hub_chain.kept_up_to(self.db))), again]
         node_recovery.take_back(self, entries)
@@ -276,7 +278,7 @@ class NodeParty(Node):
         kept = hub_chain.kept_up_to(self.db)
         if kept < answer.own_seq:
             return [self._to_hub("recall", (True, kept))]  # and the next question comes
-        word = node_witnessing.witnessed(self, asked, answer)
+        word = node_witnessing.accept_answer(self, asked, answer)
         return [self._to_hub("cosign", word)] if word else []
 
     def recover(self) -> list[Message]:
@@ -285,22 +287,22 @@ class NodeParty(Node):
 
     def _posted(self, letter_id: bytes | int | None) -> list[Message]:
         if isinstance(letter_id, bytes):
-            questions.posted(self.db, letter_id)
+            questions.mark_posted(self.db, letter_id)
         elif letter_id is not None:
-            ceremony.posted(self.db, letter_id)
+            ceremony.mark_posted(self.db, letter_id)
         return []
 
     def _pushed(self, envelope: Envelope) -> list[Message]:
         if envelope.payload_type.endswith("receipt"):
             receipts.settle(self, envelope)
         else:
-            receipts.refused(self, envelope)
+            receipts.accept_refusal(self, envelope)
         return self._batches()
 
     def _mail(self, piece: hub_pb2.Mail) -> list[Message]:
         out = []
         try:
-            letter = mail.read(self, piece)
+            letter = mail.read_letter(self, piece)
         except SamprasanError as problem:
             self.errors.append(problem)
             letter = None
@@ -328,18 +330,18 @@ class NodeParty(Node):
     def _ceremony(self) -> list[Message]:
         """Go on with a key ceremony, and send what it has to say."""
         ceremony.advance(self)
-        waiting = ceremony.unposted(self)
+        waiting = ceremony.unposted_letters(self)
         confirmed = ceremony.confirmation(self)
         out = [self._post(letter_id, letter) for letter_id, letter in waiting]
-        ends = rotation.ended(self)
+        ends = rotation.close_rotation(self)
         return [*out, *(self._to_hub("submit", each) for each in ([confirmed] if confirmed else []) + ends)]
 
     def _questions(self) -> list[Message]:
-        return [self._post(request_id, letter) for request_id, letter in questions.unposted(self)]
+        return [self._post(request_id, letter) for request_id, letter in questions.unposted_letters(self)]
 
     def _accounts(self) -> list[Message]:
-        request = linking_accounts.accounts_wanted(self)
-        keys = rotation.keys_to_tell(self)
+        request = linking_accounts.accounts_request(self)
+        keys = rotation.rekey_request(self)
         wanted = [self._to_hub("open_accounts", request)] if request else []
         return [*wanted, self._to_hub("rekey", keys)] if keys else wanted
 
@@ -414,7 +416,7 @@ class Federation:
     def recover(self, agency: str) -> tuple[int, int]:
         """Let a restored node recover; orphans and people without name that are left."""
         self.deliver(self.nodes[agency].recover())
-        return node_recovery.ended(self.nodes[agency])
+        return node_recovery.finish_recovery(self.nodes[agency])
 
     def close(self) -> None:
         """Close every database."""
@@ -536,7 +538,7 @@ def _agree(federation: Federation) -> None:
     for node in nodes.values():
         (waiting,) = inbox.inbox(node)
         signed = inbox.approve(node, waiting.short_id, waiting.standing.digest.hex())
-        documents.submit(hub, node.name, signed)
+        documents.submit_document(hub, node.name, signed)
     share_documents(federation)
 
 
@@ -544,11 +546,11 @@ def propose_policy(federation: Federation, text: str) -> None:
     """Let mpc propose and nhco approve a policy."""
     hub, mpc, nhco = federation.hub, federation.nodes["mpc"], federation.nodes["nhco"]
     proposal = proposals.propose_policy(mpc, text)
-    documents.submit(hub, "mpc", proposal)
+    documents.submit_document(hub, "mpc", proposal)
     share_documents(federation)
     (waiting,) = inbox.inbox(nhco)
     signed = inbox.approve(nhco, waiting.short_id, "")
-    documents.submit(hub, "nhco", signed)
+    documents.submit_document(hub, "nhco", signed)
     share_documents(federation)
 
 
@@ -577,15 +579,15 @@ def publish(federation: Federation, agency: str = "codi", text: str = CATALOGUE)
     """Let an agency publish its catalogue."""
     node = federation.nodes[agency]
     envelope = proposals.publish(node, text)
-    documents.submit(federation.hub, agency, envelope)
+    documents.submit_document(federation.hub, agency, envelope)
     share_documents(federation)
 
 
 def share_documents(federation: Federation) -> None:
     """Every node hears what is in force and what waits."""
-    listing = documents.listed(federation.hub.db)
+    listing = documents.list_documents(federation.hub.db)
     for node in federation.nodes.values():
-        node_agreeing.take(node, listing)
+        node_agreeing.accept_listing(node, listing)
 
 
 def bring_in(
@@ -603,7 +605,7 @@ def bring_in(
     profile = Profile(source=source, columns=columns, record_columns=("record_id",), registry="codi.council")
     digest = hashlib.sha256(source.encode()).digest()
     export = Export(digest, len(rows), header, iter(enumerate(rows, 2)), lambda: None)
-    return importer.bring_in(node, profile, export, watcher=watcher, confirm=confirm)
+    return importer.import_rows(node, profile, export, watcher=watcher, confirm=confirm)
 
 
 def _cells_names() -> tuple[str, ...]:

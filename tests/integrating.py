@@ -76,7 +76,7 @@ def cursors(served: LocalFederation, credentials: Path) -> Cursors:
     """What the hub makes the integrator's cursors with."""
     opened = hub_homes.open_home(served.home("hub"))
     hub = opened.hub
-    approved = approval.standing(hub, Credentials.decode(credentials.read_bytes()).integrator)
+    approved = approval.current_approval(hub, Credentials.decode(credentials.read_bytes()).integrator)
     with hub.db.read() as tx:
         agreed = store.documents.agreed_on(tx)
     hub.db.close()

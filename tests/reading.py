@@ -33,7 +33,7 @@ def propose(fed: Federation, name: str, *scope: str, days: int = 365, streams: i
 def proposed(fed: Federation) -> list[Envelope]:
     """The integrators that wait."""
     kind = signing.payload_type(Integrator)
-    return [each for each in documents.listed(fed.hub.db).proposed if each.payload_type == kind]
+    return [each for each in documents.list_documents(fed.hub.db).proposed if each.payload_type == kind]
 
 
 def approve(fed: Federation, name: str, *scope: str, days: int = 365, snapshots: int = 24) -> None:
@@ -43,7 +43,7 @@ def approve(fed: Federation, name: str, *scope: str, days: int = 365, snapshots:
         (envelope,) = proposed(fed)
         own = Envelope(payload_type=envelope.payload_type, payload=envelope.payload)
         signing.add_signature(own, fed.nodes[agency].world.signer)
-        documents.submit(fed.hub, agency, own)
+        documents.submit_document(fed.hub, agency, own)
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Integration:
 
     @property
     def approved(self) -> Approved:
-        return approval.standing(self.fed.hub, self.name)
+        return approval.current_approval(self.fed.hub, self.name)
 
     @property
     def issued(self) -> Issued:
@@ -81,7 +81,7 @@ class Integration:
 
     def begin(self, after: bytes = b"", subscription: str = "", wanted: v1.Filter = NOBODY) -> Reader | v1.TooOld:
         asked = v1.FollowRequest(after=after, subscription=subscription, filter=wanted)
-        return integrators_reader.begin(self.fed.hub.db, self.secret, self.approved, asked)
+        return integrators_reader.begin_reading(self.fed.hub.db, self.secret, self.approved, asked)
 
     def follow(self, after: bytes = b"", subscription: str = "", wanted: v1.Filter = NOBODY) -> Stream:
         """Everything there is, and a bookmark."""
@@ -93,15 +93,17 @@ class Integration:
     def rest(self, reader: Reader) -> Iterator[v1.FollowResponse]:
         """What a reader has not been shown yet."""
         while True:
-            yield from words(reader, integrators_reader.rest(self.fed.hub.db, reader.place.log_index))
-            if reader.place.log_index >= integrators_reader.end(self.fed.hub.db):
+            yield from words(reader, integrators_reader.read_changes(self.fed.hub.db, reader.place.log_index))
+            if reader.place.log_index >= integrators_reader.log_size(self.fed.hub.db):
                 return
 
     def snapshot(self, subscription: str = "", wanted: v1.Filter = NOBODY) -> tuple[list[v1.Event], bytes]:
         asked = v1.SnapshotRequest(subscription=subscription, filter=wanted)
-        approved = integrators_snapshot.take(self.fed.hub, self.name, asked)
+        approved = integrators_snapshot.begin_snapshot(self.fed.hub, self.name, asked)
         parts = list(
-            integrators_snapshot.parts(*integrators_snapshot.read(self.fed.hub.db, self.secret, approved, asked))
+            integrators_snapshot.parts(
+                *integrators_snapshot.read_snapshot(self.fed.hub.db, self.secret, approved, asked)
+            )
         )
         assert not any(part.cursor for part in parts[:-1])
         return [event for part in parts for event in part.events], parts[-1].cursor

@@ -62,7 +62,7 @@ class Recorder:
         call = stub.Follow(request)
         try:
             while (word := await asyncio.wait_for(call.read(), SILENCE_SECONDS_MAX)) is not grpc.aio.EOF:
-                list(following.take(word))
+                list(following.read_word(word))
                 self._note(word)
                 await asyncio.sleep(self.pause)
         finally:

@@ -189,7 +189,7 @@ def bring_in(file: Path, folder: Path) -> tuple[int, float]:
     garbage_collection.collect_rarely()
     begun = time.perf_counter()
     export = exports_export.read(file, profile)
-    report = importer.bring_in(node, profile, export)
+    report = importer.import_rows(node, profile, export)
     seconds = time.perf_counter() - begun
     fed.close()
     return report.accepted, seconds

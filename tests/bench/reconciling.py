@@ -61,7 +61,7 @@ def _sketch(ids: Sequence[bytes], values: Values, count: int, seed: int) -> int:
     peeling = Peeling(mine.ids)
     while not peeling.is_done:
         more = max(peeling.count // 8, 1)
-        peeling.take(mine.more(more), theirs.more(more))
+        peeling.add_cells(mine.more(more), theirs.more(more))
     assert {place for place, delta in peeling.found.items() if delta} == set(where)
     return peeling.count * CELL_BYTES
 

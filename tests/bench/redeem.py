@@ -147,7 +147,7 @@ def _import(served: LocalFederation, count: int, first: int) -> None:
     digest = hashlib.sha256(str(first).encode()).digest()
     export = Export(digest, count, _COLUMNS, rows(), lambda: None)
     node = opened.node
-    report = importer.bring_in(node, profile, export)
+    report = importer.import_rows(node, profile, export)
     if report.accepted != count:
         raise RuntimeError(f"{report.accepted} of {count} deeds of the bench were accepted: {report.rejections[:1]}")
     node.db.close()

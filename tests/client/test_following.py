@@ -82,7 +82,7 @@ class Hub:
         self._server = grpc.aio.server(interceptors=interceptors, options=wire.SERVER_OPTIONS)
 
         async def integrator(_running: Running, _context: Any) -> Approved:
-            return approval.standing(fed.hub, self.app.name)
+            return approval.current_approval(fed.hub, self.app.name)
 
         self.servicer = Tampering(self._running, integrator)
         changes_pb2_grpc.add_ChangesServicer_to_server(self.servicer, self._server)
@@ -342,7 +342,7 @@ def test_a_subscription_is_acknowledged_and_too_many_of_them_are_no_error(
     assert [each.credits for each in until_bookmark(changes)[:-1]] == [5]
     mpc.do(mpc.award(6))
     assert [each.credits for each in until_bookmark(changes)[:-1]] == [6]
-    (listed,) = approval.listed(fed.hub.db, fed.hub.world.now())
+    (listed,) = approval.list_integrators(fed.hub.db, fed.hub.world.now())
     assert [each["subscription"] for each in listed["subscriptions"]] == ["main"]
 
 

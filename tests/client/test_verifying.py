@@ -32,7 +32,7 @@ def settled(fed: Federation) -> Federation:
     fed.run()
     fed.give("mpc", deed(2, 2, status="revoked"))
     node = fed.nodes["mpc"]
-    redemption.ask(node, wish(subject=deed(3, 3).subject))
+    redemption.request_redemption(node, wish(subject=deed(3, 3).subject))
     fed.run()
     fed.run()
     return fed
@@ -135,7 +135,7 @@ def test_a_checkpoint_of_another_root_is_told(settled: Federation) -> None:
     with settled.hub.db.begin() as tx:
         size, note = tx.execute(sa.select(checkpoints.c.size, checkpoints.c.note)).one()
         head = checkpoint.read(note).checkpoint
-        lie = checkpoint.signed(checkpoint.Checkpoint(head.origin, size, bytes(32)), settled.hub.world.signer)
+        lie = checkpoint.sign_note(checkpoint.Checkpoint(head.origin, size, bytes(32)), settled.hub.world.signer)
         tx.execute(checkpoints.update().values(note=lie))
     assert verified(settled, exported(settled)).problems
 

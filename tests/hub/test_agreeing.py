@@ -23,7 +23,7 @@ POLICY_2 = (SAMPLES / "policy.toml").read_text("utf-8").replace("version = 1", "
 
 
 def submit(fed: Federation, agency: str, envelope: Envelope) -> None:
-    members_documents.submit(fed.hub, agency, envelope)
+    members_documents.submit_document(fed.hub, agency, envelope)
 
 
 def versions(fed: Federation) -> tuple[int, int]:
@@ -82,7 +82,7 @@ def test_a_document_out_of_order_time_or_place_is_refused(
     with pytest.raises(kind) as refused:
         submit(fed, "mpc", changed_policy(fed, **changes))
     assert refused.value.code == code
-    assert members_documents.listed(fed.hub.db).proposed == []
+    assert members_documents.list_documents(fed.hub.db).proposed == []
 
 
 def test_one_key_twice_is_no_second_signature(fed: Federation) -> None:
@@ -113,7 +113,7 @@ def test_signatures_that_count_for_nothing_are_not_kept(fed: Federation) -> None
         signing.add_signature(envelope, KeySigner(bytes([number]) * 32))
     submit(fed, "mpc", envelope)
     submit(fed, "nhco", signed_by(fed, envelope, "nhco"))
-    assert len(members_documents.listed(fed.hub.db).active[-1].signatures) == 2
+    assert len(members_documents.list_documents(fed.hub.db).active[-1].signatures) == 2
     federation.share_documents(fed)
     assert versions(fed) == (2, 2)
 
@@ -122,7 +122,7 @@ def test_what_was_not_approved_in_time_makes_room(fed: Federation) -> None:
     submit(fed, "mpc", proposal(fed))
     fed.clock.now_ms += 31 * 86_400_000
     submit(fed, "nhco", signed_by(fed, changed_policy(fed, title_en="Another"), "nhco"))
-    (waiting,) = members_documents.listed(fed.hub.db).proposed
+    (waiting,) = members_documents.list_documents(fed.hub.db).proposed
     assert Policy.FromString(waiting.payload).title_en == "Another"
 
 
@@ -135,7 +135,7 @@ def test_a_node_believes_no_document_with_too_few_signatures(fed: Federation) ->
     node = fed.nodes["codi"]
     listing = hub_pb2.ListDocumentsResponse(active=[signed_by(fed, proposal(fed), "mpc")])
     with pytest.raises(Unproven) as refused:
-        node_agreeing.take(node, listing)
+        node_agreeing.accept_listing(node, listing)
     assert refused.value.code == "document_signatures"
 
 
@@ -143,7 +143,7 @@ def test_a_node_believes_no_policy_that_skips_a_version(fed: Federation) -> None
     node = fed.nodes["codi"]
     skipped = signed_by(fed, changed_policy(fed, version=3), "mpc", "nhco")
     with pytest.raises(Unproven) as refused:
-        node_agreeing.take(node, hub_pb2.ListDocumentsResponse(active=[skipped]))
+        node_agreeing.accept_listing(node, hub_pb2.ListDocumentsResponse(active=[skipped]))
     assert refused.value.code == "document_skipped"
 
 
@@ -151,7 +151,7 @@ def test_a_node_believes_no_other_document_in_the_place_of_one_it_believed(fed: 
     node = fed.nodes["codi"]
     other = signed_by(fed, changed_policy(fed, version=1, title_en="Another"), "mpc", "nhco")
     with pytest.raises(Unproven) as refused:
-        node_agreeing.take(node, hub_pb2.ListDocumentsResponse(active=[other]))
+        node_agreeing.accept_listing(node, hub_pb2.ListDocumentsResponse(active=[other]))
     assert refused.value.code == "document_replaced"
 
 
@@ -165,10 +165,10 @@ class Newborn:
         mpc = fed.nodes["mpc"]
         self.node = Node(database.open_database("sqlite://"), mpc.world, mpc.identity, mpc.tls_ca)
         database.migrate(self.node.db, node_homes.MIGRATIONS)
-        (self.roster_1, *_rest) = members_documents.listed(fed.hub.db).active
+        (self.roster_1, *_rest) = members_documents.list_documents(fed.hub.db).active
 
     def take(self, **listing: list[Envelope]) -> None:
-        node_agreeing.take(self.node, hub_pb2.ListDocumentsResponse(**listing))
+        node_agreeing.accept_listing(self.node, hub_pb2.ListDocumentsResponse(**listing))
 
     def approve(self, spoken: str) -> Envelope:
         unsigned = Envelope(payload_type=self.roster_1.payload_type, payload=self.roster_1.payload)

@@ -56,9 +56,9 @@ def test_each_kind_has_its_subject_and_the_same_words_as_a_stream(name: str) -> 
 
 def test_a_snapshot_can_be_gone_on_from_only_when_all_of_it_is_there() -> None:
     found = [event.SerializeToString() for event in (SUBJECTS["linked"], SUBJECTS["benefit.nhco"])]
-    messages = [writer("json").reset("tag"), *writer("json").standing(found, "tag", b"c" * 16)]
+    messages = [writer("json").reset("tag"), *writer("json").snapshot_messages(found, "tag", b"c" * 16)]
     assert [each.subject.removeprefix("samprasan.app.") for each in messages] == ["reset", "linked", "benefit.nhco"]
     assert [CURSOR_HEADER in each.headers for each in messages] == [False, False, True]
     assert len({json.loads(each.payload)["id"] for each in messages}) == 3
-    (alone,) = writer("protobuf").standing([], "tag", b"c" * 16)
+    (alone,) = writer("protobuf").snapshot_messages([], "tag", b"c" * 16)
     assert (alone.payload, alone.headers[CURSOR_HEADER]) == (b"", (b"c" * 16).hex())

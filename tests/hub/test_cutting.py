@@ -52,7 +52,7 @@ def missing(fed: Federation) -> int | None:
 
 def rest(fed: Federation) -> bytes:
     with fed.hub.db.read() as tx:
-        return recovery.rest(tx, fed.hub.world)
+        return recovery.rest_of_log(tx, fed.hub.world)
 
 
 def propose(fed: Federation, agency: str) -> Envelope:
@@ -61,7 +61,7 @@ def propose(fed: Federation, agency: str) -> Envelope:
 
 
 def submit(fed: Federation, agency: str, envelope: Envelope) -> None:
-    hub_agreeing.submit(fed.hub, agency, envelope)
+    hub_agreeing.submit_document(fed.hub, agency, envelope)
 
 
 def approve(fed: Federation, agency: str) -> Envelope:
@@ -81,7 +81,7 @@ async def everybody_agrees(fed: Federation) -> bool:
     assert [(await reconcile(fed, agency)).differences for agency in AGENCIES] == [[], [], []]
     for node in fed.nodes.values():
         assert outbox.outbox(node.db, fed.clock()).is_empty
-        assert not halt.halted(node.db)
+        assert not halt.halt_reason(node.db)
     return True
 
 
@@ -141,11 +141,11 @@ async def test_the_log_has_another_origin_and_is_witnessed_again(busy_fed: Feder
         assert newest is not None
         assert checkpoint.read(newest.note).checkpoint.origin == hub_store.documents.agreed_on(tx).origin
         assert hub_store.documents.agreed_on(tx).origin.endswith("/cut-1")
-        assert checkpoints.standing(tx, fed.clock()).final == newest.size
+        assert checkpoints.witness_status(tx, fed.clock()).final == newest.size
     for node in fed.nodes.values():
         with node.db.read() as tx:
             assert node_store.log_views.heard_of(tx) == []  # the log was proved to go on from what was left of it
-        assert node_witnessing.standing(node)["size"] == newest.size
+        assert node_witnessing.witness_status(node)["size"] == newest.size
 
 
 async def test_an_account_of_the_lost_part_is_opened_again(busy_fed: Federation) -> None:
@@ -216,14 +216,14 @@ def test_who_holds_the_entry_does_not_give_it_up(busy_fed: Federation) -> None:
     fed.run()
     fed.run()
     with yesterday.hub.db.begin() as tx:
-        note = checkpoint.signed(checkpoints.head_of(tx), fed.hub.world.signer)
+        note = checkpoint.sign_note(checkpoints.head_of(tx), fed.hub.world.signer)
     mpc = fed.nodes["mpc"]
     assert refused(proposals.propose_cut, mpc, note) == "cut_held"
     nhco = fed.nodes["nhco"]
     proposed = proposals.propose_cut(nhco, note)
-    listing = hub_agreeing.listed(fed.hub.db)
+    listing = hub_agreeing.list_documents(fed.hub.db)
     listing.proposed.append(proposed)
-    accepted.take(mpc, listing)
+    accepted.accept_listing(mpc, listing)
     (waiting,) = inbox.inbox(mpc)
     code = refused(inbox.approve, mpc, waiting.short_id, "")
     assert code == "cut_held"
@@ -236,7 +236,7 @@ def test_nothing_is_cut_that_the_hub_does_not_lack(busy_fed: Federation) -> None
     node = fed.nodes["nhco"]
     assert refused(proposals.propose_cut, node, rest(fed)) == "cut_unneeded"
     with fed.hub.db.read() as tx:
-        note = checkpoint.signed(checkpoints.head_of(tx), fed.hub.world.signer)
+        note = checkpoint.sign_note(checkpoints.head_of(tx), fed.hub.world.signer)
     sound = proposals.propose_cut(node, note)
     assert refused(submit, fed, "nhco", sound) == "cut_unneeded"  # it lacks nothing
     fed.give("codi", deed(98, 4))
@@ -251,7 +251,7 @@ def test_nobody_else_can_say_what_is_left(busy_fed: Federation) -> None:
     lose(fed)
     node = fed.nodes["nhco"]
     with fed.hub.db.read() as tx:
-        forged = checkpoint.signed(checkpoints.head_of(tx), node.world.signer)
+        forged = checkpoint.sign_note(checkpoints.head_of(tx), node.world.signer)
     with pytest.raises(Unproven):
         proposals.propose_cut(node, forged)
 
@@ -268,7 +268,7 @@ def test_who_does_not_know_of_the_cut_gives_nothing_back(busy_fed: Federation) -
     fed.deliver(fed.nodes["nhco"].tick())
     codi = before.nodes["codi"]
     stale = list(refeed.everything(codi, 0, 0, []))
-    assert refused(recovery.take, fed.hub, "codi", stale) == "refeed_stale"
+    assert refused(recovery.accept_returned, fed.hub, "codi", stale) == "refeed_stale"
     with fed.hub.db.read() as tx:
         assert hub_store.documents.agreed_on(tx).cut_version == 1
 
@@ -289,7 +289,7 @@ def test_a_cut_that_is_none_is_not_believed(busy_fed: Federation, wrong: str) ->
             envelope.signatures[0].signature = b"x" * 64
         envelope.payload += b"\x00"
     requests = [hub_pb2.RefeedRequest(cut=envelope)]
-    assert refused(recovery.take, fed.hub, "nhco", requests)
+    assert refused(recovery.accept_returned, fed.hub, "nhco", requests)
     with fed.hub.db.read() as tx:
         assert hub_store.documents.agreed_on(tx).cut_version == 0
 
@@ -304,10 +304,10 @@ def test_a_cut_that_is_hidden_from_a_node_shows(busy_fed: Federation) -> None:
     with fed.nodes["nhco"].db.read() as tx:
         new = node_store.log_views.newest(tx)
     codi = before.nodes["codi"]
-    node_witnessing.heard(codi, "nhco", new)
+    node_witnessing.note_heard(codi, "nhco", new)
     assert node_witnessing.hidden_from_us(codi.db, codi.world.now() + 3_600_000) == ["nhco"]
     assert "nhco" not in {agency for agency, _ in node_witnessing.question(codi.db).known}
-    assert not halt.halted(codi.db)
+    assert not halt.halt_reason(codi.db)
 
 
 def test_a_receipt_of_the_log_as_it_was_is_not_taken(busy_fed: Federation) -> None:
@@ -321,9 +321,9 @@ def test_a_receipt_of_the_log_as_it_was_is_not_taken(busy_fed: Federation) -> No
     fed.run()
     node = fed.nodes["codi"]
     assert refused(receipts.settle, node, old) == "log_cut"
-    request = hello.greeting(node.db, fed.clock()).request
+    request = hello.compose_hello(node.db, fed.clock()).request
     request.newest_receipt.CopyFrom(old)
-    fed.ask_hub("codi", "hello", hello.Greeting(request, 0))
+    fed.ask_hub("codi", "hello", hello.Hello(request, 0))
     assert standing(fed.hub) is None
 
 
@@ -338,7 +338,7 @@ def test_an_award_that_takes_effect_after_all_is_not_there_twice(busy_fed: Feder
         node_store.awards.orphan_doubled(tx, 99)
         kept = {row.award_id: row.deed_id for row in tx.execute(sa.select(awards))}
     assert (kept[award.award_id], kept[9_999]) == (0, award.deed_id)
-    assert len(orphans.listed(node)) == 1
+    assert len(orphans.list_orphans(node)) == 1
 
 
 def test_one_agency_alone_cuts_nothing(busy_fed: Federation) -> None:
@@ -377,17 +377,17 @@ def test_old_checkpoints_do_not_count_against_the_hub(busy_fed: Federation) -> N
     agree(fed)
     fed.run()
     node = fed.nodes["nhco"]
-    node_witnessing.heard(node, "codi", old)
+    node_witnessing.note_heard(node, "codi", old)
     with node.db.read() as tx:
         assert old not in {each.note for each in node_store.log_views.heard_of(tx)}
     for _ in range(3):
         fed.run()
-    assert not halt.halted(node.db)
+    assert not halt.halt_reason(node.db)
     other = before.nodes["codi"]
     with fed.nodes["nhco"].db.read() as tx:
         new = node_store.log_views.newest(tx)
-    node_witnessing.heard(other, "nhco", new)
-    assert not halt.halted(other.db)
+    node_witnessing.note_heard(other, "nhco", new)
+    assert not halt.halt_reason(other.db)
 
 
 def test_receipts_of_the_log_as_it_was_start_no_recovery(busy_fed: Federation) -> None:
@@ -399,7 +399,7 @@ def test_receipts_of_the_log_as_it_was_start_no_recovery(busy_fed: Federation) -
         fed.deliver(fed.nodes[agency].tick())
     fed.hub.tick()
     assert standing(fed.hub) is None
-    said = hello.greeting(before.nodes["codi"].db, fed.clock())
+    said = hello.compose_hello(before.nodes["codi"].db, fed.clock())
     _, answer = fed.ask_hub("codi", "hello", said)
     assert (answer.cut_version, answer.recovering) == (1, False)
     assert standing(fed.hub) is None

@@ -30,7 +30,7 @@ def test_a_snapshot_that_is_being_counted_undoes_nothing(fed_on_each: Federation
         return found
 
     asked = v1.SnapshotRequest()
-    counting = threading.Thread(target=lambda: snapshot.take(hub, "welfare-app", asked))
+    counting = threading.Thread(target=lambda: snapshot.begin_snapshot(hub, "welfare-app", asked))
     with mock.patch.object(store.integrators, "find", slowly):
         counting.start()
         assert has_found.wait(10)

@@ -85,7 +85,7 @@ def test_roster_1_has_no_key_but_plans_one_of_three_shares(hub: Hub, agencies: t
         secret, _ = joining.invite(hub, agency, agency)
         apply(hub, agency, secret, number)
     assert documents.compose_roster(hub, b"the hub's authority")
-    (proposed,) = documents.listed(hub.db).proposed
+    (proposed,) = documents.list_documents(hub.db).proposed
     roster = Roster.FromString(proposed.payload)
     assert not roster.HasField("linking")
     assert tuple(roster.plan.dealers) == (AGENCIES if len(agencies) == 3 else ())

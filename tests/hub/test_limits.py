@@ -62,12 +62,12 @@ def accounts_in_a_request(fed: Federation, count: int) -> str:
 
 def mail_bytes(fed: Federation, size: int) -> str:
     request = hub_pb2.PostMailRequest(to="nhco", sealed=bytes(size))
-    return code_of(lambda: mailbox.post(fed.hub, "mpc", request))
+    return code_of(lambda: mailbox.post_mail(fed.hub, "mpc", request))
 
 
 def mail_waiting(fed: Federation, count: int) -> str:
     request = hub_pb2.PostMailRequest(to="nhco", sealed=b"-")
-    codes = [code_of(lambda: mailbox.post(fed.hub, "mpc", request)) for _ in range(count)]
+    codes = [code_of(lambda: mailbox.post_mail(fed.hub, "mpc", request)) for _ in range(count)]
     assert not any(codes[:-1])
     return codes[-1]
 
@@ -77,14 +77,14 @@ def documents_proposed(fed: Federation, count: int) -> str:
     for number in range(count):
         text = POLICY_2.replace("Joint credit policy", f"Joint credit policy {number}")
         envelope = proposal(fed, text)
-        codes.append(code_of(lambda made=envelope: documents.submit(fed.hub, "mpc", made)))  # type: ignore[misc]
+        codes.append(code_of(lambda made=envelope: documents.submit_document(fed.hub, "mpc", made)))  # type: ignore[misc]
     assert not any(codes[:-1])
     return codes[-1]
 
 
 def document_bytes(fed: Federation, size: int) -> str:
     envelope = Envelope(payload_type=signing.payload_type(Policy), payload=bytes(size))
-    code = code_of(lambda: documents.submit(fed.hub, "mpc", envelope))
+    code = code_of(lambda: documents.submit_document(fed.hub, "mpc", envelope))
     return code if code == "envelope_over_limit" else ""  # zeros are no policy; that is told after the size
 
 
@@ -107,7 +107,7 @@ def a_report(fed: Federation, rows: int = 1, days: int = 0, elements: int = 1) -
         for number, requester in zip(range(rows), itertools.cycle(("nhco", "codi")), strict=False)
     ]
     request = hub_pb2.HelloRequest(evaluated=evaluated)
-    return code_of(lambda: hello.hello(fed.hub, "mpc", request))
+    return code_of(lambda: hello.answer_hello(fed.hub, "mpc", request))
 
 
 def days_reported(fed: Federation, days: int) -> str:
@@ -120,7 +120,7 @@ def days_reported(fed: Federation, days: int) -> str:
 
 def witnessed(fed: Federation, sizes: int = 0, receipts: int = 0) -> str:
     request = hub_pb2.WitnessRequest(sizes=[1] * sizes, log_indexes=[0] * receipts)
-    return code_of(lambda: checkpoints.answer(fed.hub.db, "mpc", request))
+    return code_of(lambda: checkpoints.answer_question(fed.hub.db, "mpc", request))
 
 
 LIMITS: dict[str, tuple[int, Try]] = {

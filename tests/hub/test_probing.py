@@ -26,15 +26,15 @@ def probe(fed: Federation, count: int, *, opening: bool) -> None:
     """Let mpc ask its two peers in turn for ``count`` ids, and perhaps open their accounts; it never awards."""
     fed.give("mpc", deed(0, 0))
     mpc = fed.nodes["mpc"]
-    questions.ask(mpc)
-    ((_, letter),) = questions.unposted(mpc)
+    questions.ask_peers(mpc)
+    ((_, letter),) = questions.unposted_letters(mpc)
     request = linking_pb2.EvalRequest.FromString(letter.envelope.payload)
     for number in range(0, count, ELEMENTS):
         request.evaluator = "nhco" if number // ELEMENTS % 2 else "codi"
         request.request_id = number.to_bytes(16, "big")
         request.blinded = ristretto.multiply_base(number + 1) * ELEMENTS
         peer = fed.nodes[request.evaluator]
-        answer = evaluation.answer(peer, "mpc", mpc.world.sign(request))
+        answer = evaluation.answer_question(peer, "mpc", mpc.world.sign(request))
         assert answer.envelope.payload_type.endswith("eval-response")
         if opening:
             keys = [(number + each).to_bytes(32, "big") for each in range(ELEMENTS)]
@@ -92,7 +92,7 @@ def report(fed: Federation, rows: list[tuple[str, int, int]], agency: str = "nhc
     evaluated = [hub_pb2.Evaluated(requester=name, day=day, elements=count) for name, day, count in rows]
     request = hub_pb2.HelloRequest(evaluated=evaluated)
     try:
-        hello.hello(fed.hub, agency, request)
+        hello.answer_hello(fed.hub, agency, request)
     except SamprasanError as problem:
         return problem.code
     return ""

@@ -8,7 +8,7 @@ from samprasan.hub import limits, store
 from samprasan.hub.integrators import approval, handle_token, snapshot
 from samprasan.hub.integrators import reader as integrators_reader
 from samprasan.hub.integrators.reader import Reader
-from samprasan.hub.integrators.recent_changes import Shelf
+from samprasan.hub.integrators.recent_changes import RecentChanges
 from samprasan.hub.process import status
 from samprasan.keys.errors import Refused, SamprasanError, Unproven
 from samprasan.keys.handles import Place
@@ -110,43 +110,45 @@ def test_a_reader_that_is_far_behind_is_given_a_part_at_a_time(
     assert app.follow().events == whole
 
 
-def test_the_shelf_tells_what_the_store_tells(app: Integration, mpc: Working, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recent_changes_are_what_the_database_has(
+    app: Integration, mpc: Working, monkeypatch: pytest.MonkeyPatch
+) -> None:
     db = app.fed.hub.db
-    shelf, reader = Shelf(), app.begin()
+    recent, reader = RecentChanges(), app.begin()
     assert isinstance(reader, Reader)
-    assert shelf.since(reader) is None
+    assert recent.since(reader) is None
     list(app.rest(reader))
-    shelf.start(integrators_reader.end(db))
+    recent.start(integrators_reader.log_size(db))
     monkeypatch.setattr(limits, "SHELF_CHANGES_MAX", 4)
     late = app.begin(app.follow().cursor)
     assert isinstance(late, Reader)
     expected: list[v1.Event] = []
     for _ in range(5):
         mpc.do(mpc.award(1), mpc.award(2))
-        assert shelf.take(integrators_reader.newest(db, shelf.size))
-        found = shelf.since(reader)
+        assert recent.add(integrators_reader.newest(db, recent.size))
+        found = recent.since(reader)
         assert found is not None
         expected += [event for word in reading.words(reader, found) for event in word.page.events]
-    assert not shelf.take(integrators_reader.newest(db, shelf.size))
+    assert not recent.add(integrators_reader.newest(db, recent.size))
     assert len(expected) == 10
-    assert shelf.since(late) is None
+    assert recent.since(late) is None
     assert [event for word in app.rest(late) for event in word.page.events] == expected
 
 
 def test_what_a_subject_does_not_agree_to_any_more_is_not_told_late(app: Integration, mpc: Working) -> None:
     (first, *_) = app.follow().events
-    shelf = Shelf()
-    shelf.start(0)
-    shelf.take(integrators_reader.newest(app.fed.hub.db, 0))
+    recent = RecentChanges()
+    recent.start(0)
+    recent.add(integrators_reader.newest(app.fed.hub.db, 0))
     mpc.do(mpc.award(5))
     mpc.do(mpc.link([log.PURPOSE_SHARE]))
     assert kinds(app.follow(first.cursor)) == ["unlinked"]
-    shelf.take(integrators_reader.newest(app.fed.hub.db, shelf.size))
+    recent.add(integrators_reader.newest(app.fed.hub.db, recent.size))
     reader = app.begin(first.cursor)
     assert isinstance(reader, Reader)
-    on_shelf = shelf.since(reader)
-    assert on_shelf is not None
-    assert kinds([event for word in reading.words(reader, on_shelf) for event in word.page.events]) == ["unlinked"]
+    in_memory = recent.since(reader)
+    assert in_memory is not None
+    assert kinds([event for word in reading.words(reader, in_memory) for event in word.page.events]) == ["unlinked"]
     assert kinds(app.snapshot()[0]) == ["policy_activated"]
 
 
@@ -286,11 +288,11 @@ def test_a_stream_that_retention_overtakes_is_told_so_and_passes_nothing_over(
     monkeypatch.setattr(limits, "ENTRIES_READ_AT_ONCE", 2)
     reader = app.begin()
     assert isinstance(reader, Reader)
-    list(reader.pages(integrators_reader.rest(fed.hub.db, reader.place.log_index)))
+    list(reader.pages(integrators_reader.read_changes(fed.hub.db, reader.place.log_index)))
     fed.clock.now_ms += 40 * DAY_MS
     mpc.do(mpc.award(1))
     integrators_reader.retain(fed.hub, 30)
-    (word,) = reading.words(reader, integrators_reader.rest(fed.hub.db, reader.place.log_index))
+    (word,) = reading.words(reader, integrators_reader.read_changes(fed.hub.db, reader.place.log_index))
     assert word.too_old.reason == v1.TOO_OLD_REASON_NOT_KEPT
     assert kinds(app.follow(word.too_old.oldest)) == ["credit_changed"]
 
@@ -319,7 +321,7 @@ def test_other_handles_begin_with_a_snapshot(app: Integration, fed: Federation, 
     app.acknowledge("main", app.follow(subscription="main").cursor)
     later = app.follow(subscription="main").cursor
     with fed.hub.db.begin() as tx:  # a backup of before is restored
-        store.integrators.put(tx, app.name, store.integrators.find(tx, app.name)._replace(handle_epoch=1))
+        store.integrators.save(tx, app.name, store.integrators.find(tx, app.name)._replace(handle_epoch=1))
     for after in (later, b""):
         found = too_old(app.begin(after, subscription="main"))
         assert found.reason == v1.TOO_OLD_REASON_HANDLES_CHANGED
@@ -365,7 +367,7 @@ def test_a_subscription_goes_on_where_it_was_acknowledged(app: Integration, fed:
     events = app.follow(subscription="main").events
     app.acknowledge("main", events[1].cursor)
     assert app.follow(subscription="main").events == events[2:]
-    (listed,) = approval.listed(fed.hub.db, fed.hub.world.now())
+    (listed,) = approval.list_integrators(fed.hub.db, fed.hub.world.now())
     (followed,) = listed["subscriptions"]
     assert (followed["subscription"], followed["is_silent"]) == ("main", False)
     assert followed["behind"] > 0
@@ -375,10 +377,10 @@ def test_a_subscription_goes_on_where_it_was_acknowledged(app: Integration, fed:
     assert code_of(lambda: app.acknowledge("other", events[1].cursor)) == "cursor"
     assert code_of(lambda: app.acknowledge("", events[1].cursor)) == "subscription_name"
     fed.clock.now_ms += limits.SUBSCRIPTION_SILENT_MS
-    assert approval.listed(fed.hub.db, fed.hub.world.now())[0]["subscriptions"][0]["is_silent"]
+    assert approval.list_integrators(fed.hub.db, fed.hub.world.now())[0]["subscriptions"][0]["is_silent"]
     fed.clock.now_ms += limits.SUBSCRIPTION_KEPT_MS
     integrators_reader.retain(fed.hub, 10_000)
-    assert approval.listed(fed.hub.db, fed.hub.world.now())[0]["subscriptions"] == []
+    assert approval.list_integrators(fed.hub.db, fed.hub.world.now())[0]["subscriptions"] == []
     assert app.follow(subscription="main").events == events
 
 
@@ -406,13 +408,13 @@ def test_nobody_reads_who_may_not(app: Integration, fed: Federation) -> None:
     assert code_of(lambda: Integration(fed, "nobody").approved) == "integrator_unknown"
     approval.revoke(fed.hub, app.name)
     assert code_of(lambda: app.approved) == "integrator_revoked"
-    assert approval.listed(fed.hub.db, fed.hub.world.now())[0]["state"] == "revoked"
+    assert approval.list_integrators(fed.hub.db, fed.hub.world.now())[0]["state"] == "revoked"
     fed.clock.now_ms += 1000
     reading.approve(fed, app.name, days=2)
     assert app.approved.document.version == 2
     fed.clock.now_ms += 3 * DAY_MS
     assert code_of(lambda: app.approved) == "integrator_over"
-    assert approval.listed(fed.hub.db, fed.hub.world.now())[0]["state"] == "over"
+    assert approval.list_integrators(fed.hub.db, fed.hub.world.now())[0]["state"] == "over"
     with pytest.raises(Refused):
         approval.revoke(fed.hub, "nobody")
 
@@ -469,14 +471,14 @@ def test_a_client_checks_what_it_was_shown(app: Integration, mpc: Working) -> No
     mpc.do(mpc.award(5))
     client = app.client()
     client.follow_request()
-    found = [change for word in streamed(app) for change in client.take(word)]
+    found = [change for word in streamed(app) for change in client.read_word(word)]
     assert [each.type for each in found] == [
         *("policy.activated", "linked", "credit.changed", "credit.changed", "bookmark"),
     ]
     assert client.cursor == app.follow().cursor
     again = app.client(after=client.cursor.hex())
     assert again.follow_request().after == client.cursor
-    assert [change.type for word in app.follow(client.cursor).words for change in again.take(word)] == ["bookmark"]
+    assert [change.type for word in app.follow(client.cursor).words for change in again.read_word(word)] == ["bookmark"]
 
 
 @pytest.mark.parametrize(
@@ -495,7 +497,7 @@ def test_a_client_finds_out_what_was_changed_on_the_way(app: Integration, spoil:
     words = list(streamed(app))
     spoil(words[0].page if len(words[0].page.events) > 1 else words[1].page)
     with pytest.raises(Unproven, match="what it showed"):
-        [change for word in words for change in client.take(word)]
+        [change for word in words for change in client.read_word(word)]
 
 
 def test_a_client_believes_only_the_hub_about_its_own_stream(app: Integration, fed: Federation) -> None:
@@ -511,4 +513,4 @@ def test_a_client_believes_only_the_hub_about_its_own_stream(app: Integration, f
             setattr(shown, spoil, b"x" * 32 if spoil == "digest" else "x")
         words[-1].bookmark.shown.CopyFrom(fed.hub.world.sign(shown))
         with pytest.raises(Unproven, match="what it showed"):
-            [change for word in words for change in client.take(word)]
+            [change for word in words for change in client.read_word(word)]

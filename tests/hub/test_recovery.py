@@ -50,7 +50,7 @@ def state_of(hub: HubParty) -> bytes:
 
 def standing(hub: HubParty) -> object:
     with hub.db.read() as tx:
-        return recovery.standing(tx)
+        return recovery.recovery_progress(tx)
 
 
 def replace_hub(fed: Federation, earlier: Federation, why: str = recovery.RESTORED) -> HubParty:
@@ -58,7 +58,7 @@ def replace_hub(fed: Federation, earlier: Federation, why: str = recovery.RESTOR
     lost = fed.hub
     fed.hub = HubParty(earlier.hub.db, lost.world, lost.authority)
     if why:
-        recovery.begin(fed.hub, why)
+        recovery.begin_recovery(fed.hub, why)
     return lost
 
 
@@ -96,7 +96,7 @@ async def test_a_restored_hub_is_fed_again(fed_on_each: Federation, founding: bo
     assert set(rows_of(lost, subjects)) <= set(rows_of(fed.hub, subjects))
     fed.run()
     assert [(await reconcile(fed, agency)).differences for agency in AGENCIES] == [[], [], []]
-    assert all(not halt.halted(node.db) for node in fed.nodes.values())
+    assert all(not halt.halt_reason(node.db) for node in fed.nodes.values())
 
 
 def is_sqlite(fed: Federation) -> bool:
@@ -335,7 +335,7 @@ def test_what_was_not_signed_by_whom_it_should_is_not_kept(busy_fed: Federation,
     replace_hub(fed, yesterday)
     before = rows_of(fed.hub, log)
     with pytest.raises((Malformed, Unproven)):
-        recovery.take(fed.hub, "mpc", [HOSTILE[what](fed)])
+        recovery.accept_returned(fed.hub, "mpc", [HOSTILE[what](fed)])
     with fed.hub.db.read() as tx:
         assert hub_store.recovery.next_index(tx, -1) is None
         assert hub_store.recovery.checkpoints(tx) == {}
@@ -345,7 +345,7 @@ def test_what_was_not_signed_by_whom_it_should_is_not_kept(busy_fed: Federation,
 def test_a_hub_that_lost_nothing_takes_nothing(busy_fed: Federation) -> None:
     fed = busy_fed
     with pytest.raises(Refused) as refused:
-        recovery.take(fed.hub, "mpc", [hub_pb2.RefeedRequest(entry=entry_of(fed, "mpc"))])
+        recovery.accept_returned(fed.hub, "mpc", [hub_pb2.RefeedRequest(entry=entry_of(fed, "mpc"))])
     assert refused.value.code == "nothing_lost"
 
 
@@ -359,7 +359,7 @@ def test_another_agencys_subjects_are_not_tied_to_accounts(busy_fed: Federation)
     accounts = [each for each in requests if each.HasField("account")]
     assert accounts
     with pytest.raises(Unproven) as refused:
-        recovery.take(fed.hub, "mpc", accounts)
+        recovery.accept_returned(fed.hub, "mpc", accounts)
     assert refused.value.code == "refeed_foreign"
 
 
@@ -367,10 +367,10 @@ def test_a_stale_receipt_starts_no_recovery(busy_fed: Federation) -> None:
     fed = busy_fed
     node = fed.nodes["mpc"]
     for receipt in (entry_of(fed, "mpc").receipt, Envelope(), changed(entry_of(fed, "mpc").receipt)):
-        request = hello.greeting(node.db, fed.clock()).request
+        request = hello.compose_hello(node.db, fed.clock()).request
         request.newest_receipt.CopyFrom(receipt)
         with suppress(Malformed, Unproven):
-            _, answer = fed.ask_hub("mpc", "hello", hello.Greeting(request, 0))
+            _, answer = fed.ask_hub("mpc", "hello", hello.Hello(request, 0))
             assert answer.recovering is False
         assert standing(fed.hub) is None
 
@@ -395,7 +395,7 @@ def test_a_hub_chain_that_was_changed_is_not_kept(busy_fed: Federation) -> None:
     kept = hub_chain.kept_up_to(node.db)
     entries = recall.recalled(twin.hub.db, "mpc", True, kept - 1)
     with pytest.raises(Unproven) as refused:
-        hub_chain.keep(node, entries)
+        hub_chain.keep_entries(node, entries)
     assert refused.value.code == "hub_chain_fork"
     assert hub_chain.kept_up_to(node.db) == kept
 
@@ -453,7 +453,7 @@ def test_a_batch_without_receipt_can_say_no_more_than_any_other(busy_fed: Federa
     fed.run()
     replace_hub(fed, yesterday)
     with suppress(Malformed, Unproven):
-        recovery.take(fed.hub, "mpc", [FORGED[what](fed)])
+        recovery.accept_returned(fed.hub, "mpc", [FORGED[what](fed)])
     with fed.hub.db.read() as tx:
         assert tx.execute(sa.select(refed)).all() == []
 
@@ -468,8 +468,8 @@ def test_documents_are_those_that_the_hub_put_into_force(fed: Federation) -> Non
     own.entry.documents.extend(stripped[0].entry.documents)
     stripped[0].entry.ClearField("documents")
     with pytest.raises(Unproven):
-        recovery.take(fed.hub, "codi", stripped)
-    recovery.take(fed.hub, "codi", [own])
+        recovery.accept_returned(fed.hub, "codi", stripped)
+    recovery.accept_returned(fed.hub, "codi", [own])
     with fed.hub.db.read() as tx:
         assert {each.documents for each in hub_store.recovery.between(tx, 0, 10**6)} == {b""}
     fed.run()
@@ -521,7 +521,7 @@ def test_what_an_agency_holds_otherwise_is_told_and_ends_nothing(busy_fed: Feder
     replace_hub(fed, yesterday, why="")
     with fed.hub.db.begin() as tx:
         intake.append_own(tx, fed.hub.world, [])
-    recovery.begin(fed.hub, recovery.ASKED)
+    recovery.begin_recovery(fed.hub, recovery.ASKED)
     fed.run()
     document = status.status(fed.hub.db, fed.clock())["recovery"]
     assert document["differs"] is not None
@@ -535,11 +535,11 @@ def test_no_second_receipt_is_signed_for_what_an_agency_withholds(busy_fed: Fede
     fed.deliver(message for message in fed.nodes["mpc"].tick() if message.kind != "witness")
     replace_hub(fed, yesterday)
     node = fed.nodes["mpc"]
-    fed.ask_hub("mpc", "hello", hello.greeting(node.db, fed.clock()))
+    fed.ask_hub("mpc", "hello", hello.compose_hello(node.db, fed.clock()))
     last = [each for each in held(fed, "mpc") if each.HasField("entry") and each.entry.HasField("receipt")][-1]
     last.entry.ClearField("receipt")
     with pytest.raises(Unproven) as refused:
-        recovery.take(fed.hub, "mpc", [last, hub_pb2.RefeedRequest(checkpoint=b"")])
+        recovery.accept_returned(fed.hub, "mpc", [last, hub_pb2.RefeedRequest(checkpoint=b"")])
     assert refused.value.code == "refeed_withheld"
     document = status.status(fed.hub.db, fed.clock())["recovery"]
     assert "mpc" in document["waiting_for"]
@@ -577,7 +577,7 @@ def test_what_stood_in_a_gap_follows_from_the_receipts_behind_it(busy_fed: Feder
 
 def ask_for_rice(fed: Federation, agency: str, number: int, subject: Identifier) -> None:
     node = fed.nodes[agency]
-    redemption.ask(node, wish(number, subject=subject))
+    redemption.request_redemption(node, wish(number, subject=subject))
 
 
 def test_recovery_goes_on_after_the_process_that_took_the_last_entry_is_gone(busy_fed: Federation) -> None:
@@ -587,7 +587,7 @@ def test_recovery_goes_on_after_the_process_that_took_the_last_entry_is_gone(bus
     fed.run()
     lost = replace_hub(fed, yesterday)
     for agency in AGENCIES:
-        recovery.take(fed.hub, agency, held(fed, agency))
+        recovery.accept_returned(fed.hub, agency, held(fed, agency))
     assert standing(fed.hub) is not None
     fed.hub.tick()
     restored(fed, lost)
@@ -598,7 +598,7 @@ def test_an_agency_cannot_fill_the_hub_with_batches_nobody_took(busy_fed: Federa
     replace_hub(fed, federation.copy_of(fed, federation.memory_database, 5))
     update = Update(op_id=b"o" * 16, unlink=Unlink(account_id=some_account(fed)))
     requests = [unreceipted(fed, "mpc", update, seq=seq) for seq in range(2, 302)]
-    recovery.take(fed.hub, "mpc", requests)
+    recovery.accept_returned(fed.hub, "mpc", requests)
     with fed.hub.db.read() as tx:
         kept = tx.execute(sa.select(sa.func.count()).select_from(refed)).scalar_one()
     assert kept == limits.UNRECEIPTED_AHEAD_MAX
@@ -610,12 +610,12 @@ def test_a_kind_that_does_not_exist_is_refused(busy_fed: Federation) -> None:
     account = next(each for each in held(fed, "mpc") if each.HasField("account"))
     account.account.kind = 77  # type: ignore[assignment]
     with pytest.raises(Malformed):
-        recovery.take(fed.hub, "mpc", [account])
+        recovery.accept_returned(fed.hub, "mpc", [account])
 
 
 def test_before_there_are_agencies_nothing_is_given_back() -> None:
     founded = federation.memory_database("hub")
     hub_homes.create_tables(founded)
-    recovery.begin(Hub(founded, World(KeySigner(b"k" * 32))), recovery.RESTORED)
-    assert recovery.is_on(founded) is False
+    recovery.begin_recovery(Hub(founded, World(KeySigner(b"k" * 32))), recovery.RESTORED)
+    assert recovery.is_recovering(founded) is False
     founded.close()

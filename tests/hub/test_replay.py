@@ -35,7 +35,7 @@ def totals(fed: Federation) -> tuple[str, Any]:
 def hello(fed: Federation) -> tuple[str, Any]:
     from samprasan.node.sync import hello as sync_hello
 
-    return "hello", sync_hello.greeting(fed.nodes["mpc"].db, fed.clock())
+    return "hello", sync_hello.compose_hello(fed.nodes["mpc"].db, fed.clock())
 
 
 REPLAYED: dict[str, Callable[[Federation], tuple[str, Any]]] = {
@@ -94,28 +94,28 @@ def test_a_document_again_changes_nothing(fed: Federation) -> None:
     listing = fed.hub
     from samprasan.hub.members import documents as members_documents
 
-    documents = members_documents.listed(listing.db)
+    documents = members_documents.list_documents(listing.db)
     for envelope in (*documents.active, *documents.proposed):
         try:
-            members_documents.submit(listing, "mpc", envelope)
+            members_documents.submit_document(listing, "mpc", envelope)
         except SamprasanError as problem:
             assert problem.code  # noqa: PT017
-    assert members_documents.listed(listing.db) == documents
+    assert members_documents.list_documents(listing.db) == documents
 
 
 def test_a_question_between_nodes_again_is_answered_from_memory_after_a_restart_too(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1))
     asker = fed.nodes["mpc"]
-    questions.ask(asker)
-    ((_, letter),) = questions.unposted(asker)
+    questions.ask_peers(asker)
+    ((_, letter),) = questions.unposted_letters(asker)
     peer = fed.nodes[letter.to]
     sealed = letters.seal(asker, letter)
     piece = hub_pb2.Mail(number=1, sender="mpc", sealed=sealed)
     from samprasan.node.session import mail
 
-    first = mail.read(peer, piece)
+    first = mail.read_letter(peer, piece)
     peer.restart()
-    again = mail.read(peer, piece)
+    again = mail.read_letter(peer, piece)
     assert first is not None
     assert again is not None
     assert first.envelope == again.envelope

@@ -169,7 +169,7 @@ def test_an_approval_is_looked_up_once_however_many_streams_ask(fed: Federation)
             return await read(*given)
 
         with mock.patch.object(running, "read", counted):
-            found = await asyncio.gather(*(callers.approval(running, "welfare-app") for _ in range(100)))
+            found = await asyncio.gather(*(callers.current_approval(running, "welfare-app") for _ in range(100)))
         running.sequencer.close()
         running.threads.shutdown()
         return found
@@ -180,9 +180,9 @@ def test_an_approval_is_looked_up_once_however_many_streams_ask(fed: Federation)
 
 def test_an_allowance_is_used_up_and_fills_again() -> None:
     allowance = Allowance(most=3, per_second=0.5)
-    assert [allowance.take(100.0) for _ in range(4)] == [True, True, True, False]
-    assert [allowance.take(101.0), allowance.take(102.0), allowance.take(102.0)] == [False, True, False]
-    assert [allowance.take(1_000.0) for _ in range(4)] == [True, True, True, False]
+    assert [allowance.admit(100.0) for _ in range(4)] == [True, True, True, False]
+    assert [allowance.admit(101.0), allowance.admit(102.0), allowance.admit(102.0)] == [False, True, False]
+    assert [allowance.admit(1_000.0) for _ in range(4)] == [True, True, True, False]
 
 
 def test_a_lookup_that_failed_is_not_kept(fed: Federation) -> None:
@@ -192,8 +192,8 @@ def test_a_lookup_that_failed_is_not_kept(fed: Federation) -> None:
         running = Running(fed.hub, cast("Any", None))
         broken = mock.AsyncMock(side_effect=Unavailable("database", problem="OperationalError"))
         with mock.patch.object(running, "read", broken), pytest.raises(Unavailable):
-            await callers.approval(running, "welfare-app")
-        found = await callers.approval(running, "welfare-app")
+            await callers.current_approval(running, "welfare-app")
+        found = await callers.current_approval(running, "welfare-app")
         running.sequencer.close()
         running.threads.shutdown()
         return found.document.name

@@ -137,10 +137,10 @@ def test_the_result_is_a_roster_that_every_holder_must_sign() -> None:
     assert documents.confirming(held.roster, held.ceremony.roster) == set(AGENCIES)
     for signers in combinations(AGENCIES, 2):
         envelope = signing.seal(held.roster, *(SIGNERS[each] for each in signers))
-        found = documents.standing(envelope, documents.read(envelope), held.ceremony.roster, verify_ed25519)
+        found = documents.check_signatures(envelope, documents.read(envelope), held.ceremony.roster, verify_ed25519)
         assert not found.complete
     envelope = signing.seal(held.roster, *SIGNERS.values())
-    assert documents.standing(envelope, documents.read(envelope), held.ceremony.roster, verify_ed25519).complete
+    assert documents.check_signatures(envelope, documents.read(envelope), held.ceremony.roster, verify_ed25519).complete
 
 
 @pytest.mark.parametrize("dealers", [AGENCIES, *combinations(AGENCIES, 2)])

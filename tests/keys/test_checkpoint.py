@@ -15,11 +15,11 @@ FEDERATION = b"federation id 16"
 HUB, MPC, NHCO, STRANGER = (KeySigner(bytes([number]) * 32) for number in (1, 2, 3, 4))
 KEYS = {"mpc": MPC.public_key, "nhco": NHCO.public_key}
 HEAD = Checkpoint(checkpoint.origin_of(FEDERATION), 42, hashlib.sha256(b"root").digest())
-NOTE = checkpoint.signed(HEAD, HUB)
+NOTE = checkpoint.sign_note(HEAD, HUB)
 
 
 def opened(data: bytes) -> checkpoint.Note:
-    return checkpoint.opened(data, FEDERATION, HUB.public_key, verify_ed25519)
+    return checkpoint.open_note(data, FEDERATION, HUB.public_key, verify_ed25519)
 
 
 def both_cosigned() -> bytes:
@@ -112,8 +112,8 @@ def test_the_hubs_signature_is_no_cosignature_and_the_other_way_round() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        checkpoint.signed(HEAD, STRANGER),
-        checkpoint.signed(Checkpoint(checkpoint.origin_of(b"another one's id"), 42, HEAD.root), HUB),
+        checkpoint.sign_note(HEAD, STRANGER),
+        checkpoint.sign_note(Checkpoint(checkpoint.origin_of(b"another one's id"), 42, HEAD.root), HUB),
         NOTE.replace(b"\n42\n", b"\n43\n"),
     ],
 )

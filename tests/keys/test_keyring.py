@@ -16,7 +16,7 @@ def made(folder: Path) -> Keyring:
 
 
 def test_a_secret_comes_back_and_its_file_does_not_show_it(tmp_path: Path) -> None:
-    made(tmp_path).put("signing", b"a secret of 32 bytes, or not so.")
+    made(tmp_path).save("signing", b"a secret of 32 bytes, or not so.")
     assert Keyring.open(tmp_path / "keys", b"passphrase").get("signing") == b"a secret of 32 bytes, or not so."
     for file in (tmp_path / "keys").iterdir():
         assert b"secret" not in file.read_bytes()
@@ -26,7 +26,7 @@ def test_a_secret_comes_back_and_its_file_does_not_show_it(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ["keyring.json", "signing.sealed"])
 def test_a_keyring_that_others_can_read_is_refused(tmp_path: Path, name: str) -> None:
-    made(tmp_path).put("signing", b"secret")
+    made(tmp_path).save("signing", b"secret")
     (tmp_path / "keys" / name).chmod(0o640)
     with pytest.raises(Refused) as refused:
         Keyring.open(tmp_path / "keys", b"passphrase").get("signing")
@@ -35,7 +35,7 @@ def test_a_keyring_that_others_can_read_is_refused(tmp_path: Path, name: str) ->
 
 
 def test_a_wrong_passphrase_is_told_from_damage(tmp_path: Path) -> None:
-    made(tmp_path).put("signing", b"secret")
+    made(tmp_path).save("signing", b"secret")
     with pytest.raises(Unproven) as wrong:
         Keyring.open(tmp_path / "keys", b"other")
     assert wrong.value.code == "passphrase_wrong"
@@ -48,7 +48,7 @@ def test_a_wrong_passphrase_is_told_from_damage(tmp_path: Path) -> None:
 
 def test_a_sealed_file_under_another_name_does_not_open(tmp_path: Path) -> None:
     ring = made(tmp_path)
-    ring.put("signing", b"secret")
+    ring.save("signing", b"secret")
     write_private(tmp_path / "keys" / "vault.sealed", read_private(tmp_path / "keys" / "signing.sealed"))
     with pytest.raises(Unproven):
         ring.get("vault")

@@ -67,7 +67,7 @@ def test_readers_miss_nothing_while_the_hub_is_killed(template: Path, tmp_path: 
 def wait_for_all(served: LocalFederation, recorders: list[Recorder]) -> None:
     """Until each has a bookmark at the end of the log."""
     _, db = hub_homes.open_database(served.home("hub"))
-    end = reader.end(db)
+    end = reader.log_size(db)
     db.close()
     until = time.monotonic() + CATCH_UP_SECONDS
     for recorder in recorders:

@@ -34,7 +34,7 @@ class Ledger:
     entries: list[Entry] = field(default_factory=list)
     at: int = NOW
 
-    def take(self, agency: str, *updates: log.Update) -> list[log.Outcome]:
+    def apply(self, agency: str, *updates: log.Update) -> list[log.Outcome]:
         entry = Entry(log.Batch(agency=agency, updates=updates), self.at)
         changes, outcomes = ledger.fold(self.state, entry, ACTIVATED)
         self.state.include(changes)
@@ -44,22 +44,22 @@ class Ledger:
     def opened(self, *account_ids: bytes) -> "Ledger":
         activate = log.Update(activate=log.Activate(document=log.DOCUMENT_KIND_POLICY, version=1, digest=b"p" * 32))
         opened = [log.Update(opened=log.Opened(account_id=each, kind=log.SUBJECT_KIND_PERSON)) for each in account_ids]
-        self.take("hub", activate, *opened)
+        self.apply("hub", activate, *opened)
         self.publish(b"c")
         return self
 
     def publish(self, digest: bytes) -> None:
         activate = log.Activate(document=log.DOCUMENT_KIND_CATALOGUE, version=1, digest=digest * 32)
-        self.take("hub", log.Update(activate=activate))
+        self.apply("hub", log.Update(activate=activate))
 
     def expire_due(self) -> None:
         due = [key for key, hold in self.state.holds.items() if hold.state == 1 and hold.deadline <= self.at]
         for agency, hold_id in sorted(due):
             expired = log.Update(expire=log.Expire(agency=agency, hold_id=hold_id))
-            assert self.take("hub", expired) == [ledger.APPLIED]
+            assert self.apply("hub", expired) == [ledger.APPLIED]
 
     def linked(self, agency: str = "mpc", account_id: bytes = ACCOUNT, purposes: tuple[int, ...] = (1, 2)) -> "Ledger":
-        (outcome,) = self.take(agency, link(account_id, purposes, op=len(self.entries)))
+        (outcome,) = self.apply(agency, link(account_id, purposes, op=len(self.entries)))
         assert outcome == ledger.APPLIED
         return self
 

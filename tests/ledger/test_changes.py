@@ -22,7 +22,7 @@ class Told(Ledger):
     def told(self, agency: str, *updates: log.Update) -> list[v1.Change]:
         entry = Entry(log.Batch(agency=agency, updates=updates), self.at)
         folded, _ = ledger.fold(self.state, entry, books.ACTIVATED)
-        found = changes.of(entry, self.state, folded)
+        found = changes.changes_of_entry(entry, self.state, folded)
         self.state.include(folded)
         self.entries.append(entry)
         assert found.at == self.at

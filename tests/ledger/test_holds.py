@@ -47,7 +47,7 @@ valid_until = 2027-09-30
 
 def books_with(credits_: int = 30) -> Ledger:
     books = Ledger().opened(ACCOUNT, OTHER).linked().linked("nhco").linked(account_id=OTHER)
-    assert books.take("mpc", award(1, credits=credits_)) == [APPLIED]
+    assert books.apply("mpc", award(1, credits=credits_)) == [APPLIED]
     return books
 
 
@@ -64,20 +64,20 @@ def state_of(books: Ledger, hold: int = 100) -> str:
 
 def test_credits_and_stock_are_set_aside_then_spent_and_the_rest_comes_back() -> None:
     books = books_with()
-    assert books.take("mpc", reserve(100, "few")) == [APPLIED]
+    assert books.apply("mpc", reserve(100, "few")) == [APPLIED]
     assert of(books) == (20, 10, 0)
     assert books.state.offers["codi", "few"].taken == 1
-    assert books.take("mpc", post(101, 100, 7)) == [APPLIED]
+    assert books.apply("mpc", post(101, 100, 7)) == [APPLIED]
     assert of(books) == (23, 0, 7)
     assert (state_of(books), books.state.agencies["mpc"].spent) == ("posted", 7)
 
 
 def test_a_voided_and_an_expired_hold_leave_everything_as_it_was() -> None:
     books = books_with()
-    assert books.take("mpc", reserve(100, "few"), void(101, 100)) == [APPLIED, APPLIED]
-    assert books.take("mpc", reserve(102, "few")) == [APPLIED]
+    assert books.apply("mpc", reserve(100, "few"), void(101, 100)) == [APPLIED, APPLIED]
+    assert books.apply("mpc", reserve(102, "few")) == [APPLIED]
     books.at += 600_000
-    assert books.take("hub", expire(102)) == [APPLIED]
+    assert books.apply("hub", expire(102)) == [APPLIED]
     assert of(books) == (30, 0, 0)
     assert (state_of(books), state_of(books, 102)) == ("voided", "expired")
     assert books.state.offers["codi", "few"].taken == 0
@@ -87,13 +87,13 @@ def test_a_voided_and_an_expired_hold_leave_everything_as_it_was() -> None:
 def test_what_was_spent_is_given_back_once_by_who_reserved_or_the_benefits_owner(part: int) -> None:
     for agency in ("mpc", "codi"):
         books = books_with()
-        books.take("mpc", reserve(100, "once"), post(101, 100))
-        assert books.take(agency, refund(102, 100, part)) == [APPLIED]
+        books.apply("mpc", reserve(100, "once"), post(101, 100))
+        assert books.apply(agency, refund(102, 100, part)) == [APPLIED]
         assert of(books) == (20 + part, 0, 10 - part)
         assert books.state.agencies["mpc"].spent == 10 - part
-        again = books.take("mpc", refund(103, 100, 1))
+        again = books.apply("mpc", refund(103, 100, 1))
         assert again == [declined(log.DECLINE_REASON_HOLD_ENDED)]
-        may_again = books.take("mpc", reserve(104, "once"))
+        may_again = books.apply("mpc", reserve(104, "once"))
         assert may_again == [APPLIED if part == 10 else declined(log.DECLINE_REASON_CAP_REACHED)]
 
 
@@ -119,45 +119,45 @@ def test_what_was_spent_is_given_back_once_by_who_reserved_or_the_benefits_owner
 )
 def test_what_cannot_be_reserved_is_declined_and_changes_nothing(code: str, changes: Any, reason: Any) -> None:
     books = books_with()
-    assert books.take("mpc", reserve(100, code, **changes)) == [declined(reason)]
+    assert books.apply("mpc", reserve(100, code, **changes)) == [declined(reason)]
     assert of(books) == (30, 0, 0)
-    assert books.take("mpc", reserve(100, code, **changes)) == [
+    assert books.apply("mpc", reserve(100, code, **changes)) == [
         log.Outcome(kind=log.OUTCOME_KIND_DUPLICATE, reason=reason)
     ]
 
 
 def test_without_ones_own_link_to_redeem_nothing_is_reserved() -> None:
     books = Ledger().opened(ACCOUNT).linked("mpc", purposes=(1, 3)).linked("nhco")
-    books.take("mpc", award(1))
+    books.apply("mpc", award(1))
     for agency in ("mpc", "codi"):
-        assert books.take(agency, reserve(100)) == [declined(log.DECLINE_REASON_NOT_LINKED)]
-    assert books.take("nhco", reserve(100)) == [APPLIED]
+        assert books.apply(agency, reserve(100)) == [declined(log.DECLINE_REASON_NOT_LINKED)]
+    assert books.apply("nhco", reserve(100)) == [APPLIED]
 
 
 def test_the_last_piece_is_given_once_and_one_given_back_is_there_again() -> None:
     books = books_with(50)
     asked = [reserve(100 + each, "few") for each in range(3)]
-    assert books.take("mpc", *asked) == [APPLIED, APPLIED, declined(log.DECLINE_REASON_SOLD_OUT)]
-    assert books.take("mpc", void(200, 100), reserve(201, "few")) == [APPLIED, APPLIED]
-    assert books.take("mpc", post(202, 101), post(203, 201), refund(204, 101)) == [APPLIED] * 3
-    assert books.take("nhco", reserve(205, "few")) == [APPLIED]
+    assert books.apply("mpc", *asked) == [APPLIED, APPLIED, declined(log.DECLINE_REASON_SOLD_OUT)]
+    assert books.apply("mpc", void(200, 100), reserve(201, "few")) == [APPLIED, APPLIED]
+    assert books.apply("mpc", post(202, 101), post(203, 201), refund(204, 101)) == [APPLIED] * 3
+    assert books.apply("nhco", reserve(205, "few")) == [APPLIED]
 
 
 def test_a_subjects_share_of_a_period_is_counted_over_all_agencies_and_ends_with_it() -> None:
     books = books_with()
-    assert books.take("mpc", reserve(100, "once")) == [APPLIED]
-    assert books.take("nhco", reserve(100, "once")) == [declined(log.DECLINE_REASON_CAP_REACHED)]
+    assert books.apply("mpc", reserve(100, "once")) == [APPLIED]
+    assert books.apply("nhco", reserve(100, "once")) == [declined(log.DECLINE_REASON_CAP_REACHED)]
     books.at += 30 * 24 * HOUR_MS
     books.expire_due()
-    assert books.take("nhco", reserve(101, "once")) == [APPLIED]
+    assert books.apply("nhco", reserve(101, "once")) == [APPLIED]
 
 
 def test_credits_that_are_held_cannot_be_spent_a_second_time() -> None:
     books = books_with(15)
-    assert books.take("mpc", reserve(100)) == [APPLIED]
-    assert books.take("nhco", reserve(100)) == [declined(log.DECLINE_REASON_INSUFFICIENT_CREDITS)]
-    assert books.take("mpc", void(101, 100)) == [APPLIED]
-    assert books.take("nhco", reserve(102)) == [APPLIED]
+    assert books.apply("mpc", reserve(100)) == [APPLIED]
+    assert books.apply("nhco", reserve(100)) == [declined(log.DECLINE_REASON_INSUFFICIENT_CREDITS)]
+    assert books.apply("mpc", void(101, 100)) == [APPLIED]
+    assert books.apply("nhco", reserve(102)) == [APPLIED]
 
 
 @pytest.mark.parametrize(
@@ -184,36 +184,36 @@ def test_credits_that_are_held_cannot_be_spent_a_second_time() -> None:
 )
 def test_a_hold_ends_once_and_as_it_may(before: list[log.Update], then: log.Update, reason: Any) -> None:
     books = books_with()
-    assert books.take("mpc", *before) == [APPLIED] * len(before)
+    assert books.apply("mpc", *before) == [APPLIED] * len(before)
     balance = of(books)
-    assert books.take("mpc", then) == [declined(reason)]
+    assert books.apply("mpc", then) == [declined(reason)]
     assert of(books) == balance
 
 
 def test_another_agencys_hold_is_not_ones_own() -> None:
     books = books_with()
-    books.take("mpc", reserve(100), reserve(101), post(102, 101))
+    books.apply("mpc", reserve(100), reserve(101), post(102, 101))
     for update in (post(300, 100), void(301, 100), refund(302, 101)):
-        assert books.take("nhco", update) == [declined(log.DECLINE_REASON_HOLD_UNKNOWN)]
+        assert books.apply("nhco", update) == [declined(log.DECLINE_REASON_HOLD_UNKNOWN)]
     assert of(books) == (10, 10, 10)
 
 
 def test_what_is_nobodys_any_more_is_not_refunded() -> None:
     books = Ledger().opened(ACCOUNT).linked()
-    books.take("mpc", award(1, credits=30), reserve(100), post(101, 100), unlink(102))
+    books.apply("mpc", award(1, credits=30), reserve(100), post(101, 100), unlink(102))
     assert books.state.accounts[ACCOUNT].closed
-    assert books.take("codi", refund(103, 100)) == [declined(log.DECLINE_REASON_ACCOUNT_CLOSED)]
+    assert books.apply("codi", refund(103, 100)) == [declined(log.DECLINE_REASON_ACCOUNT_CLOSED)]
 
 
 @pytest.mark.parametrize("late", [0, 1, HOUR_MS])
 def test_a_hold_is_over_at_its_deadline_whether_or_not_the_hub_has_said_so(late: int) -> None:
     books = books_with()
-    books.take("mpc", reserve(100, ttl_seconds=60))
+    books.apply("mpc", reserve(100, ttl_seconds=60))
     books.at = NOW + 60_000 - 1
-    assert books.take("hub", expire(100)) == [declined(log.DECLINE_REASON_HOLD_OPEN)]
+    assert books.apply("hub", expire(100)) == [declined(log.DECLINE_REASON_HOLD_OPEN)]
     books.at = NOW + 60_000 + late
-    assert books.take("mpc", post(101, 100), void(102, 100)) == [declined(log.DECLINE_REASON_HOLD_ENDED)] * 2
-    assert books.take("hub", expire(100), expire(100), expire(7)) == [
+    assert books.apply("mpc", post(101, 100), void(102, 100)) == [declined(log.DECLINE_REASON_HOLD_ENDED)] * 2
+    assert books.apply("hub", expire(100), expire(100), expire(7)) == [
         APPLIED,
         declined(log.DECLINE_REASON_HOLD_ENDED),
         declined(log.DECLINE_REASON_HOLD_UNKNOWN),
@@ -223,27 +223,27 @@ def test_a_hold_is_over_at_its_deadline_whether_or_not_the_hub_has_said_so(late:
 
 def test_a_later_catalogue_changes_terms_and_withdraws_what_it_does_not_name() -> None:
     books = books_with()
-    books.take("mpc", reserve(100, "few"), reserve(101, "once"))
+    books.apply("mpc", reserve(100, "few"), reserve(101, "once"))
     books.publish(b"d")
-    assert books.take("mpc", reserve(102)) == [declined(log.DECLINE_REASON_BENEFIT_CHANGED)]
-    assert books.take("mpc", reserve(103, "once")) == [declined(log.DECLINE_REASON_BENEFIT_EXPIRED)]
+    assert books.apply("mpc", reserve(102)) == [declined(log.DECLINE_REASON_BENEFIT_CHANGED)]
+    assert books.apply("mpc", reserve(103, "once")) == [declined(log.DECLINE_REASON_BENEFIT_EXPIRED)]
     assert books.state.offers["codi", "few"].taken == 1, "what was given stays counted"
-    assert books.take("mpc", post(104, 100), post(105, 101)) == [APPLIED, APPLIED]
+    assert books.apply("mpc", post(104, 100), post(105, 101)) == [APPLIED, APPLIED]
     books.publish(b"c")
-    assert books.take("mpc", reserve(106, "once")) == [declined(log.DECLINE_REASON_CAP_REACHED)]
+    assert books.apply("mpc", reserve(106, "once")) == [declined(log.DECLINE_REASON_CAP_REACHED)]
 
 
 def test_a_redemption_counts_as_a_use_of_the_account() -> None:
     books = books_with()
     assert books.state.agencies.get("nhco") is not None
     before = books.state.agencies["nhco"].used
-    books.take("nhco", reserve(100))
+    books.apply("nhco", reserve(100))
     assert books.state.agencies["nhco"].used == before + 1
 
 
 def test_holds_that_do_not_add_up_are_told() -> None:
     books = books_with()
-    books.take("mpc", reserve(100, "few"))
+    books.apply("mpc", reserve(100, "few"))
     offer = books.state.offers["codi", "few"]
     books.state.offers["codi", "few"] = offer._replace(taken=0)
     assert verify.breaches(books.state) == ["holds do not add up to what offers say"]
@@ -339,9 +339,9 @@ def test_an_agency_has_so_many_open_holds_on_an_account_and_no_more(monkeypatch:
     monkeypatch.setattr(holds, "OPEN_HOLDS_MAX", 2)
     books = books_with(100)
     asked = [reserve(100 + each) for each in range(3)]
-    assert books.take("mpc", *asked) == [APPLIED, APPLIED, declined(log.DECLINE_REASON_CAP_REACHED)]
-    assert books.take("mpc", void(200, 100), reserve(103)) == [APPLIED, APPLIED]
-    assert books.take("nhco", reserve(104)) == [APPLIED]
+    assert books.apply("mpc", *asked) == [APPLIED, APPLIED, declined(log.DECLINE_REASON_CAP_REACHED)]
+    assert books.apply("mpc", void(200, 100), reserve(103)) == [APPLIED, APPLIED]
+    assert books.apply("nhco", reserve(104)) == [APPLIED]
 
 
 @pytest.mark.parametrize(

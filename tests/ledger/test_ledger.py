@@ -34,7 +34,7 @@ from tests.ledger.books import (
 def test_an_award_adds_to_one_dimension_and_can_be_spent() -> None:
     books = Ledger().opened(ACCOUNT).linked()
     assert (
-        books.take("mpc", award(1, credits=10, dimension=3), award(2, credits=5, dimension=1)) == [ledger.APPLIED] * 2
+        books.apply("mpc", award(1, credits=10, dimension=3), award(2, credits=5, dimension=1)) == [ledger.APPLIED] * 2
     )
     assert books.state.accounts[ACCOUNT] == Totals(log.SUBJECT_KIND_PERSON, earned=(5, 0, 10, 0), available=15, links=1)
     assert books.state.agencies["mpc"].earned == 15
@@ -59,7 +59,7 @@ def test_an_award_adds_to_one_dimension_and_can_be_spent() -> None:
 def test_a_bad_award_is_declined_changes_nothing_and_stops_no_other(changes: Any, reason: Any) -> None:
     books = Ledger().opened(ACCOUNT).linked()
     before = books.state.accounts[ACCOUNT]
-    outcomes = books.take("mpc", award(1, **changes), award(2))
+    outcomes = books.apply("mpc", award(1, **changes), award(2))
     assert outcomes == [declined(reason), ledger.APPLIED]
     assert books.state.accounts[ACCOUNT] == before._replace(earned=(10, 0, 0, 0), available=10)
 
@@ -67,24 +67,24 @@ def test_a_bad_award_is_declined_changes_nothing_and_stops_no_other(changes: Any
 def test_without_ones_own_link_for_sharing_nothing_is_awarded() -> None:
     books = Ledger().opened(ACCOUNT).linked("nhco").linked("codi", purposes=(2,))
     for agency in ("mpc", "codi"):
-        assert books.take(agency, award()) == [declined(log.DECLINE_REASON_NOT_LINKED)]
+        assert books.apply(agency, award()) == [declined(log.DECLINE_REASON_NOT_LINKED)]
 
 
 def test_the_cap_of_a_day_ends_with_the_day_in_bangkok() -> None:
     books = Ledger().opened(ACCOUNT).linked()
     full = [award(number, credits=400) for number in range(3)]
-    assert books.take("mpc", *full, award(9, credits=1)) == [ledger.APPLIED] * 3 + [
+    assert books.apply("mpc", *full, award(9, credits=1)) == [ledger.APPLIED] * 3 + [
         declined(log.DECLINE_REASON_DAY_CAP_REACHED)
     ]
     books.at += 14 * 3_600_000 - 1
-    assert books.take("mpc", award(10, credits=1)) == [declined(log.DECLINE_REASON_DAY_CAP_REACHED)]
+    assert books.apply("mpc", award(10, credits=1)) == [declined(log.DECLINE_REASON_DAY_CAP_REACHED)]
     books.at += 1
-    assert books.take("mpc", award(11, credits=1)) == [ledger.APPLIED]
+    assert books.apply("mpc", award(11, credits=1)) == [ledger.APPLIED]
 
 
 def test_a_retry_is_a_duplicate_and_the_same_op_id_with_other_content_is_declined() -> None:
     books = Ledger().opened(ACCOUNT).linked()
-    first = books.take("mpc", award(1), award(1), award(1, credits=11), award(2, credits=0), award(2, credits=0))
+    first = books.apply("mpc", award(1), award(1), award(1, credits=11), award(2, credits=0), award(2, credits=0))
     assert first == [
         ledger.APPLIED,
         log.Outcome(kind=log.OUTCOME_KIND_DUPLICATE),
@@ -92,10 +92,10 @@ def test_a_retry_is_a_duplicate_and_the_same_op_id_with_other_content_is_decline
         declined(log.DECLINE_REASON_CREDITS_NOT_POSITIVE),
         log.Outcome(kind=log.OUTCOME_KIND_DUPLICATE, reason=log.DECLINE_REASON_CREDITS_NOT_POSITIVE),
     ]
-    assert books.take("mpc", award(1)) == [log.Outcome(kind=log.OUTCOME_KIND_DUPLICATE)]
+    assert books.apply("mpc", award(1)) == [log.Outcome(kind=log.OUTCOME_KIND_DUPLICATE)]
     assert books.state.accounts[ACCOUNT].available == 10
     books.linked("nhco")
-    assert books.take("nhco", award(1)) == [ledger.APPLIED], "an op_id is unique for its agency"
+    assert books.apply("nhco", award(1)) == [ledger.APPLIED], "an op_id is unique for its agency"
 
 
 def test_an_account_that_nobody_linked_can_be_given_up_and_one_that_others_linked_cannot() -> None:
@@ -103,10 +103,10 @@ def test_an_account_that_nobody_linked_can_be_given_up_and_one_that_others_linke
         return log.Update(op_id=op_id(op), unlink=log.Unlink(account_id=ACCOUNT))
 
     linked, opened = Ledger().opened(ACCOUNT).linked("nhco"), Ledger().opened(ACCOUNT)
-    assert linked.take("mpc", unlink(50)) == [declined(log.DECLINE_REASON_NOT_LINKED)]
-    assert opened.take("mpc", unlink(50)) == [ledger.APPLIED]
-    assert opened.take("nhco", link(ACCOUNT, (1,), 51)) == [declined(log.DECLINE_REASON_ACCOUNT_CLOSED)]
-    assert opened.take("mpc", unlink(52)) == [declined(log.DECLINE_REASON_NOT_LINKED)]
+    assert linked.apply("mpc", unlink(50)) == [declined(log.DECLINE_REASON_NOT_LINKED)]
+    assert opened.apply("mpc", unlink(50)) == [ledger.APPLIED]
+    assert opened.apply("nhco", link(ACCOUNT, (1,), 51)) == [declined(log.DECLINE_REASON_ACCOUNT_CLOSED)]
+    assert opened.apply("mpc", unlink(52)) == [declined(log.DECLINE_REASON_NOT_LINKED)]
 
 
 def test_after_the_last_unlink_the_account_is_nobodys() -> None:
@@ -115,12 +115,12 @@ def test_after_the_last_unlink_the_account_is_nobodys() -> None:
     def unlink(op: int) -> log.Update:
         return log.Update(op_id=op_id(op), unlink=log.Unlink(account_id=ACCOUNT))
 
-    assert books.take("mpc", unlink(50), award(51)) == [ledger.APPLIED, declined(log.DECLINE_REASON_NOT_LINKED)]
+    assert books.apply("mpc", unlink(50), award(51)) == [ledger.APPLIED, declined(log.DECLINE_REASON_NOT_LINKED)]
     assert not books.state.accounts[ACCOUNT].closed
-    assert books.take("mpc", unlink(52)) == [declined(log.DECLINE_REASON_NOT_LINKED)]
-    assert books.take("nhco", unlink(50)) == [ledger.APPLIED]
+    assert books.apply("mpc", unlink(52)) == [declined(log.DECLINE_REASON_NOT_LINKED)]
+    assert books.apply("nhco", unlink(50)) == [ledger.APPLIED]
     assert books.state.accounts[ACCOUNT].closed
-    assert books.take("mpc", link(ACCOUNT, (1,), 60)) == [declined(log.DECLINE_REASON_ACCOUNT_CLOSED)]
+    assert books.apply("mpc", link(ACCOUNT, (1,), 60)) == [declined(log.DECLINE_REASON_ACCOUNT_CLOSED)]
 
 
 def test_the_fold_does_not_change_what_it_is_given() -> None:
@@ -151,16 +151,16 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(agency=agencies, account=accounts, op=ops, purposes=st.sampled_from([(1,), (2,), (1, 2)]))
     def links(self, agency: str, account: bytes, op: int, purposes: tuple[int, ...]) -> None:
-        self.books.take(agency, link(account, purposes, op))
+        self.books.apply(agency, link(account, purposes, op))
 
     @rule(agency=agencies, account=accounts, op=ops)
     def unlinks(self, agency: str, account: bytes, op: int) -> None:
-        self.books.take(agency, log.Update(op_id=op_id(10**7 + op), unlink=log.Unlink(account_id=account)))
+        self.books.apply(agency, log.Update(op_id=op_id(10**7 + op), unlink=log.Unlink(account_id=account)))
 
     @rule(agency=agencies, account=accounts, op=ops, amount=st.integers(-2, 502), dimension=st.integers(0, 5))
     def awards(self, agency: str, account: bytes, op: int, amount: int, dimension: int) -> None:
         update = award(op, account_id=account, credits=amount, dimension=dimension)
-        (outcome,) = self.books.take(agency, update)
+        (outcome,) = self.books.apply(agency, update)
         if outcome.kind == log.OUTCOME_KIND_APPLIED:
             assert 1 <= amount <= 500
             self.credited += amount
@@ -169,33 +169,33 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(agency=agencies, account=accounts, op=ops, replaced=ops, amount=st.integers(1, 500))
     def replaces(self, agency: str, account: bytes, op: int, replaced: int, amount: int) -> None:
         update = replacing(1000 + op, replaced, account_id=account, credits=amount, dimension=1 + amount % 4)
-        (outcome,) = self.books.take(agency, update)
+        (outcome,) = self.books.apply(agency, update)
         if outcome.kind == log.OUTCOME_KIND_APPLIED:
             self.credited += amount - self.standing.pop((agency, replaced))
             self.standing[agency, 1000 + op] = amount
 
     @rule(agency=agencies, op=ops, reversed_op=st.one_of(ops, st.integers(1001, 1040)))
     def reverses(self, agency: str, op: int, reversed_op: int) -> None:
-        (outcome,) = self.books.take(agency, reverse(2000 + op, reversed_op))
+        (outcome,) = self.books.apply(agency, reverse(2000 + op, reversed_op))
         if outcome.kind == log.OUTCOME_KIND_APPLIED:
             self.credited -= self.standing.pop((agency, reversed_op))
 
     @rule(agency=agencies, account=accounts, op=holds, code=st.sampled_from([*KINDS, "none"]), price=prices)
     def reserves(self, agency: str, account: bytes, op: int, code: str, price: int) -> None:
-        self.books.take(agency, reserve(op, code, account_id=account, credits=price))
+        self.books.apply(agency, reserve(op, code, account_id=account, credits=price))
 
     @rule(agency=agencies, op=ops, hold=holds, amount=prices)
     def posts(self, agency: str, op: int, hold: int, amount: int) -> None:
-        (outcome,) = self.books.take(agency, post(4000 + op, hold, amount))
+        (outcome,) = self.books.apply(agency, post(4000 + op, hold, amount))
         self.spent += amount if outcome == ledger.APPLIED else 0
 
     @rule(agency=agencies, op=ops, hold=holds)
     def voids(self, agency: str, op: int, hold: int) -> None:
-        self.books.take(agency, void(5000 + op, hold))
+        self.books.apply(agency, void(5000 + op, hold))
 
     @rule(agency=agencies, of=agencies, op=ops, hold=holds, amount=prices)
     def refunds(self, agency: str, of: str, op: int, hold: int, amount: int) -> None:
-        (outcome,) = self.books.take(agency, refund(6000 + op, hold, amount, of))
+        (outcome,) = self.books.apply(agency, refund(6000 + op, hold, amount, of))
         self.spent -= amount if outcome == ledger.APPLIED else 0
 
     @rule(minutes=st.integers(0, 12))
@@ -213,7 +213,7 @@ class AnyOrder(RuleBasedStateMachine):
         """Every update of an earlier batch is a duplicate, or was declined for its op_id."""
         entry = self.books.entries[-min(back, len(self.books.entries))]
         if entry.batch.agency != "hub":
-            assert ledger.APPLIED not in self.books.take(entry.batch.agency, *entry.batch.updates)
+            assert ledger.APPLIED not in self.books.apply(entry.batch.agency, *entry.batch.updates)
 
     @rule()
     def crashes(self) -> None:
@@ -242,7 +242,7 @@ TestAnyOrder = AnyOrder.TestCase
 
 def test_books_that_do_not_add_up_are_told() -> None:
     books = Ledger().opened(ACCOUNT).linked()
-    books.take("mpc", award())
+    books.apply("mpc", award())
     books.state.accounts[ACCOUNT] = books.state.accounts[ACCOUNT]._replace(available=11)
     assert verify.breaches(books.state) == [f"account {ACCOUNT.hex()} does not conserve"]
     books.state.accounts[ACCOUNT] = books.state.accounts[ACCOUNT]._replace(earned=(11, 0, 0, 0))

@@ -32,7 +32,7 @@ def reconciled(here: Accounts, there: Accounts, keys: Keys = KEYS, most: int = 4
     while not peeling.is_done:
         assert peeling.count < most
         step = max(1, peeling.count // 16)
-        peeling.take(mine.more(step), theirs.more(step))
+        peeling.add_cells(mine.more(step), theirs.more(step))
     names = list(here)
     return {names[place]: delta for place, delta in peeling.found.items() if delta}, peeling.count
 
@@ -145,6 +145,6 @@ def test_noise_never_ends_in_an_answer() -> None:
     mine, chance = side(here), random.Random(3)
     peeling = Peeling(mine.ids)
     for _ in range(20):
-        peeling.take(mine.more(10), [(chance.randrange(PRIME), chance.randrange(PRIME)) for _ in range(10)])
+        peeling.add_cells(mine.more(10), [(chance.randrange(PRIME), chance.randrange(PRIME)) for _ in range(10)])
     assert not peeling.is_done
     assert peeling.found == {}

@@ -36,7 +36,7 @@ def young() -> Iterator[Federation]:
 
 def share(node: NodeParty) -> Share | None:
     with node.db.read() as tx:
-        return shares.held(tx, node.identity, node_store.documents.agreed_on(tx).required_roster.linking)
+        return shares.share_held(tx, node.identity, node_store.documents.agreed_on(tx).required_roster.linking)
 
 
 def all_shares(fed: Federation) -> list[Share]:
@@ -47,7 +47,7 @@ def all_shares(fed: Federation) -> list[Share]:
 def standing(fed: Federation, agency: str) -> dict[str, Any]:
     node = fed.nodes[agency]
     with node.db.read() as tx:
-        found = ceremony.standing(tx, node)
+        found = ceremony.ceremony_status(tx, node)
     return found or {"state": "none"}
 
 
@@ -204,7 +204,7 @@ def test_a_bad_value_names_its_dealer_everywhere_and_another_attempt_succeeds(
     assert set(states(young).values()) == {("aborted", "mpc")}
     assert standing(young, "codi")["reason"] == "value"
     assert all_shares(young) == []
-    assert len(documents.listed(young.hub.db).active) == 1, "no roster took effect"
+    assert len(documents.list_documents(young.hub.db).active) == 1, "no roster took effect"
     node = young.nodes["codi"]
     assert ceremony.restart(node) == 2
     young.run()
@@ -238,10 +238,10 @@ def test_who_shows_two_faces_is_named_once_the_others_compare(young: Federation)
     young.deliver(young.nodes["mpc"].tick()[:0])
     mpc, nhco = young.nodes["mpc"], young.nodes["nhco"]
     ceremony.advance(mpc)
-    for letter_id, letter in ceremony.unposted(mpc):
+    for letter_id, letter in ceremony.unposted_letters(mpc):
         if letter.to == "nhco":  # nhco gets the other one instead
-            ceremony.posted(mpc.db, letter_id)
-    ceremony.take(nhco, "mpc", other)
+            ceremony.mark_posted(mpc.db, letter_id)
+    ceremony.accept_message(nhco, "mpc", other)
     young.run()
     assert {states(young)[agency] for agency in ("codi", "nhco")} == {("aborted", "mpc")}
     assert standing(young, "codi")["reason"] == "two_commitments"
@@ -272,10 +272,10 @@ def test_who_claims_another_transcript_stops_the_ceremony_and_is_named(
 def test_a_complaint_without_ground_changes_nothing(young: Federation) -> None:
     mpc, codi = young.nodes["mpc"], young.nodes["codi"]
     ceremony.advance(mpc)
-    (_, letter), *_ = ceremony.unposted(mpc)
+    (_, letter), *_ = ceremony.unposted_letters(mpc)
     named = DealerCommitment.FromString(letter.envelope.payload).ceremony
     complaint = mpc.world.sign(Complaint(ceremony=named, holder="mpc", evidence=[letter.envelope]))
-    ceremony.take(codi, "mpc", complaint)
+    ceremony.accept_message(codi, "mpc", complaint)
     young.run()
     assert len(all_shares(young)) == 3
 
@@ -313,7 +313,7 @@ def test_what_cannot_belong_to_the_ceremony_is_refused(young: Federation, what: 
     make, kind = REFUSED[what]
     codi = young.nodes["codi"]
     with pytest.raises(kind):
-        ceremony.take(codi, "mpc", make(young))
+        ceremony.accept_message(codi, "mpc", make(young))
     young.run()
     assert len(all_shares(young)) == 3
 
@@ -323,7 +323,7 @@ def test_nobody_fills_a_node_with_messages(young: Federation) -> None:
 
     def send(number: int) -> None:
         message = unreadable(young, ceremony=CeremonyId(roster_digest=number.to_bytes(32, "big")))
-        ceremony.take(codi, "mpc", message)
+        ceremony.accept_message(codi, "mpc", message)
 
     for number in range(limits.CEREMONY_MESSAGES_MAX):
         send(number)
@@ -336,11 +336,11 @@ def agree(fed: Federation, proposer: str, approver: str, purpose: str) -> None:
     """Propose a ceremony, approve it, and hold it."""
     node, other = fed.nodes[proposer], fed.nodes[approver]
     proposal = proposals.propose_ceremony(node, purpose)
-    documents.submit(fed.hub, proposer, proposal)
+    documents.submit_document(fed.hub, proposer, proposal)
     federation.share_documents(fed)
     (waiting,) = inbox.inbox(other)
     signed = inbox.approve(other, waiting.short_id, "")
-    documents.submit(fed.hub, approver, signed)
+    documents.submit_document(fed.hub, approver, signed)
     fed.run()
 
 
@@ -388,17 +388,17 @@ def documents_of(tx: sa.Connection) -> list[bytes]:
 def test_a_question_from_before_a_refresh_is_asked_anew(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1))
     node = fed.nodes["mpc"]
-    questions.ask(node)
-    ((_, letter),) = questions.unposted(node)
+    questions.ask_peers(node)
+    ((_, letter),) = questions.unposted_letters(node)
     peer = fed.nodes[letter.to]
     from samprasan.node.linking import evaluation
 
-    early = evaluation.answer(peer, "mpc", letter.envelope)
+    early = evaluation.answer_question(peer, "mpc", letter.envelope)
     with node.db.begin() as tx:  # the question never left, as far as mpc knows
         tx.execute(tables.questions.update().values(posted=True))
     agree(fed, "mpc", "codi", proposals.REFRESH)
-    questions.answered(node, letter.to, early.envelope)
-    late = evaluation.answer(peer, "mpc", letter.envelope)
+    questions.accept_answer(node, letter.to, early.envelope)
+    late = evaluation.answer_question(peer, "mpc", letter.envelope)
     assert late.envelope == early.envelope, "remembered"
     fed.run()
     with node.db.read() as tx:
@@ -445,8 +445,8 @@ def test_people_cannot_approve_what_only_a_ceremony_confirms(fed: Federation) ->
     lose(fed.nodes["nhco"])
     proposer, approver, late = (fed.nodes[agency] for agency in ("nhco", "codi", "mpc"))
     proposal = proposals.propose_ceremony(proposer, proposals.REPAIR)
-    documents.submit(fed.hub, "nhco", proposal)
-    documents.submit(fed.hub, "codi", approver.world.sign(opened(proposal)))
+    documents.submit_document(fed.hub, "nhco", proposal)
+    documents.submit_document(fed.hub, "codi", approver.world.sign(opened(proposal)))
     federation.share_documents(fed)
     del fed.nodes["mpc"]
     for _ in range(3):
@@ -461,7 +461,7 @@ def test_people_cannot_approve_what_only_a_ceremony_confirms(fed: Federation) ->
     forged.version += 1
     for entry, scalar in zip(forged.linking.commitments, (3, 4, 5), strict=True):
         entry.point = ristretto.multiply_base(scalar)
-    documents.submit(fed.hub, "nhco", proposer.world.sign(forged))
+    documents.submit_document(fed.hub, "nhco", proposer.world.sign(forged))
     federation.share_documents(fed)
     (waiting,) = inbox.inbox(late)
     with pytest.raises(Refused) as refused:

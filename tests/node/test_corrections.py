@@ -201,7 +201,7 @@ def test_a_deed_is_followed_from_its_file_to_its_receipt(fed: Federation) -> Non
 
 def undo(fed: Federation, number: int) -> dict[str, Any]:
     node = fed.nodes["mpc"]
-    return imports_undo.undo(node, number)
+    return imports_undo.undo_import(node, number)
 
 
 def test_undo_takes_back_what_was_sent_and_restores_what_was_said(fed_on_each: Federation) -> None:
@@ -347,8 +347,8 @@ def refuse(fed: Federation, envelope: Any) -> None:
         batch_digest=signing.digest(envelope),
         reason=log.REFUSAL_REASON_OVER_LIMIT,
     )
-    receipts.refused(node, fed.hub.world.sign(refusal))
-    halt.resume(node.db)
+    receipts.accept_refusal(node, fed.hub.world.sign(refusal))
+    halt.resume_sending(node.db)
 
 
 def test_a_refused_reversal_of_a_record_that_came_back_is_not_sent_again(fed: Federation) -> None:

@@ -36,12 +36,12 @@ def grant(fed: Federation, agency: str, elements: int, days: int = 30) -> None:
     """``agency`` proposes, another approves from its inbox."""
     node = fed.nodes[agency]
     proposal = proposals.propose_grant(node, elements, days)
-    members_documents.submit(fed.hub, agency, proposal)
+    members_documents.submit_document(fed.hub, agency, proposal)
     federation.share_documents(fed)
     other = fed.nodes["codi" if agency != "codi" else "nhco"]
     (waiting,) = inbox.inbox(other)
     signed = inbox.approve(other, waiting.short_id, "")
-    members_documents.submit(fed.hub, other.name, signed)
+    members_documents.submit_document(fed.hub, other.name, signed)
     federation.share_documents(fed)
 
 
@@ -103,7 +103,7 @@ def test_one_agency_alone_grants_itself_nothing(narrow: Federation) -> None:
     letter = question(narrow)
     node = narrow.nodes["mpc"]
     proposal = proposals.propose_grant(node, 100, 30)
-    members_documents.submit(narrow.hub, "mpc", proposal)
+    members_documents.submit_document(narrow.hub, "mpc", proposal)
     federation.share_documents(narrow)
     assert reason(narrow, letter) == "quota"
 
@@ -138,12 +138,12 @@ def test_a_peer_that_hears_of_the_grant_a_moment_later_is_asked_again_soon(narro
     narrow.give("mpc", *(deed(number, number) for number in range(20)))
     mpc, nhco = narrow.nodes["mpc"], narrow.nodes["nhco"]
     proposal = proposals.propose_grant(mpc, 100, 5)
-    members_documents.submit(narrow.hub, "mpc", proposal)
+    members_documents.submit_document(narrow.hub, "mpc", proposal)
     federation.share_documents(narrow)
     (waiting,) = inbox.inbox(nhco)
     signed = inbox.approve(nhco, waiting.short_id, "")
-    members_documents.submit(narrow.hub, "nhco", signed)
-    node_agreeing.take(mpc, members_documents.listed(narrow.hub.db))
+    members_documents.submit_document(narrow.hub, "nhco", signed)
+    node_agreeing.accept_listing(mpc, members_documents.list_documents(narrow.hub.db))
     peers = {name: node for name, node in narrow.nodes.items() if name != "mpc"}
     for node in (mpc, *peers.values()):
         messages = node.tick()

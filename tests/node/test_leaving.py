@@ -189,7 +189,7 @@ def test_a_reversal_for_an_undone_import_goes_before_the_unlink(fed: Federation)
     fed.run()
     node = fed.nodes["mpc"]
     assert report.import_id is not None
-    undo.undo(node, report.import_id)
+    undo.undo_import(node, report.import_id)
     withdraw(fed, 1, *ALL)
     fed.run()
     assert changes(fed) == ["link", "award", "reverse", "unlink"]
@@ -210,8 +210,8 @@ def test_a_refused_batch_brings_the_unlink_back(fed: Federation) -> None:
         batch_digest=signing.digest(found[1]),
         reason=log.REFUSAL_REASON_OVER_LIMIT,
     )
-    receipts.refused(node, fed.hub.world.sign(refusal))
-    halt.resume(node.db)
+    receipts.accept_refusal(node, fed.hub.world.sign(refusal))
+    halt.resume_sending(node.db)
     fed.run()
     assert changes(fed) == ["link", "award", "unlink"]
 
@@ -262,7 +262,7 @@ class TestImports:
         fed.run()
         node = fed.nodes["mpc"]
         assert wrong.import_id is not None
-        undo.undo(node, wrong.import_id)
+        undo.undo_import(node, wrong.import_id)
         fed.clock.now_ms += 2 * limits.UNLINK_GRACE_MS
         fed.run()
         assert row_of(fed, 1).account_id == account
@@ -275,7 +275,7 @@ class TestImports:
         fed.run()
         node = fed.nodes["mpc"]
         assert later.import_id is not None
-        undo.undo(node, later.import_id)
+        undo.undo_import(node, later.import_id)
         assert (row_of(fed, 1).share, row_of(fed, 1).unlink_at) == (True, None)
 
     def test_people_whom_only_an_undone_import_brought_are_given_up_and_forgotten(self, fed: Federation) -> None:
@@ -284,7 +284,7 @@ class TestImports:
         fed.run()
         node = fed.nodes["mpc"]
         assert wrong.import_id is not None
-        undo.undo(node, wrong.import_id)
+        undo.undo_import(node, wrong.import_id)
         fed.run()
         assert len(pseudonyms(fed)) == 2
         fed.clock.now_ms += limits.UNLINK_GRACE_MS
@@ -325,7 +325,7 @@ class TestRecordsOfPeopleWhoLeft:
         fed.run()
         node = fed.nodes["mpc"]
         assert wrong.import_id is not None
-        undo.undo(node, wrong.import_id)
+        undo.undo_import(node, wrong.import_id)
         fed.run()
         assert owned(fed, 1) == 16
 

@@ -83,7 +83,7 @@ def test_a_peer_may_ask_4096_elements_at_once(fed: Federation, elements: int, an
     peer = fed.nodes[letter.to]
 
     def ask() -> Any:
-        return evaluation.answer(peer, "mpc", envelope)
+        return evaluation.answer_question(peer, "mpc", envelope)
 
     if answered:
         assert ask().envelope.payload_type.endswith("eval-response")

@@ -37,20 +37,20 @@ def question(fed: Federation) -> Letter:
     """What mpc asks a peer about four subjects."""
     fed.give("mpc", *(deed(number, number) for number in range(4)))
     node = fed.nodes["mpc"]
-    questions.ask(node)
-    ((_, letter),) = questions.unposted(node)
+    questions.ask_peers(node)
+    ((_, letter),) = questions.unposted_letters(node)
     return letter
 
 
 def evaluate(fed: Federation, letter: Letter) -> Letter:
     peer = fed.nodes[letter.to]
-    return evaluation.answer(peer, "mpc", letter.envelope)
+    return evaluation.answer_question(peer, "mpc", letter.envelope)
 
 
 def take(fed: Federation, letter: Letter, answer: Envelope) -> int:
     """Give mpc the answer; how many subjects have a key afterwards."""
     node = fed.nodes["mpc"]
-    questions.answered(node, letter.to, answer)
+    questions.accept_answer(node, letter.to, answer)
     with node.db.read() as tx:
         return len(store.subjects.without_account(tx, 100, fed.clock()))
 
@@ -167,7 +167,7 @@ def test_whatever_a_peer_signs_is_answered_with_an_error_of_ours(fed: Federation
     mpc = fed.nodes["mpc"]
     piece = sealed_mail(fed, "nhco", "mpc", fed.nodes["nhco"].world.sign(message))
     try:
-        assert mail.read(mpc, piece) is None
+        assert mail.read_letter(mpc, piece) is None
     except SamprasanError as problem:
         assert problem.text("th")  # noqa: PT017
 
@@ -182,17 +182,17 @@ def test_bytes_that_are_no_letter_are_dropped(fed: Federation) -> None:
         b"samprasan/v1/mail/" + federation_id + b"/nhco/mpc",
     )
     with pytest.raises(Malformed):
-        mail.read(mpc, hub_pb2.Mail(number=1, sender="nhco", sealed=sealed))
+        mail.read_letter(mpc, hub_pb2.Mail(number=1, sender="nhco", sealed=sealed))
 
 
 def test_serve_and_a_command_may_answer_the_same_letter_at_once(fed_on_each: Federation) -> None:
     fed = fed_on_each
     letter = question(fed)
     node = fed.nodes[letter.to]
-    listing = documents.listed(fed.hub.db)
+    listing = documents.list_documents(fed.hub.db)
 
     def both(_number: int) -> bytes:
-        node_agreeing.take(node, listing)
+        node_agreeing.accept_listing(node, listing)
         return evaluate(fed, letter).envelope.SerializeToString()
 
     with ThreadPoolExecutor(4) as pool:
@@ -249,9 +249,9 @@ def test_mail_to_another_reader_cannot_be_opened(fed: Federation) -> None:
 def test_a_peer_that_does_not_answer_is_passed_over(fed: Federation) -> None:
     letter = question(fed)
     node = fed.nodes["mpc"]
-    questions.ask(node)
-    assert len(questions.unposted(node)) == 1, "the same subjects are not asked about twice"
+    questions.ask_peers(node)
+    assert len(questions.unposted_letters(node)) == 1, "the same subjects are not asked about twice"
     fed.clock.now_ms += 130_000
-    questions.ask(node)
-    ((_, second),) = questions.unposted(node)
+    questions.ask_peers(node)
+    ((_, second),) = questions.unposted_letters(node)
     assert second.to != letter.to

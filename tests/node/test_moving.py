@@ -49,11 +49,11 @@ def confirm(fed: Federation, move: dict[str, Any], by: str = "สมชาย") 
     if request is not None:
         totals = fed.ask_hub("mpc", "totals", request)
         elsewhere = balance.is_linked_elsewhere(node, request, totals)
-    envelope = deeds_moves.confirm(node, number, by, linked_elsewhere=elsewhere)
+    envelope = deeds_moves.confirm_move(node, number, by, linked_elsewhere=elsewhere)
     if envelope is not None:
-        documents.submit(fed.hub, "mpc", envelope)
+        documents.submit_document(fed.hub, "mpc", envelope)
         federation.share_documents(fed)
-    return str(deeds_moves.shown(node, number)["state"])
+    return str(deeds_moves.show_move(node, number)["state"])
 
 
 def approve(fed: Federation, agency: str = "nhco") -> Move:
@@ -61,7 +61,7 @@ def approve(fed: Federation, agency: str = "nhco") -> Move:
     node = fed.nodes[agency]
     (waiting,) = inbox.inbox(node)
     signed = inbox.approve(node, waiting.short_id, "")
-    documents.submit(fed.hub, agency, signed)
+    documents.submit_document(fed.hub, agency, signed)
     federation.share_documents(fed)
     assert isinstance(waiting.body, Move)
     return waiting.body
@@ -157,7 +157,7 @@ def test_where_another_agency_is_linked_it_waits_for_an_approval(fed: Federation
     fed.run()
     assert (owns(fed, 1), owns(fed, 2)) == (32, 16)
     node = fed.nodes["mpc"]
-    shown = deeds_moves.shown(node, 1)
+    shown = deeds_moves.show_move(node, 1)
     assert (shown["state"], shown["by"], shown["confirmed_by"]) == ("done", "มาลี", "สมชาย")
     assert agreed_by_all(fed)
 
@@ -174,10 +174,10 @@ def test_two_moves_at_once_take_turns_and_the_one_left_out_is_confirmed_again(fe
     assert len(inbox.inbox(nhco)) == 2
     mine = next(each for each in inbox.inbox(nhco) if each.body.version == 1)
     signed = inbox.approve(nhco, mine.short_id, "")
-    documents.submit(fed.hub, "nhco", signed)
+    documents.submit_document(fed.hub, "nhco", signed)
     federation.share_documents(fed)
     node = fed.nodes["mpc"]
-    states = {each["state"]: each for each in deeds_moves.listed(node)}
+    states = {each["state"]: each for each in deeds_moves.list_moves(node)}
     assert set(states) == {"done", "lapsed"}
     assert confirm(fed, states["lapsed"]) == "waiting"
     assert approve(fed).version == 2
@@ -191,7 +191,7 @@ def test_a_move_that_was_dropped_is_not_carried_out_when_its_document_comes_into
     fed.run()
     move = propose_merge(fed)
     assert confirm(fed, move) == "waiting"
-    deeds_moves.drop(fed.nodes["mpc"].db, 1)
+    deeds_moves.drop_move(fed.nodes["mpc"].db, 1)
     approve(fed)
     fed.run()
     assert (owns(fed, 1), owns(fed, 2)) == (32, None)
@@ -222,10 +222,10 @@ def test_undoing_the_import_takes_a_moved_deed_back_from_whom_it_was_moved_to(fe
     confirm(fed, propose_merge(fed))
     fed.run()
     node = fed.nodes["mpc"]
-    undo.undo(node, 2)
+    undo.undo_import(node, 2)
     fed.run()
     assert (owns(fed, 1), owns(fed, 2)) == (0, 16)
-    undo.undo(node, 1)
+    undo.undo_import(node, 1)
     fed.run()
     assert owns(fed, 2) in {0, None}
     assert fed.give("mpc", deed(1, 1)).accepted == 1
@@ -371,7 +371,7 @@ def test_a_move_that_cannot_be_read_is_malformed(fed: Federation, change: dict[s
     values |= {"account_id": bytes(16), "awards": 1, "credits": 1, "reason": 1, "move_id": bytes(16)}
     envelope = fed.nodes["mpc"].world.sign(Move(**(values | change)))
     with pytest.raises(Malformed) as refused:
-        documents.submit(fed.hub, "mpc", envelope)
+        documents.submit_document(fed.hub, "mpc", envelope)
     assert refused.value.values["problem"] == problem
 
 

@@ -49,18 +49,18 @@ class HubSide:
         talk: Any = None
         async for request in requests:
             if request.HasField("begin"):
-                while reconciliation.count(hub.db):
+                while reconciliation.count_entries(hub.db):
                     pass
-                talk = reconciliation.begin(hub, self._agency, request.begin)
+                talk = reconciliation.begin_conversation(hub, self._agency, request.begin)
                 self._before_begin()
                 yield self._said(talk.begun())
             elif request.HasField("more"):
                 while (cells := talk.cells()) is not None:
                     yield self._said(cells)
             elif request.HasField("ask"):
-                yield self._said(talk.told(request.ask))
+                yield self._said(talk.answer(request.ask))
             else:
-                reconciliation.record(hub, talk, request.verdict)
+                reconciliation.record_verdict(hub, talk, request.verdict)
 
     def _said(self, answer: hub_pb2.ReconcileResponse) -> hub_pb2.ReconcileResponse:
         self._spoil(answer)
@@ -80,7 +80,7 @@ def busy(fed: Federation) -> None:
     fed.run()
     fed.give("mpc", deed(1, 1, quantity=Decimal(1)), deed(2, 2, status="revoked"))
     node = fed.nodes["mpc"]
-    redemption.ask(node, wish(subject=deed(3, 3).subject))
+    redemption.request_redemption(node, wish(subject=deed(3, 3).subject))
     fed.run()
     fed.run()
 
@@ -331,7 +331,7 @@ async def test_what_are_no_cells_is_malformed(fed: Federation, data: bytes) -> N
 def test_the_hub_takes_no_nonce_of_another_length_and_no_stranger(fed: Federation) -> None:
     for agency, nonce, code in (("mpc", b"short", "request"), ("bank", bytes(32), "not_a_member")):
         with pytest.raises(SamprasanError) as found:
-            reconciliation.begin(fed.hub, agency, hub_pb2.ReconcileBegin(nonce=nonce))
+            reconciliation.begin_conversation(fed.hub, agency, hub_pb2.ReconcileBegin(nonce=nonce))
         assert found.value.code == code
 
 
@@ -339,25 +339,25 @@ def test_the_hub_tells_only_of_accounts_that_the_caller_is_linked_to(fed: Federa
     fed.give("nhco", deed(1, 1))
     fed.run()
     talks = {
-        agency: reconciliation.begin(fed.hub, agency, hub_pb2.ReconcileBegin(nonce=bytes(32)))
+        agency: reconciliation.begin_conversation(fed.hub, agency, hub_pb2.ReconcileBegin(nonce=bytes(32)))
         for agency in ("mpc", "nhco")
     }
     (account_id,) = talks["nhco"].have
     ask = hub_pb2.ReconcileAsk(account_ids=[account_id])
-    assert talks["mpc"].told(ask).told.accounts[0] == hub_pb2.AccountContribution(account_id=account_id)
-    assert talks["nhco"].told(ask).told.accounts[0].earned == [16, 0, 0, 0]
+    assert talks["mpc"].answer(ask).told.accounts[0] == hub_pb2.AccountContribution(account_id=account_id)
+    assert talks["nhco"].answer(ask).told.accounts[0].earned == [16, 0, 0, 0]
     with pytest.raises(Malformed):
-        talks["mpc"].told(hub_pb2.ReconcileAsk(account_ids=[account_id] * 1001))
+        talks["mpc"].answer(hub_pb2.ReconcileAsk(account_ids=[account_id] * 1001))
 
 
 def test_what_the_log_says_is_counted_the_same_in_one_step_or_many(fed: Federation) -> None:
     busy(fed)
-    before = reconciliation.begin(fed.hub, "mpc", hub_pb2.ReconcileBegin(nonce=bytes(32))).have
+    before = reconciliation.begin_conversation(fed.hub, "mpc", hub_pb2.ReconcileBegin(nonce=bytes(32))).have
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hub_limits, "ENTRIES_COUNTED_AT_ONCE", 1)
-        while reconciliation.count(fed.hub.db):
+        while reconciliation.count_entries(fed.hub.db):
             pass
-    after = reconciliation.begin(fed.hub, "mpc", hub_pb2.ReconcileBegin(nonce=bytes(32))).have
+    after = reconciliation.begin_conversation(fed.hub, "mpc", hub_pb2.ReconcileBegin(nonce=bytes(32))).have
     assert before == after
     assert sum(each.spent for each in after.values()) > 0
     assert after[account_of(fed, "R00002")] == Contribution(linked=1)  # its award was reversed

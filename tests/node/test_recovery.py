@@ -31,7 +31,7 @@ def restored(fed: Federation, earlier: Federation, agency: str = "mpc") -> NodeP
     lost = fed.nodes[agency]
     fed.nodes[agency] = NodeParty(earlier.nodes[agency].db, lost.world, lost.identity)
     with fed.nodes[agency].db.begin() as tx:
-        halt.restored(tx)
+        halt.halt_restored(tx)
     return lost
 
 
@@ -76,7 +76,7 @@ async def test_a_restored_node_waits_recovers_and_goes_on(busy_fed: Federation) 
     fed.give("mpc", deed(50, 3), deed(51, 60), deed(52, 61), deed(54, 61, quantity=Decimal(7)))
     fed.run()
     fed.run()
-    assert orphans.listed(node) == []
+    assert orphans.list_orphans(node) == []
     assert await agrees(fed)
     assert credits_in_all(fed) == before + 16 + 7 * 8
     assert outbox.outbox(node.db, fed.clock()).is_empty
@@ -91,7 +91,7 @@ async def test_batches_sealed_since_the_restore_leave_the_chain(busy_fed: Federa
     before = credits_in_all(fed)
     restored(fed, yesterday)
     node = fed.nodes["mpc"]
-    halt.resume(node.db)
+    halt.resume_sending(node.db)
     fed.give("mpc", deed(50, 3), deed(51, 4))
     with node.db.read() as tx:
         seq = node_store.batches.head(tx).seq
@@ -103,7 +103,7 @@ async def test_batches_sealed_since_the_restore_leave_the_chain(busy_fed: Federa
     fed.run()
     assert await agrees(fed)
     assert credits_in_all(fed) == before + 16
-    assert orphans.listed(node) == []
+    assert orphans.list_orphans(node) == []
 
 
 async def test_who_has_left_since_stays_gone(busy_fed: Federation) -> None:
@@ -138,7 +138,7 @@ async def test_redemptions_come_back(busy_fed: Federation) -> None:
     yesterday = yesterday_of(fed)
     node = fed.nodes["mpc"]
     for number in (4, 5):
-        redemption.ask(
+        redemption.request_redemption(
             node,
             wish(op_key=bytes([number]) * 16, subject=deed(number, number).subject),
         )
@@ -165,18 +165,18 @@ async def test_two_people_decide_about_the_rest(busy_fed: Federation) -> None:
     restored(fed, yesterday)
     node = fed.nodes["mpc"]
     fed.recover("mpc")
-    found = orphans.listed(node)
+    found = orphans.list_orphans(node)
     assert [each["credits"] for each in found] == [16, 16, 16]
     first, second, third = (each["number"] for each in found)
     with pytest.raises(Refused) as unknown:
-        orphans.propose(node.db, [999], "Malee", keep=True)
+        orphans.propose_decision(node.db, [999], "Malee", keep=True)
     assert unknown.value.code == "orphan_unknown"
-    assert orphans.propose(node.db, [first, second], "Malee", keep=True) == 2
-    assert orphans.propose(node.db, [third], "Malee", keep=False) == 1
+    assert orphans.propose_decision(node.db, [first, second], "Malee", keep=True) == 2
+    assert orphans.propose_decision(node.db, [third], "Malee", keep=False) == 1
     with pytest.raises(Refused) as own:
-        orphans.confirm(node, "malee")
+        orphans.confirm_decision(node, "malee")
     assert own.value.code == "orphans_by_maker"
-    assert orphans.confirm(node, "Somchai") == (2, 1)
+    assert orphans.confirm_decision(node, "Somchai") == (2, 1)
     fed.run()
     fed.run()
     assert credits_in_all(fed) == before - 16
@@ -210,7 +210,7 @@ async def test_what_waited_in_the_backup_finds_its_account(busy_fed: Federation)
     fed = busy_fed
     fed.give("mpc", deed(50, 3), deed(51, 60), deed(52, 61))
     node = fed.nodes["mpc"]
-    redemption.ask(node, wish(4, subject=deed(3, 3).subject))
+    redemption.request_redemption(node, wish(4, subject=deed(3, 3).subject))
     yesterday = yesterday_of(fed)
     fed.run()
     fed.run()
@@ -233,7 +233,7 @@ async def test_both_were_restored(busy_fed: Federation) -> None:
     fed.run()
     restored(fed, yesterday)
     fed.hub = HubParty(yesterday.hub.db, fed.hub.world, fed.hub.authority)
-    hub_recovery.begin(fed.hub, "restored")
+    hub_recovery.begin_recovery(fed.hub, "restored")
     fed.run()
     fed.recover("mpc")
     fed.run()
@@ -264,7 +264,7 @@ def test_what_is_not_ones_own_chain_is_not_taken(busy_fed: Federation, what: str
     with pytest.raises((Malformed, Unproven)):
         replay.take_back(node, entries)
     assert chain_of(node) == before
-    assert halt.halted(node.db) == "restored"
+    assert halt.halt_reason(node.db) == "restored"
 
 
 def _changed(entry: hub_pb2.LogEntry) -> hub_pb2.LogEntry:
@@ -342,8 +342,8 @@ def test_an_orphan_is_adopted_once(busy_fed: Federation) -> None:
     fed.recover("mpc")
     fed.give("mpc", deed(50, 3), deed(51, 3))
     with node.db.begin() as tx:
-        assert node_store.orphans.adopt(tx) == 1
-        assert node_store.orphans.adopt(tx) == 0
+        assert node_store.orphans.adopt_orphans(tx) == 1
+        assert node_store.orphans.adopt_orphans(tx) == 0
     fed.run()
     assert credits_in_all(fed) == before + 16
 
@@ -380,8 +380,8 @@ async def test_an_orphan_that_is_taken_back_is_not_adopted(busy_fed: Federation,
     restored(fed, yesterday)
     node = fed.nodes["mpc"]
     fed.recover("mpc")
-    orphans.propose(node.db, [], "Malee", keep=False)
-    orphans.confirm(node, "Somchai")
+    orphans.propose_decision(node.db, [], "Malee", keep=False)
+    orphans.confirm_decision(node, "Somchai")
     if sealed:
         with node.db.read() as tx:
             seq = node_store.batches.head(tx).seq
@@ -404,7 +404,7 @@ def test_nothing_is_taken_back_from_who_shares_no_more(busy_fed: Federation) -> 
     fed.recover("mpc")
     consent.withdraw(node, deed(3, 3).subject, ("share",))
     with pytest.raises(Refused) as refused:
-        orphans.propose(node.db, [], "Malee", keep=False)
+        orphans.propose_decision(node.db, [], "Malee", keep=False)
     assert refused.value.code == "orphan_not_shared"
 
 
@@ -442,6 +442,6 @@ async def test_a_repair_is_of_the_moment_that_was_compared(busy_fed: Federation)
 def test_recovery_forgets_no_lie(busy_fed: Federation) -> None:
     """A node that caught the hub lying stays halted, whatever its chain says."""
     node = busy_fed.nodes["mpc"]
-    halt.halt(node.db, Unproven("log_forked"))
+    halt.halt_sending(node.db, Unproven("log_forked"))
     busy_fed.recover("mpc")
-    assert halt.halted(node.db) == "log_forked"
+    assert halt.halt_reason(node.db) == "log_forked"

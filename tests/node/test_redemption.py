@@ -47,7 +47,7 @@ def wish(number: int = 1, **changes: Any) -> Wish:
 
 def ask(fed: Federation, number: int = 1, agency: str = "mpc", **changes: Any) -> dict[str, Any]:
     node = fed.nodes[agency]
-    return redemption.ask(node, wish(number, **changes))
+    return redemption.request_redemption(node, wish(number, **changes))
 
 
 def state(fed: Federation, number: int = 1, agency: str = "mpc") -> tuple[str, str | None]:
@@ -182,14 +182,14 @@ def test_what_was_spent_is_given_back_by_the_counter_or_the_benefits_owner(count
         for _ in range(2):
             redemption.refund_elsewhere(node, "mpc", hold_id, 6, "returned")
             counter.run()
-        assert redemption.came_of(node.db, hold_id) == ("declined", "hold_ended")
+        assert redemption.outcome_of_hold(node.db, hold_id) == ("declined", "hold_ended")
     assert spendable(counter) == (28, 0, 4)
 
 
 def test_the_hub_away_nothing_has_left_and_can_be_asked_for_again(counter: Federation) -> None:
     ask(counter)
     node = counter.nodes["mpc"]
-    assert redemption.give_up(node.db, (1).to_bytes(16, "big"))
+    assert redemption.drop_unsent(node.db, (1).to_bytes(16, "big"))
     counter.run()
     assert state(counter)[0] == "dropped"
     assert spendable(counter) == (32, 0, 0)
@@ -202,7 +202,7 @@ def test_what_has_left_cannot_be_dropped_and_ends_once_whatever_is_lost(counter:
     ask(counter)
     node = counter.nodes["mpc"]
     pushes = [message for message in node.receive(answer_to_hello(counter)) if message.kind == "push"]
-    assert not redemption.give_up(node.db, (1).to_bytes(16, "big"))
+    assert not redemption.drop_unsent(node.db, (1).to_bytes(16, "big"))
     for _ in range(2):
         counter.hub.receive(pushes[0])  # its receipt is lost
     node.restart()
@@ -274,7 +274,7 @@ def test_terms_that_changed_meanwhile_are_declined(counter: Federation) -> None:
     codi = counter.nodes["codi"]
     text = federation.CATALOGUE.replace("credits = 10", "credits = 11")
     envelope = proposals.publish(codi, text)
-    documents.submit(counter.hub, "codi", envelope)
+    documents.submit_document(counter.hub, "codi", envelope)
     ask(counter)  # mpc has not heard of it
     counter.run()
     assert state(counter) == ("declined", "benefit_changed")
@@ -288,17 +288,17 @@ def test_nobody_publishes_for_another_and_an_older_catalogue_does_not_come_back(
     codi, mpc = counter.nodes["codi"], counter.nodes["mpc"]
     first = proposals.publish(codi, federation.CATALOGUE)
     with pytest.raises(SamprasanError) as refused:
-        documents.submit(counter.hub, "mpc", first)
+        documents.submit_document(counter.hub, "mpc", first)
     assert refused.value.code == "approval_not_ones_own"
     forged = mpc.world.sign(Catalogue.FromString(first.payload))
     with pytest.raises(SamprasanError) as refused:
-        documents.submit(counter.hub, "mpc", forged)
+        documents.submit_document(counter.hub, "mpc", forged)
     assert refused.value.code == "approval_not_ones_own"
-    listing = documents.listed(counter.hub.db)
+    listing = documents.list_documents(counter.hub.db)
     federation.publish(counter)
-    newest = documents.listed(counter.hub.db)
+    newest = documents.list_documents(counter.hub.db)
     assert len(newest.active) == len(listing.active), "only the newest catalogue of an agency is listed"
-    node_agreeing.take(mpc, listing)
+    node_agreeing.accept_listing(mpc, listing)
     with mpc.db.read() as tx:
         catalogues = node_store.documents.agreed_on(tx).catalogues
     assert catalogues["codi"].version == 2
@@ -350,8 +350,8 @@ def test_a_refused_batch_leaves_the_redemption_to_be_sent_again(counter: Federat
         batch_digest=hashlib.sha256(batch[1].payload).digest(),
         reason=log.REFUSAL_REASON_OVER_LIMIT,
     )
-    receipts.refused(node, counter.hub.world.sign(refusal))
-    halt.resume(node.db)
+    receipts.accept_refusal(node, counter.hub.world.sign(refusal))
+    halt.resume_sending(node.db)
     counter.run()
     assert state(counter)[0] == "posted"
     assert spendable(counter) == (22, 0, 10)
@@ -372,7 +372,7 @@ def row_of(fed: Federation, agency: str = "mpc") -> Any:
 
 def risk(fed: Federation, number: int = 1, most: int = 25) -> dict[str, Any]:
     node = fed.nodes["codi"]
-    return redemption.ask(node, wish(number, on_own_risk=True), most)
+    return redemption.request_redemption(node, wish(number, on_own_risk=True), most)
 
 
 @pytest.fixture
@@ -380,11 +380,11 @@ def away(counter: Federation) -> Federation:
     """codi knows the person, whose balance was 32 when it was last told; the hub is away."""
     counter.give("codi", deed(9, 1, status="pending"))
     node = counter.nodes["codi"]
-    balance.look_up(node, PERSON)
+    balance.find_or_want(node, PERSON)
     counter.run()
-    request = balance.look_up(node, PERSON).request
+    request = balance.find_or_want(node, PERSON).request
     assert request is not None
-    balance.keep(node, request, counter.ask_hub("codi", "totals", request))
+    balance.accept_totals(node, request, counter.ask_hub("codi", "totals", request))
     return counter
 
 
@@ -395,7 +395,7 @@ def test_on_own_risk_as_much_as_the_agency_allows_itself_and_is_settled_later(aw
     assert refused.value.code == "counter_offline"
     node = away.nodes["codi"]
     assert redemption.is_decided(node.db, (1).to_bytes(16, "big")), "nobody waits: it was handed out"
-    assert not redemption.give_up(node.db, (1).to_bytes(16, "big"))
+    assert not redemption.drop_unsent(node.db, (1).to_bytes(16, "big"))
     assert ask(away, 1, "codi")["on_own_risk"], "asked again it is the same"
     away.run()
     assert [state(away, number, "codi")[0] for number in (1, 2)] == ["posted", "posted"]
@@ -407,7 +407,7 @@ def test_neither_a_mere_hold_nor_anothers_benefit_is_risked(away: Federation, ch
     federation.publish(away, "mpc")
     node = away.nodes["codi"]
     with pytest.raises(Unavailable):
-        redemption.ask(node, wish(1, on_own_risk=True, **changes), 100)
+        redemption.request_redemption(node, wish(1, on_own_risk=True, **changes), 100)
 
 
 def test_what_was_risked_and_spent_elsewhere_is_the_agencys_loss_and_not_tried_again(
@@ -478,17 +478,17 @@ def test_a_receipt_keeps_its_year(counter: Federation) -> None:
 
 def test_a_listing_that_was_overtaken_is_no_fault(counter: Federation) -> None:
     node = counter.nodes["mpc"]
-    federation_listing = documents.listed(counter.hub.db)
+    federation_listing = documents.list_documents(counter.hub.db)
     codi = counter.nodes["codi"]
     listings = [federation_listing]
     for credits_ in (11, 12):
         text = federation.CATALOGUE.replace("credits = 10", f"credits = {credits_}")
         envelope = proposals.publish(codi, text)
-        documents.submit(counter.hub, "codi", envelope)
-        listings.append(documents.listed(counter.hub.db))
-        node_agreeing.take(codi, listings[-1])
+        documents.submit_document(counter.hub, "codi", envelope)
+        listings.append(documents.list_documents(counter.hub.db))
+        node_agreeing.accept_listing(codi, listings[-1])
     for listing in (listings[2], listings[1]):
-        node_agreeing.take(node, listing)
+        node_agreeing.accept_listing(node, listing)
     with node.db.read() as tx:
         assert node_store.documents.agreed_on(tx).catalogues["codi"].version == 3
 

@@ -35,11 +35,11 @@ def start(fed: Federation) -> None:
     """mpc proposes to rotate the key, nhco approves; the ceremony makes the next one, and nothing more yet."""
     mpc, nhco = fed.nodes["mpc"], fed.nodes["nhco"]
     proposal = proposals.propose_ceremony(mpc, proposals.ROTATE)
-    documents.submit(fed.hub, "mpc", proposal)
+    documents.submit_document(fed.hub, "mpc", proposal)
     federation.share_documents(fed)
     (waiting,) = inbox.inbox(nhco)
     signed = inbox.approve(nhco, waiting.short_id, "")
-    documents.submit(fed.hub, "nhco", signed)
+    documents.submit_document(fed.hub, "nhco", signed)
     federation.share_documents(fed)
 
 
@@ -296,9 +296,9 @@ def test_the_hub_does_not_drop_the_old_key_while_anybody_stays_behind(fed: Feder
         current = node_store.documents.agreed_on(tx)
     last = rotation._last(current.required_roster, current.federation_id, fed.clock(), fed.clock() + DAY_MS)
     for agency in ("mpc", "nhco"):
-        documents.submit(fed.hub, agency, fed.nodes[agency].world.sign(last))
+        documents.submit_document(fed.hub, agency, fed.nodes[agency].world.sign(last))
     with pytest.raises(Refused) as refused:
-        documents.submit(fed.hub, "codi", fed.nodes["codi"].world.sign(last))
+        documents.submit_document(fed.hub, "codi", fed.nodes["codi"].world.sign(last))
     assert (refused.value.code, refused.value.values["accounts"]) == ("rotation_unfinished", 1)
     assert len(keys(fed)) == 1
 
@@ -353,9 +353,9 @@ def test_a_key_that_comes_after_the_rotation_is_not_kept(fed: Federation, monkey
     combine = sharing.combine
 
     def combined(*arguments: Any) -> bytes:
-        listing = documents.listed(fed.hub.db)
+        listing = documents.list_documents(fed.hub.db)
         listing.active.append(signed)
-        node_agreeing.take(mpc, listing)
+        node_agreeing.accept_listing(mpc, listing)
         return combine(*arguments)
 
     with monkeypatch.context() as patch:
@@ -378,11 +378,11 @@ def test_a_lost_share_of_the_next_key_is_repaired_and_the_rotation_goes_on(fed: 
     go_on(fed)
     assert epoch(fed) == (1, 2)
     proposal = proposals.propose_ceremony(mpc, proposals.REPAIR)
-    documents.submit(fed.hub, "mpc", proposal)
+    documents.submit_document(fed.hub, "mpc", proposal)
     federation.share_documents(fed)
     (waiting,) = inbox.inbox(nhco)
     signed = inbox.approve(nhco, waiting.short_id, "")
-    documents.submit(fed.hub, "nhco", signed)
+    documents.submit_document(fed.hub, "nhco", signed)
     federation.share_documents(fed)
     go_on(fed, 16)
     assert epoch(fed) == (2, 0)
@@ -399,7 +399,7 @@ def test_while_the_old_key_goes_those_who_wait_to_be_linked_hold_up_nobody_else(
     fed.give("mpc", *(deed(number, number) for number in range(100, 110)))
     run_without(fed, "hello")
     with mpc.db.begin() as tx:
-        node_store.rotation.close(tx, fed.clock() + DAY_MS)
+        node_store.rotation.close_rotation(tx, fed.clock() + DAY_MS)
     fed.give("mpc", deed(2, 1))
     fed.run()
     assert available(fed) == 32

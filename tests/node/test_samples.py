@@ -40,7 +40,7 @@ def import_samples(fed: Federation, agency: str, stage: str = "first", *, dry_ru
     node = fed.nodes[agency]
     profile = profile_of(agency, stage)
     export = exports_export.read(export_of(agency, stage), profile)
-    return importer.bring_in(node, profile, export, dry_run=dry_run)
+    return importer.import_rows(node, profile, export, dry_run=dry_run)
 
 
 def as_expected(report: importer.Report) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def test_each_export_gives_exactly_the_expected_report(fed: Federation, agency: 
 @pytest.mark.parametrize("agency", AGENCIES)
 def test_a_dry_run_reports_the_same_and_changes_nothing(fed: Federation, agency: str) -> None:
     assert as_expected(import_samples(fed, agency, dry_run=True)) == EXPECTED["reports"][agency]
-    assert undo.listed(fed.nodes[agency].db) == []
+    assert undo.list_imports(fed.nodes[agency].db) == []
     assert as_expected(import_samples(fed, agency)) == EXPECTED["reports"][agency]
 
 
@@ -84,8 +84,8 @@ def test_every_stage_comes_out_exactly_and_again_after_undo_and_re_import(fed_on
     for stage in reversed(ORACLE):
         for agency in ORACLE[stage]["reports"]:
             node = fed.nodes[agency]
-            newest = max(each["import_id"] for each in undo.listed(node.db) if not each["undone_at"])
-            undo.undo(node, newest)
+            newest = max(each["import_id"] for each in undo.list_imports(node.db) if not each["undone_at"])
+            undo.undo_import(node, newest)
         fed.run()
         before = {"later": "first", "attendance": "later"}.get(stage)
         assert wrong_balances(fed, ORACLE[before] if before else {"subjects": {}}) == []
@@ -98,8 +98,8 @@ def test_undoing_before_anything_was_sent_leaves_no_trace_at_the_hub(fed: Federa
     for agency in AGENCIES:
         import_samples(fed, agency)
         node = fed.nodes[agency]
-        (only,) = undo.listed(node.db)
-        assert undo.undo(node, only["import_id"])["removed"] == only["accepted"]
+        (only,) = undo.list_imports(node.db)
+        assert undo.undo_import(node, only["import_id"])["removed"] == only["accepted"]
     size = process_status.status(fed.hub.db, fed.hub.world.now())["log"]["size"]
     fed.run()
     assert process_status.status(fed.hub.db, fed.hub.world.now())["log"]["size"] == size
@@ -154,8 +154,8 @@ def totals(fed: Federation) -> dict[str, Any]:
 
 def balance(fed: Federation, agency: str, identifier: Identifier) -> dict[str, Any]:
     node = fed.nodes[agency]
-    found = counter_balance.look_up(node, identifier)
+    found = counter_balance.find_or_want(node, identifier)
     assert found.request is not None
     answer = fed.ask_hub(agency, "totals", found.request)
-    counter_balance.keep(node, found.request, answer)
+    counter_balance.accept_totals(node, found.request, answer)
     return counter_balance.document(identifier, answer, found.earned_here, fresh=True)

@@ -54,7 +54,7 @@ def test_a_later_no_keeps_back_what_was_not_sent_yet(fed: Federation) -> None:
 
 def look_up(fed: Federation, subject: Any) -> balance.Found:
     node = fed.nodes["mpc"]
-    return balance.look_up(node, subject)
+    return balance.find_or_want(node, subject)
 
 
 def test_asking_for_a_balance_links_a_subject_that_has_nothing_to_send(fed: Federation) -> None:
@@ -89,24 +89,24 @@ def test_a_history_that_differs_halts_sending_until_somebody_looked(
     fed.give("mpc", deed(1, 1))
     fed.run()
     node = fed.nodes["mpc"]
-    said = hello.greeting(node.db, node.world.now())
+    said = hello.compose_hello(node.db, node.world.now())
     with pytest.raises(Unproven) as refused:
-        hello.greeted(node, said, answer(fed, seq, digest))
+        hello.accept_answer(node, said, answer(fed, seq, digest))
     assert refused.value.code == code
     fed.give("mpc", deed(2, 1))
     assert outbox.outbox(node.db, node.world.now()).halted == code
     assert sync_batches.next_batch(node, 1) is None
-    halt.resume(node.db)
+    halt.resume_sending(node.db)
     fed.run()
     assert len(batches(fed)) == 2
 
 
 def test_a_hello_answered_late_is_no_hub_gone_back(fed: Federation) -> None:
     node = fed.nodes["mpc"]
-    said = hello.greeting(node.db, node.world.now())
+    said = hello.compose_hello(node.db, node.world.now())
     fed.give("mpc", deed(1, 1))
     fed.run()
-    assert hello.greeted(node, said, answer(fed, 0, bytes(32))) == 0
+    assert hello.accept_answer(node, said, answer(fed, 0, bytes(32))) == 0
     assert outbox.outbox(node.db, node.world.now()).halted == ""
 
 
@@ -132,12 +132,12 @@ def test_a_refused_batch_goes_back_to_the_outbox_and_out_again_under_the_same_se
     found = sync_batches.next_batch(node, 1)
     assert found is not None
     refusal = log.Refusal(agency="mpc", seq=2, batch_digest=signing.digest(found[1]))
-    receipts.refused(node, hub.world.sign(refusal))
+    receipts.accept_refusal(node, hub.world.sign(refusal))
     assert outbox.outbox(node.db, node.world.now()).halted == "batch_refused"
     assert outbox.outbox(node.db, node.world.now()).queued == 1
     fed.run()
     assert len(batches(fed)) == 1
-    halt.resume(node.db)
+    halt.resume_sending(node.db)
     fed.run()
     assert [batch.seq for batch in batches(fed)] == [1, 2]
 

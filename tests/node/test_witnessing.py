@@ -25,7 +25,7 @@ from tests.federation import AGENCIES, Federation, HubParty, NodeParty, copy_of,
 
 def standing(fed: Federation) -> log_checkpoints.Standing:
     with fed.hub.db.read() as tx:
-        return log_checkpoints.standing(tx, fed.clock())
+        return log_checkpoints.witness_status(tx, fed.clock())
 
 
 def size(fed: Federation) -> int:
@@ -35,19 +35,19 @@ def size(fed: Federation) -> int:
 
 def ask(fed: Federation, node: NodeParty) -> tuple[node_witnessing.Question, hub_pb2.WitnessResponse]:
     asked = node_witnessing.question(node.db)
-    return asked, log_checkpoints.answer(fed.hub.db, node.name, asked.request)
+    return asked, log_checkpoints.answer_question(fed.hub.db, node.name, asked.request)
 
 
 def witness(fed: Federation, node: NodeParty) -> hub_pb2.CosignRequest | None:
     asked, answer = ask(fed, node)
-    return node_witnessing.witnessed(node, asked, answer)
+    return node_witnessing.accept_answer(node, asked, answer)
 
 
 def offered(fed: Federation) -> int:
     """Let the log grow and be signed; its size."""
     fed.give("mpc", deed(size(fed), 1))
     fed.run()
-    log_checkpoints.offer(fed.hub)
+    log_checkpoints.offer_checkpoint(fed.hub)
     return standing(fed).size
 
 
@@ -60,7 +60,7 @@ def test_a_checkpoint_that_all_have_cosigned_is_final(fed_on_each: Federation) -
     assert found.cosigned == dict.fromkeys(AGENCIES, found.size)
     assert found.late == []
     for node in fed.nodes.values():
-        shown = node_witnessing.standing(node)
+        shown = node_witnessing.witness_status(node)
         assert (shown["size"], shown["missing"]) == (found.size, [])
         assert shown["evidence"] == []
 
@@ -126,14 +126,14 @@ def test_status_tells_the_root_that_checkpoints_sign(fed: Federation) -> None:
     fed.run()
     document = status.status(fed.hub.db, fed.clock())
     node = fed.nodes["mpc"]
-    assert document["log"]["root"] == node_witnessing.standing(node)["root"]
+    assert document["log"]["root"] == node_witnessing.witness_status(node)["root"]
 
 
 def signed_by_hub(fed: Federation, entries: int, root: bytes) -> bytes:
     """A checkpoint that a lying hub could sign."""
     with fed.hub.db.read() as tx:
-        origin = checkpoint.read(log_checkpoints.note(tx)).checkpoint.origin
-    return checkpoint.signed(Checkpoint(origin, entries, root), fed.hub.world.signer)
+        origin = checkpoint.read(log_checkpoints.offered_note(tx)).checkpoint.origin
+    return checkpoint.sign_note(Checkpoint(origin, entries, root), fed.hub.world.signer)
 
 
 Lie = Callable[[Federation, hub_pb2.WitnessResponse], bytes]
@@ -150,15 +150,15 @@ LIES: dict[str, tuple[Lie, str]] = {
 def test_a_hub_that_shows_another_log_is_left(fed: Federation, lie: str) -> None:
     fed.run()
     node = fed.nodes["mpc"]
-    before = node_witnessing.standing(node)
+    before = node_witnessing.witness_status(node)
     asked, answer = ask(fed, node)
     make, code = LIES[lie]
     answer.checkpoint = make(fed, answer)
     with pytest.raises(Unproven) as found:
-        node_witnessing.witnessed(node, asked, answer)
+        node_witnessing.accept_answer(node, asked, answer)
     assert found.value.code == code
-    assert halt.halted(node.db) == code
-    after = node_witnessing.standing(node)
+    assert halt.halt_reason(node.db) == code
+    after = node_witnessing.witness_status(node)
     assert after["note"] == before["note"]
     assert [each["second"].encode() for each in after["evidence"]] == (
         [answer.checkpoint] if code == "log_forked" else []
@@ -171,12 +171,12 @@ def test_what_is_halted_accepts_no_more_until_an_operator_has_looked(fed: Federa
     asked, answer = ask(fed, node)
     answer.checkpoint = signed_by_hub(fed, size(fed), bytes(32))
     with pytest.raises(Unproven):
-        node_witnessing.witnessed(node, asked, answer)
+        node_witnessing.accept_answer(node, asked, answer)
     fed.give("mpc", deed(1, 1))
     fed.run()
     assert {each.code for each in node.errors} == {"log_forked"}
     assert outbox.outbox(node.db, fed.clock()).in_flight == 0
-    halt.resume(node.db)
+    halt.resume_sending(node.db)
     fed.run()
     assert outbox.outbox(node.db, fed.clock()).is_empty
 
@@ -209,14 +209,14 @@ def test_what_proves_nothing_is_an_error_and_changes_nothing(fed: Federation, ch
     fed.run()
     offered(fed)
     node = fed.nodes["mpc"]
-    before = node_witnessing.standing(node)
+    before = node_witnessing.witness_status(node)
     asked, answer = ask(fed, node)
     change(answer)
     with pytest.raises((Malformed, Unproven)) as found:
-        node_witnessing.witnessed(node, asked, answer)
+        node_witnessing.accept_answer(node, asked, answer)
     assert found.value.code == "checkpoint"
-    assert node_witnessing.standing(node) == before
-    assert halt.halted(node.db) == ""
+    assert node_witnessing.witness_status(node) == before
+    assert halt.halt_reason(node.db) == ""
 
 
 def test_a_receipt_that_is_not_in_the_log_is_evidence(fed: Federation) -> None:
@@ -228,10 +228,10 @@ def test_a_receipt_that_is_not_in_the_log_is_evidence(fed: Federation) -> None:
     last = size(fed) - 1
     with fed.hub.db.begin() as tx:
         tx.execute(tree.update().where(tree.c.number == last).values(hash=bytes(32)))
-    log_checkpoints.offer(fed.hub)
+    log_checkpoints.offer_checkpoint(fed.hub)
     with pytest.raises(Unproven, match="contradict"):
         witness(fed, node)
-    assert len(node_witnessing.standing(node)["evidence"]) == 1
+    assert len(node_witnessing.witness_status(node)["evidence"]) == 1
 
 
 def test_a_witness_that_stops_between_storing_and_answering_cosigns_what_it_stored(fed: Federation) -> None:
@@ -243,8 +243,8 @@ def test_a_witness_that_stops_between_storing_and_answering_cosigns_what_it_stor
     assert lost is not None
     assert again is not None
     assert lost.size == again.size == newest
-    log_checkpoints.take(fed.hub, "mpc", again)
-    log_checkpoints.take(fed.hub, "mpc", lost)
+    log_checkpoints.accept_cosignature(fed.hub, "mpc", again)
+    log_checkpoints.accept_cosignature(fed.hub, "mpc", lost)
     assert standing(fed).cosigned["mpc"] == newest
     assert witness(fed, node) is None
 
@@ -262,7 +262,7 @@ def test_a_cosignature_of_another_agency_or_checkpoint_is_not_taken(fed: Federat
         ("mpc", hub_pb2.CosignRequest(size=newest + 1, seconds=word.seconds, signature=word.signature)),
     ):
         with pytest.raises(SamprasanError) as found:
-            log_checkpoints.take(fed.hub, agency, changed)
+            log_checkpoints.accept_cosignature(fed.hub, agency, changed)
         assert found.value.code in {"cosignature", "checkpoint_unknown"}
     assert standing(fed).cosigned["mpc"] < newest
 
@@ -290,7 +290,7 @@ def letter(sender: NodeParty, reader: NodeParty) -> None:
     """A letter arrives, and with it the newest checkpoint that its sender knows."""
     with sender.db.read() as tx:
         note = node_store.log_views.newest(tx)
-    node_witnessing.heard(reader, sender.name, note)
+    node_witnessing.note_heard(reader, sender.name, note)
 
 
 def test_a_hub_with_two_histories_is_found_out_by_a_letter(fed: Federation) -> None:
@@ -307,7 +307,7 @@ def test_a_hub_with_two_histories_is_found_out_by_a_letter(fed: Federation) -> N
     letter(fed.nodes["mpc"], fooled)
     with pytest.raises(Unproven, match="contradict"):
         witness(other, fooled)
-    (found,) = node_witnessing.standing(fooled)["evidence"]
+    (found,) = node_witnessing.witness_status(fooled)["evidence"]
     assert all("\n— samprasan/" in found[each] for each in ("first", "second"))
 
 
@@ -322,7 +322,7 @@ def test_two_histories_of_one_size_need_no_question(fed: Federation) -> None:
     assert mine == theirs
     with pytest.raises(Unproven, match="contradict"):
         letter(fed.nodes["mpc"], other.nodes["nhco"])
-    assert halt.halted(other.nodes["nhco"].db) == "log_forked"
+    assert halt.halt_reason(other.nodes["nhco"].db) == "log_forked"
 
 
 def test_a_log_that_others_know_of_and_the_hub_hides_is_an_alarm(fed: Federation) -> None:
@@ -353,14 +353,14 @@ def test_letters_carry_the_newest_checkpoint(fed: Federation) -> None:
     """Linking goes through letters: after it each peer has heard of what the other knew."""
     fed.run()
     seen: list[str] = []
-    original = node_witnessing.heard
+    original = node_witnessing.note_heard
 
     def noting(*arguments: object) -> None:
         seen.append(str(arguments[1]))
         original(*arguments)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(node_witnessing, "heard", noting)
+        patch.setattr(node_witnessing, "note_heard", noting)
         fed.give("mpc", deed(50, 50))
         fed.run()
     assert "mpc" in seen

@@ -38,12 +38,12 @@ class Counters:
         what = self.chance.choice(("ask", "ask", "ask", "again", "post", "void", "refund", "give up"))
         if what == "ask" or not known:
             known.append(self._wish(number))
-            return (what, agency, self._tried(redemption.ask, node, known[-1]))
+            return (what, agency, self._tried(redemption.request_redemption, node, known[-1]))
         wish = self.chance.choice(known)
         if what == "again":
-            return (what, agency, self._tried(redemption.ask, node, wish))
+            return (what, agency, self._tried(redemption.request_redemption, node, wish))
         if what == "give up":
-            return (what, agency, str(redemption.give_up(node.db, wish.op_key)))
+            return (what, agency, str(redemption.drop_unsent(node.db, wish.op_key)))
         arguments = {"post": (None,), "void": ("cancelled",), "refund": (None, "mistake")}[what]
         return (what, agency, self._tried(getattr(redemption, what), node, wish.op_key, *arguments))
 
@@ -89,7 +89,7 @@ class Counters:
     def _spend_again(self, node: NodeParty, op_key: bytes) -> bool:
         """A node that has lost its mind, or its memory, spends a hold once more under a new op_id."""
         with suppress(SamprasanError), node.db.begin() as tx:
-            row = store.redemptions.named(tx, op_key)
+            row = store.redemptions.of_op_key(tx, op_key)
             if row is None or row.state != "posted":
                 return False
             op_id = batch_form.new_op_id(node.world.random_bytes(10), node.world.now())

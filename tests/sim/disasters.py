@@ -41,7 +41,7 @@ class Restoring(Simulation):
             self._traced("restored")
             db.raw().deserialize(self._earlier())
             db.sync()
-            recovery.begin(self.fed.hub, recovery.RESTORED)
+            recovery.begin_recovery(self.fed.hub, recovery.RESTORED)
             self.in_flight.clear()
             self.restored += 1
         super()._step(number)
@@ -62,14 +62,14 @@ class ForgetfulHub(HubParty):
     def _recovery(self, message: Message) -> list[Message]:
         if message.kind != "refeed":
             return super()._recovery(message)
-        recovery.take(self, message.sender, message.body)
+        recovery.accept_returned(self, message.sender, message.body)
         with self.db.begin() as tx:
             kept = list(tx.execute(sa.select(refed).where(refed.c.log_index.is_not(None)).order_by(refed.c.log_index)))
             if kept[1:] and self.forgets:
                 self.forgets -= 1
                 gone = self.chance.choice(kept[:-1])  # what nobody gives back behind the last one was never there
                 tx.execute(refed.delete().where(refed.c.log_index == gone.log_index))
-        recovery.advance(self)
+        recovery.advance_recovery(self)
         return []
 
 
@@ -120,14 +120,14 @@ class Cutting(Restoring):
         """Two agencies agree to go on without what is missing, if something is."""
         hub = self.fed.hub
         with hub.db.read() as tx:
-            rest = recovery.rest(tx, hub.world)
+            rest = recovery.rest_of_log(tx, hub.world)
             agreed = hub_store.documents.agreed_on(tx)
         if rest:
             now = self.fed.clock()
             values = {"version": agreed.cut_version + 1, "created_at": now, "expires_at": now + 60_000}
             document = Cut(federation_id=agreed.federation_id, checkpoint=rest, **values)
             for agency in self.chance.sample(sorted(self.fed.nodes), 2):
-                documents.submit(hub, agency, self.fed.nodes[agency].world.sign(document))
+                documents.submit_document(hub, agency, self.fed.nodes[agency].world.sign(document))
             self._traced("cut")
             self.cuts += 1
             self.snapshots.clear()
@@ -174,7 +174,7 @@ class Lying(Simulation):
                 self.fed.give(agency, federation.deed(number, number))
             self._step(number)
             del self.in_flight[:-IN_FLIGHT_MAX]  # nothing is lost here, and what is new would never have its turn
-            caught = [name for name, node in self.fed.nodes.items() if halt.halted(node.db) == "log_forked"]
+            caught = [name for name, node in self.fed.nodes.items() if halt.halt_reason(node.db) == "log_forked"]
             if caught:
                 return caught
         return []
@@ -186,7 +186,7 @@ class Lying(Simulation):
         key = self.fed.hub.world.signer.public_key
         federation_id = bytes.fromhex(_origin(kept[0].second).rsplit("/", 1)[1])
         return all(
-            checkpoint.opened(note, federation_id, key, node.world.verify)
+            checkpoint.open_note(note, federation_id, key, node.world.verify)
             for each in kept
             for note in (each.first, each.second)
             if note.startswith(_origin(kept[0].second).encode())

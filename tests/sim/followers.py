@@ -93,12 +93,12 @@ class Follower:
         if self.reader is None or len(self.pending) >= PENDING_MAX:
             return
         hub = self.integration.fed.hub
-        self.pending += reading.words(self.reader, integrators_reader.rest(hub.db, self.reader.place.log_index))
+        self.pending += reading.words(self.reader, integrators_reader.read_changes(hub.db, self.reader.place.log_index))
         if self.chance.random() < 0.5:
             self.pending.append(v1.FollowResponse.FromString(self.reader.bookmark(hub.world, b"")))
 
     def _read(self, word: v1.FollowResponse) -> None:
-        list(self.client.take(word))
+        list(self.client.read_word(word))
         if word.HasField("page"):
             self.records.append(Record("page", b"", list(word.page.events)))
         else:

@@ -200,7 +200,7 @@ class Simulation:
         self.cut_off.clear()
         for node in self.fed.nodes.values():
             self._note(node)
-            halt.resume(node.db)
+            halt.resume_sending(node.db)
         self.in_flight.clear()
         for _ in range(3):
             self.fed.clock.now_ms += 3_600_000  # whatever was asked of a peer in vain has run out by now
@@ -276,7 +276,7 @@ class Simulation:
             return
         subject = node.identity.identifier(self.chance.choice(linked))
         with suppress(Refused):
-            found = balance.look_up(node, subject)
+            found = balance.find_or_want(node, subject)
             if found.request is not None:
                 for answer in self.fed.hub.receive(Message(agency, "hub", "totals", found.request)):
                     self._hear_balance(answer)
@@ -290,7 +290,7 @@ class Simulation:
         swapped = self._strikes(self.faults.swapped) and self.last_totals is not None
         heard, self.last_totals = (self.last_totals if swapped else answer), answer
         try:
-            kept = balance.keep(node, request, heard)
+            kept = balance.accept_totals(node, request, heard)
         except SamprasanError as problem:
             self._traced("balance", problem.code)
             return
@@ -340,7 +340,7 @@ class Simulation:
         if self._strikes(300):
             self._traced("undo", agency)
             node = self.fed.nodes[agency]
-            undo.undo(node, newest[0])
+            undo.undo_import(node, newest[0])
             self.records[agency][number].pop()
             self._expect(agency, number)
             return

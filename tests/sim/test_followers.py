@@ -57,15 +57,15 @@ def repeats_on_resume(patch: pytest.MonkeyPatch) -> None:
 
 def begins_now(patch: pytest.MonkeyPatch) -> None:
     """Without a cursor a stream begins at the end of the log."""
-    begin: Any = integrators_reader.begin
+    begin: Any = integrators_reader.begin_reading
 
     def from_now(db: Any, secret: bytes, approved: Any, asked: v1.FollowRequest) -> Any:
         found = begin(db, secret, approved, asked)
         if not asked.after:
-            found.place = Place(integrators_reader.end(db), 0, found.place.cuts)
+            found.place = Place(integrators_reader.log_size(db), 0, found.place.cuts)
         return found
 
-    patch.setattr(integrators_reader, "begin", from_now)
+    patch.setattr(integrators_reader, "begin_reading", from_now)
 
 
 def splits_batches(patch: pytest.MonkeyPatch) -> None:
@@ -115,13 +115,13 @@ def totals_of_before(patch: pytest.MonkeyPatch) -> None:
 
 def loses_an_entry(patch: pytest.MonkeyPatch) -> None:
     """Of several entries that are read at once, the second is lost."""
-    rest: Any = integrators_reader.rest
+    rest: Any = integrators_reader.read_changes
 
     def lossy(db: Any, log_index: int) -> News:
         news: News = rest(db, log_index)
         return news._replace(entries=news.entries[:1] + news.entries[2:])
 
-    patch.setattr(integrators_reader, "rest", lossy)
+    patch.setattr(integrators_reader, "read_changes", lossy)
 
 
 def lets_everything_pass(patch: pytest.MonkeyPatch) -> None:

@@ -139,7 +139,7 @@ def test_no_message_to_the_hub_tells_of_anybody(fed: Federation, scanner: Scanne
 
     def listen(message: Message) -> list[Message]:
         for part in message.body if isinstance(message.body, tuple) else (message.body,):
-            found = part.request if isinstance(part, hello.Greeting) else part
+            found = part.request if isinstance(part, hello.Hello) else part
             sent.extend(found.SerializeToString() if isinstance(found, Protobuf) else repr(found).encode())
         return receive(message)
 

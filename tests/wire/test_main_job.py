@@ -62,10 +62,10 @@ async def test_every_balance_at_every_agency_equals_the_total_there(live: Live) 
             for subject, expected in EXPECTED["subjects"].items():
                 if agency in expected["by_agency"]:
                     identifier = identifier_of(subject, expected["kind"])
-                    found = balance.look_up(node, identifier)
+                    found = balance.find_or_want(node, identifier)
                     assert found.request is not None
                     totals = await hub.totals(found.request)
-                    kept = balance.keep(node, found.request, totals)
+                    kept = balance.accept_totals(node, found.request, totals)
                     shown = balance.document(identifier, kept, found.earned_here, fresh=True)
                     if shown["earned"] != expected["earned"]:
                         wrong.append((agency, expected["kind"], shown))

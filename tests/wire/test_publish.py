@@ -216,7 +216,7 @@ def test_a_line_that_held_for_long_is_tried_again_too(
     connected: list[Any] = []
 
     async def run() -> None:
-        target = Target.of(server.url, STREAM, "samprasan.dashboard", None, None)
+        target = Target.parse(server.url, STREAM, "samprasan.dashboard", None, None)
         order = integrators_publisher.Order("dashboard", "nats", v1.Filter(), "json", start_over=True)
         publisher = integrators_publisher.Publisher(hub, opened.showing.secret, target, order, connected.append)
         task = asyncio.ensure_future(publisher.run())

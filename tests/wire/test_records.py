@@ -189,7 +189,7 @@ def test_a_disk_that_fills_leaves_the_node_as_it_was(home: Path) -> None:
     node.db.close()
     profile = exports_profile.read(PROFILE.read_text("utf-8"))
     with pytest.raises(Unavailable) as full:
-        importer.bring_in(node, profile, export.read(DEEDS, profile))
+        importer.import_rows(node, profile, export.read(DEEDS, profile))
     assert full.value.code == "disk_full"
     node.db.close()
     sa.event.remove(node.db.engine, "begin", no_more_room)
@@ -204,13 +204,13 @@ def test_a_file_that_cannot_be_taken_exits_1_with_what_to_do(
     path = tmp_path / "a.xlsx"
     path.write_bytes({"pdf": b"%PDF-1.4", "empty": b"", "changed": DEEDS.read_bytes()}[code])
     if code == "changed":
-        original = importer.Report.take
+        original = importer.Report.accept
 
         def grow(self: Any, deed: Any) -> None:
             path.write_bytes(path.read_bytes() + b"\n")
             original(self, deed)
 
-        monkeypatch.setattr(importer.Report, "take", grow)
+        monkeypatch.setattr(importer.Report, "accept", grow)
     done = commands.node(home, "import", str(path), "--profile", str(PROFILE), "--lang", "th")
     assert done.returncode == 1
     expected = {"pdf": "เนื้อหาเป็น PDF", "empty": "ไม่มีแถวหัวตาราง", "changed": "เปลี่ยนไประหว่างอ่าน"}[code]

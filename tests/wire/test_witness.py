@@ -85,7 +85,7 @@ def test_anybody_can_check_the_log_over_http(watched: Watched) -> None:
     with hub.db.read() as tx:
         agreed = store.documents.agreed_on(tx)
     hub.db.close()
-    note = checkpoint.opened(
+    note = checkpoint.open_note(
         watched.get("checkpoint"), agreed.federation_id, hub.world.signer.public_key, verify_ed25519
     )
     assert agreed.roster is not None

@@ -178,7 +178,7 @@ async def _once(
             if word.HasField("too_old"):
                 following.lose_place(word.too_old, start_over=start_over)
                 return
-            yield following.take(word)
+            yield following.read_word(word)
             if word.HasField("bookmark"):
                 await acknowledging.tell(following.cursor)
     except grpc.RpcError as problem:

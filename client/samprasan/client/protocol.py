@@ -61,7 +61,7 @@ class Following:
         if part.cursor:
             self._done(part.cursor)
 
-    def take(self, word: v1.FollowResponse) -> Iterator[Change]:
+    def read_word(self, word: v1.FollowResponse) -> Iterator[Change]:
         """What a word of the stream tells; Unproven ``shown`` if the hub did not sign what it sent."""
         match word.WhichOneof("word"):
             case "page":
@@ -107,7 +107,7 @@ class Following:
         if not holds:
             raise Unproven("shown")
         if bookmark.checkpoint:
-            checkpoint.opened(bookmark.checkpoint, issued.federation_id, issued.hub_key, self._verify)
+            checkpoint.open_note(bookmark.checkpoint, issued.federation_id, issued.hub_key, self._verify)
 
 
 def _cursor(text: str) -> bytes:

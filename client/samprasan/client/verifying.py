@@ -19,5 +19,5 @@ def verify(file: BinaryIO, federation_id: str) -> Report:
     if auditor.agreed.federation_id.hex() != federation_id.strip().lower():
         raise Unproven("federation", kind="bundle")
     for batch, receipt in opened.entries():
-        auditor.take(batch, receipt)
+        auditor.check_entry(batch, receipt)
     return auditor.finish()

@@ -46,7 +46,7 @@ class Allowance:
     _left: float = -1.0
     _at: float = 0.0
 
-    def take(self, now: float) -> bool:
+    def admit(self, now: float) -> bool:
         """Whether one more is allowed at ``now``, seconds of any clock that goes on."""
         left = self.most if self._left < 0 else min(self.most, self._left + (now - self._at) * self.per_second)
         is_allowed = left >= 1

@@ -81,10 +81,10 @@ def create(
     now = datetime.now(UTC)
     authority_key, server_key = certificates.new_key(), certificates.new_key()
     authority = certificates.authority(authority_key, now)
-    ring.put("signing", secrets.token_bytes(32))
-    ring.put(_HANDLES, secrets.token_bytes(SECRET_BYTES))
-    ring.put("tls-authority", certificates.key_pem(authority_key))
-    ring.put("tls-server", certificates.key_pem(server_key))
+    ring.save("signing", secrets.token_bytes(32))
+    ring.save(_HANDLES, secrets.token_bytes(SECRET_BYTES))
+    ring.save("tls-authority", certificates.key_pem(authority_key))
+    ring.save("tls-server", certificates.key_pem(server_key))
     write_private(home / _AUTHORITY_FILE, authority)
     server = certificates.server_certificate(server_key, authority_key, authority, hosts, now)
     write_private(home / _SERVER_FILE, server)
@@ -124,7 +124,7 @@ def open_home(home: Path) -> Home:
         settings.tiles,
     )
     if not ring.has(_HANDLES):  # a home of before there were integrators
-        ring.put(_HANDLES, secrets.token_bytes(SECRET_BYTES))
+        ring.save(_HANDLES, secrets.token_bytes(SECRET_BYTES))
     showing = Showing(ring.get(_HANDLES), settings.changes_kept_days)
     hub = Hub(db, World(KeySigner(ring.get("signing"))))
     return Home(settings, hub, authority, listening, showing)
@@ -154,12 +154,12 @@ def restore(
         hub = open_home(found.folder).hub
 
         def mark(tx: Tx) -> None:
-            recovery.begin_in(tx, hub.world.now(), recovery.RESTORED)
+            recovery.begin_recovery_in(tx, hub.world.now(), recovery.RESTORED)
 
         with contextlib.closing(hub.db) as db:
             found.load(db, MIGRATIONS, mark, progress)
             report = audit.audit(hub, hub.world.signer.public_key)
-            listed = approval.listed(db, hub.world.now())
+            listed = approval.list_integrators(db, hub.world.now())
     made_at = calendar.at(found.manifest.made_at).isoformat(timespec="seconds")
     return {
         "entries": report.batches,

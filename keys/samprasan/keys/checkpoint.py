@@ -79,7 +79,7 @@ def cuts_of(checkpoint: Checkpoint, federation_id: bytes) -> int | None:
     return cuts if checkpoint.origin == origin_of(federation_id, cuts) else None
 
 
-def signed(checkpoint: Checkpoint, signer: Signer) -> bytes:
+def sign_note(checkpoint: Checkpoint, signer: Signer) -> bytes:
     """The note as the hub signs it."""
     own = key_id(checkpoint.origin, LOG_KEY, signer.public_key)
     return _with_lines(checkpoint, [Line(checkpoint.origin, own, signer.sign(checkpoint.text.encode()))])
@@ -112,7 +112,7 @@ def read(data: bytes) -> Note:
         raise Malformed("checkpoint") from problem
 
 
-def opened(data: bytes, federation_id: bytes, hub_key: bytes, verify: Verify) -> Note:
+def open_note(data: bytes, federation_id: bytes, hub_key: bytes, verify: Verify) -> Note:
     """A note of this federation's log, before or after any cut, that its hub signed.
 
     Raises Malformed or Unproven ``checkpoint``.

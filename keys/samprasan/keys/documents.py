@@ -158,7 +158,7 @@ def confirming(body: Roster, roster: Roster | None) -> frozenset[str]:
     return frozenset(entry.agency for data in before ^ after for entry in LinkingKey.FromString(data).commitments)
 
 
-def standing(envelope: Envelope, body: Body, roster: Roster | None, verify: Verify) -> Standing:
+def check_signatures(envelope: Envelope, body: Body, roster: Roster | None, verify: Verify) -> Standing:
     """Who of the roster in force (None before roster 1) signed ``envelope``, and whether that suffices.
 
     Raises Unproven ``key_twice`` and ``signature``, Refused ``document_version`` if ``body`` is a roster that does not
@@ -191,7 +191,7 @@ def standing(envelope: Envelope, body: Body, roster: Roster | None, verify: Veri
 def believe(envelope: Envelope, roster: Roster | None, verify: Verify) -> Body:
     """The document inside, signed by enough; Unproven ``document_signatures`` if by too few."""
     body = read(envelope)
-    found = standing(envelope, body, roster, verify)
+    found = check_signatures(envelope, body, roster, verify)
     if not found.complete:
         raise Unproven(
             "document_signatures", kind=kind_name(found.kind), version=found.version, signed=len(found.signed)

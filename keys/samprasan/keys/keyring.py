@@ -65,7 +65,7 @@ class Keyring:
             raise Unproven("passphrase_wrong", folder=folder) from problem
         return ring
 
-    def put(self, name: str, secret: bytes) -> None:
+    def save(self, name: str, secret: bytes) -> None:
         """Seal ``secret`` as ``name``, replacing what had that name."""
         write_private(self._folder / f"{name}.sealed", self._sealed(name, secret))
 

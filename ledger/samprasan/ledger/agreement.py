@@ -76,14 +76,14 @@ def remembered(digests: tuple[bytes, ...], read: Callable[[], Sequence[bytes]]) 
     """What the documents with these digests amount to; their envelopes are read only if nobody asked before."""
     found = _remembered.get(digests)
     if found is None:
-        found = of(read())
+        found = read_documents(read())
         if len(_remembered) >= _REMEMBERED_MAX:
             _remembered.pop(next(iter(_remembered)), None)
         _remembered[digests] = found
     return found
 
 
-def of(envelopes: Sequence[bytes]) -> Agreed:
+def read_documents(envelopes: Sequence[bytes]) -> Agreed:
     """What stored envelopes in force, of every kind and all versions ascending, amount to."""
     opened = [Envelope.FromString(data) for data in envelopes]
     rosters = [each for each in opened if each.payload_type == signing.payload_type(Roster)]

@@ -65,7 +65,7 @@ class Auditor:
         self._keys: dict[str, set[bytes]] = {documents.HUB: set(hub_keys)}
         self._roster: Roster | None = None
         believed = [data for data in envelopes if self._believes(data)]
-        self.agreed = agreement.of(believed)
+        self.agreed = agreement.read_documents(believed)
         self._heads: dict[str, Head] = {}
         self._appended_at = 0
         self._tree = merkle.Growing()
@@ -90,7 +90,7 @@ class Auditor:
             return None
         try:
             hub_key = self._roster.hub.signing_key
-            found = checkpoint.opened(note, self.agreed.federation_id, hub_key, self._verify)
+            found = checkpoint.open_note(note, self.agreed.federation_id, hub_key, self._verify)
             keys = {member.agency: member.signing_key for member in self._roster.members}
             given = checkpoint.cosignatures(found, keys, self._verify)
         except SamprasanError as problem:
@@ -100,7 +100,7 @@ class Auditor:
         self.report.cosigned = sorted(each.agency for each in given)
         return found
 
-    def take(self, batch_data: bytes, receipt_data: bytes) -> Read | None:
+    def check_entry(self, batch_data: bytes, receipt_data: bytes) -> Read | None:
         """The next entry; None if it cannot be believed."""
         index = self.report.batches
         self.report.batches += 1

@@ -24,7 +24,7 @@ _CAUSES = {
 }
 
 
-def of(entry: Entry, before: State, folded: State) -> v1.EntryChanges:
+def changes_of_entry(entry: Entry, before: State, folded: State) -> v1.EntryChanges:
     """What ``entry`` changed, in the order of its updates.
 
     ``before`` is the state that it was folded on, ``folded`` what came of it.
@@ -38,7 +38,7 @@ def of(entry: Entry, before: State, folded: State) -> v1.EntryChanges:
     return found
 
 
-def standing(account_id: bytes, totals: Totals) -> v1.Change:
+def first_sight(account_id: bytes, totals: Totals) -> v1.Change:
     """An account as it is when it is first seen."""
     return _change(v1.EVENT_TYPE_LINKED, account_id, totals)
 
@@ -47,7 +47,7 @@ def _of_account(seen: Seen, agency: str) -> Iterator[v1.Change]:
     before, after = seen.before, seen.after
     if not before.is_shown:
         if after.is_shown:
-            yield standing(seen.account_id, after)
+            yield first_sight(seen.account_id, after)
         return
     if not after.is_shown:
         yield v1.Change(type=v1.EVENT_TYPE_UNLINKED, account_id=seen.account_id, kind=after.kind)

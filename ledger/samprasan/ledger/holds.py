@@ -51,7 +51,7 @@ def reserve(step: Step, op_id: bytes, wanted: log.Reserve) -> Decline:
     if reason:
         return reason
     after = account._replace(available=account.available - wanted.credits, held=account.held + wanted.credits)
-    step.put(wanted.account_id, account, after)
+    step.set_account(wanted.account_id, account, after)
     step.changes.holds[step.agency, op_id] = hold
     _count(step, hold, +1)
     _count_open(step, step.agency, wanted.account_id, +1)
@@ -117,7 +117,7 @@ def refund(step: Step, refunded: log.Refund) -> Decline:
     if refunded.credits > hold.posted:
         return log.DECLINE_REASON_CREDITS_OVER_CAP
     after = account._replace(spent=account.spent - refunded.credits, available=account.available + refunded.credits)
-    step.put(hold.account_id, account, after)
+    step.set_account(hold.account_id, account, after)
     step.changes.holds[refunded.agency, refunded.hold_id] = hold._replace(
         state=_NEXT[hold.state, "refund"], refunded=refunded.credits
     )
@@ -195,7 +195,7 @@ def _end(step: Step, agency: str, hold_id: bytes, hold: Hold, what: str) -> None
         spent=account.spent + hold.posted,
         available=account.available + hold.credits - hold.posted,
     )
-    step.put(hold.account_id, account, after)
+    step.set_account(hold.account_id, account, after)
     step.changes.holds[agency, hold_id] = hold._replace(state=_NEXT[hold.state, what])
     _count_open(step, agency, hold.account_id, -1)
     if not hold.posted:

@@ -153,7 +153,7 @@ def _link(step: Step, link: log.Link) -> Decline:
     more_shown = (log.PURPOSE_INTEGRATORS in purposes) - (log.PURPOSE_INTEGRATORS in step.link(link.account_id))
     if is_new or more_shown:
         after = account._replace(links=account.links + is_new, shown_by=account.shown_by + more_shown)
-        step.put(link.account_id, account, after)
+        step.set_account(link.account_id, account, after)
     step.linked += is_new
     step.changes.links[step.agency, link.account_id] = purposes | step.link(link.account_id) & {USED}
     return NO_DECLINE
@@ -175,7 +175,7 @@ def _unlink(step: Step, unlink: log.Unlink) -> Decline:
     else:
         links = 0
     after = account._replace(links=links, closed=links == 0, shown_by=account.shown_by - fewer_shown)
-    step.put(unlink.account_id, account, after)
+    step.set_account(unlink.account_id, account, after)
     return NO_DECLINE
 
 

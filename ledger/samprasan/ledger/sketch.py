@@ -137,7 +137,7 @@ class Peeling:
         """Cells so far."""
         return len(self._cells)
 
-    def take(self, mine: Sequence[Cell], theirs: Sequence[Cell]) -> None:
+    def add_cells(self, mine: Sequence[Cell], theirs: Sequence[Cell]) -> None:
         """The next cells of both sides."""
         begin = len(self._cells)
         self._cells += [((a - c) % PRIME, (b - d) % PRIME) for (a, b), (c, d) in zip(mine, theirs, strict=True)]

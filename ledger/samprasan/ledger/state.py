@@ -186,7 +186,7 @@ class Step:
         """The account as it is now; None if it was never opened."""
         return self.changes.accounts.get(account_id) or self.before.accounts.get(account_id)
 
-    def put(self, account_id: AccountId, before: Totals, after: Totals) -> None:
+    def set_account(self, account_id: AccountId, before: Totals, after: Totals) -> None:
         """The update makes ``after`` of the account."""
         self.changes.accounts[account_id] = after
         if before.shown_by or after.shown_by:
@@ -242,7 +242,7 @@ class Step:
             available=available + missing,
             written_off=account.written_off + missing,
         )
-        self.put(account_id, account, after)
+        self.set_account(account_id, account, after)
         self.earned += difference
         self.written_off += missing
 

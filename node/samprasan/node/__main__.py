@@ -131,7 +131,7 @@ def sync(
     opened = homes.open_home(home)
     node = opened.node
     if resume:
-        halt.resume(node.db)
+        halt.resume_sending(node.db)
     opened.hub_address()
     before = process_status.settled_and_declined(node.db)
 

@@ -90,8 +90,8 @@ def create(home: Path, agency: str, url: str, passphrase_file: str, passphrase: 
     NodeSettings.write(home, {"agency": agency, "database": url, "passphrase_file": passphrase_file})
     ring = Keyring.create(home / KEYRING, passphrase)
     for name in ("signing", "sealing", "vault"):
-        ring.put(name, secrets.token_bytes(sealing.KEY_BYTES))
-    ring.put("tls", certificates.key_pem(certificates.new_key()))
+        ring.save(name, secrets.token_bytes(sealing.KEY_BYTES))
+    ring.save("tls", certificates.key_pem(certificates.new_key()))
     db = open_database(home)
     database.migrate(db, MIGRATIONS)
     db.close()
@@ -170,8 +170,8 @@ def restore(
         found.put_files(NodeSettings, database=url, passphrase_file=passphrase_file)
         opened = open_home(found.folder)
         with contextlib.closing(opened.node.db) as db:
-            found.load(db, MIGRATIONS, halt.restored, progress)
-            problems = replay.broken(opened.node)
+            found.load(db, MIGRATIONS, halt.halt_restored, progress)
+            problems = replay.broken_batches(opened.node)
             seq = outbox.outbox(db, system_clock()).head.seq
     made_at = calendar.at(found.manifest.made_at).isoformat(timespec="seconds")
     return {"agency": opened.settings.agency, "seq": seq, "made_at": made_at, "problems": problems}
@@ -205,7 +205,7 @@ def _counter_authority(opened: Home) -> tuple[EllipticCurvePrivateKey, bytes]:
     path = opened.path / _COUNTER_AUTHORITY_FILE
     if not path.exists():
         key = certificates.new_key()
-        opened.ring.put("counter-authority", certificates.key_pem(key))
+        opened.ring.save("counter-authority", certificates.key_pem(key))
         write_private(path, certificates.authority(key, datetime.now(UTC)))
     return certificates.load_key(opened.ring.get("counter-authority")), path.read_bytes()
 

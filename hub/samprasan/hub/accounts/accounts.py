@@ -42,12 +42,12 @@ def open_accounts(hub: Hub, agency: str, request: hub_pb2.OpenAccountsRequest) -
             store.pseudonyms.add(tx, made, epochs)
     account_of = found | made
     return [
-        opened(hub.world, agreed, agency, request.request_id, subject.subject_key, account_of[subject.subject_key])
+        sign_opened(hub.world, agreed, agency, request.request_id, subject.subject_key, account_of[subject.subject_key])
         for subject in request.subjects
     ]
 
 
-def opened(
+def sign_opened(
     world: World, agreed: Agreed, agency: str, request_id: bytes, subject_key: bytes, account_id: bytes
 ) -> Envelope:
     """The hub's signed word on which account belongs to a subject."""

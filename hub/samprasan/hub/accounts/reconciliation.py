@@ -64,7 +64,7 @@ class Conversation:
         cells = sketch.written(self.side.more(count))
         return hub_pb2.ReconcileResponse(cells=hub_pb2.ReconcileCells(cells=cells))
 
-    def told(self, ask: hub_pb2.ReconcileAsk) -> hub_pb2.ReconcileResponse:
+    def answer(self, ask: hub_pb2.ReconcileAsk) -> hub_pb2.ReconcileResponse:
         """What the hub has on some accounts; Malformed ``request`` over the limit."""
         asked = list(ask.account_ids)
         if len(asked) > limits.ACCOUNTS_PER_REQUEST_MAX or any(len(each) != ID_BYTES for each in asked):
@@ -73,7 +73,7 @@ class Conversation:
         return hub_pb2.ReconcileResponse(told=hub_pb2.ReconcileTold(accounts=found))
 
 
-def begin(hub: Hub, agency: str, request: hub_pb2.ReconcileBegin) -> Conversation:
+def begin_conversation(hub: Hub, agency: str, request: hub_pb2.ReconcileBegin) -> Conversation:
     """Everything of one moment.  Malformed ``request``, Unproven ``not_a_member``, Unavailable ``log_damaged``."""
     if len(request.nonce) != NONCE_BYTES:
         raise Malformed("request", limit=NONCE_BYTES)
@@ -90,18 +90,18 @@ def begin(hub: Hub, agency: str, request: hub_pb2.ReconcileBegin) -> Conversatio
     return Conversation(agency, head, nonce, have, keys)
 
 
-def count(db: Database) -> bool:
+def count_entries(db: Database) -> bool:
     """Count some more entries of the log; whether others are left.  Unavailable ``log_damaged`` if one is not whole."""
     with db.begin() as tx:
         store.log.lock_head(tx)
         done = store.contributions.counted_up_to(tx)
         rows = store.log.between(tx, done, done + limits.ENTRIES_COUNTED_AT_ONCE)
         if rows:
-            store.contributions.count(tx, _changes(tx, rows, done), done + len(rows))
+            store.contributions.add_changes(tx, _changes(tx, rows, done), done + len(rows))
         return len(rows) == limits.ENTRIES_COUNTED_AT_ONCE
 
 
-def record(hub: Hub, conversation: Conversation, verdict: hub_pb2.ReconcileVerdict) -> None:
+def record_verdict(hub: Hub, conversation: Conversation, verdict: hub_pb2.ReconcileVerdict) -> None:
     """Keep what the node found, for the operator."""
     names = hub_pb2.DifferenceCause
     causes: dict[str, int] = defaultdict(int)
@@ -109,7 +109,7 @@ def record(hub: Hub, conversation: Conversation, verdict: hub_pb2.ReconcileVerdi
         if each.cause in names.values():
             causes[names.Name(each.cause).removeprefix("DIFFERENCE_CAUSE_").lower()] += min(each.accounts, 1 << 40)
     with hub.db.begin() as tx:
-        store.contributions.record(
+        store.contributions.add_reconciliation(
             tx,
             Reconciled(
                 conversation.agency,

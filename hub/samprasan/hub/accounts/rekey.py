@@ -42,7 +42,7 @@ def rekey(hub: Hub, agency: str, request: hub_pb2.RekeyRequest) -> hub_pb2.Rekey
     moved = [account_id for account_id, key in agreeing.items() if known.get(key) == account_id]
     return hub_pb2.RekeyResponse(
         accounts_opened=[
-            accounts.opened(hub.world, agreed, agency, request.request_id, keys[account_id], account_id)
+            accounts.sign_opened(hub.world, agreed, agency, request.request_id, keys[account_id], account_id)
             for account_id in moved
         ]
     )

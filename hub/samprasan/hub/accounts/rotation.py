@@ -15,7 +15,7 @@ class Rotation:
     disagreements: int
 
 
-def standing(tx: Tx) -> Rotation | None:
+def rotation_progress(tx: Tx) -> Rotation | None:
     """The rotation that runs; None if none does."""
     current = store.documents.agreed_on(tx).roster
     if current is None or not current.HasField("next"):

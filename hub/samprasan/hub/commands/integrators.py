@@ -60,7 +60,7 @@ def list_(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     from samprasan.hub.integrators import approval
 
     _, db = homes.open_database(home)
-    found = approval.listed(db, system_clock())
+    found = approval.list_integrators(db, system_clock())
     names = ("name", "version", "state", "title", "scope", "valid_until")
     rows = [[_cell(each[name]) for name in names] for each in found]
     followed = ("name", "subscription", "behind", "heard_at", "is_silent")
@@ -176,7 +176,7 @@ def publish(
     except ImportError as problem:
         raise Refused("publisher_missing") from problem
     stream = stream or f"SAMPRASAN_{name.upper()}"
-    target = Target.of(url, stream, subjects or f"samprasan.{name}", nats_credentials, nats_authority)
+    target = Target.parse(url, stream, subjects or f"samprasan.{name}", nats_credentials, nats_authority)
     order = publishing.Order(name, subscription, scopes.filter_of(only or ()), written, start_over)
     opened = homes.open_home(home)
     hub = opened.hub

@@ -67,9 +67,9 @@ def recover(
     hub = homes.open_home(home).hub
     rebuilt = rebuild.rebuild(hub)
     if refeed:
-        recovery.begin(hub, recovery.ASKED)
+        recovery.begin_recovery(hub, recovery.ASKED)
     with hub.db.read() as tx:
-        standing = recovery.standing(tx)
+        standing = recovery.recovery_progress(tx)
     document = {"entries": rebuilt.entries, "tables": rebuilt.tables, "tree": rebuilt.tree, "recovery": standing}
     changed = [name for name in ("tables", "tree") if document[name]]
     hub.db.close()

@@ -79,8 +79,8 @@ def propose(hub: Hub, wanted: Proposal, *, replace: bool = False) -> bytes:
             valid_until=now + max(0, min(wanted.days, documents.INTEGRATOR_DAYS_MAX + 1)) * _DAY_MS,
         )
         envelope = signing.seal(composed)
-        found = documents.standing(envelope, documents.read(envelope), agreed.roster, hub.world.verify)
-        store.documents.put(tx, found, envelope.SerializeToString(), now, active=False)
+        found = documents.check_signatures(envelope, documents.read(envelope), agreed.roster, hub.world.verify)
+        store.documents.save(tx, found, envelope.SerializeToString(), now, active=False)
     return found.digest
 
 
@@ -94,13 +94,13 @@ def certify(hub: Hub, authority: Authority, name: str, request: bytes) -> bytes:
     now = hub.world.now()
     with hub.db.begin() as tx:
         take_turn(tx, TURN)
-        approved(tx, name, now)
+        find_approved(tx, name, now)
         at = datetime.fromtimestamp(now / 1000, UTC)
         made = certificates.client_certificate(
             request, name, authority.key, authority.certificate, at, certificates.INTEGRATOR
         )
         store.integrators.add_certificate(tx, certificates.fingerprint(made), name, now)
-        store.integrators.put(tx, name, store.integrators.find(tx, name))
+        store.integrators.save(tx, name, store.integrators.find(tx, name))
     return made
 
 
@@ -109,7 +109,7 @@ def revoke(hub: Hub, name: str) -> None:
     with hub.db.begin() as tx:
         take_turn(tx, TURN)
         _document(tx, name)
-        store.integrators.put(tx, name, store.integrators.find(tx, name)._replace(revoked_at=hub.world.now()))
+        store.integrators.save(tx, name, store.integrators.find(tx, name)._replace(revoked_at=hub.world.now()))
         store.integrators.revoke_certificates(tx, name)
         store.integrators.drop_subscriptions(tx, name)
 
@@ -123,10 +123,10 @@ def change_handles(db: Database, name: str) -> None:
         take_turn(tx, TURN)
         _document(tx, name)
         known = store.integrators.find(tx, name)
-        store.integrators.put(tx, name, known._replace(handle_epoch=known.handle_epoch + 1))
+        store.integrators.save(tx, name, known._replace(handle_epoch=known.handle_epoch + 1))
 
 
-def approved(tx: Tx, name: str, now: int) -> Approved:
+def find_approved(tx: Tx, name: str, now: int) -> Approved:
     """The integrator, if it may read now.
 
     Raises Refused ``integrator_unknown`` or ``integrator_over``, Unproven ``integrator_revoked``.
@@ -146,13 +146,13 @@ def federation_id(db: Database) -> bytes:
         return store.documents.agreed_on(tx).federation_id
 
 
-def standing(hub: Hub, name: str) -> Approved:
+def current_approval(hub: Hub, name: str) -> Approved:
     """:func:`approved`, on its own; Unavailable ``hub_recovering`` while the log is not whole."""
     with hub.db.read() as tx:
         return _reading(tx, hub.world, name)
 
 
-def caller(hub: Hub, fingerprint: bytes, named: str) -> Approved:
+def identify_caller(hub: Hub, fingerprint: bytes, named: str) -> Approved:
     """The integrator of a certificate that this hub issued and that names it.
 
     Raises Unproven ``certificate_unknown`` or ``integrator_revoked``, Refused as :func:`approved`, Unavailable
@@ -168,12 +168,12 @@ def caller(hub: Hub, fingerprint: bytes, named: str) -> Approved:
 
 
 def _reading(tx: Tx, world: World, name: str) -> Approved:
-    if store.recovery.standing(tx) is not None:
+    if store.recovery.current(tx) is not None:
         raise Unavailable("hub_recovering")
-    return approved(tx, name, world.now())
+    return find_approved(tx, name, world.now())
 
 
-def listed(db: Database, now: int) -> list[dict[str, Any]]:
+def list_integrators(db: Database, now: int) -> list[dict[str, Any]]:
     """The answer of ``samprasan-hub integrator list``: in force and proposed, and how far subscriptions have come."""
     with db.read() as tx:
         size = store.log.head_now(tx).size

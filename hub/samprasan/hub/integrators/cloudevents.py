@@ -46,7 +46,7 @@ class Writer(NamedTuple):
         """What begins a snapshot, called ``tag``; with a cursor if nothing comes behind it."""
         return self._message(Event(), events.Change(type=events.RESET), f"{tag}/reset", cursor)
 
-    def standing(self, encoded: Sequence[bytes], tag: str, cursor: bytes) -> Iterator[Message]:
+    def snapshot_messages(self, encoded: Sequence[bytes], tag: str, cursor: bytes) -> Iterator[Message]:
         """The events of a snapshot; the last alone has the cursor to go on from."""
         for number, event in enumerate(map(Event.FromString, encoded), 1):
             is_last = number == len(encoded)

@@ -35,7 +35,7 @@ def issue(hub: Hub, secret: bytes, agency: str, request: hub_pb2.IssueTokenReque
     with hub.db.read() as tx:
         agreed = store.documents.agreed_on(tx)
         agreed.roster_with(agency)
-        approved = approval.approved(tx, request.integrator, now)
+        approved = approval.find_approved(tx, request.integrator, now)
         purposes = store.ledger.purposes_at(tx, agency, [request.account_id]).get(request.account_id, frozenset())
         totals = store.ledger.totals_of(tx, [request.account_id]).get(request.account_id)
     if PURPOSE_INTEGRATORS not in purposes or totals is None or not totals.is_shown:

@@ -42,7 +42,7 @@ class Target:
     authority: Path | None = None  # PEM; else those that the machine trusts
 
     @classmethod
-    def of(cls, url: str, stream: str, prefix: str, credentials: Path | None, authority: Path | None) -> "Target":
+    def parse(cls, url: str, stream: str, prefix: str, credentials: Path | None, authority: Path | None) -> "Target":
         """Raises Malformed ``nats_url``, ``stream_name`` or ``subject_prefix``."""
         parts = urlsplit(url)
         try:
@@ -83,7 +83,7 @@ class Stream:
         if not self._connection.is_connected:
             raise nats.errors.ConnectionClosedError
 
-    async def end(self) -> bytes:
+    async def last_cursor(self) -> bytes:
         """The cursor of its last message, and what is put comes behind that; empty if it has none, or there is none."""
         self._sequence = (await self._context.stream_info(self._name)).state.last_seq
         try:
@@ -94,7 +94,7 @@ class Stream:
         except ValueError as problem:
             raise Refused("stream_foreign", stream=self._name) from problem
 
-    async def put(self, messages: Sequence[Message]) -> None:
+    async def publish(self, messages: Sequence[Message]) -> None:
         """All of them, stored by the server; Unavailable if one was not, and then none behind it."""
         for first in range(0, len(messages), AHEAD_MAX):
             coming = [await self._send(message) for message in messages[first : first + AHEAD_MAX]]
@@ -111,7 +111,7 @@ class Stream:
 
 
 @asynccontextmanager
-async def opened(target: Target) -> AsyncIterator[Stream]:
+async def open_stream(target: Target) -> AsyncIterator[Stream]:
     """The stream, made if there is none.
 
     Raises Malformed ``nats_credentials`` or ``nats_authority``, Refused ``file_missing``, ``nats_refused``,

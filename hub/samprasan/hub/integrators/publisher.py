@@ -72,7 +72,7 @@ class Publisher:
         started = time.monotonic()
         try:
             await self._follow(b"")  # what cannot be asked for makes no stream
-            async with jetstream.opened(self.target) as stream:
+            async with jetstream.open_stream(self.target) as stream:
                 self.announce({"stream": self.target.stream, "subjects": f"{self.target.prefix}.>"})
                 while True:
                     await self._tell(stream)
@@ -83,7 +83,7 @@ class Publisher:
 
     async def _tell(self, stream: Stream) -> None:
         """Go on where the stream ends, until what the integrator may see is changed."""
-        reader = await self._reader(await stream.end())
+        reader = await self._reader(await stream.last_cursor())
         if reader is None:
             await self._tell_snapshot(stream)
             return
@@ -91,15 +91,15 @@ class Publisher:
         acknowledged_at = 0.0
         while True:
             read_at = time.monotonic()
-            news = await asyncio.to_thread(integrators_reader.rest, self.hub.db, reader.place.log_index)
+            news = await asyncio.to_thread(integrators_reader.read_changes, self.hub.db, reader.place.log_index)
             for word in reader.pages(news):
                 if reader.is_lost:
                     return
                 told = v1.FollowResponse.FromString(word).page.events
-                await stream.put([writer.change(event) for event in told])
+                await stream.publish([writer.change(event) for event in told])
                 if time.monotonic() - read_at > limits.STALE_SECONDS:
                     break
-            if await self._in_thread(approval.standing, self.order.integrator) != reader.approved:
+            if await self._in_thread(approval.current_approval, self.order.integrator) != reader.approved:
                 return
             if time.monotonic() - acknowledged_at >= ACKNOWLEDGE_SECONDS:
                 await asyncio.to_thread(self._acknowledge, reader)
@@ -125,23 +125,23 @@ class Publisher:
         return None
 
     async def _follow(self, after: bytes) -> Reader | v1.TooOld:
-        approved = await self._in_thread(approval.standing, self.order.integrator)
+        approved = await self._in_thread(approval.current_approval, self.order.integrator)
         asked = v1.FollowRequest(subscription=self.order.subscription, after=after, filter=self.order.wanted)
-        return await asyncio.to_thread(integrators_reader.begin, self.hub.db, self.secret, approved, asked)
+        return await asyncio.to_thread(integrators_reader.begin_reading, self.hub.db, self.secret, approved, asked)
 
     async def _tell_snapshot(self, stream: Stream) -> None:
         """A reset comes first, so that a server that takes nothing uses up no snapshot."""
         asked = v1.SnapshotRequest(subscription=self.order.subscription, filter=self.order.wanted)
-        approved = await self._in_thread(approval.standing, self.order.integrator)
+        approved = await self._in_thread(approval.current_approval, self.order.integrator)
         writer, tag = self._writer(approved), self.hub.world.random_bytes(_TAG_BYTES).hex()
-        await stream.put([writer.reset(tag)])
-        if await self._in_thread(snapshot.take, self.order.integrator, asked) != approved:
+        await stream.publish([writer.reset(tag)])
+        if await self._in_thread(snapshot.begin_snapshot, self.order.integrator, asked) != approved:
             return  # it is reset once more, under other names
-        found, cursor = await asyncio.to_thread(snapshot.read, self.hub.db, self.secret, approved, asked)
-        messages = writer.standing(found, tag, cursor)
+        found, cursor = await asyncio.to_thread(snapshot.read_snapshot, self.hub.db, self.secret, approved, asked)
+        messages = writer.snapshot_messages(found, tag, cursor)
         while some := list(islice(messages, jetstream.AHEAD_MAX)):
-            await stream.put(some)
-            if await self._in_thread(approval.standing, self.order.integrator) != approved:
+            await stream.publish(some)
+            if await self._in_thread(approval.current_approval, self.order.integrator) != approved:
                 return
 
     def _writer(self, approved: Approved) -> Writer:

@@ -131,7 +131,7 @@ class Reader:
         return integrators_view.page_word(page)
 
 
-def begin(db: Database, secret: bytes, approved: Approved, asked: v1.FollowRequest) -> Reader | v1.TooOld:
+def begin_reading(db: Database, secret: bytes, approved: Approved, asked: v1.FollowRequest) -> Reader | v1.TooOld:
     """A reader at the place that is asked for; or why it cannot go on from there.
 
     Raises Malformed ``subscription_name``, ``cursor``, ``cursor_future`` or ``filter_form``, Refused
@@ -161,7 +161,7 @@ def begin(db: Database, secret: bytes, approved: Approved, asked: v1.FollowReque
     return Reader(agreed, approved, asked.subscription, asked.filter, view, cursors, place, after)
 
 
-def rest(db: Database, log_index: int) -> News:
+def read_changes(db: Database, log_index: int) -> News:
     """Some of what entries from there on changed."""
     with db.read() as tx:
         return _news(tx, log_index)
@@ -173,7 +173,7 @@ def newest(db: Database, log_index: int) -> News:
         return _news(tx, log_index)._replace(checkpoint=checkpoints.final_note(tx))
 
 
-def end(db: Database) -> int:
+def log_size(db: Database) -> int:
     """How many entries the log has."""
     with db.read() as tx:
         return store.log.head_now(tx).size
@@ -190,7 +190,7 @@ def acknowledge(hub: Hub, secret: bytes, name: str, asked: v1.AcknowledgeRequest
     now = hub.world.now()
     with hub.db.begin() as tx:
         take_turn(tx, approval.TURN)
-        approved, agreed = approval.approved(tx, name, now), store.documents.agreed_on(tx)
+        approved, agreed = approval.find_approved(tx, name, now), store.documents.agreed_on(tx)
         place = _place_of(secret, agreed, approved, asked.subscription, asked.cursor)
         if not isinstance(place, Place):
             return  # its reader is told so when it follows, and begins anew

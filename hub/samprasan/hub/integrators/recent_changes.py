@@ -12,7 +12,7 @@ from samprasan.v1.changes_pb2 import EVENT_TYPE_UNLINKED
 _NOWHERE = 1 << 62
 
 
-class Shelf:
+class RecentChanges:
     """Entries from ``first`` on up to the log's ``size``; those without changes are not among them."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Shelf:
         """Begin with what comes from there on."""
         self.first = self.size = size
 
-    def take(self, news: News) -> bool:
+    def add(self, news: News) -> bool:
         """What is new; whether the log has grown by it.  Who is gone by now is told of no more."""
         gone = {
             change.account_id

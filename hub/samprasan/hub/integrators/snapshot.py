@@ -16,7 +16,7 @@ from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1 import documents_pb2 as documents
 
 
-def take(hub: Hub, name: str, asked: v1.SnapshotRequest) -> Approved:
+def begin_snapshot(hub: Hub, name: str, asked: v1.SnapshotRequest) -> Approved:
     """Count a snapshot that is about to be read; what its reader may see.
 
     Raises Refused ``snapshots_over_quota`` and as :func:`readers.begin`.
@@ -25,18 +25,20 @@ def take(hub: Hub, name: str, asked: v1.SnapshotRequest) -> Approved:
     today = calendar.packed(calendar.day_of(now))
     with hub.db.begin() as tx:
         take_turn(tx, approval.TURN)
-        approved = approval.approved(tx, name, now)
+        approved = approval.find_approved(tx, name, now)
         reader.check_asked(approved, store.documents.agreed_on(tx), asked.subscription, asked.filter)
         known = store.integrators.find(tx, name)
         taken = known.snapshots if known.day == today else 0
         most = approved.document.quotas.snapshots_per_day
         if taken >= most:
             raise Refused("snapshots_over_quota", name=name, most=most)
-        store.integrators.put(tx, name, known._replace(day=today, snapshots=taken + 1))
+        store.integrators.save(tx, name, known._replace(day=today, snapshots=taken + 1))
     return approved
 
 
-def read(db: Database, secret: bytes, approved: Approved, asked: v1.SnapshotRequest) -> tuple[list[bytes], bytes]:
+def read_snapshot(
+    db: Database, secret: bytes, approved: Approved, asked: v1.SnapshotRequest
+) -> tuple[list[bytes], bytes]:
     """Everything that the integrator may see as of now, encoded, in no order of ours; and the cursor behind it."""
     with db.read() as tx:
         head, agreed = store.log.head_now(tx), store.documents.agreed_on(tx)
@@ -46,8 +48,8 @@ def read(db: Database, secret: bytes, approved: Approved, asked: v1.SnapshotRequ
         )
         found = [
             event.SerializeToString(deterministic=True)
-            for each in _standing(tx, agreed)
-            if (event := view.standing(each, head.appended_at))
+            for each in _visible_accounts(tx, agreed)
+            if (event := view.snapshot_event(each, head.appended_at))
         ]
     found.sort()  # by handle: the order of the table would be the same for everybody
     (cursor,) = cursors.sealed([Place(head.size, 0, agreed.cut_version)])
@@ -67,10 +69,10 @@ def parts(events: Sequence[bytes], cursor: bytes) -> Iterator[v1.SnapshotRespons
     yield v1.SnapshotResponse(events=some, cursor=cursor)
 
 
-def _standing(tx: Tx, agreed: Agreed) -> Iterator[v1.Change]:
+def _visible_accounts(tx: Tx, agreed: Agreed) -> Iterator[v1.Change]:
     """Everything that can be seen now."""
-    for account_id, totals in store.ledger.shown(tx):
-        yield changes.standing(account_id, totals)
+    for account_id, totals in store.ledger.visible_accounts(tx):
+        yield changes.first_sight(account_id, totals)
     for owner, catalogue in sorted(agreed.catalogues.items()):
         for benefit in catalogue.benefits.values():
             message = documents.Benefit.FromString(benefit.message)

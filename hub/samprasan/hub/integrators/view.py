@@ -91,7 +91,7 @@ class View:
                 found.append(_without_cursor(event.SerializeToString(deterministic=True)))
         return Seen(numbers, found, sum(map(len, found)) + len(found) * CURSOR_BYTES)
 
-    def standing(self, change: Change, at: int) -> Event | None:
+    def snapshot_event(self, change: Change, at: int) -> Event | None:
         """An event of a snapshot, if it passes: it has neither id nor cursor."""
         return self._event(change, at) if self._passes(change) else None
 

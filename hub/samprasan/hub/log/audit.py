@@ -17,10 +17,10 @@ from samprasan.ledger.audit import Auditor, Report
 def audit(hub: Hub, hub_key: bytes) -> Report:
     """Everything that can be checked without trusting the tables; ``hub_key`` is the hub's raw public key."""
     with hub.db.read() as tx:
-        auditor = Auditor(store.documents.active(tx), checkpoints.note(tx), hub.world.verify, [hub_key])
+        auditor = Auditor(store.documents.active(tx), checkpoints.offered_note(tx), hub.world.verify, [hub_key])
         for row in store.log.entries(tx):
             index = auditor.report.batches
-            found = auditor.take(row.batch, row.receipt)
+            found = auditor.check_entry(row.batch, row.receipt)
             if found is None:
                 continue
             filed = (row.log_index, row.agency, row.seq, row.digest)
@@ -39,7 +39,7 @@ def export(db: Database, file: BinaryIO) -> int:
     """Write what anybody needs to verify the log without this hub; how many entries."""
     with db.read() as tx:
         entries = ((row.batch, row.receipt) for row in store.log.entries(tx))
-        return bundle.write(file, store.documents.active(tx), checkpoints.note(tx), entries)
+        return bundle.write(file, store.documents.active(tx), checkpoints.offered_note(tx), entries)
 
 
 def _tree_problems(tx: Tx) -> Iterator[str]:

@@ -33,7 +33,7 @@ class Standing:
     late: list[str]
 
 
-def offer(hub: Hub) -> bool:
+def offer_checkpoint(hub: Hub) -> bool:
     """Sign a checkpoint of the log if it has grown and the one before is final, or was offered long enough."""
     with hub.db.read() as tx:
         if not _is_due(tx, hub.world.now()):
@@ -50,7 +50,7 @@ def offer_in(tx: Tx, world: World) -> None:
     """Sign a checkpoint of the log as it is, unless there is one."""
     size = store.log.head_now(tx).size
     if store.checkpoints.find(tx, size) is None:
-        store.checkpoints.add(tx, Signed(size, world.now(), checkpoint.signed(head_of(tx), world.signer)))
+        store.checkpoints.add(tx, Signed(size, world.now(), checkpoint.sign_note(head_of(tx), world.signer)))
 
 
 def head_of(tx: Tx) -> Checkpoint:
@@ -60,7 +60,7 @@ def head_of(tx: Tx) -> Checkpoint:
 
 
 def _is_due(tx: Tx, now: int) -> bool:
-    if store.recovery.standing(tx) is not None:
+    if store.recovery.current(tx) is not None:
         return False  # agencies have seen a longer log
     size = store.log.head_now(tx).size
     newest = store.checkpoints.newest(tx)
@@ -75,7 +75,7 @@ def _is_final(tx: Tx, size: int) -> bool:
     return have >= {member.agency for member in roster.members}
 
 
-def note(tx: Tx) -> bytes:
+def offered_note(tx: Tx) -> bytes:
     """The checkpoint that is offered, with the cosignatures it has; empty before there is one."""
     newest = store.checkpoints.newest(tx)
     return b"" if newest is None else _cosigned(tx, newest)
@@ -95,7 +95,7 @@ def _cosigned(tx: Tx, signed: Signed) -> bytes:
     return checkpoint.with_cosignatures(checkpoint.read(signed.note), [each.cosignature for each in given], keys)
 
 
-def answer(db: Database, agency: str, request: hub_pb2.WitnessRequest) -> hub_pb2.WitnessResponse:
+def answer_question(db: Database, agency: str, request: hub_pb2.WitnessRequest) -> hub_pb2.WitnessResponse:
     """The checkpoint that is offered, proved to go on from the sizes asked and to hold the positions asked.
 
     Raises Malformed ``request`` over the limits, Unproven ``not_a_member``.
@@ -112,14 +112,14 @@ def answer(db: Database, agency: str, request: hub_pb2.WitnessRequest) -> hub_pb
         consistent = [merkle.consistency_proof(tiles, size, whole) if size <= whole else [] for size in sizes]
         included = [merkle.inclusion_proof(tiles, index, whole) if index < whole else [] for index in indexes]
         return hub_pb2.WitnessResponse(
-            checkpoint=note(tx),
+            checkpoint=offered_note(tx),
             consistency=[hub_pb2.HashPath(hashes=path) for path in consistent],
             inclusion=[hub_pb2.HashPath(hashes=path) for path in included],
             own_seq=store.log.chain_seq(tx, documents.HUB, newest.size),
         )
 
 
-def take(hub: Hub, agency: str, request: hub_pb2.CosignRequest) -> None:
+def accept_cosignature(hub: Hub, agency: str, request: hub_pb2.CosignRequest) -> None:
     """Keep an agency's cosignature; once every agency has cosigned, what is older is forgotten.
 
     Raises Unproven ``cosignature`` and ``not_a_member``, Refused ``checkpoint_unknown`` for one that is not kept.
@@ -133,12 +133,12 @@ def take(hub: Hub, agency: str, request: hub_pb2.CosignRequest) -> None:
         key = documents.member(roster, agency).signing_key
         given = Cosignature(agency, request.seconds, request.signature)
         checkpoint.check_cosignature(checkpoint.read(signed.note).checkpoint, given, key, hub.world.verify)
-        store.checkpoints.take(tx, request.size, Given(given, key))
+        store.checkpoints.add_cosignature(tx, request.size, Given(given, key))
         if _is_final(tx, request.size):
             store.checkpoints.forget_before(tx, request.size)
 
 
-def standing(tx: Tx, now: int) -> Standing:
+def witness_status(tx: Tx, now: int) -> Standing:
     """How far the log is witnessed."""
     newest = store.checkpoints.newest(tx)
     agreed = store.documents.agreed_on(tx)

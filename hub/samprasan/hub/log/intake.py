@@ -70,46 +70,46 @@ def append(hub: Hub, submissions: Sequence[Submission]) -> list[Answer]:
 
 def append_own(tx: Tx, world: World, updates: Sequence[log.Update]) -> None:
     """Append a batch of the hub's own chain within the open transaction."""
-    _append_own(tx, world, updates, _moment(tx, world))
+    _append_own(tx, world, updates, _append_expirations(tx, world))
 
 
 def append_own_again(tx: Tx, world: World, updates: Sequence[log.Update], moment: int) -> None:
     """:func:`append_own` while the hub recovers, as of ``moment``."""
-    _append_own(tx, world, updates, _expire_due(tx, world, moment))
+    _append_own(tx, world, updates, _append_expirations_at(tx, world, moment))
 
 
 def append_again(tx: Tx, world: World, submissions: Sequence[Submission], moment: int) -> list[Answer]:
     """Append, while the hub recovers, what stood in a part of the log that is given up, as of the moment it had."""
-    return _append_at(tx, world, submissions, _expire_due(tx, world, moment))
+    return _append_at(tx, world, submissions, _append_expirations_at(tx, world, moment))
 
 
 def expire_due(hub: Hub) -> bool:
     """Say in the log which holds have run out, at most as many as a batch has room for; whether there were any."""
     with hub.db.read() as tx:
-        if not store.holds.run_out(tx, hub.world.now(), 1) or store.recovery.standing(tx) is not None:
+        if not store.holds.run_out(tx, hub.world.now(), 1) or store.recovery.current(tx) is not None:
             return False
     with hub.db.begin() as tx:
-        _moment(tx, hub.world)
+        _append_expirations(tx, hub.world)
     return True
 
 
 def append_in(tx: Tx, world: World, submissions: Sequence[Submission]) -> list[Answer]:
     """:func:`append` within an open transaction; before anything else applies, holds that have run out are over."""
-    return _append_at(tx, world, submissions, _moment(tx, world))
+    return _append_at(tx, world, submissions, _append_expirations(tx, world))
 
 
-def _moment(tx: Tx, world: World) -> int:
-    """The moment as of which to append; before anything else applies, holds that have run out are over.
+def _append_expirations(tx: Tx, world: World) -> int:
+    """Append that holds have run out, before anything else applies; the moment as of which to append the rest.
 
     Raises Unavailable while the hub recovers: what is appended now would stand where something stood before.
     """
-    if store.recovery.standing(tx) is not None:
+    if store.recovery.current(tx) is not None:
         raise Unavailable("hub_recovering")
-    return _expire_due(tx, world, world.now() // CLOCK_MS * CLOCK_MS)
+    return _append_expirations_at(tx, world, world.now() // CLOCK_MS * CLOCK_MS)
 
 
-def _expire_due(tx: Tx, world: World, moment: int) -> int:
-    """Expire holds that have run out by then; the moment to append at, which is no earlier than the newest entry's.
+def _append_expirations_at(tx: Tx, world: World, moment: int) -> int:
+    """Append which holds have run out by ``moment``; the moment to append at, no earlier than the newest entry's.
 
     Should more than fill a batch run out at once, the rest waits for its turn: nobody can post them any more, and
     nobody else is kept waiting.
@@ -181,7 +181,7 @@ class _Group:
         """Fold, sign and store what was accepted; the receipts in order."""
         entries = [(each, self.now) for each in self.accepted]
         agreed = store.documents.agreed_on(self.tx)
-        return enter(self.tx, self.log_head.size, entries, self.world.sign, agreed.activated)
+        return enter_batches(self.tx, self.log_head.size, entries, self.world.sign, agreed.activated)
 
     def _again(self, submission: Submission) -> int | Answer:
         for place, earlier in enumerate(self.accepted):
@@ -208,7 +208,7 @@ class _Group:
         return refusal
 
 
-def enter(
+def enter_batches(
     tx: Tx,
     size: int,
     entries: Sequence[tuple[Submission, int]],
@@ -227,7 +227,7 @@ def enter(
     for log_index, (submission, appended_at) in enumerate(entries, size):
         entry = Entry(submission.batch, appended_at)
         folded, outcomes = ledger.fold(state, entry, activated)
-        told.append((log_index, changes.of(entry, state, folded)))
+        told.append((log_index, changes.changes_of_entry(entry, state, folded)))
         state.include(folded)
         every_change.include(folded)
         operations.append((log_index, folded))
@@ -235,7 +235,7 @@ def enter(
         receipts.append(receipt)
         rows.append(_row(submission, log_index, receipt))
     store.ledger.save(tx, every_change, operations)
-    store.changes.put(tx, told)
+    store.changes.save(tx, told)
     store.log.append(tx, rows, entries[-1][1] if entries else 0)
     store.pseudonyms.forget(tx, [key for key, totals in every_change.accounts.items() if totals.closed])
     return receipts

@@ -35,7 +35,7 @@ def scrub(hub: Hub, start: int) -> tuple[int, list[Damage]]:
     now = {each.log_index: each.what for each in found}
     if now != known:
         with hub.db.begin() as tx:
-            store.damages.put(tx, start, end, now, hub.world.now())
+            store.damages.replace(tx, start, end, now, hub.world.now())
     return (0 if end >= size else end), found
 
 

@@ -20,7 +20,7 @@ from samprasan.v1.envelope_pb2 import Envelope
 _DAY_MS = 86_400_000
 
 
-def submit(hub: Hub, agency: str, envelope: Envelope) -> None:
+def submit_document(hub: Hub, agency: str, envelope: Envelope) -> None:
     """Store a proposal or the caller's approval of one; put the document into force if that completes it.
 
     Raises Malformed for what cannot be read, Unproven for signatures that do not hold or are not the caller's, Refused
@@ -47,9 +47,9 @@ def submit(hub: Hub, agency: str, envelope: Envelope) -> None:
         judges = [current, body] if isinstance(body, Roster) else [current]
         counted = {key for judge in judges if judge for key in documents.signing_keys(judge)}
         merged = _merged(Envelope.FromString(stored) if stored else None, envelope, counted)
-        found = documents.standing(merged, body, current, hub.world.verify)
+        found = documents.check_signatures(merged, body, current, hub.world.verify)
         if (
-            agency not in documents.standing(envelope, body, current, hub.world.verify).signed
+            agency not in documents.check_signatures(envelope, body, current, hub.world.verify).signed
         ):  # nor is another's catalogue
             raise Unproven("approval_not_ones_own", agency=agency)
         _check_next(
@@ -61,7 +61,7 @@ def submit(hub: Hub, agency: str, envelope: Envelope) -> None:
             _end_rotation(tx, current, body)
         if found.complete and isinstance(body, Cut):
             signing.add_signature(merged, hub.world.signer)  # should the hub lose it, this proves that it took effect
-        store.documents.put(tx, found, merged.SerializeToString(), hub.world.now(), active=found.complete)
+        store.documents.save(tx, found, merged.SerializeToString(), hub.world.now(), active=found.complete)
         if found.complete:
             _take_effect(tx, hub.world, found)
 
@@ -70,7 +70,7 @@ def _check_recovery(tx: Tx, world: World, body: Body) -> None:
     """A hub that recovers puts nothing into force but the cut that it needs."""
     if isinstance(body, Cut):
         recovery.check_cut(tx, world, body)
-    elif store.recovery.standing(tx) is not None:
+    elif store.recovery.current(tx) is not None:
         raise Unavailable("hub_recovering")
 
 
@@ -78,13 +78,13 @@ def _take_effect(tx: Tx, world: World, found: Standing) -> None:
     """What is complete stands in the log; a cut when all that it leaves is there again."""
     store.documents.drop_proposed(tx, found.kind, found.version, found.series)
     if found.kind == log_pb2.DOCUMENT_KIND_CUT:
-        cut.begin(tx, world)
+        cut.begin_cut(tx, world)
         return
     activate = log_pb2.Activate(document=found.kind, version=found.version, digest=found.digest)
     intake.append_own(tx, world, [log_pb2.Update(activate=activate)])
 
 
-def listed(db: Database) -> hub_pb2.ListDocumentsResponse:
+def list_documents(db: Database) -> hub_pb2.ListDocumentsResponse:
     """Everything in force and everything that waits, with the signatures known so far; of catalogues the newest."""
     with db.read() as tx:
         return hub_pb2.ListDocumentsResponse(
@@ -118,8 +118,8 @@ def compose_roster(hub: Hub, tls_ca: bytes) -> bool:
         envelope = signing.seal(composed)
         body = documents.read(envelope)
         store.documents.drop_proposed(tx, log_pb2.DOCUMENT_KIND_ROSTER, 1)
-        found = documents.standing(envelope, body, None, hub.world.verify)
-        store.documents.put(tx, found, envelope.SerializeToString(), now, active=False)
+        found = documents.check_signatures(envelope, body, None, hub.world.verify)
+        store.documents.save(tx, found, envelope.SerializeToString(), now, active=False)
         return True
 
 

@@ -11,7 +11,7 @@ from samprasan.keys.errors import Unavailable, Unproven
 from samprasan.v1 import hub_pb2, log_pb2
 
 
-def hello(hub: Hub, agency: str, request: hub_pb2.HelloRequest) -> hub_pb2.HelloResponse:
+def answer_hello(hub: Hub, agency: str, request: hub_pb2.HelloRequest) -> hub_pb2.HelloResponse:
     """The hub's head of ``agency``'s chain, its clock, what is in force, and what came of everybody's evaluations.
 
     Raises Unproven ``federation`` for another's, Malformed ``request`` for counts that cannot be.
@@ -21,14 +21,14 @@ def hello(hub: Hub, agency: str, request: hub_pb2.HelloRequest) -> hub_pb2.Hello
         federation_id = store.documents.agreed_on(tx).federation_id
         if request.federation_id and request.federation_id != federation_id:
             raise Unproven("federation", kind="Hello")
-        store.members.saw(tx, agency, now)
+        store.members.note_seen(tx, agency, now)
         if request.evaluated:
-            probing_alarm.note(tx, agency, request.evaluated, now)
+            probing_alarm.record_evaluations(tx, agency, request.evaluated, now)
         head = store.log.chain_head(tx, agency)
         own = store.log.chain_head(tx, documents.HUB)
-        running = rotation.standing(tx)
+        running = rotation.rotation_progress(tx)
         cut_version = store.documents.version_in_force(tx, log_pb2.DOCUMENT_KIND_CUT)
-        recovers = recovery.hears(tx, hub.world, agency, request)
+        recovers = recovery.hear_receipt(tx, hub.world, agency, request)
         return hub_pb2.HelloResponse(
             federation_id=federation_id,
             agency=agency,
@@ -37,13 +37,13 @@ def hello(hub: Hub, agency: str, request: hub_pb2.HelloRequest) -> hub_pb2.Hello
             roster_version=store.documents.version_in_force(tx, log_pb2.DOCUMENT_KIND_ROSTER),
             policy_version=store.documents.version_in_force(tx, log_pb2.DOCUMENT_KIND_POLICY),
             rotation=hub_pb2.Rotation(key_epoch=running.key_epoch, not_moved=running.not_moved) if running else None,
-            linking_use=[_told(each) for each in probing_alarm.uses(tx, now)],
+            linking_use=[_told(each) for each in probing_alarm.linking_use(tx, now)],
             recovering=recovers,
             refeed=recovers and recovery.is_wanted(tx, agency),
             own_head=hub_pb2.Head(seq=own.seq, digest=own.digest),
             damaged=list(store.damages.first(tx, limits.DAMAGES_SHOWN)),
             cut_version=cut_version,
-            rest=recovery.rest(tx, hub.world),
+            rest=recovery.rest_of_log(tx, hub.world),
         )
 
 
@@ -53,14 +53,14 @@ def _told(use: probing_alarm.Use) -> hub_pb2.LinkingUse:
     )
 
 
-def caller(db: Database, fingerprint: bytes, named: str, *, to_recover: bool = False) -> str:
+def identify_caller(db: Database, fingerprint: bytes, named: str, *, to_recover: bool = False) -> str:
     """The agency of a certificate that this hub issued and that names it; else Unproven ``certificate_unknown``.
 
     Unavailable ``hub_recovering`` while the hub recovers, for all that is not ``to_recover``.
     """
     with db.read() as tx:
         agency = store.members.agency_of_certificate(tx, fingerprint)
-        if agency is not None and not to_recover and store.recovery.standing(tx) is not None:
+        if agency is not None and not to_recover and store.recovery.current(tx) is not None:
             raise Unavailable("hub_recovering")
     if agency is None or agency != named:
         raise Unproven("certificate_unknown")

@@ -10,7 +10,7 @@ from samprasan.v1 import hub_pb2
 _NUMBER_MAX = 2**63 - 1  # the database's integers have a sign
 
 
-def post(hub: Hub, sender: str, request: hub_pb2.PostMailRequest) -> None:
+def post_mail(hub: Hub, sender: str, request: hub_pb2.PostMailRequest) -> None:
     """Keep mail for another agency.
 
     Raises Malformed ``request``, Refused ``agency_unknown``, Unavailable ``mailbox_full``.
@@ -27,20 +27,20 @@ def post(hub: Hub, sender: str, request: hub_pb2.PostMailRequest) -> None:
         store.mailbox.post(tx, reader, sender, request.sealed, hub.world.now())
 
 
-def after(db: Database, reader: str, number: int) -> list[hub_pb2.Mail]:
+def mail_after(db: Database, reader: str, number: int) -> list[hub_pb2.Mail]:
     """``reader``'s mail with a higher number, ascending, a few pieces at a time."""
     with db.read() as tx:
         rows = store.mailbox.after(tx, reader, min(number, _NUMBER_MAX), limits.MAIL_PER_READ)
     return [hub_pb2.Mail(number=row.number, sender=row.sender, sealed=row.sealed) for row in rows]
 
 
-def acknowledge(db: Database, reader: str, number: int) -> None:
+def acknowledge_mail(db: Database, reader: str, number: int) -> None:
     """Delete a piece of ``reader``'s mail."""
     with db.begin() as tx:
         store.mailbox.delete(tx, reader, min(number, _NUMBER_MAX))
 
 
-def news(db: Database) -> tuple[int, int]:
+def news_numbers(db: Database) -> tuple[int, int]:
     """Two numbers that grow with new mail and with news about documents: what wakes the streams."""
     with db.read() as tx:
         return store.mailbox.newest(tx), store.documents.changed(tx)

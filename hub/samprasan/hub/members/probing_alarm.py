@@ -38,7 +38,7 @@ class Use:
         return self.unused >= most
 
 
-def note(tx: Tx, evaluator: str, reported: Iterable[hub_pb2.Evaluated], now: int) -> None:
+def record_evaluations(tx: Tx, evaluator: str, reported: Iterable[hub_pb2.Evaluated], now: int) -> None:
     """Keep what ``evaluator`` reports of members and of the last weeks; the rest tells nothing and is passed over.
 
     A node whose clock was once wrong, or that still counts for an agency that left, must not be shut out for it.
@@ -52,10 +52,10 @@ def note(tx: Tx, evaluator: str, reported: Iterable[hub_pb2.Evaluated], now: int
     if len(rows) > limits.EVALUATED_ROWS_MAX or any(not 0 < row.elements <= limits.EVALUATED_MAX for row in rows):
         raise Malformed("request", limit=limits.EVALUATED_ROWS_MAX)
     known = [row for row in rows if row.requester in members and oldest <= row.day <= newest]
-    store.evaluations.note(tx, evaluator, {(row.requester, row.day): row.elements for row in known})
+    store.evaluations.record(tx, evaluator, {(row.requester, row.day): row.elements for row in known})
 
 
-def uses(tx: Tx, now: int) -> list[Use]:
+def linking_use(tx: Tx, now: int) -> list[Use]:
     """How every member of the federation stands."""
     current = store.documents.agreed_on(tx).roster
     until = calendar.packed(calendar.day_of(now) - timedelta(days=limits.UNUSED_AFTER_DAYS))

@@ -83,14 +83,14 @@ async def expire(running: Running) -> bool:
 
 async def recover(running: Running) -> bool:
     """Go on with a recovery: who gave back the last entry may have gone, or this process may have begun anew."""
-    if await running.read(recovery.is_on, running.hub.db):
-        await running.write(recovery.advance, running.hub)
+    if await running.read(recovery.is_recovering, running.hub.db):
+        await running.write(recovery.advance_recovery, running.hub)
     return False
 
 
 async def offer(running: Running) -> bool:
     """Sign a checkpoint if the log has grown."""
-    await running.write(checkpoints.offer, running.hub)
+    await running.write(checkpoints.offer_checkpoint, running.hub)
     return False
 
 
@@ -103,9 +103,9 @@ async def retain(running: Running) -> bool:
 async def show(running: Running) -> bool:
     """Fetch what is new at the end of the log for those who follow."""
     running.grown.clear()
-    if not running.shelf.is_started:
-        running.shelf.start(await running.read(reader.end, running.hub.db))
-    while running.shelf.take(await running.read(reader.newest, running.hub.db, running.shelf.size)):
+    if not running.recent_changes.is_started:
+        running.recent_changes.start(await running.read(reader.log_size, running.hub.db))
+    while running.recent_changes.add(await running.read(reader.newest, running.hub.db, running.recent_changes.size)):
         running.changed.set()
         running.changed = asyncio.Event()
     return False
@@ -120,7 +120,7 @@ class Watch:
 
     async def round(self) -> bool:
         """Look once."""
-        found = await self.running.read(mailbox.news, self.running.hub.db)
+        found = await self.running.read(mailbox.news_numbers, self.running.hub.db)
         if found != self.seen:
             self.seen = found
             self.running.ring()

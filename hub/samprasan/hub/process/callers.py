@@ -15,29 +15,29 @@ from samprasan.keys import certificates
 APPROVAL_SECONDS = 2.0  # a stream notices within this, and its next bookmark, that an integrator was revoked
 
 
-async def integrator(running: Running, context: Any) -> Approved:
+async def integrator_of(running: Running, context: Any) -> Approved:
     """The integrator of the certificate that the connection showed, which may read now."""
     pem = context.auth_context().get("x509_pem_cert", [b""])[0]
     named = certificates.integrator_of(pem)
     der = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
-    return await running.read(integrators_approval.caller, running.hub, certificates.fingerprint(der), named)
+    return await running.read(integrators_approval.identify_caller, running.hub, certificates.fingerprint(der), named)
 
 
-async def approval(running: Running, name: str) -> Approved:
+async def current_approval(running: Running, name: str) -> Approved:
     """What the integrator may read; looked up every few seconds, however many streams ask."""
     now = asyncio.get_running_loop().time()
     coming, at = running.approvals.get(name, (None, 0.0))
     is_failed = coming is not None and coming.done() and (coming.cancelled() or coming.exception() is not None)
     if coming is None or is_failed or now - at > APPROVAL_SECONDS:
-        coming = asyncio.ensure_future(running.read(integrators_approval.standing, running.hub, name))
+        coming = asyncio.ensure_future(running.read(integrators_approval.current_approval, running.hub, name))
         running.approvals[name] = (coming, now)
     return await asyncio.shield(coming)
 
 
-async def agency(running: Running, context: Any, *, to_recover: bool = False) -> str:
+async def agency_of(running: Running, context: Any, *, to_recover: bool = False) -> str:
     """The agency of the certificate that the connection showed; only what is ``to_recover`` goes on meanwhile."""
     pem = context.auth_context().get("x509_pem_cert", [b""])[0]
     named = certificates.agency_of(pem)
     der = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
-    known = partial(hello.caller, to_recover=to_recover)
+    known = partial(hello.identify_caller, to_recover=to_recover)
     return await running.read(known, running.hub.db, certificates.fingerprint(der), named)

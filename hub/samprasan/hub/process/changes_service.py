@@ -26,7 +26,7 @@ Lookup = Callable[[Running, Any], Awaitable[Approved]]  # the integrator that ca
 class ChangesServicer(changes_pb2_grpc.ChangesServicer):
     """The methods of ``samprasan.v1.Changes``."""
 
-    def __init__(self, running: Running, integrator: Lookup = callers.integrator) -> None:
+    def __init__(self, running: Running, integrator: Lookup = callers.integrator_of) -> None:
         self._running = running
         self._integrator = integrator
         self._snapshots = asyncio.Semaphore(limits.SNAPSHOTS_AT_ONCE)
@@ -53,8 +53,10 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
 
     async def _write_parts(self, name: str, request: v1.SnapshotRequest, context: Any) -> None:
         running = self._running
-        approved = await running.write(snapshot.take, running.hub, name, request)
-        events, cursor = await running.read(snapshot.read, running.hub.db, running.showing.secret, approved, request)
+        approved = await running.write(snapshot.begin_snapshot, running.hub, name, request)
+        events, cursor = await running.read(
+            snapshot.read_snapshot, running.hub.db, running.showing.secret, approved, request
+        )
         try:
             for part in snapshot.parts(events, cursor):
                 async with asyncio.timeout(limits.SNAPSHOT_PART_SECONDS_MAX):
@@ -70,7 +72,7 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
         approved = await self._integrator(running, context)
         with self._stream_of(approved):
             found = await running.read(
-                integrators_reader.begin, running.hub.db, running.showing.secret, approved, request
+                integrators_reader.begin_reading, running.hub.db, running.showing.secret, approved, request
             )
             if isinstance(found, v1.TooOld):
                 yield v1.FollowResponse(too_old=found)
@@ -84,7 +86,7 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
         document = (await self._integrator(running, context)).document
         name, most = document.name, document.quotas.streams
         allowance = self._acknowledged.setdefault(name, Allowance(2 * most, most / limits.ACKNOWLEDGE_SECONDS))
-        if not allowance.take(time.monotonic()):
+        if not allowance.admit(time.monotonic()):
             raise Unavailable("acknowledge_slowly", name=name)
         await running.write(integrators_reader.acknowledge, running.hub, running.showing.secret, name, request)
         return v1.AcknowledgeResponse()
@@ -103,20 +105,20 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
         """
         running, name = self._running, reader.approved.document.name
         told_at, was_behind = time.monotonic(), True
-        while not running.draining and await callers.approval(running, name) == reader.approved:
+        while not running.draining and await callers.current_approval(running, name) == reader.approved:
             bell, read_at = running.changed, time.monotonic()
-            news = running.shelf.since(reader)
+            news = running.recent_changes.since(reader)
             if news is None:
-                news = await running.read(integrators_reader.rest, running.hub.db, reader.place.log_index)
+                news = await running.read(integrators_reader.read_changes, running.hub.db, reader.place.log_index)
             for word in reader.pages(news):
                 yield word
                 if reader.is_lost:
                     return
                 if time.monotonic() - read_at > limits.STALE_SECONDS:
                     break
-            is_behind = reader.place.log_index < running.shelf.size
+            is_behind = reader.place.log_index < running.recent_changes.size
             if time.monotonic() - told_at >= BOOKMARK_SECONDS or (was_behind and not is_behind):
-                yield reader.bookmark(running.hub.world, running.shelf.checkpoint)
+                yield reader.bookmark(running.hub.world, running.recent_changes.checkpoint)
                 told_at, was_behind = time.monotonic(), False
             if not is_behind:
                 with contextlib.suppress(TimeoutError):
@@ -129,7 +131,7 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
         """Count the integrator's streams, and how fast it begins them."""
         running, name, most = self._running, approved.document.name, approved.document.quotas.streams
         allowance = self._begun.setdefault(name, Allowance(2 * most, most / limits.STREAMS_BEGIN_AGAIN_SECONDS))
-        if not allowance.take(time.monotonic()):
+        if not allowance.admit(time.monotonic()):
             raise Unavailable("reconnect_slowly", name=name)
         if running.following[name] >= most:
             raise Unavailable("follow_over_limit", name=name, most=most)  # perhaps one whose end is not noticed yet

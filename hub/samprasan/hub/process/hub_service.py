@@ -45,33 +45,33 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         self._running = running
 
     async def Hello(self, request: hub_pb2.HelloRequest, context: Any) -> hub_pb2.HelloResponse:
-        """See :func:`samprasan.hub.members.hello.hello`."""
+        """See :func:`samprasan.hub.members.hello.answer_hello`."""
         running = self._running
-        agency = await callers.agency(running, context, to_recover=True)
-        return await running.write(hello.hello, running.hub, agency, request)
+        agency = await callers.agency_of(running, context, to_recover=True)
+        return await running.write(hello.answer_hello, running.hub, agency, request)
 
     async def OpenAccounts(self, request: hub_pb2.OpenAccountsRequest, context: Any) -> hub_pb2.OpenAccountsResponse:
         """See :func:`samprasan.hub.accounts.accounts.open_accounts`."""
         running = self._running
-        agency = await callers.agency(running, context)
+        agency = await callers.agency_of(running, context)
         opened = await running.write(accounts.open_accounts, running.hub, agency, request)
         return hub_pb2.OpenAccountsResponse(accounts_opened=opened)
 
     async def Rekey(self, request: hub_pb2.RekeyRequest, context: Any) -> hub_pb2.RekeyResponse:
         """See :func:`samprasan.hub.accounts.rekey.rekey`."""
         running = self._running
-        return await running.write(rekey.rekey, running.hub, await callers.agency(running, context), request)
+        return await running.write(rekey.rekey, running.hub, await callers.agency_of(running, context), request)
 
     async def GetTotals(self, request: hub_pb2.GetTotalsRequest, context: Any) -> hub_pb2.GetTotalsResponse:
         """See :func:`samprasan.hub.accounts.accounts.totals`."""
         running = self._running
-        agency = await callers.agency(running, context)
+        agency = await callers.agency_of(running, context)
         return hub_pb2.GetTotalsResponse(totals=await running.read(accounts.totals, running.hub, agency, request))
 
     async def Push(self, request_iterator: Any, context: Any) -> AsyncIterator[hub_pb2.PushResponse]:
         """See :mod:`samprasan.hub.log.intake`.  Batches are read ahead; answers keep their order."""
         running = self._running
-        agency = await callers.agency(running, context)
+        agency = await callers.agency_of(running, context)
         if running.pushing[agency] >= limits.PUSH_STREAMS_PER_AGENCY_MAX:
             raise Refused("streams_over_limit", agency=agency, most=limits.PUSH_STREAMS_PER_AGENCY_MAX)
         ahead: asyncio.Queue[_Ahead | None] = asyncio.Queue(limits.PUSH_IN_FLIGHT_MAX)
@@ -106,9 +106,9 @@ class HubServicer(hub_pb2_grpc.HubServicer):
             await ahead.put(None)
 
     async def PostMail(self, request: hub_pb2.PostMailRequest, context: Any) -> hub_pb2.PostMailResponse:
-        """See :func:`samprasan.hub.members.mailbox.post`."""
+        """See :func:`samprasan.hub.members.mailbox.post_mail`."""
         running = self._running
-        await running.write(mailbox.post, running.hub, await callers.agency(running, context), request)
+        await running.write(mailbox.post_mail, running.hub, await callers.agency_of(running, context), request)
         running.ring()
         return hub_pb2.PostMailResponse()
 
@@ -117,14 +117,14 @@ class HubServicer(hub_pb2_grpc.HubServicer):
     ) -> AsyncIterator[hub_pb2.ReceiveMailResponse]:
         """Mail as it comes, and a word when documents change; the first word comes at once."""
         running = self._running
-        agency, number, documents_seen = await callers.agency(running, context), request.after, -1
+        agency, number, documents_seen = await callers.agency_of(running, context), request.after, -1
         while not running.draining:
             bell = running.news
-            documents_changed = (await running.read(mailbox.news, running.hub.db))[1]
+            documents_changed = (await running.read(mailbox.news_numbers, running.hub.db))[1]
             if documents_changed != documents_seen:
                 documents_seen = documents_changed
                 yield hub_pb2.ReceiveMailResponse(documents_changed=hub_pb2.DocumentsChanged())
-            while mails := await running.read(mailbox.after, running.hub.db, agency, number):
+            while mails := await running.read(mailbox.mail_after, running.hub.db, agency, number):
                 for mail in mails:
                     number = mail.number
                     yield hub_pb2.ReceiveMailResponse(mail=mail)
@@ -135,42 +135,48 @@ class HubServicer(hub_pb2_grpc.HubServicer):
     async def AcknowledgeMail(
         self, request: hub_pb2.AcknowledgeMailRequest, context: Any
     ) -> hub_pb2.AcknowledgeMailResponse:
-        """See :func:`samprasan.hub.members.mailbox.acknowledge`."""
+        """See :func:`samprasan.hub.members.mailbox.acknowledge_mail`."""
         running = self._running
-        await running.write(mailbox.acknowledge, running.hub.db, await callers.agency(running, context), request.number)
+        await running.write(
+            mailbox.acknowledge_mail, running.hub.db, await callers.agency_of(running, context), request.number
+        )
         return hub_pb2.AcknowledgeMailResponse()
 
     async def SubmitDocument(
         self, request: hub_pb2.SubmitDocumentRequest, context: Any
     ) -> hub_pb2.SubmitDocumentResponse:
-        """See :func:`samprasan.hub.members.documents.submit`."""
+        """See :func:`samprasan.hub.members.documents.submit_document`."""
         running = self._running
-        agency = await callers.agency(running, context, to_recover=True)
-        await running.write(documents.submit, running.hub, agency, request.document)
+        agency = await callers.agency_of(running, context, to_recover=True)
+        await running.write(documents.submit_document, running.hub, agency, request.document)
         running.ring()
         return hub_pb2.SubmitDocumentResponse()
 
     async def ListDocuments(self, request: hub_pb2.ListDocumentsRequest, context: Any) -> hub_pb2.ListDocumentsResponse:
-        """See :func:`samprasan.hub.members.documents.listed`."""
+        """See :func:`samprasan.hub.members.documents.list_documents`."""
         running = self._running
-        await callers.agency(running, context, to_recover=True)
-        return await running.read(documents.listed, running.hub.db)
+        await callers.agency_of(running, context, to_recover=True)
+        return await running.read(documents.list_documents, running.hub.db)
 
     async def Witness(self, request: hub_pb2.WitnessRequest, context: Any) -> hub_pb2.WitnessResponse:
-        """See :func:`samprasan.hub.log.checkpoints.answer`."""
+        """See :func:`samprasan.hub.log.checkpoints.answer_question`."""
         running = self._running
-        return await running.read(checkpoints.answer, running.hub.db, await callers.agency(running, context), request)
+        return await running.read(
+            checkpoints.answer_question, running.hub.db, await callers.agency_of(running, context), request
+        )
 
     async def Cosign(self, request: hub_pb2.CosignRequest, context: Any) -> hub_pb2.CosignResponse:
-        """See :func:`samprasan.hub.log.checkpoints.take`."""
+        """See :func:`samprasan.hub.log.checkpoints.accept_cosignature`."""
         running = self._running
-        await running.write(checkpoints.take, running.hub, await callers.agency(running, context), request)
+        await running.write(
+            checkpoints.accept_cosignature, running.hub, await callers.agency_of(running, context), request
+        )
         return hub_pb2.CosignResponse()
 
     async def IssueToken(self, request: hub_pb2.IssueTokenRequest, context: Any) -> hub_pb2.IssueTokenResponse:
         """See :func:`samprasan.hub.integrators.handle_token.issue`."""
         running = self._running
-        agency, secret = await callers.agency(running, context), running.showing.secret
+        agency, secret = await callers.agency_of(running, context), running.showing.secret
         token = await running.read(handle_token.issue, running.hub, secret, agency, request)
         return hub_pb2.IssueTokenResponse(token=token)
 
@@ -179,7 +185,7 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         from samprasan.hub.accounts import reconciliation  # what it counts with takes a while to load
 
         running = self._running
-        agency = await callers.agency(running, context)
+        agency = await callers.agency_of(running, context)
         if agency in running.reconciling:
             raise Refused("streams_over_limit", agency=agency, most=1)
         running.reconciling.add(agency)
@@ -188,9 +194,9 @@ class HubServicer(hub_pb2_grpc.HubServicer):
             first = await requests.next(RECONCILE_IDLE_SECONDS)
             if first is None or not first.HasField("begin"):
                 raise Malformed("request", limit=1)
-            while await running.write(reconciliation.count, running.hub.db):
+            while await running.write(reconciliation.count_entries, running.hub.db):
                 pass
-            talk = await running.read(reconciliation.begin, running.hub, agency, first.begin)
+            talk = await running.read(reconciliation.begin_conversation, running.hub, agency, first.begin)
             yield talk.begun()
             async for answer in self._answers(talk, requests):
                 yield answer
@@ -211,9 +217,9 @@ class HubServicer(hub_pb2_grpc.HubServicer):
             if request is not None:
                 talk.sending = request.HasField("more")
                 if request.HasField("ask"):
-                    yield talk.told(request.ask)
+                    yield talk.answer(request.ask)
                 if request.HasField("verdict"):
-                    await running.write(reconciliation.record, running.hub, talk, request.verdict)
+                    await running.write(reconciliation.record_verdict, running.hub, talk, request.verdict)
             cells = await running.read(talk.cells) if talk.sending else None
             if cells is not None:
                 yield cells
@@ -223,7 +229,7 @@ class HubServicer(hub_pb2_grpc.HubServicer):
     async def Recall(self, request: hub_pb2.RecallRequest, context: Any) -> AsyncIterator[hub_pb2.RecallResponse]:
         """See :mod:`samprasan.hub.log.recall`."""
         running = self._running
-        agency = await callers.agency(running, context, to_recover=True)
+        agency = await callers.agency_of(running, context, to_recover=True)
         after = request.after_seq
         while entries := await running.read(recall.recalled, running.hub.db, agency, request.own, after):
             for entry in entries:
@@ -233,7 +239,7 @@ class HubServicer(hub_pb2_grpc.HubServicer):
     async def Refeed(self, request_iterator: Any, context: Any) -> hub_pb2.RefeedResponse:
         """See :mod:`samprasan.hub.recovery.recovery`."""
         running = self._running
-        agency = await callers.agency(running, context, to_recover=True)
+        agency = await callers.agency_of(running, context, to_recover=True)
         if agency in running.refeeding:
             raise Refused("streams_over_limit", agency=agency, most=1)
         running.refeeding.add(agency)
@@ -244,10 +250,10 @@ class HubServicer(hub_pb2_grpc.HubServicer):
                 some.append(request)
                 size += request.ByteSize()
                 if size >= limits.REFED_BYTES_AT_ONCE:
-                    taken += await running.write(recovery.take, running.hub, agency, some)
+                    taken += await running.write(recovery.accept_returned, running.hub, agency, some)
                     some, size = [], 0
-            taken += await running.write(recovery.take, running.hub, agency, some)
-            await running.write(recovery.advance, running.hub)
+            taken += await running.write(recovery.accept_returned, running.hub, agency, some)
+            await running.write(recovery.advance_recovery, running.hub)
             return hub_pb2.RefeedResponse(taken=taken)
         finally:
             running.refeeding.discard(agency)

@@ -13,7 +13,7 @@ from samprasan.edge.logs import get_logger
 from samprasan.hub import limits
 from samprasan.hub.identity import Hub
 from samprasan.hub.integrators.approval import Approved
-from samprasan.hub.integrators.recent_changes import Shelf
+from samprasan.hub.integrators.recent_changes import RecentChanges
 from samprasan.hub.log import intake
 from samprasan.hub.members.joining import Authority
 from samprasan.hub.process.sequencer import Sequencer
@@ -46,7 +46,7 @@ class Running:
     draining: bool = False
     grown: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    shelf: Shelf = field(default_factory=Shelf)
+    recent_changes: RecentChanges = field(default_factory=RecentChanges)
     following: Counter[str] = field(default_factory=Counter)
     pushing: Counter[str] = field(default_factory=Counter)
     reconciling: set[str] = field(default_factory=set)

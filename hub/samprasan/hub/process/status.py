@@ -49,7 +49,7 @@ def status(db: Database, now: int) -> dict[str, Any]:
         awarded = store.ledger.agency_totals(tx)
         seen = store.members.last_seen(tx)
         codes = sorted({each.agency for each in store.members.invited(tx)})
-        uses = {each.agency: each for each in probing_alarm.uses(tx, now)}
+        uses = {each.agency: each for each in probing_alarm.linking_use(tx, now)}
         agreed_at = store.contributions.agreed_at(tx)
         reconciled = store.contributions.newest_by_agency(tx)
         agencies = []
@@ -79,8 +79,8 @@ def status(db: Database, now: int) -> dict[str, Any]:
             "log": _log(tx, now),
             "totals": store.ledger.federation_totals(tx),
             "agencies": agencies,
-            "recovery": recovery.standing(tx),
-            "rotation": asdict(running) if (running := rotation.standing(tx)) else None,
+            "recovery": recovery.recovery_progress(tx),
+            "rotation": asdict(running) if (running := rotation.rotation_progress(tx)) else None,
             "warnings": limit_usage.near(_limits(tx, now)),
         }
 
@@ -105,7 +105,7 @@ def reconciliations(db: Database, limit: int) -> list[dict[str, Any]]:
 
 def _log(tx: Tx, now: int) -> dict[str, Any]:
     """The log, and how far the agencies have witnessed it."""
-    size, standing = store.log.head_now(tx).size, checkpoints.standing(tx, now)
+    size, standing = store.log.head_now(tx).size, checkpoints.witness_status(tx, now)
     checkpoint = {"size": standing.size, "final": standing.final, "cosigned": standing.cosigned, "late": standing.late}
     damaged = {str(index): what for index, what in store.damages.first(tx, limits.DAMAGES_SHOWN).items()}
     root = store.tree.root(tx, size).hex()
@@ -115,20 +115,24 @@ def _log(tx: Tx, now: int) -> dict[str, Any]:
 def late_witnesses(db: Database, now: int) -> list[tuple[str, int]]:
     """Agencies that have cosigned nothing newer for too long, and the size that they did."""
     with db.read() as tx:
-        standing = checkpoints.standing(tx, now)
+        standing = checkpoints.witness_status(tx, now)
     return [(agency, standing.cosigned[agency]) for agency in standing.late]
 
 
 def probers(db: Database, now: int) -> list[tuple[str, int]]:
     """Agencies that have too many ids evaluated which lead to nothing, and how many."""
     with db.read() as tx:
-        return [(each.agency, each.unused) for each in probing_alarm.uses(tx, now) if each.is_probing]
+        return [(each.agency, each.unused) for each in probing_alarm.linking_use(tx, now) if each.is_probing]
 
 
 def gauges(db: Database, now: int) -> list[Gauge]:
     """What a monitoring system reads."""
     document = status(db, now)
-    followed = {each["name"]: each["subscriptions"] for each in approval.listed(db, now) if each["state"] == "approved"}
+    followed = {
+        each["name"]: each["subscriptions"]
+        for each in approval.list_integrators(db, now)
+        if each["state"] == "approved"
+    }
     agencies = document["agencies"]
     log = document["log"]
     witnessed = log["checkpoint"]

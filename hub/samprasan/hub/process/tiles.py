@@ -98,7 +98,7 @@ def _level(text: str) -> int | None:
 
 def _note(db: Database) -> bytes:
     with db.read() as tx:
-        return checkpoints.note(tx)
+        return checkpoints.offered_note(tx)
 
 
 def _tile(db: Database, level: int, number: int, width: int, *, bundled: bool) -> bytes | None:

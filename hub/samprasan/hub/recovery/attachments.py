@@ -28,14 +28,14 @@ def put_in_force(tx: Tx, world: World, news: Sequence[Envelope]) -> None:
         if signing.digest(envelope) in store.documents.agreed_on(tx).digests:
             continue
         documents.believe(envelope, roster, world.verify)
-        found = documents.standing(envelope, body, roster, world.verify)
-        store.documents.put(tx, found, envelope.SerializeToString(), world.now(), active=True)
+        found = documents.check_signatures(envelope, body, roster, world.verify)
+        store.documents.save(tx, found, envelope.SerializeToString(), world.now(), active=True)
         store.documents.drop_proposed(tx, found.kind, found.version, found.series)
         if isinstance(body, Roster) and roster and body.linking.key_epoch != roster.linking.key_epoch:
             store.pseudonyms.end_rotation(tx, body.linking.key_epoch)
 
 
-def tie(tx: Tx) -> list[log.Update]:
+def tie_accounts(tx: Tx) -> list[log.Update]:
     """Tie accounts to their subjects again; what opens those that the log has lost."""
     after = _FIRST
     keys = documents.linking_keys(store.documents.agreed_on(tx).required_roster)

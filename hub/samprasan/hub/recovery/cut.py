@@ -23,28 +23,28 @@ from samprasan.v1.documents_pb2 import Cut
 from samprasan.v1.envelope_pb2 import Envelope
 
 
-def rest(tx: Tx, world: World) -> bytes:
+def rest_of_log(tx: Tx, world: World) -> bytes:
     """A signed checkpoint of what is left of the log."""
-    return checkpoint.signed(checkpoints.head_of(tx), world.signer)
+    return checkpoint.sign_note(checkpoints.head_of(tx), world.signer)
 
 
 def check(tx: Tx, world: World, body: Cut) -> None:
     """That the document leaves exactly what is left of the log; Refused ``cut_unneeded`` if it does not."""
     federation_id = store.documents.agreed_on(tx).federation_id
-    left = checkpoint.opened(body.checkpoint, federation_id, world.signer.public_key, world.verify).checkpoint
+    left = checkpoint.open_note(body.checkpoint, federation_id, world.signer.public_key, world.verify).checkpoint
     if left != checkpoints.head_of(tx):
         raise Refused("cut_unneeded")
 
 
-def begin(tx: Tx, world: World) -> None:
+def begin_cut(tx: Tx, world: World) -> None:
     """The agencies have agreed: open accounts whose entries are lost, for what follows is about them."""
     head = store.log.lock_head(tx)
     store.recovery.cut(tx)
     store.checkpoints.forget_after(tx, head.size)
-    _append_own(tx, world, attachments.tie(tx), head.appended_at)
+    _append_own(tx, world, attachments.tie_accounts(tx), head.appended_at)
 
 
-def go_on(tx: Tx, world: World) -> bool:
+def continue_cut(tx: Tx, world: World) -> bool:
     """Put some of what stood behind the cut into the log again; whether there was any."""
     some = store.recovery.first(tx, limits.PUSH_GROUP_MAX)
     for (is_own, moment), group in groupby(some, key=_when):
@@ -57,7 +57,7 @@ def go_on(tx: Tx, world: World) -> bool:
     return bool(some)
 
 
-def end(tx: Tx, world: World) -> None:
+def end_cut(tx: Tx, world: World) -> None:
     """All of it is there: say in the log that it was cut, unless it says so."""
     version = store.documents.version_in_force(tx, log.DOCUMENT_KIND_CUT)
     if not version:

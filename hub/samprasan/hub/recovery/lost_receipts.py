@@ -83,7 +83,7 @@ def _folded(tx: Tx, head: LogHead, entries: Sequence[Refed]) -> list[log.Receipt
 
     trial = tx.begin_nested()
     try:
-        intake.enter(tx, head.size, submissions, noted, store.documents.agreed_on(tx).activated)
+        intake.enter_batches(tx, head.size, submissions, noted, store.documents.agreed_on(tx).activated)
     finally:
         trial.rollback()
     came_out = all(not each.receipt or _receipt(each) == came for each, came in zip(entries, found, strict=True))

@@ -50,7 +50,7 @@ def _audited(tx: Tx, world: World, size: int) -> State:
     """What the log folds to, once every signature, chain and outcome in it holds."""
     auditor = Auditor(store.documents.active(tx), b"", world.verify, [world.signer.public_key])
     for row in store.log.entries(tx):
-        auditor.take(row.batch, row.receipt)
+        auditor.check_entry(row.batch, row.receipt)
     report = auditor.finish()
     if report.problems or report.batches != size:
         raise Refused("log_damaged_here", problem=report.problems[0] if report.problems else "entries are missing")
@@ -67,7 +67,7 @@ def _refold(tx: Tx) -> None:
     for log_index, entry in _entries(tx):
         folded, _ = fold(state, entry, activated)
         if log_index >= kept_from:
-            store.changes.put(tx, [(log_index, changes.of(entry, state, folded))])
+            store.changes.save(tx, [(log_index, changes.changes_of_entry(entry, state, folded))])
         state.include(folded)
         store.ledger.save(tx, folded, [(log_index, folded)])
 

@@ -38,23 +38,23 @@ RESTORED, ASKED, RECEIPT = "restored", "asked", "receipt"
 _CUTS_MAX = 10_000  # nobody loses that much
 
 
-def begin(hub: Hub, why: str) -> None:
+def begin_recovery(hub: Hub, why: str) -> None:
     """Append nothing more until every agency has given back what it holds."""
     with hub.db.begin() as tx:
-        begin_in(tx, hub.world.now(), why)
+        begin_recovery_in(tx, hub.world.now(), why)
 
 
-def begin_in(tx: Tx, now: int, why: str) -> None:
+def begin_recovery_in(tx: Tx, now: int, why: str) -> None:
     """:func:`begin` within a transaction; before there are agencies nobody has anything to give back."""
     store.log.lock_head(tx)
     if store.documents.agreed_on(tx).roster is not None:
-        store.recovery.begin(tx, now, why)
+        store.recovery.begin_recovery(tx, now, why)
 
 
-def rest(tx: Tx, world: World) -> bytes:
+def rest_of_log(tx: Tx, world: World) -> bytes:
     """A signed checkpoint of what is left of the log, if nobody gave back what comes next; else empty."""
     try:
-        return cut.rest(tx, world) if _lacks(tx) else b""
+        return cut.rest_of_log(tx, world) if _lacks(tx) else b""
     except Unavailable:  # the tree is damaged: that is to be mended first
         return b""
 
@@ -66,17 +66,17 @@ def check_cut(tx: Tx, world: World, body: Cut) -> None:
     cut.check(tx, world, body)
 
 
-def hears(tx: Tx, world: World, agency: str, request: hub_pb2.HelloRequest) -> bool:
+def hear_receipt(tx: Tx, world: World, agency: str, request: hub_pb2.HelloRequest) -> bool:
     """Whether the hub recovers, having seen an agency's newest receipt: one that it gave proves what it lost.
 
     A receipt of the log as it was before a cut proves nothing.
     If only the entry that it is of is not what it was, that is noted, to be mended.
     """
-    recovers = store.recovery.standing(tx) is not None
+    recovers = store.recovery.current(tx) is not None
     if request.cut_version > _CUTS_MAX:
         raise Malformed("request", limit=_CUTS_MAX)
     if recovers:
-        store.recovery.greets(tx, agency, -1, request.cut_version)
+        store.recovery.note_shown_receipt(tx, agency, -1, request.cut_version)
     newest = request.newest_receipt
     if not newest.payload:
         return recovers
@@ -94,20 +94,20 @@ def hears(tx: Tx, world: World, agency: str, request: hub_pb2.HelloRequest) -> b
     if receipt.federation_id != store.documents.agreed_on(tx).federation_id:
         return recovers
     if index < size:
-        store.damages.put(tx, index, index + 1, {index: damage}, world.now())
+        store.damages.replace(tx, index, index + 1, {index: damage}, world.now())
         return recovers
     if not recovers:
-        begin_in(tx, world.now(), RECEIPT)
-    store.recovery.greets(tx, agency, index, request.cut_version)
+        begin_recovery_in(tx, world.now(), RECEIPT)
+    store.recovery.note_shown_receipt(tx, agency, index, request.cut_version)
     return True
 
 
 def is_wanted(tx: Tx, agency: str) -> bool:
     """Whether the agency is still to give back what it holds."""
-    return store.recovery.standing(tx) is not None and agency not in store.recovery.checkpoints(tx)
+    return store.recovery.current(tx) is not None and agency not in store.recovery.checkpoints(tx)
 
 
-def take(hub: Hub, agency: str, requests: Sequence[hub_pb2.RefeedRequest]) -> int:
+def accept_returned(hub: Hub, agency: str, requests: Sequence[hub_pb2.RefeedRequest]) -> int:
     """Keep what an agency gives back; how many entries the hub lacked.
 
     Raises Malformed or Unproven, keeping nothing, if something was not signed by whom it should be.
@@ -134,7 +134,7 @@ def take(hub: Hub, agency: str, requests: Sequence[hub_pb2.RefeedRequest]) -> in
                     accounts.append(returned_entries.account(tx, hub.world, keys, agency, request.account))
                 case "checkpoint" if recovers:
                     checkpoints.append(returned_entries.note(tx, hub.world, request.checkpoint))
-        store.recovery.keep(tx, entries, accounts)
+        store.recovery.add_returned(tx, entries, accounts)
         for note in checkpoints:
             _ended(tx, agency, size, note)
     return taken + len(entries)
@@ -142,7 +142,7 @@ def take(hub: Hub, agency: str, requests: Sequence[hub_pb2.RefeedRequest]) -> in
 
 def _asks_for_something(tx: Tx) -> bool:
     """Whether the hub recovers; Refused if nothing is to be given back at all, Unavailable if not now."""
-    row = store.recovery.standing(tx)
+    row = store.recovery.current(tx)
     if row is not None and row.cut:
         raise Unavailable("hub_recovering")  # what stood behind the cut goes in first
     if row is None and not store.damages.count(tx):
@@ -174,7 +174,7 @@ def _ended(tx: Tx, agency: str, size: int, note: bytes) -> None:
     store.recovery.has_fed(tx, agency, note)
 
 
-def advance(hub: Hub) -> None:
+def advance_recovery(hub: Hub) -> None:
     """Put back what there is, as soon as every agency has given what it holds; nothing new until all of it fits.
 
     An entry that does not come out as its receipt says is told in :func:`standing`, and nothing goes on.
@@ -184,18 +184,18 @@ def advance(hub: Hub) -> None:
             pass
     except Unproven as problem:
         with hub.db.begin() as tx:
-            store.recovery.tell(tx, str(problem.values.get("log_index", problem.code)))
+            store.recovery.note_problem(tx, str(problem.values.get("log_index", problem.code)))
 
 
-def is_on(db: Database) -> bool:
+def is_recovering(db: Database) -> bool:
     """Whether the hub recovers."""
     with db.read() as tx:
-        return store.recovery.standing(tx) is not None
+        return store.recovery.current(tx) is not None
 
 
-def standing(tx: Tx) -> dict[str, Any] | None:
+def recovery_progress(tx: Tx) -> dict[str, Any] | None:
     """How far the recovery is; None if the hub does not recover."""
-    row = store.recovery.standing(tx)
+    row = store.recovery.current(tx)
     if row is None:
         return None
     size = store.log.head_now(tx).size
@@ -219,7 +219,7 @@ def _doubled(tx: Tx) -> str:
 
 def _lacks(tx: Tx) -> bool:
     """Whether every agency has given back what it holds, and what comes next was not among it."""
-    row = store.recovery.standing(tx)
+    row = store.recovery.current(tx)
     roster = store.documents.agreed_on(tx).roster
     if row is None or row.cut or roster is None:
         return False
@@ -244,23 +244,23 @@ def _mended(tx: Tx, world: World, keys: dict[str, set[bytes]], found: Refed) -> 
     assert index is not None
     stored = _stored(tx, index)
     if not _damage(tx, world, keys, index, stored):
-        if stored is not None and stored.digest != found.digest and store.recovery.standing(tx) is not None:
-            store.recovery.keep(tx, [found], [])
+        if stored is not None and stored.digest != found.digest and store.recovery.current(tx) is not None:
+            store.recovery.add_returned(tx, [found], [])
         return 0
     store.log.mend(tx, LogRow(index, found.agency, found.seq, found.digest, found.batch, found.receipt))
-    store.damages.put(tx, index, index + 1, {}, world.now())
+    store.damages.replace(tx, index, index + 1, {}, world.now())
     return 1
 
 
 def _some(hub: Hub) -> bool:
     """Put some entries back; whether there may be more."""
     with hub.db.begin() as tx:
-        row = store.recovery.standing(tx)
+        row = store.recovery.current(tx)
         if row is None:
             return False
         head = store.log.lock_head(tx)
         if row.cut:
-            if not cut.go_on(tx, hub.world):
+            if not cut.continue_cut(tx, hub.world):
                 store.recovery.has_cut(tx)
             return True
         roster = store.documents.agreed_on(tx).required_roster
@@ -299,13 +299,13 @@ def _enter(tx: Tx, world: World, size: int, run: Sequence[Refed]) -> None:
 
     news = list(attachments.documents_of(run[-1]))
     activated = {**store.documents.agreed_on(tx).activated, **_activated(news)}
-    intake.enter(tx, size, entries, again, activated)
+    intake.enter_batches(tx, size, entries, again, activated)
     attachments.put_in_force(tx, world, news)
     store.recovery.drop(tx, [(each.agency, each.seq) for each in run])
 
 
 def _activated(news: Sequence[Envelope]) -> Activated:
-    return agreed_documents.of([each.SerializeToString() for each in news]).activated
+    return agreed_documents.read_documents([each.SerializeToString() for each in news]).activated
 
 
 def _beyond(tx: Tx, size: int) -> list[checkpoint.Checkpoint]:
@@ -337,10 +337,10 @@ def _end(tx: Tx, world: World) -> bool:
 
     Returns that there is no more.
     """
-    opened = attachments.tie(tx)
-    store.recovery.end(tx)
+    opened = attachments.tie_accounts(tx)
+    store.recovery.end_recovery(tx)
     for first in range(0, len(opened), batch_form.UPDATES_MAX):
         intake.append_own(tx, world, opened[first : first + batch_form.UPDATES_MAX])
-    cut.end(tx, world)
+    cut.end_cut(tx, world)
     log_checkpoints.offer_in(tx, world)  # agencies have seen later ones than the newest here
     return False

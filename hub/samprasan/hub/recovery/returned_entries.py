@@ -85,5 +85,5 @@ def note(tx: Tx, world: World, note: bytes) -> bytes:
     """The newest checkpoint that the agency accepted, if it is the hub's.  Raises Malformed, Unproven."""
     if note:
         federation_id = store.documents.agreed_on(tx).federation_id
-        checkpoint.opened(note, federation_id, world.signer.public_key, world.verify)
+        checkpoint.open_note(note, federation_id, world.signer.public_key, world.verify)
     return note

@@ -16,7 +16,7 @@ class Kept(NamedTuple):
     content: EntryChanges
 
 
-def put(tx: sa.Connection, told: Sequence[tuple[int, EntryChanges]]) -> None:
+def save(tx: sa.Connection, told: Sequence[tuple[int, EntryChanges]]) -> None:
     """Keep what entries changed; of those that changed nothing, nothing."""
     rows = [(index, each.at, each.SerializeToString()) for index, each in told if each.changes]
     if rows:

@@ -45,7 +45,7 @@ def cosignatures_of(tx: sa.Connection, size: int) -> list[Given]:
     return [Given(Cosignature(row.agency, row.seconds, row.signature), row.key) for row in tx.execute(query)]
 
 
-def take(tx: sa.Connection, size: int, given: Given) -> None:
+def add_cosignature(tx: sa.Connection, size: int, given: Given) -> None:
     """An agency cosigned; again, the first one stays."""
     mine = (cosignatures.c.size == size, cosignatures.c.agency == given.cosignature.agency)
     if tx.execute(sa.select(cosignatures.c.size).where(*mine)).first() is None:

@@ -37,7 +37,7 @@ def start_over(tx: sa.Connection) -> None:
     tx.execute(counted.delete())
 
 
-def count(tx: sa.Connection, changes: Changes, log_size: int) -> None:
+def add_changes(tx: sa.Connection, changes: Changes, log_size: int) -> None:
     """Add what entries up to ``log_size`` did."""
     before = {
         (row[0], row[1]): Contribution(*row[2:])
@@ -90,7 +90,7 @@ def of_agency(tx: sa.Connection, agency: str, changes: Changes) -> dict[bytes, C
     return found
 
 
-def record(tx: sa.Connection, found: Reconciled) -> None:
+def add_reconciliation(tx: sa.Connection, found: Reconciled) -> None:
     """Keep what a reconciliation found."""
     row = found._asdict() | {"causes": json.dumps(dict(found.causes))}
     tx.execute(reconciliations.insert().values(row))

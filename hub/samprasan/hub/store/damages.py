@@ -14,7 +14,7 @@ def within(tx: sa.Connection, start: int, end: int) -> dict[int, str]:
     return {row.log_index: row.what for row in rows}
 
 
-def put(tx: sa.Connection, start: int, end: int, found: Mapping[int, str], now: int) -> None:
+def replace(tx: sa.Connection, start: int, end: int, found: Mapping[int, str], now: int) -> None:
     """What was found there takes the place of what was known."""
     tx.execute(damages.delete().where(damages.c.log_index >= start, damages.c.log_index < end))
     insert_rows(tx, damages, [(index, now, what) for index, what in found.items()])

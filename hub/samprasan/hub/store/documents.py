@@ -38,7 +38,7 @@ def agreed_on(tx: sa.Connection) -> Agreed:
 
 def ever_agreed_on(tx: sa.Connection) -> Agreed:
     """The same with every document that was ever in force, for whoever reads the log from its beginning."""
-    return agreement.of(active(tx))
+    return agreement.read_documents(active(tx))
 
 
 def signers(tx: sa.Connection) -> dict[str, set[bytes]]:
@@ -87,7 +87,7 @@ def in_force(tx: sa.Connection, digests: Iterable[bytes]) -> set[bytes]:
     return {row.digest for row in rows_where_in(tx, documents, documents.c.digest, digests) if row.active}
 
 
-def put(tx: sa.Connection, found: Standing, envelope: bytes, now: int, *, active: bool) -> None:
+def save(tx: sa.Connection, found: Standing, envelope: bytes, now: int, *, active: bool) -> None:
     """Store the document, or the signatures and standing it has now."""
     values = {"envelope": envelope, "active": active}
     changed = tx.execute(documents.update().where(documents.c.digest == found.digest).values(values))

@@ -7,7 +7,7 @@ from samprasan.edge.database import upsert_rows
 from samprasan.hub.tables import evaluated
 
 
-def note(tx: sa.Connection, evaluator: str, reported: Mapping[tuple[str, int], int]) -> None:
+def record(tx: sa.Connection, evaluator: str, reported: Mapping[tuple[str, int], int]) -> None:
     """(requester, day as YYYYMMDD) → elements; a number that was reported before never gets smaller."""
     query = sa.select(evaluated).where(evaluated.c.evaluator == evaluator)
     if reported:

@@ -36,7 +36,7 @@ def find(tx: sa.Connection, name: str) -> Known:
     return Known(row.handle_epoch, row.revoked_at or 0, row.day, row.snapshots) if row else Known()
 
 
-def put(tx: sa.Connection, name: str, known: Known) -> None:
+def save(tx: sa.Connection, name: str, known: Known) -> None:
     """Keep it."""
     upsert_rows(tx, integrators, [(name, known.handle_epoch, known.revoked_at or None, known.day, known.snapshots)])
 

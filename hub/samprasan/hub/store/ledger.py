@@ -119,7 +119,7 @@ def totals_of(tx: sa.Connection, account_ids: Iterable[bytes]) -> dict[bytes, To
     return _accounts(rows_where_in(tx, accounts, accounts.c.account_id, account_ids))
 
 
-def shown(tx: sa.Connection) -> Iterator[tuple[bytes, Totals]]:
+def visible_accounts(tx: sa.Connection) -> Iterator[tuple[bytes, Totals]]:
     """Every account that integrators may see, without holding all of them in memory."""
     allowed = (accounts.c.links > 0, accounts.c.links == accounts.c.shown_by)
     for row in tx.execute(sa.select(accounts).where(*allowed).execution_options(yield_per=1000)):

@@ -38,7 +38,7 @@ def agency_of_certificate(tx: sa.Connection, fingerprint: bytes) -> str | None:
     return tx.execute(query).scalar()
 
 
-def saw(tx: sa.Connection, agency: str, now: int) -> None:
+def note_seen(tx: sa.Connection, agency: str, now: int) -> None:
     """The agency said hello."""
     upsert_rows(tx, presence, [(agency, now)])
 

@@ -35,19 +35,19 @@ class RefedAccount(NamedTuple):
     key_epoch: int
 
 
-def begin(tx: sa.Connection, now: int, why: str) -> None:
+def begin_recovery(tx: sa.Connection, now: int, why: str) -> None:
     """The hub recovers from now on, whatever it did before; a cut that is going on is carried out first."""
-    row = standing(tx)
+    row = current(tx)
     upsert_rows(tx, recovery, [(1, now, why, "", row is not None and row.cut)])
     tx.execute(refeeders.delete())
 
 
-def standing(tx: sa.Connection) -> AnyRow | None:
+def current(tx: sa.Connection) -> AnyRow | None:
     """Since when and why the hub recovers; None if it does not."""
     return tx.execute(sa.select(recovery)).first()
 
 
-def tell(tx: sa.Connection, problem: str) -> None:
+def note_problem(tx: sa.Connection, problem: str) -> None:
     """What keeps the log from being whole."""
     tx.execute(recovery.update().values(problem=problem))
 
@@ -75,7 +75,7 @@ def receipted(tx: sa.Connection, agency: str) -> int:
     return tx.execute(query).scalar_one()
 
 
-def end(tx: sa.Connection) -> None:
+def end_recovery(tx: sa.Connection) -> None:
     """The log is whole: forget what was given back."""
     for table in (recovery, refeeders, refed, refed_accounts):
         tx.execute(table.delete())
@@ -99,7 +99,7 @@ def believed(tx: sa.Connection, agency: str) -> int:
     return tx.execute(sa.select(refeeders.c.cut_version).where(refeeders.c.agency == agency)).scalar() or 0
 
 
-def greets(tx: sa.Connection, agency: str, log_index: int, cut_version: int) -> None:
+def note_shown_receipt(tx: sa.Connection, agency: str, log_index: int, cut_version: int) -> None:
     """The agency holds a receipt of that entry (-1: none that counts), and knows of that cut."""
     newest = max(log_index, shown(tx, agency))
     upsert_rows(tx, refeeders, [(agency, newest, checkpoints(tx).get(agency), cut_version)])
@@ -116,7 +116,7 @@ def has_fed(tx: sa.Connection, agency: str, checkpoint: bytes) -> None:
     upsert_rows(tx, refeeders, [(agency, shown(tx, agency), checkpoint, believed(tx, agency))])
 
 
-def keep(tx: sa.Connection, entries: Sequence[Refed], accounts: Sequence[RefedAccount]) -> None:
+def add_returned(tx: sa.Connection, entries: Sequence[Refed], accounts: Sequence[RefedAccount]) -> None:
     """What an agency gave back; an entry with a receipt stays what it is."""
     for each in entries:
         known = find(tx, each.agency, each.seq)

@@ -75,7 +75,7 @@ def propose_grant(opened: Home, elements: int, days: int) -> dict[str, Any]:
 def propose_cut(opened: Home) -> dict[str, Any]:
     """Sign, as a proposal, that the log goes on without what the hub has lost and nobody has; bring it to the hub."""
     node = opened.node
-    said = hello.greeting(node.db, node.world.now())
+    said = hello.compose_hello(node.db, node.world.now())
     answer = asyncio.run(serve.ask(opened.connect, lambda hub: hub.hello(said.request)))
     hub_calls.refresh(opened)
     return _proposed(opened, proposals.propose_cut(node, answer.rest))
@@ -138,7 +138,7 @@ def _content(opened: Home, waiting: Waiting) -> dict[str, Any]:
         }
     if isinstance(body, Cut):
         with opened.node.db.read() as tx:
-            size, sent_again = cut.affected(tx, body)
+            size, sent_again = cut.batches_affected(tx, body)
         return {"entries_left": size, "own_batches_sent_again": sent_again}
     if isinstance(body, Integrator):
         return {

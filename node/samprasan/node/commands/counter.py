@@ -88,7 +88,7 @@ def redemptions_list(
 
     node = homes.open_ready(home).node
     redemption.expire(node.db, node.world.now())
-    documents = redemption.listed(node, max(1, min(limit, limits.REDEMPTIONS_LISTED_MAX)))
+    documents = redemption.list_redemptions(node, max(1, min(limit, limits.REDEMPTIONS_LISTED_MAX)))
     rows = [
         [
             each["redemption_id"],

@@ -95,7 +95,7 @@ def _roster(opened: Home) -> str:
         current = store.documents.agreed_on(tx).required_roster
         if not current.HasField("linking"):
             raise Refused("no_linking_key")
-        if shares.held(tx, opened.node.identity, current.linking) is None:
+        if shares.share_held(tx, opened.node.identity, current.linking) is None:
             raise Refused("no_share")
     return words("doctor_roster", version=current.version, agencies=len(current.members))
 
@@ -120,7 +120,7 @@ def _certificate(opened: Home) -> str:
 
 def _hub(opened: Home) -> str:
     node = opened.node
-    request = hello.greeting(node.db, node.world.now()).request
+    request = hello.compose_hello(node.db, node.world.now()).request
     answer = asyncio.run(serve.ask(opened.connect, lambda hub: hub.hello(request)))
     off_ms = answer.now - node.world.now()
     if abs(off_ms) > limits.CLOCK_OFF_MS_MAX:

@@ -33,7 +33,7 @@ def refresh(opened: Home) -> None:
 
     async def fetch(hub: Hub) -> None:
         listing = await hub.list_documents()
-        await asyncio.to_thread(accepted.take, node, listing)
+        await asyncio.to_thread(accepted.accept_listing, node, listing)
 
     asyncio.run(serve.ask(opened.connect, fetch))
 
@@ -57,7 +57,7 @@ def confirm_move(opened: Home, move_id: int, by: str) -> None:
         refresh(opened)
         totals = asyncio.run(serve.ask(opened.connect, lambda hub: hub.totals(request)))
         elsewhere = counter_balance.is_linked_elsewhere(node, request, totals)
-    envelope = moves.confirm(node, move_id, by, linked_elsewhere=elsewhere)
+    envelope = moves.confirm_move(node, move_id, by, linked_elsewhere=elsewhere)
     if envelope is not None:
         submit(opened, envelope)
 
@@ -70,7 +70,7 @@ def balance(opened: Home, identifier: Identifier, wait_seconds: float) -> dict[s
     node = opened.node
 
     def look_up() -> counter_balance.Found:
-        return counter_balance.look_up(node, identifier)
+        return counter_balance.find_or_want(node, identifier)
 
     found = look_up()
     if found.request is None:
@@ -81,7 +81,7 @@ def balance(opened: Home, identifier: Identifier, wait_seconds: float) -> dict[s
         if request is None:
             raise Unavailable("link_pending")
         totals = asyncio.run(serve.ask(opened.connect, lambda hub: hub.totals(request)))
-        totals = counter_balance.keep(node, request, totals)
+        totals = counter_balance.accept_totals(node, request, totals)
     except Unavailable:
         if found.remembered is None:
             raise
@@ -165,7 +165,7 @@ def redeem(opened: Home, wish: redemption.Wish, wait_seconds: float) -> dict[str
     Unavailable ``redemption_pending`` if something has left and its answer has not come.
     """
     node = opened.node
-    redemption.ask(node, wish)
+    redemption.request_redemption(node, wish)
     try:
         document = _decided(opened, wish.op_key, wait_seconds)
     except Unavailable as problem:
@@ -173,7 +173,7 @@ def redeem(opened: Home, wish: redemption.Wish, wait_seconds: float) -> dict[str
             raise
         risked = replace(wish, on_own_risk=True)
         most = opened.settings.offline_credits_max
-        return redemption.ask(node, risked, most) | {"available": None}
+        return redemption.request_redemption(node, risked, most) | {"available": None}
     return document | {"available": _available(opened, wish.subject)}
 
 
@@ -194,7 +194,7 @@ def _decided(opened: Home, op_key: bytes, wait_seconds: float) -> dict[str, Any]
     except Unavailable as problem:
         done, why = is_decided(), problem.code
     if not done:
-        if redemption.give_up(node.db, op_key):
+        if redemption.drop_unsent(node.db, op_key):
             raise Unavailable("counter_offline", why=why)
         raise Unavailable("redemption_pending", id=uuid.UUID(bytes=op_key))
     return redemption.find(node, op_key)
@@ -215,10 +215,10 @@ def refund_elsewhere(
     redemption.refund_elsewhere(node, agency, hold_id, credits_, reason)
 
     def is_told() -> bool:
-        return redemption.came_of(node.db, hold_id)[0] != "queued"
+        return redemption.outcome_of_hold(node.db, hold_id)[0] != "queued"
 
     asyncio.run(serve.settle(node, opened.connect, wait_seconds, is_told))
-    state, why = redemption.came_of(node.db, hold_id)
+    state, why = redemption.outcome_of_hold(node.db, hold_id)
     return {"state": {"settled": "refunded"}.get(state, state), "reason": why, "hold": f"{agency}/{hold_id.hex()}"}
 
 

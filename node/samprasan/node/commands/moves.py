@@ -82,7 +82,7 @@ def moves_list(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     from samprasan.node.deeds import moves as deeds_moves
 
     node = homes.open_ready(home).node
-    documents = deeds_moves.listed(node)
+    documents = deeds_moves.list_moves(node)
     names = ("move_id", "state", "from", "to", "deeds", "credits", "reason", "by", "confirmed_by")
     rows = [[_shown(name, each[name]) for name in names] for each in documents]
     command.answer(documents, as_json, command.table(words("moves"), [words(f"move_{name}") for name in names], rows))
@@ -99,7 +99,7 @@ def moves_show(number: Number, home: Home, as_json: Json = False, lang: Lang = N
     from samprasan.node.deeds import moves as deeds_moves
 
     node = homes.open_ready(home).node
-    document = deeds_moves.shown(node, number)
+    document = deeds_moves.show_move(node, number)
     facts = {name: value for name, value in document.items() if name != "records"}
     facts["proposed_at"] = formats.moment(document["proposed_at"])
     rows = [[each["source"], each["record_id"], each["credits"]] for each in document["records"]]
@@ -123,7 +123,7 @@ def moves_confirm(number: Number, by: By, home: Home, as_json: Json = False, lan
 
     opened = homes.open_ready(home)
     hub_calls.confirm_move(opened, number, by)
-    document = deeds_moves.shown(opened.node, number)
+    document = deeds_moves.show_move(opened.node, number)
     command.answer(document, as_json, words(f"move_now_{document['state']}", **document))
 
 
@@ -136,7 +136,7 @@ def moves_drop(number: Number, home: Home, lang: Lang = None) -> None:
     from samprasan.node import home as homes
     from samprasan.node.deeds import moves as deeds_moves
 
-    deeds_moves.drop(homes.open_ready(home).node.db, number)
+    deeds_moves.drop_move(homes.open_ready(home).node.db, number)
     command.answer(None, False, words("move_now_dropped", move_id=number))
 
 

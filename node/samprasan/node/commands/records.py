@@ -59,7 +59,7 @@ def import_(
         watcher = importer.Watcher(progress=advance)
         if rejects:
             watcher = importer.Watcher(advance, stack.enter_context(spreadsheet.written(rejects, export.header)))
-        report = importer.bring_in(node, chosen, export, dry_run=dry_run, watcher=watcher, confirm=confirm)
+        report = importer.import_rows(node, chosen, export, dry_run=dry_run, watcher=watcher, confirm=confirm)
     document = report.document(rejection_message)
     listed = [[each.row, each.record_id, rejection_message(each)] for each in report.rejections]
     shown: list[Any] = [words("import_dry" if dry_run else "import_done", file=file.name, **report.counts())]
@@ -83,7 +83,7 @@ def imports_list(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     from samprasan.node.commands.formats import moment
     from samprasan.node.imports import undo
 
-    document = undo.listed(homes.open_ready(home).node.db)
+    document = undo.list_imports(homes.open_ready(home).node.db)
     rows = [
         [
             each["import_id"],
@@ -113,7 +113,7 @@ def imports_undo(
     from samprasan.node.imports import undo
 
     node = homes.open_ready(home).node
-    document = undo.undo(node, id)
+    document = undo.undo_import(node, id)
     command.answer(document, as_json, words("undo_done", **document))
 
 

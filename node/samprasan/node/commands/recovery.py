@@ -94,7 +94,7 @@ def orphans_list(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     from samprasan.node.deeds import orphans as steps
 
     node = homes.open_home(home).node
-    documents = steps.listed(node)
+    documents = steps.list_orphans(node)
     names = ("number", "name", "credits", "dimension", "month", "proposed", "by", "confirmed_by")
     rows = [["" if each[name] is None else each[name] for name in names] for each in documents]
     columns = [words(f"orphan_{name}") for name in names]
@@ -129,7 +129,7 @@ def orphans_confirm(by: By, home: Home, as_json: Json = False, lang: Lang = None
     from samprasan.node.deeds import orphans as steps
 
     node = homes.open_home(home).node
-    kept, taken_back = steps.confirm(node, by)
+    kept, taken_back = steps.confirm_decision(node, by)
     document = {"kept": kept, "taken_back": taken_back}
     command.answer(document, as_json, words("orphans_confirmed", **document))
 
@@ -138,5 +138,5 @@ def _propose(home: Path, numbers: list[int], by: str, as_json: bool, *, keep: bo
     from samprasan.node import home as homes
     from samprasan.node.deeds import orphans as steps
 
-    count = steps.propose(homes.open_home(home).node.db, numbers, by, keep=keep)
+    count = steps.propose_decision(homes.open_home(home).node.db, numbers, by, keep=keep)
     command.answer({"proposed": count}, as_json, words("orphans_proposed", count=count))

@@ -27,7 +27,7 @@ class Found:
     earned_here: int
 
 
-def look_up(node: Node, identifier: Identifier) -> Found:
+def find_or_want(node: Node, identifier: Identifier) -> Found:
     """The subject with that id, marked as wanted if it has no account yet.
 
     Raises Refused ``subject_unknown`` or ``no_consent``.
@@ -40,7 +40,7 @@ def look_up(node: Node, identifier: Identifier) -> Found:
             raise Refused("no_consent")
         linked = row.account_id is not None and row.link_settled & _REDEEM_BIT
         if not linked and not row.wanted:
-            store.subjects.want(tx, row.subject_id)
+            store.subjects.mark_wanted(tx, row.subject_id)
         request = hub_pb2.GetTotalsRequest(request_id=node.world.random_bytes(16), account_ids=[row.account_id or b""])
         return Found(
             request if linked else None,
@@ -49,7 +49,7 @@ def look_up(node: Node, identifier: Identifier) -> Found:
         )
 
 
-def keep(node: Node, request: hub_pb2.GetTotalsRequest, envelope: Envelope) -> Envelope:
+def accept_totals(node: Node, request: hub_pb2.GetTotalsRequest, envelope: Envelope) -> Envelope:
     """Take the hub's signed answer to ``request``; Unproven ``answer_foreign`` if it answers another."""
     with node.db.begin() as tx:
         (account,) = _answered(tx, node, request, envelope)

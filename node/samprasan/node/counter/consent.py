@@ -15,7 +15,7 @@ from samprasan.keys.errors import Refused
 from samprasan.keys.identifiers import Identifier
 from samprasan.ledger import calendar
 from samprasan.node import store
-from samprasan.node.deeds.awards import Awarding
+from samprasan.node.deeds.awards import AwardQueue
 from samprasan.node.identity import Identity, Node
 from samprasan.node.store.subjects import CONSENT_BITS, Row
 
@@ -45,7 +45,7 @@ def give(node: Node, identifier: Identifier, purposes: Iterable[str]) -> dict[st
         if "share" in given:
             deeds = [deed._replace(share=True) for deed in store.deeds.of_subject(tx, row.subject_id) if not deed.gone]
             store.deeds.replace(tx, deeds)
-            Awarding(tx, node.world, now).correct(deeds)
+            AwardQueue(tx, node.world, now).correct(deeds)
         return _document(identifier, _subject(tx, node.identity, identifier))
 
 

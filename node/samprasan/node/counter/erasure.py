@@ -9,7 +9,7 @@ from typing import Any
 from samprasan.keys.errors import Refused
 from samprasan.keys.identifiers import Identifier
 from samprasan.node import store
-from samprasan.node.deeds.awards import Awarding
+from samprasan.node.deeds.awards import AwardQueue
 from samprasan.node.identity import NAME_COLUMN, Node
 
 
@@ -39,7 +39,7 @@ def erase(node: Node, identifier: Identifier) -> dict[str, Any]:
         store.deeds.erase(tx, row.subject_id, [node.identity.tombstone(each.source, each.record_id) for each in deeds])
         others = store.deeds.of_ids(tx, store.awards.erase(tx, row.subject_id))
         store.subjects.begin_erasing(tx, row.subject_id, node.identity.seal(node.world, NAME_COLUMN, b""), now)
-        Awarding(tx, node.world, now).correct(others)
+        AwardQueue(tx, node.world, now).correct(others)
         store.subjects.remove(tx, store.subjects.erased(tx))
     return {"deeds": len(deeds), "done": is_done(node, identifier)}
 

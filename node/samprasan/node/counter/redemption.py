@@ -51,7 +51,7 @@ class Wish:
     on_own_risk: bool = False
 
 
-def ask(node: Node, wish: Wish, offline_credits_max: int = 0) -> dict[str, Any]:
+def request_redemption(node: Node, wish: Wish, offline_credits_max: int = 0) -> dict[str, Any]:
     """Store the wish; the hub hears of it as soon as it can.  Asked again, it is the same redemption.
 
     A wish ``on_own_risk`` is handed out before the hub has heard of it: Unavailable ``counter_offline`` if the agency
@@ -64,7 +64,7 @@ def ask(node: Node, wish: Wish, offline_credits_max: int = 0) -> dict[str, Any]:
     now = node.world.now()
     with node.db.begin() as tx:
         store.awards.lock(tx)
-        before = store.redemptions.named(tx, wish.op_key)
+        before = store.redemptions.of_op_key(tx, wish.op_key)
         subject = store.subjects.find(tx, node.identity.index(wish.subject))
         if before is not None:
             if subject is None or not _is_the_same(before, subject, wish):
@@ -90,14 +90,14 @@ def ask(node: Node, wish: Wish, offline_credits_max: int = 0) -> dict[str, Any]:
             tx, [_update(node.world, now, node.identity, row, each, benefit.credits) for each in changes]
         )
         if subject.account_id is None and not subject.wanted:
-            store.subjects.want(tx, subject.subject_id)
+            store.subjects.mark_wanted(tx, subject.subject_id)
         return document(tx, node.identity, row)
 
 
 def is_known(node: Node, wish: Wish) -> bool:
     """Whether the wish was asked for before and not dropped; Refused ``op_reused`` if its name stands for another."""
     with node.db.read() as tx:
-        before = store.redemptions.named(tx, wish.op_key)
+        before = store.redemptions.of_op_key(tx, wish.op_key)
         if before is None:
             return False
         subject = store.subjects.find(tx, node.identity.index(wish.subject))
@@ -112,7 +112,7 @@ def find(node: Node, op_key: bytes) -> dict[str, Any]:
         return document(tx, node.identity, _row(tx, op_key))
 
 
-def listed(node: Node, limit: int) -> list[dict[str, Any]]:
+def list_redemptions(node: Node, limit: int) -> list[dict[str, Any]]:
     """The newest redemptions first."""
     with node.db.read() as tx:
         return [document(tx, node.identity, row) for row in store.redemptions.newest(tx, limit)]
@@ -147,11 +147,11 @@ def cancel(node: Node, op_key: bytes) -> None:
             )
 
 
-def give_up(db: Database, op_key: bytes) -> bool:
+def drop_unsent(db: Database, op_key: bytes) -> bool:
     """Drop the redemption if nothing of it has left, nor the benefit; whether it was dropped."""
     with db.begin() as tx:
         store.awards.lock(tx)
-        row = store.redemptions.named(tx, op_key)
+        row = store.redemptions.of_op_key(tx, op_key)
         return row is not None and store.redemptions.drop(tx, [row.hold_id]) > 0
 
 
@@ -221,7 +221,7 @@ def refund_elsewhere(node: Node, agency: str, hold_id: bytes, credits_: int, rea
         store.redemptions.queue(tx, [update])
 
 
-def came_of(db: Database, hold_id: bytes) -> tuple[str, str | None]:
+def outcome_of_hold(db: Database, hold_id: bytes) -> tuple[str, str | None]:
     """The state of the newest update about a hold, and why it was declined."""
     with db.read() as tx:
         newest = store.redemptions.of_hold(tx, hold_id)[-1]
@@ -326,7 +326,7 @@ def _update(
 
 
 def _row(tx: Tx, op_key: bytes) -> AnyRow:
-    row = store.redemptions.named(tx, op_key)
+    row = store.redemptions.of_op_key(tx, op_key)
     if row is None:
         raise Refused("redemption_unknown")
     return row

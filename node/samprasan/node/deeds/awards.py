@@ -17,7 +17,7 @@ from samprasan.v1 import log_pb2 as log
 _RANDOM_BYTES = 10
 
 
-class Awarding:
+class AwardQueue:
     """Queues awards within one transaction, which holds the lock on importing."""
 
     def __init__(self, tx: Tx, world: World, now: int) -> None:
@@ -34,7 +34,7 @@ class Awarding:
         """Queue what brings the hub from what it holds of known deeds to what they say now."""
         found = store.awards.of_deeds(self._tx, [deed.deed_id for deed in deeds])
         store.awards.remove(self._tx, [each.award_id for awards in found.values() for each in awards if each.is_open])
-        pairs = [(deed, standing(found.get(deed.deed_id, []))) for deed in deeds]
+        pairs = [(deed, award_in_force(found.get(deed.deed_id, []))) for deed in deeds]
         out_of_reach = self._out_of_reach(pairs)
         queued = [
             self._correction(deed, None if before and before.op_id in out_of_reach else before)
@@ -105,10 +105,10 @@ def give_up_untold(tx: Tx, subject_ids: set[int], unlink_at: int) -> None:
 
 
 def _is_over(awards: Sequence[AwardRow]) -> bool:
-    return standing(awards) is None and not any(each.state == "queued" for each in awards)
+    return award_in_force(awards) is None and not any(each.state == "queued" for each in awards)
 
 
-def standing(awards: Sequence[AwardRow]) -> AwardRow | None:
+def award_in_force(awards: Sequence[AwardRow]) -> AwardRow | None:
     """What the hub holds of a deed, or will when it has what is on its way; a settled reversal leaves nothing."""
     newest = next((each for each in reversed(awards) if each.stands), None)
     return None if newest and newest.reverse_reason and newest.state == "settled" else newest

@@ -23,7 +23,7 @@ def show(node: Node, source: str, record_id: str) -> dict[str, Any]:
     ``credits_at_hub`` is what stands there for the deed now.  Raises Refused ``deed_unknown``.
     """
     with node.db.read() as tx:
-        deed = store.deeds.named(tx, source, [record_id, node.identity.record_hash(record_id)])
+        deed = store.deeds.of_record_ids(tx, source, [record_id, node.identity.record_hash(record_id)])
         if deed is None:
             raise Refused("deed_unknown", source=source)
         awards = store.awards.of_deeds(tx, [deed.deed_id]).get(deed.deed_id, [])

@@ -76,7 +76,7 @@ def split(
         store.awards.lock(tx)
         deeds = []
         for record_id in dict.fromkeys(record_ids):
-            deed = store.deeds.named(tx, source, [record_id, node.identity.record_hash(record_id)])
+            deed = store.deeds.of_record_ids(tx, source, [record_id, node.identity.record_hash(record_id)])
             if deed is None or deed.gone:
                 raise Refused("deed_unknown", source=source)
             deeds.append(deed)
@@ -85,7 +85,7 @@ def split(
         return _propose(tx, node, deeds, right, name, reason, by)
 
 
-def listed(node: Node) -> list[dict[str, Any]]:
+def list_moves(node: Node) -> list[dict[str, Any]]:
     """Every move, oldest first."""
     with node.db.read() as tx:
         return [_document(tx, node.identity, row) for row in store.moves.every(tx)]
@@ -99,7 +99,7 @@ def question(node: Node, move_id: int, by: str) -> hub_pb2.GetTotalsRequest | No
     with node.db.read() as tx:
         move = _open_move(tx, move_id)
         _check_checker(move, by)
-        if not _standing(tx, _deeds(tx, move)):
+        if not _awards_in_force(tx, _deeds(tx, move)):
             return None
         (row,) = store.subjects.of_ids(tx, [move.subject_id])
         if row.account_id is None:
@@ -109,7 +109,7 @@ def question(node: Node, move_id: int, by: str) -> hub_pb2.GetTotalsRequest | No
         return hub_pb2.GetTotalsRequest(request_id=node.world.random_bytes(16), account_ids=[row.account_id])
 
 
-def confirm(node: Node, move_id: int, by: str, *, linked_elsewhere: bool) -> Envelope | None:
+def confirm_move(node: Node, move_id: int, by: str, *, linked_elsewhere: bool) -> Envelope | None:
     """Carry the move out; or, if ``linked_elsewhere``, what to submit to the agencies first, if it does not wait yet.
 
     Raises as :func:`question`.
@@ -124,11 +124,11 @@ def confirm(node: Node, move_id: int, by: str, *, linked_elsewhere: bool) -> Env
         if move.document is not None and store.documents.is_proposed(tx, move.document):
             return None
         envelope = node.world.sign(_joint(tx, node, move))
-        store.moves.wait(tx, move_id, by, signing.digest(envelope))
+        store.moves.mark_waiting(tx, move_id, by, signing.digest(envelope))
         return envelope
 
 
-def approved(tx: Tx, world: World, digest: bytes) -> None:
+def carry_out_approved(tx: Tx, world: World, digest: bytes) -> None:
     """The joint document with that digest is in force: what waited for it is carried out."""
     store.awards.lock(tx)
     move = store.moves.waiting_for(tx, digest)
@@ -136,14 +136,14 @@ def approved(tx: Tx, world: World, digest: bytes) -> None:
         _carry_out(tx, world, move, move.checker)
 
 
-def drop(db: Database, move_id: int) -> None:
+def drop_move(db: Database, move_id: int) -> None:
     """Give the move up.  Raises Refused ``move_unknown`` or ``move_over``."""
     with db.begin() as tx:
         move = _open_move(tx, move_id)
-        store.moves.end(tx, move_id, "dropped", move.checker)
+        store.moves.end_move(tx, move_id, "dropped", move.checker)
 
 
-def shown(node: Node, move_id: int) -> dict[str, Any]:
+def show_move(node: Node, move_id: int) -> dict[str, Any]:
     """One move with its records.  Raises Refused ``move_unknown``."""
     with node.db.read() as tx:
         move = store.moves.find(tx, move_id)
@@ -186,7 +186,7 @@ def _propose(
         raise Refused("move_scheme", scheme=wrong.scheme)
     if known is None and not name.strip():
         raise Refused("move_name")
-    if known is not None and not known.share and _standing(tx, deeds):
+    if known is not None and not known.share and _awards_in_force(tx, deeds):
         raise Refused("move_no_consent")
     if others := store.moves.in_open_ones(tx, [deed.deed_id for deed in deeds]):
         raise Refused("move_open", number=min(others))
@@ -231,15 +231,15 @@ def _deeds(tx: Tx, move: AnyRow) -> list[DeedRow]:
     return [deed for deed in found if deed.subject_id == move.subject_id and not deed.gone]
 
 
-def _standing(tx: Tx, deeds: Sequence[DeedRow]) -> list[AwardRow]:
+def _awards_in_force(tx: Tx, deeds: Sequence[DeedRow]) -> list[AwardRow]:
     """What the hub holds of these deeds."""
     found = store.awards.of_deeds(tx, [deed.deed_id for deed in deeds]).values()
-    standing = (deeds_awards.standing(awards) for awards in found)
+    standing = (deeds_awards.award_in_force(awards) for awards in found)
     return [award for award in standing if award and not award.reverse_reason]
 
 
 def _joint(tx: Tx, node: Node, move: AnyRow) -> documents_pb2.Move:
-    awards = _standing(tx, _deeds(tx, move))
+    awards = _awards_in_force(tx, _deeds(tx, move))
     (row,) = store.subjects.of_ids(tx, [move.subject_id])
     now = node.world.now()
     return documents_pb2.Move(
@@ -267,9 +267,9 @@ def _carry_out(tx: Tx, world: World, move: AnyRow, checker: str) -> None:
         store.deeds.replace(tx, changed)
         store.deeds.change_earlier(tx, deed_ids, wrong.subject_id, right_id)
         store.moves.remember(tx, deed_ids, wrong.id_index)
-        deeds_awards.Awarding(tx, world, now).correct(changed)
+        deeds_awards.AwardQueue(tx, world, now).correct(changed)
         deeds_awards.give_up_untold(tx, {wrong.subject_id}, now + limits.UNLINK_GRACE_MS)
-    store.moves.end(tx, move.move_id, "done", checker.strip())
+    store.moves.end_move(tx, move.move_id, "done", checker.strip())
 
 
 def _right_subject(tx: Tx, move: AnyRow, kind: int, *, agrees: bool) -> int:

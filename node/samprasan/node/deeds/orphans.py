@@ -17,7 +17,7 @@ from samprasan.node.store.awards import AwardRow
 from samprasan.v1.log_pb2 import REVERSE_REASON_RECORD_CHANGED, Dimension
 
 
-def listed(node: Node) -> list[dict[str, Any]]:
+def list_orphans(node: Node) -> list[dict[str, Any]]:
     """Every orphan, oldest first, with what is proposed or decided."""
     with node.db.read() as tx:
         rows = store.orphans.every(tx)
@@ -25,7 +25,7 @@ def listed(node: Node) -> list[dict[str, Any]]:
     return [_document(row, people[row.subject_id], node.identity) for row in rows]
 
 
-def propose(db: Database, numbers: Collection[int], by: str, *, keep: bool) -> int:
+def propose_decision(db: Database, numbers: Collection[int], by: str, *, keep: bool) -> int:
     """Propose to keep or take back these orphans, or all that wait if none is named; how many.
 
     Raises Refused ``orphan_unknown``, ``orphan_not_shared`` for what is to be taken back from somebody who does not
@@ -41,11 +41,11 @@ def propose(db: Database, numbers: Collection[int], by: str, *, keep: bool) -> i
         shared = {row.award_id for row in store.orphans.every(tx) if row.share}
         if not keep and (closed := sorted(chosen - shared)):
             raise Refused("orphan_not_shared", number=closed[0])
-        store.orphans.decide(tx, sorted(chosen), maker, keep=keep)
+        store.orphans.propose_decision(tx, sorted(chosen), maker, keep=keep)
     return len(chosen)
 
 
-def confirm(node: Node, by: str) -> tuple[int, int]:
+def confirm_decision(node: Node, by: str) -> tuple[int, int]:
     """Carry out what others proposed; how many are kept and how many are taken back.
 
     Raises Refused ``orphans_by_maker`` if there is nothing that somebody else proposed, Malformed ``by``.
@@ -57,7 +57,7 @@ def confirm(node: Node, by: str) -> tuple[int, int]:
         chosen = [row for row in proposed if row.maker.casefold() != checker.casefold()]
         if not chosen:
             raise Refused("orphans_by_maker", waiting=len(proposed))
-        store.orphans.confirm(tx, [row.award_id for row in chosen], checker)
+        store.orphans.confirm_decision(tx, [row.award_id for row in chosen], checker)
         taken_back = [row for row in chosen if not row.keep]
         first = store.awards.next_id(tx)
         store.awards.add(tx, [_reverse(node.world, number, row) for number, row in enumerate(taken_back, first)])

@@ -24,7 +24,7 @@ def is_in_force(db: Database, digest: bytes) -> bool:
         return digest in store.documents.agreed_on(tx).digests
 
 
-def take(node: Node, listing: hub_pb2.ListDocumentsResponse) -> None:
+def accept_listing(node: Node, listing: hub_pb2.ListDocumentsResponse) -> None:
     """Believe what the hub says is in force, if the signatures hold, and renew the inbox.
 
     Raises Unproven if a document that is said to be in force does not hold: the operator must look.
@@ -37,13 +37,13 @@ def take(node: Node, listing: hub_pb2.ListDocumentsResponse) -> None:
         current = store.documents.agreed_on(tx).roster
         for envelope in listing.proposed:
             try:
-                found = documents.standing(envelope, documents.read(envelope), current, node.world.verify)
+                found = documents.check_signatures(envelope, documents.read(envelope), current, node.world.verify)
             except SamprasanError:
                 continue  # not for any inbox; the hub will not get it into force either
-            store.documents.put(tx, found, envelope.SerializeToString(), active=False)
+            store.documents.save(tx, found, envelope.SerializeToString(), active=False)
 
 
-def unknown_to(node: Node, listing: hub_pb2.ListDocumentsResponse) -> list[Envelope]:
+def lost_by_hub(node: Node, listing: hub_pb2.ListDocumentsResponse) -> list[Envelope]:
     """Documents that are in force here by this agency's signature and that the hub has lost, oldest first."""
     newest: dict[tuple[int, str], int] = {}
     for envelope in listing.active:
@@ -87,9 +87,9 @@ def _activate(tx: Tx, node: Node, envelope: Envelope) -> None:
     _check_content(body)
     if body.federation_id != agreed.federation_id:
         raise Unproven("federation", kind=documents.kind_name(kind))
-    found = documents.standing(envelope, body, agreed.roster, node.world.verify)
+    found = documents.check_signatures(envelope, body, agreed.roster, node.world.verify)
     _follow(tx, node, body, found.digest)
-    store.documents.put(tx, found, envelope.SerializeToString(), active=True)
+    store.documents.save(tx, found, envelope.SerializeToString(), active=True)
 
 
 def _follow(tx: Tx, node: Node, body: Body, digest: bytes) -> None:
@@ -98,7 +98,7 @@ def _follow(tx: Tx, node: Node, body: Body, digest: bytes) -> None:
     if isinstance(body, Grant) and body.agency == node.identity.agency:
         store.questions.ask_again(tx)  # peers that had enough of this node's questions
     if isinstance(body, Move) and body.agency == node.identity.agency:
-        moves.approved(tx, node.world, digest)
+        moves.carry_out_approved(tx, node.world, digest)
     if isinstance(body, Cut):
         cut.carry_out(tx, node.world, body)
     if isinstance(body, Roster) and current and body.linking.key_epoch != current.linking.key_epoch:
@@ -116,7 +116,7 @@ def _end_rotation(tx: Tx, body: Roster) -> None:
     store.awards.lock(tx)
     store.subjects.drop_other_keys(tx, body.linking.key_epoch)
     store.subjects.remove(tx, store.subjects.erased(tx))
-    store.rotation.over(tx)
+    store.rotation.end_rotation(tx)
 
 
 def check_roster_is_ours(body: Roster, node: Node) -> None:

@@ -40,7 +40,7 @@ def inbox(node: Node) -> list[Waiting]:
     waiting = []
     for envelope in found:
         body = documents.read(envelope)
-        waiting.append(Waiting(documents.standing(envelope, body, current, node.world.verify), body, envelope))
+        waiting.append(Waiting(documents.check_signatures(envelope, body, current, node.world.verify), body, envelope))
     return waiting
 
 

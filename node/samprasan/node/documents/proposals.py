@@ -56,7 +56,7 @@ def propose_grant(node: Node, elements: int, days: int) -> Envelope:
 def propose_cut(node: Node, rest: bytes) -> Envelope:
     """As a signed proposal: to go on with what is left of the log.  Raises as :func:`cutting.proposal`."""
     with node.db.read() as tx:
-        return node.world.sign(cut.proposal(tx, node.world, rest))
+        return node.world.sign(cut.compose_cut(tx, node.world, rest))
 
 
 def publish(node: Node, text: str) -> Envelope:
@@ -84,7 +84,7 @@ def propose_ceremony(node: Node, purpose: str) -> Envelope:
         agreed = store.documents.agreed_on(tx)
         proposal = Roster()
         proposal.CopyFrom(agreed.required_roster)
-        has_next = proposal.HasField("next") and shares.held(tx, node.identity, proposal.next) is not None
+        has_next = proposal.HasField("next") and shares.share_held(tx, node.identity, proposal.next) is not None
     if not proposal.HasField("linking"):
         raise Refused("no_linking_key")
     if purpose == ROTATE and proposal.HasField("next"):

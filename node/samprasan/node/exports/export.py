@@ -98,7 +98,7 @@ def _header(path: Path, table: Table, profile: Profile) -> list[str]:
         if len(row) > limits.COLUMNS_MAX or row == BrokenRow("row_wide"):
             raise Malformed("columns_over_limit", file=path.name, most=limits.COLUMNS_MAX)
         upper[number] = [] if isinstance(row, BrokenRow) else [text_of(cell) for cell in row]
-    header = joined([upper[number] for number in profile.header_rows])
+    header = join_header_rows([upper[number] for number in profile.header_rows])
     missing = [column for column in profile.named if column not in header]
     if missing:
         _missing(path, header, missing)
@@ -115,7 +115,7 @@ def _missing(path: Path, header: Sequence[str], missing: Sequence[str]) -> None:
     raise Malformed("columns_missing", file=path.name, missing=", ".join(missing), found=found)
 
 
-def joined(rows: Sequence[Sequence[str]]) -> list[str]:
+def join_header_rows(rows: Sequence[Sequence[str]]) -> list[str]:
     """Header rows as one, joined by "/"; in the rows above the last an empty cell repeats the one on its left."""
     if len(rows) == 1:
         return list(rows[0])

@@ -79,7 +79,7 @@ def sample(name: str, rows: Iterator[tuple[int, Row]]) -> Sample:
         raise Malformed("draft_impossible", file=name)
     first = last - 1 if last and widths[last - 1] > 1 and _are_names(texts[last - 1]) else last
     numbers = tuple(range(first + 1, last + 2))
-    return Sample(numbers, export.joined(texts[first : last + 1]), start[last + 1 :])
+    return Sample(numbers, export.join_header_rows(texts[first : last + 1]), start[last + 1 :])
 
 
 def draft(found: Sample, source: str) -> str:

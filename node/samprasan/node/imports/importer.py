@@ -87,7 +87,7 @@ class Report:
             listed.setdefault(each.reason, []).append(entry)
         return self.counts() | {"rejected": listed, "rejected_rows": self.rejected}
 
-    def take(self, deed: Deed) -> None:
+    def accept(self, deed: Deed) -> None:
         """Count a deed that is taken in."""
         self.by_status[deed.status] += 1
         if deed.may_leave:
@@ -116,7 +116,7 @@ class _Undone(Exception):
     """Ends a dry run's transaction."""
 
 
-def bring_in(
+def import_rows(
     node: Node,
     profile: Profile,
     export: Export,
@@ -317,7 +317,7 @@ class _Import:
         self._report.accepted += len(new) + revived
         self._report.corrected += len(changed) - revived
         for deed in (*(deed for deed, _ in new), *(deed for deed, *_ in changed)):
-            self._report.take(deed)
+            self._report.accept(deed)
 
     def _reject(self, number: int, row: Row, problem: Rejected, record_id: str) -> None:
         column = self._profile.column_of(problem.field)

@@ -44,7 +44,7 @@ def record(node: Node, told: counter_pb2.RecordDeedRequest) -> counter_pb2.Recor
     )
     digest = hashlib.sha256("\0".join(cells).encode()).digest()
     export = Export(digest, 1, _COLUMNS, iter([(1, list(cells))]), lambda: None)
-    report = importer.bring_in(node, profile, export, confirm=told.confirm)
+    report = importer.import_rows(node, profile, export, confirm=told.confirm)
     if not report.rejections:
         outcome = next(each for each in ("accepted", "unchanged", "corrected") if getattr(report, each))
         return counter_pb2.RecordDeedResponse(outcome=outcome)

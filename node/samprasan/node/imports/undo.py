@@ -12,14 +12,14 @@ from samprasan.edge.database import Database, Tx
 from samprasan.keys.errors import Refused
 from samprasan.ledger import calendar
 from samprasan.node import limits, store
-from samprasan.node.deeds.awards import Awarding, forget_gone, give_up_untold
+from samprasan.node.deeds.awards import AwardQueue, forget_gone, give_up_untold
 from samprasan.node.identity import Node
 from samprasan.node.store.deeds import DeedRow
 
 _CHUNK_DEEDS = 1000
 
 
-def listed(db: Database) -> list[dict[str, Any]]:
+def list_imports(db: Database) -> list[dict[str, Any]]:
     """Every import with its report, oldest first."""
     with db.read() as tx:
         return [
@@ -34,7 +34,7 @@ def listed(db: Database) -> list[dict[str, Any]]:
         ]
 
 
-def undo(node: Node, import_id: int) -> dict[str, Any]:
+def undo_import(node: Node, import_id: int) -> dict[str, Any]:
     """Take the import back; how many deeds were removed and how many say again what they said before.
 
     Raises Refused ``import_unknown``, ``import_undone``, or ``import_corrected`` if a later import changed its records:
@@ -51,23 +51,23 @@ def undo(node: Node, import_id: int) -> dict[str, Any]:
         if later := store.deeds.corrected_since(tx, import_id):
             raise Refused("import_corrected", number=import_id, later=", ".join(map(str, reversed(later))))
         report = {"import_id": import_id, "removed": 0, "restored": 0}
-        awarding = Awarding(tx, node.world, now)
+        queue = AwardQueue(tx, node.world, now)
         after = 0
         while rows := store.deeds.of_import(tx, import_id, after, _CHUNK_DEEDS):
             after = rows[-1].deed_id
             before = store.deeds.take_earlier(tx, import_id, [row.deed_id for row in rows])
             report["restored"] += len(before)
             report["removed"] += len(rows) - len(before)
-            _take_back(tx, awarding, rows, before, now + limits.UNLINK_GRACE_MS)
+            _take_back(tx, queue, rows, before, now + limits.UNLINK_GRACE_MS)
         _restate(tx, import_id, now + limits.UNLINK_GRACE_MS)
         store.deeds.set_undone(tx, import_id, now)
     return report
 
 
-def _take_back(tx: Tx, awarding: Awarding, rows: Sequence[DeedRow], before: dict[int, DeedRow], unlink_at: int) -> None:
+def _take_back(tx: Tx, queue: AwardQueue, rows: Sequence[DeedRow], before: dict[int, DeedRow], unlink_at: int) -> None:
     now = [before.get(row.deed_id) or row._replace(gone=True) for row in rows]
     store.deeds.replace(tx, now)
-    awarding.correct(now)
+    queue.correct(now)
     forget_gone(tx, [row.deed_id for row in now if row.gone])
     give_up_untold(tx, {row.subject_id for row in rows}, unlink_at)
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from samprasan.edge.database import Tx
 from samprasan.ledger import calendar
 from samprasan.node import limits, store
-from samprasan.node.deeds.awards import Awarding
+from samprasan.node.deeds.awards import AwardQueue
 from samprasan.node.identity import ID_COLUMN, NAME_COLUMN, Node
 from samprasan.node.imports.bitmap import Bitmap
 from samprasan.node.imports.deed import Consents, Deed
@@ -27,7 +27,7 @@ class Writer:
         self._next_subject = store.subjects.next_id(tx)
         self._first_new_subject = self._next_subject
         self._next_deed = store.deeds.next_id(tx)
-        self._awarding = Awarding(tx, node.world, now)
+        self._awarding = AwardQueue(tx, node.world, now)
         self._objected = Bitmap()  # subjects for whom an unchanged row says no
         self._stated = Bitmap()  # subjects of whom this import spoke
         self._kept = Bitmap()  # those of whom it said something else than before

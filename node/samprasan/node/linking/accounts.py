@@ -9,7 +9,7 @@ from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
 
-def accounts_wanted(node: Node) -> hub_pb2.OpenAccountsRequest | None:
+def accounts_request(node: Node) -> hub_pb2.OpenAccountsRequest | None:
     """What to ask the hub next: accounts for subjects whose keys are known; None if there are none."""
     with node.db.read() as tx:
         if store.rotation.is_closing(tx, node.world.now()):
@@ -30,7 +30,7 @@ def accounts_wanted(node: Node) -> hub_pb2.OpenAccountsRequest | None:
     )
 
 
-def accounts_opened(
+def accept_accounts(
     node: Node,
     request: hub_pb2.OpenAccountsRequest,
     envelopes: Sequence[Envelope],
@@ -49,7 +49,7 @@ def accounts_opened(
         known = [(who, *answers[key]) for who, key in found if key in answers]
         if store.subjects.unnamed_among(tx, [each.account_id for _, each, _ in known]):
             store.awards.lock(tx)
-            store.subjects.name(tx, [(who, each.account_id) for who, each, _ in known])
+            store.subjects.name_accounts(tx, [(who, each.account_id) for who, each, _ in known])
         store.subjects.set_accounts(
             tx,
             [

@@ -9,7 +9,7 @@ from samprasan.ledger.limit_usage import Nearing
 from samprasan.node import limits, store
 
 
-def usage(tx: Tx, agency: str, now: int) -> Iterator[Nearing]:
+def linking_usage(tx: Tx, agency: str, now: int) -> Iterator[Nearing]:
     """The linking allowance of today: what this node asked of each peer, and what each peer asked of it."""
     today = calendar.day_of(now)
     current = policy.in_force(store.documents.agreed_on(tx).policies.values(), today)
@@ -26,4 +26,4 @@ def usage(tx: Tx, agency: str, now: int) -> Iterator[Nearing]:
 def warnings(db: Database, agency: str, now: int) -> list[dict[str, Any]]:
     """Limits of which 70 % or more is taken."""
     with db.read() as tx:
-        return limit_usage.near(usage(tx, agency, now))
+        return limit_usage.near(linking_usage(tx, agency, now))

@@ -60,7 +60,7 @@ def restart(node: Node) -> int:
     return again.attempt
 
 
-def take(node: Node, sender: str, envelope: Envelope) -> None:
+def accept_message(node: Node, sender: str, envelope: Envelope) -> None:
     """Keep a dealer's message, or what a complaint shows, and go on.
 
     Raises Unproven or Malformed if ``sender`` did not sign it or it cannot be read, Refused
@@ -80,17 +80,17 @@ def take(node: Node, sender: str, envelope: Envelope) -> None:
     advance(node)
 
 
-def unposted(node: Node) -> list[tuple[int, Letter]]:
+def unposted_letters(node: Node) -> list[tuple[int, Letter]]:
     """Letters that wait to be posted, (number, letter) each."""
     with node.db.read() as tx:
         rows = store.ceremony.unposted(tx)
     return [(row.letter_id, Letter(row.reader, _unsealed(node.identity, _LETTER, row.sealed_envelope))) for row in rows]
 
 
-def posted(db: Database, letter_id: int) -> None:
+def mark_posted(db: Database, letter_id: int) -> None:
     """The hub has the letter durably."""
     with db.begin() as tx:
-        store.ceremony.posted(tx, letter_id)
+        store.ceremony.drop_letter(tx, letter_id)
 
 
 def confirmation(node: Node) -> Envelope | None:
@@ -101,7 +101,7 @@ def confirmation(node: Node) -> Envelope | None:
     return Envelope.FromString(row.result) if row and row.state == CONFIRMED else None
 
 
-def standing(tx: Tx, node: Node) -> dict[str, Any] | None:
+def ceremony_status(tx: Tx, node: Node) -> dict[str, Any] | None:
     """Where the ceremony stands, for people and scripts; None if the roster in force plans none."""
     found = _planned(tx, node.identity)
     row = store.ceremony.newest(tx, found.roster_digest) if found else None
@@ -117,9 +117,9 @@ def standing(tx: Tx, node: Node) -> dict[str, Any] | None:
         "reason": row.reason if row else None,
     }
     if row is not None and row.state in (OPEN, DISPUTED):
-        kept = _Kept.of(tx, node.identity, found)
+        kept = _Kept.load(tx, node.identity, found)
         document["state"] = "commitments" if len(kept.commitments) < len(found.dealers) else "values"
-        told = kept.told(node.identity.agency) if document["state"] == "values" else kept.commitments
+        told = kept.values_for(node.identity.agency) if document["state"] == "values" else kept.commitments
         document["waiting_for"] = [dealer for dealer in found.dealers if dealer not in told]
         if row.state == DISPUTED:
             document["state"] = DISPUTED
@@ -138,7 +138,7 @@ class _Kept:
     every_value: list[Envelope] = field(default_factory=list)
 
     @classmethod
-    def of(cls, tx: Tx, identity: Identity, found: Ceremony) -> "_Kept":
+    def load(cls, tx: Tx, identity: Identity, found: Ceremony) -> "_Kept":
         kept = cls()
         for row in store.ceremony.messages(tx, found.roster_digest, found.attempt):
             envelope = _unsealed(identity, _ENVELOPE, row.sealed_envelope)
@@ -152,7 +152,7 @@ class _Kept:
                 kept.every_commitment.append(envelope)
         return kept
 
-    def told(self, holder: str) -> dict[str, DealerValue]:
+    def values_for(self, holder: str) -> dict[str, DealerValue]:
         """Dealer → what it told the holder."""
         told = {dealer: envelope for (dealer, to), envelope in self.values.items() if to == holder}
         return {dealer: DealerValue.FromString(envelope.payload) for dealer, envelope in told.items()}
@@ -185,7 +185,7 @@ class _Course:
             row = self._begin()
         if row is None or row.state == ABORTED:
             return
-        kept = _Kept.of(self.tx, self.node.identity, self.found)
+        kept = _Kept.load(self.tx, self.node.identity, self.found)
         fault = kept.fault(self.found)
         if fault is not None:
             self._stand(row, ABORTED, fault.agency, fault.reason)
@@ -198,14 +198,14 @@ class _Course:
         """Draw a line if this node deals, and commit to it; None while the share that it would deal is missing."""
         found, agency = self.found, self.node.identity.agency
         if agency not in found.dealers:
-            store.ceremony.begin(self.tx, found.roster_digest, found.attempt, None)
+            store.ceremony.begin_attempt(self.tx, found.roster_digest, found.attempt, None)
             return store.ceremony.newest(self.tx, found.roster_digest)
-        old_share = shares.held(self.tx, self.node.identity, found.old_key) if found.old_key is not None else None
+        old_share = shares.share_held(self.tx, self.node.identity, found.old_key) if found.old_key is not None else None
         if found.old_key is not None and old_share is None:
             return None
         line = ceremony.draw(found, agency, old_share, self.node.world.random_bytes(ceremony.RANDOM_BYTES))
         sealed = self.node.identity.seal(self.node.world, _LINE, line.encode())
-        store.ceremony.begin(self.tx, found.roster_digest, found.attempt, sealed)
+        store.ceremony.begin_attempt(self.tx, found.roster_digest, found.attempt, sealed)
         nonce = pseudonym.random_scalar(self.node.world.random_bytes(64))
         commitment = ceremony.commit(found, agency, line, self.node.world.now(), nonce)
         _keep(self.tx, self.node, commitment, self._sent(commitment, self._others()))
@@ -228,7 +228,7 @@ class _Course:
     def _add_up(self, row: AnyRow, kept: _Kept) -> None:
         """Every dealer has told this node its value, and has seen the same commitments: make the share and confirm."""
         found, agency = self.found, self.node.identity.agency
-        told = kept.told(agency)
+        told = kept.values_for(agency)
         seen = ceremony.transcript(found, kept.commitments)
         differing = sorted(dealer for dealer, value in told.items() if value.transcript != seen)
         if differing:
@@ -248,7 +248,7 @@ class _Course:
         entry = shares.commitment(made, agency)
         if entry is None or share.commitment() != entry.point:
             raise Unproven("share_differs")
-        shares.keep(self.tx, self.node, share, found.roster_digest)
+        shares.keep_share(self.tx, self.node, share, found.roster_digest)
         signed = self.node.world.sign(result).SerializeToString()
         store.ceremony.change(self.tx, row, state=CONFIRMED, result=signed, culprit=None, reason=None)
 
@@ -340,7 +340,7 @@ def _confirmed(tx: Tx, world: World, result: bytes) -> frozenset[str]:
     for data in store.documents.proposed(tx):
         envelope = Envelope.FromString(data)
         if envelope.payload == mine.payload:
-            return documents.standing(envelope, documents.read(envelope), current, world.verify).signed
+            return documents.check_signatures(envelope, documents.read(envelope), current, world.verify).signed
     return frozenset()
 
 

@@ -23,7 +23,7 @@ _DAY_MS = 86_400_000
 _PURPOSES = (linking_pb2.EVAL_PURPOSE_AWARD, linking_pb2.EVAL_PURPOSE_BALANCE, linking_pb2.EVAL_PURPOSE_REKEY)
 
 
-def answer(node: Node, sender: str, envelope: Envelope) -> Letter:
+def answer_question(node: Node, sender: str, envelope: Envelope) -> Letter:
     """The signed answer or refusal to a peer's request, stored before it is sent.
 
     The request is charged before it is evaluated, and evaluated without keeping others from the database.
@@ -137,7 +137,7 @@ def _share(tx: Tx, identity: Identity, request: linking_pb2.EvalRequest) -> Shar
     wanted = (request.key_epoch, request.share_version)
     keys = documents.linking_keys(store.documents.agreed_on(tx).required_roster)
     key = next((each for each in keys if (each.key_epoch, each.share_version) == wanted), None)
-    return shares.held(tx, identity, key) if key else None
+    return shares.share_held(tx, identity, key) if key else None
 
 
 @dataclass(frozen=True, slots=True)

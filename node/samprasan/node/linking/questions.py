@@ -23,7 +23,7 @@ _PLAN = "questions.sealed_plan"
 _PLAN_ROW = 8 + ristretto.SCALAR_BYTES
 
 
-def ask(node: Node) -> None:
+def ask_peers(node: Node) -> None:
     """Store a question about every subject that needs a key; public ids get theirs at once.
 
     While the linking key is rotated, subjects with an account are asked about under the next key, too.
@@ -97,20 +97,20 @@ def _ask_about(
     )
 
 
-def unposted(node: Node) -> list[tuple[bytes, Letter]]:
+def unposted_letters(node: Node) -> list[tuple[bytes, Letter]]:
     """Questions that wait to be posted, (request id, letter) each; a process may have died before it could."""
     with node.db.read() as tx:
         rows = store.questions.unposted(tx, node.world.now())
     return [(row.request_id, Letter(row.evaluator, Envelope.FromString(row.envelope))) for row in rows]
 
 
-def posted(db: Database, request_id: bytes) -> None:
+def mark_posted(db: Database, request_id: bytes) -> None:
     """The hub has the question durably."""
     with db.begin() as tx:
-        store.questions.posted(tx, request_id)
+        store.questions.mark_posted(tx, request_id)
 
 
-def answered(node: Node, sender: str, envelope: Envelope) -> None:
+def accept_answer(node: Node, sender: str, envelope: Envelope) -> None:
     """Take a peer's answer: check it, and keep the subject keys it makes.  Unknown and old answers change nothing.
 
     Raises Unproven or Malformed if the answer does not hold; the question then runs out and the other peer is asked.
@@ -127,7 +127,7 @@ def answered(node: Node, sender: str, envelope: Envelope) -> None:
             return
         plan = _plan(node.identity, question.sealed_plan)
         rows = {row.subject_id: row for row in store.subjects.of_ids(tx, (who for who, _ in plan))}
-        share = shares.held(tx, node.identity, linking)
+        share = shares.share_held(tx, node.identity, linking)
     if share is None:
         raise Refused("no_share")
     request = _asked(question)
@@ -156,7 +156,7 @@ def answered(node: Node, sender: str, envelope: Envelope) -> None:
         store.questions.close_question(tx, answer.request_id, "answered")
 
 
-def refused(node: Node, sender: str, envelope: Envelope) -> linking_pb2.EvalRefusal:
+def accept_refusal(node: Node, sender: str, envelope: Envelope) -> linking_pb2.EvalRefusal:
     """Take a peer's refusal: the question is closed, and that peer not asked again before it said.
 
     Raises Unproven or Malformed if the refusal does not hold.
@@ -198,8 +198,8 @@ def _checked(
 def _keys_held(tx: Tx, identity: Identity) -> tuple[LinkingKey | None, LinkingKey | None]:
     """The key in force and the one that takes its place, each if there is one and this node holds its share of it."""
     current = store.documents.agreed_on(tx).required_roster
-    in_force = current.linking if shares.held(tx, identity, current.linking) is not None else None
-    coming = current.next if shares.held(tx, identity, current.next) is not None else None
+    in_force = current.linking if shares.share_held(tx, identity, current.linking) is not None else None
+    coming = current.next if shares.share_held(tx, identity, current.next) is not None else None
     return in_force, coming
 
 

@@ -1,9 +1,9 @@
 """Rotation of the linking key: every account gets a pseudonym under the next key, and then the old key goes.
 
 A ceremony has put the next key into the roster, and both are answered.  This node looks its linked subjects up again
-(:func:`samprasan.node.linking.questions.ask`) and tells the hub.  Once the hub says that all have moved, each node
-signs a roster without the old key.  That roster needs every holder, and from signing it until it is in force a node
-opens and links nobody under the old key: so nobody is left behind.
+(:func:`samprasan.node.linking.questions.ask_peers`) and tells the hub.  Once the hub says that all have moved, each
+node signs a roster without the old key.  That roster needs every holder, and from signing it until it is in force a
+node opens and links nobody under the old key: so nobody is left behind.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from samprasan.v1.documents_pb2 import Roster
 from samprasan.v1.envelope_pb2 import Envelope
 
 
-def keys_to_tell(node: Node) -> hub_pb2.RekeyRequest | None:
+def rekey_request(node: Node) -> hub_pb2.RekeyRequest | None:
     """What to tell the hub next: accounts and their next keys; None if there is nothing to tell now."""
     with node.db.read() as tx:
         coming = _next_epoch(tx)
@@ -38,7 +38,7 @@ def keys_to_tell(node: Node) -> hub_pb2.RekeyRequest | None:
     )
 
 
-def told(node: Node, request: hub_pb2.RekeyRequest, envelopes: Sequence[Envelope]) -> None:
+def accept_rekeyed(node: Node, request: hub_pb2.RekeyRequest, envelopes: Sequence[Envelope]) -> None:
     """Take the hub's answer: those it names have moved, the others are told of again in a while.
 
     Raises Unproven ``answer_foreign`` if it answers another.
@@ -52,16 +52,16 @@ def told(node: Node, request: hub_pb2.RekeyRequest, envelopes: Sequence[Envelope
     with node.db.begin() as tx:
         rows = store.subjects.to_move(tx, request.key_epoch, limits.ACCOUNTS_PER_REQUEST, now)
         rows = [row for row in rows if row.account_id in asked]
-        store.subjects.told_of_next_key(tx, [row.subject_id for row in rows], now + limits.REKEY_AGAIN_MS)
+        store.subjects.note_told_of_next_key(tx, [row.subject_id for row in rows], now + limits.REKEY_AGAIN_MS)
         sealed = [
             (row.subject_id, node.identity.seal(node.world, OPENED_COLUMN, answers[row.account_id].SerializeToString()))
             for row in rows
             if row.account_id in answers
         ]
-        store.subjects.moved(tx, request.key_epoch, sealed)
+        store.subjects.mark_moved(tx, request.key_epoch, sealed)
 
 
-def ended(node: Node) -> list[Envelope]:
+def close_rotation(node: Node) -> list[Envelope]:
     """Rosters without the old key, with this node's signature, to be submitted; none while anybody stays behind.
 
     One that another node proposed is signed as it is; else this node proposes its own.
@@ -84,7 +84,7 @@ def ended(node: Node) -> list[Envelope]:
             until = made.expires_at
         else:
             until = max(Roster.FromString(each.payload).expires_at for each in proposed)
-        store.rotation.close(tx, until)
+        store.rotation.close_rotation(tx, until)
     return [_signed(node.world, each) for each in proposed]
 
 
@@ -94,7 +94,7 @@ def is_running(db: Database) -> bool:
         return bool(_next_epoch(tx))
 
 
-def standing(tx: Tx) -> dict[str, Any] | None:
+def rotation_status(tx: Tx) -> dict[str, Any] | None:
     """The next key, and how many subjects here stay behind; None if no key is rotated."""
     coming = _next_epoch(tx)
     return {"key_epoch": coming, "not_moved": store.subjects.staying_behind(tx, coming)} if coming else None

@@ -14,7 +14,7 @@ from samprasan.v1.documents_pb2 import LinkingKey, ShareCommitment
 _COLUMN = "shares.sealed_share"
 
 
-def held(tx: Tx, identity: Identity, key: LinkingKey) -> Share | None:
+def share_held(tx: Tx, identity: Identity, key: LinkingKey) -> Share | None:
     """The share of ``key`` that the roster says this node holds, or None.
 
     Raises Unproven ``share_differs`` if it is damaged.
@@ -30,10 +30,10 @@ def held(tx: Tx, identity: Identity, key: LinkingKey) -> Share | None:
     return share
 
 
-def keep(tx: Tx, node: Node, share: Share, roster_digest: bytes) -> None:
+def keep_share(tx: Tx, node: Node, share: Share, roster_digest: bytes) -> None:
     """Keep a share that a ceremony under that roster has made; it counts once a roster names its commitment."""
     sealed = node.identity.seal(node.world, _COLUMN, share.encode())
-    store.ceremony.put_share(tx, share.commitment(), sealed, roster_digest)
+    store.ceremony.save_share(tx, share.commitment(), sealed, roster_digest)
 
 
 def commitment(key: LinkingKey, agency: str) -> ShareCommitment | None:

@@ -98,12 +98,12 @@ class CounterServicer(counter_pb2_grpc.CounterServicer):
     async def Balance(self, request: counter_pb2.BalanceRequest, context: Any) -> counter_pb2.BalanceResponse:
         """See :mod:`.balances`; as remembered while the hub is away."""
         node, subject = self._node, _identifier(request.subject)
-        found = await self._step(balance.look_up, node, subject)
+        found = await self._step(balance.find_or_want, node, subject)
         ends = asyncio.get_running_loop().time() + BALANCE_SECONDS
         while found.request is None and self._live.connected and asyncio.get_running_loop().time() < ends:
             self._live.wake_all()
             await asyncio.sleep(LOOK_SECONDS / 5)
-            found = await self._step(balance.look_up, node, subject)
+            found = await self._step(balance.find_or_want, node, subject)
         kept, fresh = found.remembered, False
         with contextlib.suppress(Unavailable):
             if found.request is not None:
@@ -126,10 +126,10 @@ class CounterServicer(counter_pb2_grpc.CounterServicer):
     async def _ask_hub(self, request: hub_pb2.GetTotalsRequest) -> Any:
         node = self._node
         totals = await process_serve.ask(self._connect, lambda hub: hub.totals(request))
-        return await self._step(balance.keep, node, request, totals)
+        return await self._step(balance.accept_totals, node, request, totals)
 
     async def Redeem(self, request: counter_pb2.RedeemRequest, context: Any) -> counter_pb2.RedeemResponse:
-        """See :func:`samprasan.node.counter.redemption.ask`.
+        """See :func:`samprasan.node.counter.redemption.request_redemption`.
 
         Unavailable ``counter_offline`` if nothing has left, ``redemption_pending`` if its answer has not come.
         """
@@ -138,13 +138,13 @@ class CounterServicer(counter_pb2_grpc.CounterServicer):
         if not known and not self._live.connected:
             risked = replace(wish, on_own_risk=True)
             most = self._offline_credits_max
-            await self._step(redemption.ask, node, risked, most)
+            await self._step(redemption.request_redemption, node, risked, most)
         elif not known:
-            await self._step(redemption.ask, node, wish)
+            await self._step(redemption.request_redemption, node, wish)
         op_key = wish.op_key
         if await self._is_decided(op_key) or await self.waiting.decided(op_key) or await self._is_decided(op_key):
             return counter_pb2.RedeemResponse(redemption=await self._found(op_key))
-        if await self._step(redemption.give_up, node.db, op_key):
+        if await self._step(redemption.drop_unsent, node.db, op_key):
             raise Unavailable("counter_offline", why="hub_unreachable")
         raise Unavailable("redemption_pending", id=op_key.hex())
 

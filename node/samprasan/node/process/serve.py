@@ -71,7 +71,7 @@ async def drain(node: Node, connect: Connect, wait_seconds: float, is_done: Call
     stopped = asyncio.Event()
 
     async def look() -> None:
-        while not await asyncio.to_thread(is_done) and not await asyncio.to_thread(halt.halted, node.db):
+        while not await asyncio.to_thread(is_done) and not await asyncio.to_thread(halt.halt_reason, node.db):
             await asyncio.sleep(LOOK_SECONDS / 5)
         stopped.set()
 
@@ -159,7 +159,7 @@ async def compare(node: Node, hub: Hub, *, repair: bool) -> "tuple[Outcome, list
         for each in done:
             logger.warning("repaired", what=each.what, account=each.account_id.hex())
         outcome = await reconcile(node.db, node.identity.agency, hub)
-    await asyncio.to_thread(reconciliation.note, node.db, node.world.now(), outcome)
+    await asyncio.to_thread(reconciliation.record_outcome, node.db, node.world.now(), outcome)
     return outcome, done
 
 
@@ -167,13 +167,13 @@ async def recover(node: Node, hub: Hub) -> Recovered:
     """Take back the node's own chain as far as the log has it.  Raises Unavailable ``hub_recovering``."""
     await hello.greet(Session(node, hub, Live()))
     listing = await hub.list_documents()
-    await asyncio.to_thread(accepted.take, node, listing)
+    await asyncio.to_thread(accepted.accept_listing, node, listing)
     batches = given_up = 0
     after_seq = await asyncio.to_thread(replay.common_seq, node.db)
     async for entry in hub.recall(hub_pb2.RecallRequest(after_seq=after_seq)):
         step = await asyncio.to_thread(replay.take_back, node, [entry])
         batches, given_up = batches + step[0], given_up + step[1]
-    orphans, unnamed = await asyncio.to_thread(replay.ended, node)
+    orphans, unnamed = await asyncio.to_thread(replay.finish_recovery, node)
     return Recovered(batches, given_up, orphans, unnamed)
 
 

@@ -10,7 +10,7 @@ from samprasan.ledger import calendar, limit_usage
 from samprasan.node import store
 from samprasan.node.identity import Node
 from samprasan.node.linking import ceremony, rotation, shares
-from samprasan.node.linking.allowance import usage
+from samprasan.node.linking.allowance import linking_usage
 from samprasan.node.sync import outbox as sync_outbox
 from samprasan.v1.documents_pb2 import Grant
 from samprasan.v1.log_pb2 import DOCUMENT_KIND_POLICY
@@ -43,7 +43,7 @@ def status(node: Node, certificate: bytes | None) -> dict[str, Any]:
             "halted": outbox.halted or None,
             "agreed_at": _moment(int(store.facts.get(tx, store.facts.AGREED_AT) or 0)),
             "differences": json.loads(store.facts.get(tx, store.facts.DIFFERENCES) or "{}"),
-            "warnings": limit_usage.near(usage(tx, node.identity.agency, now)),
+            "warnings": limit_usage.near(linking_usage(tx, node.identity.agency, now)),
             "hub": {
                 "connected": now - seen_at < CONNECTED_MS,
                 "last_seen": _moment(seen_at),
@@ -92,15 +92,15 @@ def _linking(tx: Tx, node: Node) -> dict[str, Any]:
     """The key in force, this node's share of it, and the ceremony that the roster plans."""
     current = store.documents.agreed_on(tx).roster
     key = current.linking if current and current.HasField("linking") else None
-    share = shares.held(tx, node.identity, key) if key else None
+    share = shares.share_held(tx, node.identity, key) if key else None
     members = current.members if current else []
     grants = [store.documents.agreed_on(tx).grant_of(each.agency, node.world.now()) for each in members]
     return {
         "key_epoch": key.key_epoch if key else None,
         "share_version": key.share_version if key else None,
         "share": share.index if share else None,
-        "rotation": rotation.standing(tx),
-        "ceremony": ceremony.standing(tx, node),
+        "rotation": rotation.rotation_status(tx),
+        "ceremony": ceremony.ceremony_status(tx, node),
         "open_questions": len(store.questions.open_questions(tx, node.world.now())),
         "grants": [_grant(tx, node.identity.agency, each) for each in grants if each],
         "use": json.loads(store.facts.get(tx, store.facts.LINKING_USE) or "[]"),

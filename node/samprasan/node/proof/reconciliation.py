@@ -108,12 +108,12 @@ def _shown(have: Contribution) -> dict[str, int | bool]:
     return have._asdict() | {"linked": bool(have.linked)}
 
 
-def note(db: Database, now: int, outcome: Outcome) -> None:
+def record_outcome(db: Database, now: int, outcome: Outcome) -> None:
     """Keep when node and hub last agreed, and what differs since."""
     with db.begin() as tx:
         if not outcome.differences:
-            store.facts.put(tx, store.facts.AGREED_AT, str(now))
-        store.facts.put(tx, store.facts.DIFFERENCES, json.dumps(outcome.causes))
+            store.facts.write(tx, store.facts.AGREED_AT, str(now))
+        store.facts.write(tx, store.facts.DIFFERENCES, json.dumps(outcome.causes))
 
 
 def settled_at(db: Database) -> Head:
@@ -149,7 +149,7 @@ def ever_linked(db: Database) -> set[bytes]:
     return found
 
 
-def explained(db: Database, here: Records, hub: Mapping[bytes, Contribution]) -> list[Difference]:
+def explain(db: Database, here: Records, hub: Mapping[bytes, Contribution]) -> list[Difference]:
     """What is behind each account of ``hub`` that is not what the records say."""
     proved = _proved(db, hub.keys(), here.head.seq)
     with db.read() as tx:

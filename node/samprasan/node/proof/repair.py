@@ -88,7 +88,7 @@ def _restore_awards(
 
 def _orphan(tx: Tx, subjects: dict[int, bytes]) -> Iterator[Repair]:
     for award_id, subject_id in store.record_totals.without_deed(tx, subjects):
-        store.awards.orphan(tx, award_id)
+        store.awards.mark_orphan(tx, award_id)
         yield Repair("orphaned", subjects[subject_id], "")
 
 
@@ -101,7 +101,7 @@ def _adopt(tx: Tx, subjects: dict[int, bytes]) -> Iterator[Repair]:
         same = next((row for row in orphans if (row.subject_id, row.dimension, row.month, row.credits) == said), None)
         if same is not None:
             orphans.remove(same)
-            store.awards.adopt(tx, same.award_id, deed.deed_id)
+            store.awards.adopt_award(tx, same.award_id, deed.deed_id)
         else:
             store.deeds.remove(tx, [deed.deed_id])
         yield Repair("adopted" if same else "removed", subjects[deed.subject_id], deed.record_id)

@@ -73,7 +73,7 @@ def question(db: Database) -> Question:
     return Question(origin, tuple(known), tuple((row.seq, row.receipt) for row in unproved))
 
 
-def witnessed(node: Node, asked: Question, answer: hub_pb2.WitnessResponse) -> hub_pb2.CosignRequest | None:
+def accept_answer(node: Node, asked: Question, answer: hub_pb2.WitnessResponse) -> hub_pb2.CosignRequest | None:
     """Check the hub's answer, store its checkpoint and proofs; then the cosignature to give, if it has none of ours.
 
     Raises Malformed or Unproven ``checkpoint`` and ``cosignature`` for what proves nothing either way, Unavailable
@@ -87,7 +87,7 @@ def witnessed(node: Node, asked: Question, answer: hub_pb2.WitnessResponse) -> h
             return None  # another process of this node has asked meanwhile
         note = _judged(tx, node.world, asked, answer)
         if isinstance(note, Unproven):
-            store.facts.put(tx, store.facts.HALTED, note.code)
+            store.facts.write(tx, store.facts.HALTED, note.code)
         keys = _keys(tx)
     if isinstance(note, Unproven):
         raise note
@@ -97,7 +97,7 @@ def witnessed(node: Node, asked: Question, answer: hub_pb2.WitnessResponse) -> h
     return hub_pb2.CosignRequest(size=note.checkpoint.size, seconds=word.seconds, signature=word.signature)
 
 
-def heard(node: Node, sender: str, data: bytes) -> None:
+def note_heard(node: Node, sender: str, data: bytes) -> None:
     """A letter told of a checkpoint that ``sender`` knows: the hub will have to connect it to ours.
 
     Raises Malformed or Unproven ``checkpoint`` if the hub did not sign it, Unproven ``log_forked`` if it cannot be.
@@ -106,16 +106,18 @@ def heard(node: Node, sender: str, data: bytes) -> None:
         note = _believed(tx, node.world, data)
         if not _is_of_this_log(tx, note):  # one of us has not heard of a cut yet
             if _is_of_later_log(tx, note):
-                store.log_views.hear(tx, sender, data, node.world.now())  # and it is hidden from us, if that lasts
+                store.log_views.note_heard(
+                    tx, sender, data, node.world.now()
+                )  # and it is hidden from us, if that lasts
             return
         own = store.log_views.newest(tx)
         mine = checkpoint.read(own).checkpoint if own else None
         forked = mine is not None and mine.size == note.checkpoint.size and mine != note.checkpoint
         if forked:
-            store.log_views.accuse(tx, Evidence(node.world.now(), own, data))
-            store.facts.put(tx, store.facts.HALTED, "log_forked")
+            store.log_views.keep_evidence(tx, Evidence(node.world.now(), own, data))
+            store.facts.write(tx, store.facts.HALTED, "log_forked")
         elif mine != note.checkpoint:
-            store.log_views.hear(tx, sender, data, node.world.now())
+            store.log_views.note_heard(tx, sender, data, node.world.now())
     if forked:
         raise Unproven("log_forked")
 
@@ -126,7 +128,7 @@ def hidden_from_us(db: Database, now: int) -> list[str]:
         return [row.agency for row in store.log_views.heard_of(tx) if now - row.heard_at >= limits.HEARD_LATE_MS]
 
 
-def standing(node: Node) -> dict[str, Any]:
+def witness_status(node: Node) -> dict[str, Any]:
     """The answer of ``samprasan-node checkpoint``."""
     with node.db.read() as tx:
         keys = _keys(tx)
@@ -173,7 +175,7 @@ def _cosigned(note: Note, keys: dict[str, bytes], world: World) -> list[checkpoi
 def _believed(tx: Tx, world: World, data: bytes) -> Note:
     agreed = store.documents.agreed_on(tx)
     hub_key = agreed.required_roster.hub.signing_key
-    return checkpoint.opened(data, agreed.federation_id, hub_key, world.verify)
+    return checkpoint.open_note(data, agreed.federation_id, hub_key, world.verify)
 
 
 def _is_of_this_log(tx: Tx, note: Note) -> bool:
@@ -214,7 +216,7 @@ def _judged(tx: Tx, world: World, asked: Question, answer: hub_pb2.WitnessRespon
     checkpoint.cosignatures(note, _keys(tx), world.verify)
     lie = _contradiction(world, asked, answer, note.checkpoint)
     if lie is not None:
-        store.log_views.accuse(tx, lie)
+        store.log_views.keep_evidence(tx, lie)
         return Unproven("log_forked")
     _store(tx, asked, answer, note)
     return note
@@ -242,10 +244,10 @@ def _contradiction(
 def _store(tx: Tx, asked: Question, answer: hub_pb2.WitnessResponse, note: Note) -> None:
     size = note.checkpoint.size
     store.log_views.add_proofs(tx, list(_proofs(asked.receipts, answer.inclusion, size, tx)))
-    store.log_views.keep(tx, size, answer.checkpoint)
+    store.log_views.keep_checkpoint(tx, size, answer.checkpoint)
     for agency, known_note in asked.known:
         if agency and checkpoint.read(known_note).checkpoint.size <= size:
-            store.log_views.connected(tx, agency, known_note)
+            store.log_views.mark_connected(tx, agency, known_note)
 
 
 def _proofs(

@@ -16,7 +16,7 @@ from samprasan.v1.documents_pb2 import Cut
 from samprasan.v1.log_pb2 import DOCUMENT_KIND_CUT
 
 
-def proposal(tx: Tx, world: World, rest: bytes) -> Cut:
+def compose_cut(tx: Tx, world: World, rest: bytes) -> Cut:
     """The document that leaves ``rest``, the checkpoint of what the hub has, and gives up what it lacks behind it.
 
     Raises Refused ``cut_unneeded`` if the hub lacks nothing, ``cut_held`` as :func:`check`.
@@ -46,7 +46,7 @@ def check(tx: Tx, world: World, body: Cut) -> None:
         raise Refused("cut_held", log_index=size)
 
 
-def affected(tx: Tx, body: Cut) -> tuple[int, int]:
+def batches_affected(tx: Tx, body: Cut) -> tuple[int, int]:
     """Where the log is to end, and how many of this node's batches stood behind that."""
     size = checkpoint.read(body.checkpoint).checkpoint.size
     return size, store.batches.settled_seq(tx) - store.batches.settled_before(tx, size)
@@ -60,16 +60,16 @@ def carry_out(tx: Tx, world: World, body: Cut) -> None:
     store.batches.unsettle(tx, first)
     store.redemptions.unsettle(tx, first)
     deed_ids = store.awards.unsettle(tx, first)
-    awards.Awarding(tx, world, world.now()).correct(store.deeds.of_ids(tx, deed_ids))
+    awards.AwardQueue(tx, world, world.now()).correct(store.deeds.of_ids(tx, deed_ids))
     store.hub_chain.forget_from(tx, size)
     store.log_views.forget_after(tx, size)
-    store.log_views.hear(tx, documents.HUB, body.checkpoint, world.now())  # the log is to go on from there
+    store.log_views.note_heard(tx, documents.HUB, body.checkpoint, world.now())  # the log is to go on from there
 
 
 def _left(tx: Tx, world: World, body: Cut) -> Checkpoint:
     agreed = store.documents.agreed_on(tx)
     key = agreed.required_roster.hub.signing_key
-    found = checkpoint.opened(body.checkpoint, agreed.federation_id, key, world.verify).checkpoint
+    found = checkpoint.open_note(body.checkpoint, agreed.federation_id, key, world.verify).checkpoint
     if found.origin != agreed.origin:
         raise Unproven("checkpoint")
     return found

@@ -46,7 +46,7 @@ def common_seq(db: Database) -> int:
         return store.batches.settled_seq(tx)
 
 
-def broken(node: Node) -> list[str]:
+def broken_batches(node: Node) -> list[str]:
     """What of the chain in the database is not this node's, or not whole; empty if all of it holds."""
     problems, head = [], chain.START
     while True:
@@ -80,12 +80,12 @@ def take_back(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> tuple[int, int
     return taken, given_up
 
 
-def ended(node: Node) -> tuple[int, int]:
+def finish_recovery(node: Node) -> tuple[int, int]:
     """The chain is whole: what waits is worked out anew; how many orphans and people without name there are."""
     with node.db.begin() as tx:
         store.awards.lock(tx)
         deeds = store.deeds.of_ids(tx, store.awards.waiting(tx))
-        awards.Awarding(tx, node.world, node.world.now()).correct(deeds)
+        awards.AwardQueue(tx, node.world, node.world.now()).correct(deeds)
         if store.facts.get(tx, store.facts.HALTED) in _OVER:
             store.facts.drop(tx, store.facts.HALTED)
         return store.orphans.undecided(tx), store.subjects.unnamed(tx)
@@ -106,7 +106,7 @@ def _take_back(tx: Tx, node: Node, entry: hub_pb2.LogEntry) -> tuple[bool, int]:
     if stored is not None:
         if stored.receipt is not None:
             raise Unproven("chain_fork", agency=node.identity.agency, seq=batch.seq)
-        receipts.take_out(tx, node.world, batch.seq)
+        receipts.remove_batches_from(tx, node.world, batch.seq)
     if chain.fit(store.batches.head(tx), batch.seq, batch.previous) is not Fit.NEXT:
         raise Unproven("chain_fork", agency=node.identity.agency, seq=batch.seq)
     store.batches.add(tx, batch.seq, digest, entry.batch.SerializeToString())
@@ -149,11 +149,11 @@ class _Replay:
             account_id = update.link.account_id
             if not applied:
                 return
-            if store.subjects.mirror(self._tx, account_id, bits, now) is None:
+            if store.subjects.mirror_link(self._tx, account_id, bits, now) is None:
                 self._unnamed(account_id)
-                store.subjects.mirror(self._tx, account_id, bits, now)
+                store.subjects.mirror_link(self._tx, account_id, bits, now)
             self._seal(account_id, bits)
-        elif applied and store.subjects.mirror(self._tx, update.unlink.account_id, 0, now) is not None:
+        elif applied and store.subjects.mirror_link(self._tx, update.unlink.account_id, 0, now) is not None:
             self._seal(update.unlink.account_id, store.links.UNLINKING)
             self._unlinked += 1
 
@@ -170,7 +170,7 @@ class _Replay:
         row = next(store.subjects.of_ids(self._tx, [subject_id]), None)
         if account_id and row is not None and row.account_id is None:
             key = store.documents.agreed_on(self._tx).required_roster.linking
-            store.subjects.name(self._tx, [(subject_id, account_id)])
+            store.subjects.name_accounts(self._tx, [(subject_id, account_id)])
             epoch = store.subjects.PUBLIC if row.scheme in _PUBLIC_SCHEMES else key.key_epoch
             store.subjects.set_account(self._tx, subject_id, account_id, epoch)
 

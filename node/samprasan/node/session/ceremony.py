@@ -14,15 +14,15 @@ async def run(session: Session) -> None:
         news = session.live.work.next()
         async with session.patiently("ceremony"):
             await session.step(ceremony.advance, node)
-            for letter_id, letter in await session.step(ceremony.unposted, node):
-                if await mail.post(session, letter):
-                    await session.step(ceremony.posted, node.db, letter_id)
+            for letter_id, letter in await session.step(ceremony.unposted_letters, node):
+                if await mail.post_letter(session, letter):
+                    await session.step(ceremony.mark_posted, node.db, letter_id)
             confirmed = await session.step(ceremony.confirmation, node)
             if confirmed is not None and confirmed.payload != submitted:
                 await session.hub.submit_document(confirmed)
                 submitted = confirmed.payload
-            for last in await session.step(rotation.ended, node):
+            for last in await session.step(rotation.close_rotation, node):
                 if last.payload not in ends:
                     await session.hub.submit_document(last)
                     ends.add(last.payload)
-        await live.rest(news)
+        await live.wait_for_news(news)

@@ -19,7 +19,7 @@ from samprasan.node.session import documents
 from samprasan.node.session.session import Session
 from samprasan.node.sync import halt, hub_chain
 from samprasan.node.sync import hello as hello_step
-from samprasan.node.sync.hello import Greeting
+from samprasan.node.sync.hello import Hello
 from samprasan.v1 import hub_pb2
 
 HELLO_SECONDS = 60.0
@@ -42,7 +42,7 @@ async def say_hello(session: Session) -> int:
     """Say hello and do what the answer asks for; the batch behind which to send."""
     node = session.node
     said, answer = await greet(session)
-    after_seq = await session.step(hello_step.greeted, node, said, answer)
+    after_seq = await session.step(hello_step.accept_answer, node, said, answer)
     if await session.step(accepted.has_roster, node.db):
         await keep_up(session, answer.own_head.seq)
     if abs(answer.now - node.world.now()) > limits.CLOCK_OFF_MS_MAX:
@@ -57,22 +57,22 @@ async def say_hello(session: Session) -> int:
     return after_seq
 
 
-async def greet(session: Session) -> tuple[Greeting, hub_pb2.HelloResponse]:
+async def greet(session: Session) -> tuple[Hello, hub_pb2.HelloResponse]:
     """Hello, once this node knows of every cut and the hub is given back what it lacks; raises as :func:`feed`."""
     node = session.node
-    said = await session.step(hello_step.greeting, node.db, node.world.now())
+    said = await session.step(hello_step.compose_hello, node.db, node.world.now())
     answer = await session.hub.hello(said.request)
     if answer.cut_version > said.request.cut_version:
         await session.step(halt.check_not_forked, node.db)
-        await documents.fetch(session)
-        said = await session.step(hello_step.greeting, node.db, node.world.now())
+        await documents.fetch_documents(session)
+        said = await session.step(hello_step.compose_hello, node.db, node.world.now())
         answer = await session.hub.hello(said.request)
-    if await feed(session, answer):
+    if await feed_hub(session, answer):
         answer = await session.hub.hello(said.request)
     return said, answer
 
 
-async def feed(session: Session, answer: hub_pb2.HelloResponse) -> bool:
+async def feed_hub(session: Session, answer: hub_pb2.HelloResponse) -> bool:
     """Give the hub back what it lacks; whether it lacked something.
 
     Raises Unavailable ``hub_recovering`` as long as it takes nothing new.
@@ -99,9 +99,9 @@ async def keep_up(session: Session, own_seq: int) -> None:
         async for entry in session.hub.recall(hub_pb2.RecallRequest(own=True, after_seq=kept)):
             some.append(entry)
             if len(some) == limits.BATCHES_READ_AT_ONCE:
-                await session.step(hub_chain.keep, node, some)
+                await session.step(hub_chain.keep_entries, node, some)
                 some = []
-        await session.step(hub_chain.keep, node, some)
+        await session.step(hub_chain.keep_entries, node, some)
         if await session.step(hub_chain.kept_up_to, node.db) == kept:
             raise Unproven("hub_chain_fork", seq=kept + 1)  # it says that there is more, and shows none
 

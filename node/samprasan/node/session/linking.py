@@ -11,20 +11,20 @@ async def run(session: Session) -> None:
     while True:
         news = session.live.work.next()
         async with session.patiently("linking"):
-            await session.step(questions.ask, node)
-            for request_id, letter in await session.step(questions.unposted, node):
-                if await mail.post(session, letter):
-                    await session.step(questions.posted, node.db, request_id)
+            await session.step(questions.ask_peers, node)
+            for request_id, letter in await session.step(questions.unposted_letters, node):
+                if await mail.post_letter(session, letter):
+                    await session.step(questions.mark_posted, node.db, request_id)
             await _open_accounts(session)
-        await live.rest(news)
+        await live.wait_for_news(news)
 
 
 async def _open_accounts(session: Session) -> None:
     node = session.node
-    while request := await session.step(accounts.accounts_wanted, node):
+    while request := await session.step(accounts.accounts_request, node):
         opened = await session.hub.open_accounts(request)
-        await session.step(accounts.accounts_opened, node, request, opened)
+        await session.step(accounts.accept_accounts, node, request, opened)
         session.live.wake_all()
-    while keys := await session.step(rotation.keys_to_tell, node):
+    while keys := await session.step(rotation.rekey_request, node):
         moved = await session.hub.rekey(keys)
-        await session.step(rotation.told, node, keys, moved)
+        await session.step(rotation.accept_rekeyed, node, keys, moved)

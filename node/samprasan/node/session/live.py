@@ -40,7 +40,7 @@ class Live:
         self.sending.ring()
 
 
-async def rest(news: asyncio.Event) -> None:
+async def wait_for_news(news: asyncio.Event) -> None:
     """Wait for news, or long enough that another process may have left work."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LOOK_SECONDS):  # wait_for may swallow a cancellation, and the task would never end

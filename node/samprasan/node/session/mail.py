@@ -17,27 +17,27 @@ logger = get_logger("node")
 _CEREMONY = {signing.payload_type(each) for each in (Complaint, DealerCommitment, DealerValue)}
 
 
-def read(node: Node, mail: hub_pb2.Mail) -> Letter | None:
+def read_letter(node: Node, mail: hub_pb2.Mail) -> Letter | None:
     """Deal with a piece of mail; the letter that answers it, if any.
 
     Raises Malformed or Unproven for mail that does not hold: it is dropped, and the operator told.
     """
     parcel = letters.unseal(node, mail)
     if parcel.checkpoint:
-        witness.heard(node, mail.sender, parcel.checkpoint)
+        witness.note_heard(node, mail.sender, parcel.checkpoint)
     envelope = parcel.letter
     if envelope.payload_type == signing.payload_type(linking_pb2.EvalRequest):
-        return evaluation.answer(node, mail.sender, envelope)
+        return evaluation.answer_question(node, mail.sender, envelope)
     if envelope.payload_type == signing.payload_type(linking_pb2.EvalResponse):
-        questions.answered(node, mail.sender, envelope)
+        questions.accept_answer(node, mail.sender, envelope)
         return None
     if envelope.payload_type == signing.payload_type(linking_pb2.EvalRefusal):
-        refusal = questions.refused(node, mail.sender, envelope)
+        refusal = questions.accept_refusal(node, mail.sender, envelope)
         names = {number: name for name, number in linking_pb2.EvalRefusalReason.items()}
         reason = names.get(refusal.reason, "unknown").removeprefix("EVAL_REFUSAL_REASON_").lower()
         raise Malformed("peer_refused", agency=refusal.evaluator, reason=reason)
     if envelope.payload_type in _CEREMONY:
-        ceremony.take(node, mail.sender, envelope)
+        ceremony.accept_message(node, mail.sender, envelope)
         return None
     raise Malformed("mail_unreadable", agency=mail.sender)
 
@@ -46,14 +46,14 @@ async def run(session: Session) -> None:
     """Read the box, and fetch documents when they change, for ever."""
     async for news in session.hub.receive_mail(after=0):
         if news.HasField("documents_changed"):
-            await documents.fetch(session)
+            await documents.fetch_documents(session)
         else:
             await _deal_with(session, news.mail)
         session.live.wake_all()
     raise Unavailable("hub_unreachable", status="stream ended")
 
 
-async def post(session: Session, letter: Letter) -> bool:
+async def post_letter(session: Session, letter: Letter) -> bool:
     """Whether the letter is in its reader's box; a full box is tried again later."""
     sealed = await session.step(letters.seal, session.node, letter)
     try:
@@ -71,8 +71,8 @@ async def _deal_with(session: Session, piece: hub_pb2.Mail) -> None:
     letter = None
     try:
         if not await session.step(accepted.has_roster, node.db):
-            await documents.fetch(session)  # mail may come before the word that roster 1 is in force
-        letter = await session.step(read, node, piece)
+            await documents.fetch_documents(session)  # mail may come before the word that roster 1 is in force
+        letter = await session.step(read_letter, node, piece)
     except Unavailable:
         raise
     except SamprasanError as problem:
@@ -81,6 +81,6 @@ async def _deal_with(session: Session, piece: hub_pb2.Mail) -> None:
         logger.warning("mail dropped", sender=piece.sender, code=problem.code)
     except Exception:  # one bad letter must not come back for ever and stop everything else
         logger.error("mail dropped", sender=piece.sender, code="failed", exc_info=True)
-    if letter is not None and not await post(session, letter):
+    if letter is not None and not await post_letter(session, letter):
         return  # not acknowledged: it comes again with the next session
     await session.hub.acknowledge_mail(piece.number)

@@ -22,17 +22,17 @@ async def run(session: Session, after_seq: int) -> None:
     try:
         async for response in session.hub.push(_batches(session, after_seq, room)):
             if response.HasField("refusal"):
-                refusal = await session.step(receipts.refused, node, response.refusal)
+                refusal = await session.step(receipts.accept_refusal, node, response.refusal)
                 logger.error("batch refused", seq=refusal.seq, reason=refusal.reason)
                 raise Unproven("batch_refused", seq=refusal.seq)
-            await session.step(hub_chain.keep, node, response.own)
+            await session.step(hub_chain.keep_entries, node, response.own)
             await hello.keep_up(session, response.own_seq)
             await session.step(receipts.settle, node, response.receipt)
             room.release()
             session.live.sending.ring()
     except Unproven as problem:
         if problem.code in _HALTING:
-            await session.step(halt.halt, node.db, problem)
+            await session.step(halt.halt_sending, node.db, problem)
         raise
     raise Unavailable("hub_unreachable", status="stream ended")
 
@@ -47,7 +47,7 @@ async def _batches(session: Session, after_seq: int, room: asyncio.Semaphore) ->
                 found = await session.step(batches.next_batch, node, after_seq)
             if found is not None:
                 break
-            await live.rest(news)
+            await live.wait_for_news(news)
         after_seq, envelope = found
         kept = await session.step(hub_chain.kept_up_to, node.db)
         yield hub_pb2.PushRequest(batch=envelope, own_seq=kept)

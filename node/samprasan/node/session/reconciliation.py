@@ -34,7 +34,7 @@ async def run(session: Session) -> None:
     while True:
         async with session.patiently("reconciling"):
             outcome = await reconcile(node.db, node.identity.agency, session.hub, session.quiet)
-            await session.step(reconciliation.note, node.db, node.world.now(), outcome)
+            await session.step(reconciliation.record_outcome, node.db, node.world.now(), outcome)
             if outcome.differences:
                 logger.error("accounts differ", accounts=len(outcome.differences), causes=outcome.causes)
         await asyncio.sleep(RECONCILE_SECONDS)
@@ -97,7 +97,7 @@ class _Talk:
         accounts, have = list(here.have), dict(here.have)
         mine = await asyncio.to_thread(Side, keys, accounts, list(have.values()))
         peeling = Peeling(mine.ids)
-        peeling.take(mine.more(1), first)
+        peeling.add_cells(mine.more(1), first)
         round_trips = 1
         if not peeling.is_done:
             round_trips = 2
@@ -115,7 +115,7 @@ class _Talk:
         if unread:
             round_trips += 1
             theirs |= await self._asked(unread)
-        found = await asyncio.to_thread(reconciliation.explained, self._db, here, theirs) if theirs else []
+        found = await asyncio.to_thread(reconciliation.explain, self._db, here, theirs) if theirs else []
         outcome = Outcome(here.head, len(here.have), found, self._bytes, round_trips)
         self._requests.put_nowait(hub_pb2.ReconcileRequest(verdict=outcome.verdict))
         return outcome
@@ -147,13 +147,13 @@ class _Talk:
                 values = [have.get(each, NOTHING) for each in accounts]
                 mine = await asyncio.to_thread(Side, keys, accounts, values)
                 peeling = Peeling(mine.ids)
-                peeling.take(mine.more(len(theirs)), theirs)
+                peeling.add_cells(mine.more(len(theirs)), theirs)
                 continue
             answer = await self._next("cells")
             more = _cells(answer.cells.cells, len(answer.cells.cells) // sketch.CELL_BYTES)
             self._bytes += len(answer.cells.cells)
             theirs += more
-            peeling.take(await asyncio.to_thread(mine.more, len(more)), more)
+            peeling.add_cells(await asyncio.to_thread(mine.more, len(more)), more)
         return accounts, peeling
 
     async def _asked(self, account_ids: Sequence[bytes]) -> dict[bytes, Contribution]:

@@ -21,7 +21,7 @@ async def run(session: Session) -> None:
             answer = await session.hub.witness(asked.request)
             if answer.checkpoint != asked.own:
                 await hello.keep_up(session, answer.own_seq)  # who accepts a checkpoint can make again what it covers
-            word = await session.step(witness.witnessed, node, asked, answer)
+            word = await session.step(witness.accept_answer, node, asked, answer)
             if word is not None:
                 await session.hub.cosign(word)
             more = asked.is_full and await session.step(witness.question, node.db) != asked

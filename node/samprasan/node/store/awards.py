@@ -69,12 +69,12 @@ def remove(tx: sa.Connection, award_ids: Iterable[int]) -> None:
     delete_where_in(tx, awards, awards.c.award_id, award_ids)
 
 
-def orphan(tx: sa.Connection, award_id: int) -> None:
+def mark_orphan(tx: sa.Connection, award_id: int) -> None:
     """The award's deed is not here any more."""
     tx.execute(awards.update().where(awards.c.award_id == award_id).values(deed_id=0))
 
 
-def adopt(tx: sa.Connection, award_id: int, deed_id: int) -> None:
+def adopt_award(tx: sa.Connection, award_id: int, deed_id: int) -> None:
     """An award that had lost its deed has this one."""
     tx.execute(awards.update().where(awards.c.award_id == award_id).values(deed_id=deed_id))
 

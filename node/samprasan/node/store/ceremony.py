@@ -22,7 +22,7 @@ def newest_attempt_heard_of(tx: sa.Connection, roster_digest: bytes) -> int:
     return tx.execute(query.where(ceremony_messages.c.roster_digest == roster_digest)).scalar() or 0
 
 
-def begin(tx: sa.Connection, roster_digest: bytes, attempt: int, sealed_line: bytes | None) -> None:
+def begin_attempt(tx: sa.Connection, roster_digest: bytes, attempt: int, sealed_line: bytes | None) -> None:
     """An attempt of which nothing has happened yet."""
     values = {"roster_digest": roster_digest, "attempt": attempt, "sealed_line": sealed_line, "state": "open"}
     tx.execute(ceremonies.insert().values(values))
@@ -71,13 +71,13 @@ def unposted(tx: sa.Connection) -> list[Row]:
     return list(tx.execute(query.order_by(ceremony_letters.c.letter_id)))
 
 
-def posted(tx: sa.Connection, letter_id: int) -> None:
+def drop_letter(tx: sa.Connection, letter_id: int) -> None:
     """The hub has the letter."""
     change_ = ceremony_letters.update().where(ceremony_letters.c.letter_id == letter_id)
     tx.execute(change_.values(posted=True))
 
 
-def put_share(tx: sa.Connection, point: bytes, sealed_share: bytes, roster_digest: bytes) -> None:
+def save_share(tx: sa.Connection, point: bytes, sealed_share: bytes, roster_digest: bytes) -> None:
     """A share of this node's, sealed."""
     tx.execute(shares.delete().where(shares.c.point == point))
     tx.execute(shares.insert().values(point=point, sealed_share=sealed_share, roster_digest=roster_digest))

@@ -38,7 +38,7 @@ def known(tx: sa.Connection, source: str, record_ids: Iterable[str]) -> dict[str
     return {row[2]: DeedRow(*row) for row in found}
 
 
-def named(tx: sa.Connection, source: str, record_ids: Sequence[str]) -> DeedRow | None:
+def of_record_ids(tx: sa.Connection, source: str, record_ids: Sequence[str]) -> DeedRow | None:
     """The deed of the source with one of these record ids; its import may have been undone."""
     row = next(rows_where_in(tx, deeds, deeds.c.record_id, record_ids, source=source), None)
     return DeedRow(*row) if row else None

@@ -36,7 +36,7 @@ def version_in_force(tx: sa.Connection, kind: int, series: str = "") -> int:
     return tx.execute(sa.select(sa.func.max(documents.c.version)).where(*own)).scalar() or 0
 
 
-def put(tx: sa.Connection, found: Standing, envelope: bytes, *, active: bool) -> None:
+def save(tx: sa.Connection, found: Standing, envelope: bytes, *, active: bool) -> None:
     """Store the document as it stands now."""
     values = {"envelope": envelope, "active": active}
     changed = tx.execute(documents.update().where(documents.c.digest == found.digest).values(values))

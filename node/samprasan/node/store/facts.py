@@ -20,7 +20,7 @@ def get(tx: sa.Connection, name: str) -> str | None:
     return tx.execute(sa.select(notes.c.value).where(notes.c.name == name)).scalar()
 
 
-def put(tx: sa.Connection, name: str, value: str) -> None:
+def write(tx: sa.Connection, name: str, value: str) -> None:
     """Write the note."""
     upsert_rows(tx, notes, [(name, value)])
 

@@ -35,7 +35,7 @@ def all_newest_first(tx: sa.Connection) -> list[bytes]:
     return list(tx.execute(sa.select(checkpoints.c.note).order_by(checkpoints.c.size.desc())).scalars())
 
 
-def keep(tx: sa.Connection, size: int, note: bytes) -> None:
+def keep_checkpoint(tx: sa.Connection, size: int, note: bytes) -> None:
     """Keep a checkpoint, or what it says of cosignatures now; older ones only if a proof leads to them."""
     upsert_rows(tx, checkpoints, [(size, note)])
     needed = sa.exists().where(proofs.c.size == checkpoints.c.size)
@@ -72,7 +72,7 @@ def proved_count(tx: sa.Connection) -> int:
     return tx.execute(sa.select(sa.func.count()).select_from(proofs)).scalar_one()
 
 
-def hear(tx: sa.Connection, agency: str, note: bytes, now: int) -> None:
+def note_heard(tx: sa.Connection, agency: str, note: bytes, now: int) -> None:
     """An agency knows of this checkpoint, which the hub is to connect to ours."""
     if tx.execute(sa.select(heard.c.agency).where(heard.c.agency == agency)).first() is None:
         tx.execute(heard.insert().values(agency=agency, note=note, heard_at=now))
@@ -85,12 +85,12 @@ def heard_of(tx: sa.Connection) -> list[AnyRow]:
     return list(tx.execute(sa.select(heard).order_by(heard.c.agency)))
 
 
-def connected(tx: sa.Connection, agency: str, note: bytes) -> None:
+def mark_connected(tx: sa.Connection, agency: str, note: bytes) -> None:
     """The hub proved that our log goes on from what that agency knows of."""
     tx.execute(heard.delete().where(heard.c.agency == agency, heard.c.note == note))
 
 
-def accuse(tx: sa.Connection, found: Evidence) -> None:
+def keep_evidence(tx: sa.Connection, found: Evidence) -> None:
     """Keep evidence."""
     tx.execute(evidence.insert().values(found._asdict()))
 

@@ -44,13 +44,13 @@ def in_open_ones(tx: sa.Connection, deed_ids: Iterable[int]) -> set[int]:
     return {row.move_id for row in rows_where_in(tx, moves, moves.c.move_id, named) if row.state in OPEN}
 
 
-def wait(tx: sa.Connection, move_id: int, checker: str, document: bytes) -> None:
+def mark_waiting(tx: sa.Connection, move_id: int, checker: str, document: bytes) -> None:
     """Somebody confirmed it; it waits for the joint document."""
     change = moves.update().where(moves.c.move_id == move_id)
     tx.execute(change.values(state="waiting", checker=checker, document=document))
 
 
-def end(tx: sa.Connection, move_id: int, state: str, checker: str | None) -> None:
+def end_move(tx: sa.Connection, move_id: int, state: str, checker: str | None) -> None:
     """It is done or dropped: the id and the name are not needed any more."""
     change = moves.update().where(moves.c.move_id == move_id)
     tx.execute(change.values(state=state, checker=checker, sealed_id=None, sealed_name=None))

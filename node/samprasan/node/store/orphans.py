@@ -33,12 +33,12 @@ def undecided(tx: sa.Connection) -> int:
     return sum(row.checker is None for row in every(tx))
 
 
-def decide(tx: sa.Connection, award_ids: Iterable[int], maker: str, *, keep: bool) -> None:
+def propose_decision(tx: sa.Connection, award_ids: Iterable[int], maker: str, *, keep: bool) -> None:
     """Somebody proposes to keep these, or to take them back."""
     upsert_rows(tx, decisions, [(award_id, keep, maker, None) for award_id in award_ids])
 
 
-def confirm(tx: sa.Connection, award_ids: Sequence[int], checker: str) -> None:
+def confirm_decision(tx: sa.Connection, award_ids: Sequence[int], checker: str) -> None:
     """Somebody else agrees."""
     update_where_in(tx, decisions, decisions.c.award_id, award_ids, checker=checker)
 
@@ -59,7 +59,7 @@ def kept(tx: sa.Connection) -> list[AnyRow]:
     return list(tx.execute(query.where(*_STANDS, decisions.c.keep, decisions.c.checker.is_not(None))))
 
 
-def adopt(tx: sa.Connection) -> int:
+def adopt_orphans(tx: sa.Connection) -> int:
     """Give first awards that wait to be sealed the orphans that say the same; how many."""
     orphan = awards.alias()
     same = sa.and_(

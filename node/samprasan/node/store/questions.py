@@ -31,7 +31,7 @@ def unposted(tx: sa.Connection, now: int) -> list[Row]:
     return list(tx.execute(query.order_by(questions.c.asked_at)))
 
 
-def posted(tx: sa.Connection, request_id: bytes) -> None:
+def mark_posted(tx: sa.Connection, request_id: bytes) -> None:
     """The hub has the question."""
     tx.execute(questions.update().where(questions.c.request_id == request_id).values(posted=True))
 

@@ -22,12 +22,12 @@ def add(tx: sa.Connection, values: dict[str, Any]) -> AnyRow:
     """A new redemption, asked for."""
     blank = {"state": "asked", "reason": 0, "posted": 0, "refunded": 0}
     tx.execute(redemptions.insert().values(values | blank))
-    found = named(tx, values["op_key"])
+    found = of_op_key(tx, values["op_key"])
     assert found is not None
     return found
 
 
-def named(tx: sa.Connection, op_key: bytes) -> AnyRow | None:
+def of_op_key(tx: sa.Connection, op_key: bytes) -> AnyRow | None:
     """The redemption that somebody named so."""
     return tx.execute(sa.select(redemptions).where(redemptions.c.op_key == op_key)).first()
 
@@ -47,7 +47,7 @@ def revive(tx: sa.Connection, op_key: bytes, asked_at: int, *, on_own_risk: bool
     """A redemption that was dropped is asked for again."""
     change = redemptions.update().where(redemptions.c.op_key == op_key, redemptions.c.state == "dropped")
     tx.execute(change.values(state="asked", asked_at=asked_at, on_own_risk=on_own_risk))
-    found = named(tx, op_key)
+    found = of_op_key(tx, op_key)
     assert found is not None
     return found
 

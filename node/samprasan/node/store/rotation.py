@@ -9,14 +9,14 @@ def is_closing(tx: sa.Connection, now: int) -> bool:
     return now < int(notes_store.get(tx, notes_store.ROTATION_CLOSING) or 0)
 
 
-def close(tx: sa.Connection, until: int) -> None:
+def close_rotation(tx: sa.Connection, until: int) -> None:
     """Everybody has moved, as this node signs; what it signed ends at ``until``."""
-    notes_store.put(tx, notes_store.ROTATION_CLOSING, str(until))
+    notes_store.write(tx, notes_store.ROTATION_CLOSING, str(until))
 
 
 def note_left(tx: sa.Connection, key_epoch: int, not_moved: int) -> None:
     """What the hub said of all agencies' accounts."""
-    notes_store.put(tx, notes_store.ROTATION_LEFT, f"{key_epoch} {not_moved}")
+    notes_store.write(tx, notes_store.ROTATION_LEFT, f"{key_epoch} {not_moved}")
 
 
 def left_at_hub(tx: sa.Connection, key_epoch: int) -> int | None:
@@ -25,7 +25,7 @@ def left_at_hub(tx: sa.Connection, key_epoch: int) -> int | None:
     return int(left) if said == str(key_epoch) else None
 
 
-def over(tx: sa.Connection) -> None:
+def end_rotation(tx: sa.Connection) -> None:
     """The old key is gone."""
     notes_store.drop(tx, notes_store.ROTATION_CLOSING)
     notes_store.drop(tx, notes_store.ROTATION_LEFT)

@@ -41,7 +41,7 @@ def remove(tx: sa.Connection, subject_ids: Sequence[int]) -> None:
     """Forget subjects that nobody outside ever heard of; their ids are never used again, since a peer may answer."""
     if subject_ids:
         newest = tx.execute(sa.select(sa.func.max(subjects.c.subject_id))).scalar_one()
-        notes_store.put(tx, notes_store.SUBJECTS_REMOVED_UP_TO, str(newest))
+        notes_store.write(tx, notes_store.SUBJECTS_REMOVED_UP_TO, str(newest))
         delete_where_in(tx, restated, restated.c.subject_id, subject_ids)
         update_where_in(tx, redemptions, redemptions.c.subject_id, subject_ids, subject_id=0)
         delete_where_in(tx, subjects, subjects.c.subject_id, subject_ids)
@@ -143,7 +143,7 @@ def indexes_being_erased(tx: sa.Connection) -> set[bytes]:
     return set(tx.execute(sa.select(subjects.c.id_index).where(subjects.c.erasing)).scalars())
 
 
-def want(tx: sa.Connection, subject_id: int) -> None:
+def mark_wanted(tx: sa.Connection, subject_id: int) -> None:
     """Somebody asked for the subject's balance."""
     tx.execute(subjects.update().where(subjects.c.subject_id == subject_id).values(wanted=True, due=True))
 
@@ -221,12 +221,12 @@ def to_move(tx: sa.Connection, key_epoch: int, limit: int, now: int) -> list[Row
     return list(tx.execute(query.order_by(subjects.c.subject_id).limit(limit)))
 
 
-def told_of_next_key(tx: sa.Connection, subject_ids: Iterable[int], rekey_at: int) -> None:
+def note_told_of_next_key(tx: sa.Connection, subject_ids: Iterable[int], rekey_at: int) -> None:
     """The hub heard of these; those that have not moved are told of again at ``rekey_at``."""
     update_where_in(tx, subjects, subjects.c.subject_id, subject_ids, rekey_at=rekey_at)
 
 
-def moved(tx: sa.Connection, key_epoch: int, answers: Sequence[tuple[int, bytes]]) -> None:
+def mark_moved(tx: sa.Connection, key_epoch: int, answers: Sequence[tuple[int, bytes]]) -> None:
     """Subjects, (subject_id, sealed signed answer) each, that the hub finds under the key of that epoch now."""
     change = subjects.update().where(subjects.c.subject_id == sa.bindparam("who"))
     change = change.values(sealed_opened=sa.bindparam("answer"), sealed_key=None, key_epoch=key_epoch, rekey_at=0)
@@ -299,7 +299,7 @@ def unnamed(tx: sa.Connection) -> int:
     return tx.execute(sa.select(sa.func.count()).where(subjects.c.scheme == UNNAMED)).scalar_one()
 
 
-def name(tx: sa.Connection, found: Iterable[tuple[int, bytes]]) -> None:
+def name_accounts(tx: sa.Connection, found: Iterable[tuple[int, bytes]]) -> None:
     """These subjects, (subject_id, account id) each, have those accounts: what is known of an unnamed one is theirs."""
     whose = {account_id: subject_id for subject_id, account_id in found}
     for row in unnamed_among(tx, whose):
@@ -317,7 +317,7 @@ def set_account(tx: sa.Connection, subject_id: int, account_id: bytes, key_epoch
     tx.execute(subjects.update().where(subjects.c.subject_id == subject_id).values(values))
 
 
-def mirror(tx: sa.Connection, account_id: bytes, bits: int, now: int) -> Row | None:
+def mirror_link(tx: sa.Connection, account_id: bytes, bits: int, now: int) -> Row | None:
     """The subject with that account agrees to no more than a Link says, and took back the rest; who it is.
 
     ``bits`` are purposes; 0: the account was given up.  What the subject took back here stays so, whatever was signed.

@@ -31,7 +31,7 @@ def next_batch(node: Node, after_seq: int) -> tuple[int, Envelope] | None:
     if stored is None:
         with node.db.begin() as tx:
             store.awards.lock(tx)
-            store.orphans.adopt(tx)
+            store.orphans.adopt_orphans(tx)
             stored = store.batches.find(tx, after_seq + 1) or _seal(tx, node, after_seq)
     return (after_seq + 1, Envelope.FromString(stored.envelope)) if stored else None
 

@@ -8,36 +8,36 @@ RESTORED = "restored"  # why a node that was made of a backup is halted
 OVER_ONCE_WHOLE = frozenset({"hub_went_back", "log_went_back"})  # the agencies have given back what the hub had lost
 
 
-def halt(db: Database, problem: SamprasanError) -> None:
+def halt_sending(db: Database, problem: SamprasanError) -> None:
     """Stop sending until the operator says ``sync --resume``."""
     with db.begin() as tx:
-        store.facts.put(tx, store.facts.HALTED, problem.code)
+        store.facts.write(tx, store.facts.HALTED, problem.code)
 
 
-def restored(tx: Tx) -> None:
+def halt_restored(tx: Tx) -> None:
     """The node was made of a backup: it does nothing before it has recovered."""
-    store.facts.put(tx, store.facts.HALTED, RESTORED)
+    store.facts.write(tx, store.facts.HALTED, RESTORED)
 
 
 def check_recovered(db: Database) -> None:
     """Refused ``node_restored`` if the node was made of a backup and has not recovered."""
-    if halted(db) == RESTORED:
+    if halt_reason(db) == RESTORED:
         raise Refused("node_restored")
 
 
 def check_not_forked(db: Database) -> None:
     """Unproven ``log_forked`` as long as nobody has looked at the evidence: nothing is accepted from this hub."""
-    if halted(db) == "log_forked":
+    if halt_reason(db) == "log_forked":
         raise Unproven("log_forked")
 
 
-def halted(db: Database) -> str:
+def halt_reason(db: Database) -> str:
     """The code of the error that stopped sending; empty if none did."""
     with db.read() as tx:
         return store.facts.get(tx, store.facts.HALTED) or ""
 
 
-def resume(db: Database) -> None:
+def resume_sending(db: Database) -> None:
     """The operator has looked: send again."""
     with db.begin() as tx:
         store.facts.drop(tx, store.facts.HALTED)

@@ -19,14 +19,14 @@ from samprasan.v1.envelope_pb2 import Envelope
 
 
 @dataclass(frozen=True, slots=True)
-class Greeting:
+class Hello:
     """A hello, and the newest receipt this node had when it was said: more receipts may come before its answer."""
 
     request: hub_pb2.HelloRequest
     settled_seq: int
 
 
-def greeting(db: Database, now: int) -> Greeting:
+def compose_hello(db: Database, now: int) -> Hello:
     """The hello of this node: its head of its own chain, and how much it evaluated for whom lately."""
     since = calendar.packed(calendar.day_of(now) - timedelta(days=limits.EVALUATED_DAYS_REPORTED))
     with db.read() as tx:
@@ -43,14 +43,14 @@ def greeting(db: Database, now: int) -> Greeting:
             newest_receipt=newest,
             cut_version=store.documents.agreed_on(tx).cut_version,
         )
-        return Greeting(request, store.batches.settled_seq(tx))
+        return Hello(request, store.batches.settled_seq(tx))
 
 
 def _log_index(receipt: Envelope) -> int:
     return log.Receipt.FromString(receipt.payload).log_index
 
 
-def greeted(node: Node, said: Greeting, answer: hub_pb2.HelloResponse) -> int:
+def accept_answer(node: Node, said: Hello, answer: hub_pb2.HelloResponse) -> int:
     """Compare heads; the ``seq`` after which to send: what the hub lacks, and what it has but whose receipt was lost.
 
     Halts and raises Unproven ``chain_fork`` if the two histories differ, ``node_went_back`` if the hub knows batches
@@ -66,9 +66,9 @@ def greeted(node: Node, said: Greeting, answer: hub_pb2.HelloResponse) -> int:
         federation_id = store.documents.agreed_on(tx).federation_id
         if answer.agency != node.identity.agency or (federation_id and answer.federation_id != federation_id):
             raise Unproven("federation", kind="Hello")
-        store.facts.put(tx, store.facts.HUB_SEEN_AT, str(node.world.now()))
-        store.facts.put(tx, store.facts.CLOCK_OFF_MS, str(answer.now - node.world.now()))
-        store.facts.put(tx, store.facts.LINKING_USE, json.dumps([_use(each) for each in answer.linking_use]))
+        store.facts.write(tx, store.facts.HUB_SEEN_AT, str(node.world.now()))
+        store.facts.write(tx, store.facts.CLOCK_OFF_MS, str(answer.now - node.world.now()))
+        store.facts.write(tx, store.facts.LINKING_USE, json.dumps([_use(each) for each in answer.linking_use]))
         if answer.HasField("rotation"):
             store.rotation.note_left(tx, answer.rotation.key_epoch, answer.rotation.not_moved)
         mine, theirs = store.batches.head(tx), Head(answer.head.seq, answer.head.digest)
@@ -77,7 +77,7 @@ def greeted(node: Node, said: Greeting, answer: hub_pb2.HelloResponse) -> int:
         if problem is None and theirs.seq < said.settled_seq:
             problem = "hub_went_back"
         if problem:
-            store.facts.put(tx, store.facts.HALTED, problem)
+            store.facts.write(tx, store.facts.HALTED, problem)
         elif halted in OVER_ONCE_WHOLE:
             store.facts.drop(tx, store.facts.HALTED)
         unsettled = store.batches.unsettled(tx)

@@ -22,7 +22,7 @@ def kept_up_to(db: Database) -> int:
         return store.hub_chain.head(tx).seq
 
 
-def keep(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
+def keep_entries(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
     """Keep what comes next of the hub's chain; what comes behind something that is not here is left.
 
     Raises Unproven ``signature``, ``receipt_foreign``; ``hub_chain_fork`` for an entry that is not what is kept.

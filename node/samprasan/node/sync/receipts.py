@@ -60,7 +60,7 @@ def settle_in(tx: Tx, world: World, stored: AnyRow, receipt: log.Receipt, envelo
     moved = store.awards.moved_in_vain(tx, receipt.seq, found.accounts)
     lost += found.unheld
     again = store.deeds.of_ids(tx, store.awards.deeds_of(tx, receipt.seq, lost) | moved)
-    awards.Awarding(tx, world, world.now()).correct(again)
+    awards.AwardQueue(tx, world, world.now()).correct(again)
     store.batches.settle(tx, receipt.seq, envelope.SerializeToString())
 
 
@@ -77,7 +77,7 @@ def _mind_the_cut(tx: Tx, seq: int, found: "_Found") -> None:
     found.unheld = [op_id for op_id, reason in found.declined if reason == unknown]
 
 
-def refused(node: Node, envelope: Envelope) -> log.Refusal:
+def accept_refusal(node: Node, envelope: Envelope) -> log.Refusal:
     """Take the hub's signed refusal: sending halts until the operator has looked.
 
     The batch and those behind it leave the chain, and what the hub is to hear of their deeds is worked out anew.
@@ -89,13 +89,13 @@ def refused(node: Node, envelope: Envelope) -> log.Refusal:
         stored = next((row for row in store.batches.unsettled(tx) if row.digest == refusal.batch_digest), None)
         if stored is None:
             raise Unproven("receipt_foreign", seq=refusal.seq)
-        take_out(tx, node.world, stored.seq)
+        remove_batches_from(tx, node.world, stored.seq)
         store.batches.keep_refused(tx, stored.digest, stored.envelope, envelope.SerializeToString())
-        store.facts.put(tx, store.facts.HALTED, "batch_refused")
+        store.facts.write(tx, store.facts.HALTED, "batch_refused")
     return refusal
 
 
-def take_out(tx: Tx, world: World, seq: int) -> None:
+def remove_batches_from(tx: Tx, world: World, seq: int) -> None:
     """Batch ``seq`` and all behind it leave the chain; what the hub is to hear of their deeds is worked out anew."""
     deed_ids: set[int] = set()
     for row in store.batches.drop_from(tx, seq):
@@ -105,7 +105,7 @@ def take_out(tx: Tx, world: World, seq: int) -> None:
         store.links.unseal(tx, named)
         deed_ids |= store.awards.unseal(tx, row.seq)
         store.redemptions.unseal(tx, row.seq)
-    awards.Awarding(tx, world, world.now()).correct(store.deeds.of_ids(tx, deed_ids))
+    awards.AwardQueue(tx, world, world.now()).correct(store.deeds.of_ids(tx, deed_ids))
 
 
 def _give_up(tx: Tx, account_ids: Sequence[bytes]) -> None:
@@ -115,7 +115,7 @@ def _give_up(tx: Tx, account_ids: Sequence[bytes]) -> None:
     store.links.forget_accounts(tx, account_ids)
     for row in asking:
         if store.redemptions.asked_by(tx, row.subject_id):
-            store.subjects.want(tx, row.subject_id)  # somebody waits: for the account that comes instead
+            store.subjects.mark_wanted(tx, row.subject_id)  # somebody waits: for the account that comes instead
     alone = {row.subject_id for row in rows}
     alone -= store.deeds.subjects_with_deeds(tx, alone)
     store.subjects.remove(tx, sorted(alone | set(store.subjects.erased(tx))))
