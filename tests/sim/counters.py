@@ -81,7 +81,7 @@ class Counters:
 
     def _tried(self, step: Any, node: NodeParty, *arguments: Any) -> str:
         try:
-            step(node.db, node.world, node.identity, *arguments)
+            step(node, *arguments)
         except SamprasanError as problem:
             return problem.code
         return ""

@@ -35,7 +35,7 @@ def acknowledged_before_durable(patch: pytest.MonkeyPatch) -> None:
             db.raw().execute("PRAGMA synchronous = OFF")
         return db
 
-    patch.setattr(simulation, "simulated_store", unsynced)
+    patch.setattr(simulation, "simulated_database", unsynced)
 
 
 def no_signature_check(patch: pytest.MonkeyPatch) -> None:
@@ -94,7 +94,7 @@ def deadline_by_the_nodes_clock(patch: pytest.MonkeyPatch) -> None:
 def unechoed_reply(patch: pytest.MonkeyPatch) -> None:
     """A node takes any signed totals for the answer to its question."""
 
-    def any_answer(_tx: Any, _world: Any, _identity: Any, _request: Any, envelope: Any) -> Any:
+    def any_answer(_tx: Any, _node: Any, _request: Any, envelope: Any) -> Any:
         return hub_pb2.Totals.FromString(envelope.payload).accounts
 
     patch.setattr(balance, "_answered", any_answer)
