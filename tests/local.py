@@ -1,6 +1,7 @@
 """The local federation for tests: set up once a session, copied for whoever needs one of his own."""
 
 import asyncio
+import json
 import shutil
 import socket
 import subprocess
@@ -8,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
+from federation import AGENCIES, Federation
 from federation import Federation as LocalFederation
 from samprasan.keys.keyring import Keyring
 
@@ -80,3 +83,20 @@ def free_address() -> str:
     """An address on loopback that nobody listens at."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def said(served: Federation, party: str, *arguments: str) -> Any:
+    """What a command answers, run in this process: starting one takes longer than most of them."""
+    run = commands.hub if party == "hub" else commands.node
+    done = run(served.home(party), *arguments, "--json")
+    assert done.stdout, done.stderr
+    return json.loads(done.stdout)
+
+
+class Live:
+    """A served federation after the samples went through it."""
+
+    def __init__(self, local_federation: LocalFederation) -> None:
+        self.federation = local_federation
+        self.reports: dict[str, Any] = {agency: local_federation.import_samples(agency) for agency in AGENCIES}
+        self.synced = {agency: local_federation.answer(agency, "sync", "--wait", "60") for agency in AGENCIES}

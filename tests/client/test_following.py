@@ -29,10 +29,10 @@ from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1 import changes_pb2_grpc
 
 from tests import federation, reading
-from tests.conftest import Databases
+from tests.databases import Databases
 from tests.federation import Federation
-from tests.hub.test_readers import Working
 from tests.reading import Integration
+from tests.working import Working
 
 PATIENCE_SECONDS = 30.0
 

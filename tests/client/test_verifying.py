@@ -20,7 +20,7 @@ from samprasan.v1.log_pb2 import Receipt
 
 from tests import commands
 from tests.federation import AGENCIES, Federation, deed, publish
-from tests.node.test_redemption import wish
+from tests.redemptions import wish
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from samprasan.node import tables as node_tables
 from samprasan.node.home import NodeSettings
 
 from tests import commands
-from tests.conftest import Databases
+from tests.databases import Databases
 from tests.local import copied
 
 

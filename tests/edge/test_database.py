@@ -14,7 +14,7 @@ from samprasan.keys.errors import Refused, Unavailable
 from samprasan.node import home as node_homes
 from samprasan.node.tables import metadata as node_metadata
 
-from tests.conftest import Databases
+from tests.databases import Databases
 
 PAIRS = sa.Table(
     "pairs", sa.MetaData(), sa.Column("key", sa.LargeBinary(4), primary_key=True), sa.Column("label", sa.String(50))

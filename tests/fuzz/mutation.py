@@ -1,7 +1,13 @@
 """Inputs that are almost right: valid ones with bits flipped, pieces cut, doubled, swapped and spliced."""
 
 import random
-from collections.abc import Sequence
+import resource
+from collections.abc import Callable, Iterator, Sequence
+
+from samprasan.ledger import policy
+from samprasan.v1 import documents_pb2
+
+from tests.federation import SAMPLES
 
 _INTERESTING = (
     b"\x00",
@@ -16,6 +22,9 @@ _INTERESTING = (
     b"\xef\xbb\xbf",
     b"\xff" * 9 + b"\x01",
 )
+
+
+Seeds = Callable[[int, int], Iterator[int]]  # the fixture that gives seeds to try
 
 
 def mutated(chance: random.Random, corpus: Sequence[bytes]) -> bytes:
@@ -42,3 +51,17 @@ def mutated(chance: random.Random, corpus: Sequence[bytes]) -> bytes:
             case _:
                 data[place:place] = chance.randbytes(length)
     return bytes(data)
+
+
+GROWTH_MEBIBYTES_MAX = 48  # of this process while one decoder runs; a leak of 1 KiB an input would be 200
+
+
+ID = bytes(range(16))
+
+
+def policy_document() -> documents_pb2.Policy:
+    return policy.from_toml((SAMPLES / "policy.toml").read_text("utf-8"), ID, 1, 2)
+
+
+def resident_mebibytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -21,8 +21,8 @@ from samprasan.v1.documents_pb2 import Policy
 from samprasan.v1.envelope_pb2 import Envelope
 
 from tests.federation import SAMPLES, Federation, propose_policy
-from tests.hub.test_agreeing import POLICY_2, proposal
-from tests.hub.test_intake import Agency
+from tests.policies import POLICY_2, proposal
+from tests.signed_batches import Agency
 
 Try = Callable[[Federation, int], str]
 """Do it with a size; the code or reason of the refusal, or nothing."""
@@ -139,21 +139,21 @@ LIMITS: dict[str, tuple[int, Try]] = {
     "DOCUMENT_BYTES_MAX": (limits.DOCUMENT_BYTES_MAX, document_bytes),
     "REFUSALS_PER_AGENCY_MAX": (limits.REFUSALS_PER_AGENCY_MAX, refusals),
 }
-# They bound what the hub itself does, not what others may send: tests/hub/test_sequencer.py and tests/wire.
+# They bound what the hub itself does, not what others may send: tests/hub/process/test_sequencer.py and tests/wire.
 OF_ITS_OWN = {
-    "CATALOGUES_PER_DAY_MAX",  # tests/node/test_redemption.py, as is the next
+    "CATALOGUES_PER_DAY_MAX",  # tests/node/counter/test_redemption.py, as is the next
     "BENEFITS_EVER_MAX",
     "SKETCH_CELLS_MAX",
     "PUSH_IN_FLIGHT_MAX",
     "PUSH_GROUP_MAX",
     "PUSH_STREAMS_PER_AGENCY_MAX",
-    "CHANGES_KEPT_DAYS_MAX",  # tests/hub/test_integrators.py
-    "PAGE_BYTES_MAX",  # tests/hub/test_readers.py, as are the next
+    "CHANGES_KEPT_DAYS_MAX",  # tests/hub/integrators/test_approval.py
+    "PAGE_BYTES_MAX",  # tests/hub/integrators/test_reader.py, as are the next
     "SHELF_CHANGES_MAX",
     "SUBSCRIPTIONS_MAX",
-    "SNAPSHOT_SECONDS_MAX",  # tests/hub/test_streams.py, as is the next
+    "SNAPSHOT_SECONDS_MAX",  # tests/hub/process/test_changes_service.py, as is the next
     "SNAPSHOT_PART_SECONDS_MAX",
-    "UNRECEIPTED_AHEAD_MAX",  # tests/hub/test_recovery.py
+    "UNRECEIPTED_AHEAD_MAX",  # tests/hub/recovery/test_recovery.py
 }
 
 

@@ -23,9 +23,9 @@ SUBJECTS = 60
 CATCH_UP_SECONDS = 30.0
 
 
-def test_readers_miss_nothing_while_the_hub_is_killed(template: Path, tmp_path: Path, long_run: bool) -> None:
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
+def test_readers_miss_nothing_while_the_hub_is_killed(
+    template: Path, tmp_path: Path, long_run: bool, seed: int
+) -> None:
     chance = random.Random(seed)
     with local.running(template, tmp_path / "federation") as served:
         app = integrating.admit(served, "welfare-app", tmp_path, "balances")

@@ -16,10 +16,10 @@ from samprasan.node.process import status
 from samprasan.v1 import linking_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
+from tests.deeds import read
 from tests.federation import SAMPLES, Federation, deed, propose_policy
-from tests.node.test_deeds import read
-from tests.node.test_exports import PROFILE
-from tests.node.test_linking import evaluate, question
+from tests.linking import evaluate, question
+from tests.spreadsheets import PROFILE
 
 
 def rejected(**cells: Any) -> str:
@@ -113,9 +113,9 @@ def test_at_seventy_per_cent_of_the_linking_allowance_both_sides_say_so(fed: Fed
     assert deed(1, 1).credits == 16
 
 
-# They bound what the node itself does; tests/node/test_sync.py and test_linking.py hold them.
+# They bound what the node itself does; tests/node/sync/test_batches.py and test_linking.py hold them.
 OF_ITS_OWN = {
-    "SKETCH_CELLS_MAX",  # tests/node/test_reconciliation.py
+    "SKETCH_CELLS_MAX",  # tests/node/proof/test_reconciliation.py
     "UPDATES_MAX",
     "BATCHES_IN_FLIGHT_MAX",
     "BULK_IN_FLIGHT_MAX",
@@ -124,14 +124,14 @@ OF_ITS_OWN = {
     "QUESTION_DOUBLINGS_MAX",
     "CLOCK_OFF_MS_MAX",
     "REJECTIONS_LISTED_MAX",  # tests/wire/test_records.py
-    "UNPACKED_BYTES_MAX",  # tests/node/test_exports.py, the zip bombs
+    "UNPACKED_BYTES_MAX",  # tests/node/exports/test_export.py, the zip bombs
     "UNPACKED_SHARE_MAX",
     "TEXT_BYTES_MAX",
     "REDEMPTIONS_LISTED_MAX",  # of a list that may be as long as one likes
-    "OFFICER_CHARACTERS_MAX",  # tests/node/test_moving.py
+    "OFFICER_CHARACTERS_MAX",  # tests/node/deeds/test_moves.py
     "ROW_CHARACTERS_MAX",  # cuts and refuses nothing
     "ELEMENTS_ANSWERED_MAX",
-    "ATTEMPTS_AHEAD_MAX",  # tests/node/test_ceremony.py, as are the next two
+    "ATTEMPTS_AHEAD_MAX",  # tests/node/linking/test_ceremony.py, as are the next two
     "CEREMONY_MESSAGES_MAX",
     "EVIDENCE_MAX",
 }

@@ -6,7 +6,7 @@ from federation import AGENCIES
 from federation import Federation as LocalFederation
 
 from tests import local
-from tests.node.test_samples import EXPECTED
+from tests.samples import EXPECTED
 
 
 def _leave(served: LocalFederation, person: str) -> None:
@@ -30,8 +30,8 @@ def _leave(served: LocalFederation, person: str) -> None:
     assert served.answer("hub", "audit")["problems"] == []
 
 
-def test_a_federation_on_postgresql_comes_to_the_same_totals(postgresql_url: str, tmp_path: Path) -> None:
-    with local.made(tmp_path / "federation", postgresql_url) as served:
+def test_a_federation_on_postgresql_comes_to_the_same_totals(durable_postgresql_url: str, tmp_path: Path) -> None:
+    with local.made(tmp_path / "federation", durable_postgresql_url) as served:
         for agency in AGENCIES:
             report = served.import_samples(agency)
             assert report["credits_shared"] == EXPECTED["reports"][agency]["credits_shared"]

@@ -7,7 +7,7 @@ otherwise a crash takes back everything since the last sync.
 
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -37,6 +37,7 @@ from tests.federation import Federation, HubParty, Message, NodeParty, SeededSig
 from tests.sim.counters import Counters
 
 SQLITE_FULL = 2
+Seeds = Callable[[int, int], Iterator[int]]  # the fixture that gives seeds to try
 COMMITS_PER_SYNC = 20  # of a database that does not sync by itself
 CHECK_EVERY = 100
 EARLIER_FROM = 50_000  # numbers of records that were imported before
@@ -499,3 +500,9 @@ def run(seed: int, steps: int, faults: Faults | None = None, *, leaving: bool = 
     finally:
         simulation.close()
     return simulation
+
+
+STEPS = 1_000
+
+
+EXPECTED_CODES = {"chain_gap", "signature", "mail_unopenable", "not_canonical", "payload_type", "peer_refused"}

@@ -13,16 +13,15 @@ from samprasan.ledger import changes, state
 from samprasan.v1 import changes_pb2 as v1
 
 from tests.sim import followers, planted
-from tests.sim.simulation import Faults
-from tests.sim.test_simulation import EXPECTED_CODES
+from tests.sim.simulation import EXPECTED_CODES, Faults, Seeds
 
 STEPS = 450
 SEEDS_TO_FIND_A_BUG = 20
 
 
-def test_readers_are_told_everything_once_and_in_order_whatever_happens(long_run: bool) -> None:
+def test_readers_are_told_everything_once_and_in_order_whatever_happens(seeds: Seeds) -> None:
     shown = hidden = messages = 0
-    for seed in range(200 if long_run else 5):
+    for seed in seeds(5, 200):
         found = followers.run(seed, STEPS)
         assert found.problems == [], f"seed {seed}"
         assert found.codes <= EXPECTED_CODES, f"seed {seed}"

@@ -10,21 +10,21 @@ import pytest
 
 from tests.sim import simulation
 from tests.sim.planted import PLANTED, Plant
+from tests.sim.simulation import EXPECTED_CODES, STEPS, Seeds
 
-STEPS = 1_000
+PARTS = 4  # to be spread over workers; each has every fourth seed
 SEEDS = 24
 LONG_SEEDS = 1_000
-EXPECTED_CODES = {"chain_gap", "signature", "mail_unopenable", "not_canonical", "payload_type", "peer_refused"}
 SEEDS_TO_FIND_A_BUG = 200
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", range(PARTS))
 def test_with_loss_doubling_reorder_corruption_and_crashes_everything_agrees_in_the_end(
-    part: int, long_run: bool
+    part: int, seeds: Seeds
 ) -> None:
-    count = (LONG_SEEDS if long_run else SEEDS) // 4
-    begun = time.perf_counter()
-    for seed in range(part * count, (part + 1) * count):
+    begun, count = time.perf_counter(), 0
+    for number in seeds(SEEDS // PARTS, LONG_SEEDS // PARTS):
+        seed, count = number * PARTS + part, count + 1
         found = simulation.run(seed, STEPS)
         assert found.problems == [], f"seed {seed}"
         assert found.codes <= EXPECTED_CODES, f"seed {seed}"
@@ -33,8 +33,8 @@ def test_with_loss_doubling_reorder_corruption_and_crashes_everything_agrees_in_
     print(f"{count * STEPS / (time.perf_counter() - begun):.0f} steps/s")
 
 
-def test_people_who_come_and_leave_are_linked_or_forgotten_everywhere_alike(long_run: bool) -> None:
-    for seed in range(200 if long_run else 6):
+def test_people_who_come_and_leave_are_linked_or_forgotten_everywhere_alike(seeds: Seeds) -> None:
+    for seed in seeds(6, 200):
         found = simulation.run(seed, STEPS // 2, leaving=True)
         assert found.problems == [], f"seed {seed}"
         assert found.codes <= EXPECTED_CODES, f"seed {seed}"

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from federation import AGENCIES
-from federation import Federation as LocalFederation
 
 from tests import integrating, local
+from tests.local import Live
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
@@ -18,15 +16,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         shared = [name for name in ("live", "shown_to_all") if name in getattr(item, "fixturenames", ())]
         group = shared[0] if shared else item.path.name
         item.add_marker(pytest.mark.xdist_group(group))
-
-
-class Live:
-    """A served federation after the samples went through it."""
-
-    def __init__(self, local_federation: LocalFederation) -> None:
-        self.federation = local_federation
-        self.reports: dict[str, Any] = {agency: local_federation.import_samples(agency) for agency in AGENCIES}
-        self.synced = {agency: local_federation.answer(agency, "sync", "--wait", "60") for agency in AGENCIES}
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from samprasan.node.sync import hello
 
 from tests import commands
 from tests.federation import SAMPLES, Federation, Message, citizen, deed
-from tests.house.test_privacy_scanner import LEAKS, SCANNER
+from tests.leaks import LEAKS, SCANNER
 from tests.privacy import Scanner
 
 CANARIES = 1_000

@@ -15,8 +15,8 @@ from samprasan.v1 import hub_pb2, hub_pb2_grpc
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
 
-from tests.wire.conftest import Live
-from tests.wire.test_identity import address, authority_of, nodes_own
+from tests.local import Live
+from tests.wire.connections import address, authority_of, nodes_own
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ from samprasan.hub import limits
 from samprasan.hub.tables import certificates as issued
 from samprasan.keys import certificates
 
-from tests.wire.conftest import Live
-from tests.wire.test_identity import NOW, Shown, address, authority_of, nodes_own, shown_by
+from tests.local import Live
+from tests.wire.connections import NOW, Shown, address, authority_of, nodes_own, shown_by
 
 UNARY = ("Hello", "OpenAccounts", "GetTotals", "PostMail", "AcknowledgeMail", "SubmitDocument", "ListDocuments")
 GRANTED_SECONDS = 10.0

@@ -5,9 +5,7 @@ import json
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import grpc
@@ -27,34 +25,11 @@ from samprasan.node.tables import subjects
 from samprasan.v1 import hub_pb2, hub_pb2_grpc
 from samprasan.v1.envelope_pb2 import Envelope
 
-from tests.wire.conftest import Live
+from tests.local import Live
+from tests.wire.connections import NOW, Shown, address, authority_of, nodes_own, shown_by
 
 PROTO = Path(__file__).parents[2] / "proto"
 BUF = Path(__file__).parents[2] / ".venv" / "bin" / "buf"
-NOW = datetime.now(UTC)
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A certificate with its key, as a caller shows it."""
-
-    key: bytes
-    certificate: bytes
-
-
-def authority_of(live: Live) -> bytes:
-    return (live.federation.home("hub") / "authority.der").read_bytes()
-
-
-def address(live: Live) -> str:
-    return hub_homes.reached_at(live.federation.home("hub")).hub
-
-
-def nodes_own(live: Live, agency: str = "mpc") -> Shown:
-    opened = node_homes.open_home(live.federation.home(agency))
-    assert opened.certificate is not None
-    opened.node.db.close()
-    return Shown(opened.ring.get("tls"), opened.certificate)
 
 
 def of_another_authority(_live: Live) -> Shown:
@@ -140,12 +115,6 @@ CALLS: dict[str, Callable[[Hub], Awaitable[object]]] = {
 async def one_batch() -> AsyncIterator[hub_pb2.PushRequest]:
     """A stream with one empty envelope."""
     yield hub_pb2.PushRequest()
-
-
-@cache
-def shown_by(live: Live, make: Callable[[Live], Shown | None]) -> Shown | None:
-    """Made once: opening a home takes half a second of scrypt."""
-    return make(live)
 
 
 def connection(live: Live, shown: Shown | None) -> Connection:

@@ -9,7 +9,7 @@ from samprasan.hub.tables import invites
 
 from tests import commands
 from tests.commands import Done
-from tests.wire.conftest import Live
+from tests.local import Live
 
 
 class Newcomer:

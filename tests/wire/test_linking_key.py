@@ -3,7 +3,6 @@
 With the same processes: deeds under a wrong id that another agency knows, too, moved once that agency approved.
 """
 
-import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,8 @@ import pytest
 from federation import AGENCIES, Federation
 
 from tests import commands, local
-from tests.node.test_samples import EXPECTED
+from tests.local import said
+from tests.samples import EXPECTED
 
 WAIT_SECONDS = 60.0
 
@@ -23,14 +23,6 @@ WAIT_SECONDS = 60.0
 def served(template: Path, tmp_path: Path) -> Iterator[Federation]:
     with local.running(template, tmp_path / "federation") as federation:
         yield federation
-
-
-def said(served: Federation, party: str, *arguments: str) -> Any:
-    """What a command answers, run in this process: starting one takes longer than most of them."""
-    run = commands.hub if party == "hub" else commands.node
-    done = run(served.home(party), *arguments, "--json")
-    assert done.stdout, done.stderr
-    return json.loads(done.stdout)
 
 
 def linking(served: Federation, agency: str) -> Any:

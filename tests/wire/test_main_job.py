@@ -15,9 +15,9 @@ from samprasan.node.exports.cells import text_of
 
 from tests import commands
 from tests.federation import SAMPLES, citizen
-from tests.node.test_samples import EXPECTED, export_of, identifier_of
+from tests.local import Live
 from tests.privacy import Scanner
-from tests.wire.conftest import Live
+from tests.samples import EXPECTED, export_of, identifier_of
 
 SCHEMES = {"person": "th-pid", "organization": "th-jid", "community": "registry", "area": "th-area"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from federation import AGENCIES, SAMPLES
 
 from tests import commands, local
-from tests.node.test_samples import EXPECTED
+from tests.samples import EXPECTED
 
 DRAIN_SECONDS = 30.0
 

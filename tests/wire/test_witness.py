@@ -24,7 +24,7 @@ from samprasan.node import home as node_homes
 
 from tests import federation as memory
 from tests import local
-from tests.wire.test_linking_key import said
+from tests.local import said
 
 WAIT_SECONDS = 30.0
 

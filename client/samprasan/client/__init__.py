@@ -6,6 +6,17 @@
 
     for change in follow("welfare-app.credentials", cursor_file="welfare-app.cursor"):
         print(change.type, change.handle, change.earned)
+
+Each module imports only what stands below it.
+
+- ``__main__``: ``samprasan-client``, the command line
+- ``commands``: credentials, snapshots, streams, handles
+- ``blocking``: plain loops
+- ``aio``: the same with asyncio
+- ``protocol``: following, without a network
+- ``connection``: a typed connection to a hub
+- ``verifying``: verify an exported log offline
+
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,22 @@
-"""What agencies need to believe each other: identifiers, pseudonyms, signatures, chains, documents, keys at rest.
+"""What agencies need to believe each other.  Nothing here opens a socket or a database.
 
-Nothing here opens a socket or a database.
+Each module imports only what stands below it.
+
+- ``ceremony``: a linking key that no dealer knows alone
+- ``documents``: joint documents and their signatures
+- ``checkpoint``: what the hub says its log is
+- ``credentials``: an integrator's credentials
+- ``sharing``: a key that takes two of three agencies
+- ``signing``: DSSE envelopes
+- ``pseudonym``: RFC 9497
+- ``ristretto``: ristretto255 from libsodium
+- ``certificates``: X.509 for mutual TLS
+- ``chain``: a party's chain of batches
+- ``handles``: what one integrator knows things by
+- ``merkle``: the Merkle tree over the log
+- ``identifiers``: who a deed belongs to
+- ``invitation``: the invite file
+- ``keyring``: sealed key files
+- ``sealing``: mail for one reader, columns at rest
+- ``errors``: the four errors
 """

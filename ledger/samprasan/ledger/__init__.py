@@ -1,1 +1,20 @@
-"""The rules, pure: what hub, node and auditor must compute alike."""
+"""The rules, pure: what hub, node and auditor must compute alike.  Each module imports only what stands below it.
+
+- ``audit``: audit a log from its bytes alone
+- ``verify``: fold anew and compare
+- ``changes``: what a batch did to what integrators may see
+- ``events``: events as readers handle them
+- ``scopes``: scopes and filters in words
+- ``ledger``: the one fold
+- ``agreement``: every document in force
+- ``sketch``: which accounts two sides disagree on
+- ``contributions``: what an agency's batches did to each account
+- ``holds``: credits and stock set aside
+- ``state``: accounts, links, holds, and a batch's changes on top
+- ``benefits``: catalogues
+- ``policy``: what a deed earns
+- ``batch_form``: whether a batch can be read at all
+- ``limit_usage``: limits of which 70 % is taken
+- ``calendar``: days and months of Asia/Bangkok
+- ``toml_fields``: what a person wrote in a TOML file
+"""

@@ -1,1 +1,25 @@
-"""An agency's own node: it keeps the agency's deeds and ids, and sends only what subjects consented to share."""
+"""An agency's own service: it keeps the agency's deeds and benefits and talks to the hub.
+
+Each module imports only what stands below it.
+
+- ``__main__``: ``samprasan-node``, the command line
+- ``commands``: what an IT team types
+- ``process``: loops, threads, sockets
+- ``session``: one connection to the hub, a module a task
+- ``home``: the folder of a node, opened
+- ``documents``: what agencies sign together
+- ``recovery``: feed the hub again, replay the own chain
+- ``sync``: outbox → batch, receipt → deed
+- ``counter``: what one person asks for
+- ``imports``: rows become stored deeds
+- ``proof``: witness, reconciliation, repair
+- ``deeds``: what the hub must hear of a deed
+- ``linking``: an id becomes an account
+- ``exports``: a file becomes rows
+- ``store``: every SQL statement
+- ``migrations``: how older databases become newer ones
+- ``tables``: the tables
+- ``identity``: ``Node``, the one value that steps are given
+- ``person_names``: whether two names may be one person's
+- ``limits``: every limit, with its reason
+"""

@@ -1,1 +1,6 @@
-"""Room."""
+"""What agencies sign together, at a node.  Each module imports only what stands below it.
+
+- ``inbox``: what waits for this agency: find it, approve it
+- ``proposals``: what this agency lays before the others: policy, grant, cut, ceremony, catalogue
+- ``accepted``: believe what enough agencies signed
+"""

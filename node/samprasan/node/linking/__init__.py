@@ -1,1 +1,11 @@
-"""Room."""
+"""An id becomes an account, and nobody else learns the id.  Each module imports only what stands below it.
+
+- ``rotation``: every account gets a pseudonym under the next key
+- ``accounts``: have the hub open accounts for pseudonyms
+- ``questions``: ask peers to evaluate blinded ids
+- ``evaluation``: evaluate for peers, within their quota
+- ``ceremony``: hold a key ceremony
+- ``allowance``: how much of the day's allowance is taken
+- ``letters``: signed messages, sealed for one reader
+- ``shares``: shares of linking keys
+"""

@@ -1,0 +1,218 @@
+"""Joint documents: enough different signatures, in order, in time; the hub only carries."""
+
+from typing import Any
+
+import pytest
+from samprasan.hub import store as hub_store
+from samprasan.hub.members import documents as members_documents
+from samprasan.keys import documents, signing
+from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
+from samprasan.keys.signing import KeySigner
+from samprasan.node import store as node_store
+from samprasan.node.documents import accepted as node_agreeing
+from samprasan.node.documents import inbox
+from samprasan.node.identity import Node
+from samprasan.v1 import hub_pb2
+from samprasan.v1.documents_pb2 import Policy, Roster
+from samprasan.v1.envelope_pb2 import Envelope
+
+from tests import federation
+from tests.federation import Federation
+from tests.policies import proposal
+
+
+def submit(fed: Federation, agency: str, envelope: Envelope) -> None:
+    members_documents.submit_document(fed.hub, agency, envelope)
+
+
+def versions(fed: Federation) -> tuple[int, int]:
+    with fed.hub.db.read() as tx:
+        agreed = hub_store.documents.agreed_on(tx)
+    return (agreed.roster.version if agreed.roster else 0, max(agreed.policies, default=0))
+
+
+def signed_by(fed: Federation, envelope: Envelope, *agencies: str) -> Envelope:
+    made = Envelope(payload_type=envelope.payload_type, payload=envelope.payload)
+    for agency in agencies:
+        signing.add_signature(made, fed.nodes[agency].world.signer)
+    return made
+
+
+def test_a_second_policy_takes_effect_with_the_second_signature(fed: Federation) -> None:
+    submit(fed, "mpc", proposal(fed))
+    assert versions(fed) == (2, 1)
+    federation.share_documents(fed)
+    codi = fed.nodes["codi"]
+    (waiting,) = inbox.inbox(codi)
+    assert (waiting.standing.signed, waiting.standing.missing) == (frozenset({"mpc"}), frozenset({"nhco", "codi"}))
+    approved = inbox.approve(codi, waiting.short_id, "")
+    submit(fed, "codi", approved)
+    assert versions(fed) == (2, 2)
+    federation.share_documents(fed)
+    assert inbox.inbox(codi) == []
+
+
+def changed_policy(fed: Federation, **changes: Any) -> Envelope:
+    body = Policy.FromString(proposal(fed).payload)
+    for name, value in changes.items():
+        setattr(body, name, value)
+    return fed.nodes["mpc"].world.sign(body)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "code"),
+    [
+        ({"version": 3}, Refused, "document_version"),
+        ({"version": 1, "title_en": "Another"}, Refused, "document_version"),
+        ({"federation_id": b"x" * 16}, Unproven, "federation"),
+        ({"expires_at": federation.START_MS - 1, "created_at": 1}, Refused, "document_expired"),
+        ({"expires_at": 1}, Malformed, "document_form"),
+        ({"valid_from": 20251340}, Malformed, "entry_value"),
+    ],
+)
+def test_a_document_out_of_order_time_or_place_is_refused(
+    fed: Federation, changes: dict[str, Any], kind: type[SamprasanError], code: str
+) -> None:
+    with pytest.raises(kind) as refused:
+        submit(fed, "mpc", changed_policy(fed, **changes))
+    assert refused.value.code == code
+    assert members_documents.list_documents(fed.hub.db).proposed == []
+
+
+def test_one_key_twice_is_no_second_signature(fed: Federation) -> None:
+    with pytest.raises(Unproven) as refused:
+        submit(fed, "mpc", signed_by(fed, proposal(fed), "mpc", "mpc"))
+    assert refused.value.code == "key_twice"
+    assert versions(fed) == (2, 1)
+
+
+def test_nobody_brings_anothers_signature(fed: Federation) -> None:
+    with pytest.raises(Unproven) as refused:
+        submit(fed, "nhco", signed_by(fed, proposal(fed), "mpc"))
+    assert refused.value.code == "approval_not_ones_own"
+
+
+def test_a_forged_signature_beside_a_good_one_is_told(fed: Federation) -> None:
+    envelope = signed_by(fed, proposal(fed), "mpc", "nhco")
+    envelope.signatures[1].signature = bytes(64)
+    with pytest.raises(Unproven) as refused:
+        submit(fed, "mpc", envelope)
+    assert refused.value.code == "signature"
+    assert versions(fed) == (2, 1)
+
+
+def test_signatures_that_count_for_nothing_are_not_kept(fed: Federation) -> None:
+    envelope = proposal(fed)
+    for number in range(signing.SIGNATURES_MAX - 1):
+        signing.add_signature(envelope, KeySigner(bytes([number]) * 32))
+    submit(fed, "mpc", envelope)
+    submit(fed, "nhco", signed_by(fed, envelope, "nhco"))
+    assert len(members_documents.list_documents(fed.hub.db).active[-1].signatures) == 2
+    federation.share_documents(fed)
+    assert versions(fed) == (2, 2)
+
+
+def test_what_was_not_approved_in_time_makes_room(fed: Federation) -> None:
+    submit(fed, "mpc", proposal(fed))
+    fed.clock.now_ms += 31 * 86_400_000
+    submit(fed, "nhco", signed_by(fed, changed_policy(fed, title_en="Another"), "nhco"))
+    (waiting,) = members_documents.list_documents(fed.hub.db).proposed
+    assert Policy.FromString(waiting.payload).title_en == "Another"
+
+
+def test_a_proposal_may_not_wait_for_years(fed: Federation) -> None:
+    with pytest.raises(Malformed):
+        submit(fed, "mpc", changed_policy(fed, expires_at=fed.clock.now_ms + 400 * 86_400_000))
+
+
+def test_a_node_believes_no_document_with_too_few_signatures(fed: Federation) -> None:
+    node = fed.nodes["codi"]
+    listing = hub_pb2.ListDocumentsResponse(active=[signed_by(fed, proposal(fed), "mpc")])
+    with pytest.raises(Unproven) as refused:
+        node_agreeing.accept_listing(node, listing)
+    assert refused.value.code == "document_signatures"
+
+
+def test_a_node_believes_no_policy_that_skips_a_version(fed: Federation) -> None:
+    node = fed.nodes["codi"]
+    skipped = signed_by(fed, changed_policy(fed, version=3), "mpc", "nhco")
+    with pytest.raises(Unproven) as refused:
+        node_agreeing.accept_listing(node, hub_pb2.ListDocumentsResponse(active=[skipped]))
+    assert refused.value.code == "document_skipped"
+
+
+def test_a_node_believes_no_other_document_in_the_place_of_one_it_believed(fed: Federation) -> None:
+    node = fed.nodes["codi"]
+    other = signed_by(fed, changed_policy(fed, version=1, title_en="Another"), "mpc", "nhco")
+    with pytest.raises(Unproven) as refused:
+        node_agreeing.accept_listing(node, hub_pb2.ListDocumentsResponse(active=[other]))
+    assert refused.value.code == "document_replaced"
+
+
+class Newborn:
+    """A node that has joined and believes nothing yet."""
+
+    def __init__(self, fed: Federation) -> None:
+        from samprasan.edge import database
+        from samprasan.node import home as node_homes
+
+        mpc = fed.nodes["mpc"]
+        self.node = Node(database.open_database("sqlite://"), mpc.world, mpc.identity, mpc.tls_ca)
+        database.migrate(self.node.db, node_homes.MIGRATIONS)
+        (self.roster_1, *_rest) = members_documents.list_documents(fed.hub.db).active
+
+    def take(self, **listing: list[Envelope]) -> None:
+        node_agreeing.accept_listing(self.node, hub_pb2.ListDocumentsResponse(**listing))
+
+    def approve(self, spoken: str) -> Envelope:
+        unsigned = Envelope(payload_type=self.roster_1.payload_type, payload=self.roster_1.payload)
+        self.take(proposed=[unsigned])
+        (waiting,) = inbox.inbox(self.node)
+        return inbox.approve(self.node, waiting.short_id, spoken)
+
+
+def test_roster_1_is_approved_with_the_digest_that_was_spoken_and_no_other(fed: Federation) -> None:
+    newborn = Newborn(fed)
+    digest = signing.digest(newborn.roster_1).hex()
+    with pytest.raises(Refused) as unspoken:
+        newborn.approve("")
+    assert unspoken.value.code == "digest_needed"
+    with pytest.raises(Unproven) as wrong:
+        newborn.approve(digest[:-1] + ("0" if digest[-1] != "0" else "1"))
+    assert wrong.value.code == "digest_differs"
+    assert len(newborn.approve(digest.upper()).signatures) == 1
+
+
+def test_roster_1_needs_every_agency_it_names(fed: Federation) -> None:
+    newborn = Newborn(fed)
+    with pytest.raises(Unproven) as refused:
+        newborn.take(active=[signed_by(fed, newborn.roster_1, "mpc", "nhco")])
+    assert refused.value.code == "document_signatures"
+    newborn.take(active=[newborn.roster_1])
+    with newborn.node.db.read() as tx:
+        assert node_store.documents.agreed_on(tx).federation_id == documents.federation_id(newborn.roster_1)
+
+
+def test_roster_1_with_a_key_that_somebody_dealt_is_not_read(fed: Federation) -> None:
+    newborn = Newborn(fed)
+    roster = Roster.FromString(newborn.roster_1.payload)
+    with fed.nodes["mpc"].db.read() as tx:
+        roster.linking.CopyFrom(node_store.documents.agreed_on(tx).required_roster.linking)
+    with pytest.raises(Malformed) as refused:
+        newborn.take(active=[signed_by(fed, signing.seal(roster), *fed.nodes)])
+    assert (refused.value.code, refused.value.values["problem"]) == ("document_form", "linking")
+
+
+@pytest.mark.parametrize("lie", ["key", "hub"])
+def test_a_roster_that_lies_about_this_node_or_its_hub_is_not_believed(fed: Federation, lie: str) -> None:
+    newborn = Newborn(fed)
+    roster = Roster.FromString(newborn.roster_1.payload)
+    if lie == "key":
+        index = next(i for i, member in enumerate(roster.members) if member.agency == "mpc")
+        roster.members[index].signing_key = b"\x07" * 32
+    else:
+        roster.hub.tls_ca = b"another hub"
+    newborn.roster_1 = signing.seal(roster)
+    with pytest.raises(SamprasanError) as refused:
+        newborn.approve(signing.digest(newborn.roster_1).hex())
+    assert refused.value.code == "roster_not_ours"
