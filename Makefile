@@ -18,7 +18,7 @@ define suite
 	begun=$$(date +%s); $(2); echo "== $(1): $$(($$(date +%s) - begun)) s"
 endef
 
-.PHONY: help demo test check check-long format proto bench docs pins static unit wire sim kills documentation package fuzz
+.PHONY: help demo test check check-long format proto bench docs pins static unit wire sim kills documentation packaging package fuzz
 
 help: ## list what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -47,7 +47,7 @@ demo: $(READY) ## bring up a hub and three nodes, import the samples, show the s
 
 test: $(READY) unit fuzz wire sim kills documentation ## run the tests
 
-check: $(READY) static test package ## everything that CI runs
+check: $(READY) static test packaging ## everything that CI runs
 	@echo "== all checks passed"
 
 check-long: $(READY) ## the slower figures: 200 kills, a million simulated steps, 10,000 rounds at two counters
@@ -86,8 +86,11 @@ kills: $(READY)
 documentation: $(READY)
 	@$(call suite,docs and demo,$(PYTEST) -n 2 tests/docs)
 
-package: $(READY)
+packaging: $(READY)
 	@$(call suite,package,$(PYTEST) tests/package)
+
+package: $(READY) ## build wheel, sdist and bill of materials into dist/, twice, and compare
+	@$(BIN)/python deploy/checks/package.py
 
 format: $(READY) ## put code and messages into one form
 	@$(BIN)/ruff check --quiet --fix . || true
@@ -105,7 +108,7 @@ docs: $(READY) ## write the reference pages from the code
 
 pins: ## pin every dependency anew, with hashes
 	@compile="$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url --no-emit-find-links"
-	$$compile --python-version 3.11 --extra dev pyproject.toml --output-file requirements-dev.txt
-	$$compile --python-version 3.11 requirements-proto.in --output-file requirements-proto.txt
-	$$compile --python-version 3.11 requirements-psi.in --output-file requirements-psi.txt
-	$$compile --python-version 3.11 requirements-uv.in --output-file requirements-uv.txt
+	$$compile --python-version 3.11.2 --extra dev pyproject.toml --output-file requirements-dev.txt
+	$$compile --python-version 3.11.2 requirements-proto.in --output-file requirements-proto.txt
+	$$compile --python-version 3.11.2 requirements-psi.in --output-file requirements-psi.txt
+	$$compile --python-version 3.11.2 requirements-uv.in --output-file requirements-uv.txt

@@ -1,5 +1,6 @@
 """Write the reference pages that are made from the code: commands, errors, messages.  ``make docs`` runs this."""
 
+import ast
 import re
 import sys
 from pathlib import Path
@@ -11,7 +12,10 @@ from samprasan.keys.errors import catalogue
 from samprasan.node.__main__ import app as node
 
 REFERENCE = Path(__file__).parent / "reference"
-PROTO = Path(__file__).parents[1] / "proto"
+HERE = Path(__file__).parents[1]
+PROTO = HERE / "proto"
+ROOTS = ("keys", "ledger", "edge", "client", "node", "hub")
+_LISTS = {"migrations", "store"}  # one module a version, one an aggregate
 _BLOCK = re.compile(r"(?:message|enum|service) (?P<name>\w+)")
 _FIELD = re.compile(r"(?P<type>(?:repeated |optional )?[\w.]* ?)\b(?P<name>\w+) = \d+;")
 _METHOD = re.compile(r"rpc (?P<name>\w+)(?P<type>\(.*\));")
@@ -79,7 +83,30 @@ def changes() -> str:
     return "\n".join(lines).replace("\n\n\n", "\n\n").rstrip() + "\n"
 
 
-PAGES = {"commands.md": commands, "errors.md": errors, "changes.md": changes}
+def modules() -> str:
+    """Every root and room with its modules, as the rooms' docstrings say."""
+    lines = [
+        "# Modules",
+        "",
+        "Made from the rooms' docstrings by `make docs`.  Each module imports only what stands below it.",
+        "",
+    ]
+    for root in ROOTS:
+        package = HERE / root / "samprasan" / root
+        lines += _room(package, root, 2)
+        for room in sorted(path.parent for path in package.glob("*/__init__.py") if path.parent.name not in _LISTS):
+            lines += _room(room, f"{root}/{room.name}", 3)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _room(folder: Path, name: str, level: int) -> list[str]:
+    text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text("utf-8"))) or ""
+    caption = text.split("\n\n")[0].split("  ")[0]
+    listed = [line.replace("``", "`") for line in text.splitlines() if line.startswith("- ``")]
+    return [f"{'#' * level} {name}", "", " ".join(caption.replace("``", "`").split()), "", *listed, ""]
+
+
+PAGES = {"commands.md": commands, "errors.md": errors, "changes.md": changes, "modules.md": modules}
 
 
 def main() -> int:

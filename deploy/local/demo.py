@@ -36,7 +36,10 @@ def main() -> int:
             first = check(federation, EXPECTED["federation"])
             tell_of_corrections(federation)
             second = check(federation, ORACLE["attendance"]["federation"])
-            return first or second or tell_of_redemption(federation, welfare_app(federation))
+            third = tell_of_redemption(federation, welfare_app(federation))
+            console.print("Next: docs/start.md; it begins with a federation that stays until you stop it:")
+            console.print("   .venv/bin/python deploy/local/federation.py --home fed")
+            return first or second or third
         finally:
             federation.stop()
 
