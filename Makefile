@@ -9,16 +9,19 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 PROTOS := $(wildcard proto/samprasan/v1/*.proto)
 READY := .venv/.installed
+SMOKE := tests/postgresql tests/kills tests/node/session tests/wire/test_main_job.py tests/wire/test_offline.py
 # Every command compiles its modules once, not at each start, and outside the tree: a start takes 0.9 s of a core, not 2.3.
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/pycache
 
-# $(call suite,NAME,COMMAND) runs a suite and prints what it took.
+# $(call suite,NAME,BUDGET,COMMAND) runs a suite and prints what it took beside its budget in seconds on two idle cores.
 define suite
-	begun=$$(date +%s); $(2); echo "== $(1): $$(($$(date +%s) - begun)) s"
+	begun=$$(date +%s); $(3); echo "== $(1): $$(($$(date +%s) - begun)) s (budget $(2) s)"
 endef
+# Debian's own Python, where it is another than the one in use.
+DEBIAN := /usr/bin/python3
 
-.PHONY: help demo test check check-long format proto bench docs pins static unit wire sim kills documentation packaging package fuzz
+.PHONY: help demo test check check-long debian format proto bench docs pins static unit wire sim kills documentation packaging package fuzz
 
 help: ## list what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -37,6 +40,12 @@ $(READY): requirements-uv.txt requirements-dev.txt pyproject.toml
 	$(BIN)/uv pip sync --quiet --python .venv-proto/bin/python --require-hashes requirements-proto.txt
 	touch $@
 
+.venv-debian/.installed: $(READY)
+	@$(BIN)/uv venv --quiet --clear --python $(DEBIAN) .venv-debian
+	VIRTUAL_ENV=.venv-debian $(BIN)/uv pip sync --quiet --require-hashes requirements-dev.txt requirements-uv.txt
+	VIRTUAL_ENV=.venv-debian $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
 .venv-psi/.installed: $(READY) requirements-psi.txt
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-psi
 	$(BIN)/uv pip sync --quiet --python .venv-psi/bin/python --require-hashes requirements-psi.txt
@@ -45,16 +54,22 @@ $(READY): requirements-uv.txt requirements-dev.txt pyproject.toml
 demo: $(READY) ## bring up a hub and three nodes, import the samples, show the shared totals
 	@$(BIN)/python deploy/local/demo.py
 
-test: $(READY) unit fuzz wire sim kills documentation ## run the tests
+test: ## set up, and run the tests
+	@begun=$$(date +%s)
+	$(MAKE) --no-print-directory $(READY) unit fuzz wire sim kills documentation
+	echo "== test: $$(($$(date +%s) - begun)) s (budget 360 s)"
 
-check: $(READY) static test packaging ## everything that CI runs
-	@echo "== all checks passed"
+check: ## everything that CI runs
+	@begun=$$(date +%s)
+	$(MAKE) --no-print-directory $(READY) static test packaging debian
+	echo "== check: $$(($$(date +%s) - begun)) s (budget 720 s)"
+	echo "== all checks passed"
 
 check-long: $(READY) ## the slower figures: 200 kills, a million simulated steps, 10,000 rounds at two counters
-	@$(call suite,long simulation,$(PYTEST) tests/sim --long)
-	$(call suite,long kills,$(PYTEST) tests/kills --long)
-	$(call suite,long counters,$(PYTEST) tests/wire/test_counters.py -k two_agencies --long)
-	$(call suite,fuzzing with new seeds,$(PYTEST) -n 2 tests/fuzz --long)
+	@$(call suite,long simulation,1800,$(PYTEST) tests/sim --long)
+	$(call suite,long kills,900,$(PYTEST) tests/kills --long)
+	$(call suite,long counters,900,$(PYTEST) tests/wire/test_counters.py -k two_agencies --long)
+	$(call suite,fuzzing with new seeds,120,$(PYTEST) -n 2 tests/fuzz --long)
 
 static: $(READY) .venv-proto/.installed
 	@begun=$$(date +%s)
@@ -66,31 +81,41 @@ static: $(READY) .venv-proto/.installed
 	$(BIN)/buf format --diff --exit-code
 	$(BIN)/python deploy/checks/generated.py
 	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
-	echo "== static: $$(($$(date +%s) - begun)) s"
+	echo "== static: $$(($$(date +%s) - begun)) s (budget 40 s)"
 
 unit: $(READY)
-	@$(call suite,unit and PostgreSQL,$(PYTEST) -n 2 tests/house tests/keys tests/ledger tests/edge tests/client tests/hub tests/node tests/postgresql)
+	@$(call suite,unit and PostgreSQL,120,$(PYTEST) -n 2 tests/house tests/keys tests/ledger tests/edge tests/client tests/hub tests/node tests/postgresql)
 
 fuzz: $(READY)
-	@$(call suite,fuzzing,$(PYTEST) -n 2 tests/fuzz)
+	@$(call suite,fuzzing,30,$(PYTEST) -n 2 tests/fuzz)
 
 wire: $(READY)
-	@$(call suite,wire,$(PYTEST) -n 2 --dist loadgroup tests/wire)
+	@$(call suite,wire,100,$(PYTEST) -n 3 --dist loadgroup tests/wire)
 
 sim: $(READY)
-	@$(call suite,simulation,$(PYTEST) -n 2 tests/sim)
+	@$(call suite,simulation,50,$(PYTEST) -n 2 tests/sim)
 
 kills: $(READY)
-	@$(call suite,kills,$(PYTEST) tests/kills)
+	@$(call suite,kills,30,$(PYTEST) tests/kills)
 
 documentation: $(READY)
-	@$(call suite,docs and demo,$(PYTEST) -n 2 tests/docs)
+	@$(call suite,docs and demo,30,$(PYTEST) -n 2 tests/docs)
 
 packaging: $(READY)
-	@$(call suite,package,$(PYTEST) tests/package)
+	@$(call suite,package,20,$(PYTEST) tests/package)
 
 package: $(READY) ## build wheel, sdist and bill of materials into dist/, twice, and compare
 	@$(BIN)/python deploy/checks/package.py
+
+debian: $(READY) ## sessions, the main job, kills and PostgreSQL with Debian's own Python, if it is another one
+	@ours=$$($(BIN)/python -c "import sys; print(sys.version)")
+	theirs=$$($(DEBIAN) -c "import sys; print(sys.version)" 2> /dev/null || true)
+	if [ -z "$$theirs" ] || [ "$$ours" = "$$theirs" ]; then
+		echo "== Debian's Python: none, or the one in use"
+	else
+		$(MAKE) --no-print-directory .venv-debian/.installed
+		$(call suite,Debian's Python,120,.venv-debian/bin/python -m pytest -q -n 2 $(SMOKE))
+	fi
 
 format: $(READY) ## put code and messages into one form
 	@$(BIN)/ruff check --quiet --fix . || true

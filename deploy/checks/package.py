@@ -17,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 BIN = ROOT / ".venv" / "bin"
 EXTRAS = "node,hub,nats"
+Command = list[str | Path]
 
 
 def main() -> int:
@@ -44,7 +45,7 @@ def built(out: Path) -> dict[str, str]:
     for old in [*out.glob("samprasan-*.whl"), *out.glob("samprasan-*.tar.gz")]:
         old.unlink()
     environment = os.environ | {"SOURCE_DATE_EPOCH": commit_time()}
-    command = [BIN / "python", "-m", "build", "--no-isolation", "--outdir", out, ROOT]
+    command: Command = [BIN / "python", "-m", "build", "--no-isolation", "--outdir", out, ROOT]
     subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     return {path.name: digest_of(path) for path in sorted([*out.glob("*.whl"), *out.glob("*.tar.gz")])}
 
@@ -64,14 +65,14 @@ def list_dependencies(wheel: Path, bill: Path) -> None:
     """Install the wheel with its extras, at the pinned versions, and list what is there."""
     with tempfile.TemporaryDirectory() as folder:
         python = Path(folder) / "environment" / "bin" / "python"
-        run = [BIN / "uv", "venv", "--quiet", "--python", BIN / "python", python.parents[1]]
+        run: Command = [BIN / "uv", "venv", "--quiet", "--python", BIN / "python", python.parents[1]]
         subprocess.run(run, check=True)
         pins = Path(folder) / "pins.txt"  # hashes are for the project's own environment
         lines = (ROOT / "requirements-dev.txt").read_text("utf-8").splitlines()
         pins.write_text("\n".join(line.split(" ")[0] for line in lines if "==" in line))
-        install = [BIN / "uv", "pip", "install", "--quiet", "--python", python, "--constraint", pins]
+        install: Command = [BIN / "uv", "pip", "install", "--quiet", "--python", python, "--constraint", pins]
         subprocess.run([*install, f"{wheel}[{EXTRAS}]"], check=True)
-        describe = [
+        describe: Command = [
             BIN / "cyclonedx-py",
             "environment",
             "--output-reproducible",

@@ -27,7 +27,7 @@ print("lean")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What ``make package`` leaves: it fails if two builds of one commit differ."""
     out = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, ROOT / "deploy" / "checks" / "package.py", "--out", out]
+    command: list[str | Path] = [sys.executable, ROOT / "deploy" / "checks" / "package.py", "--out", out]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return out

@@ -2,6 +2,8 @@
 
 import hashlib
 import hmac
+from collections.abc import Callable
+from functools import cached_property
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -35,10 +37,21 @@ def open_sealed(private_key: bytes, sealed: bytes, context: bytes) -> bytes:
 class Vault:
     """Seals personal columns; without its key a dump of the database names nobody."""
 
-    def __init__(self, key: bytes) -> None:
-        """``key`` is 32 random bytes kept in the keyring, never in the database."""
-        self._aead = AESGCM(hmac.digest(key, b"samprasan/vault/seal", hashlib.sha256))
-        self._index_key = hmac.digest(key, b"samprasan/vault/index", hashlib.sha256)
+    def __init__(self, key: bytes | Callable[[], bytes]) -> None:
+        """``key`` is 32 random bytes kept in the keyring, never in the database; or what gets them when needed."""
+        self._key = key
+
+    @cached_property
+    def _aead(self) -> AESGCM:
+        return AESGCM(hmac.digest(self._secret, b"samprasan/vault/seal", hashlib.sha256))
+
+    @cached_property
+    def _index_key(self) -> bytes:
+        return hmac.digest(self._secret, b"samprasan/vault/index", hashlib.sha256)
+
+    @property
+    def _secret(self) -> bytes:
+        return self._key if isinstance(self._key, bytes) else self._key()
 
     def seal(self, column: str, plaintext: bytes, nonce: bytes) -> bytes:
         """``nonce`` (12 fresh random bytes) and ciphertext, bound to the column's name."""

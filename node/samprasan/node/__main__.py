@@ -155,9 +155,7 @@ def status(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     from samprasan.node.commands import formats
     from samprasan.node.process import status as process_status
 
-    opened = homes.open_home(home)
-    node = opened.node
-    document = process_status.status(node, opened.certificate)
+    document = process_status.status(homes.open_to_read(home), homes.certificate_of(home))
     command.answer(document, as_json, command.table(words("status"), ["", ""], formats.flattened(document)))
 
 

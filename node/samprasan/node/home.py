@@ -66,8 +66,7 @@ class Home:
     @property
     def certificate(self) -> bytes | None:
         """The client certificate, DER; None before joining."""
-        path = self.path / _CERTIFICATE_FILE
-        return path.read_bytes() if path.exists() else None
+        return certificate_of(self.path)
 
     def hub_address(self) -> str:
         """Where the hub is; Refused ``not_joined`` before joining."""
@@ -97,6 +96,12 @@ def create(home: Path, agency: str, url: str, passphrase_file: str, passphrase: 
     db.close()
 
 
+def certificate_of(home: Path) -> bytes | None:
+    """The client certificate in a home, DER; None before joining."""
+    path = home / _CERTIFICATE_FILE
+    return path.read_bytes() if path.exists() else None
+
+
 def open_database(home: Path) -> Database:
     """The home's database, without any key."""
     return database.open_database(NodeSettings.load(home).database_url)
@@ -115,6 +120,29 @@ def open_home(home: Path) -> Home:
         authority.read_bytes() if authority.exists() else b"",
     )
     return Home(home, settings, ring, node)
+
+
+def open_to_read(home: Path) -> Node:
+    """The node for ``status``, which signs nothing and opens no mail.
+
+    Deriving the keyring's key takes a quarter of a second; it is left until a personal column is read, if one is.
+    """
+    settings = NodeSettings.load(home)
+    vault = Vault(lambda: settings.keyring().get("vault"))
+    return Node(
+        database.open_database(settings.database_url), World(_NoSigner()), Identity(settings.agency, vault, b"")
+    )
+
+
+class _NoSigner:
+    """Stands where a signer does in a node that only reads."""
+
+    @property
+    def public_key(self) -> bytes:
+        raise Refused("passphrase_missing")
+
+    def sign(self, data: bytes) -> bytes:  # noqa: ARG002
+        raise Refused("passphrase_missing")
 
 
 def open_ready(home: Path) -> Home:

@@ -30,6 +30,12 @@ def share_held(tx: Tx, identity: Identity, key: LinkingKey) -> Share | None:
     return share
 
 
+def index_held(tx: Tx, agency: str, key: LinkingKey) -> int | None:
+    """The index of the share of ``key`` that is kept here, without opening it; None if there is none."""
+    entry = commitment(key, agency)
+    return entry.index if entry and store.ceremony.sealed_share(tx, entry.point) else None
+
+
 def keep_share(tx: Tx, node: Node, share: Share, roster_digest: bytes) -> None:
     """Keep a share that a ceremony under that roster has made; it counts once a roster names its commitment."""
     sealed = node.identity.seal(node.world, _COLUMN, share.encode())

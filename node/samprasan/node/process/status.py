@@ -92,13 +92,12 @@ def _linking(tx: Tx, node: Node) -> dict[str, Any]:
     """The key in force, this node's share of it, and the ceremony that the roster plans."""
     current = store.documents.agreed_on(tx).roster
     key = current.linking if current and current.HasField("linking") else None
-    share = shares.share_held(tx, node.identity, key) if key else None
     members = current.members if current else []
     grants = [store.documents.agreed_on(tx).grant_of(each.agency, node.world.now()) for each in members]
     return {
         "key_epoch": key.key_epoch if key else None,
         "share_version": key.share_version if key else None,
-        "share": share.index if share else None,
+        "share": shares.index_held(tx, node.identity.agency, key) if key else None,
         "rotation": rotation.rotation_status(tx),
         "ceremony": ceremony.ceremony_status(tx, node),
         "open_questions": len(store.questions.open_questions(tx, node.world.now())),
