@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from samprasan.keys import signing
 from samprasan.keys.pseudonym import Map
 from samprasan.keys.signing import Signer, Verify
+from samprasan.ledger import batch_form
 from samprasan.v1.envelope_pb2 import Envelope
 
 M = TypeVar("M", bound=Message)
@@ -57,6 +58,10 @@ class World:
     def random_bytes(self, count: int) -> bytes:
         """``count`` unpredictable bytes."""
         return self.entropy(count)
+
+    def new_op_id(self, now: int) -> bytes:
+        """An op_id for an update that is made now, 16 bytes: see :func:`samprasan.ledger.batch_form.new_op_id`."""
+        return batch_form.new_op_id(self.random_bytes(batch_form.OP_ID_RANDOM_BYTES), now)
 
     def sign(self, message: Message) -> Envelope:
         """``message`` in an envelope with one's own signature."""

@@ -67,7 +67,15 @@ def invite(
     hub = opened.hub
     secret, expires_at = joining.invite(hub, agency, name)
     reached = homes.reached_at(home)
-    made = Invitation(agency, name, reached.join, reached.hub, opened.authority.certificate, secret, expires_at)
+    made = Invitation(
+        agency=agency,
+        name=name,
+        join=reached.join,
+        hub=reached.hub,
+        authority=opened.authority.certificate,
+        secret=secret,
+        expires_at=expires_at,
+    )
     write_private(out, made.encode())
     command.answer(
         None, False, words("invite_done", file=out, agency=agency, until=calendar.buddhist(calendar.day_of(expires_at)))

@@ -116,12 +116,12 @@ def open_home(home: Path) -> Home:
     authority_der = (home / _AUTHORITY_FILE).read_bytes()
     authority = Authority(certificates.load_key(ring.get("tls-authority")), authority_der)
     listening = Listening(
-        settings.listen,
-        settings.join_listen,
-        ring.get("tls-server"),
-        certificates.pem_of((home / _SERVER_FILE).read_bytes()),
-        certificates.pem_of(authority_der),
-        settings.tiles,
+        listen=settings.listen,
+        join_listen=settings.join_listen,
+        key=ring.get("tls-server"),
+        certificate=certificates.pem_of((home / _SERVER_FILE).read_bytes()),
+        authority=certificates.pem_of(authority_der),
+        tiles=settings.tiles,
     )
     if not ring.has(_HANDLES):  # a home of before there were integrators
         ring.save(_HANDLES, secrets.token_bytes(SECRET_BYTES))
@@ -142,7 +142,7 @@ def back_up(home: Path, out: BinaryIO, progress: backup.Progress) -> dict[str, A
         rows = backup.write(out, settings.passphrase(), manifest, files, tx, metadata, progress)
         entries = store.log.head_now(tx).size
     db.close()
-    return {"rows": rows, "entries": entries, "made_at": calendar.at(made_at).isoformat(timespec="seconds")}
+    return {"rows": rows, "entries": entries, "made_at": calendar.iso(made_at)}
 
 
 def restore(
@@ -160,7 +160,7 @@ def restore(
             found.load(db, MIGRATIONS, mark, progress)
             report = audit.audit(hub, hub.world.signer.public_key)
             listed = approval.list_integrators(db, hub.world.now())
-    made_at = calendar.at(found.manifest.made_at).isoformat(timespec="seconds")
+    made_at = calendar.iso(found.manifest.made_at)
     return {
         "entries": report.batches,
         "made_at": made_at,

@@ -1,5 +1,6 @@
 """Every limit of the hub, in one place, with its reason."""
 
+from samprasan.keys.durations import DAY_MS
 from samprasan.ledger.batch_form import BATCH_BYTES_MAX, UPDATES_MAX
 
 __all__ = ["BATCH_BYTES_MAX", "UPDATES_MAX"]
@@ -9,13 +10,13 @@ ACCOUNTS_PER_REQUEST_MAX = 1000  # the same
 MAIL_BYTES_MAX = 256 * 1024  # 4,096 blinded elements and their proof need 132 KiB
 MAIL_WAITING_MAX = 1000  # of one sender for one reader: two days of its largest backfill; then it waits
 MAIL_PER_READ = 32  # at most 8 MiB in memory for one reader
-MAIL_KEPT_MS = 30 * 86_400_000  # requests in it expire long before
-DOCUMENT_LIFETIME_MS = 30 * 86_400_000  # time to gather approvals
+MAIL_KEPT_MS = 30 * DAY_MS  # requests in it expire long before
+DOCUMENT_LIFETIME_MS = 30 * DAY_MS  # time to gather approvals
 DOCUMENTS_PROPOSED_MAX = 32  # an inbox that people can still read
 CATALOGUES_PER_DAY_MAX = 50  # of one agency; each is kept for the audit
 BENEFITS_EVER_MAX = 5000  # of one agency; what was given of each stays counted
 DOCUMENT_BYTES_MAX = 256 * 1024  # 500 categories need 200 KiB
-INVITE_LIFETIME_MS = 7 * 86_400_000  # long enough for a letter, short enough to be lost safely
+INVITE_LIFETIME_MS = 7 * DAY_MS  # long enough for a letter, short enough to be lost safely
 REFUSALS_PER_AGENCY_MAX = 1000  # a node stops at its first; more come only from a broken one
 PUSH_IN_FLIGHT_MAX = 16  # batches read ahead on one stream: 16 MiB
 PUSH_STREAMS_PER_AGENCY_MAX = 8  # a node uses one; after a broken line its old ones take minutes to be noticed
@@ -67,8 +68,8 @@ SUBSCRIPTIONS_MAX = 100  # of one integrator
 HEARD_AGAIN_MS = 3_600_000  # who acknowledges the same place again is noted so seldom
 ACKNOWLEDGE_SECONDS = 10  # in so many an integrator may acknowledge as often as it may have streams open
 STALE_SECONDS = 2.0  # what was read to be told is read anew after this: somebody may have withdrawn consent meanwhile
-SUBSCRIPTION_SILENT_MS = 7 * 86_400_000  # without an acknowledgement the operator is told
-SUBSCRIPTION_KEPT_MS = 30 * 86_400_000  # and after this it has ended
+SUBSCRIPTION_SILENT_MS = 7 * DAY_MS  # without an acknowledgement the operator is told
+SUBSCRIPTION_KEPT_MS = 30 * DAY_MS  # and after this it has ended
 TOKEN_LIFETIME_MS = 600_000  # from the counter to the app and to the integrator
 HANDLE_EPOCHS_KNOWN = 3  # cursors of so many earlier epochs are told from garbage
 STREAMS_BEGIN_AGAIN_SECONDS = 30  # in so many an integrator may begin as many streams as it may have open

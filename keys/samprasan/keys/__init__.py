@@ -19,4 +19,5 @@ Each module imports only what stands below it.
 - ``keyring``: sealed key files
 - ``sealing``: mail for one reader, columns at rest
 - ``errors``: the four errors
+- ``durations``: a day in milliseconds
 """

@@ -19,6 +19,7 @@ from functools import cached_property
 
 from samprasan.keys import pseudonym, ristretto, sharing, signing
 from samprasan.keys.documents import linking_keys
+from samprasan.keys.durations import DAY_MS
 from samprasan.keys.errors import Malformed, SamprasanError, Unproven
 from samprasan.keys.sharing import Share
 from samprasan.v1.ceremony_pb2 import CeremonyId, DealerCommitment, DealerValue
@@ -27,7 +28,7 @@ from samprasan.v1.envelope_pb2 import Envelope
 
 LINE_BYTES = 2 * ristretto.SCALAR_BYTES
 RANDOM_BYTES = 128
-RESULT_LIFETIME_MS = 30 * 86_400_000  # as long as any joint document waits for approvals
+RESULT_LIFETIME_MS = 30 * DAY_MS  # as long as any joint document waits for approvals
 _TAG = b"samprasan/v1/ceremony"
 _POINTS_BYTES = 2 * ristretto.ELEMENT_BYTES
 

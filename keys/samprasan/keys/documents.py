@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from samprasan.keys import checkpoint, sharing
+from samprasan.keys.durations import DAY_MS
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
 from samprasan.keys.signing import Verify, decode, encode, expect_type, payload_type, signers_of
 from samprasan.v1.documents_pb2 import (
@@ -65,7 +66,6 @@ GRANT_DAYS_MAX = 366  # what takes longer is agreed on again
 BENEFITS_MAX = 200  # of one agency, told in 256 KiB
 MOVE_AWARDS_MAX = 100_000  # of one subject; nobody has a thousandth of that
 _ID_BYTES = 16
-_DAY_MS = 86_400_000
 
 Body = Roster | Policy | Grant | Move | Catalogue | Cut | Integrator
 _KINDS: Mapping[type[Body], DocumentKind.ValueType] = {
@@ -185,7 +185,15 @@ def check_signatures(envelope: Envelope, body: Body, roster: Roster | None, veri
     if isinstance(body, Roster):
         complete = complete and confirming(body, roster) <= signed
     digest = hashlib.sha256(envelope.payload).digest()
-    return Standing(kind_of(body), series_of(body), body.version, digest, signed, missing, complete)
+    return Standing(
+        kind=kind_of(body),
+        series=series_of(body),
+        version=body.version,
+        digest=digest,
+        signed=signed,
+        missing=missing,
+        complete=complete,
+    )
 
 
 def believe(envelope: Envelope, roster: Roster | None, verify: Verify) -> Body:
@@ -231,7 +239,7 @@ def _form_of(body: Policy | Grant | Move | Catalogue | Cut | Integrator) -> list
         return [
             (is_agency_code(body.agency), "agency"),
             (1 <= body.elements <= GRANT_ELEMENTS_MAX, "elements"),
-            (0 < lasts <= GRANT_DAYS_MAX * _DAY_MS, "valid_until"),
+            (0 < lasts <= GRANT_DAYS_MAX * DAY_MS, "valid_until"),
         ]
     return [
         (is_agency_code(body.agency), "agency"),
@@ -257,7 +265,7 @@ def _form_of_integrator(body: Integrator) -> list[tuple[bool, str]]:
         (_is_set(scope.causes) and set(scope.causes) <= set(Cause.values()) - {0}, "causes"),
         (1 <= body.quotas.streams <= STREAMS_MAX, "streams"),
         (1 <= body.quotas.snapshots_per_day <= SNAPSHOTS_MAX, "snapshots_per_day"),
-        (0 < lasts <= INTEGRATOR_DAYS_MAX * _DAY_MS, "valid_until"),
+        (0 < lasts <= INTEGRATOR_DAYS_MAX * DAY_MS, "valid_until"),
     ]
 
 

@@ -102,16 +102,18 @@ def read_documents(envelopes: Sequence[bytes]) -> Agreed:
     ]
     cuts = tuple(each for each in opened if each.payload_type == signing.payload_type(Cut))
     return Agreed(
-        Roster.FromString(rosters[-1].payload) if rosters else None,
-        signing.digest(rosters[-1]) if rosters else b"",
-        documents.federation_id(rosters[0]) if rosters else b"",
-        {each.version: each for each in prices.values()},
-        prices,
-        frozenset(map(signing.digest, opened)),
-        tuple(Grant.FromString(each.payload) for each in opened if each.payload_type == signing.payload_type(Grant)),
-        {each.agency: each for each in offered.values()},
-        offered,
-        cuts,
-        tuple(checkpoint.read(Cut.FromString(each.payload).checkpoint).checkpoint.size for each in cuts),
-        {each.name: each for each in readers},
+        roster=Roster.FromString(rosters[-1].payload) if rosters else None,
+        roster_digest=signing.digest(rosters[-1]) if rosters else b"",
+        federation_id=documents.federation_id(rosters[0]) if rosters else b"",
+        policies={each.version: each for each in prices.values()},
+        policies_by_digest=prices,
+        digests=frozenset(map(signing.digest, opened)),
+        grants=tuple(
+            Grant.FromString(each.payload) for each in opened if each.payload_type == signing.payload_type(Grant)
+        ),
+        catalogues={each.agency: each for each in offered.values()},
+        catalogues_by_digest=offered,
+        cuts=cuts,
+        cut_sizes=tuple(checkpoint.read(Cut.FromString(each.payload).checkpoint).checkpoint.size for each in cuts),
+        integrators={each.name: each for each in readers},
     )

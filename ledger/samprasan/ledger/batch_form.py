@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from samprasan.keys.documents import HUB, is_agency_code
+from samprasan.keys.durations import DAY_MS
 from samprasan.ledger.toml_fields import CODE
 from samprasan.v1 import log_pb2 as log
 
@@ -15,7 +16,7 @@ BATCH_BYTES_MAX = 1 << 20  # gRPC's habit; 1,000 updates need about 70 KiB
 ID_BYTES = 16
 DIGEST_BYTES = 32
 _RANDOM_BITS = 74  # of a UUIDv7 (RFC 9562 section 5.7)
-_DAY_MS = 86_400_000
+OP_ID_RANDOM_BYTES = 10  # the 74 random bits of a UUIDv7, and a few to spare
 
 Refusal: TypeAlias = log.RefusalReason.ValueType | None
 
@@ -43,7 +44,7 @@ def new_op_id(random_bytes: bytes, now: int) -> bytes:
 
     The hub learns the day and nothing finer, and ids of one day still end near each other in an index.
     """
-    time = now // _DAY_MS * _DAY_MS
+    time = now // DAY_MS * DAY_MS
     random = int.from_bytes(random_bytes, "big") & ((1 << _RANDOM_BITS) - 1)
     value = time << 80 | 0x7 << 76 | (random >> 62) << 64 | 0b10 << 62 | random & ((1 << 62) - 1)
     return value.to_bytes(16, "big")

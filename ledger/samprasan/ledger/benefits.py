@@ -90,19 +90,19 @@ def from_message(data: bytes) -> Benefit:
     entry = documents.Benefit.FromString(data)
     _check(entry)
     return Benefit(
-        entry.code,
-        {"th": entry.title_th, "en": entry.title_en},
-        entry.credits,
-        entry.stock if entry.HasField("stock") else None,
-        entry.per_subject_max,
-        entry.period,
-        frozenset(entry.kinds),
-        frozenset(entry.dimensions),
-        tuple(entry.areas),
-        calendar.unpacked(entry.valid_from),
-        calendar.unpacked(entry.valid_until),
-        hashlib.sha256(data).digest(),
-        data,
+        code=entry.code,
+        title={"th": entry.title_th, "en": entry.title_en},
+        credits=entry.credits,
+        stock=entry.stock if entry.HasField("stock") else None,
+        per_subject_max=entry.per_subject_max,
+        period=entry.period,
+        kinds=frozenset(entry.kinds),
+        dimensions=frozenset(entry.dimensions),
+        areas=tuple(entry.areas),
+        valid_from=calendar.unpacked(entry.valid_from),
+        valid_until=calendar.unpacked(entry.valid_until),
+        digest=hashlib.sha256(data).digest(),
+        message=data,
     )
 
 

@@ -11,6 +11,11 @@ def at(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone(BANGKOK)
 
 
+def iso(milliseconds: int) -> str:
+    """A moment for programs: ISO 8601 in Bangkok's time, to the second."""
+    return at(milliseconds).isoformat(timespec="seconds")
+
+
 def day_of(milliseconds: int) -> date:
     """The day in Bangkok at that moment."""
     return at(milliseconds).date()

@@ -69,7 +69,7 @@ class Change:
         found = {field.name: getattr(self, field.name) for field in fields(self)}
         document = {name: value for name, value in found.items() if value is not None}
         if self.at is not None:
-            document["at"] = calendar.at(self.at).isoformat(timespec="seconds")
+            document["at"] = calendar.iso(self.at)
         return document
 
 

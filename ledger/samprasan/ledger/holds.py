@@ -46,7 +46,14 @@ def reserve(step: Step, op_id: bytes, wanted: log.Reserve) -> Decline:
     assert offer is not None
     period = offer.benefit.period_of(step.today)
     deadline = step.appended_at + wanted.ttl_seconds * 1000
-    hold = Hold(wanted.account_id, wanted.credits, wanted.benefit_agency, wanted.benefit, period, deadline)
+    hold = Hold(
+        account_id=wanted.account_id,
+        credits=wanted.credits,
+        owner=wanted.benefit_agency,
+        benefit=wanted.benefit,
+        period=period,
+        deadline=deadline,
+    )
     reason = _not_for(step, hold, account, offer)
     if reason:
         return reason

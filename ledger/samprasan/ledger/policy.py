@@ -80,13 +80,13 @@ def from_document(document: documents.Policy) -> Policy:
     except ValueError as problem:
         raise Malformed("entry_value", key="valid_from", value=document.valid_from) from problem
     return Policy(
-        document.version,
-        valid_from,
-        limits.credits_per_update_max,
-        limits.credits_per_agency_day_max,
-        limits.linking_elements_per_day,
-        limits.hold_seconds_max,
-        categories,
+        version=document.version,
+        valid_from=valid_from,
+        credits_per_update_max=limits.credits_per_update_max,
+        credits_per_agency_day_max=limits.credits_per_agency_day_max,
+        linking_elements_per_day=limits.linking_elements_per_day,
+        hold_seconds_max=limits.hold_seconds_max,
+        categories=categories,
     )
 
 
@@ -145,10 +145,10 @@ def _category(entry: documents.Category) -> Category:
     in_range(f"{entry.code}: credits_per_unit", entry.credits_per_unit, 0, CREDITS_MAX)
     in_range(f"{entry.code}: quantity_max", entry.quantity_max_thousandths, 1, CREDITS_MAX)
     return Category(
-        entry.code,
-        entry.dimension,
-        {"th": entry.title_th, "en": entry.title_en},
-        entry.unit,
-        entry.credits_per_unit,
-        Decimal(entry.quantity_max_thousandths) / 1000,
+        code=entry.code,
+        dimension=entry.dimension,
+        title={"th": entry.title_th, "en": entry.title_en},
+        unit=entry.unit,
+        credits_per_unit=entry.credits_per_unit,
+        quantity_max=Decimal(entry.quantity_max_thousandths) / 1000,
     )

@@ -179,7 +179,13 @@ class Step:
     def totals(self) -> AgencyTotals:
         """What the agency did, this batch included."""
         return AgencyTotals(
-            self.earned, self.linked, self.day, self.earned_on_day, self.written_off, self.used, self.spent
+            earned=self.earned,
+            accounts=self.linked,
+            day=self.day,
+            earned_on_day=self.earned_on_day,
+            written_off=self.written_off,
+            used=self.used,
+            spent=self.spent,
         )
 
     def account(self, account_id: AccountId) -> Totals | None:

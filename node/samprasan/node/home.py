@@ -187,7 +187,7 @@ def back_up(home: Path, out: BinaryIO, progress: backup.Progress) -> dict[str, A
         )
         seq = store.batches.head(tx).seq
     opened.node.db.close()
-    return {"rows": rows, "seq": seq, "made_at": calendar.at(made_at).isoformat(timespec="seconds")}
+    return {"rows": rows, "seq": seq, "made_at": calendar.iso(made_at)}
 
 
 def restore(
@@ -201,7 +201,7 @@ def restore(
             found.load(db, MIGRATIONS, halt.halt_restored, progress)
             problems = replay.broken_batches(opened.node)
             seq = outbox.outbox(db, system_clock()).head.seq
-    made_at = calendar.at(found.manifest.made_at).isoformat(timespec="seconds")
+    made_at = calendar.iso(found.manifest.made_at)
     return {"agency": opened.settings.agency, "seq": seq, "made_at": made_at, "problems": problems}
 
 

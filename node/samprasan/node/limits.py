@@ -1,5 +1,6 @@
 """Every limit of a node, in one place, with its reason."""
 
+from samprasan.keys.durations import DAY_MS
 from samprasan.ledger.batch_form import UPDATES_MAX
 
 __all__ = ["UPDATES_MAX"]
@@ -20,9 +21,9 @@ EPOCH_RETRY_MS = 15_000  # a peer that has not heard of the newest roster yet ha
 EVIDENCE_MAX = 16  # a complaint shows at most two commitments and values of each of three dealers
 CEREMONY_MESSAGES_MAX = 64  # kept of one dealer: two for each attempt, and few attempts come to nothing
 ATTEMPTS_AHEAD_MAX = 8  # a node that was away may have missed a few
-UNLINK_GRACE_MS = 7 * 86_400_000  # an export that says no by mistake can be put right before accounts are given up
+UNLINK_GRACE_MS = 7 * DAY_MS  # an export that says no by mistake can be put right before accounts are given up
 ACCOUNTS_PER_REQUEST = 1000  # the hub's limit
-DOCUMENT_LIFETIME_MS = 30 * 86_400_000  # time to gather approvals
+DOCUMENT_LIFETIME_MS = 30 * DAY_MS  # time to gather approvals
 CLOCK_OFF_MS_MAX = 120_000  # PROTOCOL: alarm beyond
 HOLD_SECONDS = 600  # what is spent at once needs no more
 RESERVED_SECONDS = 86_400  # a benefit that waits to be fetched

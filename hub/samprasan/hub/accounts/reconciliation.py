@@ -112,12 +112,12 @@ def record_verdict(hub: Hub, conversation: Conversation, verdict: hub_pb2.Reconc
         store.contributions.add_reconciliation(
             tx,
             Reconciled(
-                conversation.agency,
-                hub.world.now(),
-                conversation.head.seq,
-                len(conversation.have),
-                sum(causes.values()),
-                causes,
+                agency=conversation.agency,
+                at=hub.world.now(),
+                seq=conversation.head.seq,
+                accounts=len(conversation.have),
+                differences=sum(causes.values()),
+                causes=causes,
             ),
         )
         store.contributions.forget_before(tx, conversation.agency, limits.RECONCILIATIONS_KEPT)

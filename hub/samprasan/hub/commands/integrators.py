@@ -43,7 +43,15 @@ def propose(
     from samprasan.hub.integrators.approval import Proposal
 
     hub = homes.open_home(home).hub
-    wanted = Proposal(name, title, purpose, scope or [], streams, snapshots, days)
+    wanted = Proposal(
+        name=name,
+        title=title,
+        purpose=purpose,
+        scope=scope or [],
+        streams=streams,
+        snapshots_per_day=snapshots,
+        days=days,
+    )
     digest = approval.propose(hub, wanted, replace=replace)
     document = {"name": name, "id": digest.hex()[:12], "digest": digest.hex()}
     command.answer(document, as_json, words("integrator_proposed", **document))
@@ -101,12 +109,12 @@ def certify(
     with command.written(out) as file:
         made = approval.certify(hub, opened.authority, name, asked)
         issued = Issued(
-            name,
-            homes.reached_at(home).hub,
-            certificates.pem_of(opened.authority.certificate).decode(),
-            certificates.pem_of(made).decode(),
-            hub.world.signer.public_key,
-            approval.federation_id(hub.db),
+            integrator=name,
+            hub=homes.reached_at(home).hub,
+            authority=certificates.pem_of(opened.authority.certificate).decode(),
+            certificate=certificates.pem_of(made).decode(),
+            hub_key=hub.world.signer.public_key,
+            federation_id=approval.federation_id(hub.db),
         )
         file.write(issued.encode())
     command.answer(None, False, words("integrator_certified", name=name, file=out))

@@ -16,6 +16,7 @@ from samprasan.hub import limits, store
 from samprasan.hub.identity import Hub
 from samprasan.hub.members.joining import Authority
 from samprasan.keys import certificates, documents, signing
+from samprasan.keys.durations import DAY_MS
 from samprasan.keys.errors import Malformed, Refused, Unavailable, Unproven
 from samprasan.ledger import calendar, scopes
 from samprasan.v1 import log_pb2 as log
@@ -23,7 +24,6 @@ from samprasan.v1.documents_pb2 import Integrator, IntegratorQuotas, Scope
 from samprasan.v1.envelope_pb2 import Envelope
 
 TURN = "samprasan: integrators"  # who changes what is known of one; a snapshot is counted there, too
-_DAY_MS = 86_400_000
 
 
 class Approved(NamedTuple):
@@ -76,7 +76,7 @@ def propose(hub: Hub, wanted: Proposal, *, replace: bool = False) -> bytes:
             purpose=wanted.purpose,
             scope=scope,
             quotas=IntegratorQuotas(streams=wanted.streams, snapshots_per_day=wanted.snapshots_per_day),
-            valid_until=now + max(0, min(wanted.days, documents.INTEGRATOR_DAYS_MAX + 1)) * _DAY_MS,
+            valid_until=now + max(0, min(wanted.days, documents.INTEGRATOR_DAYS_MAX + 1)) * DAY_MS,
         )
         envelope = signing.seal(composed)
         found = documents.check_signatures(envelope, documents.read(envelope), agreed.roster, hub.world.verify)
@@ -216,7 +216,7 @@ def _of_document(document: Integrator) -> dict[str, Any]:
         "scope": scopes.words_of(document.scope),
         "streams": document.quotas.streams,
         "snapshots_per_day": document.quotas.snapshots_per_day,
-        "valid_until": calendar.at(document.valid_until).isoformat(timespec="seconds"),
+        "valid_until": calendar.iso(document.valid_until),
     }
 
 
@@ -228,7 +228,7 @@ def _described(tx: Tx, document: Integrator, now: int, size: int) -> dict[str, A
         {
             "subscription": each.subscription,
             "behind": max(0, size - each.place.log_index),
-            "heard_at": calendar.at(each.heard_at).isoformat(timespec="seconds"),
+            "heard_at": calendar.iso(each.heard_at),
             "is_silent": now - each.heard_at >= limits.SUBSCRIPTION_SILENT_MS,
         }
         for each in store.integrators.subscriptions_of(tx, document.name)

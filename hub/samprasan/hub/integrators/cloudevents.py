@@ -65,7 +65,7 @@ class Writer(NamedTuple):
         if change.handle:
             attributes["subject"] = change.handle
         if change.at:
-            attributes["time"] = calendar.at(change.at).isoformat(timespec="seconds")
+            attributes["time"] = calendar.iso(change.at)
         headers = {CURSOR_HEADER: cursor.hex()} if cursor else {}
         subject = f"{self.prefix}.{_subject(change)}"
         if self.format == "protobuf":

@@ -26,6 +26,7 @@ from samprasan.hub.log import checkpoints
 from samprasan.hub.store.changes import Kept
 from samprasan.hub.store.integrators import Subscription
 from samprasan.keys import handles
+from samprasan.keys.durations import DAY_MS
 from samprasan.keys.errors import Malformed, Refused
 from samprasan.keys.handles import Cursors, Names, Place, scope_tag
 from samprasan.keys.signing import encode
@@ -158,7 +159,16 @@ def begin_reading(db: Database, secret: bytes, approved: Approved, asked: v1.Fol
     place = found._replace(cuts=agreed.cut_version)
     view = integrators_view.view_of(approved.document.scope, asked.filter, names_of(secret, agreed, approved))
     after = asked.after or cursors.sealed([place])[0]
-    return Reader(agreed, approved, asked.subscription, asked.filter, view, cursors, place, after)
+    return Reader(
+        agreed=agreed,
+        approved=approved,
+        subscription=asked.subscription,
+        wanted=asked.filter,
+        view=view,
+        cursors=cursors,
+        place=place,
+        after=after,
+    )
 
 
 def read_changes(db: Database, log_index: int) -> News:
@@ -200,7 +210,14 @@ def acknowledge(hub: Hub, secret: bytes, name: str, asked: v1.AcknowledgeRequest
         if known is None:
             _check_room(tx, name)
         tag = scope_tag(encode(approved.document.scope))
-        found = Subscription(name, asked.subscription, place, approved.handle_epoch, tag, now)
+        found = Subscription(
+            integrator=name,
+            subscription=asked.subscription,
+            place=place,
+            handle_epoch=approved.handle_epoch,
+            scope=tag,
+            heard_at=now,
+        )
         if known is None or known[:-1] != found[:-1] or now - known.heard_at >= limits.HEARD_AGAIN_MS:
             store.integrators.acknowledge(tx, found)
 
@@ -210,7 +227,7 @@ def retain(hub: Hub, kept_days: int) -> None:
     now = hub.world.now()
     with hub.db.begin() as tx:
         store.log.lock_head(tx)
-        store.changes.drop_before(tx, now - kept_days * 86_400_000)
+        store.changes.drop_before(tx, now - kept_days * DAY_MS)
         store.integrators.drop_silent(tx, now - limits.SUBSCRIPTION_KEPT_MS)
 
 

@@ -11,13 +11,12 @@ from samprasan.hub.log import intake
 from samprasan.hub.recovery import cut, recovery
 from samprasan.keys import documents, sharing, signing
 from samprasan.keys.documents import Body, Standing
+from samprasan.keys.durations import DAY_MS
 from samprasan.keys.errors import Malformed, Refused, Unavailable, Unproven
 from samprasan.ledger import benefits, policy
 from samprasan.v1 import hub_pb2, log_pb2
 from samprasan.v1.documents_pb2 import Catalogue, Cut, HubKeys, LinkingPlan, Member, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
-
-_DAY_MS = 86_400_000
 
 
 def submit_document(hub: Hub, agency: str, envelope: Envelope) -> None:
@@ -129,7 +128,7 @@ def _check_room(tx: Tx, body: Body, *, complete: bool, now: int) -> None:
         raise Refused("inbox_full", most=limits.DOCUMENTS_PROPOSED_MAX)
     if not isinstance(body, Catalogue):
         return
-    since = now - _DAY_MS
+    since = now - DAY_MS
     if store.documents.published_since(tx, body.agency, since) >= limits.CATALOGUES_PER_DAY_MAX:
         raise Refused("catalogues_over_limit", most=limits.CATALOGUES_PER_DAY_MAX)
     codes = store.holds.codes_of(tx, body.agency) | {each.code for each in body.benefits}

@@ -75,7 +75,14 @@ async def start(hub: Hub, authority: Authority, listening: Listening, showing: S
     join_port = wire.bind(joining_server, listening.join_listen, one_sided)
     await asyncio.gather(hub_server.start(), joining_server.start())
     watchers = [asyncio.create_task(each) for each in background.jobs(running)]
-    return Servers(running, hub_server, joining_server, hub_port, join_port, watchers)
+    return Servers(
+        running=running,
+        hub=hub_server,
+        joining=joining_server,
+        hub_port=hub_port,
+        join_port=join_port,
+        watchers=watchers,
+    )
 
 
 async def serve(

@@ -91,7 +91,7 @@ def _use(use: Use) -> dict[str, Any]:
 
 
 def _moment(at: int) -> str | None:
-    return calendar.at(at).isoformat(timespec="seconds") if at else None
+    return calendar.iso(at) if at else None
 
 
 def reconciliations(db: Database, limit: int) -> list[dict[str, Any]]:

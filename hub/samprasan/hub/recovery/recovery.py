@@ -204,7 +204,7 @@ def recovery_progress(tx: Tx) -> dict[str, Any] | None:
     members = [member.agency for member in roster.members] if roster else []
     waiting = [agency for agency in members if agency not in fed]
     return {
-        "since": calendar.at(row.since).isoformat(timespec="seconds"),
+        "since": calendar.iso(row.since),
         "why": row.why,
         "waiting_for": waiting,
         "missing": size if _lacks(tx) else None,
@@ -247,7 +247,17 @@ def _mended(tx: Tx, world: World, keys: dict[str, set[bytes]], found: Refed) -> 
         if stored is not None and stored.digest != found.digest and store.recovery.current(tx) is not None:
             store.recovery.add_returned(tx, [found], [])
         return 0
-    store.log.mend(tx, LogRow(index, found.agency, found.seq, found.digest, found.batch, found.receipt))
+    store.log.mend(
+        tx,
+        LogRow(
+            log_index=index,
+            agency=found.agency,
+            seq=found.seq,
+            digest=found.digest,
+            batch=found.batch,
+            receipt=found.receipt,
+        ),
+    )
     store.damages.replace(tx, index, index + 1, {}, world.now())
     return 1
 

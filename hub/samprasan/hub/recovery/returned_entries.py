@@ -39,7 +39,15 @@ def entry(tx: Tx, world: World, keys: dict[str, set[bytes]], agency: str, given:
             raise Refused("refeed_stale")
         index, receipt = found.log_index, given.receipt.SerializeToString()
     more = _named_documents(tx, agency, batch, given).SerializeToString()
-    return Refed(of_whom, batch.seq, index, digest, given.batch.SerializeToString(), receipt, more)
+    return Refed(
+        agency=of_whom,
+        seq=batch.seq,
+        log_index=index,
+        digest=digest,
+        batch=given.batch.SerializeToString(),
+        receipt=receipt,
+        documents=more,
+    )
 
 
 def may_follow(tx: Tx, found: Refed, beside: Sequence[Refed]) -> bool:

@@ -91,4 +91,11 @@ def drop_silent(tx: sa.Connection, moment: int) -> int:
 
 def _subscription(row: sa.Row[tuple[object, ...]]) -> Subscription:
     place = Place(row.log_index, row.skipped, row.cuts)
-    return Subscription(row.integrator, row.subscription, place, row.handle_epoch, bytes(row.scope), row.heard_at)
+    return Subscription(
+        integrator=row.integrator,
+        subscription=row.subscription,
+        place=place,
+        handle_epoch=row.handle_epoch,
+        scope=bytes(row.scope),
+        heard_at=row.heard_at,
+    )

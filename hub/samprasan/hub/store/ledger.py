@@ -165,7 +165,17 @@ def _accounts(rows: Iterable[Sequence[Any]]) -> dict[bytes, Totals]:
         written_off, available, pending, held, spent, expired = plain
         earned = (health, economy, social, environment)
         found[account_id] = Totals(
-            kind, earned, written_off, available, pending, held, spent, expired, open_links, bool(closed), shown_by
+            kind=kind,
+            earned=earned,
+            written_off=written_off,
+            available=available,
+            pending=pending,
+            held=held,
+            spent=spent,
+            expired=expired,
+            links=open_links,
+            closed=bool(closed),
+            shown_by=shown_by,
         )
     return found
 

@@ -56,14 +56,14 @@ def redeem(
         typer.confirm(words("redeem_confirm", name=shown, benefit=benefit), abort=True, err=True)
     owner, code = _named(benefit)
     wish = redemption.Wish(
-        _op_key(op_id) if op_id else opened.node.world.random_bytes(16),
-        subject,
-        owner,
-        code,
-        authorised_by,
-        area,
-        reserve_only,
-        limits.RESERVED_SECONDS if reserve_only else limits.HOLD_SECONDS,
+        op_key=_op_key(op_id) if op_id else opened.node.world.random_bytes(16),
+        subject=subject,
+        owner=owner,
+        benefit=code,
+        authorised_by=authorised_by,
+        area=area,
+        reserve_only=reserve_only,
+        ttl_seconds=limits.RESERVED_SECONDS if reserve_only else limits.HOLD_SECONDS,
     )
     document = hub_calls.redeem(opened, wish, WAIT_SECONDS)
     _tell(document, as_json)

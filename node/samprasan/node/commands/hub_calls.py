@@ -108,7 +108,7 @@ def handle(opened: Home, identifier: Identifier, integrator: str, wait_seconds: 
     token = asyncio.run(serve.ask(opened.connect, lambda hub: hub.issue_token(request)))
     found = handle_token.check(node, integrator, token)
     text = base64.urlsafe_b64encode(token.SerializeToString()).decode()
-    until = calendar.at(found.expires_at).isoformat(timespec="seconds")
+    until = calendar.iso(found.expires_at)
     return {"integrator": integrator, "token": text, "expires_at": until}
 
 

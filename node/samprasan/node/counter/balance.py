@@ -86,6 +86,6 @@ def document(identifier: Identifier, envelope: Envelope, earned_here: int, *, fr
         **{name: getattr(account, name) for name in _FIELDS},
         "earned_here": earned_here,
         "by_dimension": dict(zip(DIMENSIONS, account.earned_by_dimension, strict=True)),
-        "as_of": calendar.at(totals.as_of).isoformat(timespec="seconds"),
+        "as_of": calendar.iso(totals.as_of),
         "fresh": fresh,
     }

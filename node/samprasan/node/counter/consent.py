@@ -86,6 +86,6 @@ def _document(identifier: Identifier, row: Row) -> dict[str, Any]:
         **{each: bool(getattr(row, each)) for each in PURPOSES},
         "withdrawn": [each for each, bit in CONSENT_BITS.items() if row.withdrawn & bit],
         "account": state,
-        "unlink_at": calendar.at(row.unlink_at).isoformat(timespec="seconds") if state == "leaving" else None,
+        "unlink_at": calendar.iso(row.unlink_at) if state == "leaving" else None,
         "erasing": bool(row.erasing),
     }

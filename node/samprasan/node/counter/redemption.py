@@ -29,7 +29,6 @@ REFUND_REASONS = {
     "not-given": log.REFUND_REASON_NOT_GIVEN,
     "mistake": log.REFUND_REASON_MISTAKE,
 }
-_OP_ID_RANDOM_BYTES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ def request_redemption(node: Node, wish: Wish, offline_credits_max: int = 0) -> 
             raise Refused("op_reused")
         if wish.on_own_risk:
             _check_risk(tx, node.identity, wish, subject, benefit, offline_credits_max)
-        hold_id = batch_form.new_op_id(node.world.random_bytes(_OP_ID_RANDOM_BYTES), now)
+        hold_id = node.world.new_op_id(now)
         row = (
             store.redemptions.revive(tx, wish.op_key, now, on_own_risk=wish.on_own_risk)
             if before
@@ -211,7 +210,7 @@ def refund_elsewhere(node: Node, agency: str, hold_id: bytes, credits_: int, rea
     with node.db.begin() as tx:
         store.awards.lock(tx)
         update = {
-            "op_id": batch_form.new_op_id(node.world.random_bytes(_OP_ID_RANDOM_BYTES), now),
+            "op_id": node.world.new_op_id(now),
             "change": "refund",
             "agency": agency,
             "hold_id": hold_id,
@@ -314,7 +313,7 @@ def _update(
     world: World, now: int, identity: Identity, row: AnyRow, change: str, credits_: int, why: int = 0
 ) -> dict[str, Any]:
     """A hold update; the Reserve's op_id is the hold's."""
-    fresh = batch_form.new_op_id(world.random_bytes(_OP_ID_RANDOM_BYTES), now)
+    fresh = world.new_op_id(now)
     return {
         "op_id": row.hold_id if change == "reserve" else fresh,
         "change": change,

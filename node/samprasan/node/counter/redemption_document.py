@@ -55,4 +55,4 @@ def _uuid(data: bytes) -> str:
 
 
 def _moment(milliseconds: int | None) -> str | None:
-    return calendar.at(milliseconds).isoformat(timespec="seconds") if milliseconds else None
+    return calendar.iso(milliseconds) if milliseconds else None

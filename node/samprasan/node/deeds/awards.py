@@ -8,13 +8,10 @@ from collections.abc import Iterable, Sequence
 
 from samprasan.edge.database import Tx
 from samprasan.edge.world import World
-from samprasan.ledger import batch_form
 from samprasan.node import store
 from samprasan.node.store.awards import AwardRow
 from samprasan.node.store.deeds import DeedRow
 from samprasan.v1 import log_pb2 as log
-
-_RANDOM_BYTES = 10
 
 
 class AwardQueue:
@@ -61,19 +58,19 @@ class AwardQueue:
 
     def _award(self, deed: DeedRow, replaces: bytes | None) -> AwardRow:
         return AwardRow(
-            self._new_id(),
-            deed.deed_id,
-            deed.subject_id,
-            batch_form.new_op_id(self._world.random_bytes(_RANDOM_BYTES), self._now),
-            replaces,
-            log.REVERSE_REASON_UNSPECIFIED,
-            deed.credits,
-            deed.dimension,
-            deed.occurred_on // 100,
-            deed.policy_version,
-            "queued",
-            None,
-            0,
+            award_id=self._new_id(),
+            deed_id=deed.deed_id,
+            subject_id=deed.subject_id,
+            op_id=self._world.new_op_id(self._now),
+            replaces=replaces,
+            reverse_reason=log.REVERSE_REASON_UNSPECIFIED,
+            credits=deed.credits,
+            dimension=deed.dimension,
+            month=deed.occurred_on // 100,
+            policy_version=deed.policy_version,
+            state="queued",
+            seq=None,
+            reason=0,
         )
 
     def _reverse(self, deed: DeedRow, before: AwardRow) -> AwardRow:

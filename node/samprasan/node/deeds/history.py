@@ -40,7 +40,7 @@ def show(node: Node, source: str, record_id: str) -> dict[str, Any]:
             "import": {
                 "import_id": deed.import_id,
                 "file_sha256": brought.file_digest.hex() if brought else None,
-                "imported_at": calendar.at(brought.imported_at).isoformat(timespec="seconds") if brought else None,
+                "imported_at": calendar.iso(brought.imported_at) if brought else None,
                 "undone": bool(deed.gone),
             },
             "updates": [_update(tx, each) for each in awards],
@@ -88,5 +88,5 @@ def _receipt(tx: Tx, award: AwardRow) -> dict[str, Any] | None:
         "seq": receipt.seq,
         "batch_digest": receipt.batch_digest.hex(),
         "log_index": receipt.log_index,
-        "appended_at": calendar.at(receipt.appended_at).isoformat(timespec="seconds"),
+        "appended_at": calendar.iso(receipt.appended_at),
     }

@@ -300,7 +300,7 @@ def _document(tx: Tx, identity: Identity, move: AnyRow) -> dict[str, Any]:
         "to": _masked(identity, right or (move if move.sealed_id else None)),
         "by": move.maker,
         "confirmed_by": move.checker,
-        "proposed_at": calendar.at(move.proposed_at).isoformat(timespec="seconds"),
+        "proposed_at": calendar.iso(move.proposed_at),
         "approval": move.document.hex()[:12] if state == "waiting" else None,
     }
 

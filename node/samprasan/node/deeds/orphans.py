@@ -10,7 +10,6 @@ from typing import Any
 from samprasan.edge.database import AnyRow, Database
 from samprasan.edge.world import World
 from samprasan.keys.errors import Malformed, Refused
-from samprasan.ledger import batch_form
 from samprasan.node import limits, person_names, store
 from samprasan.node.identity import NAME_COLUMN, Identity, Node
 from samprasan.node.store.awards import AwardRow
@@ -65,7 +64,7 @@ def confirm_decision(node: Node, by: str) -> tuple[int, int]:
 
 
 def _reverse(world: World, award_id: int, row: AnyRow) -> AwardRow:
-    op_id = batch_form.new_op_id(world.random_bytes(10), world.now())
+    op_id = world.new_op_id(world.now())
     reason = REVERSE_REASON_RECORD_CHANGED
     state: Sequence[Any] = (reason, 0, row.dimension, row.month, row.policy_version, "queued", None, 0)
     return AwardRow(award_id, store.orphans.NO_DEED, row.subject_id, op_id, row.op_id, *state)

@@ -1,6 +1,7 @@
 """What this agency lays before the others, signed: a policy, a grant, a cut, a ceremony; and its own catalogue."""
 
 from samprasan.keys import documents
+from samprasan.keys.durations import DAY_MS
 from samprasan.keys.errors import Refused
 from samprasan.ledger import benefits, policy
 from samprasan.node import limits, store
@@ -46,7 +47,7 @@ def propose_grant(node: Node, elements: int, days: int) -> Envelope:
         expires_at=now + limits.DOCUMENT_LIFETIME_MS,
         agency=node.identity.agency,
         elements=max(0, min(elements, documents.GRANT_ELEMENTS_MAX + 1)),
-        valid_until=now + max(0, min(days, documents.GRANT_DAYS_MAX + 1)) * 86_400_000,
+        valid_until=now + max(0, min(days, documents.GRANT_DAYS_MAX + 1)) * DAY_MS,
     )
     envelope = node.world.sign(grant)
     documents.read(envelope)

@@ -140,19 +140,19 @@ class Reader:
         area_code = self._area(row)
         status = self._word(row, "status")
         return Deed(
-            record_id,
-            KINDS[kind],
-            subject,
-            self.text(row, "subject_name"),
-            category.code,
-            quantity,
-            occurred_on,
-            area_code,
-            status,
-            self._consents(row),
-            policy.credits_for(category, quantity),
-            category.dimension,
-            version,
+            record_id=record_id,
+            kind=KINDS[kind],
+            subject=subject,
+            subject_name=self.text(row, "subject_name"),
+            category=category.code,
+            quantity=quantity,
+            occurred_on=occurred_on,
+            area_code=area_code,
+            status=status,
+            consents=self._consents(row),
+            credits=policy.credits_for(category, quantity),
+            dimension=category.dimension,
+            policy_version=version,
         )
 
     def record_id(self, row: Sequence[Cell]) -> str:

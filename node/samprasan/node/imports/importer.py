@@ -321,7 +321,14 @@ class _Import:
 
     def _reject(self, number: int, row: Row, problem: Rejected, record_id: str) -> None:
         column = self._profile.column_of(problem.field)
-        rejection = Rejection(number, record_id, column, problem.reason, problem.detail, problem.values)
+        rejection = Rejection(
+            row=number,
+            record_id=record_id,
+            column=column,
+            reason=problem.reason,
+            detail=problem.detail,
+            values=problem.values,
+        )
         self._report.reject(rejection)
         self._watcher.rejected(rejection, row)
 

@@ -83,4 +83,4 @@ def _restate(tx: Tx, import_id: int, unlink_at: int) -> None:
 
 
 def _moment(milliseconds: int | None) -> str | None:
-    return calendar.at(milliseconds).isoformat(timespec="seconds") if milliseconds else None
+    return calendar.iso(milliseconds) if milliseconds else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from samprasan.edge.database import Tx, take_turn
 from samprasan.edge.world import World
 from samprasan.keys import documents, pseudonym, ristretto, signing
+from samprasan.keys.durations import DAY_MS
 from samprasan.keys.errors import Malformed
 from samprasan.keys.sharing import Share
 from samprasan.ledger import calendar, policy
@@ -19,7 +20,6 @@ from samprasan.node.linking.letters import Letter
 from samprasan.v1 import linking_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
-_DAY_MS = 86_400_000
 _PURPOSES = (linking_pb2.EVAL_PURPOSE_AWARD, linking_pb2.EVAL_PURPOSE_BALANCE, linking_pb2.EVAL_PURPOSE_REKEY)
 
 
@@ -171,7 +171,7 @@ def _allowance(tx: Tx, now: int) -> int:
 
 def _tomorrow(now: int) -> int:
     bangkok_offset = 7 * 3_600_000
-    return ((now + bangkok_offset) // _DAY_MS + 1) * _DAY_MS - bangkok_offset
+    return ((now + bangkok_offset) // DAY_MS + 1) * DAY_MS - bangkok_offset
 
 
 def _readable(element: bytes) -> bool:

@@ -233,14 +233,14 @@ def _wish(request: counter_pb2.RedeemRequest) -> Wish:
     owner, _, code = request.benefit.partition("/")
     usual = limits.RESERVED_SECONDS if request.reserve_only else limits.HOLD_SECONDS
     return Wish(
-        request.op_id,
-        _identifier(request.subject),
-        owner,
-        code,
-        request.authorised_by,
-        request.area,
-        request.reserve_only,
-        request.ttl_seconds or usual,
+        op_key=request.op_id,
+        subject=_identifier(request.subject),
+        owner=owner,
+        benefit=code,
+        authorised_by=request.authorised_by,
+        area=request.area,
+        reserve_only=request.reserve_only,
+        ttl_seconds=request.ttl_seconds or usual,
     )
 
 

@@ -56,7 +56,7 @@ def status(node: Node, certificate: bytes | None) -> dict[str, Any]:
 
 
 def _moment(at: int) -> str | None:
-    return calendar.at(at).isoformat(timespec="seconds") if at else None
+    return calendar.iso(at) if at else None
 
 
 def gauges(node: Node) -> list[Gauge]:
@@ -111,7 +111,7 @@ def _grant(tx: Tx, own: str, grant: Grant) -> dict[str, Any]:
     return {
         "agency": grant.agency,
         "elements": grant.elements,
-        "valid_until": calendar.at(grant.valid_until).isoformat(timespec="seconds"),
+        "valid_until": calendar.iso(grant.valid_until),
         "charged_here": None if grant.agency == own else store.questions.charged_to(tx, grant.agency, grant.version),
     }
 

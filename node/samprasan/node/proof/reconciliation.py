@@ -169,7 +169,7 @@ def explain(db: Database, here: Records, hub: Mapping[bytes, Contribution]) -> l
         own = suspects.get(subjects.get(account_id, 0), [])
         cause, seq = _cause(theirs, proof, own, has_lost=bool(lost))
         named = sorted({each.record_id for each in own if each.record_id})
-        found.append(Difference(account_id, mine, theirs, cause, named, seq))
+        found.append(Difference(account_id=account_id, here=mine, hub=theirs, cause=cause, record_ids=named, seq=seq))
     return found
 
 

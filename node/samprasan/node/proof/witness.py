@@ -140,14 +140,14 @@ def witness_status(node: Node) -> dict[str, Any]:
             "origin": newest.checkpoint.origin if newest else None,
             "size": newest.checkpoint.size if newest else 0,
             "root": newest.checkpoint.root.hex() if newest else None,
-            "cosigned": {agency: calendar.at(at * 1000).isoformat(timespec="seconds") for agency, at in given.items()},
+            "cosigned": {agency: calendar.iso(at * 1000) for agency, at in given.items()},
             "missing": sorted(keys.keys() - given.keys()) if newest else [],
             "final": next(finals, 0),
             "note": store.log_views.newest(tx).decode(),
             "receipts_proved": store.log_views.proved_count(tx),
             "evidence": [
                 {
-                    "found_at": calendar.at(each.found_at).isoformat(timespec="seconds"),
+                    "found_at": calendar.iso(each.found_at),
                     "first": _shown(each.first),
                     "second": _shown(each.second),
                 }

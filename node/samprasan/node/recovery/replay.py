@@ -189,19 +189,19 @@ class _Replay:
         if update.HasField("award"):
             subject_id = next((row.subject_id for row in self._subjects(award.account_id)), 0)
         row = AwardRow(
-            self._next_id,
-            replaced.deed_id if replaced else store.orphans.NO_DEED,
-            subject_id,
-            update.op_id,
-            (award.replaces or reverse.award_op_id) or None,
-            reverse.reason,
-            award.credits,
-            award.dimension,
-            award.month,
-            award.policy_version,
-            "queued",
-            self._batch.seq,
-            0,
+            award_id=self._next_id,
+            deed_id=replaced.deed_id if replaced else store.orphans.NO_DEED,
+            subject_id=subject_id,
+            op_id=update.op_id,
+            replaces=(award.replaces or reverse.award_op_id) or None,
+            reverse_reason=reverse.reason,
+            credits=award.credits,
+            dimension=award.dimension,
+            month=award.month,
+            policy_version=award.policy_version,
+            state="queued",
+            seq=self._batch.seq,
+            reason=0,
         )
         store.awards.add(self._tx, [row])
         self._known[update.op_id] = row

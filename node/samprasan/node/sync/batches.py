@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from samprasan.edge.database import AnyRow, Tx
 from samprasan.edge.world import World
 from samprasan.keys import signing
-from samprasan.ledger import batch_form
 from samprasan.node import limits, store
 from samprasan.node.identity import Node
 from samprasan.v1 import log_pb2 as log
@@ -88,7 +87,7 @@ def _updates(
         if needs_link:
             bits = store.links.purposes_of(row, now)
             links[row.subject_id] = bits or store.links.UNLINKING
-            updates.append(_link(row.account_id, bits, batch_form.new_op_id(world.random_bytes(10), now)))
+            updates.append(_link(row.account_id, bits, world.new_op_id(now)))
         if is_award:
             sealed.append(row.award_id)
             updates.append(_update(row))

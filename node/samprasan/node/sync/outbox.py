@@ -32,10 +32,10 @@ def outbox(db: Database, now: int) -> Outbox:
     """How the outbox stands."""
     with db.read() as tx:
         return Outbox(
-            store.awards.queued(tx) + store.redemptions.queued(tx),
-            store.subjects.waiting_for_link(tx, now),
-            len(store.links.due(tx, limits.UPDATES_MAX, now)),
-            store.batches.in_flight(tx),
-            store.batches.head(tx),
-            store.facts.get(tx, store.facts.HALTED) or "",
+            queued=store.awards.queued(tx) + store.redemptions.queued(tx),
+            waiting_for_link=store.subjects.waiting_for_link(tx, now),
+            links_due=len(store.links.due(tx, limits.UPDATES_MAX, now)),
+            in_flight=store.batches.in_flight(tx),
+            head=store.batches.head(tx),
+            halted=store.facts.get(tx, store.facts.HALTED) or "",
         )
