@@ -21,5 +21,6 @@ Each module imports only what stands below it.
 - ``tables``: the tables
 - ``identity``: ``Node``, the one value that steps are given
 - ``person_names``: whether two names may be one person's
+- ``states``: the states of what is kept, and what may follow what
 - ``limits``: every limit, with its reason
 """

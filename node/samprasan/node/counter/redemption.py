@@ -18,6 +18,7 @@ from samprasan.ledger.benefits import Benefit
 from samprasan.node import limits, person_names, store
 from samprasan.node.counter.redemption_document import document, reason_word
 from samprasan.node.identity import NAME_COLUMN, Identity, Node
+from samprasan.node.states import HoldUpdateState, RedemptionState
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.hub_pb2 import Totals
@@ -68,7 +69,7 @@ def request_redemption(node: Node, wish: Wish, offline_credits_max: int = 0) -> 
         if before is not None:
             if subject is None or not _is_the_same(before, subject, wish):
                 raise Refused("op_reused")
-            if before.state != "dropped":
+            if before.state != RedemptionState.DROPPED:
                 return document(tx, node.identity, before)
         _check_subject(subject)
         assert subject is not None
@@ -102,7 +103,7 @@ def is_known(node: Node, wish: Wish) -> bool:
         subject = store.subjects.find(tx, node.identity.index(wish.subject))
         if subject is None or not _is_the_same(before, subject, wish):
             raise Refused("op_reused")
-        return bool(before.state != "dropped")
+        return bool(before.state != RedemptionState.DROPPED)
 
 
 def find(node: Node, op_key: bytes) -> dict[str, Any]:
@@ -136,11 +137,11 @@ def cancel(node: Node, op_key: bytes) -> None:
     with node.db.begin() as tx:
         store.awards.lock(tx)
         row = _row(tx, op_key)
-        if row.state == "asked":
+        if row.state == RedemptionState.ASKED:
             store.redemptions.drop(tx, [row.hold_id])
-        elif not _on_its_way(tx, row) and row.state in {"held", "posted"}:
-            why = log.VOID_REASON_CANCELLED if row.state == "held" else log.REFUND_REASON_RETURNED
-            change = "void" if row.state == "held" else "refund"
+        elif not _on_its_way(tx, row) and row.state in {RedemptionState.HELD, RedemptionState.POSTED}:
+            why = log.VOID_REASON_CANCELLED if row.state == RedemptionState.HELD else log.REFUND_REASON_RETURNED
+            change = "void" if row.state == RedemptionState.HELD else "refund"
             store.redemptions.queue(
                 tx, [_update(node.world, node.world.now(), node.identity, row, change, row.posted, why)]
             )
@@ -188,7 +189,7 @@ def refund(node: Node, op_key: bytes, credits_: int | None, reason: str) -> None
         row = _row(tx, op_key)
         if row.state in store.redemptions.OPEN:
             raise Refused("hold_open")
-        if row.state != "posted" or _on_its_way(tx, row):
+        if row.state != RedemptionState.POSTED or _on_its_way(tx, row):
             raise Refused("hold_ended")
         back = row.posted if credits_ is None else credits_
         if not 1 <= back <= row.posted:
@@ -333,10 +334,10 @@ def _row(tx: Tx, op_key: bytes) -> AnyRow:
 
 def _held(tx: Tx, world: World, op_key: bytes) -> AnyRow:
     row = _row(tx, op_key)
-    if row.state != "held" or row.deadline <= hub_now(tx, world.now()) or _on_its_way(tx, row):
+    if row.state != RedemptionState.HELD or row.deadline <= hub_now(tx, world.now()) or _on_its_way(tx, row):
         raise Refused("hold_ended")
     return row
 
 
 def _on_its_way(tx: Tx, row: AnyRow) -> bool:
-    return any(each.state == "queued" for each in store.redemptions.of_hold(tx, row.hold_id))
+    return any(each.state == HoldUpdateState.QUEUED for each in store.redemptions.of_hold(tx, row.hold_id))

@@ -6,6 +6,7 @@ from samprasan.edge.database import AnyRow, Tx
 from samprasan.ledger import calendar
 from samprasan.node import person_names, store
 from samprasan.node.identity import NAME_COLUMN, Identity
+from samprasan.node.states import RedemptionState
 from samprasan.v1 import log_pb2 as log
 
 _PREFIX = "DECLINE_REASON_"
@@ -34,7 +35,7 @@ def document(tx: Tx, identity: Identity, row: AnyRow) -> dict[str, Any]:
         "authorised_by": row.authorised_by,
         "asked_at": _moment(row.asked_at),
         "decided_at": _moment(row.decided_at),
-        "deadline": _moment(row.deadline) if row.state == "held" else None,
+        "deadline": _moment(row.deadline) if row.state == RedemptionState.HELD else None,
         "receipt": receipt_number(identity.agency, row),
         "hold": f"{identity.agency}/{row.hold_id.hex()}",
         "on_own_risk": bool(row.on_own_risk),

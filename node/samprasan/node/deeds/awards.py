@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from samprasan.edge.database import Tx
 from samprasan.edge.world import World
 from samprasan.node import store
+from samprasan.node.states import AwardState
 from samprasan.node.store.awards import AwardRow
 from samprasan.node.store.deeds import DeedRow
 from samprasan.v1 import log_pb2 as log
@@ -68,7 +69,7 @@ class AwardQueue:
             dimension=deed.dimension,
             month=deed.occurred_on // 100,
             policy_version=deed.policy_version,
-            state="queued",
+            state=AwardState.QUEUED,
             seq=None,
             reason=0,
         )
@@ -102,13 +103,13 @@ def give_up_untold(tx: Tx, subject_ids: set[int], unlink_at: int) -> None:
 
 
 def _is_over(awards: Sequence[AwardRow]) -> bool:
-    return award_in_force(awards) is None and not any(each.state == "queued" for each in awards)
+    return award_in_force(awards) is None and not any(each.state == AwardState.QUEUED for each in awards)
 
 
 def award_in_force(awards: Sequence[AwardRow]) -> AwardRow | None:
     """What the hub holds of a deed, or will when it has what is on its way; a settled reversal leaves nothing."""
     newest = next((each for each in reversed(awards) if each.stands), None)
-    return None if newest and newest.reverse_reason and newest.state == "settled" else newest
+    return None if newest and newest.reverse_reason and newest.state == AwardState.SETTLED else newest
 
 
 def _counts(deed: DeedRow) -> bool:

@@ -9,6 +9,7 @@ from samprasan.ledger import calendar
 from samprasan.ledger.policy import DIMENSIONS
 from samprasan.node import store
 from samprasan.node.identity import Node
+from samprasan.node.states import AwardState
 from samprasan.node.store.awards import AwardRow
 from samprasan.node.store.deeds import DeedRow
 from samprasan.v1.envelope_pb2 import Envelope
@@ -35,7 +36,7 @@ def show(node: Node, source: str, record_id: str) -> dict[str, Any]:
             "state": newest.state if newest else "local",
             "reason": _reason(newest) if newest else None,
             "receipt": _receipt(tx, newest) if newest else None,
-            "credits_at_hub": sum(each.credits for each in awards if each.state == "settled"),
+            "credits_at_hub": sum(each.credits for each in awards if each.state == AwardState.SETTLED),
             "deed": _content(deed),
             "import": {
                 "import_id": deed.import_id,

@@ -20,6 +20,7 @@ from samprasan.ledger import calendar
 from samprasan.node import limits, person_names, store
 from samprasan.node.deeds import awards as deeds_awards
 from samprasan.node.identity import ID_COLUMN, NAME_COLUMN, Identity, Node
+from samprasan.node.states import MoveState
 from samprasan.node.store.awards import AwardRow
 from samprasan.node.store.deeds import DeedRow
 from samprasan.v1 import documents_pb2, hub_pb2
@@ -140,7 +141,7 @@ def drop_move(db: Database, move_id: int) -> None:
     """Give the move up.  Raises Refused ``move_unknown`` or ``move_over``."""
     with db.begin() as tx:
         move = _open_move(tx, move_id)
-        store.moves.end_move(tx, move_id, "dropped", move.checker)
+        store.moves.end_move(tx, move_id, MoveState.DROPPED, move.checker)
 
 
 def show_move(node: Node, move_id: int) -> dict[str, Any]:
@@ -269,7 +270,7 @@ def _carry_out(tx: Tx, world: World, move: AnyRow, checker: str) -> None:
         store.moves.remember(tx, deed_ids, wrong.id_index)
         deeds_awards.AwardQueue(tx, world, now).correct(changed)
         deeds_awards.give_up_untold(tx, {wrong.subject_id}, now + limits.UNLINK_GRACE_MS)
-    store.moves.end_move(tx, move.move_id, "done", checker.strip())
+    store.moves.end_move(tx, move.move_id, MoveState.DONE, checker.strip())
 
 
 def _right_subject(tx: Tx, move: AnyRow, kind: int, *, agrees: bool) -> int:
@@ -288,7 +289,7 @@ def _document(tx: Tx, identity: Identity, move: AnyRow) -> dict[str, Any]:
     wrong = next(iter(store.subjects.of_ids(tx, [move.subject_id])), None)
     right = store.subjects.find(tx, move.id_index)
     state = move.state
-    if state == "waiting" and not store.documents.is_proposed(tx, move.document):
+    if state == MoveState.WAITING and not store.documents.is_proposed(tx, move.document):
         state = "lapsed"
     return {
         "move_id": move.move_id,
@@ -301,7 +302,7 @@ def _document(tx: Tx, identity: Identity, move: AnyRow) -> dict[str, Any]:
         "by": move.maker,
         "confirmed_by": move.checker,
         "proposed_at": calendar.iso(move.proposed_at),
-        "approval": move.document.hex()[:12] if state == "waiting" else None,
+        "approval": move.document.hex()[:12] if state == MoveState.WAITING else None,
     }
 
 

@@ -12,6 +12,7 @@ from samprasan.edge.world import World
 from samprasan.keys.errors import Malformed, Refused
 from samprasan.node import limits, person_names, store
 from samprasan.node.identity import NAME_COLUMN, Identity, Node
+from samprasan.node.states import AwardState
 from samprasan.node.store.awards import AwardRow
 from samprasan.v1.log_pb2 import REVERSE_REASON_RECORD_CHANGED, Dimension
 
@@ -66,7 +67,7 @@ def confirm_decision(node: Node, by: str) -> tuple[int, int]:
 def _reverse(world: World, award_id: int, row: AnyRow) -> AwardRow:
     op_id = world.new_op_id(world.now())
     reason = REVERSE_REASON_RECORD_CHANGED
-    state: Sequence[Any] = (reason, 0, row.dimension, row.month, row.policy_version, "queued", None, 0)
+    state: Sequence[Any] = (reason, 0, row.dimension, row.month, row.policy_version, AwardState.QUEUED, None, 0)
     return AwardRow(award_id, store.orphans.NO_DEED, row.subject_id, op_id, row.op_id, *state)
 
 

@@ -15,6 +15,7 @@ from samprasan.node import limits, store
 from samprasan.node.identity import KEY_COLUMN, Identity, Node
 from samprasan.node.linking import shares
 from samprasan.node.linking.letters import Letter
+from samprasan.node.states import QuestionState
 from samprasan.v1 import linking_pb2
 from samprasan.v1.documents_pb2 import LinkingKey, ShareCommitment
 from samprasan.v1.envelope_pb2 import Envelope
@@ -120,7 +121,7 @@ def accept_answer(node: Node, sender: str, envelope: Envelope) -> None:
         public_key = documents.member(current, sender).signing_key
         answer = node.world.open(envelope, linking_pb2.EvalResponse, public_key)
         question = store.questions.question(tx, answer.request_id)
-        if question is None or question.state != "open":
+        if question is None or question.state != QuestionState.OPEN:
             return
         linking = next((key for key in documents.linking_keys(current) if _is_of(key, question)), None)
         if linking is None:
@@ -153,7 +154,7 @@ def accept_answer(node: Node, sender: str, envelope: Envelope) -> None:
             store.subjects.set_next_keys(tx, keys, linking.key_epoch)
         else:
             return  # a roster without that key, or with other shares of it, came meanwhile: the question is stale
-        store.questions.close_question(tx, answer.request_id, "answered")
+        store.questions.close_question(tx, answer.request_id, QuestionState.ANSWERED)
 
 
 def accept_refusal(node: Node, sender: str, envelope: Envelope) -> linking_pb2.EvalRefusal:
@@ -165,13 +166,13 @@ def accept_refusal(node: Node, sender: str, envelope: Envelope) -> linking_pb2.E
         public_key = documents.member(store.documents.agreed_on(tx).required_roster, sender).signing_key
         refusal = node.world.open(envelope, linking_pb2.EvalRefusal, public_key)
         question = store.questions.question(tx, refusal.request_id)
-        if question is not None and question.state == "open" and question.digest == refusal.request_digest:
+        if question is not None and question.state == QuestionState.OPEN and question.digest == refusal.request_digest:
             is_behind = refusal.reason == linking_pb2.EVAL_REFUSAL_REASON_EPOCH
             pause = limits.EPOCH_RETRY_MS if is_behind else limits.QUESTION_LIFETIME_MS
             granted = store.documents.agreed_on(tx).grant_of(_asked(question).requester, node.world.now())
             told = 0 if granted else refusal.retry_at  # the peer may not have heard of the grant yet
             retry_at = max(told, node.world.now() + pause)
-            store.questions.close_question(tx, refusal.request_id, "refused", retry_at)
+            store.questions.close_question(tx, refusal.request_id, QuestionState.REFUSED, retry_at)
     return refusal
 
 

@@ -24,6 +24,7 @@ from samprasan.node.identity import Node
 from samprasan.node.imports import single_record
 from samprasan.node.process import serve as process_serve
 from samprasan.node.session.live import LOOK_SECONDS, Live
+from samprasan.node.states import RedemptionState
 from samprasan.v1 import counter_pb2, counter_pb2_grpc, hub_pb2
 
 P = ParamSpec("P")
@@ -157,7 +158,7 @@ class CounterServicer(counter_pb2_grpc.CounterServicer):
             if not await self._is_decided(op_key) and not await self.waiting.decided(op_key):
                 break
             found = await self._found(op_key)
-            if found.state not in {"held", "posted"}:
+            if found.state not in {RedemptionState.HELD, RedemptionState.POSTED}:
                 return counter_pb2.CancelResponse(redemption=found)
         raise Unavailable("redemption_pending", id=op_key.hex())
 

@@ -11,11 +11,12 @@ from samprasan.node import store
 from samprasan.node.identity import Node
 from samprasan.node.linking import ceremony, rotation, shares
 from samprasan.node.linking.allowance import linking_usage
+from samprasan.node.states import AwardState
 from samprasan.node.sync import outbox as sync_outbox
 from samprasan.v1.documents_pb2 import Grant
 from samprasan.v1.log_pb2 import DOCUMENT_KIND_POLICY
 
-_STATES = ("queued", "settled", "declined")
+_STATES = (AwardState.QUEUED, AwardState.SETTLED, AwardState.DECLINED)
 CONNECTED_MS = 120_000  # the service says hello every 60 s; one lost hello is no alarm
 
 
@@ -120,7 +121,8 @@ def settled_and_declined(db: Database) -> tuple[int, int]:
     """How many awards and reversals ever took effect, and how many were declined."""
     with db.read() as tx:
         by_state = store.awards.by_state(tx)
-    return by_state.get("settled", 0) + by_state.get("replaced", 0), by_state.get("declined", 0)
+    applied = by_state.get(AwardState.SETTLED, 0) + by_state.get(AwardState.REPLACED, 0)
+    return applied, by_state.get(AwardState.DECLINED, 0)
 
 
 def sync_report(db: Database, now: int, before: tuple[int, int], seq_before: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from samprasan.keys.errors import Unavailable
 from samprasan.node import store
 from samprasan.node.proof import reconciliation
 from samprasan.node.proof.reconciliation import Difference
+from samprasan.node.states import AwardState
 from samprasan.node.store.awards import AwardRow
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
@@ -74,13 +75,13 @@ def _restore_awards(
     for op_id, (seq, award) in standing.items():
         row = known.get(op_id)
         said = (award.credits, award.dimension, award.month, award.policy_version)
-        stands = row is not None and (row.state, row.subject_id) == ("settled", subject_id)
+        stands = row is not None and (row.state, row.subject_id) == (AwardState.SETTLED, subject_id)
         if row is not None and stands and (row.credits, row.dimension, row.month, row.policy_version) == said:
             continue
         award_id = row.award_id if row else store.awards.next_id(tx)
         deed_id = row.deed_id if row else store.orphans.NO_DEED
         store.awards.remove(tx, [award_id])
-        state = ("settled", seq, 0)
+        state = (AwardState.SETTLED, seq, 0)
         made = AwardRow(award_id, deed_id, subject_id, op_id, award.replaces or None, 0, *said, *state)
         store.awards.add(tx, [made])
         yield Repair("award_restored", account_id, "")

@@ -19,6 +19,7 @@ from samprasan.keys.identifiers import Scheme
 from samprasan.node import limits, store
 from samprasan.node.deeds import awards
 from samprasan.node.identity import ID_COLUMN, NAME_COLUMN, Node
+from samprasan.node.states import AwardState
 from samprasan.node.store.awards import AwardRow
 from samprasan.node.sync import halt, receipts
 from samprasan.v1 import hub_pb2
@@ -199,7 +200,7 @@ class _Replay:
             dimension=award.dimension,
             month=award.month,
             policy_version=award.policy_version,
-            state="queued",
+            state=AwardState.QUEUED,
             seq=self._batch.seq,
             reason=0,
         )

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from samprasan.edge.database import AnyRow, delete_where_in, insert_rows, rows_where_in, take_turn, update_where_in
+from samprasan.node.states import AwardState
 from samprasan.node.store.links import UNLINKING
 from samprasan.node.tables import awards, subjects
 from samprasan.v1.log_pb2 import PURPOSE_SHARE, REVERSE_REASON_IMPORT_UNDONE
@@ -30,19 +31,19 @@ class AwardRow(NamedTuple):
     dimension: int
     month: int
     policy_version: int
-    state: str
+    state: AwardState
     seq: int | None
     reason: int
 
     @property
     def is_open(self) -> bool:
         """Whether it waits to be sealed, so that nobody has heard of it."""
-        return self.state == "queued" and self.seq is None
+        return self.state == AwardState.QUEUED and self.seq is None
 
     @property
     def stands(self) -> bool:
         """Whether the hub holds it, or will once it is there."""
-        return self.state == "settled" or (self.state == "queued" and self.seq is not None)
+        return self.state == AwardState.SETTLED or (self.state == AwardState.QUEUED and self.seq is not None)
 
 
 def lock(tx: sa.Connection) -> None:
@@ -107,7 +108,9 @@ def of_op_ids(tx: sa.Connection, op_ids: Iterable[bytes]) -> dict[bytes, AwardRo
 
 def waiting(tx: sa.Connection) -> set[int]:
     """The deeds of awards and reversals that wait to be sealed."""
-    query = sa.select(awards.c.deed_id).where(awards.c.state == "queued", awards.c.seq.is_(None), awards.c.deed_id != 0)
+    query = sa.select(awards.c.deed_id).where(
+        awards.c.state == AwardState.QUEUED, awards.c.seq.is_(None), awards.c.deed_id != 0
+    )
     return set(tx.execute(query.distinct()).scalars())
 
 
@@ -126,7 +129,7 @@ def _sendable(linked_only: bool) -> sa.Select[Any]:
     has_its_receipt = sa.exists().where(
         before.c.deed_id == awards.c.deed_id,
         before.c.op_id == awards.c.replaces,
-        before.c.state.in_(("settled", "replaced")),
+        before.c.state.in_((AwardState.SETTLED, AwardState.REPLACED)),
     )
     query = (
         sa.select(
@@ -139,7 +142,7 @@ def _sendable(linked_only: bool) -> sa.Select[Any]:
             subjects.c.unlink_at,
         )
         .join(subjects, subjects.c.subject_id == awards.c.subject_id)
-        .where(awards.c.state == "queued", awards.c.seq.is_(None), _may_leave())
+        .where(awards.c.state == AwardState.QUEUED, awards.c.seq.is_(None), _may_leave())
         .where(subjects.c.account_id.is_not(None), subjects.c.linked != UNLINKING)
         .where(sa.or_(awards.c.replaces.is_(None), has_its_receipt))
         .order_by(awards.c.award_id)
@@ -166,17 +169,17 @@ def settle(tx: sa.Connection, seq: int, declined: Iterable[tuple[bytes, int]]) -
     first award.  Returns the deeds the batch was about.
     """
     refused = dict(declined)
-    sent = (awards.c.seq == seq, awards.c.state == "queued")
+    sent = (awards.c.seq == seq, awards.c.state == AwardState.QUEUED)
     rows = [AwardRow(*row) for row in tx.execute(sa.select(awards).where(*sent))]
-    tx.execute(awards.update().where(*sent).values(state="settled"))
+    tx.execute(awards.update().where(*sent).values(state=AwardState.SETTLED))
     for row in rows:
         own = awards.c.award_id == row.award_id
         if row.op_id in refused:
-            tx.execute(awards.update().where(own).values(state="declined", reason=refused[row.op_id]))
+            tx.execute(awards.update().where(own).values(state=AwardState.DECLINED, reason=refused[row.op_id]))
             _correct_instead(tx, row, row.replaces)
         elif row.replaces is not None:
             replaced = (awards.c.deed_id == row.deed_id, awards.c.op_id == row.replaces)
-            tx.execute(awards.update().where(*replaced).values(state="replaced"))
+            tx.execute(awards.update().where(*replaced).values(state=AwardState.REPLACED))
             if row.reverse_reason:
                 _correct_instead(tx, row, None)
     return {row.deed_id for row in rows}
@@ -185,7 +188,7 @@ def settle(tx: sa.Connection, seq: int, declined: Iterable[tuple[bytes, int]]) -
 def _correct_instead(tx: sa.Connection, ended: AwardRow, instead: bytes | None) -> None:
     """What waits to correct ``ended`` corrects ``instead``; with nothing left to correct, a reversal is not needed."""
     own = (awards.c.deed_id == ended.deed_id, awards.c.replaces == ended.op_id)
-    waiting = (*own, awards.c.state == "queued", awards.c.seq.is_(None))
+    waiting = (*own, awards.c.state == AwardState.QUEUED, awards.c.seq.is_(None))
     if instead is None:
         tx.execute(awards.delete().where(*waiting, awards.c.reverse_reason != 0))
     tx.execute(awards.update().where(*waiting).values(replaces=instead))
@@ -198,11 +201,11 @@ def orphan_doubled(tx: sa.Connection, seq: int) -> None:
     """
     later, mine = awards.alias(), awards.alias()
     in_batch = sa.select(mine.c.deed_id).where(mine.c.seq == seq, mine.c.deed_id != 0)
-    stands = (awards.c.state == "settled", awards.c.reverse_reason == 0, awards.c.deed_id.in_(in_batch))
+    stands = (awards.c.state == AwardState.SETTLED, awards.c.reverse_reason == 0, awards.c.deed_id.in_(in_batch))
     newer = sa.exists().where(
         later.c.deed_id == awards.c.deed_id,
         later.c.award_id > awards.c.award_id,
-        later.c.state == "settled",
+        later.c.state == AwardState.SETTLED,
         later.c.reverse_reason == 0,
     )
     doubled = list(tx.execute(sa.select(awards.c.award_id).where(*stands, newer)).scalars())
@@ -231,9 +234,9 @@ def moved_in_vain(tx: sa.Connection, seq: int, op_ids: Iterable[bytes]) -> set[i
 
 def unseal(tx: sa.Connection, seq: int) -> set[int]:
     """The batch was refused: its awards are queued again; the deeds they are about."""
-    rows = tx.execute(sa.select(awards.c.deed_id).where(awards.c.seq == seq, awards.c.state == "queued"))
+    rows = tx.execute(sa.select(awards.c.deed_id).where(awards.c.seq == seq, awards.c.state == AwardState.QUEUED))
     deed_ids = {row.deed_id for row in rows}
-    tx.execute(awards.update().where(awards.c.seq == seq, awards.c.state == "queued").values(seq=None))
+    tx.execute(awards.update().where(awards.c.seq == seq, awards.c.state == AwardState.QUEUED).values(seq=None))
     return deed_ids
 
 
@@ -248,10 +251,12 @@ def unsettle(tx: sa.Connection, seq: int) -> set[int]:
         later.c.deed_id == awards.c.deed_id, later.c.replaces == awards.c.op_id, later.c.seq >= seq
     )
     tx.execute(
-        awards.update().where(awards.c.seq < seq, awards.c.state == "replaced", replaced_since).values(state="settled")
+        awards.update()
+        .where(awards.c.seq < seq, awards.c.state == AwardState.REPLACED, replaced_since)
+        .values(state=AwardState.SETTLED)
     )
     deed_ids = set(tx.execute(sa.select(awards.c.deed_id).where(behind).distinct()).scalars())
-    tx.execute(awards.update().where(behind).values(state="queued", reason=0))
+    tx.execute(awards.update().where(behind).values(state=AwardState.QUEUED, reason=0))
     return deed_ids
 
 
@@ -260,7 +265,7 @@ def queued(tx: sa.Connection) -> int:
     query = (
         sa.select(sa.func.count())
         .select_from(awards.join(subjects, subjects.c.subject_id == awards.c.subject_id))
-        .where(awards.c.state == "queued", _may_leave())
+        .where(awards.c.state == AwardState.QUEUED, _may_leave())
     )
     return tx.execute(query).scalar_one()
 
@@ -273,7 +278,7 @@ def by_state(tx: sa.Connection) -> dict[str, int]:
 
 def settled_credits(tx: sa.Connection, subject_id: int | None = None) -> int:
     """Credits of settled awards, of one subject or of all."""
-    query = sa.select(sa.func.coalesce(sa.func.sum(awards.c.credits), 0)).where(awards.c.state == "settled")
+    query = sa.select(sa.func.coalesce(sa.func.sum(awards.c.credits), 0)).where(awards.c.state == AwardState.SETTLED)
     if subject_id is not None:
         query = query.where(awards.c.subject_id == subject_id)
     return int(tx.execute(query).scalar_one())

@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from samprasan.edge.database import AnyRow, rows_where_in, update_where_in
+from samprasan.node.states import AwardState, RedemptionState
 from samprasan.node.tables import awards, hold_updates, redemptions, subjects
 from samprasan.v1.log_pb2 import PURPOSE_INTEGRATORS, PURPOSE_REDEEM, PURPOSE_SHARE, REVERSE_REASON_IMPORT_UNDONE
 
@@ -65,8 +66,8 @@ def _due(linked_only: bool) -> sa.Select[Any]:
 def _redeeming() -> sa.ColumnElement[bool]:
     """Whether a hold of the subject is open, or on its way: the hub takes no Unlink before it is over."""
     sealed = sa.exists().where(hold_updates.c.hold_id == redemptions.c.hold_id, hold_updates.c.seq.is_not(None))
-    asked = sa.and_(redemptions.c.state == "asked", sealed)
-    is_open = sa.or_(redemptions.c.state == "held", asked)
+    asked = sa.and_(redemptions.c.state == RedemptionState.ASKED, sealed)
+    is_open = sa.or_(redemptions.c.state == RedemptionState.HELD, asked)
     return sa.exists().where(redemptions.c.subject_id == subjects.c.subject_id, is_open)
 
 
@@ -78,7 +79,7 @@ def _taken_back() -> sa.ColumnElement[bool]:
     is_linked = subjects.c.linked.op("&")(1 << PURPOSE_SHARE) != 0
     reversal = sa.exists().where(
         awards.c.subject_id == subjects.c.subject_id,
-        awards.c.state == "queued",
+        awards.c.state == AwardState.QUEUED,
         awards.c.seq.is_(None),
         awards.c.reverse_reason == REVERSE_REASON_IMPORT_UNDONE,
     )
@@ -88,7 +89,7 @@ def _taken_back() -> sa.ColumnElement[bool]:
         told.c.op_id == awards.c.replaces,
         awards.c.subject_id == receiver.c.subject_id,
         awards.c.subject_id != subjects.c.subject_id,
-        awards.c.state == "queued",
+        awards.c.state == AwardState.QUEUED,
         awards.c.seq.is_(None),
         receiver.c.share,
     )

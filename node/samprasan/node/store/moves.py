@@ -5,14 +5,15 @@ from typing import Any
 
 import sqlalchemy as sa
 from samprasan.edge.database import AnyRow, delete_where_in, insert_rows, rows_where_in
+from samprasan.node.states import MoveState
 from samprasan.node.tables import moved, moves, moving
 
-OPEN = ("proposed", "waiting")
+OPEN = (MoveState.PROPOSED, MoveState.WAITING)
 
 
 def add(tx: sa.Connection, values: dict[str, Any], deed_ids: Sequence[int]) -> int:
     """A new move's number."""
-    key = tx.execute(moves.insert().values(values | {"state": "proposed"})).inserted_primary_key
+    key = tx.execute(moves.insert().values(values | {"state": MoveState.PROPOSED})).inserted_primary_key
     assert key is not None
     insert_rows(tx, moving, [(key[0], deed_id) for deed_id in deed_ids])
     return int(key[0])
@@ -30,7 +31,7 @@ def every(tx: sa.Connection) -> list[AnyRow]:
 
 def waiting_for(tx: sa.Connection, digest: bytes) -> AnyRow | None:
     """The move that waits for the joint document with that digest."""
-    return tx.execute(sa.select(moves).where(moves.c.state == "waiting", moves.c.document == digest)).first()
+    return tx.execute(sa.select(moves).where(moves.c.state == MoveState.WAITING, moves.c.document == digest)).first()
 
 
 def deeds_of(tx: sa.Connection, move_id: int) -> list[int]:
@@ -47,10 +48,10 @@ def in_open_ones(tx: sa.Connection, deed_ids: Iterable[int]) -> set[int]:
 def mark_waiting(tx: sa.Connection, move_id: int, checker: str, document: bytes) -> None:
     """Somebody confirmed it; it waits for the joint document."""
     change = moves.update().where(moves.c.move_id == move_id)
-    tx.execute(change.values(state="waiting", checker=checker, document=document))
+    tx.execute(change.values(state=MoveState.WAITING, checker=checker, document=document))
 
 
-def end_move(tx: sa.Connection, move_id: int, state: str, checker: str | None) -> None:
+def end_move(tx: sa.Connection, move_id: int, state: MoveState, checker: str | None) -> None:
     """It is done or dropped: the id and the name are not needed any more."""
     change = moves.update().where(moves.c.move_id == move_id)
     tx.execute(change.values(state=state, checker=checker, sealed_id=None, sealed_name=None))

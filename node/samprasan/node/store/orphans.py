@@ -8,11 +8,12 @@ from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 from samprasan.edge.database import AnyRow, delete_where_in, rows_where_in, update_where_in, upsert_rows
+from samprasan.node.states import AwardState
 from samprasan.node.tables import awards, decisions, subjects
 
 NO_DEED = 0
 _TAKEN_BACK = (~decisions.c.keep, decisions.c.checker.is_not(None))
-_STANDS = (awards.c.deed_id == NO_DEED, awards.c.state == "settled", awards.c.reverse_reason == 0)
+_STANDS = (awards.c.deed_id == NO_DEED, awards.c.state == AwardState.SETTLED, awards.c.reverse_reason == 0)
 
 
 def every(tx: sa.Connection) -> list[AnyRow]:
@@ -68,12 +69,12 @@ def adopt_orphans(tx: sa.Connection) -> int:
         orphan.c.month == awards.c.month,
         orphan.c.credits == awards.c.credits,
         orphan.c.deed_id == NO_DEED,
-        orphan.c.state == "settled",
+        orphan.c.state == AwardState.SETTLED,
         orphan.c.reverse_reason == 0,
         ~sa.exists().where(decisions.c.award_id == orphan.c.award_id, *_TAKEN_BACK),
     )
     first = (
-        awards.c.state == "queued",
+        awards.c.state == AwardState.QUEUED,
         awards.c.seq.is_(None),
         awards.c.replaces.is_(None),
         awards.c.reverse_reason == 0,

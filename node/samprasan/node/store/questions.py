@@ -4,6 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from samprasan.edge.database import AnyRow
+from samprasan.node.states import QuestionState
 from samprasan.node.tables import evaluations, questions
 
 Row = AnyRow
@@ -12,7 +13,7 @@ _FORGOTTEN = {"envelope": b"", "sealed_plan": b""}
 
 def add_question(tx: sa.Connection, **values: Any) -> None:
     """A question that is about to be asked."""
-    tx.execute(questions.insert().values(posted=False, state="open", retry_at=0, **values))
+    tx.execute(questions.insert().values(posted=False, state=QuestionState.OPEN, retry_at=0, **values))
 
 
 def question(tx: sa.Connection, request_id: bytes) -> Row | None:
@@ -22,12 +23,16 @@ def question(tx: sa.Connection, request_id: bytes) -> Row | None:
 
 def open_questions(tx: sa.Connection, now: int) -> list[Row]:
     """Questions that may still be answered."""
-    return list(tx.execute(sa.select(questions).where(questions.c.state == "open", questions.c.expires_at > now)))
+    return list(
+        tx.execute(sa.select(questions).where(questions.c.state == QuestionState.OPEN, questions.c.expires_at > now))
+    )
 
 
 def unposted(tx: sa.Connection, now: int) -> list[Row]:
     """Questions that were stored and perhaps never sent."""
-    query = sa.select(questions).where(questions.c.state == "open", ~questions.c.posted, questions.c.expires_at > now)
+    query = sa.select(questions).where(
+        questions.c.state == QuestionState.OPEN, ~questions.c.posted, questions.c.expires_at > now
+    )
     return list(tx.execute(query.order_by(questions.c.asked_at)))
 
 
@@ -44,8 +49,8 @@ def close_question(tx: sa.Connection, request_id: bytes, state: str, retry_at: i
 
 def expire_questions(tx: sa.Connection, now: int) -> None:
     """Questions that ran out: what would have opened their answers is forgotten."""
-    ran_out = (questions.c.state == "open", questions.c.expires_at <= now)
-    tx.execute(questions.update().where(*ran_out).values(state="expired", **_FORGOTTEN))
+    ran_out = (questions.c.state == QuestionState.OPEN, questions.c.expires_at <= now)
+    tx.execute(questions.update().where(*ran_out).values(state=QuestionState.EXPIRED, **_FORGOTTEN))
 
 
 def asked(tx: sa.Connection) -> int:
@@ -74,9 +79,11 @@ def evaluated_since(tx: sa.Connection, day: int) -> list[tuple[str, int, int]]:
 
 def unanswered_since_last_answer(tx: sa.Connection, now: int) -> int:
     """How many questions ran out since a peer last answered one."""
-    last = sa.select(sa.func.coalesce(sa.func.max(questions.c.asked_at), 0)).where(questions.c.state == "answered")
+    last = sa.select(sa.func.coalesce(sa.func.max(questions.c.asked_at), 0)).where(
+        questions.c.state == QuestionState.ANSWERED
+    )
     query = sa.select(sa.func.count()).where(
-        questions.c.state.in_(("open", "expired")),
+        questions.c.state.in_((QuestionState.OPEN, QuestionState.EXPIRED)),
         questions.c.expires_at <= now,
         questions.c.asked_at > last.scalar_subquery(),
     )

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from samprasan.edge.database import rows_where_in
 from samprasan.ledger.contributions import NOTHING, Contribution, awarded
+from samprasan.node.states import AwardState
 from samprasan.node.store import orphans as orphans_store
 from samprasan.node.store.awards import AwardRow
 from samprasan.node.store.deeds import DeedRow
@@ -55,7 +56,7 @@ def by_subject(tx: sa.Connection) -> dict[int, Contribution]:
 def _pending() -> sa.ColumnElement[bool]:
     """Whether an update of the award's deed has not got its receipt."""
     later = awards.alias()
-    return sa.exists().where(later.c.deed_id == awards.c.deed_id, later.c.state == "queued")
+    return sa.exists().where(later.c.deed_id == awards.c.deed_id, later.c.state == AwardState.QUEUED)
 
 
 def _told() -> sa.Select[int, int, int]:
@@ -67,7 +68,7 @@ def _told() -> sa.Select[int, int, int]:
     each = (
         sa.select(subject_id, dimension, credits_)
         .join(deeds, deeds.c.deed_id == awards.c.deed_id)
-        .where(awards.c.state == "settled", awards.c.reverse_reason == 0)
+        .where(awards.c.state == AwardState.SETTLED, awards.c.reverse_reason == 0)
         .subquery()
     )
     return sa.select(each.c.subject_id, each.c.dimension, sa.func.sum(each.c.credits)).group_by(
@@ -100,7 +101,7 @@ def _changed() -> sa.ColumnElement[bool]:
 
 
 def _stands() -> Sequence[sa.ColumnElement[bool]]:
-    return (awards.c.state == "settled", awards.c.reverse_reason == 0, ~_pending())
+    return (awards.c.state == AwardState.SETTLED, awards.c.reverse_reason == 0, ~_pending())
 
 
 def suspects(tx: sa.Connection) -> list[Suspect]:
@@ -134,7 +135,11 @@ def without_deed(tx: sa.Connection, subject_ids: Iterable[int]) -> list[tuple[in
     """Awards, (award_id, subject_id) each, of these subjects that stand and whose deed is gone."""
     wanted = set(subject_ids)
     lost = ~sa.exists().where(deeds.c.deed_id == awards.c.deed_id)
-    stands = (awards.c.state == "settled", awards.c.reverse_reason == 0, awards.c.deed_id != orphans_store.NO_DEED)
+    stands = (
+        awards.c.state == AwardState.SETTLED,
+        awards.c.reverse_reason == 0,
+        awards.c.deed_id != orphans_store.NO_DEED,
+    )
     rows = tx.execute(sa.select(awards.c.award_id, awards.c.subject_id).where(*stands, lost))
     return [(row.award_id, row.subject_id) for row in rows if row.subject_id in wanted]
 

@@ -10,17 +10,18 @@ from typing import Any
 
 import sqlalchemy as sa
 from samprasan.edge.database import AnyRow, insert_rows, rows_where_in, update_where_in
+from samprasan.node.states import HoldUpdateState, RedemptionState
 from samprasan.node.store.links import UNLINKING
 from samprasan.node.tables import hold_updates, redemptions, subjects
 from samprasan.v1.log_pb2 import DECLINE_REASON_HOLD_ENDED, DECLINE_REASON_NOT_LINKED
 
-OPEN = ("asked", "held")
-_TAKEN_BACK = ("voided", "refunded")
+OPEN = (RedemptionState.ASKED, RedemptionState.HELD)
+_TAKEN_BACK = (RedemptionState.VOIDED, RedemptionState.REFUNDED)
 
 
 def add(tx: sa.Connection, values: dict[str, Any]) -> AnyRow:
     """A new redemption, asked for."""
-    blank = {"state": "asked", "reason": 0, "posted": 0, "refunded": 0}
+    blank = {"state": RedemptionState.ASKED, "reason": 0, "posted": 0, "refunded": 0}
     tx.execute(redemptions.insert().values(values | blank))
     found = of_op_key(tx, values["op_key"])
     assert found is not None
@@ -45,8 +46,8 @@ def newest(tx: sa.Connection, limit: int) -> list[AnyRow]:
 
 def revive(tx: sa.Connection, op_key: bytes, asked_at: int, *, on_own_risk: bool) -> AnyRow:
     """A redemption that was dropped is asked for again."""
-    change = redemptions.update().where(redemptions.c.op_key == op_key, redemptions.c.state == "dropped")
-    tx.execute(change.values(state="asked", asked_at=asked_at, on_own_risk=on_own_risk))
+    change = redemptions.update().where(redemptions.c.op_key == op_key, redemptions.c.state == RedemptionState.DROPPED)
+    tx.execute(change.values(state=RedemptionState.ASKED, asked_at=asked_at, on_own_risk=on_own_risk))
     found = of_op_key(tx, op_key)
     assert found is not None
     return found
@@ -56,7 +57,10 @@ def queue(tx: sa.Connection, updates: Sequence[Mapping[str, Any]]) -> None:
     """What the hub is to be told."""
     names = ("op_id", "change", "agency", "hold_id", "credits", "why")
     last = tx.execute(sa.select(sa.func.max(hold_updates.c.update_id))).scalar() or 0
-    rows = [(last + at, *(each[name] for name in names), "queued", None, 0) for at, each in enumerate(updates, 1)]
+    rows = [
+        (last + at, *(each[name] for name in names), HoldUpdateState.QUEUED, None, 0)
+        for at, each in enumerate(updates, 1)
+    ]
     insert_rows(tx, hold_updates, rows)
 
 
@@ -73,9 +77,11 @@ def of_op_ids(tx: sa.Connection, op_ids: Iterable[bytes]) -> dict[bytes, AnyRow]
 
 def decided(tx: sa.Connection, op_keys: Sequence[bytes]) -> list[bytes]:
     """Those of these redemptions that the hub has answered, nothing on its way; and those handed out on own risk."""
-    on_its_way = sa.exists().where(hold_updates.c.hold_id == redemptions.c.hold_id, hold_updates.c.state == "queued")
-    answered = sa.and_(redemptions.c.state != "asked", ~on_its_way)
-    handed_out = sa.and_(redemptions.c.state == "asked", redemptions.c.on_own_risk)
+    on_its_way = sa.exists().where(
+        hold_updates.c.hold_id == redemptions.c.hold_id, hold_updates.c.state == HoldUpdateState.QUEUED
+    )
+    answered = sa.and_(redemptions.c.state != RedemptionState.ASKED, ~on_its_way)
+    handed_out = sa.and_(redemptions.c.state == RedemptionState.ASKED, redemptions.c.on_own_risk)
     query = sa.select(redemptions.c.op_key).where(sa.or_(answered, handed_out))
     return list(tx.execute(query.where(redemptions.c.op_key.in_(op_keys))).scalars())
 
@@ -109,7 +115,7 @@ def _sendable(linked_only: bool) -> sa.Select[Any]:
         sa.select(hold_updates, redemptions.c.subject_id, redemptions.c.ttl_seconds, *named_benefit, *columns)
         .outerjoin(redemptions, redemptions.c.hold_id == hold_updates.c.hold_id)
         .outerjoin(subjects, subjects.c.subject_id == redemptions.c.subject_id)
-        .where(hold_updates.c.state == "queued", hold_updates.c.seq.is_(None))
+        .where(hold_updates.c.state == HoldUpdateState.QUEUED, hold_updates.c.seq.is_(None))
         .where(sa.or_(of_another, reserve_left, may_reserve))
         .order_by(hold_updates.c.update_id)
         .limit(sa.bindparam("most", type_=sa.Integer))
@@ -118,7 +124,7 @@ def _sendable(linked_only: bool) -> sa.Select[Any]:
 
 def queued(tx: sa.Connection) -> int:
     """How many hold updates have no receipt yet."""
-    query = sa.select(sa.func.count()).select_from(hold_updates).where(hold_updates.c.state == "queued")
+    query = sa.select(sa.func.count()).select_from(hold_updates).where(hold_updates.c.state == HoldUpdateState.QUEUED)
     return tx.execute(query).scalar_one()
 
 
@@ -129,47 +135,61 @@ def seal(tx: sa.Connection, seq: int, update_ids: Sequence[int]) -> None:
 
 def unseal(tx: sa.Connection, seq: int) -> None:
     """The batch was refused: its hold updates are queued again."""
-    change = hold_updates.update().where(hold_updates.c.seq == seq, hold_updates.c.state == "queued")
+    change = hold_updates.update().where(hold_updates.c.seq == seq, hold_updates.c.state == HoldUpdateState.QUEUED)
     tx.execute(change.values(seq=None))
 
 
 def unsettle(tx: sa.Connection, seq: int) -> None:
     """What came of the hold updates in batch ``seq`` and behind it counts no more: they are on their way again."""
-    behind = (hold_updates.c.seq >= seq, hold_updates.c.state != "queued")
+    behind = (hold_updates.c.seq >= seq, hold_updates.c.state != HoldUpdateState.QUEUED)
     holds = list(tx.execute(sa.select(hold_updates.c.hold_id).where(*behind).distinct()).scalars())
-    tx.execute(hold_updates.update().where(*behind).values(state="queued", reason=0))
+    tx.execute(hold_updates.update().where(*behind).values(state=HoldUpdateState.QUEUED, reason=0))
     for hold_id in holds:
-        own = (redemptions.c.hold_id == hold_id, redemptions.c.state != "dropped")
+        own = (redemptions.c.hold_id == hold_id, redemptions.c.state != RedemptionState.DROPPED)
         tx.execute(redemptions.update().where(*own).values(_as_told(of_hold(tx, hold_id))))
 
 
 def _as_told(updates: Iterable[AnyRow]) -> dict[str, Any]:
     """How a redemption stands by what came of those of its updates that have their receipt."""
-    found: dict[str, Any] = {"state": "asked", "reason": 0, "posted": 0, "refunded": 0}
+    found: dict[str, Any] = {
+        "state": RedemptionState.ASKED,
+        "reason": 0,
+        "posted": 0,
+        "refunded": 0,
+    }
     for row in updates:
         match row.change, row.state:
-            case "reserve", "settled":
-                found["state"] = "held"
-            case "post", "settled":
-                found |= {"state": "posted", "posted": row.credits}
-            case "void", "settled":
-                found["state"] = "voided"
-            case "refund", "settled":
-                found |= {"state": "refunded", "refunded": row.credits}
-            case "post" | "void", "declined" if row.reason == DECLINE_REASON_HOLD_ENDED and found["state"] == "held":
-                found["state"] = "expired"
+            case "reserve", HoldUpdateState.SETTLED:
+                found["state"] = RedemptionState.HELD
+            case "post", HoldUpdateState.SETTLED:
+                found |= {"state": RedemptionState.POSTED, "posted": row.credits}
+            case "void", HoldUpdateState.SETTLED:
+                found["state"] = RedemptionState.VOIDED
+            case "refund", HoldUpdateState.SETTLED:
+                found |= {"state": RedemptionState.REFUNDED, "refunded": row.credits}
+            case "post" | "void", HoldUpdateState.DECLINED if (
+                row.reason == DECLINE_REASON_HOLD_ENDED and found["state"] == RedemptionState.HELD
+            ):
+                found["state"] = RedemptionState.EXPIRED
     return found
 
 
 def settle(tx: sa.Connection, seq: int, reasons: Mapping[bytes, int], appended_at: int) -> None:
     """The batch has its receipt; ``reasons`` has each op_id's reason, 0 if it took effect."""
-    sent = (hold_updates.c.seq == seq, hold_updates.c.state == "queued")
+    sent = (hold_updates.c.seq == seq, hold_updates.c.state == HoldUpdateState.QUEUED)
     for row in list(tx.execute(sa.select(hold_updates).where(*sent).order_by(hold_updates.c.update_id))):
         reason = reasons[row.op_id]
         own = hold_updates.c.update_id == row.update_id
-        tx.execute(hold_updates.update().where(own).values(state="declined" if reason else "settled", reason=reason))
+        tx.execute(
+            hold_updates.update()
+            .where(own)
+            .values(state=HoldUpdateState.DECLINED if reason else HoldUpdateState.SETTLED, reason=reason)
+        )
         if changes := _what_came_of(tx, row, reason, appended_at):
-            own = (redemptions.c.hold_id == row.hold_id, redemptions.c.state.in_((*OPEN, "posted", *_TAKEN_BACK)))
+            own = (
+                redemptions.c.hold_id == row.hold_id,
+                redemptions.c.state.in_((*OPEN, RedemptionState.POSTED, *_TAKEN_BACK)),
+            )
             if "state" in changes:  # after a cut the receipt of what came before that may come after its own
                 last = redemptions.c.state.in_(_TAKEN_BACK)
                 changes["state"] = sa.case((last, redemptions.c.state), else_=changes["state"])
@@ -182,20 +202,27 @@ def _what_came_of(tx: sa.Connection, row: AnyRow, reason: int, appended_at: int)
     match row.change, reason:
         case "reserve", 0:
             deadline = sa.cast(redemptions.c.ttl_seconds, sa.BigInteger) * 1000 + sa.literal(appended_at, sa.BigInteger)
-            return {"state": "held", "deadline": deadline}
+            return {"state": RedemptionState.HELD, "deadline": deadline}
         case "reserve", _:
             later = (hold_updates.c.hold_id == row.hold_id, hold_updates.c.seq.is_(None))
             tx.execute(hold_updates.delete().where(*later))
-            return ended | {"state": "declined", "reason": reason}
+            return ended | {"state": RedemptionState.DECLINED, "reason": reason}
         case "post", 0:
             number = sa.func.coalesce(redemptions.c.number, _next_number(tx))  # on paper it is in somebody's hands
-            return ended | {"state": "posted", "posted": row.credits, "number": number}
+            return ended | {"state": RedemptionState.POSTED, "posted": row.credits, "number": number}
         case "void", 0:
-            return ended | {"state": "voided"}
+            return ended | {"state": RedemptionState.VOIDED}
         case "refund", 0:
-            return {"state": "refunded", "refunded": row.credits}  # its receipt keeps its year
+            return {
+                "state": RedemptionState.REFUNDED,
+                "refunded": row.credits,
+            }  # its receipt keeps its year
         case "post" | "void", int(declined) if declined == DECLINE_REASON_HOLD_ENDED:
-            return ended | {"state": sa.case((redemptions.c.state == "held", "expired"), else_=redemptions.c.state)}
+            return ended | {
+                "state": sa.case(
+                    (redemptions.c.state == RedemptionState.HELD, RedemptionState.EXPIRED), else_=redemptions.c.state
+                )
+            }
         case _:
             return {}
 
@@ -212,14 +239,14 @@ def drop(tx: sa.Connection, hold_ids: Iterable[bytes]) -> int:
         if any(row.seq is not None for row in of_hold(tx, hold_id)) or tx.execute(risked).scalar():
             continue
         tx.execute(hold_updates.delete().where(hold_updates.c.hold_id == hold_id))
-        own = (redemptions.c.hold_id == hold_id, redemptions.c.state == "asked")
-        dropped += tx.execute(redemptions.update().where(*own).values(state="dropped")).rowcount
+        own = (redemptions.c.hold_id == hold_id, redemptions.c.state == RedemptionState.ASKED)
+        dropped += tx.execute(redemptions.update().where(*own).values(state=RedemptionState.DROPPED)).rowcount
     return dropped
 
 
 def asked_by(tx: sa.Connection, subject_id: int) -> list[bytes]:
     """The hold ids of the subject's redemptions that the hub has not answered."""
-    own = (redemptions.c.subject_id == subject_id, redemptions.c.state == "asked")
+    own = (redemptions.c.subject_id == subject_id, redemptions.c.state == RedemptionState.ASKED)
     return list(tx.execute(sa.select(redemptions.c.hold_id).where(*own)).scalars())
 
 
@@ -229,31 +256,37 @@ def drop_stale(tx: sa.Connection, now: int) -> None:
     What was handed out on own risk to somebody who does not agree to redeem any more is the agency's loss.
     """
     lasted = sa.cast(redemptions.c.ttl_seconds, sa.BigInteger) * 1000
-    stale = (redemptions.c.state == "asked", ~redemptions.c.on_own_risk, redemptions.c.asked_at + lasted <= now)
+    stale = (
+        redemptions.c.state == RedemptionState.ASKED,
+        ~redemptions.c.on_own_risk,
+        redemptions.c.asked_at + lasted <= now,
+    )
     drop(tx, list(tx.execute(sa.select(redemptions.c.hold_id).where(*stale)).scalars()))
     agrees = sa.exists().where(subjects.c.subject_id == redemptions.c.subject_id, subjects.c.redeem)
     sealed = sa.exists().where(hold_updates.c.hold_id == redemptions.c.hold_id, hold_updates.c.seq.is_not(None))
-    lost = (redemptions.c.state == "asked", redemptions.c.on_own_risk, ~agrees, ~sealed)
+    lost = (redemptions.c.state == RedemptionState.ASKED, redemptions.c.on_own_risk, ~agrees, ~sealed)
     for hold_id in list(tx.execute(sa.select(redemptions.c.hold_id).where(*lost)).scalars()):
         tx.execute(hold_updates.delete().where(hold_updates.c.hold_id == hold_id))
         own = redemptions.c.hold_id == hold_id
-        tx.execute(redemptions.update().where(own).values(state="declined", reason=DECLINE_REASON_NOT_LINKED))
+        tx.execute(
+            redemptions.update().where(own).values(state=RedemptionState.DECLINED, reason=DECLINE_REASON_NOT_LINKED)
+        )
 
 
 def expire(tx: sa.Connection, now: int) -> None:
     """Holds whose deadline has passed by the hub's clock are over, unless something of them is on its way."""
     on_its_way = sa.exists().where(
         hold_updates.c.hold_id == redemptions.c.hold_id,
-        hold_updates.c.state == "queued",
+        hold_updates.c.state == HoldUpdateState.QUEUED,
         hold_updates.c.seq.is_not(None),
     )
-    over = (redemptions.c.state == "held", redemptions.c.deadline <= now, ~on_its_way)
+    over = (redemptions.c.state == RedemptionState.HELD, redemptions.c.deadline <= now, ~on_its_way)
     holds = list(tx.execute(sa.select(redemptions.c.hold_id).where(*over)).scalars())
     if holds:
         unsent = sa.and_(hold_updates.c.hold_id.in_(holds), hold_updates.c.seq.is_(None))
         tx.execute(hold_updates.delete().where(unsent))
         change = redemptions.update().where(redemptions.c.hold_id.in_(holds))
-        tx.execute(change.values(state="expired", decided_at=redemptions.c.deadline))
+        tx.execute(change.values(state=RedemptionState.EXPIRED, decided_at=redemptions.c.deadline))
 
 
 def on_own_risk(tx: sa.Connection, subject_id: int) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from samprasan.edge.database import AnyRow, delete_where_in, insert_rows, rows_where_in, update_where_in
+from samprasan.node.states import AwardState
 from samprasan.node.store import facts as notes_store
 from samprasan.node.tables import awards, redemptions, restated, subjects
 from samprasan.v1.log_pb2 import PURPOSE_INTEGRATORS, PURPOSE_REDEEM, PURPOSE_SHARE
@@ -149,7 +150,7 @@ def mark_wanted(tx: sa.Connection, subject_id: int) -> None:
 
 
 def _needs_account() -> sa.ColumnElement[bool]:
-    queued = sa.exists().where(awards.c.subject_id == subjects.c.subject_id, awards.c.state == "queued")
+    queued = sa.exists().where(awards.c.subject_id == subjects.c.subject_id, awards.c.state == AwardState.QUEUED)
     is_wanted = sa.and_(subjects.c.wanted, subjects.c.redeem)
     return sa.and_(subjects.c.account_id.is_(None), sa.or_(sa.and_(subjects.c.share, queued), is_wanted))
 
