@@ -440,7 +440,7 @@ def make(
 ) -> Federation:
     """A federation: joined, roster 1 approved by all, the linking key made by all, the sample policy approved by two.
 
-    It is a copy of one that is made once a process, in memory: ``make_store`` makes SQLite databases.
+    It is a copy of one that is made once a process, in memory: ``make_database`` makes SQLite databases.
     """
     return copy_of(_template(make_signer or KeySigner, verify), make_database, seed)
 

@@ -149,7 +149,7 @@ OF_ITS_OWN = {
     "PUSH_STREAMS_PER_AGENCY_MAX",
     "CHANGES_KEPT_DAYS_MAX",  # tests/hub/integrators/test_approval.py
     "PAGE_BYTES_MAX",  # tests/hub/integrators/test_reader.py, as are the next
-    "SHELF_CHANGES_MAX",
+    "RECENT_CHANGES_MAX",
     "SUBSCRIPTIONS_MAX",
     "SNAPSHOT_SECONDS_MAX",  # tests/hub/process/test_changes_service.py, as is the next
     "SNAPSHOT_PART_SECONDS_MAX",

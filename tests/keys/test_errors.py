@@ -9,7 +9,7 @@ from samprasan.keys.errors import LANGUAGES, Malformed, catalogue
 
 ROOT = Path(__file__).parents[2]
 CLASSES = {"Malformed", "Unproven", "Refused", "Unavailable"}
-INDIRECT = {"node_went_back", "hub_went_back", "chain_fork"}  # chosen from a table in node/sync.py
+INDIRECT = {"node_went_back", "hub_went_back", "chain_fork"}  # chosen from a table in node/sync/
 FROM_THE_WIRE = {"hub_answer", "hub_unreachable"}
 
 

@@ -113,7 +113,7 @@ def test_at_seventy_per_cent_of_the_linking_allowance_both_sides_say_so(fed: Fed
     assert deed(1, 1).credits == 16
 
 
-# They bound what the node itself does; tests/node/sync/test_batches.py and test_linking.py hold them.
+# They bound what the node itself does; tests/node/sync/test_batches.py and linking/test_questions.py hold them.
 OF_ITS_OWN = {
     "SKETCH_CELLS_MAX",  # tests/node/proof/test_reconciliation.py
     "UPDATES_MAX",

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self
 
 import grpc
 from samprasan.edge import wire
@@ -16,7 +16,6 @@ from samprasan.keys.invitation import Invitation
 from samprasan.v1 import hub_pb2, hub_pb2_grpc
 from samprasan.v1.envelope_pb2 import Envelope
 
-T = TypeVar("T")
 RECONCILE_SECONDS = 600.0  # a million accounts take seconds on both sides
 RECOVER_SECONDS = 6 * 3600.0  # a whole log, batch by batch
 
@@ -225,8 +224,9 @@ class _Source:
             raise
 
     def check(self) -> None:
-        """Raise what making a request raised."""
-        if self._problem is not None:
+        """Raise what making a request raised, unless the caller is cancelled itself."""
+        caller = asyncio.current_task()
+        if self._problem is not None and not (caller and caller.cancelling()):
             raise self._problem
 
 

@@ -165,7 +165,7 @@ def warn_if_large(log: Any, method: str, request: Any) -> None:
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
     """Turns our errors into gRPC status, and writes one canonical line a call: method, code, milliseconds.
 
-    Who keeps making faults waits before its next call is looked at: see :mod:`.patience`.
+    Who keeps making faults waits before its next call is looked at: see :mod:`.throttle`.
     """
 
     def __init__(self, logger: Any) -> None:

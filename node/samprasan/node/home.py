@@ -139,10 +139,10 @@ class _NoSigner:
 
     @property
     def public_key(self) -> bytes:
-        raise Refused("passphrase_missing")
+        raise AssertionError("a node that only reads signs nothing")
 
     def sign(self, data: bytes) -> bytes:  # noqa: ARG002
-        raise Refused("passphrase_missing")
+        raise AssertionError("a node that only reads signs nothing")
 
 
 def open_ready(home: Path) -> Home:

@@ -105,7 +105,7 @@ def test_recent_changes_are_what_the_database_has(
     assert recent.since(reader) is None
     list(app.rest(reader))
     recent.start(integrators_reader.log_size(db))
-    monkeypatch.setattr(limits, "SHELF_CHANGES_MAX", 4)
+    monkeypatch.setattr(limits, "RECENT_CHANGES_MAX", 4)
     late = app.begin(app.follow().cursor)
     assert isinstance(late, Reader)
     expected: list[v1.Event] = []

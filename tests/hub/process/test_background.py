@@ -40,6 +40,11 @@ async def test_a_job_goes_on_after_whatever_a_round_raises(problem: Exception) -
     assert [each["event"] for each in logged] == ["job failed", "job goes on", "job failed"]
 
 
+async def test_another_failure_of_the_same_job_is_told_too() -> None:
+    logged = await rounds([Unavailable("database", problem="x"), KeyError("x"), KeyError("y")])
+    assert [each.get("code", "a fault") for each in logged] == ["database", "a fault"]
+
+
 async def test_a_fault_of_ours_is_logged_with_its_place_and_an_error_with_its_code() -> None:
     (fault,) = await rounds([KeyError("x")])
     (known,) = await rounds([Unavailable("database", problem="x")])

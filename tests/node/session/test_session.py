@@ -39,6 +39,13 @@ async def test_only_a_hub_that_is_gone_or_lies_ends_a_session(
             raise problem
 
 
+async def test_a_command_that_somebody_waits_for_is_told_of_a_fault_of_ours_at_once() -> None:
+    made = session.Session(NOBODY, NOBODY, live.Live(), patient=False)
+    with pytest.raises(KeyError):
+        async with made.patiently("a task"):
+            raise KeyError("x")
+
+
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Let the tasks of a session end with these exceptions, at once; the others wait."""
@@ -86,7 +93,7 @@ async def test_a_fault_of_ours_hides_no_other_error_and_is_logged(failing: Calla
     failing(push=GONE, mail=fault)
     with capture_logs() as logged, pytest.raises(Unavailable, check=lambda found: found is GONE):
         await run_once()
-    assert [each["exc_info"] for each in logged] == [fault]
+    assert [(each["task"], each["exc_info"]) for each in logged] == [("mail", fault)]
 
 
 async def test_a_fault_of_ours_alone_is_raised_as_it_is(failing: Callable[..., None]) -> None:
@@ -146,3 +153,53 @@ async def test_a_cancellation_is_not_lost_however_fast_tasks_fail(
         async with asyncio.timeout(5):
             await asyncio.gather(task, return_exceptions=True)
         assert task.cancelled()
+
+
+async def test_a_task_that_ends_by_itself_ends_the_session_like_a_hub_that_is_gone(
+    failing: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def done(*_given: object) -> None:
+        return
+
+    failing()
+    monkeypatch.setattr(mail, "run", done)
+    with pytest.raises(Unavailable):
+        await run_once()
+
+
+@pytest.mark.parametrize("cancels", [0, 1, 2])
+async def test_when_a_session_ends_whoever_waits_is_told_that_the_hub_is_gone(
+    cancels: int, failing: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if it is cancelled once more while a task takes long to end."""
+    shared = live.Live()
+
+    async def slow(*_given: object) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.05)
+
+    failing(**({} if cancels else {"push": GONE}))
+    monkeypatch.setattr(mail, "run", slow)
+    rings = (shared.work.next(), shared.sending.next())
+    task = asyncio.create_task(tasks.run(session.Session(NOBODY, NOBODY, shared)))
+    await asyncio.sleep(0.01)
+    for _ in range(cancels):
+        task.cancel()
+        await asyncio.sleep(0.01)
+    async with asyncio.timeout(10):
+        await asyncio.gather(task, return_exceptions=True)
+    assert not shared.connected
+    assert all(ring.is_set() for ring in rings)
+
+
+async def test_a_counter_is_told_of_a_fault_of_ours(failing: Callable[..., None]) -> None:
+    failing(mail=KeyError("x"))
+
+    @contextlib.asynccontextmanager
+    async def connect() -> AsyncIterator[Any]:
+        yield None
+
+    with pytest.raises(KeyError):
+        await serve.settle(NOBODY, connect, 10, lambda: False)

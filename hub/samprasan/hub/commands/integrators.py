@@ -179,17 +179,17 @@ def publish(
     from samprasan.ledger import scopes
 
     try:
-        from samprasan.hub.integrators import publisher as publishing
+        from samprasan.hub.integrators import publisher as publishers
         from samprasan.hub.integrators.jetstream import Target
     except ImportError as problem:
         raise Refused("publisher_missing") from problem
     stream = stream or f"SAMPRASAN_{name.upper()}"
     target = Target.parse(url, stream, subjects or f"samprasan.{name}", nats_credentials, nats_authority)
-    order = publishing.Order(name, subscription, scopes.filter_of(only or ()), written, start_over)
+    order = publishers.Order(name, subscription, scopes.filter_of(only or ()), written, start_over)
     opened = homes.open_home(home)
     hub = opened.hub
-    publisher = publishing.Publisher(hub, opened.showing.secret, target, order, command.ready)
-    asyncio.run(publishing.publish(publisher))
+    publisher = publishers.Publisher(hub, opened.showing.secret, target, order, command.ready)
+    asyncio.run(publishers.publish(publisher))
     hub.db.close()
 
 

@@ -87,7 +87,7 @@ def propose(hub: Hub, wanted: Proposal, *, replace: bool = False) -> bytes:
 def certify(hub: Hub, authority: Authority, name: str, request: bytes) -> bytes:
     """A client certificate, DER, for the key of a signing request.
 
-    Raises Refused or Unproven as :func:`approved`, Malformed ``certificate_request``.
+    Raises Refused or Unproven as :func:`find_approved`, Malformed ``certificate_request``.
     """
     if len(request) > certificates.REQUEST_BYTES_MAX:
         raise Malformed("certificate_request")
@@ -147,7 +147,7 @@ def federation_id(db: Database) -> bytes:
 
 
 def current_approval(hub: Hub, name: str) -> Approved:
-    """:func:`approved`, on its own; Unavailable ``hub_recovering`` while the log is not whole."""
+    """:func:`find_approved`, on its own; Unavailable ``hub_recovering`` while the log is not whole."""
     with hub.db.read() as tx:
         return _reading(tx, hub.world, name)
 
@@ -155,7 +155,7 @@ def current_approval(hub: Hub, name: str) -> Approved:
 def identify_caller(hub: Hub, fingerprint: bytes, named: str) -> Approved:
     """The integrator of a certificate that this hub issued and that names it.
 
-    Raises Unproven ``certificate_unknown`` or ``integrator_revoked``, Refused as :func:`approved`, Unavailable
+    Raises Unproven ``certificate_unknown`` or ``integrator_revoked``, Refused as :func:`find_approved`, Unavailable
     ``hub_recovering``.
     """
     with hub.db.read() as tx:

@@ -232,7 +232,7 @@ def retain(hub: Hub, kept_days: int) -> None:
 
 
 def check_asked(approved: Approved, agreed: Agreed, subscription: str, wanted: v1.Filter) -> None:
-    """Raises as :func:`begin` for what cannot be asked for, now or ever."""
+    """Raises as :func:`begin_reading` for what cannot be asked for, now or ever."""
     if subscription and not _SUBSCRIPTION.fullmatch(subscription):
         raise Malformed("subscription_name", name=subscription[:40])
     integrators_view.check(

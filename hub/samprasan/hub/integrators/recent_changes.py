@@ -43,7 +43,7 @@ class RecentChanges:
             self._entries = deque(integrators_reader.without(self._entries, gone))
         self._entries.extend(news.entries)
         self._changes += sum(len(entry.content.changes) for entry in news.entries)
-        while self._entries and self._changes > limits.SHELF_CHANGES_MAX:
+        while self._entries and self._changes > limits.RECENT_CHANGES_MAX:
             oldest = self._entries.popleft()
             self._changes -= len(oldest.content.changes)
             self.first = oldest.log_index + 1

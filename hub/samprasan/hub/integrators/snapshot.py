@@ -19,7 +19,7 @@ from samprasan.v1 import documents_pb2 as documents
 def begin_snapshot(hub: Hub, name: str, asked: v1.SnapshotRequest) -> Approved:
     """Count a snapshot that is about to be read; what its reader may see.
 
-    Raises Refused ``snapshots_over_quota`` and as :func:`readers.begin`.
+    Raises Refused ``snapshots_over_quota`` and as :func:`reader.begin_reading`.
     """
     now = hub.world.now()
     today = calendar.packed(calendar.day_of(now))

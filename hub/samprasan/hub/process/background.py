@@ -34,19 +34,20 @@ Round = Callable[[], Coroutine[Any, Any, bool]]
 
 async def repeat(name: str, seconds: float, work: Round, wake: asyncio.Event | None = None) -> None:
     """Do ``work`` for ever, ``seconds`` apart or when ``wake`` is set; at once again when there is more."""
-    is_failing = False
+    failing = ""
     while True:
         more = False
         try:
             more = await work()
-            if is_failing:
+            if failing:
                 logger.info("job goes on", job=name)
-            is_failing = False
-        except Exception as problem:  # told once, since a database that is away fails many rounds a second
-            if not is_failing:
+            failing = ""
+        except Exception as problem:  # each told once, since a database that is away fails many rounds a second
+            failure = problem.code if isinstance(problem, SamprasanError) else type(problem).__name__
+            if failure != failing:
                 known = {"code": problem.code} if isinstance(problem, SamprasanError) else {"exc_info": True}
                 logger.error("job failed", job=name, **known)
-            is_failing = True
+            failing = failure
         if more:
             await asyncio.sleep(0)
         elif wake is None:

@@ -1,10 +1,10 @@
-"""The hub as a process: gRPC methods of a few lines each around the steps, and what wakes their streams."""
+"""``samprasan.v1.Hub`` and ``Joining``: gRPC methods of a few lines each around the steps; the caller is an agency."""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from samprasan.edge import wire
 from samprasan.edge.logs import get_logger
@@ -24,7 +24,6 @@ from samprasan.v1.log_pb2 import Receipt
 if TYPE_CHECKING:
     from samprasan.hub.accounts.reconciliation import Conversation
 
-T = TypeVar("T")
 logger = get_logger("hub")
 NEWS_WAIT_SECONDS = 30.0  # a stream looks for itself now and then, whatever the watcher says
 RECONCILE_IDLE_SECONDS = 60.0  # a node reads its records meanwhile

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from samprasan.edge.logs import get_logger
 from samprasan.hub import limits
 from samprasan.hub.identity import Hub
 from samprasan.hub.integrators.approval import Approved
@@ -21,7 +20,6 @@ from samprasan.keys.handles import SECRET_BYTES
 
 P = ParamSpec("P")
 T = TypeVar("T")
-logger = get_logger("hub")
 CHANGES_KEPT_DAYS = 30
 
 

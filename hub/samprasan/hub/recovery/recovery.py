@@ -45,7 +45,7 @@ def begin_recovery(hub: Hub, why: str) -> None:
 
 
 def begin_recovery_in(tx: Tx, now: int, why: str) -> None:
-    """:func:`begin` within a transaction; before there are agencies nobody has anything to give back."""
+    """:func:`begin_recovery` within a transaction; before there are agencies nobody has anything to give back."""
     store.log.lock_head(tx)
     if store.documents.agreed_on(tx).roster is not None:
         store.recovery.begin_recovery(tx, now, why)
@@ -177,7 +177,7 @@ def _ended(tx: Tx, agency: str, size: int, note: bytes) -> None:
 def advance_recovery(hub: Hub) -> None:
     """Put back what there is, as soon as every agency has given what it holds; nothing new until all of it fits.
 
-    An entry that does not come out as its receipt says is told in :func:`standing`, and nothing goes on.
+    An entry that does not come out as its receipt says is told in :func:`recovery_progress`, and nothing goes on.
     """
     try:
         while _some(hub):

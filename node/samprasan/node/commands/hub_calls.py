@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 from samprasan.client.connection import Hub
-from samprasan.edge.texts import Words
 from samprasan.keys import documents
 from samprasan.keys.errors import SamprasanError, Unavailable
 from samprasan.keys.identifiers import Identifier
@@ -23,8 +22,6 @@ from samprasan.node.process import serve
 from samprasan.v1 import hub_pb2
 from samprasan.v1.documents_pb2 import Catalogue
 from samprasan.v1.envelope_pb2 import Envelope
-
-words = Words("samprasan.node")
 
 
 def refresh(opened: Home) -> None:
@@ -48,7 +45,7 @@ def has_linking_key(opened: Home) -> bool:
 def confirm_move(opened: Home, move_id: int, by: str) -> None:
     """Carry a move out, or lay it before the other agencies if one of them is linked to the wrong account.
 
-    Raises as :func:`moving.question`; Unavailable if the hub has to be asked and is away.
+    Raises as :func:`moves.question`; Unavailable if the hub has to be asked and is away.
     """
     node = opened.node
     request = moves.question(node, move_id, by)
@@ -92,7 +89,7 @@ def balance(opened: Home, identifier: Identifier, wait_seconds: float) -> dict[s
 def handle(opened: Home, identifier: Identifier, integrator: str, wait_seconds: float) -> dict[str, Any]:
     """The answer of ``handle``: a token for the person's app.
 
-    Raises as :func:`introducing.question`; Unavailable ``link_pending`` if the hub does not know of the consent yet.
+    Raises as :func:`handle_token.question`; Unavailable ``link_pending`` if the hub does not know of the consent yet.
     """
     node = opened.node
     refresh(opened)

@@ -27,7 +27,7 @@ class Writer:
         self._next_subject = store.subjects.next_id(tx)
         self._first_new_subject = self._next_subject
         self._next_deed = store.deeds.next_id(tx)
-        self._awarding = AwardQueue(tx, node.world, now)
+        self._award_queue = AwardQueue(tx, node.world, now)
         self._objected = Bitmap()  # subjects for whom an unchanged row says no
         self._stated = Bitmap()  # subjects of whom this import spoke
         self._kept = Bitmap()  # those of whom it said something else than before
@@ -40,7 +40,7 @@ class Writer:
             rows.append(self._row(self._next_deed, deed, fingerprint, subject_id))
             self._next_deed += 1
         store.deeds.add(self._tx, rows)
-        self._awarding.award(rows)
+        self._award_queue.award(rows)
 
     def change(self, deeds: Sequence[tuple[Deed, bytes, DeedRow]]) -> None:
         """Store deeds that say something else than they did, or that come back after they were undone."""
@@ -53,7 +53,7 @@ class Writer:
         ]
         store.deeds.keep_earlier(self._tx, self._import_id, [before for *_, before in deeds if not before.gone])
         store.deeds.replace(self._tx, rows)
-        self._awarding.correct(rows)
+        self._award_queue.correct(rows)
 
     def _subject_ids(self, deeds: Sequence[Deed]) -> list[int]:
         """The deeds' subjects, stored with what this import says of them."""

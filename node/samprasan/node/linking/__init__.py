@@ -5,7 +5,7 @@
 - ``questions``: ask peers to evaluate blinded ids
 - ``evaluation``: evaluate for peers, within their quota
 - ``ceremony``: hold a key ceremony
-- ``allowance``: how much of the day's allowance is taken
+- ``allowance``: what each agency may still have evaluated today
 - ``letters``: signed messages, sealed for one reader
 - ``shares``: shares of linking keys
 """

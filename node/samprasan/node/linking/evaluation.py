@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from samprasan.edge.database import Tx, take_turn
 from samprasan.edge.world import World
 from samprasan.keys import documents, pseudonym, ristretto, signing
-from samprasan.keys.durations import DAY_MS
 from samprasan.keys.errors import Malformed
 from samprasan.keys.sharing import Share
-from samprasan.ledger import calendar, policy
+from samprasan.ledger import calendar
 from samprasan.node import limits, store
 from samprasan.node.identity import Identity, Node
-from samprasan.node.linking import shares
+from samprasan.node.linking import allowance, shares
 from samprasan.node.linking.letters import Letter
 from samprasan.v1 import linking_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -96,11 +95,11 @@ def _charge(node: Node, asked: _Asked, share: Share | None) -> Letter | int:
             return Letter(request.requester, Envelope.FromString(remembered.answer))
         if share is None:
             return refusal(linking_pb2.EVAL_REFUSAL_REASON_EPOCH)
-        room = _room(tx, request.requester, now)
+        room = allowance.room_left(tx, request.requester, now)
         if remembered is not None:
             return room.in_all  # it was charged, and the process died before it had answered
         if len(blinded) > room.in_all:
-            return refusal(linking_pb2.EVAL_REFUSAL_REASON_QUOTA, retry_at=_tomorrow(now))
+            return refusal(linking_pb2.EVAL_REFUSAL_REASON_QUOTA, retry_at=allowance.tomorrow(now))
         if asked.bad_index is not None:
             return refusal(linking_pb2.EVAL_REFUSAL_REASON_BAD_ELEMENT, index=asked.bad_index)
         store.questions.add_evaluation(
@@ -138,40 +137,6 @@ def _share(tx: Tx, identity: Identity, request: linking_pb2.EvalRequest) -> Shar
     keys = documents.linking_keys(store.documents.agreed_on(tx).required_roster)
     key = next((each for each in keys if (each.key_epoch, each.share_version) == wanted), None)
     return shares.share_held(tx, identity, key) if key else None
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """How many elements a requester may still have evaluated here: of today's allowance, and of its newest grant."""
-
-    today: int
-    granted: int
-    grant_version: int
-
-    @property
-    def in_all(self) -> int:
-        """Both together."""
-        return self.today + self.granted
-
-
-def _room(tx: Tx, requester: str, now: int) -> Room:
-    today = calendar.packed(calendar.day_of(now))
-    left = max(0, _allowance(tx, now) - store.questions.evaluated_on(tx, requester, today))
-    grant = store.documents.agreed_on(tx).grant_of(requester, now)
-    if grant is None:
-        return Room(left, 0, 0)
-    charged = store.questions.charged_to(tx, requester, grant.version)
-    return Room(left, max(0, grant.elements // limits.QUOTA_SHARE - charged), grant.version)
-
-
-def _allowance(tx: Tx, now: int) -> int:
-    current = policy.in_force(list(store.documents.agreed_on(tx).policies.values()), calendar.day_of(now))
-    return current.linking_elements_per_day // limits.QUOTA_SHARE if current else 0
-
-
-def _tomorrow(now: int) -> int:
-    bangkok_offset = 7 * 3_600_000
-    return ((now + bangkok_offset) // DAY_MS + 1) * DAY_MS - bangkok_offset
 
 
 def _readable(element: bytes) -> bool:

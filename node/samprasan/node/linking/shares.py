@@ -31,7 +31,10 @@ def share_held(tx: Tx, identity: Identity, key: LinkingKey) -> Share | None:
 
 
 def index_held(tx: Tx, agency: str, key: LinkingKey) -> int | None:
-    """The index of the share of ``key`` that is kept here, without opening it; None if there is none."""
+    """The index of the share of ``key`` that is kept here, without opening it; None if there is none.
+
+    Whether it is damaged shows when it is used, and in ``doctor``.
+    """
     entry = commitment(key, agency)
     return entry.index if entry and store.ceremony.sealed_share(tx, entry.point) else None
 

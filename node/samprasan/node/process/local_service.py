@@ -97,7 +97,7 @@ class CounterServicer(counter_pb2_grpc.CounterServicer):
         return await asyncio.to_thread(step, *arguments, **named)
 
     async def Balance(self, request: counter_pb2.BalanceRequest, context: Any) -> counter_pb2.BalanceResponse:
-        """See :mod:`.balances`; as remembered while the hub is away."""
+        """See :mod:`samprasan.node.counter.balance`; as remembered while the hub is away."""
         node, subject = self._node, _identifier(request.subject)
         found = await self._step(balance.find_or_want, node, subject)
         ends = asyncio.get_running_loop().time() + BALANCE_SECONDS

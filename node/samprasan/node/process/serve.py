@@ -1,7 +1,7 @@
-"""The node as a process: one TaskGroup whose tasks call steps in threads, over one connection to the hub.
+"""The node as a process: sessions, one after the other, whose tasks call steps in threads.
 
-A session says hello, then sends, links, reads mail and says hello again, until something cannot be asked; then it is
-tried again with full jitter and a short cap, so that a hub that returns is found within seconds.
+A session says hello, then sends, links, reads mail and says hello again, until something cannot be asked; then another
+is tried with full jitter and a short cap, so that a hub that returns is found within seconds.
 """
 
 import asyncio
@@ -92,7 +92,7 @@ async def settle(node: Node, connect: Connect, wait_seconds: float, is_done: Cal
     Raises Unavailable at once if the hub cannot be reached, since somebody waits at a counter.
     """
     async with connect() as hub:
-        session = asyncio.create_task(tasks.run(Session(node, hub, Live())))
+        session = asyncio.create_task(tasks.run(Session(node, hub, Live(), patient=False)))
         try:
             async with asyncio.timeout(wait_seconds):
                 while not session.done() and not await asyncio.to_thread(is_done):
@@ -105,7 +105,7 @@ async def settle(node: Node, connect: Connect, wait_seconds: float, is_done: Cal
             found = (await asyncio.gather(session, return_exceptions=True))[0]
     if await asyncio.to_thread(is_done):
         return True
-    if ended and isinstance(found, SamprasanError):
+    if ended and isinstance(found, Exception):
         raise found
     return False
 
@@ -113,7 +113,7 @@ async def settle(node: Node, connect: Connect, wait_seconds: float, is_done: Cal
 async def _keep_going(node: Node, connect: Connect, live: Live, *, patient: bool) -> None:
     while True:
         try:
-            await _session(node, connect, live)
+            await _session(node, connect, live, patient=patient)
         except Unavailable:
             raise
         except SamprasanError as problem:
@@ -132,12 +132,12 @@ async def _keep_going(node: Node, connect: Connect, live: Live, *, patient: bool
     retry=retry_if_exception_type(Unavailable),
     wait=wait_random_exponential(multiplier=0.2, max=RETRY_SECONDS_MAX),  # full jitter
 )
-async def _session(node: Node, connect: Connect, live: Live) -> None:
+async def _session(node: Node, connect: Connect, live: Live, *, patient: bool) -> None:
     """One session; one that worked for a while returns, so that the next attempt comes without the long waits."""
     started = asyncio.get_running_loop().time()
     try:
         async with connect() as hub:
-            await tasks.run(Session(node, hub, live))
+            await tasks.run(Session(node, hub, live, patient))
     except Unavailable as problem:
         logger.warning("session ended", code=problem.code)
         if asyncio.get_running_loop().time() - started < RETRY_SECONDS_MAX:

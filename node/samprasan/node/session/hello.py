@@ -58,7 +58,7 @@ async def say_hello(session: Session) -> int:
 
 
 async def greet(session: Session) -> tuple[Hello, hub_pb2.HelloResponse]:
-    """Hello, once this node knows of every cut and the hub is given back what it lacks; raises as :func:`feed`."""
+    """Hello, once this node knows of every cut and the hub is given back what it lacks; raises as :func:`feed_hub`."""
     node = session.node
     said = await session.step(hello_step.compose_hello, node.db, node.world.now())
     answer = await session.hub.hello(said.request)

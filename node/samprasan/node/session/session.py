@@ -24,6 +24,7 @@ logger = get_logger("node")
 class Session:
     """A node, a connection to its hub, and what was told over it.
 
+    A ``patient`` session goes on after a fault of ours; else it is raised, since somebody waits for a command.
     ``told`` has the ids evaluated without use, by agency, that were logged already; who holds ``quiet`` keeps new
     batches from being sent.
     """
@@ -31,6 +32,7 @@ class Session:
     node: Node
     hub: Hub
     live: Live
+    patient: bool = True
     told: dict[str, int] = field(default_factory=dict)
     quiet: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -55,5 +57,7 @@ class Session:
             logger.error("task waits", task=task, code=problem.code)
             await asyncio.sleep(PATIENCE_SECONDS)
         except Exception:  # a fault of ours in one task is no reason to stop the others
+            if not self.patient:
+                raise
             logger.error("task failed", task=task, exc_info=True)
             await asyncio.sleep(PATIENCE_SECONDS)

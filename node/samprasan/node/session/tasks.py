@@ -1,6 +1,7 @@
 """A session: hello first, then every task at once, until the hub cannot be asked or the operator has to look."""
 
 import asyncio
+from collections.abc import Mapping
 
 from samprasan.edge.logs import get_logger
 from samprasan.keys.errors import SamprasanError, Unavailable
@@ -15,18 +16,16 @@ async def run(session: Session) -> None:
     """Run until one of the tasks ends the session; raise why, the worst first."""
     after_seq = await hello.say_hello(session)
     session.live.connected = True
-    tasks = [
-        asyncio.create_task(each)
-        for each in (
-            hello.repeat(session),
-            push.run(session, after_seq),
-            ceremony.run(session),
-            linking.run(session),
-            mail.run(session),
-            witness.run(session),
-            _reconcile(session),
-        )
-    ]
+    work = {
+        "hello": hello.repeat(session),
+        "push": push.run(session, after_seq),
+        "ceremony": ceremony.run(session),
+        "linking": linking.run(session),
+        "mail": mail.run(session),
+        "witnessing": witness.run(session),
+        "reconciling": _reconcile(session),
+    }
+    tasks = [asyncio.create_task(each, name=name) for name, each in work.items()]
     try:
         # Not a TaskGroup: it loses a cancellation that comes together with a failure, and its groups need except*,
         # which wraps what is raised inside it before Python 3.11.4.
@@ -34,10 +33,12 @@ async def run(session: Session) -> None:
     finally:
         for each in tasks:
             each.cancel()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
-        session.live.connected = False
-        session.live.wake_all()
-    raise worst([each for each in ended if isinstance(each, Exception)])
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:  # whoever waits at a counter is told, even if this is cancelled once more
+            session.live.connected = False
+            session.live.wake_all()
+    raise worst({each.get_name(): each.exception() for each in tasks if not each.cancelled()})
 
 
 async def _reconcile(session: Session) -> None:
@@ -47,15 +48,15 @@ async def _reconcile(session: Session) -> None:
     await reconciliation.run(session)
 
 
-def worst(failures: list[Exception]) -> Exception:
-    """Why a session ended: what needs an operator comes before what passes.
+def worst(ended: Mapping[str, BaseException | None]) -> BaseException:
+    """Why a session ended, given what its tasks raised: what needs an operator comes before what passes.
 
     A fault of ours beside one of the four errors is logged with its place, and does not hide that error.
     """
-    ours = [each for each in failures if not isinstance(each, SamprasanError)]
-    known = [each for each in failures if isinstance(each, SamprasanError)]
+    known = [each for each in ended.values() if isinstance(each, SamprasanError)]
+    ours = {task: each for task, each in ended.items() if each is not None and not isinstance(each, SamprasanError)}
     if not known:
-        return ours[0] if ours else Unavailable("hub_unreachable", status="session ended")
-    for each in ours:
-        logger.error("task failed", exc_info=each)
+        return next(iter(ours.values()), Unavailable("hub_unreachable", status="session ended"))
+    for task, each in ours.items():
+        logger.error("task failed", task=task, exc_info=each)
     return min(known, key=lambda each: isinstance(each, Unavailable))
