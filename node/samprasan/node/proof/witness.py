@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from samprasan.edge.database import Database, Tx
+from samprasan.edge.database import Database, Tx, take_turn
 from samprasan.edge.world import World
 from samprasan.keys import checkpoint, merkle, signing
 from samprasan.keys.checkpoint import Checkpoint, Note
@@ -23,6 +23,7 @@ from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import Receipt
 
+_TURN = "samprasan: witness"  # serve and sync at once are shown the same checkpoint
 LIES = frozenset({"log_forked", "log_went_back"})  # after these nothing more is accepted
 
 
@@ -83,6 +84,7 @@ def accept_answer(node: Node, asked: Question, answer: hub_pb2.WitnessResponse) 
     if not answer.checkpoint and not asked.own_size:
         return None
     with node.db.begin() as tx:
+        take_turn(tx, _TURN)
         if (store.documents.agreed_on(tx).origin, store.log_views.newest(tx)) != (asked.origin, asked.own):
             return None  # another process of this node has asked meanwhile
         note = _judged(tx, node.world, asked, answer)
@@ -103,6 +105,7 @@ def note_heard(node: Node, sender: str, data: bytes) -> None:
     Raises Malformed or Unproven ``checkpoint`` if the hub did not sign it, Unproven ``log_forked`` if it cannot be.
     """
     with node.db.begin() as tx:
+        take_turn(tx, _TURN)
         note = _believed(tx, node.world, data)
         if not _is_of_this_log(tx, note):  # one of us has not heard of a cut yet
             if _is_of_later_log(tx, note):

@@ -6,7 +6,7 @@ holds a receipt or a checkpoint of can be made again without the hub.
 
 from collections.abc import Sequence
 
-from samprasan.edge.database import Database
+from samprasan.edge.database import Database, take_turn
 from samprasan.keys import chain, documents, signing
 from samprasan.keys.chain import Fit
 from samprasan.keys.errors import Unavailable, Unproven
@@ -30,6 +30,7 @@ def keep_entries(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
     if not entries:
         return
     with node.db.begin() as tx:
+        take_turn(tx, "samprasan: hub chain")  # serve and sync at once both recall what comes next
         key = store.documents.agreed_on(tx).required_roster.hub.signing_key
         agreed = store.documents.agreed_on(tx)
         head = store.hub_chain.head(tx)
