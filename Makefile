@@ -90,7 +90,7 @@ fuzz: $(READY)
 	@$(call suite,fuzzing,30,$(PYTEST) -n 2 tests/fuzz)
 
 wire: $(READY)
-	@$(call suite,wire,100,$(PYTEST) -n 3 --dist loadgroup tests/wire)
+	@$(call suite,wire,100,$(PYTEST) -n 2 --dist loadgroup tests/wire)
 
 sim: $(READY)
 	@$(call suite,simulation,50,$(PYTEST) -n 2 tests/sim)
