@@ -5,6 +5,7 @@ import contextlib
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
@@ -128,7 +129,7 @@ def open_to_read(home: Path) -> Node:
     Deriving the keyring's key takes a quarter of a second; it is left until a personal column is read, if one is.
     """
     settings = NodeSettings.load(home)
-    vault = Vault(lambda: settings.keyring().get("vault"))
+    vault = Vault(cache(lambda: settings.keyring().get("vault")))
     return Node(
         database.open_database(settings.database_url), World(_NoSigner()), Identity(settings.agency, vault, b"")
     )

@@ -79,8 +79,3 @@ NEXT: Mapping[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
         QuestionState.OPEN: frozenset({QuestionState.ANSWERED, QuestionState.REFUSED, QuestionState.EXPIRED}),
     },
 }
-
-
-def may_follow(before: StrEnum, after: StrEnum) -> bool:
-    """Whether something in the state ``before`` may come into ``after``."""
-    return after in NEXT[type(before)].get(before, frozenset())
