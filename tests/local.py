@@ -12,27 +12,33 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from federation import AGENCIES, Federation
+from federation import AGENCIES, Federation, Process, program_of
 from federation import Federation as LocalFederation
 from samprasan.keys.keyring import Keyring
 
-from tests import commands
-
-QUICK_COST = 2  # of scrypt: every command opens a keyring, which takes 0.35 s as it should be
+from tests import commands, starter
 
 
 class Quick(LocalFederation):
-    """A federation that is served by processes as always, and whose commands run in this one: see `commands`."""
+    """A federation whose processes begin with everything loaded, and whose commands run in this one: see `commands`."""
+
+    def served(self, party: str) -> Process:
+        """A new process that serves ``party``."""
+        command = ("serve", "--home", str(self.home(party)))
+        return starter.Process(program_of(party), command, self.folder / f"{party}.log", self.environment())
 
     def run(self, party: str, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Run a command line at a party's home."""
         if _is_in_a_loop():
-            return super().run(party, *arguments, check=check)
-        command = commands.hub if party == "hub" else commands.node
-        done = command(self.home(party), *arguments)
-        if check and done.returncode:
-            raise subprocess.CalledProcessError(done.returncode, arguments, done.stdout, done.stderr)
-        return subprocess.CompletedProcess(arguments, done.returncode, done.stdout, done.stderr)
+            command = (*arguments, "--home", str(self.home(party)))
+            done = starter.run(program_of(party), command, self.environment())
+        else:
+            here = commands.hub if party == "hub" else commands.node
+            told = here(self.home(party), *arguments)
+            done = subprocess.CompletedProcess(arguments, told.returncode, told.stdout, told.stderr)
+        if check:
+            done.check_returncode()
+        return done
 
 
 def _is_in_a_loop() -> bool:
@@ -43,10 +49,10 @@ def _is_in_a_loop() -> bool:
     return True
 
 
-def copied(template: Path, folder: Path) -> LocalFederation:
+def copied(template: Path, folder: Path, *, debug: bool = False) -> LocalFederation:
     """A copy of ``template``'s homes, not served."""
     shutil.copytree(template, folder)
-    return Quick(folder)
+    return Quick(folder, debug=debug)
 
 
 @contextmanager
@@ -70,7 +76,7 @@ def set_up(folder: Path) -> Path:
 def made(folder: Path, database_url: str = "") -> Iterator[LocalFederation]:
     """The same, served until the block ends; at a PostgreSQL server, if one is named."""
     federation = Quick(folder, database_url)
-    create = partial(Keyring.create, cost=QUICK_COST)
+    create = partial(Keyring.create, cost=starter.QUICK_COST)
     try:
         with mock.patch.object(Keyring, "create", create):
             federation.set_up()

@@ -10,9 +10,11 @@ credits of three agencies are spent on a benefit of one, once, while an app foll
 import json
 import sys
 import tempfile
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from federation import AGENCIES, SAMPLES, Federation
 from rich.console import Console
@@ -22,6 +24,7 @@ from samprasan.keys.credentials import Credentials, Issued
 
 ORACLE: dict[str, Any] = json.loads((SAMPLES / "expected.json").read_text("utf-8"))
 EXPECTED: dict[str, Any] = ORACLE["first"]
+T = TypeVar("T")
 console = Console(soft_wrap=True)
 
 
@@ -44,10 +47,16 @@ def main() -> int:
             federation.stop()
 
 
+def at_each(do: Callable[[str], T], agencies: Collection[str] = tuple(AGENCIES)) -> dict[str, T]:
+    """What ``do`` finds at each agency, each asked beside the others, as the agencies are."""
+    with ThreadPoolExecutor(len(agencies)) as pool:
+        return dict(zip(agencies, pool.map(do, agencies), strict=True))
+
+
 def tell(federation: Federation) -> None:
     """Import, link, send; then one balance from two agencies."""
     console.print("[bold]2. Each agency imports its own export[/bold]; faulty rows stay out, with their reasons:")
-    reports = {agency: federation.import_samples(agency) for agency in AGENCIES}
+    reports = at_each(federation.import_samples)
     columns = ["agency", "rows", "accepted", "rejected", "deeds shared", "credits shared", "deeds kept"]
     rows = [
         [
@@ -65,12 +74,11 @@ def tell(federation: Federation) -> None:
     example = reports["mpc"]["rejected"]["invalid_subject_id"][0]["message"]
     console.print(f"   such as: {example}")
     console.print("[bold]3. Subjects are linked[/bold] by two-of-three pseudonyms, and signed batches are settled …")
-    for agency in AGENCIES:
-        federation.answer(agency, "sync", "--wait", "60")
+    at_each(lambda agency: federation.answer(agency, "sync", "--wait", "60"))
     console.print("[bold]4. One balance across agencies[/bold], read at each that knows the person:")
     subject, expected = shared_person()
     asked = ("balance", "--id", subject)
-    found = {agency: federation.answer(agency, *asked) for agency in expected["by_agency"]}
+    found = at_each(lambda agency: federation.answer(agency, *asked), expected["by_agency"])
     balances = [[agency, each["earned_here"], each["earned"], each["available"]] for agency, each in found.items()]
     console.print(command.table("", ["asked at", "earned here", "earned in all", "available"], balances))
 
@@ -87,14 +95,13 @@ def shared_person() -> tuple[str, Any]:
 def tell_of_corrections(federation: Federation) -> None:
     """The newer exports say otherwise of some records; the hub moves the differences."""
     console.print("[bold]5. A month later[/bold] the newer exports correct the first, and an attendance list comes in:")
-    reports = {agency: federation.import_samples(agency, "deeds-later") for agency in AGENCIES}
+    reports = at_each(lambda agency: federation.import_samples(agency, "deeds-later"))
     reports["mpc, attendance"] = federation.import_samples("mpc", "attendance", "mpc-attendance")
     columns = ["export", "rows", "accepted", "corrected", "unchanged"]
     console.print(
         command.table("", columns, [[name, *(each[key] for key in columns[1:])] for name, each in reports.items()])
     )
-    for agency in AGENCIES:
-        federation.answer(agency, "sync", "--wait", "60")
+    at_each(lambda agency: federation.answer(agency, "sync", "--wait", "60"))
 
 
 def welfare_app(federation: Federation) -> Credentials:
@@ -102,17 +109,19 @@ def welfare_app(federation: Federation) -> Credentials:
     console.print("[bold]6. An app[/bold] is approved by two agencies; the person agrees to it at all three …")
     purpose = ("--title", "Welfare app", "--purpose", "Shows people their own credits", "--scope", "balances")
     waiting = federation.answer("hub", "integrator", "propose", "welfare-app", *purpose)["id"]
-    for agency in ("mpc", "nhco"):
-        federation.run(agency, "approvals", "approve", waiting)
+    at_each(lambda agency: federation.run(agency, "approvals", "approve", waiting), ("mpc", "nhco"))
     own = Credentials.new("welfare-app")
     request, certificate = federation.folder / "app.request", federation.folder / "app.certificate"
     request.write_bytes(own.request)
     certify = ("integrator", "certify", "welfare-app", "--request", str(request), "--out", str(certificate))
     federation.run("hub", *certify)
     subject, expected = shared_person()
-    for agency in expected["by_agency"]:
+
+    def agree(agency: str) -> None:
         federation.run(agency, "consent", "give", "--id", subject, "--purpose", "integrators")
         federation.answer(agency, "sync", "--wait", "60")
+
+    at_each(agree, expected["by_agency"])
     return own.accepted(Issued.decode(certificate.read_bytes()))
 
 

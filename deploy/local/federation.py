@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 from samprasan.edge import logs
 from samprasan.hub import home as hub_homes
@@ -38,6 +38,25 @@ STOP_SECONDS = 15.0
 CEREMONY_SECONDS = 60.0
 
 
+class Process(Protocol):
+    """What is used of a process: it is a ``subprocess.Popen``, or something like it."""
+
+    pid: int
+
+    @property
+    def stdout(self) -> IO[str] | None:
+        """What it prints."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end and say how it came; subprocess.TimeoutExpired after ``timeout`` seconds."""
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+
+    def kill(self) -> None:
+        """SIGKILL."""
+
+
 class Federation:
     """The homes below ``folder`` and the processes that serve them."""
 
@@ -45,7 +64,7 @@ class Federation:
         self.folder = folder
         self.database_url = database_url
         self.debug = debug
-        self.processes: dict[str, subprocess.Popen[str]] = {}
+        self.processes: dict[str, Process] = {}
 
     def home(self, party: str) -> Path:
         """The home of ``hub`` or of an agency."""
@@ -98,17 +117,18 @@ class Federation:
         for party in parties or ("hub", *AGENCIES):
             if party == "hub":
                 self._take_free_ports()
-            log = (self.folder / f"{party}.log").open("a", encoding="utf-8")
-            kind = "hub" if party == "hub" else "node"
-            command = [sys.executable, "-m", f"samprasan.{kind}", "serve", "--home", str(self.home(party))]
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=self._environment())
-            log.close()
-            self.processes[party] = process
+            self.processes[party] = self.served(party)
             if party == "hub":
                 self._wait_ready(party)
         for party in parties or AGENCIES:
             if party != "hub":
                 self._wait_ready(party)
+
+    def served(self, party: str) -> Process:
+        """A new process that serves ``party``."""
+        command = [sys.executable, "-m", program_of(party), "serve", "--home", str(self.home(party))]
+        with self._log(party).open("a", encoding="utf-8") as log:
+            return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=self.environment())
 
     def restart(self, party: str) -> None:
         """Serve ``party`` again, at the address it had."""
@@ -137,11 +157,11 @@ class Federation:
 
     def run(self, party: str, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Run a command line of ``samprasan-hub`` or ``samprasan-node`` at a party's home."""
-        kind = "hub" if party == "hub" else "node"
-        command = [sys.executable, "-m", f"samprasan.{kind}", *arguments, "--home", str(self.home(party))]
-        return subprocess.run(command, capture_output=True, text=True, check=check, env=self._environment())
+        command = [sys.executable, "-m", program_of(party), *arguments, "--home", str(self.home(party))]
+        return subprocess.run(command, capture_output=True, text=True, check=check, env=self.environment())
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """The variables its processes are given."""
         return {**os.environ, **({logs.DEBUG_VARIABLE: "debug", "GRPC_VERBOSITY": "debug"} if self.debug else {})}
 
     def answer(self, party: str, *arguments: str) -> Any:
@@ -176,8 +196,11 @@ class Federation:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line.startswith("ready "):
-            log = (self.folder / f"{party}.log").read_text("utf-8")
+            log = self._log(party).read_text("utf-8")
             raise RuntimeError(f"{party} did not start: {log[-2000:]}")
+
+    def _log(self, party: str) -> Path:
+        return self.folder / f"{party}.log"
 
     def _make_hub(self) -> None:
         _, file, secret = self._passphrase("hub")
@@ -210,7 +233,12 @@ class Federation:
         return url.set(database=name).render_as_string(hide_password=False)
 
 
-def _finish(process: "subprocess.Popen[str]") -> None:
+def program_of(party: str) -> str:
+    """The package whose command line is the party's."""
+    return "samprasan.hub" if party == "hub" else "samprasan.node"
+
+
+def _finish(process: Process) -> None:
     process.wait()
     if process.stdout is not None:
         process.stdout.close()

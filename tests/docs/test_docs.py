@@ -10,6 +10,8 @@ from types import ModuleType
 
 import pytest
 
+from tests import shell
+
 ROOT = Path(__file__).parents[2]
 PAGES = ["docs/start.md", "docs/operating/hub.md", "docs/operating/node.md", "docs/integrating/quickstart.md"]
 MARKDOWN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
@@ -27,15 +29,18 @@ def test_every_command_of_a_page_runs_as_it_stands(name: str, tmp_path: Path) ->
     assert script.count("samprasan-") > 5
     (tmp_path / "deploy").mkdir()
     shutil.copytree(ROOT / "deploy" / "local", tmp_path / "deploy" / "local")
-    environment = os.environ | {"PATH": f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}", "SAMPRASAN_LANG": "en"}
-    done = subprocess.run(
-        ["bash", "-eum", "-c", script + "\nwait"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=PAGE_SECONDS,
-    )
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    with shell.commands(programs):
+        path = f"{programs}:{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"
+        done = subprocess.run(
+            ["bash", "-eum", "-c", script + "\nwait"],
+            cwd=tmp_path,
+            env=os.environ | {"PATH": path, "SAMPRASAN_LANG": "en"},
+            capture_output=True,
+            text=True,
+            timeout=PAGE_SECONDS,
+        )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 

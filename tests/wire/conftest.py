@@ -2,20 +2,31 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests import integrating, local
 from tests.local import Live
 
+SHARED = {
+    "live": ("test_hostile", "test_hostile_bytes", "test_identity", "test_joining", "test_main_job"),
+    "shown": ("test_integrators", "test_publish", "test_streams"),
+}
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What shares a federation runs in one process, so that it is brought up once; other files by file."""
-    for item in items:
-        shared = [name for name in ("live", "shown_to_all") if name in getattr(item, "fixturenames", ())]
-        group = shared[0] if shared else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
+
+class ByFederation(LoadScopeScheduling):  # type: ignore[misc]
+    """What shares a federation runs in one worker, so that it is brought up once; other files by file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(nodeid.partition("::")[0]).stem
+        return next((name for name, files in SHARED.items() if file in files), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFederation:
+    """How the tests here are divided among workers."""
+    return ByFederation(config, log)
 
 
 @pytest.fixture(scope="session")

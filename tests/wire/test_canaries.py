@@ -7,7 +7,6 @@ reaches it, and what the nodes logged.  The scanner itself is held by ``tests/ho
 import csv
 import json
 import random
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from google.protobuf.message import Message as Protobuf
 from samprasan.keys.identifiers import Scheme, parse
 from samprasan.node.sync import hello
 
-from tests import commands
+from tests import commands, local
 from tests.federation import SAMPLES, Federation, Message, citizen, deed
 from tests.leaks import LEAKS, SCANNER
 from tests.privacy import Scanner
@@ -70,8 +69,7 @@ def export(path: Path, agency: str, stage: int) -> Path:
 def served(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalFederation]:
     """A federation after the run: imports, corrections, undo, crashes of everybody, refused and failed commands."""
     folder = tmp_path_factory.mktemp("canaries") / "federation"
-    shutil.copytree(template, folder)
-    federation = LocalFederation(folder, debug=True)
+    federation = local.copied(template, folder, debug=True)
     try:
         federation.start()
         run(federation)
@@ -93,7 +91,7 @@ def run(federation: LocalFederation) -> None:
             say(agency, "import", str(file), "--profile", profile)
         federation.restart(("hub", "nhco")[stage - 1])
     federation.kill("hub")
-    say("mpc", "balance", "--id", PEOPLE[0].digits)
+    say("mpc", "balance", "--id", PEOPLE[0].digits, "--wait", "1")
     federation.restart("hub")
     say("codi", "imports", "undo", "2")
     say("mpc", "balance", "--id", "123")

@@ -23,7 +23,7 @@ from tests.federation import citizen
 RULES = '[[benefit]]\ncode = "one"\ntitle = { th = "หนึ่ง", en = "One" }\ncredits = 1\n'
 RULES += "valid_from = 2026-01-01\nvalid_until = 2027-12-31\n"
 REDEEMERS = 64
-ROUNDS = 100
+ROUNDS = 20
 LONG_ROUNDS = 10_000
 AGENCIES = ("mpc", "codi")
 PERSON = citizen(4711)

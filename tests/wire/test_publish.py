@@ -1,12 +1,11 @@
 """Publishing to a real nats-server: everything once and in order, whoever is killed."""
 
 import asyncio
+import itertools
 import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -30,11 +29,13 @@ from samprasan.keys import certificates
 from samprasan.keys.credentials import Credentials
 from samprasan.v1 import changes_pb2 as v1
 
-from tests import commands, integrating, jetstream, local
+from tests import commands, integrating, jetstream, local, starter
 from tests.integrating import SUBJECTS, Shown, follow_until_now, until
 from tests.jetstream import Server, Stored
 
 STREAM = "SAMPRASAN_DASHBOARD"
+STOP_SECONDS = 10.0
+_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -60,18 +61,23 @@ class Publisher:
     """A process that publishes."""
 
     def __init__(self, shown: Shown, server: Server, *options: str) -> None:
-        self._command = [sys.executable, "-m", "samprasan.hub", *arguments(server, *options)]
-        self._command += ["--home", str(shown.served.home("hub"))]
+        self._command = [*arguments(server, *options), "--home", str(shown.served.home("hub"))]
+        self._log = shown.served.folder / f"publish-{next(_numbers)}.log"
         self.process = self.start()
 
-    def start(self) -> "subprocess.Popen[str]":
-        self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def start(self) -> starter.Process:
+        self.process = starter.Process("samprasan.hub", self._command, self._log, os.environ)
         return self.process
 
     def stop(self, number: int = signal.SIGKILL) -> int:
         self.process.send_signal(number)
-        self.process.communicate()
-        return self.process.returncode
+        ended = self.process.wait(STOP_SECONDS)
+        self.process.stdout.close()
+        return ended
+
+    def ended(self, within: float) -> tuple[int, str]:
+        """How it ended by itself, and all it said on stderr."""
+        return self.process.wait(within), self._log.read_text("utf-8")
 
 
 @contextmanager
@@ -103,7 +109,6 @@ def test_a_stream_begins_with_all_there_is_and_goes_on_with_the_same_events(
     before = len(follow_until_now(dashboard))
     standing = [each for each in blocking.snapshot(dashboard) if each.handle]
     with publishing(shown, server) as publisher:
-        assert publisher.process.stdout is not None
         ready = publisher.process.stdout.readline().removeprefix("ready ")
         assert json.loads(ready) == {"stream": STREAM, "subjects": "samprasan.dashboard.>"}
         shown.give()
@@ -324,7 +329,6 @@ def test_nothing_is_said_to_a_server_without_the_certificate_that_was_asked_for(
         assert "does not let" in run(shown, address, "--nats-authority", str(tmp_path / "another"))
         assert "does not let" in run(shown, address)  # nobody that this machine trusts
         with publishing(shown, address, "--nats-authority", str(tmp_path / "own")) as publisher:
-            assert publisher.process.stdout is not None
             assert publisher.process.stdout.readline().startswith("ready")
     plainly = replace(server, scheme="tls")
     assert "without TLS" in run(shown, plainly)
@@ -359,9 +363,7 @@ def test_a_publisher_in_the_middle_of_much_ends_when_it_is_told_to(
         until(lambda: bool(seen(server, STREAM)))
         shown.load.give(random.Random(9), deeds=200, subjects=SUBJECTS)
         until(lambda: len(seen(server, STREAM)) > 60)
-        publisher.process.send_signal(signal.SIGTERM)
-        publisher.process.communicate(timeout=10)
-        assert publisher.process.returncode == 0
+        assert publisher.stop(signal.SIGTERM) == 0
     shown.load.wait()
 
 
@@ -370,6 +372,6 @@ def test_a_revoked_integrator_is_published_no_more(shown: Shown, server: Server,
     with publishing(shown, server, "--integrator", "kiosk", "--stream", "KIOSK") as publisher:
         until(lambda: bool(seen(server, "KIOSK")))
         shown.served.run("hub", "integrator", "revoke", "kiosk")
-        _, told = publisher.process.communicate(timeout=60)
-        assert publisher.process.returncode == 1
+        code, told = publisher.ended(within=60)
+        assert code == 1
         assert "kiosk" in told
