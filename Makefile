@@ -21,7 +21,7 @@ endef
 # Debian's own Python, where it is another than the one in use.
 DEBIAN := /usr/bin/python3
 
-.PHONY: help demo test check check-long debian format proto bench docs pins static unit wire sim kills documentation packaging package fuzz
+.PHONY: help demo test check check-long debian format proto bench docs pins static unit wire sim kills documentation packaging package fuzz rest
 
 help: ## list what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -56,12 +56,12 @@ demo: $(READY) ## bring up a hub and three nodes, import the samples, show the s
 
 test: ## set up, and run the tests
 	@begun=$$(date +%s)
-	$(MAKE) --no-print-directory $(READY) unit fuzz wire sim kills documentation
+	$(MAKE) --no-print-directory PART="--part first" $(READY) unit fuzz wire sim kills documentation
 	echo "== test: $$(($$(date +%s) - begun)) s (budget 360 s)"
 
 check: ## everything that CI runs
 	@begun=$$(date +%s)
-	$(MAKE) --no-print-directory $(READY) static test packaging debian
+	$(MAKE) --no-print-directory $(READY) static test rest packaging debian
 	echo "== check: $$(($$(date +%s) - begun)) s (budget 720 s)"
 	echo "== all checks passed"
 
@@ -84,22 +84,25 @@ static: $(READY) .venv-proto/.installed
 	echo "== static: $$(($$(date +%s) - begun)) s (budget 40 s)"
 
 unit: $(READY)
-	@$(call suite,unit and PostgreSQL,120,$(PYTEST) -n 2 tests/house tests/keys tests/ledger tests/edge tests/client tests/hub tests/node tests/postgresql)
+	@$(call suite,unit,120,$(PYTEST) -n 2 $(PART) tests/house tests/keys tests/ledger tests/edge tests/client tests/hub tests/node)
 
 fuzz: $(READY)
-	@$(call suite,fuzzing,30,$(PYTEST) -n 2 tests/fuzz)
+	@$(call suite,fuzzing,30,$(PYTEST) -n 2 $(PART) tests/fuzz)
 
 wire: $(READY)
-	@$(call suite,wire,100,$(PYTEST) -n 2 --dist loadgroup tests/wire)
+	@$(call suite,wire,100,$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder $(PART) tests/wire)
 
 sim: $(READY)
-	@$(call suite,simulation,50,$(PYTEST) -n 2 tests/sim)
+	@$(call suite,simulation,50,$(PYTEST) -n 2 $(PART) tests/sim)
 
 kills: $(READY)
-	@$(call suite,kills,30,$(PYTEST) tests/kills)
+	@$(call suite,kills,30,$(PYTEST) -n 2 tests/kills)
 
 documentation: $(READY)
-	@$(call suite,docs and demo,30,$(PYTEST) -n 2 tests/docs)
+	@$(call suite,docs,40,$(PYTEST) -n 2 $(PART) tests/docs)
+
+rest: $(READY) ## what make check adds to make test: all that needs PostgreSQL, the demo, and more seeds
+	@$(call suite,rest,220,$(PYTEST) -n 2 --part rest tests)
 
 packaging: $(READY)
 	@$(call suite,package,20,$(PYTEST) tests/package)

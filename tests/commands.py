@@ -3,7 +3,9 @@
 import contextlib
 import io
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import typer
@@ -49,7 +51,13 @@ def _run(app: typer.Typer, arguments: list[str]) -> Done:
 
     streams = (contextlib.redirect_stdout(out), contextlib.redirect_stderr(err))
     with streams[0], streams[1], mock.patch.object(database, "open_database", noted):
-        code = command.run(app, arguments)
+        code = command.run(_built(app), arguments)
     for db in opened:
         db.close()  # a process of its own would have ended
     return Done(code, out.getvalue(), err.getvalue())
+
+
+@cache
+def _built(app: typer.Typer) -> Any:
+    """What ``app`` makes of itself whenever it is called."""
+    return typer.main.get_command(app)

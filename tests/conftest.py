@@ -14,13 +14,15 @@ from tests.federation import Federation
 
 DATABASES = ("sqlite", "postgresql")
 SUITES = ("house", "unit", "postgresql", "fuzz", "wire", "sim", "kills", "docs", "package")
-LONGEST = ("tests/postgresql", "test_every_stage_comes_out_exactly")
+LONGEST = ["tests/postgresql", "test_every_stage_comes_out_exactly", "test_publish", "test_restore", "test_counters"]
+LONGEST += ["test_hostile_bytes", "test_linking_key", "test_canaries", "test_repair"]
 SEEDS = pytest.StashKey[list[int]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of this project's tests."""
     parser.addoption("--long", action="store_true", help="run at the sizes of make check-long, with fresh seeds")
+    parser.addoption("--part", choices=("first", "rest"), help="run what make test runs, or what make check adds to it")
     parser.addoption("--sqlite", action="store_true", help="leave out what needs PostgreSQL")
     parser.addoption("--seed", type=int, help="run what is random with this seed alone")
 
@@ -29,11 +31,30 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Mark each test with its suite; the longest first, so that no worker waits for them alone at the end."""
     for item in items:
         item.add_marker(suite_of(item))
-    items.sort(key=lambda item: not any(each in item.nodeid for each in LONGEST))
-    if config.getoption("--sqlite"):
-        left_out = [item for item in items if needs_postgresql(item)]
+    items.sort(key=how_late)
+    left_out = [item for item in items if is_left_out(item, config)]
+    if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
+
+
+def how_late(item: pytest.Item) -> int:
+    """Where to begin with the test among the others."""
+    return next((place for place, name in enumerate(LONGEST) if name in item.nodeid), len(LONGEST))
+
+
+def is_left_out(item: pytest.Item, config: pytest.Config) -> bool:
+    """Whether the options leave the test out.
+
+    What needs PostgreSQL is in the second part; what tries many seeds has some of them in each.
+    """
+    part, on_postgresql = config.getoption("--part"), needs_postgresql(item)
+    is_for_later = on_postgresql or item.get_closest_marker("rest") is not None
+    if on_postgresql and config.getoption("--sqlite"):
+        return True
+    if part == "rest":
+        return not is_for_later and "numbers" not in getattr(item, "fixturenames", ())
+    return part == "first" and is_for_later
 
 
 def suite_of(item: pytest.Item) -> str:
@@ -73,6 +94,20 @@ def long_run(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--long"))
 
 
+@pytest.fixture(scope="session")
+def numbers(request: pytest.FixtureRequest, long_run: bool) -> Callable[[int, int, int], range]:
+    """What to try of a thing, given how much in ``make test``, in ``make check``, and in a long run, which is fresh."""
+    part = request.config.getoption("--part")
+
+    def chosen(first: int, fixed: int, long: int) -> range:
+        if long_run:
+            start = random.SystemRandom().randrange(2**31)
+            return range(start, start + long)
+        return {"first": range(first), "rest": range(first, fixed)}.get(part, range(fixed))
+
+    return chosen
+
+
 @pytest.fixture
 def seed(request: pytest.FixtureRequest) -> int:
     """A seed of chance: fresh, or that of ``--seed``; a failure says which."""
@@ -83,14 +118,15 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def seeds(request: pytest.FixtureRequest, long_run: bool) -> Callable[[int, int], Iterator[int]]:
-    """Seeds to try, given how many usually and how many in a long run: the first ones, or fresh ones in a long run."""
+def seeds(
+    request: pytest.FixtureRequest, numbers: Callable[[int, int, int], range]
+) -> Callable[[int, int, int], Iterator[int]]:
+    """Seeds to try, as many as ``numbers`` says; a failure says which."""
     tried = request.node.stash[SEEDS] = []
     given = request.config.getoption("--seed")
 
-    def chosen(usual: int, long: int) -> Iterator[int]:
-        start = random.SystemRandom().randrange(2**31) if long_run else 0
-        for number in [int(given)] if given is not None else range(start, start + (long if long_run else usual)):
+    def chosen(first: int, fixed: int, long: int) -> Iterator[int]:
+        for number in [int(given)] if given is not None else numbers(first, fixed, long):
             tried.append(number)
             yield number
 
@@ -157,9 +193,8 @@ def busy_fed() -> Iterator[Federation]:
     """A federation in memory with awards, corrections and redemptions at every agency."""
     from tests.reconciling import busy_template
 
-    copy = federation.copy_of(busy_template(), federation.memory_database, 11)
-    yield copy
-    copy.close()
+    with federation.copied(busy_template(), 11) as copy:
+        yield copy
 
 
 @pytest.fixture(scope="session")

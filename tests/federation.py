@@ -56,6 +56,8 @@ AGENCIES = ("mpc", "nhco", "codi")
 SAMPLES = Path(__file__).parents[1] / "deploy" / "local" / "samples"
 START_MS = int(datetime(2026, 11, 23, 3, tzinfo=UTC).timestamp() * 1000)
 TO_RECOVER = frozenset({"hello", "list", "recall", "refeed", "submit"})  # what a hub that recovers answers
+GREETINGS = frozenset({"hello", "fetch", "witness", "witnessed"})  # what is said with nothing new
+ROUNDS = 4
 TLS_CA = b"the hub's authority"
 
 
@@ -389,17 +391,22 @@ class Federation:
         return {"hub": self.hub, **self.nodes}
 
     def run(self) -> None:
-        """Deliver everything, in order, until three rounds of ticks bring nothing new."""
+        """Deliver everything, in order, until a round of ticks brings nothing new."""
         self.hub.tick()
-        for _ in range(4):
-            self.deliver(message for node in self.nodes.values() for message in node.tick())
+        for number in range(ROUNDS):
+            told = self.deliver(message for node in self.nodes.values() for message in node.tick())
+            if number and told <= GREETINGS:
+                return
 
-    def deliver(self, messages: Iterable[Message]) -> None:
-        """Deliver ``messages`` and whatever they lead to, in order."""
+    def deliver(self, messages: Iterable[Message]) -> set[str]:
+        """Deliver ``messages`` and whatever they lead to, in order; the kinds of messages that there were."""
         waiting = deque(messages)
+        kinds = set()
         while waiting:
             message = waiting.popleft()
+            kinds.add(message.kind)
             waiting.extend(self.parties[message.to].receive(message))
+        return kinds
 
     def ask_hub(self, agency: str, kind: str, body: Any) -> Any:
         """The hub's answer to one message of ``agency``; an error of ours is raised."""
@@ -452,6 +459,12 @@ def finish(made: Federation) -> None:
 
 
 @cache
+def young() -> Federation:
+    """A federation whose agencies have approved roster 1, and nothing else; to be copied."""
+    return approved()
+
+
+@cache
 def _template(make_signer: Callable[[bytes], Signer], verify: Verify) -> Federation:
     """A federation in memory, to be copied."""
     made = approved(memory_database, make_signer, verify)
@@ -466,6 +479,16 @@ def copy_of(template: Federation, make_database: MakeStore, seed: int) -> Federa
         with _connection(party.db) as original, _connection(databases[name]) as copy:
             original.backup(copy)  # the pragmas of the copy stay its own
     return rehoused(template, databases, seed)
+
+
+@contextlib.contextmanager
+def copied(template: Federation, seed: int = 1) -> Iterator[Federation]:
+    """A copy in memory, until the block ends."""
+    copy = copy_of(template, memory_database, seed)
+    try:
+        yield copy
+    finally:
+        copy.close()
 
 
 def rehoused(template: Federation, databases: dict[str, Database], seed: int) -> Federation:

@@ -3,6 +3,8 @@
 import io
 import random
 import zipfile
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,14 +20,21 @@ from samprasan.node.counter import redemption
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import Receipt
 
-from tests import commands
+from tests import commands, federation
 from tests.federation import AGENCIES, Federation, deed, publish
 from tests.redemptions import wish
 
 
 @pytest.fixture
-def settled(fed: Federation) -> Federation:
+def settled() -> Iterator[Federation]:
     """Awards, a correction, a redemption, and a checkpoint that all have cosigned."""
+    with federation.copied(settled_template()) as copy:
+        yield copy
+
+
+@cache
+def settled_template() -> Federation:
+    fed = federation.make()
     publish(fed)
     for number, agency in enumerate(AGENCIES):
         fed.give(agency, *(deed(10 * number + each, each) for each in range(4)))

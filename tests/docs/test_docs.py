@@ -56,6 +56,7 @@ def test_the_readmes_python_is_that_of_an_app() -> None:
     assert "follow(" in following  # tests/wire/test_integrators.py runs it
 
 
+@pytest.mark.rest
 def test_make_demo_ends_with_the_expected_totals() -> None:
     done = subprocess.run(["make", "demo"], cwd=ROOT, capture_output=True, text=True, timeout=PAGE_SECONDS)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -24,7 +24,7 @@ _INTERESTING = (
 )
 
 
-Seeds = Callable[[int, int], Iterator[int]]  # the fixture that gives seeds to try
+Seeds = Callable[[int, int, int], Iterator[int]]  # the fixture that gives seeds to try
 
 
 def mutated(chance: random.Random, corpus: Sequence[bytes]) -> bytes:

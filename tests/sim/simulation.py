@@ -37,7 +37,7 @@ from tests.federation import Federation, HubParty, Message, NodeParty, SeededSig
 from tests.sim.counters import Counters
 
 SQLITE_FULL = 2
-Seeds = Callable[[int, int], Iterator[int]]  # the fixture that gives seeds to try
+Seeds = Callable[[int, int, int], Iterator[int]]  # the fixture that gives seeds to try
 COMMITS_PER_SYNC = 20  # of a database that does not sync by itself
 CHECK_EVERY = 100
 EARLIER_FROM = 50_000  # numbers of records that were imported before

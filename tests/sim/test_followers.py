@@ -20,19 +20,20 @@ SEEDS_TO_FIND_A_BUG = 20
 
 
 def test_readers_are_told_everything_once_and_in_order_whatever_happens(seeds: Seeds) -> None:
-    shown = hidden = messages = 0
-    for seed in seeds(5, 200):
+    tried = shown = hidden = messages = 0
+    for seed in seeds(2, 8, 200):
         found = followers.run(seed, STEPS)
         assert found.problems == [], f"seed {seed}"
         assert found.codes <= EXPECTED_CODES, f"seed {seed}"
+        tried += 1
         records = [record for follower in found.followers for record in follower.records]
         messages += sum(record.what == "page" for record in records)
         events = [event.type for record in records for event in record.events]
         shown += len(events)
         hidden += events.count(v1.EVENT_TYPE_UNLINKED)
-    assert shown > 100
-    assert hidden > 15
-    assert messages > 20
+    assert shown > 10 * tried
+    assert hidden > tried
+    assert messages > 2 * tried
 
 
 def skips_on_resume(patch: pytest.MonkeyPatch) -> None:

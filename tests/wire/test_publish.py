@@ -22,6 +22,7 @@ from cloudevents.core.formats.json import JSONFormat
 from samprasan.client import blocking
 from samprasan.hub import home as hub_homes
 from samprasan.hub import store
+from samprasan.hub.integrators import jetstream as integrators_jetstream
 from samprasan.hub.integrators import publisher as integrators_publisher
 from samprasan.hub.integrators.cloudevents import CURSOR_HEADER
 from samprasan.hub.integrators.jetstream import Target
@@ -216,6 +217,7 @@ def test_a_line_that_held_for_long_is_tried_again_too(
     shown: Shown, dashboard: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(integrators_publisher, "RETRY_SECONDS_MAX", 0.0)  # so long that it is no new failure
+    monkeypatch.setattr(integrators_jetstream, "ANSWER_SECONDS_MAX", 2.0)
     opened = hub_homes.open_home(shown.served.home("hub"))
     hub = opened.hub
     connected: list[Any] = []
@@ -335,7 +337,10 @@ def test_nothing_is_said_to_a_server_without_the_certificate_that_was_asked_for(
     assert "without TLS" in run(shown, server, "--nats-authority", str(tmp_path / "own"))
 
 
-def test_a_publisher_that_may_not_publish_uses_up_no_snapshot(shown: Shown, dashboard: Path, tmp_path: Path) -> None:
+def test_a_publisher_that_may_not_publish_uses_up_no_snapshot(
+    shown: Shown, dashboard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(integrators_jetstream, "ANSWER_SECONDS_MAX", 2.0)
     config = tmp_path / "mute.conf"
     config.write_text(
         "jetstream: enabled\nauthorization { users: [{ user: hub, password: word, "

@@ -2,6 +2,8 @@
 
 import hashlib
 import re
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +55,17 @@ def spendable(fed: Federation) -> tuple[int, int, int]:
 
 
 @pytest.fixture
-def counter(fed: Federation) -> Federation:
+def counter() -> Iterator[Federation]:
     """A person with 32 credits at mpc and at nhco; codi gives rice for 10."""
-    with_credits(fed)
-    return fed
+    with federation.copied(counter_template(), 5) as copy:
+        yield copy
+
+
+@cache
+def counter_template() -> Federation:
+    made = federation.make()
+    with_credits(made)
+    return made
 
 
 def with_credits(fed: Federation) -> None:
@@ -363,8 +372,15 @@ def risk(fed: Federation, number: int = 1, most: int = 25) -> dict[str, Any]:
 
 
 @pytest.fixture
-def away(counter: Federation) -> Federation:
+def away() -> Iterator[Federation]:
     """codi knows the person, whose balance was 32 when it was last told; the hub is away."""
+    with federation.copied(away_template(), 6) as copy:
+        yield copy
+
+
+@cache
+def away_template() -> Federation:
+    counter = federation.copy_of(counter_template(), federation.memory_database, 5)
     counter.give("codi", deed(9, 1, status="pending"))
     node = counter.nodes["codi"]
     balance.find_or_want(node, PERSON)

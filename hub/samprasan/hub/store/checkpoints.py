@@ -22,9 +22,12 @@ class Given(NamedTuple):
     key: bytes
 
 
+_NEWEST = sa.select(checkpoints).order_by(checkpoints.c.size.desc()).limit(1)
+
+
 def newest(tx: sa.Connection) -> Signed | None:
     """The newest one, which is the one that is offered."""
-    row = tx.execute(sa.select(checkpoints).order_by(checkpoints.c.size.desc()).limit(1)).first()
+    row = tx.execute(_NEWEST).first()
     return Signed(*row) if row else None
 
 

@@ -52,9 +52,12 @@ def lock_head(tx: sa.Connection) -> LogHead:
     return LogHead(row.log_size, row.appended_at)
 
 
+_HEAD = sa.select(head.c.log_size, head.c.appended_at)
+
+
 def head_now(tx: sa.Connection) -> LogHead:
     """The head, to read."""
-    row = tx.execute(sa.select(head.c.log_size, head.c.appended_at)).one()
+    row = tx.execute(_HEAD).one()
     return LogHead(row.log_size, row.appended_at)
 
 
@@ -66,17 +69,23 @@ def append(tx: sa.Connection, rows: Sequence[LogRow], appended_at: int) -> None:
         tx.execute(head.update().values(log_size=rows[-1].log_index + 1, appended_at=appended_at))
 
 
+_CHAIN_HEAD = sa.select(log.c.seq, log.c.digest).where(log.c.agency == sa.bindparam("of"))
+_CHAIN_HEAD = _CHAIN_HEAD.order_by(log.c.seq.desc()).limit(1)
+
+
 def chain_head(tx: sa.Connection, agency: str) -> Head:
     """The newest batch of the agency's chain."""
-    query = sa.select(log.c.seq, log.c.digest).where(log.c.agency == agency).order_by(log.c.seq.desc()).limit(1)
-    row = tx.execute(query).first()
+    row = tx.execute(_CHAIN_HEAD, {"of": agency}).first()
     return Head(row.seq, row.digest) if row else Head()
+
+
+_CHAIN_SEQ = sa.select(log.c.seq).where(log.c.agency == sa.bindparam("of"), log.c.log_index < sa.bindparam("size"))
+_CHAIN_SEQ = _CHAIN_SEQ.order_by(log.c.seq.desc()).limit(1)
 
 
 def chain_seq(tx: sa.Connection, agency: str, size: int) -> int:
     """The agency's newest batch among the first ``size`` entries; 0 if it has none there."""
-    query = sa.select(log.c.seq).where(log.c.agency == agency, log.c.log_index < size)
-    return tx.execute(query.order_by(log.c.seq.desc()).limit(1)).scalar() or 0
+    return tx.execute(_CHAIN_SEQ, {"of": agency, "size": size}).scalar() or 0
 
 
 def find(tx: sa.Connection, agency: str, seq: int) -> LogRow | None:

@@ -42,9 +42,12 @@ def begin_recovery(tx: sa.Connection, now: int, why: str) -> None:
     tx.execute(refeeders.delete())
 
 
+_CURRENT = sa.select(recovery)
+
+
 def current(tx: sa.Connection) -> AnyRow | None:
     """Since when and why the hub recovers; None if it does not."""
-    return tx.execute(sa.select(recovery)).first()
+    return tx.execute(_CURRENT).first()
 
 
 def note_problem(tx: sa.Connection, problem: str) -> None:

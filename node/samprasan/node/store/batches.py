@@ -7,16 +7,21 @@ from samprasan.node.tables import batches, refused
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import Batch, Receipt
 
+_HEAD = sa.select(batches.c.seq, batches.c.digest).order_by(batches.c.seq.desc()).limit(1)
+
 
 def head(tx: sa.Connection) -> Head:
     """The newest sealed batch."""
-    row = tx.execute(sa.select(batches.c.seq, batches.c.digest).order_by(batches.c.seq.desc()).limit(1)).first()
+    row = tx.execute(_HEAD).first()
     return Head(row.seq, row.digest) if row else Head()
+
+
+_DIGEST_AT = sa.select(batches.c.digest).where(batches.c.seq == sa.bindparam("at"))
 
 
 def digest_at(tx: sa.Connection, seq: int) -> bytes | None:
     """The digest of batch ``seq``, if there is one."""
-    return tx.execute(sa.select(batches.c.digest).where(batches.c.seq == seq)).scalar()
+    return tx.execute(_DIGEST_AT, {"at": seq}).scalar()
 
 
 def settled_seq(tx: sa.Connection) -> int:
@@ -47,14 +52,20 @@ def in_flight(tx: sa.Connection) -> int:
     return tx.execute(sa.select(sa.func.count()).select_from(batches).where(batches.c.receipt.is_(None))).scalar_one()
 
 
+_UNSETTLED = sa.select(batches).where(batches.c.receipt.is_(None)).order_by(batches.c.seq)
+
+
 def unsettled(tx: sa.Connection) -> list[AnyRow]:
     """Sealed batches without receipt, oldest first."""
-    return list(tx.execute(sa.select(batches).where(batches.c.receipt.is_(None)).order_by(batches.c.seq)))
+    return list(tx.execute(_UNSETTLED))
+
+
+_AT = sa.select(batches).where(batches.c.seq == sa.bindparam("at"))
 
 
 def find(tx: sa.Connection, seq: int) -> AnyRow | None:
     """Batch ``seq``."""
-    return tx.execute(sa.select(batches).where(batches.c.seq == seq)).first()
+    return tx.execute(_AT, {"at": seq}).first()
 
 
 def between(tx: sa.Connection, start: int, end: int) -> list[AnyRow]:

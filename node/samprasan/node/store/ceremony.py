@@ -10,16 +10,22 @@ from samprasan.node.tables import ceremonies, ceremony_letters, ceremony_message
 Row = AnyRow
 
 
+_NEWEST = sa.select(ceremonies).where(ceremonies.c.roster_digest == sa.bindparam("roster"))
+_NEWEST = _NEWEST.order_by(ceremonies.c.attempt.desc()).limit(1)
+
+
 def newest(tx: sa.Connection, roster_digest: bytes) -> Row | None:
     """The newest attempt under a roster."""
-    query = sa.select(ceremonies).where(ceremonies.c.roster_digest == roster_digest)
-    return tx.execute(query.order_by(ceremonies.c.attempt.desc()).limit(1)).first()
+    return tx.execute(_NEWEST, {"roster": roster_digest}).first()
+
+
+_HEARD_OF = sa.select(sa.func.max(ceremony_messages.c.attempt))
+_HEARD_OF = _HEARD_OF.where(ceremony_messages.c.roster_digest == sa.bindparam("roster"))
 
 
 def newest_attempt_heard_of(tx: sa.Connection, roster_digest: bytes) -> int:
     """The newest attempt of which there is a message; 0 if there is none."""
-    query = sa.select(sa.func.max(ceremony_messages.c.attempt))
-    return tx.execute(query.where(ceremony_messages.c.roster_digest == roster_digest)).scalar() or 0
+    return tx.execute(_HEARD_OF, {"roster": roster_digest}).scalar() or 0
 
 
 def begin_attempt(tx: sa.Connection, roster_digest: bytes, attempt: int, sealed_line: bytes | None) -> None:
@@ -65,10 +71,12 @@ def add_letter(tx: sa.Connection, roster_digest: bytes, reader: str, sealed_enve
     tx.execute(ceremony_letters.insert().values(values))
 
 
+_UNPOSTED = sa.select(ceremony_letters).where(~ceremony_letters.c.posted).order_by(ceremony_letters.c.letter_id)
+
+
 def unposted(tx: sa.Connection) -> list[Row]:
     """Letters that perhaps never left."""
-    query = sa.select(ceremony_letters).where(~ceremony_letters.c.posted)
-    return list(tx.execute(query.order_by(ceremony_letters.c.letter_id)))
+    return list(tx.execute(_UNPOSTED))
 
 
 def drop_letter(tx: sa.Connection, letter_id: int) -> None:
@@ -83,16 +91,24 @@ def save_share(tx: sa.Connection, point: bytes, sealed_share: bytes, roster_dige
     tx.execute(shares.insert().values(point=point, sealed_share=sealed_share, roster_digest=roster_digest))
 
 
+_AT_POINT = sa.select(shares.c.sealed_share).where(shares.c.point == sa.bindparam("at"))
+
+
 def sealed_share(tx: sa.Connection, point: bytes) -> bytes | None:
     """The share with that commitment."""
-    return tx.execute(sa.select(shares.c.sealed_share).where(shares.c.point == point)).scalar()
+    return tx.execute(_AT_POINT, {"at": point}).scalar()
+
+
+_BEGUN = sa.exists().where(ceremonies.c.roster_digest != sa.bindparam("roster"))
+_UNNAMED = sa.exists().where(
+    shares.c.roster_digest != sa.bindparam("roster"), shares.c.point.not_in(sa.bindparam("points", expanding=True))
+)
+_HAS_EARLIER = sa.select(sa.or_(_BEGUN, _UNNAMED))
 
 
 def has_earlier(tx: sa.Connection, roster_digest: bytes, points: Iterable[bytes]) -> bool:
     """Whether :func:`forget_earlier` has anything to do."""
-    begun = sa.exists().where(ceremonies.c.roster_digest != roster_digest)
-    unnamed = sa.exists().where(shares.c.roster_digest != roster_digest, shares.c.point.not_in(list(points)))
-    return bool(tx.execute(sa.select(sa.or_(begun, unnamed))).scalar_one())
+    return bool(tx.execute(_HAS_EARLIER, {"roster": roster_digest, "points": list(points)}).scalar_one())
 
 
 def forget_earlier(tx: sa.Connection, roster_digest: bytes, points: Iterable[bytes]) -> None:

@@ -30,10 +30,14 @@ def proposed(tx: sa.Connection) -> list[bytes]:
     return list(tx.execute(query.order_by(documents.c.kind, documents.c.version, documents.c.digest)).scalars())
 
 
+_VERSION = sa.select(sa.func.max(documents.c.version)).where(
+    documents.c.kind == sa.bindparam("of_kind"), documents.c.series == sa.bindparam("of_series"), documents.c.active
+)
+
+
 def version_in_force(tx: sa.Connection, kind: int, series: str = "") -> int:
     """The newest version of ``kind`` in force, within ``series`` if it has several; 0 if there is none."""
-    own = (documents.c.kind == kind, documents.c.series == series, documents.c.active)
-    return tx.execute(sa.select(sa.func.max(documents.c.version)).where(*own)).scalar() or 0
+    return tx.execute(_VERSION, {"of_kind": kind, "of_series": series}).scalar() or 0
 
 
 def save(tx: sa.Connection, found: Standing, envelope: bytes, *, active: bool) -> None:

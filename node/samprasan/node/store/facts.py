@@ -15,9 +15,12 @@ DIFFERENCES = "differences"  # accounts that differ, by likely cause, JSON
 CLOCK_OFF_MS = "clock_off_ms"  # the hub's clock less ours, then
 
 
+_NAMED = sa.select(notes.c.value).where(notes.c.name == sa.bindparam("which"))
+
+
 def get(tx: sa.Connection, name: str) -> str | None:
     """The note, if there is one."""
-    return tx.execute(sa.select(notes.c.value).where(notes.c.name == name)).scalar()
+    return tx.execute(_NAMED, {"which": name}).scalar()
 
 
 def write(tx: sa.Connection, name: str, value: str) -> None:

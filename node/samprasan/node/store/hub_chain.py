@@ -6,11 +6,12 @@ from samprasan.keys.chain import Head
 from samprasan.node.tables import hub_entries
 from samprasan.v1.hub_pb2 import LogEntry
 
+_HEAD = sa.select(hub_entries.c.seq, hub_entries.c.digest).order_by(hub_entries.c.seq.desc()).limit(1)
+
 
 def head(tx: sa.Connection) -> Head:
     """The newest batch of the hub's chain that is kept."""
-    query = sa.select(hub_entries.c.seq, hub_entries.c.digest).order_by(hub_entries.c.seq.desc()).limit(1)
-    row = tx.execute(query).first()
+    row = tx.execute(_HEAD).first()
     return Head(row.seq, row.digest) if row else Head()
 
 

@@ -24,10 +24,12 @@ class Evidence(NamedTuple):
     second: bytes
 
 
+_NEWEST = sa.select(checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)
+
+
 def newest(tx: sa.Connection) -> bytes:
     """The newest checkpoint that was accepted, as a note; empty if there is none."""
-    query = sa.select(checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)
-    return tx.execute(query).scalar() or b""
+    return tx.execute(_NEWEST).scalar() or b""
 
 
 def all_newest_first(tx: sa.Connection) -> list[bytes]:
@@ -49,11 +51,15 @@ def forget_after(tx: sa.Connection, size: int) -> None:
     tx.execute(heard.delete())
 
 
+_PROVED = sa.select(sa.func.coalesce(sa.func.max(proofs.c.seq), 0)).scalar_subquery()
+_UNPROVED = sa.select(batches.c.seq, batches.c.receipt)
+_UNPROVED = _UNPROVED.where(batches.c.seq > _PROVED, batches.c.receipt.is_not(None))
+_UNPROVED = _UNPROVED.order_by(batches.c.seq).limit(sa.bindparam("most", type_=sa.Integer))
+
+
 def unproved(tx: sa.Connection, limit: int) -> list[AnyRow]:
     """Batches with a receipt and without proof, oldest first: seq and receipt."""
-    proved = sa.select(sa.func.coalesce(sa.func.max(proofs.c.seq), 0)).scalar_subquery()
-    query = sa.select(batches.c.seq, batches.c.receipt).where(batches.c.seq > proved, batches.c.receipt.is_not(None))
-    return list(tx.execute(query.order_by(batches.c.seq).limit(limit)))
+    return list(tx.execute(_UNPROVED, {"most": limit}))
 
 
 def add_proofs(tx: sa.Connection, found: Sequence[Proof]) -> None:
@@ -80,9 +86,12 @@ def note_heard(tx: sa.Connection, agency: str, note: bytes, now: int) -> None:
         tx.execute(heard.update().where(heard.c.agency == agency).values(note=note))
 
 
+_HEARD_OF = sa.select(heard).order_by(heard.c.agency)
+
+
 def heard_of(tx: sa.Connection) -> list[AnyRow]:
     """What other agencies know of that the hub has not connected yet."""
-    return list(tx.execute(sa.select(heard).order_by(heard.c.agency)))
+    return list(tx.execute(_HEARD_OF))
 
 
 def mark_connected(tx: sa.Connection, agency: str, note: bytes) -> None:

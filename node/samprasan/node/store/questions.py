@@ -21,19 +21,22 @@ def question(tx: sa.Connection, request_id: bytes) -> Row | None:
     return tx.execute(sa.select(questions).where(questions.c.request_id == request_id)).first()
 
 
+_OPEN = sa.select(questions).where(
+    questions.c.state == QuestionState.OPEN, questions.c.expires_at > sa.bindparam("now")
+)
+
+
 def open_questions(tx: sa.Connection, now: int) -> list[Row]:
     """Questions that may still be answered."""
-    return list(
-        tx.execute(sa.select(questions).where(questions.c.state == QuestionState.OPEN, questions.c.expires_at > now))
-    )
+    return list(tx.execute(_OPEN, {"now": now}))
+
+
+_UNPOSTED = _OPEN.where(~questions.c.posted).order_by(questions.c.asked_at)
 
 
 def unposted(tx: sa.Connection, now: int) -> list[Row]:
     """Questions that were stored and perhaps never sent."""
-    query = sa.select(questions).where(
-        questions.c.state == QuestionState.OPEN, ~questions.c.posted, questions.c.expires_at > now
-    )
-    return list(tx.execute(query.order_by(questions.c.asked_at)))
+    return list(tx.execute(_UNPOSTED, {"now": now}))
 
 
 def mark_posted(tx: sa.Connection, request_id: bytes) -> None:
@@ -47,10 +50,15 @@ def close_question(tx: sa.Connection, request_id: bytes, state: str, retry_at: i
     tx.execute(change.values(state=state, retry_at=retry_at, **_FORGOTTEN))
 
 
+_EXPIRE = questions.update().where(
+    questions.c.state == QuestionState.OPEN, questions.c.expires_at <= sa.bindparam("now")
+)
+_EXPIRE = _EXPIRE.values(state=QuestionState.EXPIRED, **_FORGOTTEN)
+
+
 def expire_questions(tx: sa.Connection, now: int) -> None:
     """Questions that ran out: what would have opened their answers is forgotten."""
-    ran_out = (questions.c.state == QuestionState.OPEN, questions.c.expires_at <= now)
-    tx.execute(questions.update().where(*ran_out).values(state=QuestionState.EXPIRED, **_FORGOTTEN))
+    tx.execute(_EXPIRE, {"now": now})
 
 
 def asked(tx: sa.Connection) -> int:

@@ -28,9 +28,12 @@ def add(tx: sa.Connection, values: dict[str, Any]) -> AnyRow:
     return found
 
 
+_OF_OP_KEY = sa.select(redemptions).where(redemptions.c.op_key == sa.bindparam("which"))
+
+
 def of_op_key(tx: sa.Connection, op_key: bytes) -> AnyRow | None:
     """The redemption that somebody named so."""
-    return tx.execute(sa.select(redemptions).where(redemptions.c.op_key == op_key)).first()
+    return tx.execute(_OF_OP_KEY, {"which": op_key}).first()
 
 
 def of_hold_id(tx: sa.Connection, hold_id: bytes) -> AnyRow | None:
@@ -250,22 +253,26 @@ def asked_by(tx: sa.Connection, subject_id: int) -> list[bytes]:
     return list(tx.execute(sa.select(redemptions.c.hold_id).where(*own)).scalars())
 
 
+_LASTED = sa.cast(redemptions.c.ttl_seconds, sa.BigInteger) * 1000
+_STALE = sa.select(redemptions.c.hold_id).where(
+    redemptions.c.state == RedemptionState.ASKED,
+    ~redemptions.c.on_own_risk,
+    redemptions.c.asked_at + _LASTED <= sa.bindparam("now"),
+)
+_AGREES = sa.exists().where(subjects.c.subject_id == redemptions.c.subject_id, subjects.c.redeem)
+_SEALED = sa.exists().where(hold_updates.c.hold_id == redemptions.c.hold_id, hold_updates.c.seq.is_not(None))
+_LOST = sa.select(redemptions.c.hold_id).where(
+    redemptions.c.state == RedemptionState.ASKED, redemptions.c.on_own_risk, ~_AGREES, ~_SEALED
+)
+
+
 def drop_stale(tx: sa.Connection, now: int) -> None:
     """What could not be sent while its hold would have lasted is given up: nobody waits at the counter any more.
 
     What was handed out on own risk to somebody who does not agree to redeem any more is the agency's loss.
     """
-    lasted = sa.cast(redemptions.c.ttl_seconds, sa.BigInteger) * 1000
-    stale = (
-        redemptions.c.state == RedemptionState.ASKED,
-        ~redemptions.c.on_own_risk,
-        redemptions.c.asked_at + lasted <= now,
-    )
-    drop(tx, list(tx.execute(sa.select(redemptions.c.hold_id).where(*stale)).scalars()))
-    agrees = sa.exists().where(subjects.c.subject_id == redemptions.c.subject_id, subjects.c.redeem)
-    sealed = sa.exists().where(hold_updates.c.hold_id == redemptions.c.hold_id, hold_updates.c.seq.is_not(None))
-    lost = (redemptions.c.state == RedemptionState.ASKED, redemptions.c.on_own_risk, ~agrees, ~sealed)
-    for hold_id in list(tx.execute(sa.select(redemptions.c.hold_id).where(*lost)).scalars()):
+    drop(tx, list(tx.execute(_STALE, {"now": now}).scalars()))
+    for hold_id in list(tx.execute(_LOST).scalars()):
         tx.execute(hold_updates.delete().where(hold_updates.c.hold_id == hold_id))
         own = redemptions.c.hold_id == hold_id
         tx.execute(
@@ -273,15 +280,15 @@ def drop_stale(tx: sa.Connection, now: int) -> None:
         )
 
 
+_ON_ITS_WAY = _SEALED.where(hold_updates.c.state == HoldUpdateState.QUEUED)
+_OVER = sa.select(redemptions.c.hold_id).where(
+    redemptions.c.state == RedemptionState.HELD, redemptions.c.deadline <= sa.bindparam("now"), ~_ON_ITS_WAY
+)
+
+
 def expire(tx: sa.Connection, now: int) -> None:
     """Holds whose deadline has passed by the hub's clock are over, unless something of them is on its way."""
-    on_its_way = sa.exists().where(
-        hold_updates.c.hold_id == redemptions.c.hold_id,
-        hold_updates.c.state == HoldUpdateState.QUEUED,
-        hold_updates.c.seq.is_not(None),
-    )
-    over = (redemptions.c.state == RedemptionState.HELD, redemptions.c.deadline <= now, ~on_its_way)
-    holds = list(tx.execute(sa.select(redemptions.c.hold_id).where(*over)).scalars())
+    holds = list(tx.execute(_OVER, {"now": now}).scalars())
     if holds:
         unsent = sa.and_(hold_updates.c.hold_id.in_(holds), hold_updates.c.seq.is_(None))
         tx.execute(hold_updates.delete().where(unsent))

@@ -21,9 +21,12 @@ def by_index(tx: sa.Connection, indexes: Iterable[bytes]) -> dict[bytes, Row]:
     return {row[1]: row for row in rows_where_in(tx, subjects, subjects.c.id_index, indexes)}
 
 
+_OF_INDEX = sa.select(subjects).where(subjects.c.id_index == sa.bindparam("which"))
+
+
 def find(tx: sa.Connection, index: bytes) -> Row | None:
     """The subject with that index."""
-    return tx.execute(sa.select(subjects).where(subjects.c.id_index == index)).first()
+    return tx.execute(_OF_INDEX, {"which": index}).first()
 
 
 def next_id(tx: sa.Connection) -> int:
@@ -149,36 +152,37 @@ def mark_wanted(tx: sa.Connection, subject_id: int) -> None:
     tx.execute(subjects.update().where(subjects.c.subject_id == subject_id).values(wanted=True, due=True))
 
 
-def _needs_account() -> sa.ColumnElement[bool]:
-    queued = sa.exists().where(awards.c.subject_id == subjects.c.subject_id, awards.c.state == AwardState.QUEUED)
-    is_wanted = sa.and_(subjects.c.wanted, subjects.c.redeem)
-    return sa.and_(subjects.c.account_id.is_(None), sa.or_(sa.and_(subjects.c.share, queued), is_wanted))
-
-
-def _may_have_account(now: int) -> sa.ColumnElement[bool]:
-    """Is to be given up, and the hub may have been asked for an account whose answer never came."""
-    return sa.and_(subjects.c.account_id.is_(None), subjects.c.sealed_key.is_not(None), subjects.c.unlink_at <= now)
+_QUEUED = sa.exists().where(awards.c.subject_id == subjects.c.subject_id, awards.c.state == AwardState.QUEUED)
+_NEEDS_ACCOUNT = sa.and_(
+    subjects.c.account_id.is_(None),
+    sa.or_(sa.and_(subjects.c.share, _QUEUED), sa.and_(subjects.c.wanted, subjects.c.redeem)),
+)
+# Is to be given up, and the hub may have been asked for an account whose answer never came.
+_MAY_HAVE_ACCOUNT = sa.and_(
+    subjects.c.account_id.is_(None), subjects.c.sealed_key.is_not(None), subjects.c.unlink_at <= sa.bindparam("now")
+)
+_MOST = sa.bindparam("most", type_=sa.Integer)
+_OLDEST = sa.select(subjects).order_by(subjects.c.subject_id).limit(_MOST)
+_WITHOUT_KEY = _OLDEST.where(_NEEDS_ACCOUNT, subjects.c.sealed_key.is_(None))
+_WITHOUT_ACCOUNT = _OLDEST.where(sa.or_(sa.and_(_NEEDS_ACCOUNT, subjects.c.sealed_key.is_not(None)), _MAY_HAVE_ACCOUNT))
 
 
 def without_key(tx: sa.Connection, limit: int, excluded: Iterable[int]) -> list[Row]:
     """Subjects that need an account and have no subject key yet, oldest first, but for ``excluded`` ones."""
-    query = sa.select(subjects).where(_needs_account(), subjects.c.sealed_key.is_(None))
     left_out = set(excluded)
-    found = tx.execute(query.order_by(subjects.c.subject_id).limit(limit + len(left_out)))
+    found = tx.execute(_WITHOUT_KEY, {"most": limit + len(left_out)})
     return [row for row in found if row.subject_id not in left_out][:limit]
 
 
 def without_account(tx: sa.Connection, limit: int, now: int) -> list[Row]:
     """Subjects that need an account, be it to give it up, and whose key is known."""
-    with_key = sa.and_(_needs_account(), subjects.c.sealed_key.is_not(None))
-    query = sa.select(subjects).where(sa.or_(with_key, _may_have_account(now)))
-    return list(tx.execute(query.order_by(subjects.c.subject_id).limit(limit)))
+    return list(tx.execute(_WITHOUT_ACCOUNT, {"now": now, "most": limit}))
 
 
 def waiting_for_link(tx: sa.Connection, now: int) -> int:
     """How many subjects need an account that is not known yet."""
-    needs = sa.or_(_needs_account(), _may_have_account(now))
-    return tx.execute(sa.select(sa.func.count()).select_from(subjects).where(needs)).scalar_one()
+    needs = sa.or_(_NEEDS_ACCOUNT, _MAY_HAVE_ACCOUNT)
+    return tx.execute(sa.select(sa.func.count()).select_from(subjects).where(needs), {"now": now}).scalar_one()
 
 
 def of_ids(tx: sa.Connection, subject_ids: Iterable[int]) -> Iterator[Row]:
