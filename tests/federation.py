@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from samprasan.edge import database
 from samprasan.edge.database import Database
@@ -434,8 +434,24 @@ class Federation:
 MakeStore = Callable[[str], Database]
 
 
+class Reused(Database):
+    """A database in memory that another test is given once it is closed: it knows its statements already."""
+
+    idle: ClassVar[list[Database]] = []
+
+    def close(self) -> None:
+        """Let another test have it."""
+        if self not in self.idle:
+            self.idle.append(self)
+
+
 def memory_database(_party: str) -> Database:
-    """SQLite in memory."""
+    """SQLite in memory, for a copy: what is in it from before is overwritten."""
+    return Reused.idle.pop() if Reused.idle else Reused(empty_database("").engine)
+
+
+def empty_database(_party: str) -> Database:
+    """SQLite in memory, with nothing in it."""
     return database.open_database("sqlite://")
 
 
@@ -467,7 +483,7 @@ def young() -> Federation:
 @cache
 def _template(make_signer: Callable[[bytes], Signer], verify: Verify) -> Federation:
     """A federation in memory, to be copied."""
-    made = approved(memory_database, make_signer, verify)
+    made = approved(empty_database, make_signer, verify)
     finish(made)
     return made
 
@@ -511,7 +527,7 @@ def _connection(db: Database) -> Iterator[Any]:
 
 
 def approved(
-    make_database: MakeStore = memory_database,
+    make_database: MakeStore = empty_database,
     make_signer: Callable[[bytes], Signer] = KeySigner,
     verify: Verify = verify_ed25519,
 ) -> Federation:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from samprasan.edge import database
@@ -52,7 +52,12 @@ class Crash(BaseException):
 
 
 class SimulatedStore(Database):
-    """SQLite in memory that can lose what was not synced, and whose commits can be the moment of a crash."""
+    """SQLite in memory that can lose what was not synced, and whose commits can be the moment of a crash.
+
+    Once it is closed another world gets its engine, which knows its statements already.
+    """
+
+    idle: ClassVar[list[sa.Engine]] = []
 
     def __init__(self, engine: sa.Engine) -> None:
         super().__init__(engine)
@@ -74,6 +79,12 @@ class SimulatedStore(Database):
             self.sync()
         if self.crash_at_commit == "after":
             raise Crash
+
+    def close(self) -> None:
+        """Let another world have the engine."""
+        if self.engine not in self.idle:
+            self.raw().execute("PRAGMA synchronous = FULL")
+            self.idle.append(self.engine)
 
     def sync(self) -> None:
         """What was committed so far is safe."""
@@ -111,8 +122,9 @@ class SkewedClock:
 
 
 def simulated_database(_party: str) -> SimulatedStore:
-    """A database for one party."""
-    return SimulatedStore(database.open_database("sqlite://").engine)
+    """A database for one party, for a copy."""
+    idle = SimulatedStore.idle
+    return SimulatedStore(idle.pop() if idle else database.open_database("sqlite://").engine)
 
 
 @cache

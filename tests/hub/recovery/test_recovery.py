@@ -587,7 +587,7 @@ def test_a_kind_that_does_not_exist_is_refused(busy_fed: Federation) -> None:
 
 
 def test_before_there_are_agencies_nothing_is_given_back() -> None:
-    founded = federation.memory_database("hub")
+    founded = federation.empty_database("hub")
     hub_homes.create_tables(founded)
     recovery.begin_recovery(Hub(founded, World(KeySigner(b"k" * 32))), recovery.RESTORED)
     assert recovery.is_recovering(founded) is False
