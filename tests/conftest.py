@@ -220,6 +220,21 @@ def fed_on_each(databases: Databases, request: pytest.FixtureRequest) -> Iterato
     made.close()
 
 
+@pytest.fixture
+def busy_on_each(databases: Databases, request: pytest.FixtureRequest) -> Iterator[Federation]:
+    """The same on SQLite files, and on PostgreSQL."""
+    from tests import reconciling
+
+    if databases.kind == "postgresql":
+        made = request.getfixturevalue("fed_on_each")
+        reconciling.busy(made)
+        yield made
+    else:
+        made = federation.copy_of(reconciling.busy_template(), databases.db, 11)
+        yield made
+        made.close()
+
+
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The homes of a federation that is ready to be served."""

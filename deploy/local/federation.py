@@ -205,7 +205,8 @@ class Federation:
     def _make_hub(self) -> None:
         _, file, secret = self._passphrase("hub")
         url = self._database("hub")
-        hub_homes.create(self.home("hub"), "127.0.0.1:0", "127.0.0.1:0", "", url, file, secret)
+        settings = {"listen": "127.0.0.1:0", "join_listen": "127.0.0.1:0", "console": "", "database": url}
+        hub_homes.create(self.home("hub"), settings | {"passphrase_file": file}, secret)
 
     def _make_node(self, agency: str) -> None:
         _, file, secret = self._passphrase(agency)

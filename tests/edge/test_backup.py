@@ -272,7 +272,8 @@ def test_tables_of_an_older_program_are_brought_up_to_date(tmp_path: Path) -> No
         older.remove(older.tables["alembic_version"])
         manifest = backup.Manifest("hub", "", "", database.revision_of(tx), 0)
         with (tmp_path / "old.backup").open("wb") as out:
-            backup.write(out, b"secret", manifest, {"hub.toml": b'listen = "x:1"\n'}, tx, older, quiet)
+            contents = backup.Contents(manifest, {"hub.toml": b'listen = "x:1"\n'}, older)
+            backup.write(out, b"secret", contents, tx, quiet)
     restored = database.open_database("sqlite://")
     with backup.restoring(tmp_path / "old.backup", b"secret", tmp_path / "home", "hub") as found:
         found.load(restored, hub_homes.MIGRATIONS, unmarked, quiet)

@@ -14,6 +14,7 @@ SHARED = {
     "live": ("test_hostile", "test_hostile_bytes", "test_identity", "test_joining", "test_main_job"),
     "shown": ("test_integrators", "test_publish", "test_streams"),
 }
+assert all((Path(__file__).parent / f"{file}.py").exists() for files in SHARED.values() for file in files)
 
 
 class ByFederation(LoadScopeScheduling):  # type: ignore[misc]

@@ -58,16 +58,17 @@ class Manifest:
     format: int = FORMAT
 
 
-def write(
-    file: BinaryIO,
-    passphrase: bytes,
-    manifest: Manifest,
-    files: dict[str, bytes],
-    tx: Tx,
-    metadata: sa.MetaData,
-    progress: Progress,
-) -> int:
-    """Write a backup of ``files`` and of every table of ``metadata``; how many rows it has."""
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a backup is of: files by name, and every table of ``metadata``."""
+
+    manifest: Manifest
+    files: dict[str, bytes]
+    metadata: sa.MetaData
+
+
+def write(file: BinaryIO, passphrase: bytes, contents: Contents, tx: Tx, progress: Progress) -> int:
+    """Write a backup; how many rows it has."""
     identity = pyrage.x25519.Identity.generate()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as outer:
         outer.writestr(_KEY, pyrage.passphrase.encrypt(str(identity).encode(), passphrase.decode()))
@@ -76,10 +77,11 @@ def write(
             _encrypted(part, identity) as plain,
             tarfile.open(fileobj=plain, mode="w|") as tar,
         ):
-            _put(tar, _MANIFEST, json.dumps(asdict(manifest)).encode())
-            for name, data in sorted(files.items()):
+            _put(tar, _MANIFEST, json.dumps(asdict(contents.manifest)).encode())
+            for name, data in sorted(contents.files.items()):
                 _put(tar, _FILES + name, data)
-            counts = {table.name: _dump(tar, tx, table, progress) for table in metadata.sorted_tables}
+            tables = contents.metadata.sorted_tables
+            counts = {table.name: _dump(tar, tx, table, progress) for table in tables}
             _put(tar, _END, json.dumps({"rows": counts}).encode())
     return sum(counts.values())
 

@@ -41,7 +41,8 @@ def init(
     from samprasan.hub import home as homes
 
     file = str(Path(passphrase_file).resolve()) if passphrase_file else ""
-    homes.create(home, listen, join_listen, console, database, file, find_passphrase(file, confirm=True))
+    settings = {"listen": listen, "join_listen": join_listen, "console": console, "database": database}
+    homes.create(home, settings | {"passphrase_file": file}, find_passphrase(file, confirm=True))
     command.answer(None, False, words("init_done", home=home))
 
 

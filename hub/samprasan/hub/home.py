@@ -62,21 +62,11 @@ class Home:
     showing: Showing
 
 
-def create(
-    home: Path, listen: str, join_listen: str, console: str, url: str, passphrase_file: str, passphrase: bytes
-) -> None:
-    """A new hub: its keys, its certificate authority, its empty database.  Refused ``home_exists``."""
-    hosts = sorted({address_of(listen)[0], address_of(join_listen)[0], "localhost", "127.0.0.1"})
-    HubSettings.write(
-        home,
-        {
-            "listen": listen,
-            "join_listen": join_listen,
-            "console": console,
-            "database": url,
-            "passphrase_file": passphrase_file,
-        },
-    )
+def create(home: Path, settings: dict[str, str], passphrase: bytes) -> None:
+    """A new hub: its settings, its keys, its certificate authority, its empty database.  Refused ``home_exists``."""
+    listeners = (settings["listen"], settings["join_listen"])
+    hosts = sorted({*(address_of(each)[0] for each in listeners), "localhost", "127.0.0.1"})
+    HubSettings.write(home, settings)
     ring = Keyring.create(home / KEYRING, passphrase)
     now = datetime.now(UTC)
     authority_key, server_key = certificates.new_key(), certificates.new_key()
@@ -139,7 +129,8 @@ def back_up(home: Path, out: BinaryIO, progress: backup.Progress) -> dict[str, A
         federation_id = store.documents.agreed_on(tx).federation_id.hex()
         manifest = backup.Manifest(PROGRAM, federation_id, "", database.revision_of(tx), made_at)
         files = backup.files_of(home, (HubSettings.file_name, _AUTHORITY_FILE, _SERVER_FILE))
-        rows = backup.write(out, settings.passphrase(), manifest, files, tx, metadata, progress)
+        contents = backup.Contents(manifest, files, metadata)
+        rows = backup.write(out, settings.passphrase(), contents, tx, progress)
         entries = store.log.head_now(tx).size
     db.close()
     return {"rows": rows, "entries": entries, "made_at": calendar.iso(made_at)}

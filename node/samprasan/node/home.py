@@ -183,9 +183,8 @@ def back_up(home: Path, out: BinaryIO, progress: backup.Progress) -> dict[str, A
         made_at = system_clock()
         agency, federation_id = opened.settings.agency, store.documents.agreed_on(tx).federation_id.hex()
         manifest = backup.Manifest(PROGRAM, federation_id, agency, database.revision_of(tx), made_at)
-        rows = backup.write(
-            out, opened.settings.passphrase(), manifest, backup.files_of(home, _FILES), tx, metadata, progress
-        )
+        contents = backup.Contents(manifest, backup.files_of(home, _FILES), metadata)
+        rows = backup.write(out, opened.settings.passphrase(), contents, tx, progress)
         seq = store.batches.head(tx).seq
     opened.node.db.close()
     return {"rows": rows, "seq": seq, "made_at": calendar.iso(made_at)}

@@ -28,16 +28,14 @@ from tests.log_entries import batches
 
 def propose_merge(fed: Federation, wrong: int = 1, right: int = 2, **changes: Any) -> dict[str, Any]:
     said = {"name": "ชื่อสมมติ 2", "reason": "two-ids", "by": "มาลี"} | changes
-    subject = deed(1, wrong).subject
-    return deeds_moves.merge(
-        fed.nodes["mpc"], subject, deed(1, right).subject, said["name"], said["reason"], said["by"]
-    )
+    proposal = deeds_moves.Proposal(deed(1, right).subject, **said)
+    return deeds_moves.merge(fed.nodes["mpc"], deed(1, wrong).subject, proposal)
 
 
 def propose_split(fed: Federation, *record_ids: str, right: int = 2, **changes: Any) -> dict[str, Any]:
     said = {"name": "ชื่อสมมติ 2", "reason": "wrong-id", "by": "มาลี"} | changes
-    subject = deed(1, right).subject
-    return deeds_moves.split(fed.nodes["mpc"], "test", record_ids, subject, said["name"], said["reason"], said["by"])
+    proposal = deeds_moves.Proposal(deed(1, right).subject, **said)
+    return deeds_moves.split(fed.nodes["mpc"], "test", record_ids, proposal)
 
 
 def confirm(fed: Federation, move: dict[str, Any], by: str = "สมชาย") -> str:
@@ -306,7 +304,7 @@ def test_an_organization_that_was_entered_under_a_citizens_id_needs_a_known_righ
     fed.give("mpc", deed(1, 1))
     right = parse(Scheme.REGISTRY, "X1", "codi.council")
     with pytest.raises(Refused) as refused:
-        deeds_moves.merge(fed.nodes["mpc"], deed(1, 1).subject, right, "สภา", "wrong-id", "มาลี")
+        deeds_moves.merge(fed.nodes["mpc"], deed(1, 1).subject, deeds_moves.Proposal(right, "สภา", "wrong-id", "มาลี"))
     assert refused.value.code == "move_scheme"
 
 

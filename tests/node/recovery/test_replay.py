@@ -23,7 +23,7 @@ from samprasan.v1.envelope_pb2 import Envelope
 from tests import federation
 from tests.disaster import restored
 from tests.federation import Federation, HubParty, NodeParty, deed
-from tests.reconciling import LOCAL, busy, in_nodes_database, reconcile
+from tests.reconciling import LOCAL, in_nodes_database, reconcile
 from tests.redemptions import wish
 
 
@@ -269,9 +269,8 @@ REPAIRS = {"edited": {"deed_restored"}, "deleted": {"orphaned"}, "added twice": 
 
 
 @pytest.mark.parametrize("what", LOCAL)
-async def test_records_changed_by_hand_are_put_right(fed_on_each: Federation, what: str) -> None:
-    fed = fed_on_each
-    busy(fed)
+async def test_records_changed_by_hand_are_put_right(busy_on_each: Federation, what: str) -> None:
+    fed = busy_on_each
     before = credits_in_all(fed)
     in_nodes_database(fed, LOCAL[what][0](fed))
     found = await reconcile(fed, "mpc")

@@ -41,7 +41,7 @@ def merge(
     chosen = _reason(reason)
     before, after = identifier_of(wrong, scheme, registry), identifier_of(right, scheme, registry)
     node = homes.open_ready(home).node
-    document = deeds_moves.merge(node, before, after, name, chosen, by)
+    document = deeds_moves.merge(node, before, deeds_moves.Proposal(after, name, chosen, by))
     command.answer(document, as_json, words("move_proposed", **document))
 
 
@@ -68,7 +68,7 @@ def split(
     chosen = _reason(reason)
     after = identifier_of(right, scheme, registry)
     node = homes.open_ready(home).node
-    document = deeds_moves.split(node, source, records, after, name, chosen, by)
+    document = deeds_moves.split(node, source, records, deeds_moves.Proposal(after, name, chosen, by))
     command.answer(document, as_json, words("move_proposed", **document))
 
 

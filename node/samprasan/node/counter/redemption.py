@@ -86,9 +86,7 @@ def request_redemption(node: Node, wish: Wish, offline_credits_max: int = 0) -> 
             else store.redemptions.add(tx, _values(wish, subject, benefit, hold_id, now))
         )
         changes = ["reserve"] if wish.reserve_only else ["reserve", "post"]
-        store.redemptions.queue(
-            tx, [_update(node.world, now, node.identity, row, each, benefit.credits) for each in changes]
-        )
+        store.redemptions.queue(tx, [_update(node, row, each, benefit.credits) for each in changes])
         if subject.account_id is None and not subject.wanted:
             store.subjects.mark_wanted(tx, subject.subject_id)
         return document(tx, node.identity, row)
@@ -142,9 +140,7 @@ def cancel(node: Node, op_key: bytes) -> None:
         elif not _on_its_way(tx, row) and row.state in {RedemptionState.HELD, RedemptionState.POSTED}:
             why = log.VOID_REASON_CANCELLED if row.state == RedemptionState.HELD else log.REFUND_REASON_RETURNED
             change = "void" if row.state == RedemptionState.HELD else "refund"
-            store.redemptions.queue(
-                tx, [_update(node.world, node.world.now(), node.identity, row, change, row.posted, why)]
-            )
+            store.redemptions.queue(tx, [_update(node, row, change, row.posted, why)])
 
 
 def drop_unsent(db: Database, op_key: bytes) -> bool:
@@ -166,7 +162,7 @@ def post(node: Node, op_key: bytes, credits_: int | None) -> None:
         spent = row.credits if credits_ is None else credits_
         if not 1 <= spent <= row.credits:
             raise Malformed("credits", most=row.credits)
-        store.redemptions.queue(tx, [_update(node.world, node.world.now(), node.identity, row, "post", spent)])
+        store.redemptions.queue(tx, [_update(node, row, "post", spent)])
 
 
 def void(node: Node, op_key: bytes, reason: str) -> None:
@@ -174,9 +170,7 @@ def void(node: Node, op_key: bytes, reason: str) -> None:
     with node.db.begin() as tx:
         store.awards.lock(tx)
         row = _held(tx, node.world, op_key)
-        store.redemptions.queue(
-            tx, [_update(node.world, node.world.now(), node.identity, row, "void", 0, VOID_REASONS[reason])]
-        )
+        store.redemptions.queue(tx, [_update(node, row, "void", 0, VOID_REASONS[reason])])
 
 
 def refund(node: Node, op_key: bytes, credits_: int | None, reason: str) -> None:
@@ -194,7 +188,7 @@ def refund(node: Node, op_key: bytes, credits_: int | None, reason: str) -> None
         back = row.posted if credits_ is None else credits_
         if not 1 <= back <= row.posted:
             raise Malformed("credits", most=row.posted)
-        update = _update(node.world, node.world.now(), node.identity, row, "refund", back, REFUND_REASONS[reason])
+        update = _update(node, row, "refund", back, REFUND_REASONS[reason])
         store.redemptions.queue(tx, [update])
 
 
@@ -310,15 +304,13 @@ def _values(wish: Wish, subject: AnyRow, benefit: Benefit, hold_id: bytes, now: 
     }
 
 
-def _update(
-    world: World, now: int, identity: Identity, row: AnyRow, change: str, credits_: int, why: int = 0
-) -> dict[str, Any]:
+def _update(node: Node, row: AnyRow, change: str, credits_: int, why: int = 0) -> dict[str, Any]:
     """A hold update; the Reserve's op_id is the hold's."""
-    fresh = world.new_op_id(now)
+    fresh = node.world.new_op_id(node.world.now())
     return {
         "op_id": row.hold_id if change == "reserve" else fresh,
         "change": change,
-        "agency": identity.agency,
+        "agency": node.identity.agency,
         "hold_id": row.hold_id,
         "credits": credits_,
         "why": why,

@@ -9,6 +9,7 @@ until the record states another id than the wrong one.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from samprasan.edge.database import AnyRow, Database, Tx
@@ -36,15 +37,18 @@ _WORDS = {number: word for word, number in REASONS.items()}
 _ID_DIGITS_SHOWN = 4
 
 
-def merge(
-    node: Node,
-    wrong: Identifier,
-    right: Identifier,
-    name: str,
-    reason: str,
-    by: str,
-) -> dict[str, Any]:
-    """Propose that all deeds of ``wrong`` are ``right``'s.
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Whose deeds they are, why, and who says so; the ``name`` is needed if nobody of that id is known."""
+
+    right: Identifier
+    name: str
+    reason: str
+    by: str
+
+
+def merge(node: Node, wrong: Identifier, proposal: Proposal) -> dict[str, Any]:
+    """Propose that all deeds of ``wrong`` are somebody else's.
 
     Raises Refused ``subject_unknown``, ``move_nothing``, and as :func:`split`.
     """
@@ -56,19 +60,11 @@ def merge(
         deeds = [deed for deed in store.deeds.of_subject(tx, row.subject_id) if not deed.gone]
         if not deeds:
             raise Refused("move_nothing")
-        return _propose(tx, node, deeds, right, name, reason, by)
+        return _propose(tx, node, deeds, proposal)
 
 
-def split(
-    node: Node,
-    source: str,
-    record_ids: Sequence[str],
-    right: Identifier,
-    name: str,
-    reason: str,
-    by: str,
-) -> dict[str, Any]:
-    """Propose that the deeds of these records are ``right``'s; ``name`` is needed if nobody of that id is known.
+def split(node: Node, source: str, record_ids: Sequence[str], proposal: Proposal) -> dict[str, Any]:
+    """Propose that the deeds of these records are somebody else's.
 
     Raises Refused ``deed_unknown``, ``move_of_several``, ``move_nowhere``, ``move_open``, ``move_scheme``,
     ``move_no_consent``, ``move_name``, ``being_erased``, and Malformed ``by``.
@@ -83,7 +79,7 @@ def split(
             deeds.append(deed)
         if len({deed.subject_id for deed in deeds}) != 1:
             raise Refused("move_of_several")
-        return _propose(tx, node, deeds, right, name, reason, by)
+        return _propose(tx, node, deeds, proposal)
 
 
 def list_moves(node: Node) -> list[dict[str, Any]]:
@@ -166,19 +162,12 @@ def reason_word(reason: documents_pb2.MoveReason.ValueType) -> str:
     return _WORDS[reason]
 
 
-def _propose(
-    tx: Tx,
-    node: Node,
-    deeds: Sequence[DeedRow],
-    right: Identifier,
-    name: str,
-    reason: str,
-    by: str,
-) -> dict[str, Any]:
+def _propose(tx: Tx, node: Node, deeds: Sequence[DeedRow], proposal: Proposal) -> dict[str, Any]:
+    right, name = proposal.right, proposal.name
     (wrong,) = store.subjects.of_ids(tx, [deeds[0].subject_id])
     index = node.identity.index(right)
     known = store.subjects.find(tx, index)
-    _check_officer(by)
+    _check_officer(proposal.by)
     if wrong.id_index == index:
         raise Refused("move_nowhere")
     if wrong.erasing or (known and known.erasing):
@@ -192,8 +181,8 @@ def _propose(
     if others := store.moves.in_open_ones(tx, [deed.deed_id for deed in deeds]):
         raise Refused("move_open", number=min(others))
     values = {
-        "reason": REASONS[reason],
-        "maker": by.strip(),
+        "reason": REASONS[proposal.reason],
+        "maker": proposal.by.strip(),
         "proposed_at": node.world.now(),
         "subject_id": wrong.subject_id,
         "scheme": right.scheme.value,

@@ -113,7 +113,7 @@ class Reader:
         keyed_hash: Callable[[str], str],
     ) -> None:
         """``header`` names the columns in their order; ``keyed_hash`` hides a record id that is made from an id."""
-        self._profile = profile
+        self.profile = profile
         self._policies = sorted(policies, key=lambda each: each.version)
         self._today = today
         self._keyed_hash = keyed_hash
@@ -163,7 +163,7 @@ class Reader:
         if any("\x00" in part for part in parts):
             raise Rejected("missing_field", "record_id", "cell_nul")
         text = _RECORD_ID_SEPARATOR.join(parts)
-        return self._keyed_hash(text) if self._profile.record_id_is_personal else text
+        return self._keyed_hash(text) if self.profile.record_id_is_personal else text
 
     def _record_part(self, cell: Cell, place: int) -> str:
         """An id without its dashes and a day in one form, else one record would have several ids."""
@@ -172,14 +172,14 @@ class Reader:
             return _SEPARATORS.sub("", fold_digits(text))
         if place == self._fields["occurred_on"][0] and text:
             with suppress(UnreadableCell):
-                return cells.day_of(cell, self._profile.calendar, self._profile.year_digits).isoformat()
+                return cells.day_of(cell, self.profile.calendar, self.profile.year_digits).isoformat()
         return fold_digits(text) if len(self._record_places) > 1 else text
 
     def _field(self, name: str, places: Mapping[str, int]) -> tuple[int, str, Mapping[str, str]]:
         """Where the field stands (beyond every row if nowhere), what it is if empty, and their words in ours."""
-        column = self._profile.columns.get(name)
+        column = self.profile.columns.get(name)
         place = _NOWHERE if column is None else places[column]
-        return place, self._profile.defaults.get(name, ""), self._profile.values.get(name, {})
+        return place, self.profile.defaults.get(name, ""), self.profile.values.get(name, {})
 
     def _cell(self, row: Sequence[Cell], name: str) -> Cell:
         place, default, _ = self._fields[name]
@@ -221,7 +221,7 @@ class Reader:
         given = "subject_scheme" in self._given and self.text(row, "subject_scheme")
         scheme = Scheme(self._word(row, "subject_scheme")) if given else SCHEME_OF_KIND[kind]
         try:
-            subject = parse(scheme, self._required(row, "subject_id"), self._profile.registry)
+            subject = parse(scheme, self._required(row, "subject_id"), self.profile.registry)
         except Malformed as problem:
             reason = "unreadable_id" if problem.code == "id_lost_digits" else "invalid_subject_id"
             raise Rejected(reason, "subject_id", problem.code, **problem.values) from None
@@ -234,7 +234,7 @@ class Reader:
         if not isinstance(cell, date):
             cell = self._required(row, "occurred_on")
         try:
-            day = cells.day_of(cell, self._profile.calendar, self._profile.year_digits)
+            day = cells.day_of(cell, self.profile.calendar, self.profile.year_digits)
         except UnreadableCell as problem:
             raise Rejected("invalid_date", "occurred_on", problem.detail) from None
         if day > self._today:
@@ -256,7 +256,7 @@ class Reader:
         if cell is None or isinstance(cell, str):
             cell = self._required(row, "quantity")
         try:
-            quantity = cells.quantity_of(cell, self._profile.quantity_scale)
+            quantity = cells.quantity_of(cell, self.profile.quantity_scale)
         except UnreadableCell as problem:
             raise Rejected("invalid_quantity", "quantity", problem.detail) from None
         if quantity > category.quantity_max:

@@ -139,8 +139,8 @@ def import_rows(
                 raise Refused("no_policy")
             reader = Reader(profile, export.header, policies, calendar.day_of(now), node.identity.record_hash)
             store.awards.lock(tx)
-            watching = watcher or Watcher()
-            work = _Import(tx, node, profile, reader, export.digest, now, report, watching, confirm=confirm)
+            work = _Import(tx, node, reader, export.digest, watcher or Watcher(), confirm=confirm)
+            report = work.report
             work.run(export.rows)
             export.recheck()
             if dry_run:
@@ -172,23 +172,21 @@ class _Import:
         self,
         tx: Tx,
         node: Node,
-        profile: Profile,
         reader: Reader,
         file_digest: bytes,
-        now: int,
-        report: Report,
         watcher: Watcher,
         *,
         confirm: bool,
     ) -> None:
+        now, source = node.world.now(), reader.profile.source
         self._tx = tx
         self._vault = node.identity.vault
-        self._profile = profile
+        self._source = source
         self._reader = reader
-        self._report = report
+        self.report = Report()
         self._watcher = watcher
-        self._import_id = store.deeds.add_import(tx, profile.source, file_digest, now, "{}")
-        self._writer = Writer(tx, node, profile.source, self._import_id, now)
+        self._import_id = store.deeds.add_import(tx, source, file_digest, now, "{}")
+        self._writer = Writer(tx, node, source, self._import_id, now)
         self._confirm = confirm
         self._repeated = Bitmap()
         self._identity = node.identity
@@ -201,12 +199,12 @@ class _Import:
         for chunk in _chunks(rows):
             self._take(chunk)
             self._watcher.progress(len(chunk))
-        self._report.import_id = self._import_id
-        store.deeds.set_counts(self._tx, self._import_id, json.dumps(self._report.counts()))
+        self.report.import_id = self._import_id
+        store.deeds.set_counts(self._tx, self._import_id, json.dumps(self.report.counts()))
 
     def _take(self, chunk: list[tuple[int, Row]]) -> None:
         readable = list(self._readable(chunk))
-        known = store.deeds.known(self._tx, self._profile.source, [deed.record_id for *_, deed in readable])
+        known = store.deeds.known(self._tx, self._source, [deed.record_id for *_, deed in readable])
         fingerprints = [self._vault.index(b"deed/" + deed.says()) for *_, deed in readable]
         readable = self._put_right(readable, known)
         erased = self._erased([deed for *_, deed in readable if deed.record_id not in known])
@@ -239,7 +237,7 @@ class _Import:
             elif is_news:
                 changed.append((deed, fingerprint, before))
             else:
-                self._report.unchanged += 1
+                self.report.unchanged += 1
                 self._repeated.add(before.deed_id)
                 if not before.share:
                     objected.add(before.subject_id)
@@ -250,7 +248,7 @@ class _Import:
 
     def _readable(self, chunk: list[tuple[int, Row]]) -> Iterator[Taken]:
         for number, row in chunk:
-            self._report.rows += 1
+            self.report.rows += 1
             try:
                 if isinstance(row, BrokenRow):
                     raise Rejected("missing_field", "record_id", row.detail)
@@ -292,7 +290,7 @@ class _Import:
         """The record ids among those of ``deeds``, all unknown, that were erased."""
         if not self._any_erased:
             return set()
-        hashes = {deed.record_id: self._identity.tombstone(self._profile.source, deed.record_id) for deed in deeds}
+        hashes = {deed.record_id: self._identity.tombstone(self._source, deed.record_id) for deed in deeds}
         gone = store.deeds.erased_among(self._tx, hashes.values())
         return {record_id for record_id, tombstone in hashes.items() if tombstone in gone}
 
@@ -307,20 +305,20 @@ class _Import:
 
     def _repeat(self, number: int, row: Row, deed: Deed, *, same: bool) -> None:
         if same:
-            self._report.unchanged += 1
+            self.report.unchanged += 1
         else:
             problem = Rejected("duplicate_record", "record_id", "repeated_in_file")
             self._reject(number, row, problem, deed.record_id)
 
     def _count(self, new: list[tuple[Deed, bytes]], changed: list[tuple[Deed, bytes, DeedRow]]) -> None:
         revived = sum(before.gone for *_, before in changed)
-        self._report.accepted += len(new) + revived
-        self._report.corrected += len(changed) - revived
+        self.report.accepted += len(new) + revived
+        self.report.corrected += len(changed) - revived
         for deed in (*(deed for deed, _ in new), *(deed for deed, *_ in changed)):
-            self._report.accept(deed)
+            self.report.accept(deed)
 
     def _reject(self, number: int, row: Row, problem: Rejected, record_id: str) -> None:
-        column = self._profile.column_of(problem.field)
+        column = self._reader.profile.column_of(problem.field)
         rejection = Rejection(
             row=number,
             record_id=record_id,
@@ -329,7 +327,7 @@ class _Import:
             detail=problem.detail,
             values=problem.values,
         )
-        self._report.reject(rejection)
+        self.report.reject(rejection)
         self._watcher.rejected(rejection, row)
 
     def _shown_record_id(self, row: Row) -> str:

@@ -7,7 +7,6 @@ remembered answer at no charge.  What is kept names no id: the requester, a dige
 from dataclasses import dataclass
 
 from samprasan.edge.database import Tx, take_turn
-from samprasan.edge.world import World
 from samprasan.keys import documents, pseudonym, ristretto, signing
 from samprasan.keys.errors import Malformed
 from samprasan.keys.sharing import Share
@@ -81,7 +80,7 @@ def _charge(node: Node, asked: _Asked, share: Share | None) -> Letter | int:
     request, blinded = asked.request, asked.blinded
 
     def refusal(reason: linking_pb2.EvalRefusalReason.ValueType, **more: int) -> Letter:
-        return _refusal(node.world, node.identity, request, asked.digest, reason, **more)
+        return _refusal(node, request, asked.digest, reason, **more)
 
     with node.db.begin() as tx:
         take_turn(tx, "samprasan: evaluate")
@@ -148,8 +147,7 @@ def _readable(element: bytes) -> bool:
 
 
 def _refusal(
-    world: World,
-    identity: Identity,
+    node: Node,
     request: linking_pb2.EvalRequest,
     digest: bytes,
     reason: linking_pb2.EvalRefusalReason.ValueType,
@@ -160,9 +158,9 @@ def _refusal(
         federation_id=request.federation_id,
         request_id=request.request_id,
         request_digest=digest,
-        evaluator=identity.agency,
+        evaluator=node.identity.agency,
         reason=reason,
         retry_at=retry_at,
         index=index,
     )
-    return Letter(request.requester, world.sign(refusal))
+    return Letter(request.requester, node.world.sign(refusal))
