@@ -5,9 +5,11 @@ Scripts with the commands' names hand their words, folder, variables and streams
 
 import json
 import os
+import shlex
 import socket
 import struct
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,11 +23,14 @@ PROGRAMS = {
     "samprasan-node": "samprasan.node",
     "samprasan-client": "samprasan.client",
 }
-SCRIPT = """#!{python} -IS
+WRAPPER = """#!/bin/sh
+exec {python} -IS {script} "$@"
+"""
+SCRIPT = """
 import json, os, signal, socket, struct, sys
-asked = json.dumps(["{program}", sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+asked = json.dumps([{program!r}, sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
 starter = socket.socket(socket.AF_UNIX)
-starter.connect("{address}")
+starter.connect({address!r})
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
 socket.send_fds(starter, [struct.pack("I", len(asked))], [0, 1, 2])
 starter.sendall(asked)
@@ -33,26 +38,33 @@ starter.sendall(asked)
 for number in (signal.SIGTERM, signal.SIGINT):
     signal.signal(number, lambda number, _: os.kill(pid, number))
 signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM, signal.SIGINT])
-sys.exit(struct.unpack("i", starter.recv(4))[0])
+(code,) = struct.unpack("i", starter.recv(4))
+sys.exit(code if code >= 0 else 128 - code)
 """
 
 
 @contextmanager
 def commands(folder: Path) -> Iterator[Path]:
     """A folder for ``PATH`` with the three commands."""
-    address = folder / "starter"
+    with tempfile.TemporaryDirectory() as short:  # a socket's path has at most 107 bytes
+        address = f"{short}/starter"
+        _write_scripts(folder, address)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(address)
+            listener.listen()
+            threading.Thread(target=_serve, args=(listener,), daemon=True).start()
+            try:
+                yield folder
+            finally:
+                listener.shutdown(socket.SHUT_RDWR)
+
+
+def _write_scripts(folder: Path, address: str) -> None:
     for name, program in PROGRAMS.items():
-        script = folder / name
-        script.write_text(SCRIPT.format(python=sys.executable, program=program, address=address))
-        script.chmod(0o700)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(address))
-        listener.listen()
-        threading.Thread(target=_serve, args=(listener,), daemon=True).start()
-        try:
-            yield folder
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
+        script, wrapper = folder / f"{name}.py", folder / name
+        script.write_text(SCRIPT.format(program=program, address=address), "utf-8")
+        wrapper.write_text(WRAPPER.format(python=shlex.quote(sys.executable), script=shlex.quote(str(script))), "utf-8")
+        wrapper.chmod(0o700)
 
 
 def _serve(listener: socket.socket) -> None:
