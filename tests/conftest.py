@@ -222,7 +222,7 @@ def fed_on_each(databases: Databases, request: pytest.FixtureRequest) -> Iterato
 
 @pytest.fixture
 def busy_on_each(databases: Databases, request: pytest.FixtureRequest) -> Iterator[Federation]:
-    """The same on SQLite files, and on PostgreSQL."""
+    """A busy federation on SQLite files, and one on PostgreSQL."""
     from tests import reconciling
 
     if databases.kind == "postgresql":

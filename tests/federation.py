@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
+import sqlalchemy as sa
 from samprasan.edge import database
 from samprasan.edge.database import Database
 from samprasan.edge.world import World
@@ -391,7 +392,7 @@ class Federation:
         return {"hub": self.hub, **self.nodes}
 
     def run(self) -> None:
-        """Deliver everything, in order, until a round of ticks brings nothing new."""
+        """Deliver everything, in order: two to four rounds of ticks, until one brings nothing but greetings."""
         self.hub.tick()
         for number in range(ROUNDS):
             told = self.deliver(message for node in self.nodes.values() for message in node.tick())
@@ -435,19 +436,20 @@ MakeStore = Callable[[str], Database]
 
 
 class Reused(Database):
-    """A database in memory that another test is given once it is closed: it knows its statements already."""
+    """A database in memory whose engine another one gets once it is closed: it knows its statements already."""
 
-    idle: ClassVar[list[Database]] = []
+    idle: ClassVar[list[sa.Engine]] = []
 
     def close(self) -> None:
-        """Let another test have it."""
-        if self not in self.idle:
-            self.idle.append(self)
+        """Let another one have the engine; this one has none any more."""
+        if hasattr(self, "engine"):
+            self.idle.append(self.engine)
+            del self.engine
 
 
 def memory_database(_party: str) -> Database:
     """SQLite in memory, for a copy: what is in it from before is overwritten."""
-    return Reused.idle.pop() if Reused.idle else Reused(empty_database("").engine)
+    return Reused(Reused.idle.pop() if Reused.idle else empty_database("").engine)
 
 
 def empty_database(_party: str) -> Database:

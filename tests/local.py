@@ -20,15 +20,22 @@ from tests import commands, starter
 
 
 class Quick(LocalFederation):
-    """A federation whose processes begin with everything loaded, and whose commands run in this one: see `commands`."""
+    """A federation whose processes begin with everything loaded, and whose commands run in this one: see `commands`.
 
-    def served(self, party: str) -> Process:
-        """A new process that serves ``party``."""
+    One that says all there is to say (``debug``) starts as it would for a user: gRPC looks at that when it is loaded.
+    """
+
+    def serve(self, party: str) -> Process:
+        """Start a process that serves ``party``."""
+        if self.debug:
+            return super().serve(party)
         command = ("serve", "--home", str(self.home(party)))
         return starter.Process(program_of(party), command, self.folder / f"{party}.log", self.environment())
 
     def run(self, party: str, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Run a command line at a party's home."""
+        if self.debug:
+            return super().run(party, *arguments, check=check)
         if _is_in_a_loop():
             command = (*arguments, "--home", str(self.home(party)))
             done = starter.run(program_of(party), command, self.environment())

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -35,8 +35,13 @@ signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
 socket.send_fds(starter, [struct.pack("I", len(asked))], [0, 1, 2])
 starter.sendall(asked)
 (pid,) = struct.unpack("i", starter.recv(4))
+def pass_on(number, _):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass  # it has just ended
 for number in (signal.SIGTERM, signal.SIGINT):
-    signal.signal(number, lambda number, _: os.kill(pid, number))
+    signal.signal(number, pass_on)
 signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM, signal.SIGINT])
 (code,) = struct.unpack("i", starter.recv(4))
 sys.exit(code if code >= 0 else 128 - code)
@@ -78,7 +83,7 @@ def _serve(listener: socket.socket) -> None:
 
 def _run(asked: socket.socket) -> None:
     """Start what is asked for, and say its pid and how it ended; without anybody who waits for it, it ends."""
-    with asked:
+    with asked, suppress(OSError, struct.error):  # whoever asked may be gone
         head, streams, _, _ = socket.recv_fds(asked, 4, 3)
         size = struct.unpack("I", head)[0]
         program, arguments, folder, environment = json.loads(asked.recv(size, socket.MSG_WAITALL))
@@ -87,8 +92,8 @@ def _run(asked: socket.socket) -> None:
             os.close(stream)
         asked.sendall(struct.pack("i", process.pid))
         wait([process.sentinel, asked])
-        if process.is_alive():
+        ended = starter.exit_code(process)
+        if ended is None:
             process.kill()
-            process.join()
         else:
-            asked.sendall(struct.pack("i", process.exitcode))
+            asked.sendall(struct.pack("i", ended))

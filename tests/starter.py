@@ -1,17 +1,21 @@
 """Processes that begin with everything loaded: each is forked from one that has, and saves the second that takes.
 
-They are processes like others, with a command line of the project, a pid, a log and an end of their own.  Keyrings that
-they make protect nothing, and open at once.
+They are processes like others, with a pid, a log and an end of their own.  Keyrings that they make protect nothing, and
+open at once.
 """
 
+import atexit
 import multiprocessing
 import os
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
+from multiprocessing import connection
 from multiprocessing.context import ForkServerProcess
 from multiprocessing.reduction import DupFd
 from pathlib import Path
@@ -31,6 +35,8 @@ LOADED = (
     "sqlalchemy.dialects.sqlite",
 )
 QUICK_COST = 2  # of scrypt: opening a keyring takes 0.35 s as it should be
+assert all(find_spec(name) for name in LOADED)  # what cannot be loaded ahead is passed over in silence
+_lock = threading.Lock()  # starting a process looks after all others, and two may not look after one
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(list(LOADED))
 
@@ -41,9 +47,23 @@ def start(
     """Start a command of ``samprasan.hub``, ``node`` or ``client`` with these as its standard streams."""
     given = _Streams(streams)
     process = _context.Process(target=_run, args=(program, list(arguments), folder, dict(environment), given))
-    process.daemon = True  # it ends with the tests
-    process.start()
+    process.daemon = True
+    with _lock:
+        process.start()
     return process
+
+
+def exit_code(process: ForkServerProcess) -> int | None:
+    """How it ended, or None if it has not."""
+    with _lock:
+        return process.exitcode
+
+
+@atexit.register
+def _kill_what_is_left() -> None:
+    """Or the end of the tests would wait for a process that does not end."""
+    for process in multiprocessing.active_children():
+        process.kill()
 
 
 class _Streams:
@@ -53,17 +73,18 @@ class _Streams:
         self.numbers = numbers
 
     def __reduce__(self) -> Any:
-        return _detached, tuple(DupFd(number) for number in self.numbers)
+        return _detach, tuple(DupFd(number) for number in self.numbers)
 
 
-def _detached(*given: Any) -> list[int]:
+def _detach(*given: Any) -> list[int]:
     return [each.detach() for each in given]
 
 
 def _run(program: str, arguments: list[str], folder: str, environment: dict[str, str], streams: list[int]) -> None:
     """What the forked process does."""
+    loading = {name: value for name, value in os.environ.items() if name.startswith("GRPC_")}  # set by edge/wire
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update(loading | environment)
     os.chdir(folder)
     sys.argv = [program.replace(".", "-"), *arguments]
     for number, stream in enumerate(streams):
@@ -92,12 +113,12 @@ class Process:
 
     def poll(self) -> int | None:
         """How it ended, or None if it has not."""
-        return self._process.exitcode
+        return exit_code(self._process)
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end and say how it came; TimeoutExpired after ``timeout`` seconds."""
-        self._process.join(timeout)
-        ended = self._process.exitcode
+        connection.wait([self._process.sentinel], timeout)
+        ended = self.poll()
         if ended is None:
             raise TimeoutExpired(self.args, timeout or 0)
         return ended

@@ -117,15 +117,15 @@ class Federation:
         for party in parties or ("hub", *AGENCIES):
             if party == "hub":
                 self._take_free_ports()
-            self.processes[party] = self.served(party)
+            self.processes[party] = self.serve(party)
             if party == "hub":
                 self._wait_ready(party)
         for party in parties or AGENCIES:
             if party != "hub":
                 self._wait_ready(party)
 
-    def served(self, party: str) -> Process:
-        """A new process that serves ``party``."""
+    def serve(self, party: str) -> Process:
+        """Start a process that serves ``party``."""
         command = [sys.executable, "-m", program_of(party), "serve", "--home", str(self.home(party))]
         with self._log(party).open("a", encoding="utf-8") as log:
             return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=self.environment())

@@ -70,7 +70,7 @@ def take(path: Path) -> str:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_only_our_own_errors_come_out_of_twenty_thousand_files(
+def test_only_our_own_errors_come_out_of_mutated_files(
     part: int, tmp_path: Path, seeds: Seeds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for seed in seeds(1, 4, 4):

@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.house.checkout import ROOT, ROOTS, tracked
 
 
+@pytest.mark.rest
 def test_a_clone_in_an_odd_folder_passes_these_tests_and_runs_a_command(tmp_path: Path) -> None:
     clone = tmp_path / "a folder ก" / "samprasan"
     subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from samprasan.edge import database
-from samprasan.edge.database import Database
+from samprasan.edge.database import Database, rows_as
 from samprasan.hub import store as hub_store
 from samprasan.hub.log import audit
 from samprasan.hub.tables import subjects as hub_subjects
@@ -28,6 +28,7 @@ from samprasan.node import store as node_store
 from samprasan.node.counter import balance, consent, erasure
 from samprasan.node.imports import undo
 from samprasan.node.imports.deed import Consents, Deed
+from samprasan.node.rows import SubjectRow
 from samprasan.node.sync import halt, outbox
 from samprasan.node.tables import awards, batches, subjects
 from samprasan.v1 import hub_pb2, log_pb2
@@ -81,10 +82,11 @@ class SimulatedStore(Database):
             raise Crash
 
     def close(self) -> None:
-        """Let another world have the engine."""
-        if self.engine not in self.idle:
+        """Let another world have the engine; this one has none any more."""
+        if hasattr(self, "engine"):
             self.raw().execute("PRAGMA synchronous = FULL")
             self.idle.append(self.engine)
+            del self.engine
 
     def sync(self) -> None:
         """What was committed so far is safe."""
@@ -284,7 +286,7 @@ class Simulation:
         agency = self.chance.choice(sorted(self.fed.nodes))
         node = self.fed.nodes[agency]
         with node.db.read() as tx:
-            linked = list(tx.execute(sa.select(subjects).where(subjects.c.link_settled != 0)))
+            linked = rows_as(SubjectRow, tx.execute(sa.select(subjects).where(subjects.c.link_settled != 0)))
         if not linked:
             return
         subject = node.identity.identifier(self.chance.choice(linked))

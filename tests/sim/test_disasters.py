@@ -8,27 +8,27 @@ CUT_CODES = RESTORED_CODES | {"log_cut"}
 
 
 def test_a_hub_restored_at_random_moments_loses_nothing(seeds: Seeds) -> None:
-    restored = 0
-    for seed in seeds(3, 10, 400):
+    tried = restored = 0
+    for seed in seeds(3, 8, 400):
         found = disasters.run(seed, STEPS)
         assert found.problems == [], f"seed {seed}"
         assert found.codes <= RESTORED_CODES, f"seed {seed}"
-        restored += found.restored
-    assert restored > 3
+        tried, restored = tried + 1, restored + found.restored
+    assert restored > tried
 
 
 def test_a_log_that_is_cut_loses_nothing_that_somebody_has(seeds: Seeds) -> None:
-    cuts = 0
-    for seed in seeds(3, 10, 400):
+    tried = cuts = 0
+    for seed in seeds(3, 8, 400):
         found = disasters.cut(seed, STEPS)
         assert found.problems == [], f"seed {seed}"
         assert found.codes <= CUT_CODES, f"seed {seed}"
-        cuts += found.cuts
-    assert cuts > 0
+        tried, cuts = tried + 1, cuts + found.cuts
+    assert cuts > tried // 4
 
 
 def test_a_hub_that_tells_two_stories_is_caught_with_proof(seeds: Seeds) -> None:
-    for seed in seeds(1, 8, 100):
+    for seed in seeds(1, 6, 100):
         caught, proved = disasters.lying(seed, 100, 10 * STEPS)
         assert caught, f"seed {seed}"
         assert proved, f"seed {seed}"

@@ -25,9 +25,9 @@ class ByFederation(LoadScopeScheduling):  # type: ignore[misc]
         return next((name for name, files in SHARED.items() if file in files), file)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFederation:
-    """How the tests here are divided among workers."""
-    return ByFederation(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFederation | None:
+    """How the tests here are divided among workers, if they are to be by file."""
+    return ByFederation(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

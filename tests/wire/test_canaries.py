@@ -111,7 +111,8 @@ def test_the_run_was_a_real_one(served: LocalFederation) -> None:
     assert status["totals"]["earned"] > 5_000
     assert status["totals"]["accounts"] > 400
     assert served.answer("hub", "audit")["ok"] is True
-    assert "DEBUG" in (served.folder / "hub.log").read_text("utf-8")
+    for name in ("hub.log", "commands.err"):
+        assert "DEBUG" in (served.folder / name).read_text("utf-8"), name
 
 
 def test_nothing_the_hub_wrote_tells_of_anybody(served: LocalFederation, scanner: Scanner) -> None:

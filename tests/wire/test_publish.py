@@ -76,7 +76,7 @@ class Publisher:
         self.process.stdout.close()
         return ended
 
-    def ended(self, within: float) -> tuple[int, str]:
+    def wait_for_end(self, within: float) -> tuple[int, str]:
         """How it ended by itself, and all it said on stderr."""
         return self.process.wait(within), self._log.read_text("utf-8")
 
@@ -377,6 +377,6 @@ def test_a_revoked_integrator_is_published_no_more(shown: Shown, server: Server,
     with publishing(shown, server, "--integrator", "kiosk", "--stream", "KIOSK") as publisher:
         until(lambda: bool(seen(server, "KIOSK")))
         shown.served.run("hub", "integrator", "revoke", "kiosk")
-        code, told = publisher.ended(within=60)
+        code, told = publisher.wait_for_end(within=60)
         assert code == 1
         assert "kiosk" in told

@@ -6,9 +6,9 @@ other instead of failing.  A database that cannot be asked is ``Unavailable``; s
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import sqlalchemy as sa
 from samprasan.keys.errors import Refused, Unavailable
@@ -20,6 +20,7 @@ SQLITE_WAIT_SECONDS = 30  # how long a writer waits for another process' transac
 _POSTGRESQL_DISK_FULL = "53100"
 _SQLITE_VARIABLES_MAX = 30_000  # SQLite takes 32,766 in one statement
 AnyRow: TypeAlias = sa.Row[*tuple[Any, ...]]
+T = TypeVar("T")
 Tx: TypeAlias = sa.Connection
 BigKey = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers rows by itself only in INTEGER keys
 
@@ -112,6 +113,16 @@ def _sqlite(url: sa.URL) -> sa.Engine:
 def is_postgresql(tx: sa.Connection) -> bool:
     """Which of the two databases ``tx`` talks to."""
     return tx.dialect.name == "postgresql"
+
+
+def rows_as(kind: Callable[..., T], found: Iterable[AnyRow]) -> list[T]:
+    """Whole rows of a table as ``kind``, whose fields are the table's columns."""
+    return [kind(*row) for row in found]
+
+
+def row_as(kind: Callable[..., T], found: AnyRow | None) -> T | None:
+    """One row, or none."""
+    return None if found is None else kind(*found)
 
 
 def insert_rows(tx: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:

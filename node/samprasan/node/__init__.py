@@ -20,7 +20,8 @@ Each module imports only what stands below it.
 - ``migrations``: how older databases become newer ones
 - ``tables``: the tables
 - ``identity``: ``Node``, the one value that steps are given
-- ``person_names``: whether two names may be one person's
-- ``states``: the states of what is kept, and what may follow what
 - ``limits``: every limit, with its reason
+- ``person_names``: whether two names may be one person's
+- ``rows``: what the stores give of the tables
+- ``states``: the states of what is kept, and what may follow what
 """

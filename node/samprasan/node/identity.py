@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from samprasan.edge.database import AnyRow, Database
+from samprasan.edge.database import Database
 from samprasan.edge.world import World
 from samprasan.keys import sealing
 from samprasan.keys.identifiers import Identifier, Scheme
 from samprasan.keys.sealing import Vault
+from samprasan.node.rows import MoveRow, SubjectRow, present
 
 _NONCE_BYTES = 12
 ID_COLUMN = "subjects.sealed_id"
@@ -28,9 +29,9 @@ class Identity:
         """The keyed index under which the subject is found, 32 bytes."""
         return self.vault.index(b"subject/" + identifier.domain_bytes())
 
-    def identifier(self, row: AnyRow) -> Identifier:
+    def identifier(self, row: SubjectRow | MoveRow) -> Identifier:
         """Whom a subject's row is about."""
-        return Identifier(Scheme(row.scheme), self.vault.open(ID_COLUMN, row.sealed_id).decode())
+        return Identifier(Scheme(row.scheme), self.vault.open(ID_COLUMN, present(row.sealed_id)).decode())
 
     def seal(self, world: World, column: str, plaintext: bytes) -> bytes:
         """``plaintext`` sealed for that column of the database."""

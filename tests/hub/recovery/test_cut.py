@@ -15,6 +15,7 @@ from samprasan.node.deeds import orphans
 from samprasan.node.documents import accepted, inbox, proposals
 from samprasan.node.proof import witness as node_witnessing
 from samprasan.node.recovery import refeed
+from samprasan.node.rows import present
 from samprasan.node.sync import halt, hello, outbox, receipts
 from samprasan.node.tables import awards
 from samprasan.v1 import hub_pb2
@@ -315,7 +316,7 @@ def test_a_receipt_of_the_log_as_it_was_is_not_taken(busy_fed: Federation) -> No
     before = lose(fed)
     with before.nodes["codi"].db.read() as tx:
         row = node_store.batches.after(tx, 0, 1000)[-1]
-    old = Envelope.FromString(row.receipt)
+    old = Envelope.FromString(present(row.receipt))
     agree(fed)
     fed.run()
     node = fed.nodes["codi"]

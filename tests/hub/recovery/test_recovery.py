@@ -23,6 +23,7 @@ from samprasan.ledger import verify
 from samprasan.node import store as node_store
 from samprasan.node.documents import inbox, proposals
 from samprasan.node.recovery import refeed
+from samprasan.node.rows import present
 from samprasan.node.sync import batches, halt, hello, hub_chain, outbox
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -283,7 +284,7 @@ def entry_of(fed: Federation, agency: str) -> hub_pb2.LogEntry:
     with fed.nodes[agency].db.read() as tx:
         row = node_store.batches.find(tx, 1)
     assert row is not None
-    return hub_pb2.LogEntry(batch=Envelope.FromString(row.envelope), receipt=Envelope.FromString(row.receipt))
+    return hub_pb2.LogEntry(batch=Envelope.FromString(row.envelope), receipt=Envelope.FromString(present(row.receipt)))
 
 
 def changed(envelope: Envelope) -> Envelope:

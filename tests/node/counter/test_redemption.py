@@ -21,6 +21,7 @@ from samprasan.node import store as node_store
 from samprasan.node.counter import balance, consent, erasure, redemption
 from samprasan.node.documents import accepted as node_agreeing
 from samprasan.node.documents import proposals
+from samprasan.node.rows import present
 from samprasan.node.sync import batches as sync_batches
 from samprasan.node.sync import halt, outbox, receipts
 from samprasan.node.tables import redemptions
@@ -134,7 +135,7 @@ def test_reads_reflect_that_a_hold_ran_out_before_the_log_says_so(counter: Feder
     with node.db.read() as tx:
         row = node_store.subjects.find(tx, node.identity.index(PERSON))
     assert row is not None
-    request = hub_pb2.GetTotalsRequest(request_id=bytes(16), account_ids=[row.account_id])
+    request = hub_pb2.GetTotalsRequest(request_id=bytes(16), account_ids=[present(row.account_id)])
 
     def read() -> tuple[int, int]:
         totals = hub_pb2.Totals.FromString(counter.ask_hub("mpc", "totals", request).payload)

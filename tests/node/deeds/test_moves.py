@@ -16,6 +16,7 @@ from samprasan.node.deeds import moves as deeds_moves
 from samprasan.node.documents import inbox
 from samprasan.node.imports import undo
 from samprasan.node.imports.deed import Consents
+from samprasan.node.rows import present
 from samprasan.node.tables import moved, moves
 from samprasan.v1 import hub_pb2
 from samprasan.v1.documents_pb2 import Move
@@ -316,7 +317,7 @@ def test_only_who_is_linked_hears_whether_others_are(fed: Federation) -> None:
     with node.db.read() as tx:
         row = node_store.subjects.find(tx, node.identity.index(deed(1, 1).subject))
     assert row is not None
-    request = hub_pb2.GetTotalsRequest(request_id=bytes(16), account_ids=[row.account_id])
+    request = hub_pb2.GetTotalsRequest(request_id=bytes(16), account_ids=[present(row.account_id)])
 
     def told(agency: str) -> bool:
         totals = hub_pb2.Totals.FromString(fed.ask_hub(agency, "totals", request).payload)

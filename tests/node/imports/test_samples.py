@@ -58,6 +58,7 @@ def test_the_same_file_again_is_unchanged(fed: Federation, agency: str) -> None:
     assert [each.row for each in again.rejections] == [each.row for each in first.rejections]
 
 
+@pytest.mark.rest  # tests/wire/test_main_job.py asks for every balance of the first
 def test_every_stage_comes_out_exactly_and_again_after_undo_and_re_import(fed_on_each: Federation) -> None:
     fed = fed_on_each
     for stage in ORACLE:

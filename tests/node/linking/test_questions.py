@@ -12,6 +12,7 @@ from samprasan.node import store
 from samprasan.node.documents import accepted as node_agreeing
 from samprasan.node.linking import letters, questions
 from samprasan.node.linking.letters import Letter
+from samprasan.node.rows import present
 from samprasan.node.session import mail
 from samprasan.v1 import hub_pb2, linking_pb2, log_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -23,7 +24,7 @@ from tests.linking import asked, evaluate, question
 
 def accounts(fed: Federation, agency: str) -> set[bytes]:
     with fed.nodes[agency].db.read() as tx:
-        return {row.account_id for row in store.subjects.of_ids(tx, range(1, 100))}
+        return {present(row.account_id) for row in store.subjects.of_ids(tx, range(1, 100))}
 
 
 def test_two_agencies_that_know_a_person_meet_in_one_account(fed: Federation) -> None:

@@ -20,6 +20,7 @@ from samprasan.node.documents import accepted as node_agreeing
 from samprasan.node.documents import inbox, proposals
 from samprasan.node.linking import rotation
 from samprasan.node.process import status as node_overview
+from samprasan.node.rows import present
 from samprasan.node.tables import shares as node_shares
 from samprasan.node.tables import subjects as node_subjects
 from samprasan.v1 import hub_pb2, log_pb2
@@ -246,7 +247,7 @@ def test_a_pseudonym_that_belongs_to_another_account_moves_nobody(fed: Federatio
     start(fed)
     go_on_until_next(fed)
     with fed.nodes["mpc"].db.read() as tx:
-        first, second = (row.account_id for row in node_store.subjects.of_ids(tx, (1, 2)))
+        first, second = (present(row.account_id) for row in node_store.subjects.of_ids(tx, (1, 2)))
     for account_id, expected in ((first, 1), (second, 0), (first, 1)):
         asked = request(fed, "mpc", accounts=[hub_pb2.Rekeyed(account_id=account_id, subject_key=b"k" * 32)])
         assert rekey(fed, "mpc", asked) == expected

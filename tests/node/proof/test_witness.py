@@ -15,6 +15,7 @@ from samprasan.keys.checkpoint import Checkpoint
 from samprasan.keys.errors import Malformed, SamprasanError, Unproven
 from samprasan.node import store as node_store
 from samprasan.node.proof import witness as node_witnessing
+from samprasan.node.rows import present
 from samprasan.node.sync import halt, outbox
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -84,7 +85,7 @@ def test_every_receipt_is_proved_to_its_node(fed: Federation) -> None:
     assert settled >= 3
     for proof in found:
         assert proof is not None
-        receipt = Envelope.FromString(receipts[proof.seq])
+        receipt = Envelope.FromString(present(receipts[proof.seq]))
         leaf = merkle.leaf_hash(signing.digest(receipt))
         index = Receipt.FromString(receipt.payload).log_index
         path = [proof.path[at : at + 32] for at in range(0, len(proof.path), 32)]

@@ -82,10 +82,10 @@ def join(
         if found.application is not None and found.certificate is not None:
             if not _same_keys(_application(found.application), application):
                 raise Refused("invite_used", agency=found.agency)
-            return bytes(found.certificate)
+            return found.certificate
         if found.expires_at <= hub.world.now():
             raise Refused("invite_expired", agency=found.agency)
-        if any(_application(each.application).signing_key == application.signing_key for each in _joined(tx)):
+        if any(_application(each).signing_key == application.signing_key for each in _joined(tx)):
             raise Malformed("application")
         now = datetime.fromtimestamp(hub.world.now() / 1000, UTC)
         certificate = certificates.client_certificate(
@@ -97,8 +97,9 @@ def join(
     return certificate
 
 
-def _joined(tx: Tx) -> list[store.members.Invite]:
-    return [each for each in store.members.invited(tx) if each.application is not None]
+def _joined(tx: Tx) -> list[bytes]:
+    """The applications of everybody who has joined."""
+    return [each.application for each in store.members.invited(tx) if each.application is not None]
 
 
 def _application(envelope: bytes) -> hub_pb2.Application:

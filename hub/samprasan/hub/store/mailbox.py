@@ -1,8 +1,18 @@
 """Sealed mail between nodes."""
 
+from typing import NamedTuple
+
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow
+from samprasan.edge.database import rows_as
 from samprasan.hub.tables import mailbox
+
+
+class Mail(NamedTuple):
+    """What waits for its reader."""
+
+    number: int
+    sender: str
+    sealed: bytes
 
 
 def post(tx: sa.Connection, reader: str, sender: str, sealed: bytes, now: int) -> None:
@@ -22,15 +32,15 @@ def waiting_by_pair(tx: sa.Connection) -> dict[tuple[str, str], int]:
     return {(row[0], row[1]): row[2] for row in tx.execute(sa.select(*pair, sa.func.count()).group_by(*pair))}
 
 
-def after(tx: sa.Connection, reader: str, number: int, limit: int) -> list[AnyRow]:
-    """(number, sender, sealed) of mail with a higher number, ascending."""
+def after(tx: sa.Connection, reader: str, number: int, limit: int) -> list[Mail]:
+    """Mail with a higher number, ascending."""
     query = (
         sa.select(mailbox.c.number, mailbox.c.sender, mailbox.c.sealed)
         .where(mailbox.c.reader == reader, mailbox.c.number > number)
         .order_by(mailbox.c.number)
         .limit(limit)
     )
-    return list(tx.execute(query))
+    return rows_as(Mail, tx.execute(query))
 
 
 def delete(tx: sa.Connection, reader: str, number: int) -> None:

@@ -1,10 +1,21 @@
 """Invites, the certificates they were traded for, and when each agency was last seen."""
 
+from typing import NamedTuple
+
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow, upsert_rows
+from samprasan.edge.database import row_as, rows_as, upsert_rows
 from samprasan.hub.tables import certificates, invites, presence
 
-Invite = AnyRow
+
+class Invite(NamedTuple):
+    """A row of the table, in the table's order; used up once there is an application."""
+
+    secret_hash: bytes
+    agency: str
+    name: str
+    expires_at: int
+    application: bytes | None
+    certificate: bytes | None
 
 
 def add_invite(tx: sa.Connection, secret_hash: bytes, agency: str, name: str, expires_at: int) -> None:
@@ -15,7 +26,8 @@ def add_invite(tx: sa.Connection, secret_hash: bytes, agency: str, name: str, ex
 
 def find_invite(tx: sa.Connection, secret_hash: bytes) -> Invite | None:
     """The invite with that hash, used or not, locked until the transaction ends."""
-    return tx.execute(sa.select(invites).where(invites.c.secret_hash == secret_hash).with_for_update()).first()
+    query = sa.select(invites).where(invites.c.secret_hash == secret_hash).with_for_update()
+    return row_as(Invite, tx.execute(query).first())
 
 
 def use_invite(
@@ -29,7 +41,7 @@ def use_invite(
 
 def invited(tx: sa.Connection) -> list[Invite]:
     """Every invite, by agency."""
-    return list(tx.execute(sa.select(invites).order_by(invites.c.agency)))
+    return rows_as(Invite, tx.execute(sa.select(invites).order_by(invites.c.agency)))
 
 
 def agency_of_certificate(tx: sa.Connection, fingerprint: bytes) -> str | None:

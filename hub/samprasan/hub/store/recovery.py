@@ -6,7 +6,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow, upsert_rows
+from samprasan.edge.database import row_as, upsert_rows
 from samprasan.hub.tables import recovery, refed, refed_accounts, refeeders
 
 
@@ -35,6 +35,16 @@ class RefedAccount(NamedTuple):
     key_epoch: int
 
 
+class Recovery(NamedTuple):
+    """The row of the table, in the table's order."""
+
+    one: int
+    since: int
+    why: str
+    problem: str
+    cut: bool
+
+
 def begin_recovery(tx: sa.Connection, now: int, why: str) -> None:
     """The hub recovers from now on, whatever it did before; a cut that is going on is carried out first."""
     row = current(tx)
@@ -45,9 +55,9 @@ def begin_recovery(tx: sa.Connection, now: int, why: str) -> None:
 _CURRENT = sa.select(recovery)
 
 
-def current(tx: sa.Connection) -> AnyRow | None:
+def current(tx: sa.Connection) -> Recovery | None:
     """Since when and why the hub recovers; None if it does not."""
-    return tx.execute(_CURRENT).first()
+    return row_as(Recovery, tx.execute(_CURRENT).first())
 
 
 def note_problem(tx: sa.Connection, problem: str) -> None:

@@ -17,7 +17,8 @@ from samprasan.ledger import calendar
 from samprasan.node import store
 from samprasan.node.deeds.awards import AwardQueue
 from samprasan.node.identity import Identity, Node
-from samprasan.node.store.subjects import CONSENT_BITS, Row
+from samprasan.node.rows import SubjectRow
+from samprasan.node.store.subjects import CONSENT_BITS
 
 PURPOSES = tuple(CONSENT_BITS)
 
@@ -62,30 +63,30 @@ def withdraw(node: Node, identifier: Identifier, purposes: Iterable[str]) -> dic
         return _document(identifier, _subject(tx, node.identity, identifier))
 
 
-def _set(tx: Tx, row: Row, agreed: set[str], withdrawn: int, now: int) -> None:
+def _set(tx: Tx, row: SubjectRow, agreed: set[str], withdrawn: int, now: int) -> None:
     unlink_at = None if agreed - {"publish"} else now
     consents = {each: each in agreed for each in PURPOSES}
     store.subjects.set_consents(tx, row.subject_id, consents, withdrawn, unlink_at)
 
 
-def _subject(tx: Tx, identity: Identity, identifier: Identifier) -> Row:
+def _subject(tx: Tx, identity: Identity, identifier: Identifier) -> SubjectRow:
     row = store.subjects.find(tx, identity.index(identifier))
     if row is None:
         raise Refused("subject_unknown")
     return row
 
 
-def _agreed(row: Row) -> set[str]:
+def _agreed(row: SubjectRow) -> set[str]:
     return {each for each in PURPOSES if getattr(row, each)}
 
 
-def _document(identifier: Identifier, row: Row) -> dict[str, Any]:
+def _document(identifier: Identifier, row: SubjectRow) -> dict[str, Any]:
     state = "none" if row.account_id is None else "open" if row.unlink_at is None else "leaving"
     return {
         "scheme": identifier.scheme.value,
         **{each: bool(getattr(row, each)) for each in PURPOSES},
         "withdrawn": [each for each, bit in CONSENT_BITS.items() if row.withdrawn & bit],
         "account": state,
-        "unlink_at": calendar.iso(row.unlink_at) if state == "leaving" else None,
+        "unlink_at": calendar.iso(row.unlink_at) if state == "leaving" and row.unlink_at is not None else None,
         "erasing": bool(row.erasing),
     }

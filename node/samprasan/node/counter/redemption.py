@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from samprasan.edge.database import AnyRow, Database, Tx
+from samprasan.edge.database import Database, Tx
 from samprasan.edge.world import World
 from samprasan.keys.errors import Malformed, Refused, Unavailable
 from samprasan.keys.identifiers import Identifier
@@ -18,6 +18,7 @@ from samprasan.ledger.benefits import Benefit
 from samprasan.node import limits, person_names, store
 from samprasan.node.counter.redemption_document import document, reason_word
 from samprasan.node.identity import NAME_COLUMN, Identity, Node
+from samprasan.node.rows import RedemptionRow, SubjectRow, present
 from samprasan.node.states import HoldUpdateState, RedemptionState
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
@@ -244,7 +245,7 @@ def subject_shown(node: Node, subject: Identifier) -> str:
         return person_names.masked(node.identity.vault.open(NAME_COLUMN, row.sealed_name).decode())
 
 
-def _check_subject(subject: AnyRow | None) -> None:
+def _check_subject(subject: SubjectRow | None) -> None:
     if subject is None:
         raise Refused("subject_unknown")
     if subject.erasing:
@@ -253,7 +254,7 @@ def _check_subject(subject: AnyRow | None) -> None:
         raise Refused("no_consent")
 
 
-def _is_the_same(before: AnyRow, subject: AnyRow, wish: Wish) -> bool:
+def _is_the_same(before: RedemptionRow, subject: SubjectRow, wish: Wish) -> bool:
     said = (before.subject_id, before.owner, before.benefit, bool(before.reserve_only))
     return said == (subject.subject_id, wish.owner, wish.benefit, wish.reserve_only)
 
@@ -268,7 +269,7 @@ def _offered(tx: Tx, wish: Wish, now: int) -> Benefit:
     return benefit
 
 
-def _check_risk(tx: Tx, identity: Identity, wish: Wish, subject: AnyRow, benefit: Benefit, most: int) -> None:
+def _check_risk(tx: Tx, identity: Identity, wish: Wish, subject: SubjectRow, benefit: Benefit, most: int) -> None:
     """Only an agency's own benefits, up to what it allows itself a subject and what the subject is known to have."""
     risked = store.redemptions.on_own_risk(tx, subject.subject_id) + benefit.credits
     remembered = Totals.FromString(Envelope.FromString(subject.totals).payload) if subject.totals else None
@@ -287,7 +288,7 @@ def _check_terms(tx: Tx, wish: Wish, benefit: Benefit, now: int) -> None:
         raise Refused("hold_too_long", most=in_force.hold_seconds_max)
 
 
-def _values(wish: Wish, subject: AnyRow, benefit: Benefit, hold_id: bytes, now: int) -> dict[str, Any]:
+def _values(wish: Wish, subject: SubjectRow, benefit: Benefit, hold_id: bytes, now: int) -> dict[str, Any]:
     return {
         "op_key": wish.op_key,
         "subject_id": subject.subject_id,
@@ -304,7 +305,7 @@ def _values(wish: Wish, subject: AnyRow, benefit: Benefit, hold_id: bytes, now: 
     }
 
 
-def _update(node: Node, row: AnyRow, change: str, credits_: int, why: int = 0) -> dict[str, Any]:
+def _update(node: Node, row: RedemptionRow, change: str, credits_: int, why: int = 0) -> dict[str, Any]:
     """A hold update; the Reserve's op_id is the hold's."""
     fresh = node.world.new_op_id(node.world.now())
     return {
@@ -317,19 +318,19 @@ def _update(node: Node, row: AnyRow, change: str, credits_: int, why: int = 0) -
     }
 
 
-def _row(tx: Tx, op_key: bytes) -> AnyRow:
+def _row(tx: Tx, op_key: bytes) -> RedemptionRow:
     row = store.redemptions.of_op_key(tx, op_key)
     if row is None:
         raise Refused("redemption_unknown")
     return row
 
 
-def _held(tx: Tx, world: World, op_key: bytes) -> AnyRow:
+def _held(tx: Tx, world: World, op_key: bytes) -> RedemptionRow:
     row = _row(tx, op_key)
-    if row.state != RedemptionState.HELD or row.deadline <= hub_now(tx, world.now()) or _on_its_way(tx, row):
+    if row.state != RedemptionState.HELD or present(row.deadline) <= hub_now(tx, world.now()) or _on_its_way(tx, row):
         raise Refused("hold_ended")
     return row
 
 
-def _on_its_way(tx: Tx, row: AnyRow) -> bool:
+def _on_its_way(tx: Tx, row: RedemptionRow) -> bool:
     return any(each.state == HoldUpdateState.QUEUED for each in store.redemptions.of_hold(tx, row.hold_id))

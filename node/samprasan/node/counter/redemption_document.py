@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from samprasan.edge.database import AnyRow, Tx
+from samprasan.edge.database import Tx
 from samprasan.ledger import calendar
 from samprasan.node import person_names, store
 from samprasan.node.identity import NAME_COLUMN, Identity
+from samprasan.node.rows import RedemptionRow, present
 from samprasan.node.states import RedemptionState
 from samprasan.v1 import log_pb2 as log
 
@@ -17,7 +18,7 @@ def reason_word(reason: int) -> str | None:
     return log.DeclineReason.Name(reason).removeprefix(_PREFIX).lower() if reason else None  # type: ignore[arg-type]
 
 
-def document(tx: Tx, identity: Identity, row: AnyRow) -> dict[str, Any]:
+def document(tx: Tx, identity: Identity, row: RedemptionRow) -> dict[str, Any]:
     """A redemption as commands answer it."""
     subject = next(iter(store.subjects.of_ids(tx, [row.subject_id])), None)
     name = person_names.masked(identity.vault.open(NAME_COLUMN, subject.sealed_name).decode()) if subject else None
@@ -42,11 +43,11 @@ def document(tx: Tx, identity: Identity, row: AnyRow) -> dict[str, Any]:
     }
 
 
-def receipt_number(agency: str, row: AnyRow) -> str | None:
+def receipt_number(agency: str, row: RedemptionRow) -> str | None:
     """What stands on the subject's receipt: agency, Buddhist year and a running number."""
     if row.number is None:
         return None
-    year = calendar.day_of(row.decided_at).year + calendar.BUDDHIST_ERA
+    year = calendar.day_of(present(row.decided_at)).year + calendar.BUDDHIST_ERA
     return f"{agency.upper()}-{year}-{row.number:06d}"
 
 

@@ -9,9 +9,8 @@ from collections.abc import Iterable, Sequence
 from samprasan.edge.database import Tx
 from samprasan.edge.world import World
 from samprasan.node import store
+from samprasan.node.rows import AwardRow, DeedRow
 from samprasan.node.states import AwardState
-from samprasan.node.store.awards import AwardRow
-from samprasan.node.store.deeds import DeedRow
 from samprasan.v1 import log_pb2 as log
 
 
@@ -66,7 +65,7 @@ class AwardQueue:
             replaces=replaces,
             reverse_reason=log.REVERSE_REASON_UNSPECIFIED,
             credits=deed.credits,
-            dimension=deed.dimension,
+            dimension=log.Dimension.ValueType(deed.dimension),
             month=deed.occurred_on // 100,
             policy_version=deed.policy_version,
             state=AwardState.QUEUED,

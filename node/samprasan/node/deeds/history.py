@@ -9,9 +9,8 @@ from samprasan.ledger import calendar
 from samprasan.ledger.policy import DIMENSIONS
 from samprasan.node import store
 from samprasan.node.identity import Node
+from samprasan.node.rows import AwardRow, DeedRow
 from samprasan.node.states import AwardState
-from samprasan.node.store.awards import AwardRow
-from samprasan.node.store.deeds import DeedRow
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import DeclineReason, Receipt
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from samprasan.edge.database import AnyRow, Database, Tx
+from samprasan.edge.database import Database, Tx
 from samprasan.edge.world import World
 from samprasan.keys import signing
 from samprasan.keys.errors import Malformed, Refused, Unavailable
@@ -21,9 +21,8 @@ from samprasan.ledger import calendar
 from samprasan.node import limits, person_names, store
 from samprasan.node.deeds import awards as deeds_awards
 from samprasan.node.identity import ID_COLUMN, NAME_COLUMN, Identity, Node
+from samprasan.node.rows import AwardRow, DeedRow, MoveRow, SubjectRow, present
 from samprasan.node.states import MoveState
-from samprasan.node.store.awards import AwardRow
-from samprasan.node.store.deeds import DeedRow
 from samprasan.v1 import documents_pb2, hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import DOCUMENT_KIND_MOVE
@@ -130,7 +129,7 @@ def carry_out_approved(tx: Tx, world: World, digest: bytes) -> None:
     store.awards.lock(tx)
     move = store.moves.waiting_for(tx, digest)
     if move is not None:
-        _carry_out(tx, world, move, move.checker)
+        _carry_out(tx, world, move, present(move.checker))
 
 
 def drop_move(db: Database, move_id: int) -> None:
@@ -195,7 +194,7 @@ def _propose(tx: Tx, node: Node, deeds: Sequence[DeedRow], proposal: Proposal) -
     return _document(tx, node.identity, _open_move(tx, move_id))
 
 
-def _open_move(tx: Tx, move_id: int) -> AnyRow:
+def _open_move(tx: Tx, move_id: int) -> MoveRow:
     move = store.moves.find(tx, move_id)
     if move is None:
         raise Refused("move_unknown", number=move_id)
@@ -209,13 +208,13 @@ def _check_officer(by: str) -> None:
         raise Malformed("by", most=limits.OFFICER_CHARACTERS_MAX)
 
 
-def _check_checker(move: AnyRow, by: str) -> None:
+def _check_checker(move: MoveRow, by: str) -> None:
     _check_officer(by)
     if " ".join(by.split()).casefold() == " ".join(move.maker.split()).casefold():
         raise Refused("move_by_maker")
 
 
-def _deeds(tx: Tx, move: AnyRow) -> list[DeedRow]:
+def _deeds(tx: Tx, move: MoveRow) -> list[DeedRow]:
     """What is still to be moved: a deed that an import gave to somebody else meanwhile, or took back, is not."""
     found = store.deeds.of_ids(tx, store.moves.deeds_of(tx, move.move_id))
     return [deed for deed in found if deed.subject_id == move.subject_id and not deed.gone]
@@ -228,7 +227,7 @@ def _awards_in_force(tx: Tx, deeds: Sequence[DeedRow]) -> list[AwardRow]:
     return [award for award in standing if award and not award.reverse_reason]
 
 
-def _joint(tx: Tx, node: Node, move: AnyRow) -> documents_pb2.Move:
+def _joint(tx: Tx, node: Node, move: MoveRow) -> documents_pb2.Move:
     awards = _awards_in_force(tx, _deeds(tx, move))
     (row,) = store.subjects.of_ids(tx, [move.subject_id])
     now = node.world.now()
@@ -238,7 +237,7 @@ def _joint(tx: Tx, node: Node, move: AnyRow) -> documents_pb2.Move:
         created_at=now,
         expires_at=now + limits.DOCUMENT_LIFETIME_MS,
         agency=node.identity.agency,
-        account_id=row.account_id,
+        account_id=present(row.account_id),
         awards=len(awards),
         credits=sum(award.credits for award in awards),
         reason=move.reason,
@@ -246,7 +245,7 @@ def _joint(tx: Tx, node: Node, move: AnyRow) -> documents_pb2.Move:
     )
 
 
-def _carry_out(tx: Tx, world: World, move: AnyRow, checker: str) -> None:
+def _carry_out(tx: Tx, world: World, move: MoveRow, checker: str) -> None:
     now = world.now()
     deeds = _deeds(tx, move)
     if deeds:
@@ -262,7 +261,7 @@ def _carry_out(tx: Tx, world: World, move: AnyRow, checker: str) -> None:
     store.moves.end_move(tx, move.move_id, MoveState.DONE, checker.strip())
 
 
-def _right_subject(tx: Tx, move: AnyRow, kind: int, *, agrees: bool) -> int:
+def _right_subject(tx: Tx, move: MoveRow, kind: int, *, agrees: bool) -> int:
     """The subject with the right id; a new one agrees to what the records say."""
     known = store.subjects.find(tx, move.id_index)
     if known is not None:
@@ -274,12 +273,13 @@ def _right_subject(tx: Tx, move: AnyRow, kind: int, *, agrees: bool) -> int:
     return subject_id
 
 
-def _document(tx: Tx, identity: Identity, move: AnyRow) -> dict[str, Any]:
+def _document(tx: Tx, identity: Identity, move: MoveRow) -> dict[str, Any]:
     wrong = next(iter(store.subjects.of_ids(tx, [move.subject_id])), None)
     right = store.subjects.find(tx, move.id_index)
     state = move.state
-    if state == MoveState.WAITING and not store.documents.is_proposed(tx, move.document):
-        state = "lapsed"
+    waits_for = move.document if state == MoveState.WAITING else None
+    if waits_for is not None and not store.documents.is_proposed(tx, waits_for):
+        state, waits_for = "lapsed", None
     return {
         "move_id": move.move_id,
         "state": state,
@@ -291,15 +291,15 @@ def _document(tx: Tx, identity: Identity, move: AnyRow) -> dict[str, Any]:
         "by": move.maker,
         "confirmed_by": move.checker,
         "proposed_at": calendar.iso(move.proposed_at),
-        "approval": move.document.hex()[:12] if state == MoveState.WAITING else None,
+        "approval": waits_for.hex()[:12] if waits_for else None,
     }
 
 
-def _masked(identity: Identity, row: AnyRow | None) -> str | None:
+def _masked(identity: Identity, row: SubjectRow | MoveRow | None) -> str | None:
     """Who the row is about; an id in a public register as it is, of others the last digits."""
     if row is None:
         return None
     identifier = identity.identifier(row)
     text = identifier.reveal()
     shown = text if identifier.is_public else "…" + text[-_ID_DIGITS_SHOWN:]
-    return f"{person_names.masked(identity.vault.open(NAME_COLUMN, row.sealed_name).decode())} {shown}".strip()
+    return f"{person_names.masked(identity.vault.open(NAME_COLUMN, present(row.sealed_name)).decode())} {shown}".strip()

@@ -4,16 +4,16 @@ One person proposes to keep some or to take them back, another confirms.  What i
 what is taken back is a signed Reverse.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
-from samprasan.edge.database import AnyRow, Database
+from samprasan.edge.database import Database
 from samprasan.edge.world import World
 from samprasan.keys.errors import Malformed, Refused
 from samprasan.node import limits, person_names, store
 from samprasan.node.identity import NAME_COLUMN, Identity, Node
+from samprasan.node.rows import AwardRow, OrphanRow, SubjectRow
 from samprasan.node.states import AwardState
-from samprasan.node.store.awards import AwardRow
 from samprasan.v1.log_pb2 import REVERSE_REASON_RECORD_CHANGED, Dimension
 
 
@@ -21,8 +21,8 @@ def list_orphans(node: Node) -> list[dict[str, Any]]:
     """Every orphan, oldest first, with what is proposed or decided."""
     with node.db.read() as tx:
         rows = store.orphans.every(tx)
-        people = {row.subject_id: row for row in store.subjects.of_ids(tx, {row.subject_id for row in rows})}
-    return [_document(row, people[row.subject_id], node.identity) for row in rows]
+        people = {row.subject_id: row for row in store.subjects.of_ids(tx, {row.award.subject_id for row in rows})}
+    return [_document(row, people[row.award.subject_id], node.identity) for row in rows]
 
 
 def propose_decision(db: Database, numbers: Collection[int], by: str, *, keep: bool) -> int:
@@ -34,11 +34,11 @@ def propose_decision(db: Database, numbers: Collection[int], by: str, *, keep: b
     maker = _person(by)
     with db.begin() as tx:
         store.awards.lock(tx)
-        waiting = {row.award_id for row in store.orphans.every(tx) if row.checker is None}
+        waiting = {row.award.award_id for row in store.orphans.every(tx) if row.checker is None}
         if unknown := sorted(set(numbers) - waiting):
             raise Refused("orphan_unknown", number=unknown[0])
         chosen = set(numbers) or waiting
-        shared = {row.award_id for row in store.orphans.every(tx) if row.share}
+        shared = {row.award.award_id for row in store.orphans.every(tx) if row.share}
         if not keep and (closed := sorted(chosen - shared)):
             raise Refused("orphan_not_shared", number=closed[0])
         store.orphans.propose_decision(tx, sorted(chosen), maker, keep=keep)
@@ -54,21 +54,28 @@ def confirm_decision(node: Node, by: str) -> tuple[int, int]:
     with node.db.begin() as tx:
         store.awards.lock(tx)
         proposed = [row for row in store.orphans.every(tx) if row.maker is not None and row.checker is None]
-        chosen = [row for row in proposed if row.maker.casefold() != checker.casefold()]
+        chosen = [row for row in proposed if (row.maker or "").casefold() != checker.casefold()]
         if not chosen:
             raise Refused("orphans_by_maker", waiting=len(proposed))
-        store.orphans.confirm_decision(tx, [row.award_id for row in chosen], checker)
+        store.orphans.confirm_decision(tx, [row.award.award_id for row in chosen], checker)
         taken_back = [row for row in chosen if not row.keep]
         first = store.awards.next_id(tx)
-        store.awards.add(tx, [_reverse(node.world, number, row) for number, row in enumerate(taken_back, first)])
+        store.awards.add(tx, [_reverse(node.world, number, row.award) for number, row in enumerate(taken_back, first)])
     return len(chosen) - len(taken_back), len(taken_back)
 
 
-def _reverse(world: World, award_id: int, row: AnyRow) -> AwardRow:
-    op_id = world.new_op_id(world.now())
-    reason = REVERSE_REASON_RECORD_CHANGED
-    state: Sequence[Any] = (reason, 0, row.dimension, row.month, row.policy_version, AwardState.QUEUED, None, 0)
-    return AwardRow(award_id, store.orphans.NO_DEED, row.subject_id, op_id, row.op_id, *state)
+def _reverse(world: World, award_id: int, award: AwardRow) -> AwardRow:
+    """What takes the award back."""
+    return award._replace(
+        award_id=award_id,
+        op_id=world.new_op_id(world.now()),
+        replaces=award.op_id,
+        reverse_reason=REVERSE_REASON_RECORD_CHANGED,
+        credits=0,
+        state=AwardState.QUEUED,
+        seq=None,
+        reason=0,
+    )
 
 
 def _person(by: str) -> str:
@@ -78,15 +85,15 @@ def _person(by: str) -> str:
     return name
 
 
-def _document(row: AnyRow, subject: AnyRow, identity: Identity) -> dict[str, Any]:
+def _document(row: OrphanRow, subject: SubjectRow, identity: Identity) -> dict[str, Any]:
     decided = "keep" if row.keep else "take back"
     return {
-        "number": row.award_id,
+        "number": row.award.award_id,
         "account_id": row.account_id.hex(),
         "name": person_names.masked(identity.vault.open(NAME_COLUMN, subject.sealed_name).decode()),
-        "credits": row.credits,
-        "dimension": Dimension.Name(row.dimension).removeprefix("DIMENSION_").lower(),
-        "month": row.month,
+        "credits": row.award.credits,
+        "dimension": Dimension.Name(row.award.dimension).removeprefix("DIMENSION_").lower(),
+        "month": row.award.month,
         "proposed": decided if row.maker else None,
         "by": row.maker,
         "confirmed_by": row.checker,

@@ -22,7 +22,7 @@ from samprasan.node.identity import NAME_COLUMN, Identity, Node
 from samprasan.node.imports.bitmap import Bitmap
 from samprasan.node.imports.deed import Deed, Reader, Rejected
 from samprasan.node.imports.writer import Writer
-from samprasan.node.store.deeds import DeedRow
+from samprasan.node.rows import DeedRow
 
 CHUNK_ROWS = 1000  # rows looked up and stored at once
 _RECORD_ID_SHOWN = 200

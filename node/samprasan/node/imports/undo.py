@@ -14,7 +14,7 @@ from samprasan.ledger import calendar
 from samprasan.node import limits, store
 from samprasan.node.deeds.awards import AwardQueue, forget_gone, give_up_untold
 from samprasan.node.identity import Node
-from samprasan.node.store.deeds import DeedRow
+from samprasan.node.rows import DeedRow
 
 _CHUNK_DEEDS = 1000
 

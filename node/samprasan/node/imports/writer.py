@@ -9,7 +9,7 @@ from samprasan.node.deeds.awards import AwardQueue
 from samprasan.node.identity import ID_COLUMN, NAME_COLUMN, Node
 from samprasan.node.imports.bitmap import Bitmap
 from samprasan.node.imports.deed import Consents, Deed
-from samprasan.node.store.deeds import DeedRow
+from samprasan.node.rows import DeedRow, SubjectRow
 
 _NEITHER = Consents(share=False, redeem=False, integrators=True, publish=True)
 
@@ -87,7 +87,7 @@ class Writer:
         stated = [each for each in subject_ids if each >= self._first_new_subject or each in self._stated]
         self._restate([(row, _NEITHER, "") for row in store.subjects.of_ids(self._tx, stated)])
 
-    def _restate(self, statements: Sequence[tuple[store.subjects.Row, Consents, str]]) -> None:
+    def _restate(self, statements: Sequence[tuple[SubjectRow, Consents, str]]) -> None:
         """Known subjects: a first statement of this import is the newest, further ones only take away."""
         restated, earlier = [], []
         for row, consents, stated_name in statements:

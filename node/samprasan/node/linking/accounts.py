@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from samprasan.keys.errors import Unproven
 from samprasan.node import limits, store
 from samprasan.node.identity import KEY_COLUMN, OPENED_COLUMN, Node
+from samprasan.node.rows import SubjectRow, present
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
@@ -22,12 +23,13 @@ def accounts_request(node: Node) -> hub_pb2.OpenAccountsRequest | None:
     return hub_pb2.OpenAccountsRequest(
         request_id=node.world.random_bytes(limits.REQUEST_ID_BYTES),
         subjects=[
-            hub_pb2.SubjectRef(
-                subject_key=node.identity.vault.open(KEY_COLUMN, row.sealed_key), kind=row.kind, key_epoch=row.key_epoch
-            )
-            for row in rows
+            hub_pb2.SubjectRef(subject_key=_key(node, row), kind=row.kind, key_epoch=row.key_epoch) for row in rows
         ],
     )
+
+
+def _key(node: Node, row: SubjectRow) -> bytes:
+    return node.identity.vault.open(KEY_COLUMN, present(row.sealed_key))
 
 
 def accept_accounts(
@@ -45,7 +47,7 @@ def accept_accounts(
     answers = {each.subject_key: (each, data) for each, data in zip(opened, envelopes, strict=True)}
     with node.db.begin() as tx:
         rows = store.subjects.without_account(tx, limits.ACCOUNTS_PER_REQUEST, node.world.now())
-        found = [(row.subject_id, node.identity.vault.open(KEY_COLUMN, row.sealed_key)) for row in rows]
+        found = [(row.subject_id, _key(node, row)) for row in rows]
         known = [(who, *answers[key]) for who, key in found if key in answers]
         if store.subjects.unnamed_among(tx, [each.account_id for _, each, _ in known]):
             store.awards.lock(tx)

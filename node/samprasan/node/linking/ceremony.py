@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf.message import Message
-from samprasan.edge.database import AnyRow, Database, Tx, take_turn
+from samprasan.edge.database import Database, Tx, take_turn
 from samprasan.edge.world import World
 from samprasan.keys import ceremony, documents, pseudonym, signing
 from samprasan.keys.ceremony import Ceremony, Fault, Line
@@ -19,6 +19,7 @@ from samprasan.node import limits, store
 from samprasan.node.identity import Identity, Node
 from samprasan.node.linking import shares
 from samprasan.node.linking.letters import Letter
+from samprasan.node.rows import CeremonyRow, present
 from samprasan.v1.ceremony_pb2 import CeremonyId, Complaint, DealerCommitment, DealerValue
 from samprasan.v1.documents_pb2 import Roster
 from samprasan.v1.envelope_pb2 import Envelope
@@ -98,7 +99,7 @@ def confirmation(node: Node) -> Envelope | None:
     with node.db.read() as tx:
         found = _planned(tx, node.identity)
         row = store.ceremony.newest(tx, found.roster_digest) if found else None
-    return Envelope.FromString(row.result) if row and row.state == CONFIRMED else None
+    return Envelope.FromString(present(row.result)) if row and row.state == CONFIRMED else None
 
 
 def ceremony_status(tx: Tx, node: Node) -> dict[str, Any] | None:
@@ -124,7 +125,7 @@ def ceremony_status(tx: Tx, node: Node) -> dict[str, Any] | None:
         if row.state == DISPUTED:
             document["state"] = DISPUTED
     elif row is not None and row.state == CONFIRMED:
-        document["waiting_for"] = sorted(set(found.holders) - _confirmed(tx, node.world, row.result))
+        document["waiting_for"] = sorted(set(found.holders) - _confirmed(tx, node.world, present(row.result)))
     return document
 
 
@@ -194,7 +195,7 @@ class _Course:
             self._tell(row, kept)
             self._add_up(row, kept)
 
-    def _begin(self) -> AnyRow | None:
+    def _begin(self) -> CeremonyRow | None:
         """Draw a line if this node deals, and commit to it; None while the share that it would deal is missing."""
         found, agency = self.found, self.node.identity.agency
         if agency not in found.dealers:
@@ -211,7 +212,7 @@ class _Course:
         _keep(self.tx, self.node, commitment, self._sent(commitment, self._others()))
         return store.ceremony.newest(self.tx, found.roster_digest)
 
-    def _tell(self, row: AnyRow, kept: _Kept) -> None:
+    def _tell(self, row: CeremonyRow, kept: _Kept) -> None:
         """Every dealer has committed: tell each holder its value, once."""
         agency = self.node.identity.agency
         if row.sealed_line is None or (agency, agency) in kept.values:
@@ -225,7 +226,7 @@ class _Course:
                 _keep(self.tx, self.node, value, envelope)
                 kept.values[agency, agency] = envelope
 
-    def _add_up(self, row: AnyRow, kept: _Kept) -> None:
+    def _add_up(self, row: CeremonyRow, kept: _Kept) -> None:
         """Every dealer has told this node its value, and has seen the same commitments: make the share and confirm."""
         found, agency = self.found, self.node.identity.agency
         told = kept.values_for(agency)
@@ -252,7 +253,7 @@ class _Course:
         signed = self.node.world.sign(result).SerializeToString()
         store.ceremony.change(self.tx, row, state=CONFIRMED, result=signed, culprit=None, reason=None)
 
-    def _stand(self, row: AnyRow, state: str, culprit: str, reason: str) -> None:
+    def _stand(self, row: CeremonyRow, state: str, culprit: str, reason: str) -> None:
         store.ceremony.change(self.tx, row, state=state, culprit=culprit, reason=reason)
 
     def _complain(self, evidence: Iterable[Envelope]) -> None:

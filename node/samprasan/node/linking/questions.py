@@ -6,7 +6,7 @@ used.  Peers are asked in turn; one that does not answer in time is passed over.
 
 from collections.abc import Iterable, Sequence
 
-from samprasan.edge.database import AnyRow, Database, Tx, take_turn
+from samprasan.edge.database import Database, Tx, take_turn
 from samprasan.edge.world import World
 from samprasan.keys import documents, pseudonym, ristretto, sharing, signing
 from samprasan.keys.errors import Refused, Unproven
@@ -15,6 +15,7 @@ from samprasan.node import limits, store
 from samprasan.node.identity import KEY_COLUMN, Identity, Node
 from samprasan.node.linking import shares
 from samprasan.node.linking.letters import Letter
+from samprasan.node.rows import QuestionRow, SubjectRow
 from samprasan.node.states import QuestionState
 from samprasan.v1 import linking_pb2
 from samprasan.v1.documents_pb2 import LinkingKey, ShareCommitment
@@ -58,7 +59,7 @@ def _ask_about(
     node: Node,
     key: LinkingKey,
     purpose: linking_pb2.EvalPurpose.ValueType,
-    rows: Sequence[AnyRow],
+    rows: Sequence[SubjectRow],
 ) -> None:
     now = node.world.now()
     peer = _peer_in_turn(tx, node.identity, key, now) if rows else None
@@ -204,7 +205,7 @@ def _keys_held(tx: Tx, identity: Identity) -> tuple[LinkingKey | None, LinkingKe
     return in_force, coming
 
 
-def _still_open(tx: Tx, keys: Iterable[LinkingKey | None], now: int) -> list[AnyRow]:
+def _still_open(tx: Tx, keys: Iterable[LinkingKey | None], now: int) -> list[QuestionRow]:
     """Questions that may still be answered; those of earlier shares cannot be used any more and are closed."""
     live = [key for key in keys if key is not None]
     found = store.questions.open_questions(tx, now)
@@ -214,11 +215,11 @@ def _still_open(tx: Tx, keys: Iterable[LinkingKey | None], now: int) -> list[Any
     return [row for row in found if row not in stale]
 
 
-def _asked(question: AnyRow) -> linking_pb2.EvalRequest:
+def _asked(question: QuestionRow) -> linking_pb2.EvalRequest:
     return linking_pb2.EvalRequest.FromString(Envelope.FromString(question.envelope).payload)
 
 
-def _is_of(linking: LinkingKey, question: AnyRow) -> bool:
+def _is_of(linking: LinkingKey, question: QuestionRow) -> bool:
     request = _asked(question)
     return (request.key_epoch, request.share_version) == (linking.key_epoch, linking.share_version)
 

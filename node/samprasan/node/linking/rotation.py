@@ -16,6 +16,7 @@ from samprasan.keys.errors import Unproven
 from samprasan.node import limits, store
 from samprasan.node.identity import KEY_COLUMN, OPENED_COLUMN, Node
 from samprasan.node.linking import accounts
+from samprasan.node.rows import present
 from samprasan.v1 import hub_pb2
 from samprasan.v1.documents_pb2 import Roster
 from samprasan.v1.envelope_pb2 import Envelope
@@ -32,7 +33,10 @@ def rekey_request(node: Node) -> hub_pb2.RekeyRequest | None:
         request_id=node.world.random_bytes(limits.REQUEST_ID_BYTES),
         key_epoch=coming,
         accounts=[
-            hub_pb2.Rekeyed(account_id=row.account_id, subject_key=node.identity.vault.open(KEY_COLUMN, row.sealed_key))
+            hub_pb2.Rekeyed(
+                account_id=present(row.account_id),
+                subject_key=node.identity.vault.open(KEY_COLUMN, present(row.sealed_key)),
+            )
             for row in rows
         ],
     )

@@ -16,6 +16,7 @@ from samprasan.keys.chain import Head
 from samprasan.ledger import contributions
 from samprasan.ledger.contributions import NOTHING, Contribution, Named
 from samprasan.node import limits, store
+from samprasan.node.rows import present
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
@@ -291,4 +292,4 @@ def _chain(db: Database, seq: int) -> Iterator[tuple[log.Batch, log.Receipt]]:
             rows = store.batches.between(tx, first, min(first + limits.BATCHES_READ_AT_ONCE, seq + 1))
         for row in rows:
             batch = log.Batch.FromString(Envelope.FromString(row.envelope).payload)
-            yield batch, log.Receipt.FromString(Envelope.FromString(row.receipt).payload)
+            yield batch, log.Receipt.FromString(Envelope.FromString(present(row.receipt)).payload)

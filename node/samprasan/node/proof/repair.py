@@ -14,8 +14,8 @@ from samprasan.keys.errors import Unavailable
 from samprasan.node import store
 from samprasan.node.proof import reconciliation
 from samprasan.node.proof.reconciliation import Difference
+from samprasan.node.rows import AwardRow, present
 from samprasan.node.states import AwardState
-from samprasan.node.store.awards import AwardRow
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 
@@ -55,7 +55,7 @@ def repair(db: Database, differences: Sequence[Difference], seq: int) -> list[Re
         store.awards.lock(tx)
         if store.batches.settled_seq(tx) != seq:
             raise Unavailable("reconcile_busy")  # something has settled since: it may stand, or not, for another reason
-        subjects = {row.subject_id: row.account_id for row in store.links.subjects_of(tx, accounts)}
+        subjects = {row.subject_id: present(row.account_id) for row in store.links.subjects_of(tx, accounts)}
         of_account = {account_id: subject_id for subject_id, account_id in subjects.items()}
         found: list[Repair] = []
         for account_id, standing in proved.items():
@@ -81,8 +81,21 @@ def _restore_awards(
         award_id = row.award_id if row else store.awards.next_id(tx)
         deed_id = row.deed_id if row else store.orphans.NO_DEED
         store.awards.remove(tx, [award_id])
-        state = (AwardState.SETTLED, seq, 0)
-        made = AwardRow(award_id, deed_id, subject_id, op_id, award.replaces or None, 0, *said, *state)
+        made = AwardRow(
+            award_id=award_id,
+            deed_id=deed_id,
+            subject_id=subject_id,
+            op_id=op_id,
+            replaces=award.replaces or None,
+            reverse_reason=log.REVERSE_REASON_UNSPECIFIED,
+            credits=award.credits,
+            dimension=award.dimension,
+            month=award.month,
+            policy_version=award.policy_version,
+            state=AwardState.SETTLED,
+            seq=seq,
+            reason=0,
+        )
         store.awards.add(tx, [made])
         yield Repair("award_restored", account_id, "")
 
@@ -95,8 +108,8 @@ def _orphan(tx: Tx, subjects: dict[int, bytes]) -> Iterator[Repair]:
 
 def _adopt(tx: Tx, subjects: dict[int, bytes]) -> Iterator[Repair]:
     """Deeds that nobody was told of are given an orphan that says the same, or give way."""
-    taken_back = {row.award_id for row in store.orphans.every(tx) if row.checker and not row.keep}
-    orphans = [row for row in store.orphans.every(tx) if row.subject_id in subjects and row.award_id not in taken_back]
+    standing = [row.award for row in store.orphans.every(tx) if row.keep or not row.checker]
+    orphans = [award for award in standing if award.subject_id in subjects]
     for deed in store.record_totals.untold(tx, subjects):
         said = (deed.subject_id, deed.dimension, deed.occurred_on // 100, deed.credits)
         same = next((row for row in orphans if (row.subject_id, row.dimension, row.month, row.credits) == said), None)

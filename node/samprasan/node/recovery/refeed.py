@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from samprasan.edge.database import Database
 from samprasan.node import limits, store
 from samprasan.node.identity import OPENED_COLUMN, Node
+from samprasan.node.rows import present
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
@@ -67,7 +68,7 @@ def _accounts(node: Node) -> Iterator[hub_pb2.RefeedRequest]:
         with node.db.read() as tx:
             rows = store.subjects.named_by_hub(tx, after, limits.ACCOUNTS_PER_REQUEST)
         for row in rows:
-            opened = Envelope.FromString(node.identity.vault.open(OPENED_COLUMN, row.sealed_opened))
+            opened = Envelope.FromString(node.identity.vault.open(OPENED_COLUMN, present(row.sealed_opened)))
             account = hub_pb2.NamedAccount(opened=opened, kind=row.kind, key_epoch=row.key_epoch)
             yield hub_pb2.RefeedRequest(account=account)
             after = row.subject_id

@@ -19,8 +19,8 @@ from samprasan.keys.identifiers import Scheme
 from samprasan.node import limits, store
 from samprasan.node.deeds import awards
 from samprasan.node.identity import ID_COLUMN, NAME_COLUMN, Node
+from samprasan.node.rows import AwardRow
 from samprasan.node.states import AwardState
-from samprasan.node.store.awards import AwardRow
 from samprasan.node.sync import halt, receipts
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log

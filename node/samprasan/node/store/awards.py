@@ -6,44 +6,17 @@ holds now; a queued one without batch can still change, a queued one with a batc
 
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow, delete_where_in, insert_rows, rows_where_in, take_turn, update_where_in
+from samprasan.edge.database import delete_where_in, insert_rows, rows_where_in, take_turn, update_where_in
+from samprasan.node.rows import AwardRow, ConsentsRow, SendableAward
 from samprasan.node.states import AwardState
 from samprasan.node.store.links import UNLINKING
 from samprasan.node.tables import awards, subjects
 from samprasan.v1.log_pb2 import PURPOSE_SHARE, REVERSE_REASON_IMPORT_UNDONE
 
-Row = AnyRow
-
-
-class AwardRow(NamedTuple):
-    """A row of the table, in the table's order; ``reverse_reason`` is 0 for an Award."""
-
-    award_id: int
-    deed_id: int
-    subject_id: int
-    op_id: bytes
-    replaces: bytes | None
-    reverse_reason: int
-    credits: int
-    dimension: int
-    month: int
-    policy_version: int
-    state: AwardState
-    seq: int | None
-    reason: int
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it waits to be sealed, so that nobody has heard of it."""
-        return self.state == AwardState.QUEUED and self.seq is None
-
-    @property
-    def stands(self) -> bool:
-        """Whether the hub holds it, or will once it is there."""
-        return self.state == AwardState.SETTLED or (self.state == AwardState.QUEUED and self.seq is not None)
+_AWARD = len(AwardRow._fields)
 
 
 def lock(tx: sa.Connection) -> None:
@@ -114,12 +87,13 @@ def waiting(tx: sa.Connection) -> set[int]:
     return set(tx.execute(query.distinct()).scalars())
 
 
-def sendable(tx: sa.Connection, limit: int, *, linked_only: bool = False) -> list[Row]:
+def sendable(tx: sa.Connection, limit: int, *, linked_only: bool = False) -> list[SendableAward]:
     """Queued awards of consenting subjects with an account, in the order they came, with what a Link needs.
 
     A correction waits until what it corrects has its receipt.
     """
-    return list(tx.execute(_sendable(linked_only), {"most": limit}))
+    found = tx.execute(_sendable(linked_only), {"most": limit})
+    return [SendableAward(AwardRow(*row[:_AWARD]), ConsentsRow(*row[_AWARD:])) for row in found]
 
 
 @cache
@@ -132,15 +106,7 @@ def _sendable(linked_only: bool) -> sa.Select[Any]:
         before.c.state.in_((AwardState.SETTLED, AwardState.REPLACED)),
     )
     query = (
-        sa.select(
-            awards,
-            subjects.c.account_id,
-            subjects.c.linked,
-            subjects.c.share,
-            subjects.c.redeem,
-            subjects.c.integrators,
-            subjects.c.unlink_at,
-        )
+        sa.select(awards, *(subjects.c[name] for name in ConsentsRow._fields))
         .join(subjects, subjects.c.subject_id == awards.c.subject_id)
         .where(awards.c.state == AwardState.QUEUED, awards.c.seq.is_(None), _may_leave())
         .where(subjects.c.account_id.is_not(None), subjects.c.linked != UNLINKING)

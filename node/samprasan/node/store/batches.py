@@ -1,8 +1,9 @@
 """The node's own chain, batch by batch, with the receipts."""
 
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow
+from samprasan.edge.database import row_as, rows_as
 from samprasan.keys.chain import Head
+from samprasan.node.rows import BatchRow
 from samprasan.node.tables import batches, refused
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import Batch, Receipt
@@ -55,31 +56,33 @@ def in_flight(tx: sa.Connection) -> int:
 _UNSETTLED = sa.select(batches).where(batches.c.receipt.is_(None)).order_by(batches.c.seq)
 
 
-def unsettled(tx: sa.Connection) -> list[AnyRow]:
+def unsettled(tx: sa.Connection) -> list[BatchRow]:
     """Sealed batches without receipt, oldest first."""
-    return list(tx.execute(_UNSETTLED))
+    return rows_as(BatchRow, tx.execute(_UNSETTLED))
 
 
 _AT = sa.select(batches).where(batches.c.seq == sa.bindparam("at"))
 
 
-def find(tx: sa.Connection, seq: int) -> AnyRow | None:
+def find(tx: sa.Connection, seq: int) -> BatchRow | None:
     """Batch ``seq``."""
-    return tx.execute(_AT, {"at": seq}).first()
+    return row_as(BatchRow, tx.execute(_AT, {"at": seq}).first())
 
 
-def between(tx: sa.Connection, start: int, end: int) -> list[AnyRow]:
+def between(tx: sa.Connection, start: int, end: int) -> list[BatchRow]:
     """Batches with a receipt from ``start`` on, up to and without ``end``."""
     within = (batches.c.seq >= start, batches.c.seq < end, batches.c.receipt.is_not(None))
-    return list(tx.execute(sa.select(batches).where(*within).order_by(batches.c.seq)))
+    return rows_as(BatchRow, tx.execute(sa.select(batches).where(*within).order_by(batches.c.seq)))
 
 
-def after(tx: sa.Connection, seq: int, limit: int) -> list[AnyRow]:
+def after(tx: sa.Connection, seq: int, limit: int) -> list[BatchRow]:
     """The next batches behind ``seq``, with or without receipt."""
-    return list(tx.execute(sa.select(batches).where(batches.c.seq > seq).order_by(batches.c.seq).limit(limit)))
+    return rows_as(
+        BatchRow, tx.execute(sa.select(batches).where(batches.c.seq > seq).order_by(batches.c.seq).limit(limit))
+    )
 
 
-def at_index(tx: sa.Connection, log_index: int) -> AnyRow | None:
+def at_index(tx: sa.Connection, log_index: int) -> BatchRow | None:
     """The batch whose receipt puts it there in the log: looked for by halves, since both numbers grow."""
     low, high = 1, settled_seq(tx)
     while low <= high:
@@ -114,9 +117,9 @@ def settle(tx: sa.Connection, seq: int, receipt: bytes) -> None:
     tx.execute(batches.update().where(batches.c.seq == seq).values(receipt=receipt))
 
 
-def drop_from(tx: sa.Connection, seq: int) -> list[AnyRow]:
+def drop_from(tx: sa.Connection, seq: int) -> list[BatchRow]:
     """Take batch ``seq`` and all behind it out of the chain; the rows they were."""
-    gone = list(tx.execute(sa.select(batches).where(batches.c.seq >= seq)))
+    gone = rows_as(BatchRow, tx.execute(sa.select(batches).where(batches.c.seq >= seq)))
     tx.execute(batches.delete().where(batches.c.seq >= seq))
     return gone
 

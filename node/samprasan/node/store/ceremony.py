@@ -4,19 +4,17 @@ from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow
+from samprasan.edge.database import row_as, rows_as
+from samprasan.node.rows import CeremonyLetterRow, CeremonyMessageRow, CeremonyRow
 from samprasan.node.tables import ceremonies, ceremony_letters, ceremony_messages, documents, shares
-
-Row = AnyRow
-
 
 _NEWEST = sa.select(ceremonies).where(ceremonies.c.roster_digest == sa.bindparam("roster"))
 _NEWEST = _NEWEST.order_by(ceremonies.c.attempt.desc()).limit(1)
 
 
-def newest(tx: sa.Connection, roster_digest: bytes) -> Row | None:
+def newest(tx: sa.Connection, roster_digest: bytes) -> CeremonyRow | None:
     """The newest attempt under a roster."""
-    return tx.execute(_NEWEST, {"roster": roster_digest}).first()
+    return row_as(CeremonyRow, tx.execute(_NEWEST, {"roster": roster_digest}).first())
 
 
 _HEARD_OF = sa.select(sa.func.max(ceremony_messages.c.attempt))
@@ -34,18 +32,18 @@ def begin_attempt(tx: sa.Connection, roster_digest: bytes, attempt: int, sealed_
     tx.execute(ceremonies.insert().values(values))
 
 
-def change(tx: sa.Connection, row: Row, **values: Any) -> None:
+def change(tx: sa.Connection, row: CeremonyRow, **values: Any) -> None:
     """How the attempt stands now."""
     mine = (ceremonies.c.roster_digest == row.roster_digest, ceremonies.c.attempt == row.attempt)
     tx.execute(ceremonies.update().where(*mine).values(**values))
 
 
-def messages(tx: sa.Connection, roster_digest: bytes, attempt: int) -> list[Row]:
+def messages(tx: sa.Connection, roster_digest: bytes, attempt: int) -> list[CeremonyMessageRow]:
     """Every message of an attempt, always in the same order."""
     query = sa.select(ceremony_messages).where(
         ceremony_messages.c.roster_digest == roster_digest, ceremony_messages.c.attempt == attempt
     )
-    return list(tx.execute(query.order_by(ceremony_messages.c.digest)))
+    return rows_as(CeremonyMessageRow, tx.execute(query.order_by(ceremony_messages.c.digest)))
 
 
 def message_count(tx: sa.Connection, dealer: str) -> int:
@@ -74,9 +72,9 @@ def add_letter(tx: sa.Connection, roster_digest: bytes, reader: str, sealed_enve
 _UNPOSTED = sa.select(ceremony_letters).where(~ceremony_letters.c.posted).order_by(ceremony_letters.c.letter_id)
 
 
-def unposted(tx: sa.Connection) -> list[Row]:
+def unposted(tx: sa.Connection) -> list[CeremonyLetterRow]:
     """Letters that perhaps never left."""
-    return list(tx.execute(_UNPOSTED))
+    return rows_as(CeremonyLetterRow, tx.execute(_UNPOSTED))
 
 
 def drop_letter(tx: sa.Connection, letter_id: int) -> None:

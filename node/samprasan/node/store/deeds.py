@@ -2,34 +2,11 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow, delete_where_in, insert_rows, rows_where_in
+from samprasan.edge.database import delete_where_in, insert_rows, row_as, rows_as, rows_where_in
+from samprasan.node.rows import DeedRow, ImportRow
 from samprasan.node.tables import awards, deeds, earlier, erased, imports, moved, moving
-
-Row = AnyRow
-
-
-class DeedRow(NamedTuple):
-    """A row of the table: what one record says, in the table's order."""
-
-    deed_id: int
-    source: str
-    record_id: str
-    fingerprint: bytes
-    import_id: int
-    subject_id: int
-    category: str
-    quantity: str
-    occurred_on: int
-    area_code: str
-    status: str
-    share: bool
-    credits: int
-    dimension: int
-    policy_version: int
-    gone: bool
 
 
 def known(tx: sa.Connection, source: str, record_ids: Iterable[str]) -> dict[str, DeedRow]:
@@ -167,14 +144,14 @@ def set_counts(tx: sa.Connection, import_id: int, counts: str) -> None:
     tx.execute(imports.update().where(imports.c.import_id == import_id).values(counts=counts))
 
 
-def find_import(tx: sa.Connection, import_id: int) -> Row | None:
+def find_import(tx: sa.Connection, import_id: int) -> ImportRow | None:
     """The import with that number."""
-    return tx.execute(sa.select(imports).where(imports.c.import_id == import_id)).first()
+    return row_as(ImportRow, tx.execute(sa.select(imports).where(imports.c.import_id == import_id)).first())
 
 
-def every_import(tx: sa.Connection) -> list[Row]:
+def every_import(tx: sa.Connection) -> list[ImportRow]:
     """All imports, oldest first."""
-    return list(tx.execute(sa.select(imports).order_by(imports.c.import_id)))
+    return rows_as(ImportRow, tx.execute(sa.select(imports).order_by(imports.c.import_id)))
 
 
 def set_undone(tx: sa.Connection, import_id: int, undone_at: int) -> None:

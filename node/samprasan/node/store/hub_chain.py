@@ -1,8 +1,9 @@
 """The hub's own chain, kept so that a hub that is lost can be made again."""
 
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow, insert_rows
+from samprasan.edge.database import insert_rows, rows_as
 from samprasan.keys.chain import Head
+from samprasan.node.rows import HubEntryRow
 from samprasan.node.tables import hub_entries
 from samprasan.v1.hub_pb2 import LogEntry
 
@@ -30,10 +31,10 @@ def forget_from(tx: sa.Connection, log_index: int) -> None:
     tx.execute(hub_entries.delete().where(hub_entries.c.log_index >= log_index))
 
 
-def after(tx: sa.Connection, seq: int, limit: int) -> list[AnyRow]:
+def after(tx: sa.Connection, seq: int, limit: int) -> list[HubEntryRow]:
     """The next ones behind ``seq``."""
     query = sa.select(hub_entries).where(hub_entries.c.seq > seq).order_by(hub_entries.c.seq)
-    return list(tx.execute(query.limit(limit)))
+    return rows_as(HubEntryRow, tx.execute(query.limit(limit)))
 
 
 def at_index(tx: sa.Connection, log_index: int) -> bytes | None:

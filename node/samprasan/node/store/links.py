@@ -10,7 +10,8 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow, rows_where_in, update_where_in
+from samprasan.edge.database import rows_as, rows_where_in, update_where_in
+from samprasan.node.rows import ConsentsRow, SubjectRow
 from samprasan.node.states import AwardState, RedemptionState
 from samprasan.node.tables import awards, hold_updates, redemptions, subjects
 from samprasan.v1.log_pb2 import PURPOSE_INTEGRATORS, PURPOSE_REDEEM, PURPOSE_SHARE, REVERSE_REASON_IMPORT_UNDONE
@@ -26,7 +27,7 @@ _AGREED = sum(
 )
 
 
-def purposes_of(row: AnyRow, now: int) -> int:
+def purposes_of(row: ConsentsRow | SubjectRow, now: int) -> int:
     """What the hub is to know the subject to agree to, as bits; 0: the account is to be given up.
 
     Between the moment somebody agrees to nothing any more and the moment the hub is to hear of it, one purpose is left
@@ -39,9 +40,9 @@ def purposes_of(row: AnyRow, now: int) -> int:
     return int(row.linked & -row.linked)
 
 
-def due(tx: sa.Connection, limit: int, now: int, *, linked_only: bool = False) -> list[AnyRow]:
+def due(tx: sa.Connection, limit: int, now: int, *, linked_only: bool = False) -> list[SubjectRow]:
     """Subjects of whom the hub is to hear something new, oldest first; or only those that it has a Link of."""
-    return list(tx.execute(_due(linked_only), {"now": now, "most": limit}))
+    return rows_as(SubjectRow, tx.execute(_due(linked_only), {"now": now, "most": limit}))
 
 
 @cache
@@ -141,14 +142,14 @@ def forget_accounts(tx: sa.Connection, account_ids: Iterable[bytes]) -> None:
     update_where_in(tx, subjects, subjects.c.account_id, account_ids, **nothing)
 
 
-def subjects_of(tx: sa.Connection, account_ids: Iterable[bytes]) -> list[AnyRow]:
+def subjects_of(tx: sa.Connection, account_ids: Iterable[bytes]) -> list[SubjectRow]:
     """The subjects with these accounts."""
-    return list(rows_where_in(tx, subjects, subjects.c.account_id, account_ids))
+    return rows_as(SubjectRow, rows_where_in(tx, subjects, subjects.c.account_id, account_ids))
 
 
 def held(tx: sa.Connection, account_ids: Iterable[bytes]) -> set[bytes]:
     """Which of these accounts a subject has."""
-    return {row.account_id for row in subjects_of(tx, account_ids)}
+    return {row.account_id for row in subjects_of(tx, account_ids) if row.account_id is not None}
 
 
 def leaving(tx: sa.Connection) -> int:

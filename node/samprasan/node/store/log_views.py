@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow, insert_rows, upsert_rows
+from samprasan.edge.database import insert_rows, rows_as, upsert_rows
+from samprasan.node.rows import HeardRow, UnprovedRow
 from samprasan.node.tables import batches, checkpoints, evidence, heard, proofs
 
 
@@ -57,9 +58,9 @@ _UNPROVED = _UNPROVED.where(batches.c.seq > _PROVED, batches.c.receipt.is_not(No
 _UNPROVED = _UNPROVED.order_by(batches.c.seq).limit(sa.bindparam("most", type_=sa.Integer))
 
 
-def unproved(tx: sa.Connection, limit: int) -> list[AnyRow]:
+def unproved(tx: sa.Connection, limit: int) -> list[UnprovedRow]:
     """Batches with a receipt and without proof, oldest first: seq and receipt."""
-    return list(tx.execute(_UNPROVED, {"most": limit}))
+    return rows_as(UnprovedRow, tx.execute(_UNPROVED, {"most": limit}))
 
 
 def add_proofs(tx: sa.Connection, found: Sequence[Proof]) -> None:
@@ -89,9 +90,9 @@ def note_heard(tx: sa.Connection, agency: str, note: bytes, now: int) -> None:
 _HEARD_OF = sa.select(heard).order_by(heard.c.agency)
 
 
-def heard_of(tx: sa.Connection) -> list[AnyRow]:
+def heard_of(tx: sa.Connection) -> list[HeardRow]:
     """What other agencies know of that the hub has not connected yet."""
-    return list(tx.execute(_HEARD_OF))
+    return rows_as(HeardRow, tx.execute(_HEARD_OF))
 
 
 def mark_connected(tx: sa.Connection, agency: str, note: bytes) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow, delete_where_in, insert_rows, rows_where_in
+from samprasan.edge.database import delete_where_in, insert_rows, row_as, rows_as, rows_where_in
+from samprasan.node.rows import MoveRow
 from samprasan.node.states import MoveState
 from samprasan.node.tables import moved, moves, moving
 
@@ -19,19 +20,22 @@ def add(tx: sa.Connection, values: dict[str, Any], deed_ids: Sequence[int]) -> i
     return int(key[0])
 
 
-def find(tx: sa.Connection, move_id: int) -> AnyRow | None:
+def find(tx: sa.Connection, move_id: int) -> MoveRow | None:
     """The move with that number."""
-    return tx.execute(sa.select(moves).where(moves.c.move_id == move_id)).first()
+    return row_as(MoveRow, tx.execute(sa.select(moves).where(moves.c.move_id == move_id)).first())
 
 
-def every(tx: sa.Connection) -> list[AnyRow]:
+def every(tx: sa.Connection) -> list[MoveRow]:
     """All moves, oldest first."""
-    return list(tx.execute(sa.select(moves).order_by(moves.c.move_id)))
+    return rows_as(MoveRow, tx.execute(sa.select(moves).order_by(moves.c.move_id)))
 
 
-def waiting_for(tx: sa.Connection, digest: bytes) -> AnyRow | None:
+def waiting_for(tx: sa.Connection, digest: bytes) -> MoveRow | None:
     """The move that waits for the joint document with that digest."""
-    return tx.execute(sa.select(moves).where(moves.c.state == MoveState.WAITING, moves.c.document == digest)).first()
+    return row_as(
+        MoveRow,
+        tx.execute(sa.select(moves).where(moves.c.state == MoveState.WAITING, moves.c.document == digest)).first(),
+    )
 
 
 def deeds_of(tx: sa.Connection, move_id: int) -> list[int]:

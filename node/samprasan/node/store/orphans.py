@@ -7,7 +7,8 @@ deed id; its subject may be one that nobody here can name yet.
 from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow, delete_where_in, rows_where_in, update_where_in, upsert_rows
+from samprasan.edge.database import delete_where_in, rows_as, rows_where_in, update_where_in, upsert_rows
+from samprasan.node.rows import AwardRow, KeptRow, OrphanRow
 from samprasan.node.states import AwardState
 from samprasan.node.tables import awards, decisions, subjects
 
@@ -16,7 +17,10 @@ _TAKEN_BACK = (~decisions.c.keep, decisions.c.checker.is_not(None))
 _STANDS = (awards.c.deed_id == NO_DEED, awards.c.state == AwardState.SETTLED, awards.c.reverse_reason == 0)
 
 
-def every(tx: sa.Connection) -> list[AnyRow]:
+_AWARD = len(AwardRow._fields)
+
+
+def every(tx: sa.Connection) -> list[OrphanRow]:
     """Orphans of subjects that still have an account, oldest first, with what is decided."""
     query = (
         sa.select(
@@ -26,7 +30,8 @@ def every(tx: sa.Connection) -> list[AnyRow]:
         .outerjoin(decisions, decisions.c.award_id == awards.c.award_id)
         .where(*_STANDS, subjects.c.account_id.is_not(None))
     )
-    return list(tx.execute(query.order_by(awards.c.award_id)))
+    found = tx.execute(query.order_by(awards.c.award_id))
+    return [OrphanRow(AwardRow(*row[:_AWARD]), *row[_AWARD:]) for row in found]
 
 
 def undecided(tx: sa.Connection) -> int:
@@ -52,12 +57,12 @@ def undecide(tx: sa.Connection, op_ids: Iterable[bytes]) -> None:
             tx.execute(decisions.delete().where(decisions.c.award_id.in_(taken)))
 
 
-def kept(tx: sa.Connection) -> list[AnyRow]:
+def kept(tx: sa.Connection) -> list[KeptRow]:
     """Orphans that two people keep: subject, dimension and credits."""
     query = sa.select(awards.c.subject_id, awards.c.dimension, awards.c.credits).join(
         decisions, decisions.c.award_id == awards.c.award_id
     )
-    return list(tx.execute(query.where(*_STANDS, decisions.c.keep, decisions.c.checker.is_not(None))))
+    return rows_as(KeptRow, tx.execute(query.where(*_STANDS, decisions.c.keep, decisions.c.checker.is_not(None))))
 
 
 def adopt_orphans(tx: sa.Connection) -> int:

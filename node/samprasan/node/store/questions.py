@@ -3,11 +3,11 @@
 from typing import Any
 
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow
+from samprasan.edge.database import row_as, rows_as
+from samprasan.node.rows import EvaluationRow, QuestionRow
 from samprasan.node.states import QuestionState
 from samprasan.node.tables import evaluations, questions
 
-Row = AnyRow
 _FORGOTTEN = {"envelope": b"", "sealed_plan": b""}
 
 
@@ -16,9 +16,9 @@ def add_question(tx: sa.Connection, **values: Any) -> None:
     tx.execute(questions.insert().values(posted=False, state=QuestionState.OPEN, retry_at=0, **values))
 
 
-def question(tx: sa.Connection, request_id: bytes) -> Row | None:
+def question(tx: sa.Connection, request_id: bytes) -> QuestionRow | None:
     """The question with that id."""
-    return tx.execute(sa.select(questions).where(questions.c.request_id == request_id)).first()
+    return row_as(QuestionRow, tx.execute(sa.select(questions).where(questions.c.request_id == request_id)).first())
 
 
 _OPEN = sa.select(questions).where(
@@ -26,17 +26,17 @@ _OPEN = sa.select(questions).where(
 )
 
 
-def open_questions(tx: sa.Connection, now: int) -> list[Row]:
+def open_questions(tx: sa.Connection, now: int) -> list[QuestionRow]:
     """Questions that may still be answered."""
-    return list(tx.execute(_OPEN, {"now": now}))
+    return rows_as(QuestionRow, tx.execute(_OPEN, {"now": now}))
 
 
 _UNPOSTED = _OPEN.where(~questions.c.posted).order_by(questions.c.asked_at)
 
 
-def unposted(tx: sa.Connection, now: int) -> list[Row]:
+def unposted(tx: sa.Connection, now: int) -> list[QuestionRow]:
     """Questions that were stored and perhaps never sent."""
-    return list(tx.execute(_UNPOSTED, {"now": now}))
+    return rows_as(QuestionRow, tx.execute(_UNPOSTED, {"now": now}))
 
 
 def mark_posted(tx: sa.Connection, request_id: bytes) -> None:
@@ -109,10 +109,10 @@ def ask_again(tx: sa.Connection) -> None:
     tx.execute(questions.update().values(retry_at=0))
 
 
-def evaluation(tx: sa.Connection, requester: str, request_id: bytes) -> Row | None:
+def evaluation(tx: sa.Connection, requester: str, request_id: bytes) -> EvaluationRow | None:
     """What was answered to that request."""
     query = sa.select(evaluations).where(evaluations.c.requester == requester, evaluations.c.request_id == request_id)
-    return tx.execute(query).first()
+    return row_as(EvaluationRow, tx.execute(query).first())
 
 
 def add_evaluation(tx: sa.Connection, **values: Any) -> None:

@@ -10,10 +10,9 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from samprasan.edge.database import rows_where_in
 from samprasan.ledger.contributions import NOTHING, Contribution, awarded
+from samprasan.node.rows import AwardRow, DeedRow
 from samprasan.node.states import AwardState
 from samprasan.node.store import orphans as orphans_store
-from samprasan.node.store.awards import AwardRow
-from samprasan.node.store.deeds import DeedRow
 from samprasan.node.tables import awards, deeds, redemptions, subjects
 
 _OPEN = 2  # purposes above bit 0
@@ -44,8 +43,8 @@ def by_subject(tx: sa.Connection) -> dict[int, Contribution]:
         for row in tx.execute(query):
             found[row[0]] = found.get(row[0], NOTHING).plus(awarded(row[1], int(row[2])))
     spent = sa.func.sum(redemptions.c.posted - redemptions.c.refunded)
-    for row in orphans_store.kept(tx):
-        found[row.subject_id] = found.get(row.subject_id, NOTHING).plus(awarded(row.dimension, row.credits))
+    for kept in orphans_store.kept(tx):
+        found[kept.subject_id] = found.get(kept.subject_id, NOTHING).plus(awarded(kept.dimension, kept.credits))
     for subject_id, credits_ in tx.execute(
         sa.select(redemptions.c.subject_id, spent).group_by(redemptions.c.subject_id)
     ):
@@ -127,7 +126,7 @@ def suspects(tx: sa.Connection) -> list[Suspect]:
         for subject_id in {row.subject_id, row.other}
     ]
     found += [Suspect(row.subject_id, "deleted", "") for row in tx.execute(deleted)]
-    found += [Suspect(row.subject_id, "orphaned", "") for row in orphans_store.every(tx) if not row.checker]
+    found += [Suspect(row.award.subject_id, "orphaned", "") for row in orphans_store.every(tx) if not row.checker]
     return found + [Suspect(row.subject_id, "doubled", row.record_id) for row in tx.execute(doubled)]
 
 

@@ -6,20 +6,24 @@ A hold update without a batch can still be taken back; one with a batch is on it
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from itertools import starmap
 from typing import Any
 
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow, insert_rows, rows_where_in, update_where_in
+from samprasan.edge.database import insert_rows, row_as, rows_as, rows_where_in, update_where_in
+from samprasan.node.rows import ConsentsRow, HoldUpdateRow, RedemptionRow, ReserveRow, SendableUpdate
 from samprasan.node.states import HoldUpdateState, RedemptionState
 from samprasan.node.store.links import UNLINKING
 from samprasan.node.tables import hold_updates, redemptions, subjects
 from samprasan.v1.log_pb2 import DECLINE_REASON_HOLD_ENDED, DECLINE_REASON_NOT_LINKED
 
 OPEN = (RedemptionState.ASKED, RedemptionState.HELD)
+_UPDATE = len(HoldUpdateRow._fields)
+_RESERVE = _UPDATE + len(ReserveRow._fields)
 _TAKEN_BACK = (RedemptionState.VOIDED, RedemptionState.REFUNDED)
 
 
-def add(tx: sa.Connection, values: dict[str, Any]) -> AnyRow:
+def add(tx: sa.Connection, values: dict[str, Any]) -> RedemptionRow:
     """A new redemption, asked for."""
     blank = {"state": RedemptionState.ASKED, "reason": 0, "posted": 0, "refunded": 0}
     tx.execute(redemptions.insert().values(values | blank))
@@ -31,23 +35,23 @@ def add(tx: sa.Connection, values: dict[str, Any]) -> AnyRow:
 _OF_OP_KEY = sa.select(redemptions).where(redemptions.c.op_key == sa.bindparam("which"))
 
 
-def of_op_key(tx: sa.Connection, op_key: bytes) -> AnyRow | None:
+def of_op_key(tx: sa.Connection, op_key: bytes) -> RedemptionRow | None:
     """The redemption that somebody named so."""
-    return tx.execute(_OF_OP_KEY, {"which": op_key}).first()
+    return row_as(RedemptionRow, tx.execute(_OF_OP_KEY, {"which": op_key}).first())
 
 
-def of_hold_id(tx: sa.Connection, hold_id: bytes) -> AnyRow | None:
+def of_hold_id(tx: sa.Connection, hold_id: bytes) -> RedemptionRow | None:
     """The redemption with that hold."""
-    return tx.execute(sa.select(redemptions).where(redemptions.c.hold_id == hold_id)).first()
+    return row_as(RedemptionRow, tx.execute(sa.select(redemptions).where(redemptions.c.hold_id == hold_id)).first())
 
 
-def newest(tx: sa.Connection, limit: int) -> list[AnyRow]:
+def newest(tx: sa.Connection, limit: int) -> list[RedemptionRow]:
     """The newest redemptions first."""
     query = sa.select(redemptions).order_by(redemptions.c.redemption_id.desc()).limit(limit)
-    return list(tx.execute(query))
+    return rows_as(RedemptionRow, tx.execute(query))
 
 
-def revive(tx: sa.Connection, op_key: bytes, asked_at: int, *, on_own_risk: bool) -> AnyRow:
+def revive(tx: sa.Connection, op_key: bytes, asked_at: int, *, on_own_risk: bool) -> RedemptionRow:
     """A redemption that was dropped is asked for again."""
     change = redemptions.update().where(redemptions.c.op_key == op_key, redemptions.c.state == RedemptionState.DROPPED)
     tx.execute(change.values(state=RedemptionState.ASKED, asked_at=asked_at, on_own_risk=on_own_risk))
@@ -67,15 +71,16 @@ def queue(tx: sa.Connection, updates: Sequence[Mapping[str, Any]]) -> None:
     insert_rows(tx, hold_updates, rows)
 
 
-def of_hold(tx: sa.Connection, hold_id: bytes) -> list[AnyRow]:
+def of_hold(tx: sa.Connection, hold_id: bytes) -> list[HoldUpdateRow]:
     """What the hub was told, or is to be, of a hold, oldest first."""
     query = sa.select(hold_updates).where(hold_updates.c.hold_id == hold_id)
-    return list(tx.execute(query.order_by(hold_updates.c.update_id)))
+    return rows_as(HoldUpdateRow, tx.execute(query.order_by(hold_updates.c.update_id)))
 
 
-def of_op_ids(tx: sa.Connection, op_ids: Iterable[bytes]) -> dict[bytes, AnyRow]:
+def of_op_ids(tx: sa.Connection, op_ids: Iterable[bytes]) -> dict[bytes, HoldUpdateRow]:
     """Op id → what the hub was told, or is to be, of a hold."""
-    return {row.op_id: row for row in rows_where_in(tx, hold_updates, hold_updates.c.op_id, op_ids)}
+    found = rows_where_in(tx, hold_updates, hold_updates.c.op_id, op_ids)
+    return {row.op_id: row for row in starmap(HoldUpdateRow, found)}
 
 
 def decided(tx: sa.Connection, op_keys: Sequence[bytes]) -> list[bytes]:
@@ -89,12 +94,19 @@ def decided(tx: sa.Connection, op_keys: Sequence[bytes]) -> list[bytes]:
     return list(tx.execute(query.where(redemptions.c.op_key.in_(op_keys))).scalars())
 
 
-def sendable(tx: sa.Connection, limit: int, *, linked_only: bool = False) -> list[AnyRow]:
+def sendable(tx: sa.Connection, limit: int, *, linked_only: bool = False) -> list[SendableUpdate]:
     """Hold updates that may be sealed, in the order they came, with what a Link needs.
 
     A Reserve needs the subject's consent and account; what follows it goes wherever its Reserve has gone.
     """
-    return list(tx.execute(_sendable(linked_only), {"most": limit}))
+    return [
+        SendableUpdate(
+            HoldUpdateRow(*row[:_UPDATE]),
+            ReserveRow(*row[_UPDATE:_RESERVE]) if row.subject_id is not None else None,
+            ConsentsRow(*row[_RESERVE:]) if row.subject_id is not None and row.linked is not None else None,
+        )
+        for row in tx.execute(_sendable(linked_only), {"most": limit})
+    ]
 
 
 @cache
@@ -110,12 +122,10 @@ def _sendable(linked_only: bool) -> sa.Select[Any]:
     if linked_only:
         may_reserve = sa.and_(may_reserve, subjects.c.linked != 0)
     of_another = redemptions.c.redemption_id.is_(None)  # a refund of one's own benefit, redeemed elsewhere
-    columns = [
-        getattr(subjects.c, name) for name in ("account_id", "linked", "share", "redeem", "integrators", "unlink_at")
-    ]
-    named_benefit = (redemptions.c.owner, redemptions.c.benefit, redemptions.c.benefit_digest)
+    of_subject = [subjects.c[name] for name in ConsentsRow._fields]
+    of_redemption = [redemptions.c[name] for name in ReserveRow._fields]
     return (
-        sa.select(hold_updates, redemptions.c.subject_id, redemptions.c.ttl_seconds, *named_benefit, *columns)
+        sa.select(hold_updates, *of_redemption, *of_subject)
         .outerjoin(redemptions, redemptions.c.hold_id == hold_updates.c.hold_id)
         .outerjoin(subjects, subjects.c.subject_id == redemptions.c.subject_id)
         .where(hold_updates.c.state == HoldUpdateState.QUEUED, hold_updates.c.seq.is_(None))
@@ -152,7 +162,7 @@ def unsettle(tx: sa.Connection, seq: int) -> None:
         tx.execute(redemptions.update().where(*own).values(_as_told(of_hold(tx, hold_id))))
 
 
-def _as_told(updates: Iterable[AnyRow]) -> dict[str, Any]:
+def _as_told(updates: Iterable[HoldUpdateRow]) -> dict[str, Any]:
     """How a redemption stands by what came of those of its updates that have their receipt."""
     found: dict[str, Any] = {
         "state": RedemptionState.ASKED,
@@ -180,7 +190,8 @@ def _as_told(updates: Iterable[AnyRow]) -> dict[str, Any]:
 def settle(tx: sa.Connection, seq: int, reasons: Mapping[bytes, int], appended_at: int) -> None:
     """The batch has its receipt; ``reasons`` has each op_id's reason, 0 if it took effect."""
     sent = (hold_updates.c.seq == seq, hold_updates.c.state == HoldUpdateState.QUEUED)
-    for row in list(tx.execute(sa.select(hold_updates).where(*sent).order_by(hold_updates.c.update_id))):
+    query = sa.select(hold_updates).where(*sent).order_by(hold_updates.c.update_id)
+    for row in rows_as(HoldUpdateRow, tx.execute(query)):
         reason = reasons[row.op_id]
         own = hold_updates.c.update_id == row.update_id
         tx.execute(
@@ -189,17 +200,17 @@ def settle(tx: sa.Connection, seq: int, reasons: Mapping[bytes, int], appended_a
             .values(state=HoldUpdateState.DECLINED if reason else HoldUpdateState.SETTLED, reason=reason)
         )
         if changes := _what_came_of(tx, row, reason, appended_at):
-            own = (
+            its = (
                 redemptions.c.hold_id == row.hold_id,
                 redemptions.c.state.in_((*OPEN, RedemptionState.POSTED, *_TAKEN_BACK)),
             )
             if "state" in changes:  # after a cut the receipt of what came before that may come after its own
                 last = redemptions.c.state.in_(_TAKEN_BACK)
                 changes["state"] = sa.case((last, redemptions.c.state), else_=changes["state"])
-            tx.execute(redemptions.update().where(*own).values(changes))
+            tx.execute(redemptions.update().where(*its).values(changes))
 
 
-def _what_came_of(tx: sa.Connection, row: AnyRow, reason: int, appended_at: int) -> dict[str, Any]:
+def _what_came_of(tx: sa.Connection, row: HoldUpdateRow, reason: int, appended_at: int) -> dict[str, Any]:
     """How a hold update's outcome changes its redemption."""
     ended = {"decided_at": appended_at}
     match row.change, reason:

@@ -1,32 +1,34 @@
 """Subjects: found by a keyed index, linked to an account step by step."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import starmap
 from typing import Any
 
 import sqlalchemy as sa
-from samprasan.edge.database import AnyRow, delete_where_in, insert_rows, rows_where_in, update_where_in
+from samprasan.edge.database import delete_where_in, insert_rows, row_as, rows_as, rows_where_in, update_where_in
+from samprasan.node.rows import SubjectRow, present
 from samprasan.node.states import AwardState
 from samprasan.node.store import facts as notes_store
 from samprasan.node.tables import awards, redemptions, restated, subjects
 from samprasan.v1.log_pb2 import PURPOSE_INTEGRATORS, PURPOSE_REDEEM, PURPOSE_SHARE
 
-Row = AnyRow
 UNNAMED = ""  # the scheme of a subject of whom only the account is known
 PUBLIC = 0  # the epoch of the hash of a public id
 CONSENT_BITS = {"share": 2, "redeem": 4, "integrators": 8, "publish": 16}
 
 
-def by_index(tx: sa.Connection, indexes: Iterable[bytes]) -> dict[bytes, Row]:
+def by_index(tx: sa.Connection, indexes: Iterable[bytes]) -> dict[bytes, SubjectRow]:
     """Index → row, of those that exist."""
-    return {row[1]: row for row in rows_where_in(tx, subjects, subjects.c.id_index, indexes)}
+    found = rows_where_in(tx, subjects, subjects.c.id_index, indexes)
+    return {row.id_index: row for row in starmap(SubjectRow, found)}
 
 
 _OF_INDEX = sa.select(subjects).where(subjects.c.id_index == sa.bindparam("which"))
 
 
-def find(tx: sa.Connection, index: bytes) -> Row | None:
+def find(tx: sa.Connection, index: bytes) -> SubjectRow | None:
     """The subject with that index."""
-    return tx.execute(_OF_INDEX, {"which": index}).first()
+    return row_as(SubjectRow, tx.execute(_OF_INDEX, {"which": index}).first())
 
 
 def next_id(tx: sa.Connection) -> int:
@@ -167,16 +169,16 @@ _WITHOUT_KEY = _OLDEST.where(_NEEDS_ACCOUNT, subjects.c.sealed_key.is_(None))
 _WITHOUT_ACCOUNT = _OLDEST.where(sa.or_(sa.and_(_NEEDS_ACCOUNT, subjects.c.sealed_key.is_not(None)), _MAY_HAVE_ACCOUNT))
 
 
-def without_key(tx: sa.Connection, limit: int, excluded: Iterable[int]) -> list[Row]:
+def without_key(tx: sa.Connection, limit: int, excluded: Iterable[int]) -> list[SubjectRow]:
     """Subjects that need an account and have no subject key yet, oldest first, but for ``excluded`` ones."""
     left_out = set(excluded)
     found = tx.execute(_WITHOUT_KEY, {"most": limit + len(left_out)})
-    return [row for row in found if row.subject_id not in left_out][:limit]
+    return [row for row in starmap(SubjectRow, found) if row.subject_id not in left_out][:limit]
 
 
-def without_account(tx: sa.Connection, limit: int, now: int) -> list[Row]:
+def without_account(tx: sa.Connection, limit: int, now: int) -> list[SubjectRow]:
     """Subjects that need an account, be it to give it up, and whose key is known."""
-    return list(tx.execute(_WITHOUT_ACCOUNT, {"now": now, "most": limit}))
+    return rows_as(SubjectRow, tx.execute(_WITHOUT_ACCOUNT, {"now": now, "most": limit}))
 
 
 def waiting_for_link(tx: sa.Connection, now: int) -> int:
@@ -185,9 +187,9 @@ def waiting_for_link(tx: sa.Connection, now: int) -> int:
     return tx.execute(sa.select(sa.func.count()).select_from(subjects).where(needs), {"now": now}).scalar_one()
 
 
-def of_ids(tx: sa.Connection, subject_ids: Iterable[int]) -> Iterator[Row]:
+def of_ids(tx: sa.Connection, subject_ids: Iterable[int]) -> Iterator[SubjectRow]:
     """Subjects by their ids."""
-    yield from rows_where_in(tx, subjects, subjects.c.subject_id, subject_ids)
+    yield from starmap(SubjectRow, rows_where_in(tx, subjects, subjects.c.subject_id, subject_ids))
 
 
 def set_keys(tx: sa.Connection, sealed_keys: Sequence[tuple[int, bytes]], key_epoch: int) -> None:
@@ -201,12 +203,12 @@ def set_keys(tx: sa.Connection, sealed_keys: Sequence[tuple[int, bytes]], key_ep
         )
 
 
-def to_rekey(tx: sa.Connection, key_epoch: int, limit: int, excluded: Iterable[int]) -> list[Row]:
+def to_rekey(tx: sa.Connection, key_epoch: int, limit: int, excluded: Iterable[int]) -> list[SubjectRow]:
     """Subjects with an account whose key of the next epoch is not known yet, but for ``excluded`` ones."""
     left_out = set(excluded)
     query = sa.select(subjects).where(_stays_behind(key_epoch), subjects.c.sealed_key.is_(None))
     found = tx.execute(query.order_by(subjects.c.subject_id).limit(limit + len(left_out)))
-    return [row for row in found if row.subject_id not in left_out][:limit]
+    return [row for row in starmap(SubjectRow, found) if row.subject_id not in left_out][:limit]
 
 
 def set_next_keys(tx: sa.Connection, sealed_keys: Sequence[tuple[int, bytes]], key_epoch: int) -> None:
@@ -218,12 +220,12 @@ def set_next_keys(tx: sa.Connection, sealed_keys: Sequence[tuple[int, bytes]], k
         )
 
 
-def to_move(tx: sa.Connection, key_epoch: int, limit: int, now: int) -> list[Row]:
+def to_move(tx: sa.Connection, key_epoch: int, limit: int, now: int) -> list[SubjectRow]:
     """Subjects with an account whose next key is known and that the hub is to hear of now."""
     query = sa.select(subjects).where(
         _stays_behind(key_epoch), subjects.c.sealed_key.is_not(None), subjects.c.rekey_at <= now
     )
-    return list(tx.execute(query.order_by(subjects.c.subject_id).limit(limit)))
+    return rows_as(SubjectRow, tx.execute(query.order_by(subjects.c.subject_id).limit(limit)))
 
 
 def note_told_of_next_key(tx: sa.Connection, subject_ids: Iterable[int], rekey_at: int) -> None:
@@ -277,10 +279,10 @@ def set_accounts(tx: sa.Connection, accounts: Sequence[tuple[int, bytes, bytes]]
         )
 
 
-def named_by_hub(tx: sa.Connection, after: int, limit: int) -> list[Row]:
+def named_by_hub(tx: sa.Connection, after: int, limit: int) -> list[SubjectRow]:
     """The next subjects behind ``after`` with the hub's word on their account."""
     query = sa.select(subjects).where(subjects.c.subject_id > after, subjects.c.sealed_opened.is_not(None))
-    return list(tx.execute(query.order_by(subjects.c.subject_id).limit(limit)))
+    return rows_as(SubjectRow, tx.execute(query.order_by(subjects.c.subject_id).limit(limit)))
 
 
 def add_unnamed(tx: sa.Connection, account_id: bytes, id_index: bytes, sealed: tuple[bytes, bytes]) -> int:
@@ -294,9 +296,10 @@ def add_unnamed(tx: sa.Connection, account_id: bytes, id_index: bytes, sealed: t
     return subject_id
 
 
-def unnamed_among(tx: sa.Connection, account_ids: Iterable[bytes]) -> list[Row]:
+def unnamed_among(tx: sa.Connection, account_ids: Iterable[bytes]) -> list[SubjectRow]:
     """Those with these accounts whom nobody here can name."""
-    return [row for row in rows_where_in(tx, subjects, subjects.c.account_id, account_ids) if row.scheme == UNNAMED]
+    found = rows_where_in(tx, subjects, subjects.c.account_id, account_ids)
+    return [row for row in starmap(SubjectRow, found) if row.scheme == UNNAMED]
 
 
 def unnamed(tx: sa.Connection) -> int:
@@ -308,7 +311,7 @@ def name_accounts(tx: sa.Connection, found: Iterable[tuple[int, bytes]]) -> None
     """These subjects, (subject_id, account id) each, have those accounts: what is known of an unnamed one is theirs."""
     whose = {account_id: subject_id for subject_id, account_id in found}
     for row in unnamed_among(tx, whose):
-        subject_id = whose[row.account_id]
+        subject_id = whose[present(row.account_id)]
         for table in (awards, redemptions):
             tx.execute(table.update().where(table.c.subject_id == row.subject_id).values(subject_id=subject_id))
         state = {"linked": row.linked, "link_settled": row.link_settled, "due": True}
@@ -322,13 +325,13 @@ def set_account(tx: sa.Connection, subject_id: int, account_id: bytes, key_epoch
     tx.execute(subjects.update().where(subjects.c.subject_id == subject_id).values(values))
 
 
-def mirror_link(tx: sa.Connection, account_id: bytes, bits: int, now: int) -> Row | None:
+def mirror_link(tx: sa.Connection, account_id: bytes, bits: int, now: int) -> SubjectRow | None:
     """The subject with that account agrees to no more than a Link says, and took back the rest; who it is.
 
     ``bits`` are purposes; 0: the account was given up.  What the subject took back here stays so, whatever was signed.
     """
     own = subjects.c.account_id == account_id
-    row = tx.execute(sa.select(subjects).where(own)).first()
+    row = row_as(SubjectRow, tx.execute(sa.select(subjects).where(own)).first())
     if row is None:
         return None
     names = {"share": PURPOSE_SHARE, "redeem": PURPOSE_REDEEM, "integrators": PURPOSE_INTEGRATORS}

@@ -6,15 +6,18 @@ nothing is overwritten.
 """
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
-from samprasan.edge.database import AnyRow, Tx
+from samprasan.edge.database import Tx
 from samprasan.edge.world import World
 from samprasan.keys import signing
 from samprasan.node import limits, store
 from samprasan.node.identity import Node
+from samprasan.node.rows import BatchRow, ConsentsRow, SendableAward, SendableUpdate, SubjectRow
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
 
+Row: TypeAlias = SubjectRow | SendableAward | SendableUpdate
 _PURPOSES = (log.PURPOSE_SHARE, log.PURPOSE_REDEEM, log.PURPOSE_INTEGRATORS)
 
 
@@ -38,7 +41,7 @@ def _anything(tx: Tx, now: int) -> bool:
     return bool(store.redemptions.sendable(tx, 1) or store.awards.sendable(tx, 1) or store.links.due(tx, 1, now))
 
 
-def _seal(tx: Tx, node: Node, after_seq: int) -> AnyRow | None:
+def _seal(tx: Tx, node: Node, after_seq: int) -> BatchRow | None:
     head = store.batches.head(tx)
     in_flight = store.batches.in_flight(tx)
     if head.seq != after_seq or in_flight >= limits.BATCHES_IN_FLIGHT_MAX:
@@ -46,7 +49,7 @@ def _seal(tx: Tx, node: Node, after_seq: int) -> AnyRow | None:
     now = node.world.now()
     closing = store.rotation.is_closing(tx, now)  # nobody is linked anew under a key that is about to go
     # Somebody waits at a counter: at once, in a short batch, with few of an import's ahead of it.
-    rows: list[AnyRow] = store.redemptions.sendable(tx, limits.UPDATES_MAX // 2, linked_only=closing)
+    rows: list[Row] = [*store.redemptions.sendable(tx, limits.UPDATES_MAX // 2, linked_only=closing)]
     if in_flight < limits.BULK_IN_FLIGHT_MAX:
         most = limits.BESIDE_REDEMPTIONS_MAX if rows else limits.UPDATES_MAX
         rows += store.links.due(tx, most // 2, now, linked_only=closing)
@@ -71,60 +74,90 @@ def _seal(tx: Tx, node: Node, after_seq: int) -> AnyRow | None:
 
 
 def _updates(
-    world: World, rows: "Sequence[AnyRow]", now: int
+    world: World, rows: Sequence[Row], now: int
 ) -> tuple[list[log.Update], list[tuple[int, int]], list[int], list[int]]:
-    """The updates for ``rows`` (hold updates, subjects, awards), and the links, awards and hold updates in them."""
+    """The updates for ``rows``, and the links, awards and hold updates in them."""
     updates: list[log.Update] = []
     links: dict[int, int] = {}
     sealed: list[int] = []
     told: list[int] = []
     for row in rows:
-        is_award, is_hold = hasattr(row, "award_id"), hasattr(row, "update_id")
-        needs_link = row.subject_id not in links and _says_otherwise(row, now, is_award=is_award, is_hold=is_hold)
-        if len(updates) + needs_link + (is_award or is_hold) > limits.UPDATES_MAX:
+        subject_id, consents = _subject(row)
+        needs_link = subject_id not in links and _says_otherwise(row, now)
+        if len(updates) + needs_link + (not isinstance(row, SubjectRow)) > limits.UPDATES_MAX:
             break
         if needs_link:
-            bits = store.links.purposes_of(row, now)
-            links[row.subject_id] = bits or store.links.UNLINKING
-            updates.append(_link(row.account_id, bits, world.new_op_id(now)))
-        if is_award:
-            sealed.append(row.award_id)
-            updates.append(_update(row))
-        elif is_hold:
-            told.append(row.update_id)
-            updates.append(_hold_update(row))
+            assert subject_id is not None
+            assert consents is not None
+            assert consents.account_id is not None
+            bits = store.links.purposes_of(consents, now)
+            links[subject_id] = bits or store.links.UNLINKING
+            updates.append(_link(consents.account_id, bits, world.new_op_id(now)))
+        match row:
+            case SendableAward():
+                sealed.append(row.award.award_id)
+                updates.append(_award(row))
+            case SendableUpdate():
+                told.append(row.update.update_id)
+                updates.append(_hold_update(row))
     return updates, list(links.items()), sealed, told
 
 
-def _says_otherwise(row: AnyRow, now: int, *, is_award: bool, is_hold: bool) -> bool:
+def _subject(row: Row) -> tuple[int | None, ConsentsRow | SubjectRow | None]:
+    """Whom the row is about, and what they agree to; None of another agency's hold."""
+    match row:
+        case SubjectRow():
+            return row.subject_id, row
+        case SendableAward():
+            return row.award.subject_id, row.consents
+        case SendableUpdate():
+            return row.reserve.subject_id if row.reserve else None, row.consents
+
+
+def _says_otherwise(row: Row, now: int) -> bool:
     """Whether the hub has to hear of the subject's consents before the row's own update."""
-    if is_hold:
-        return row.change == "reserve" and bool(row.linked != store.links.purposes_of(row, now))
-    if is_award:
-        takes_back = row.reverse_reason  # over the Link under which it was given
-        return bool(row.linked != store.links.purposes_of(row, now) and not takes_back)
-    return True
-
-
-def _hold_update(row: AnyRow) -> log.Update:
-    match row.change:
-        case "reserve":
-            reserve = log.Reserve(
-                account_id=row.account_id,
-                credits=row.credits,
-                benefit_agency=row.owner,
-                benefit=row.benefit,
-                benefit_digest=row.benefit_digest,
-                ttl_seconds=row.ttl_seconds,
+    match row:
+        case SubjectRow():
+            return True
+        case SendableAward(award, consents):  # what takes back goes over the Link under which it was given
+            return not award.reverse_reason and consents.linked != store.links.purposes_of(consents, now)
+        case SendableUpdate(update, _, consents):
+            return (
+                update.change == "reserve"
+                and consents is not None
+                and consents.linked != store.links.purposes_of(consents, now)
             )
-            return log.Update(op_id=row.op_id, reserve=reserve)
+
+
+def _hold_update(row: SendableUpdate) -> log.Update:
+    update, said, consents = row
+    match update.change:
+        case "reserve":
+            assert said is not None
+            assert consents is not None
+            reserve = log.Reserve(
+                account_id=consents.account_id,
+                credits=update.credits,
+                benefit_agency=said.owner,
+                benefit=said.benefit,
+                benefit_digest=said.benefit_digest,
+                ttl_seconds=said.ttl_seconds,
+            )
+            return log.Update(op_id=update.op_id, reserve=reserve)
         case "post":
-            return log.Update(op_id=row.op_id, post=log.Post(hold_id=row.hold_id, credits=row.credits))
+            return log.Update(op_id=update.op_id, post=log.Post(hold_id=update.hold_id, credits=update.credits))
         case "void":
-            return log.Update(op_id=row.op_id, void=log.Void(hold_id=row.hold_id, reason=row.why))
+            return log.Update(
+                op_id=update.op_id, void=log.Void(hold_id=update.hold_id, reason=log.VoidReason.ValueType(update.why))
+            )
         case _:
-            refund = log.Refund(agency=row.agency, hold_id=row.hold_id, credits=row.credits, reason=row.why)
-            return log.Update(op_id=row.op_id, refund=refund)
+            refund = log.Refund(
+                agency=update.agency,
+                hold_id=update.hold_id,
+                credits=update.credits,
+                reason=log.RefundReason.ValueType(update.why),
+            )
+            return log.Update(op_id=update.op_id, refund=refund)
 
 
 def _link(account_id: bytes, bits: int, op_id: bytes) -> log.Update:
@@ -134,15 +167,17 @@ def _link(account_id: bytes, bits: int, op_id: bytes) -> log.Update:
     return log.Update(op_id=op_id, link=log.Link(account_id=account_id, purposes=purposes))
 
 
-def _update(row: AnyRow) -> log.Update:
-    if row.reverse_reason:
-        return log.Update(op_id=row.op_id, reverse=log.Reverse(award_op_id=row.replaces, reason=row.reverse_reason))
+def _award(row: SendableAward) -> log.Update:
+    said = row.award
+    if said.reverse_reason:
+        assert said.replaces is not None
+        return log.Update(op_id=said.op_id, reverse=log.Reverse(award_op_id=said.replaces, reason=said.reverse_reason))
     award = log.Award(
-        account_id=row.account_id,
-        credits=row.credits,
-        dimension=row.dimension,
-        month=row.month,
-        policy_version=row.policy_version,
-        replaces=row.replaces or b"",
+        account_id=row.consents.account_id,
+        credits=said.credits,
+        dimension=said.dimension,
+        month=said.month,
+        policy_version=said.policy_version,
+        replaces=said.replaces or b"",
     )
-    return log.Update(op_id=row.op_id, award=award)
+    return log.Update(op_id=said.op_id, award=award)

@@ -6,12 +6,13 @@ A receipt settles or declines everything in its batch; a refusal takes the batch
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from samprasan.edge.database import AnyRow, Tx
+from samprasan.edge.database import Tx
 from samprasan.edge.world import World
 from samprasan.keys.errors import Unavailable, Unproven
 from samprasan.node import limits, store
 from samprasan.node.deeds import awards
 from samprasan.node.identity import Node
+from samprasan.node.rows import BatchRow
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
 
@@ -39,7 +40,7 @@ def settle(node: Node, envelope: Envelope) -> log.Receipt:
     return receipt
 
 
-def settle_in(tx: Tx, world: World, stored: AnyRow, receipt: log.Receipt, envelope: Envelope) -> None:
+def settle_in(tx: Tx, world: World, stored: BatchRow, receipt: log.Receipt, envelope: Envelope) -> None:
     """:func:`settle` for a batch whose receipt comes for the first time, within a transaction that locked awards."""
     batch = log.Batch.FromString(Envelope.FromString(stored.envelope).payload)
     if len(receipt.outcomes) != len(batch.updates):
