@@ -10,12 +10,14 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from federation import AGENCIES
 from federation import Federation as LocalFederation
 from google.protobuf.message import Message as Protobuf
 from samprasan.keys.identifiers import Scheme, parse
+from samprasan.node.commands import subjects
 from samprasan.node.sync import hello
 
 from tests import commands, local
@@ -91,7 +93,9 @@ def run(federation: LocalFederation) -> None:
             say(agency, "import", str(file), "--profile", profile)
         federation.restart(("hub", "nhco")[stage - 1])
     federation.kill("hub")
-    say("mpc", "balance", "--id", PEOPLE[0].digits, "--wait", "1")
+    with mock.patch.object(subjects, "WAIT_SECONDS", 1.0):
+        say("mpc", "balance", "--id", PEOPLE[0].digits)
+    assert "hub" in said[-1], "it was asked for, and the hub did not answer"
     federation.restart("hub")
     say("codi", "imports", "undo", "2")
     say("mpc", "balance", "--id", "123")
@@ -111,8 +115,7 @@ def test_the_run_was_a_real_one(served: LocalFederation) -> None:
     assert status["totals"]["earned"] > 5_000
     assert status["totals"]["accounts"] > 400
     assert served.answer("hub", "audit")["ok"] is True
-    for name in ("hub.log", "commands.err"):
-        assert "DEBUG" in (served.folder / name).read_text("utf-8"), name
+    assert "DEBUG" in (served.folder / "hub.log").read_text("utf-8")
 
 
 def test_nothing_the_hub_wrote_tells_of_anybody(served: LocalFederation, scanner: Scanner) -> None:
