@@ -16,6 +16,7 @@ from samprasan.hub import home as hub_homes
 from samprasan.hub import store
 from samprasan.hub.integrators import approval, reader
 from samprasan.keys.credentials import Credentials
+from samprasan.keys.documents import STREAMS_MAX
 from samprasan.keys.handles import Cursors, Names, names_of
 from samprasan.node.imports.deed import Consents
 from samprasan.v1 import changes_pb2 as v1
@@ -108,8 +109,9 @@ def shown(template: Path, folder: Path) -> Iterator[Shown]:
     """Served until the block ends, with a few deeds told."""
     with local.running(template, folder / "federation") as served:
         load = Load(served, Consents(share=True, redeem=True, integrators=True))
-        app = admit(served, "welfare-app", folder, "balances", streams=50)
-        bank = admit(served, "bank", folder, "dimension=health", streams=50)
+        # Many tests share these and begin streams whenever they look: no limit is to be in their way.
+        app = admit(served, "welfare-app", folder, "balances", streams=STREAMS_MAX)
+        bank = admit(served, "bank", folder, "dimension=health", streams=STREAMS_MAX)
         load.give(random.Random(1), deeds=10, subjects=SUBJECTS)
         load.wait()
         yield Shown(served, load, app, bank)

@@ -136,9 +136,18 @@ def hub(fed: Federation, app: Integration, tmp_path: Path, monkeypatch: pytest.M
     made.close()
 
 
+def clients_loop() -> asyncio.AbstractEventLoop:
+    """The loop that a program without asyncio has its questions asked in."""
+
+    async def running() -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    return blocking.run(running())
+
+
 def give_up() -> None:
     """Whoever waits for a change that does not come waits no more."""
-    loop = blocking._background().loop
+    loop = clients_loop()
     loop.call_soon_threadsafe(lambda: [task.cancel() for task in asyncio.all_tasks(loop)])
 
 
@@ -326,7 +335,8 @@ def test_a_follower_that_is_closed_leaves_nothing_behind(hub: Hub, own: Credenti
         next(each)
         each.close()  # type: ignore[attr-defined]
     until = time.monotonic() + 5
-    while hub._running.following["welfare-app"] or asyncio.all_tasks(blocking._background().loop):
+    loop = clients_loop()
+    while hub._running.following["welfare-app"] or asyncio.all_tasks(loop):
         assert time.monotonic() < until
         time.sleep(0.05)
 
@@ -359,20 +369,23 @@ def test_who_interrupts_is_interrupted_and_nothing_goes_on(hub: Hub, own: Creden
     with pytest.raises(KeyboardInterrupt):
         next(changes)
     until = time.monotonic() + 5
-    while asyncio.all_tasks(blocking._background().loop):
+    loop = clients_loop()
+    while asyncio.all_tasks(loop):
         assert time.monotonic() < until
         time.sleep(0.05)
 
 
-def test_threads_that_begin_at_once_share_one_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocking, "_backgrounds", {})
-    found: list[Any] = []
-    threads = [threading.Thread(target=lambda: found.append(blocking._background())) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(set(map(id, found))) == 1
+def test_threads_that_begin_at_once_share_one_loop() -> None:
+    """In a process of its own, where nobody has asked anything yet."""
+    program = """
+import asyncio, concurrent.futures
+from samprasan.client import blocking
+async def loop(): return id(asyncio.get_running_loop())
+with concurrent.futures.ThreadPoolExecutor(8) as pool:
+    print(len(set(pool.map(lambda _: blocking.run(loop()), range(8)))))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=20)
+    assert done.stdout == "1\n"
 
 
 def test_a_stream_that_the_loop_itself_tidies_up_stops_nothing(hub: Hub, own: Credentials) -> None:

@@ -4,7 +4,6 @@ import typing
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from samprasan.hub import tables as hub_tables
 from samprasan.hub.store.members import Invite
 from samprasan.hub.store.recovery import Recovery
@@ -43,8 +42,27 @@ def test_a_rows_fields_are_the_tables_columns(kind: Any) -> None:
         assert issubclass(found, column.type.python_type), column.name
 
 
-@pytest.mark.parametrize(
-    ("kind", "table"), [(rows.ConsentsRow, tables.subjects), (rows.ReserveRow, tables.redemptions)]
-)
-def test_a_part_of_a_row_has_columns_of_the_table(kind: Any, table: sa.Table) -> None:
-    assert set(kind._fields) <= set(table.columns.keys())
+PARTS = {
+    rows.ConsentsRow: tables.subjects,
+    rows.ReserveRow: tables.redemptions,
+    rows.KeptRow: tables.awards,
+    rows.UnprovedRow: tables.batches,
+}
+KNOWN_TO_BE_THERE = {(rows.UnprovedRow, "receipt")}  # only those are asked for
+
+
+@pytest.mark.parametrize("kind", PARTS, ids=lambda kind: kind.__name__)
+def test_a_part_of_a_row_has_columns_of_the_table(kind: Any) -> None:
+    hints = typing.get_type_hints(kind)
+    for name in kind._fields:
+        column = PARTS[kind].columns[name]
+        options = set(typing.get_args(hints[name]) or [hints[name]])
+        assert (type(None) in options) == (bool(column.nullable) and (kind, name) not in KNOWN_TO_BE_THERE), name
+        (found,) = options - {type(None)}
+        assert issubclass(found, column.type.python_type), name
+
+
+def test_every_row_is_looked_at_here() -> None:
+    of_rows = {rows.SendableAward, rows.SendableUpdate, rows.OrphanRow}
+    kinds = {each for each in vars(rows).values() if isinstance(each, type) and hasattr(each, "_fields")}
+    assert kinds == of_rows | PARTS.keys() | {each for each in ROWS if each.__module__ == rows.__name__}

@@ -28,6 +28,7 @@ from samprasan.hub.integrators.cloudevents import CURSOR_HEADER
 from samprasan.hub.integrators.jetstream import Target
 from samprasan.keys import certificates
 from samprasan.keys.credentials import Credentials
+from samprasan.keys.documents import STREAMS_MAX
 from samprasan.v1 import changes_pb2 as v1
 
 from tests import commands, integrating, jetstream, local, starter
@@ -43,7 +44,7 @@ _numbers = itertools.count(1)
 def dashboard(shown_to_all: Shown, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The credentials of an integrator whose changes are published."""
     return integrating.admit(
-        shown_to_all.served, "dashboard", tmp_path_factory.mktemp("dashboard"), "balances", streams=50
+        shown_to_all.served, "dashboard", tmp_path_factory.mktemp("dashboard"), "balances", streams=STREAMS_MAX
     )
 
 

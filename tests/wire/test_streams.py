@@ -20,7 +20,7 @@ from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1 import changes_pb2_grpc
 
 from tests import integrating, recording
-from tests.integrating import SUBJECTS, Shown, follow_until_now, until
+from tests.integrating import SOON, SUBJECTS, Shown, follow_until_now, until
 from tests.recording import channel
 
 ROOT = Path(__file__).parents[2]
@@ -177,12 +177,20 @@ def test_readers_that_do_not_read_or_read_a_byte_at_a_time_or_come_back_at_once_
 
 def delay(shown: Shown) -> float:
     """Seconds from a deed's import until a reader that does read has it."""
-    before = follow_until_now(shown.app)[-1]["cursor"]
-    begun = time.monotonic()
-    shown.load.give(shown.chance, deeds=1, subjects=SUBJECTS)
-    while not follow_until_now(shown.app, bytes.fromhex(before)):
-        pass
-    return time.monotonic() - begun
+    before = bytes.fromhex(follow_until_now(shown.app)[-1]["cursor"])
+
+    async def run() -> float:
+        async with channel(Credentials.decode(shown.app.read_bytes())) as opened:
+            stub: Any = changes_pb2_grpc.ChangesStub(opened)
+            call = stub.Follow(v1.FollowRequest(after=before))
+            begun = time.monotonic()
+            await asyncio.to_thread(shown.load.give, shown.chance, deeds=1, subjects=SUBJECTS)
+            while not (await asyncio.wait_for(call.read(), SOON)).page.events:
+                pass
+            call.cancel()
+            return time.monotonic() - begun
+
+    return asyncio.run(run())
 
 
 def memory_kibibytes(shown: Shown) -> int:

@@ -116,7 +116,7 @@ def is_postgresql(tx: sa.Connection) -> bool:
 
 
 def rows_as(kind: Callable[..., T], found: Iterable[AnyRow]) -> list[T]:
-    """Whole rows of a table as ``kind``, whose fields are the table's columns."""
+    """Rows as ``kind``, whose fields are what was selected, in the same order."""
     return [kind(*row) for row in found]
 
 

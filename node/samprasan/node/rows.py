@@ -1,6 +1,7 @@
-"""Rows of the tables as the stores give them: their fields are the columns, in the same order.
+"""Rows as the stores give them.  The fields of a whole row are the table's columns, in the same order.
 
-A row goes to the database as the tuple that it is; it is made with its fields named.
+A new row is made with its fields named, and goes to the database as the tuple that it is.  On SQLite a ``bool`` may
+come as 0 or 1.
 """
 
 from typing import NamedTuple, TypeVar
@@ -257,7 +258,7 @@ class MoveRow(NamedTuple):
 class ConsentsRow(NamedTuple):
     """What a subject agrees to, and the purposes that the hub was told, as bits."""
 
-    account_id: bytes
+    account_id: bytes | None
     linked: int
     share: bool
     redeem: bool

@@ -301,6 +301,14 @@ def test_what_cannot_be_moved_is_refused_with_its_reason(fed: Federation, code: 
     assert refused.value.code == code
 
 
+def test_an_account_that_was_given_up_since_the_hub_was_asked_holds_no_move_up(fed: Federation) -> None:
+    fed.give("mpc", deed(1, 1))
+    move = propose_split(fed, "R00001")
+    node = fed.nodes["mpc"]
+    assert deeds_moves.confirm_move(node, move["move_id"], "สมชาย", linked_elsewhere=True) is None
+    assert [each["state"] for each in deeds_moves.list_moves(node)] == ["done"]
+
+
 def test_an_organization_that_was_entered_under_a_citizens_id_needs_a_known_right_side(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1))
     right = parse(Scheme.REGISTRY, "X1", "codi.council")

@@ -297,7 +297,7 @@ def test_the_hub_does_not_drop_the_old_key_while_anybody_stays_behind(fed: Feder
     go_on_until_next(fed)
     with fed.nodes["mpc"].db.read() as tx:
         current = node_store.documents.agreed_on(tx)
-    last = rotation._last(current.required_roster, current.federation_id, fed.clock(), fed.clock() + DAY_MS)
+    last = rotation.last_roster(current.required_roster, current.federation_id, fed.clock(), fed.clock() + DAY_MS)
     for agency in ("mpc", "nhco"):
         documents.submit_document(fed.hub, agency, fed.nodes[agency].world.sign(last))
     with pytest.raises(Refused) as refused:
@@ -349,7 +349,7 @@ def test_a_key_that_comes_after_the_rotation_is_not_kept(fed: Federation, monkey
     assert held
     with mpc.db.read() as tx:
         current = node_store.documents.agreed_on(tx)
-    last = rotation._last(current.required_roster, current.federation_id, fed.clock(), fed.clock() + DAY_MS)
+    last = rotation.last_roster(current.required_roster, current.federation_id, fed.clock(), fed.clock() + DAY_MS)
     signed = signing.seal(last)
     for node in fed.nodes.values():
         signing.add_signature(signed, node.world.signer)

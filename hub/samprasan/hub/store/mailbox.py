@@ -35,7 +35,7 @@ def waiting_by_pair(tx: sa.Connection) -> dict[tuple[str, str], int]:
 def after(tx: sa.Connection, reader: str, number: int, limit: int) -> list[Mail]:
     """Mail with a higher number, ascending."""
     query = (
-        sa.select(mailbox.c.number, mailbox.c.sender, mailbox.c.sealed)
+        sa.select(*(mailbox.c[name] for name in Mail._fields))
         .where(mailbox.c.reader == reader, mailbox.c.number > number)
         .order_by(mailbox.c.number)
         .limit(limit)

@@ -102,7 +102,7 @@ def is_known(node: Node, wish: Wish) -> bool:
         subject = store.subjects.find(tx, node.identity.index(wish.subject))
         if subject is None or not _is_the_same(before, subject, wish):
             raise Refused("op_reused")
-        return bool(before.state != RedemptionState.DROPPED)
+        return before.state != RedemptionState.DROPPED
 
 
 def find(node: Node, op_key: bytes) -> dict[str, Any]:

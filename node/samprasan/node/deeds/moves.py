@@ -114,7 +114,8 @@ def confirm_move(node: Node, move_id: int, by: str, *, linked_elsewhere: bool) -
         store.awards.lock(tx)
         move = _open_move(tx, move_id)
         _check_checker(move, by)
-        if not linked_elsewhere:
+        (wrong,) = store.subjects.of_ids(tx, [move.subject_id])
+        if not linked_elsewhere or wrong.account_id is None:  # it may have been given up since the hub was asked
             _carry_out(tx, node.world, move, by)
             return None
         if move.document is not None and store.documents.is_proposed(tx, move.document):
@@ -265,7 +266,7 @@ def _right_subject(tx: Tx, move: MoveRow, kind: int, *, agrees: bool) -> int:
     """The subject with the right id; a new one agrees to what the records say."""
     known = store.subjects.find(tx, move.id_index)
     if known is not None:
-        return int(known.subject_id)
+        return known.subject_id
     subject_id = store.subjects.next_id(tx)
     sealed = (move.sealed_id, move.sealed_name)
     consents = (agrees, agrees, False, False)

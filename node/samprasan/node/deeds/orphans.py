@@ -12,7 +12,7 @@ from samprasan.edge.world import World
 from samprasan.keys.errors import Malformed, Refused
 from samprasan.node import limits, person_names, store
 from samprasan.node.identity import NAME_COLUMN, Identity, Node
-from samprasan.node.rows import AwardRow, OrphanRow, SubjectRow
+from samprasan.node.rows import AwardRow, OrphanRow, SubjectRow, present
 from samprasan.node.states import AwardState
 from samprasan.v1.log_pb2 import REVERSE_REASON_RECORD_CHANGED, Dimension
 
@@ -54,7 +54,7 @@ def confirm_decision(node: Node, by: str) -> tuple[int, int]:
     with node.db.begin() as tx:
         store.awards.lock(tx)
         proposed = [row for row in store.orphans.every(tx) if row.maker is not None and row.checker is None]
-        chosen = [row for row in proposed if (row.maker or "").casefold() != checker.casefold()]
+        chosen = [row for row in proposed if present(row.maker).casefold() != checker.casefold()]
         if not chosen:
             raise Refused("orphans_by_maker", waiting=len(proposed))
         store.orphans.confirm_decision(tx, [row.award.award_id for row in chosen], checker)

@@ -83,7 +83,7 @@ def close_rotation(node: Node) -> list[Envelope]:
         now = node.world.now()
         proposed = [each for each in found if _is_last(each, agreed.required_roster, now)]
         if not proposed:
-            made = _last(agreed.required_roster, agreed.federation_id, now, now + limits.DOCUMENT_LIFETIME_MS)
+            made = last_roster(agreed.required_roster, agreed.federation_id, now, now + limits.DOCUMENT_LIFETIME_MS)
             proposed = [signing.seal(made)]
             until = made.expires_at
         else:
@@ -117,7 +117,7 @@ def _everybody_moved(tx: Tx) -> bool:
     return told == 0 and not store.subjects.staying_behind(tx, coming)
 
 
-def _last(current: Roster, federation_id: bytes, created_at: int, expires_at: int) -> Roster:
+def last_roster(current: Roster, federation_id: bytes, created_at: int, expires_at: int) -> Roster:
     """The roster that follows ``current`` and names the next key alone."""
     made = Roster()
     made.CopyFrom(current)
@@ -134,7 +134,7 @@ def _is_last(envelope: Envelope, current: Roster, now: int) -> bool:
     body = documents.read(envelope)
     if not isinstance(body, Roster) or body.expires_at <= now:
         return False
-    return body == _last(current, body.federation_id, body.created_at, body.expires_at)
+    return body == last_roster(current, body.federation_id, body.created_at, body.expires_at)
 
 
 def _signed(world: World, envelope: Envelope) -> Envelope:

@@ -7,9 +7,8 @@ until the same person is linked again.  Batches sealed since the restore, which 
 the chain, and what they carried is sent anew unless the log has it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from samprasan.edge.database import Database, Tx
 from samprasan.keys import chain, signing
@@ -19,7 +18,7 @@ from samprasan.keys.identifiers import Scheme
 from samprasan.node import limits, store
 from samprasan.node.deeds import awards
 from samprasan.node.identity import ID_COLUMN, NAME_COLUMN, Node
-from samprasan.node.rows import AwardRow
+from samprasan.node.rows import AwardRow, SubjectRow
 from samprasan.node.states import AwardState
 from samprasan.node.sync import halt, receipts
 from samprasan.v1 import hub_pb2
@@ -208,7 +207,7 @@ class _Replay:
         self._known[update.op_id] = row
         self._next_id += 1
 
-    def _subjects(self, account_id: bytes) -> Iterable[Any]:
+    def _subjects(self, account_id: bytes) -> list[SubjectRow]:
         return store.links.subjects_of(self._tx, [account_id])
 
     def _hold_update(self, update: log.Update) -> None:

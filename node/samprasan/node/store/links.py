@@ -37,7 +37,7 @@ def purposes_of(row: ConsentsRow | SubjectRow, now: int) -> int:
     bits = sum(1 << purpose for given, purpose in consents if given)
     if bits or row.unlink_at is None or row.unlink_at <= now:
         return bits
-    return int(row.linked & -row.linked)
+    return row.linked & -row.linked
 
 
 def due(tx: sa.Connection, limit: int, now: int, *, linked_only: bool = False) -> list[SubjectRow]:

@@ -53,7 +53,7 @@ def forget_after(tx: sa.Connection, size: int) -> None:
 
 
 _PROVED = sa.select(sa.func.coalesce(sa.func.max(proofs.c.seq), 0)).scalar_subquery()
-_UNPROVED = sa.select(batches.c.seq, batches.c.receipt)
+_UNPROVED = sa.select(*(batches.c[name] for name in UnprovedRow._fields))
 _UNPROVED = _UNPROVED.where(batches.c.seq > _PROVED, batches.c.receipt.is_not(None))
 _UNPROVED = _UNPROVED.order_by(batches.c.seq).limit(sa.bindparam("most", type_=sa.Integer))
 

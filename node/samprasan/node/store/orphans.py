@@ -59,7 +59,7 @@ def undecide(tx: sa.Connection, op_ids: Iterable[bytes]) -> None:
 
 def kept(tx: sa.Connection) -> list[KeptRow]:
     """Orphans that two people keep: subject, dimension and credits."""
-    query = sa.select(awards.c.subject_id, awards.c.dimension, awards.c.credits).join(
+    query = sa.select(*(awards.c[name] for name in KeptRow._fields)).join(
         decisions, decisions.c.award_id == awards.c.award_id
     )
     return rows_as(KeptRow, tx.execute(query.where(*_STANDS, decisions.c.keep, decisions.c.checker.is_not(None))))

@@ -13,11 +13,11 @@ from samprasan.edge.world import World
 from samprasan.keys import signing
 from samprasan.node import limits, store
 from samprasan.node.identity import Node
-from samprasan.node.rows import BatchRow, ConsentsRow, SendableAward, SendableUpdate, SubjectRow
+from samprasan.node.rows import BatchRow, ConsentsRow, SendableAward, SendableUpdate, SubjectRow, present
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
 
-Row: TypeAlias = SubjectRow | SendableAward | SendableUpdate
+Sendable: TypeAlias = SubjectRow | SendableAward | SendableUpdate
 _PURPOSES = (log.PURPOSE_SHARE, log.PURPOSE_REDEEM, log.PURPOSE_INTEGRATORS)
 
 
@@ -49,7 +49,7 @@ def _seal(tx: Tx, node: Node, after_seq: int) -> BatchRow | None:
     now = node.world.now()
     closing = store.rotation.is_closing(tx, now)  # nobody is linked anew under a key that is about to go
     # Somebody waits at a counter: at once, in a short batch, with few of an import's ahead of it.
-    rows: list[Row] = [*store.redemptions.sendable(tx, limits.UPDATES_MAX // 2, linked_only=closing)]
+    rows: list[Sendable] = [*store.redemptions.sendable(tx, limits.UPDATES_MAX // 2, linked_only=closing)]
     if in_flight < limits.BULK_IN_FLIGHT_MAX:
         most = limits.BESIDE_REDEMPTIONS_MAX if rows else limits.UPDATES_MAX
         rows += store.links.due(tx, most // 2, now, linked_only=closing)
@@ -74,7 +74,7 @@ def _seal(tx: Tx, node: Node, after_seq: int) -> BatchRow | None:
 
 
 def _updates(
-    world: World, rows: Sequence[Row], now: int
+    world: World, rows: Sequence[Sendable], now: int
 ) -> tuple[list[log.Update], list[tuple[int, int]], list[int], list[int]]:
     """The updates for ``rows``, and the links, awards and hold updates in them."""
     updates: list[log.Update] = []
@@ -87,12 +87,10 @@ def _updates(
         if len(updates) + needs_link + (not isinstance(row, SubjectRow)) > limits.UPDATES_MAX:
             break
         if needs_link:
-            assert subject_id is not None
             assert consents is not None
-            assert consents.account_id is not None
             bits = store.links.purposes_of(consents, now)
-            links[subject_id] = bits or store.links.UNLINKING
-            updates.append(_link(consents.account_id, bits, world.new_op_id(now)))
+            links[present(subject_id)] = bits or store.links.UNLINKING
+            updates.append(_link(present(consents.account_id), bits, world.new_op_id(now)))
         match row:
             case SendableAward():
                 sealed.append(row.award.award_id)
@@ -103,7 +101,7 @@ def _updates(
     return updates, list(links.items()), sealed, told
 
 
-def _subject(row: Row) -> tuple[int | None, ConsentsRow | SubjectRow | None]:
+def _subject(row: Sendable) -> tuple[int | None, ConsentsRow | SubjectRow | None]:
     """Whom the row is about, and what they agree to; None of another agency's hold."""
     match row:
         case SubjectRow():
@@ -114,7 +112,7 @@ def _subject(row: Row) -> tuple[int | None, ConsentsRow | SubjectRow | None]:
             return row.reserve.subject_id if row.reserve else None, row.consents
 
 
-def _says_otherwise(row: Row, now: int) -> bool:
+def _says_otherwise(row: Sendable, now: int) -> bool:
     """Whether the hub has to hear of the subject's consents before the row's own update."""
     match row:
         case SubjectRow():
@@ -133,10 +131,9 @@ def _hold_update(row: SendableUpdate) -> log.Update:
     update, said, consents = row
     match update.change:
         case "reserve":
-            assert said is not None
-            assert consents is not None
+            said = present(said)
             reserve = log.Reserve(
-                account_id=consents.account_id,
+                account_id=present(present(consents).account_id),
                 credits=update.credits,
                 benefit_agency=said.owner,
                 benefit=said.benefit,
@@ -170,10 +167,10 @@ def _link(account_id: bytes, bits: int, op_id: bytes) -> log.Update:
 def _award(row: SendableAward) -> log.Update:
     said = row.award
     if said.reverse_reason:
-        assert said.replaces is not None
-        return log.Update(op_id=said.op_id, reverse=log.Reverse(award_op_id=said.replaces, reason=said.reverse_reason))
+        reverse = log.Reverse(award_op_id=present(said.replaces), reason=said.reverse_reason)
+        return log.Update(op_id=said.op_id, reverse=reverse)
     award = log.Award(
-        account_id=row.consents.account_id,
+        account_id=present(row.consents.account_id),
         credits=said.credits,
         dimension=said.dimension,
         month=said.month,
