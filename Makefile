@@ -84,10 +84,10 @@ static: $(READY) .venv-proto/.installed
 	echo "== static: $$(($$(date +%s) - begun)) s (budget 40 s)"
 
 unit: $(READY)
-	@$(call suite,unit,120,$(PYTEST) -n 2 $(PART) tests/house tests/keys tests/ledger tests/edge tests/client tests/hub tests/node)
+	@$(call suite,unit,130,$(PYTEST) -n 2 $(PART) tests/house tests/keys tests/ledger tests/edge tests/client tests/hub tests/node)
 
 fuzz: $(READY)
-	@$(call suite,fuzzing,30,$(PYTEST) -n 2 $(PART) tests/fuzz)
+	@$(call suite,fuzzing,20,$(PYTEST) -n 2 $(PART) tests/fuzz)
 
 wire: $(READY)
 	@$(call suite,wire,100,$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder $(PART) tests/wire)
@@ -96,13 +96,13 @@ sim: $(READY)
 	@$(call suite,simulation,50,$(PYTEST) -n 2 $(PART) tests/sim)
 
 kills: $(READY)
-	@$(call suite,kills,30,$(PYTEST) -n 2 tests/kills)
+	@$(call suite,kills,20,$(PYTEST) -n 2 tests/kills)
 
 documentation: $(READY)
 	@$(call suite,docs,40,$(PYTEST) -n 2 $(PART) tests/docs)
 
 rest: $(READY) ## what make check adds to make test: all that needs PostgreSQL, the demo, and more seeds
-	@$(call suite,rest,220,$(PYTEST) -n 2 --part rest tests)
+	@$(call suite,rest,240,$(PYTEST) -n 2 --part rest tests)
 
 packaging: $(READY)
 	@$(call suite,package,20,$(PYTEST) tests/package)

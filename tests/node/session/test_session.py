@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from samprasan.keys.errors import Refused, Unavailable, Unproven
-from samprasan.node.process import serve
+from samprasan.node.process import reconnect, serve
 from samprasan.node.session import ceremony, hello, linking, live, mail, push, session, tasks, witness
 from structlog.testing import capture_logs
 
@@ -106,7 +106,7 @@ async def test_a_fault_of_ours_alone_is_raised_as_it_is(failing: Callable[..., N
 async def test_a_service_goes_on_whatever_ended_a_session(
     problem: Exception, failing: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serve, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(reconnect, "PATIENCE_SECONDS", 0)
     failing(mail=problem)
     begun = 0
     stopped = asyncio.Event()
@@ -120,7 +120,7 @@ async def test_a_service_goes_on_whatever_ended_a_session(
         yield None
 
     async with asyncio.timeout(20):
-        await serve.run_until(NOBODY, connect, stopped)
+        await reconnect.run_until(NOBODY, connect, stopped)
     assert begun >= 3
 
 
@@ -132,7 +132,7 @@ async def test_a_command_that_waits_is_told_of_a_fault_of_ours(failing: Callable
         yield None
 
     with pytest.raises(KeyError):
-        await serve.run_until(NOBODY, connect, asyncio.Event(), patient=False)
+        await reconnect.run_until(NOBODY, connect, asyncio.Event(), patient=False)
 
 
 async def test_a_cancellation_is_not_lost_however_fast_tasks_fail(

@@ -237,7 +237,7 @@ def benefit_list(home: Home, as_json: Json = False, lang: Lang = None) -> None:
 def _settle(opened: Any, op_id: str, wanted: set[str], *, as_json: bool) -> int:
     from samprasan.node.commands import hub_calls
 
-    document = hub_calls.settled(opened, _op_key(op_id), WAIT_SECONDS)
+    document = hub_calls.settle_redemption(opened, _op_key(op_id), WAIT_SECONDS)
     _tell(document, as_json)
     return 0 if document["state"] in wanted else 1
 

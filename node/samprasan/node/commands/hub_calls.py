@@ -158,13 +158,13 @@ def _benefit(agency: str, benefit: benefits.Benefit) -> dict[str, Any]:
 def redeem(opened: Home, wish: redemption.Wish, wait_seconds: float) -> dict[str, Any]:
     """The answer of ``redeem``: what the hub decided, and what the subject has left.
 
-    Raises as :func:`redemption.ask`; Unavailable ``counter_offline`` if the hub is away, so that nothing was asked for;
-    Unavailable ``redemption_pending`` if something has left and its answer has not come.
+    Raises as :func:`redemption.request_redemption`; Unavailable ``counter_offline`` if the hub is away, so that nothing
+    was asked for; Unavailable ``redemption_pending`` if something has left and its answer has not come.
     """
     node = opened.node
     redemption.request_redemption(node, wish)
     try:
-        document = _decided(opened, wish.op_key, wait_seconds)
+        document = settle_redemption(opened, wish.op_key, wait_seconds)
     except Unavailable as problem:
         if problem.code != "counter_offline" or problem.values["why"] != "hub_unreachable":
             raise
@@ -174,12 +174,11 @@ def redeem(opened: Home, wish: redemption.Wish, wait_seconds: float) -> dict[str
     return document | {"available": _available(opened, wish.subject)}
 
 
-def settled(opened: Home, op_key: bytes, wait_seconds: float) -> dict[str, Any]:
-    """A redemption once the hub has answered what was queued about it.  Raises Unavailable ``redemption_pending``."""
-    return _decided(opened, op_key, wait_seconds)
+def settle_redemption(opened: Home, op_key: bytes, wait_seconds: float) -> dict[str, Any]:
+    """Wait until the hub has answered what was queued about a redemption; the redemption then.
 
-
-def _decided(opened: Home, op_key: bytes, wait_seconds: float) -> dict[str, Any]:
+    Raises Unavailable ``redemption_pending``, or ``counter_offline`` if nothing has left, which is dropped then.
+    """
     node = opened.node
 
     def is_decided() -> bool:

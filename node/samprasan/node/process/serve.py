@@ -1,7 +1,6 @@
-"""The node as a process: sessions, one after the other, whose tasks call steps in threads.
+"""The node as a process: serve until it is stopped, or run a session until something is done.
 
-A session says hello, then sends, links, reads mail and says hello again, until something cannot be asked; then another
-is tried with full jitter and a short cap, so that a hub that returns is found within seconds.
+Sessions and their tasks are asyncio's; the steps they call run in threads.
 """
 
 import asyncio
@@ -11,47 +10,23 @@ from typing import TYPE_CHECKING, TypeVar
 
 from samprasan.client.connection import Connect, Hub
 from samprasan.edge.logs import get_logger
-from samprasan.keys.errors import SamprasanError, Unavailable
 from samprasan.node.documents import accepted
 from samprasan.node.identity import Node
+from samprasan.node.process import reconnect
 from samprasan.node.recovery import replay
 from samprasan.node.recovery.replay import Recovered
 from samprasan.node.session import hello, tasks
 from samprasan.node.session.live import LOOK_SECONDS, Live
-from samprasan.node.session.session import PATIENCE_SECONDS, Session
+from samprasan.node.session.session import Session
 from samprasan.node.sync import halt
 from samprasan.v1 import hub_pb2
-from tenacity import retry, retry_if_exception_type, wait_random_exponential
 
 if TYPE_CHECKING:
     from samprasan.node.proof.reconciliation import Outcome
     from samprasan.node.proof.repair import Repair
 
 T = TypeVar("T")
-RETRY_SECONDS_MAX = 5.0
-CANCEL_AGAIN_SECONDS = 0.5
 logger = get_logger("node")
-
-
-async def run_until(
-    node: Node, connect: Connect, stopped: asyncio.Event, live: Live | None = None, *, patient: bool = True
-) -> None:
-    """Keep a session going until ``stopped``, however often the hub goes away.
-
-    A ``patient`` caller also waits for an operator to mend what is refused; else such an error is raised.
-    """
-    stopper = asyncio.create_task(stopped.wait())
-    runner = asyncio.create_task(_keep_going(node, connect, live or Live(), patient=patient))
-    try:
-        await asyncio.wait({stopper, runner}, return_when=asyncio.FIRST_COMPLETED)
-        if runner.done():
-            runner.result()
-    finally:
-        stopper.cancel()
-        while not runner.done():  # a session that fails at this very moment tells that instead, and is tried again
-            runner.cancel()
-            await asyncio.wait({runner}, timeout=CANCEL_AGAIN_SECONDS)
-        await asyncio.gather(runner, return_exceptions=True)
 
 
 async def serve(node: Node, connect: Connect, live: Live, announce: Callable[[], None]) -> None:
@@ -60,7 +35,7 @@ async def serve(node: Node, connect: Connect, live: Live, announce: Callable[[],
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     announce()
-    await run_until(node, connect, stopped, live)
+    await reconnect.run_until(node, connect, stopped, live)
 
 
 async def drain(node: Node, connect: Connect, wait_seconds: float, is_done: Callable[[], bool]) -> bool:
@@ -78,7 +53,7 @@ async def drain(node: Node, connect: Connect, wait_seconds: float, is_done: Call
     looker = asyncio.create_task(look())
     try:
         async with asyncio.timeout(wait_seconds):
-            await run_until(node, connect, stopped, patient=False)
+            await reconnect.run_until(node, connect, stopped, patient=False)
     except TimeoutError:
         pass
     finally:
@@ -108,40 +83,6 @@ async def settle(node: Node, connect: Connect, wait_seconds: float, is_done: Cal
     if ended and isinstance(found, Exception):
         raise found
     return False
-
-
-async def _keep_going(node: Node, connect: Connect, live: Live, *, patient: bool) -> None:
-    while True:
-        try:
-            await _session(node, connect, live, patient=patient)
-        except Unavailable:
-            raise
-        except SamprasanError as problem:
-            logger.error("session refused", code=problem.code, error=type(problem).__name__)
-            if not patient:
-                raise
-            await asyncio.sleep(PATIENCE_SECONDS)
-        except Exception:  # a fault of ours: the service goes on, and says where
-            if not patient:
-                raise
-            logger.error("session failed", exc_info=True)
-            await asyncio.sleep(PATIENCE_SECONDS)
-
-
-@retry(
-    retry=retry_if_exception_type(Unavailable),
-    wait=wait_random_exponential(multiplier=0.2, max=RETRY_SECONDS_MAX),  # full jitter
-)
-async def _session(node: Node, connect: Connect, live: Live, *, patient: bool) -> None:
-    """One session; one that worked for a while returns, so that the next attempt comes without the long waits."""
-    started = asyncio.get_running_loop().time()
-    try:
-        async with connect() as hub:
-            await tasks.run(Session(node, hub, live, patient))
-    except Unavailable as problem:
-        logger.warning("session ended", code=problem.code)
-        if asyncio.get_running_loop().time() - started < RETRY_SECONDS_MAX:
-            raise
 
 
 async def compare(node: Node, hub: Hub, *, repair: bool) -> "tuple[Outcome, list[Repair]]":
