@@ -14,6 +14,7 @@ SMOKE := tests/postgresql tests/kills tests/node/session tests/wire/test_main_jo
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/pycache
 
+# PART chooses a part of the tests (`--part first`); without it a suite runs both.
 # $(call suite,NAME,BUDGET,COMMAND) runs a suite and prints what it took beside its budget in seconds on two idle cores.
 define suite
 	begun=$$(date +%s); $(3); echo "== $(1): $$(($$(date +%s) - begun)) s (budget $(2) s)"

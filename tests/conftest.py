@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def how_late(item: pytest.Item) -> int:
-    """Where to begin with the test among the others."""
+    """The place of the test among the others; the longest come first."""
     return next((place for place, name in enumerate(LONGEST) if name in item.nodeid), len(LONGEST))
 
 
@@ -96,7 +96,7 @@ def long_run(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(scope="session")
 def numbers(request: pytest.FixtureRequest, long_run: bool) -> Callable[[int, int, int], range]:
-    """What to try of a thing, given how much in ``make test``, in ``make check``, and in a long run, which is fresh."""
+    """Numbers to try: so many in ``make test``, so many with ``make check``, or so many fresh ones in a long run."""
     part = request.config.getoption("--part")
 
     def chosen(first: int, fixed: int, long: int) -> range:

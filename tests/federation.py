@@ -57,7 +57,7 @@ AGENCIES = ("mpc", "nhco", "codi")
 SAMPLES = Path(__file__).parents[1] / "deploy" / "local" / "samples"
 START_MS = int(datetime(2026, 11, 23, 3, tzinfo=UTC).timestamp() * 1000)
 TO_RECOVER = frozenset({"hello", "list", "recall", "refeed", "submit"})  # what a hub that recovers answers
-GREETINGS = frozenset({"hello", "fetch", "witness", "witnessed"})  # what is said with nothing new
+GREETINGS = frozenset({"hello", "fetch", "witness", "witnessed"})  # the messages of a round without news
 ROUNDS = 4
 TLS_CA = b"the hub's authority"
 

@@ -35,7 +35,7 @@ LOADED = (
     "sqlalchemy.dialects.sqlite",
 )
 QUICK_COST = 2  # of scrypt: opening a keyring takes 0.35 s as it should be
-assert all(find_spec(name) for name in LOADED)  # what cannot be loaded ahead is passed over in silence
+assert all(find_spec(name) for name in LOADED)  # a wrong name would be passed over in silence
 _lock = threading.Lock()  # starting a process looks after all others, and two may not look after one
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(list(LOADED))
@@ -61,7 +61,7 @@ def exit_code(process: ForkServerProcess) -> int | None:
 
 @atexit.register
 def _kill_what_is_left() -> None:
-    """Or the end of the tests would wait for a process that does not end."""
+    """Kill processes that are left: the end of the tests would wait for them without limit."""
     for process in multiprocessing.active_children():
         process.kill()
 
@@ -81,7 +81,7 @@ def _detach(*given: Any) -> list[int]:
 
 
 def _run(program: str, arguments: list[str], folder: str, environment: dict[str, str], streams: list[int]) -> None:
-    """What the forked process does."""
+    """Take over the given streams and variables in the forked process, and run the command."""
     loading = {name: value for name, value in os.environ.items() if name.startswith("GRPC_")}  # set by edge/wire
     os.environ.clear()
     os.environ.update(loading | environment)
@@ -138,7 +138,7 @@ class Process:
 
 
 def run(program: str, arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> CompletedProcess[str]:
-    """Run a command to its end; as ``subprocess.run`` with what it says captured."""
+    """Run a command to its end, as ``subprocess.run`` does, with its output captured."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "stderr"
         process = Process(program, arguments, log, environment)

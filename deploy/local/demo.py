@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def at_each(do: Callable[[str], T], agencies: Collection[str] = tuple(AGENCIES)) -> dict[str, T]:
-    """What ``do`` finds at each agency, each asked beside the others, as the agencies are."""
+    """The answers of ``do`` by agency, all asked at once."""
     with ThreadPoolExecutor(len(agencies)) as pool:
         return dict(zip(agencies, pool.map(do, agencies), strict=True))
 

@@ -39,13 +39,13 @@ CEREMONY_SECONDS = 60.0
 
 
 class Process(Protocol):
-    """What is used of a process: it is a ``subprocess.Popen``, or something like it."""
+    """The part of ``subprocess.Popen`` that is used here."""
 
     pid: int
 
     @property
     def stdout(self) -> IO[str] | None:
-        """What it prints."""
+        """Its standard output."""
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end and say how it came; subprocess.TimeoutExpired after ``timeout`` seconds."""

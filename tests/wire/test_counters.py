@@ -17,7 +17,7 @@ from federation import SAMPLES, Federation
 from samprasan.edge import wire
 from samprasan.v1 import counter_pb2, counter_pb2_grpc
 
-from tests import commands, local
+from tests import local
 from tests.federation import citizen
 
 RULES = '[[benefit]]\ncode = "one"\ntitle = { th = "หนึ่ง", en = "One" }\ncredits = 1\n'
@@ -40,19 +40,11 @@ def served(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         local_federation.start()
         catalogue = folder / "codi.toml"
         catalogue.write_text(RULES, "utf-8")
-        said(local_federation, "codi", "benefit", "publish", str(catalogue))
+        local.said(local_federation, "codi", "benefit", "publish", str(catalogue))
         asyncio.run(prepare(local_federation))
         yield local_federation
     finally:
         local_federation.stop()
-
-
-def said(served: Federation, party: str, *arguments: str) -> Any:
-    """What a command answers, run in this process: starting one takes longer than most of them."""
-    run = commands.hub if party == "hub" else commands.node
-    done = run(served.home(party), *arguments, "--json")
-    assert done.stdout, done.stderr
-    return json.loads(done.stdout)
 
 
 def socket_of(served: Federation, agency: str) -> str:
@@ -139,7 +131,7 @@ async def test_two_agencies_with_64_redeemers_each_spend_exactly_what_there_is(
             assert (states.count("posted"), states.count("declined")) == (BALANCE, 2 * REDEEMERS - BALANCE), number
         assert (await first.Balance(counter_pb2.BalanceRequest(subject=person()))).available == 0
     print(f"{len(rounds) * 2 * REDEEMERS / (time.perf_counter() - begun):.0f} redemptions/s")
-    assert said(served, "hub", "audit")["problems"] == []
+    assert local.said(served, "hub", "audit")["problems"] == []
 
 
 async def give(served: Federation, stub: Any, credits_: int) -> None:
@@ -246,16 +238,16 @@ def split_pem(pem: bytes) -> list[bytes]:
 
 def test_the_command_line_redeems_shows_and_gives_back(served: Federation) -> None:
     asyncio.run(give_some(served, 16))
-    redeemed = said(served, "mpc", "redeem", "--id", PERSON, "--benefit", "codi/one", "--authorised-by", "card")
+    redeemed = local.said(served, "mpc", "redeem", "--id", PERSON, "--benefit", "codi/one", "--authorised-by", "card")
     assert (redeemed["state"], redeemed["available"], redeemed["receipt"][:4]) == ("posted", 15, "MPC-")
-    held = said(
+    held = local.said(
         served, "mpc", "redeem", "--id", PERSON, "--benefit", "codi/one", "--authorised-by", "otp", "--reserve-only"
     )
-    posted = said(served, "mpc", "redemptions", "post", held["redemption_id"])
+    posted = local.said(served, "mpc", "redemptions", "post", held["redemption_id"])
     assert (held["state"], posted["state"]) == ("held", "posted")
-    listed = said(served, "mpc", "redemptions", "list")
+    listed = local.said(served, "mpc", "redemptions", "list")
     assert [each["redemption_id"] for each in listed[:2]] == [held["redemption_id"], redeemed["redemption_id"]]
-    back = said(served, "codi", "redemptions", "refund", redeemed["hold"], "--credits", "1")
+    back = local.said(served, "codi", "redemptions", "refund", redeemed["hold"], "--credits", "1")
     assert back["state"] == "refunded"
     declined = served.run(
         "mpc", "redeem", "--id", PERSON, "--benefit", "codi/two", "--authorised-by", "card", "--lang", "th", check=False
@@ -298,7 +290,7 @@ async def test_the_hub_away_a_counter_says_so_and_the_owner_may_risk_a_little(se
     assert "nothing was redeemed" in offline.stderr
     served.restart("hub")
     assert served.answer("codi", "sync", "--wait", "60")["pending"] == 0
-    listed = said(served, "codi", "redemptions", "list")
+    listed = local.said(served, "codi", "redemptions", "list")
     assert [each["state"] for each in listed[:3]] == ["posted"] * 3
     assert await available(served, "codi") == 5
     await until_connected(served)
@@ -335,7 +327,7 @@ async def test_a_node_killed_while_redeeming_ends_in_one_outcome(served: Federat
         answers = [await redeem(stub, op_id) for op_id in ops]
     assert {each.state for each in answers} == {"posted"}
     assert await available(served, "codi") == 20
-    assert said(served, "hub", "audit")["problems"] == []
+    assert local.said(served, "hub", "audit")["problems"] == []
     await spend(served, 20)
 
 
@@ -359,13 +351,13 @@ async def test_a_hub_killed_while_somebody_waits_is_told_at_once_and_nothing_is_
     async with counter(served, "mpc") as stub:
         assert {(await redeem(stub, op_id)).state for op_id in ops} == {"posted"}
     assert await available(served, "codi") == 0
-    assert said(served, "hub", "audit")["problems"] == []
+    assert local.said(served, "hub", "audit")["problems"] == []
 
 
 def test_the_samples_catalogue_is_published_and_listed_everywhere(served: Federation) -> None:
-    published = said(served, "mpc", "benefit", "publish", str(SAMPLES / "benefits" / "codi.toml"))
+    published = local.said(served, "mpc", "benefit", "publish", str(SAMPLES / "benefits" / "codi.toml"))
     assert (published["agency"], published["benefits"]) == ("mpc", 2)
-    listed = said(served, "nhco", "benefit", "list")["benefits"]
+    listed = local.said(served, "nhco", "benefit", "list")["benefits"]
     assert [each["benefit"] for each in listed] == ["codi/one", "mpc/learning-trip", "mpc/seedlings"]
     table = served.run("nhco", "benefit", "list", "--lang", "th").stdout
     assert "01/10/2569" in table

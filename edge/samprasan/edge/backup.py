@@ -60,7 +60,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a backup is of: files by name, and every table of ``metadata``."""
+    """The contents of a backup: files by name, and every table of ``metadata``."""
 
     manifest: Manifest
     files: dict[str, bytes]

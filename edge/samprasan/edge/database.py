@@ -116,7 +116,7 @@ def is_postgresql(tx: sa.Connection) -> bool:
 
 
 def rows_as(kind: Callable[..., T], found: Iterable[AnyRow]) -> list[T]:
-    """Rows as ``kind``, whose fields are what was selected, in the same order."""
+    """Rows as ``kind``, whose fields are the selected columns in the same order."""
     return [kind(*row) for row in found]
 
 

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def present(value: T | None) -> T:
-    """What may be missing in a row, and is there in those that were asked for."""
+    """A nullable column's value in a row that is known to have it."""
     assert value is not None
     return value
 
@@ -47,7 +47,7 @@ class SubjectRow(NamedTuple):
 
 
 class DeedRow(NamedTuple):
-    """What one record says."""
+    """A deed, as its record states it."""
 
     deed_id: int
     source: str
@@ -68,7 +68,7 @@ class DeedRow(NamedTuple):
 
 
 class AwardRow(NamedTuple):
-    """What the hub is told of a deed; ``reverse_reason`` is 0 for an Award, else the Reverse's."""
+    """An update about a deed for the hub; ``reverse_reason`` is 0 for an Award, else the Reverse's."""
 
     award_id: int
     deed_id: int
@@ -150,7 +150,7 @@ class QuestionRow(NamedTuple):
 
 
 class EvaluationRow(NamedTuple):
-    """What this node evaluated for a peer."""
+    """An evaluation of ids for a peer."""
 
     requester: str
     request_id: bytes
@@ -177,7 +177,7 @@ class CeremonyRow(NamedTuple):
 
 
 class CeremonyMessageRow(NamedTuple):
-    """What a dealer said in a ceremony."""
+    """A dealer's message in a ceremony."""
 
     digest: bytes
     roster_digest: bytes
@@ -198,7 +198,7 @@ class CeremonyLetterRow(NamedTuple):
 
 
 class RedemptionRow(NamedTuple):
-    """What somebody asked for at a counter."""
+    """A redemption asked for at a counter."""
 
     redemption_id: int
     op_key: bytes
@@ -223,7 +223,7 @@ class RedemptionRow(NamedTuple):
 
 
 class HoldUpdateRow(NamedTuple):
-    """What the hub is told of a hold."""
+    """An update about a hold for the hub."""
 
     update_id: int
     op_id: bytes
@@ -256,7 +256,7 @@ class MoveRow(NamedTuple):
 
 
 class ConsentsRow(NamedTuple):
-    """What a subject agrees to, and the purposes that the hub was told, as bits."""
+    """A subject's consents, and the purposes of its newest Link as bits."""
 
     account_id: bytes | None
     linked: int
@@ -267,7 +267,7 @@ class ConsentsRow(NamedTuple):
 
 
 class ReserveRow(NamedTuple):
-    """What a Reserve says of its redemption."""
+    """The part of a redemption that its Reserve names."""
 
     subject_id: int
     ttl_seconds: int
@@ -277,14 +277,14 @@ class ReserveRow(NamedTuple):
 
 
 class SendableAward(NamedTuple):
-    """An award that may be sealed, and what a Link needs."""
+    """An award that may be sealed, and its subject's consents."""
 
     award: AwardRow
     consents: ConsentsRow
 
 
 class SendableUpdate(NamedTuple):
-    """A hold update that may be sealed; with what a Reserve and a Link need, but for another agency's hold."""
+    """A hold update that may be sealed; of another agency's hold without the redemption and consents."""
 
     update: HoldUpdateRow
     reserve: ReserveRow | None
@@ -292,7 +292,7 @@ class SendableUpdate(NamedTuple):
 
 
 class OrphanRow(NamedTuple):
-    """An award without a deed, and what people decided of it."""
+    """An award without a deed, and the decision on it."""
 
     award: AwardRow
     account_id: bytes
@@ -303,7 +303,7 @@ class OrphanRow(NamedTuple):
 
 
 class KeptRow(NamedTuple):
-    """What an award without a deed, which is kept, says."""
+    """The credits of an award without a deed that is kept."""
 
     subject_id: int
     dimension: int

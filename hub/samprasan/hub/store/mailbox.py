@@ -8,7 +8,7 @@ from samprasan.hub.tables import mailbox
 
 
 class Mail(NamedTuple):
-    """What waits for its reader."""
+    """A letter that waits for its reader."""
 
     number: int
     sender: str

@@ -38,7 +38,7 @@ _ID_DIGITS_SHOWN = 4
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Whose deeds they are, why, and who says so; the ``name`` is needed if nobody of that id is known."""
+    """The right subject of some deeds, a reason, and an officer; ``name`` is needed if the id is unknown here."""
 
     right: Identifier
     name: str

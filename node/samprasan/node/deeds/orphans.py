@@ -65,7 +65,7 @@ def confirm_decision(node: Node, by: str) -> tuple[int, int]:
 
 
 def _reverse(world: World, award_id: int, award: AwardRow) -> AwardRow:
-    """What takes the award back."""
+    """The Reverse of the award."""
     return award._replace(
         award_id=award_id,
         op_id=world.new_op_id(world.now()),
