@@ -66,11 +66,9 @@ check: ## everything that CI runs
 	echo "== check: $$(($$(date +%s) - begun)) s (budget 720 s)"
 	echo "== all checks passed"
 
-check-long: $(READY) ## the slower figures: 200 kills, a million simulated steps, 10,000 rounds at two counters
-	@$(call suite,long simulation,1800,$(PYTEST) tests/sim --long)
-	$(call suite,long kills,900,$(PYTEST) tests/kills --long)
-	$(call suite,long counters,900,$(PYTEST) tests/wire/test_counters.py -k two_agencies --long)
-	$(call suite,fuzzing with new seeds,120,$(PYTEST) -n 2 tests/fuzz --long)
+check-long: $(READY) ## every suite at its full size, with fresh seeds; writes docs/figures.md (an hour and a quarter)
+	@test -x $(DEBIAN) && $(MAKE) --no-print-directory .venv-debian/.installed
+	$(BIN)/python deploy/checks/long.py
 
 static: $(READY) .venv-proto/.installed
 	@begun=$$(date +%s)

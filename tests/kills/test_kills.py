@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -20,7 +21,7 @@ LONG_CYCLES = 200
 
 
 def test_killed_at_random_moments_everything_still_adds_up(
-    template: Path, tmp_path: Path, long_run: bool, seed: int
+    template: Path, tmp_path: Path, long_run: bool, seed: int, record_property: Callable[[str, object], None]
 ) -> None:
     chance = random.Random(seed)
     slowest = 0.0
@@ -35,7 +36,7 @@ def test_killed_at_random_moments_everything_still_adds_up(
             served.restart(victim)
             slowest = max(slowest, time.monotonic() - begun)
         load.wait()
-        print(f"slowest restart {slowest:.1f} s (figure: 5 s)")
+        record_property("slowest restart, s (goal 5)", f"{slowest:.1f}")
         check_agreement(served, load)
         assert served.answer("hub", "audit")["problems"] == []
 

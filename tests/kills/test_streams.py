@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from federation import Federation as LocalFederation
@@ -24,7 +25,7 @@ CATCH_UP_SECONDS = 30.0
 
 
 def test_readers_miss_nothing_while_the_hub_is_killed(
-    template: Path, tmp_path: Path, long_run: bool, seed: int
+    template: Path, tmp_path: Path, long_run: bool, seed: int, record_property: Callable[[str, object], None]
 ) -> None:
     chance = random.Random(seed)
     with local.running(template, tmp_path / "federation") as served:
@@ -59,7 +60,7 @@ def test_readers_miss_nothing_while_the_hub_is_killed(
             judge = Judge(truth, names.handle, opened, allows, allows is allows_all)
             assert judge.judge(recorder.records) == []
             shown = [event for record in recorder.records for event in record.events]
-            print(f"{len(shown)} events of {len(truth.due)}, {recorder.breaks} breaks")
+            record_property("events told, of all", f"{len(shown)} of {len(truth.due)}, {recorder.breaks} breaks")
             assert len(shown) > len(truth.due) / 10
             assert recorder.breaks > 1
 
