@@ -1,5 +1,6 @@
 """Leaving: consent taken back reverses nothing, the account is given up once, and what was erased is nowhere."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from samprasan.keys import signing
 from samprasan.keys.errors import Refused
 from samprasan.node import limits
 from samprasan.node import store as node_store
-from samprasan.node.counter import consent, erasure
+from samprasan.node.counter import consent, erasure, redemption
 from samprasan.node.identity import OPENED_COLUMN
 from samprasan.node.imports import undo
 from samprasan.node.imports.deed import Consents
@@ -27,6 +28,7 @@ from tests.federation import Federation, deed
 from tests.leaving import ALL, available, run_without, withdraw
 from tests.log_entries import batches
 from tests.privacy import Scanner
+from tests.redemptions import wish
 
 NO = Consents(share=False, redeem=False)
 
@@ -174,6 +176,35 @@ def test_a_reversal_for_an_undone_import_goes_before_the_unlink(fed: Federation)
     fed.run()
     assert changes(fed) == ["link", "award", "reverse", "unlink"]
     assert available(fed) == 0
+
+
+def test_a_reversal_for_an_undone_import_goes_before_a_link_that_says_less(fed: Federation) -> None:
+    wrong = fed.give("mpc", deed(1, 1))
+    fed.run()
+    assert wrong.import_id is not None
+    undo.undo_import(fed.nodes["mpc"], wrong.import_id)
+    give(fed, 1, "integrators")
+    fed.run()
+    assert changes(fed) == ["link", "award", "reverse", "link"]
+    assert (purposes(fed)[-1], available(fed)) == ([log.PURPOSE_INTEGRATORS], 0)
+
+
+def test_a_link_made_for_a_hold_leaves_what_is_to_be_taken_back_in_reach(fed: Federation) -> None:
+    federation.publish(fed)
+    wrong = fed.give("mpc", deed(1, 1))
+    withdraw(fed, 1, "redeem")
+    fed.give("nhco", deed(2, 1, quantity=Decimal(10), credits=80))
+    fed.run()
+    node = fed.nodes["mpc"]
+    assert wrong.import_id is not None
+    undo.undo_import(node, wrong.import_id)
+    give(fed, 1, "redeem")
+    redemption.request_redemption(node, wish())
+    fed.run()
+    assert [each for each in changes(fed) if each != "post"] == ["link", "award", "link", "reserve", "reverse", "link"]
+    assert purposes(fed)[1:] == [[log.PURPOSE_SHARE, log.PURPOSE_REDEEM], [log.PURPOSE_REDEEM]]
+    with fed.hub.db.read() as tx:
+        assert hub_store.ledger.federation_totals(tx)["earned"] == 80
 
 
 def test_a_refused_batch_brings_the_unlink_back(fed: Federation) -> None:

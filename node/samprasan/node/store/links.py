@@ -51,7 +51,8 @@ def _due(linked_only: bool) -> sa.Select[Any]:
     now = sa.bindparam("now", type_=sa.BigInteger)
     asked_about = sa.and_(subjects.c.linked == 0, subjects.c.wanted, subjects.c.redeem)
     agrees = sa.or_(*(column for column, _ in _CONSENTS))
-    changed = sa.and_(agrees, subjects.c.linked.not_in((0, UNLINKING)), subjects.c.linked != _AGREED)
+    differs = sa.and_(subjects.c.linked.not_in((0, UNLINKING)), subjects.c.linked != _AGREED)
+    changed = sa.and_(agrees, differs, sa.or_(subjects.c.share, ~_taken_back()))
     single = [1 << purpose for _, purpose in _CONSENTS]
     lessened = sa.and_(~agrees, subjects.c.unlink_at > now, subjects.c.linked.not_in((0, UNLINKING, *single)))
     leaving = sa.and_(
@@ -107,9 +108,10 @@ def seal(tx: sa.Connection, links: Sequence[tuple[int, int]]) -> None:
     """Links and Unlinks, (subject_id, purposes as bits or ``UNLINKING``) each, stand in a sealed batch."""
     if links:
         change = subjects.update().where(subjects.c.subject_id == sa.bindparam("who"))
-        is_to_leave = sa.and_(subjects.c.unlink_at.is_not(None), sa.bindparam("bits") != UNLINKING)
+        bits = sa.bindparam("bits", type_=sa.SmallInteger)
+        is_not_all = sa.or_(subjects.c.unlink_at.is_not(None), bits != _AGREED)
         tx.execute(
-            change.values(linked=sa.bindparam("bits"), due=is_to_leave),
+            change.values(linked=bits, due=sa.and_(bits != UNLINKING, is_not_all)),
             [{"who": who, "bits": bits} for who, bits in links],
         )
 

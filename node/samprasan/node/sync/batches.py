@@ -88,7 +88,7 @@ def _updates(
             break
         if needs_link:
             assert consents is not None
-            bits = store.links.purposes_of(consents, now)
+            bits = _bits(row, consents, now)
             links[present(subject_id)] = bits or store.links.UNLINKING
             updates.append(_link(present(consents.account_id), bits, world.new_op_id(now)))
         match row:
@@ -120,11 +120,16 @@ def _says_otherwise(row: Sendable, now: int) -> bool:
         case SendableAward(award, consents):  # what takes back goes over the Link under which it was given
             return not award.reverse_reason and consents.linked != store.links.purposes_of(consents, now)
         case SendableUpdate(update, _, consents):
-            return (
-                update.change == "reserve"
-                and consents is not None
-                and consents.linked != store.links.purposes_of(consents, now)
-            )
+            return update.change == "reserve" and not present(consents).linked & 1 << log.PURPOSE_REDEEM
+
+
+def _bits(row: Sendable, consents: ConsentsRow | SubjectRow, now: int) -> int:
+    """What the hub is to hear that the subject agrees to.
+
+    A Link made for a hold takes nothing away: something may still have to be taken back over the one that is open.
+    """
+    bits = store.links.purposes_of(consents, now)
+    return bits | consents.linked if isinstance(row, SendableUpdate) else bits
 
 
 def _hold_update(row: SendableUpdate) -> log.Update:
