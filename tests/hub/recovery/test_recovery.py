@@ -126,18 +126,24 @@ def test_nothing_new_is_taken_before_everybody_has_spoken(busy_fed: Federation) 
     assert status.status(fed.hub.db, fed.clock())["log"]["size"] == size
 
 
+@pytest.mark.parametrize("waited_ms", [0, 40 * 60_000, 20 * 3_600_000], ids=["at once", "40 minutes", "20 hours"])
 @pytest.mark.parametrize("covered", [True, False])
-async def test_a_batch_whose_receipt_nobody_got_keeps_its_place(busy_fed: Federation, covered: bool) -> None:
-    """Before and behind it stand batches whose agencies have their receipts; a checkpoint may cover it, or not."""
+async def test_a_batch_whose_receipt_nobody_got_keeps_its_place(
+    busy_fed: Federation, covered: bool, waited_ms: int
+) -> None:
+    """Before and behind it stand batches whose agencies have their receipts; a checkpoint may cover it, or not.
+
+    The line may have been down for a while before the hub took it.
+    """
     fed = busy_fed
     yesterday = federation.copy_of(fed, federation.memory_database, 5)
     fed.give("mpc", deed(100, 4))
     node = fed.nodes["mpc"]
-    for message in node.tick():
-        for answer in fed.hub.receive(message):
-            for push in node.receive(answer):
-                if push.kind == "push":
-                    fed.hub.receive(push)  # the receipt is lost
+    sealed = [push for message in node.tick() for answer in fed.hub.receive(message) for push in node.receive(answer)]
+    fed.clock.now_ms += waited_ms
+    for push in sealed:
+        if push.kind == "push":
+            fed.hub.receive(push)  # the receipt is lost
     fed.clock.now_ms += 1234
     fed.give("nhco", deed(101, 4))
     for message in fed.nodes["nhco"].tick():

@@ -3,11 +3,12 @@
 Their agencies have the batches; the hub signs receipts for them anew.  Which batch stood where follows from the chains
 and from the receipts around it, each of which must come out as it was.  Where a checkpoint covers the place, only one
 moment makes the tree that was signed, and it is looked for: the business clock counts whole seconds, so that there are
-few.  Where no checkpoint does, nobody was told of any moment.
+few.  Most batches are taken as soon as they are made, some when the hub is back or the line is.  Where no checkpoint
+covers the place, nobody was told of any moment.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice, product
+from itertools import accumulate, islice, product
 
 from samprasan.edge.database import Tx
 from samprasan.edge.world import World
@@ -19,14 +20,16 @@ from samprasan.hub.store.recovery import Refed
 from samprasan.hub.store.tree import Tiles
 from samprasan.keys import documents, merkle, signing
 from samprasan.keys.checkpoint import Checkpoint
+from samprasan.keys.durations import DAY_MS
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
 
 CLOCKS_APART_MS = 120_000  # hub and nodes raise an alarm beyond
+WAITED_MS = (CLOCKS_APART_MS, 3_600_000, DAY_MS, 30 * DAY_MS)  # until a batch was taken: looked for in this order
 ENTRIES_MAX = 500  # between the first gap and what tells where it ends
 GAPS_MAX = 8
 ARRANGEMENTS_MAX = 500  # each is folded: a few seconds
-LEAVES_HASHED_MAX = 3_000_000  # some ten seconds, over all arrangements
+LEAVES_HASHED_MAX = 1_000_000  # some ten seconds, over all arrangements
 
 
 def filled(tx: Tx, world: World, head: LogHead, agencies: Sequence[str], covering: Sequence[Checkpoint]) -> list[Refed]:
@@ -41,14 +44,15 @@ def filled(tx: Tx, world: World, head: LogHead, agencies: Sequence[str], coverin
     if end - head.size - len(placed) > GAPS_MAX:
         return []
     heads = {agency: store.log.chain_head(tx, agency).seq for agency in (*agencies, documents.HUB)}
-    arrangements = _arrangements(tx, agencies, placed, range(head.size, end), heads)
     tries = LEAVES_HASHED_MAX // (end - head.size)
-    for entries in islice(arrangements, ARRANGEMENTS_MAX):
-        receipts = _folded(tx, head, entries)
-        if receipts and covering:
-            tries, receipts = _timed(Tiles(tx), head, entries, receipts, covering[0], tries)
-        if receipts:
-            return [_with_receipt(world, each, receipt) for each, receipt in zip(entries, receipts, strict=True)]
+    for waited_ms in WAITED_MS if covering else WAITED_MS[:1]:
+        arrangements = _arrangements(tx, agencies, placed, range(head.size, end), heads)
+        for entries in islice(arrangements, ARRANGEMENTS_MAX):
+            receipts = _folded(tx, head, entries, _latest(entries, waited_ms, world.now()))
+            if receipts and covering:
+                tries, receipts = _timed(Tiles(tx), head, entries, receipts, covering[0], tries)
+            if receipts:
+                return [_with_receipt(world, each, receipt) for each, receipt in zip(entries, receipts, strict=True)]
     return []
 
 
@@ -71,9 +75,8 @@ def _arrangements(
             yield [chosen, *rest]
 
 
-def _folded(tx: Tx, head: LogHead, entries: Sequence[Refed]) -> list[log.Receipt]:
+def _folded(tx: Tx, head: LogHead, entries: Sequence[Refed], moments: Sequence[int]) -> list[log.Receipt]:
     """The receipts that these entries get there, none if one that is known does not come out; nothing is stored."""
-    moments = _latest(entries)
     submissions = [(_submission(each), max(at, head.appended_at)) for each, at in zip(entries, moments, strict=True)]
     found: list[log.Receipt] = []
 
@@ -90,15 +93,16 @@ def _folded(tx: Tx, head: LogHead, entries: Sequence[Refed]) -> list[log.Receipt
     return found if came_out else []
 
 
-def _latest(entries: Sequence[Refed]) -> list[int]:
-    """When each entry was appended; of those without receipt, when at the latest."""
+def _latest(entries: Sequence[Refed], waited_ms: int, now: int) -> list[int]:
+    """When each entry was appended; of those without receipt, when at the latest if it waited no longer than that."""
     moments: list[int] = []
     bound: int | None = None
     for each in reversed(entries):
+        latest = _whole_seconds(min(_batch(each).created_at + waited_ms, now))
         if each.receipt:
-            bound = _receipt(each).appended_at
-        moments.append(bound if bound is not None else _whole_seconds(_batch(each).created_at + CLOCKS_APART_MS))
-    return moments[::-1]
+            latest = bound = _receipt(each).appended_at
+        moments.append(latest if bound is None else min(latest, bound))
+    return list(accumulate(reversed(moments), max))  # nothing stands before what it follows
 
 
 def _timed(
@@ -116,13 +120,13 @@ def _timed(
         earliest = max([head.appended_at, *(receipt.appended_at for receipt in receipts[:at] if at - 1 not in gaps)])
         created_at = _batch(entries[at]).created_at
         begins = max(earliest, _whole_seconds(created_at - CLOCKS_APART_MS))
-        ends = min(receipts[at].appended_at, _whole_seconds(created_at + CLOCKS_APART_MS))
-        windows.append(range(begins, ends + 1, intake.CLOCK_MS))
+        windows.append(range(begins, receipts[at].appended_at + 1, intake.CLOCK_MS))
+    leaves = [merkle.leaf_hash(signing.payload_digest(each)) for each in receipts]
     for moments in islice(product(*windows), tries):
         tries -= 1
         for at, moment in zip(gaps, moments, strict=True):
             receipts[at].appended_at = moment
-        leaves = [merkle.leaf_hash(signing.payload_digest(each)) for each in receipts]
+            leaves[at] = merkle.leaf_hash(signing.payload_digest(receipts[at]))
         if _root(tiles, head.size, leaves) == signed.root:
             return tries, list(receipts)
     return tries, []
