@@ -29,7 +29,7 @@ WAITED_MS = (CLOCKS_APART_MS, 3_600_000, DAY_MS, 30 * DAY_MS)  # until a batch w
 ENTRIES_MAX = 500  # between the first gap and what tells where it ends
 GAPS_MAX = 8
 ARRANGEMENTS_MAX = 500  # each is folded: a few seconds
-LEAVES_HASHED_MAX = 1_000_000  # some ten seconds, over all arrangements
+LEAVES_HASHED_MAX = 600_000  # some ten seconds, over all arrangements
 
 
 def filled(tx: Tx, world: World, head: LogHead, agencies: Sequence[str], covering: Sequence[Checkpoint]) -> list[Refed]:
