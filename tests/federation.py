@@ -186,6 +186,7 @@ class NodeParty(Node):
     def __init__(self, db: Database, world: World, identity: Identity) -> None:
         super().__init__(db, world, identity, TLS_CA)
         self.after_seq: int | None = None
+        self.shown: tuple[node_witnessing.Question, hub_pb2.WitnessResponse] | None = None  # until it has kept up
         self.errors: list[SamprasanError] = []
 
     def with_clock(self, clock: Callable[[], int]) -> "NodeParty":
@@ -213,7 +214,7 @@ class NodeParty(Node):
 
     def restart(self) -> None:
         """What was only in memory is gone."""
-        self.after_seq = None
+        self.after_seq = self.shown = None
 
     def receive(self, message: Message) -> list[Message]:
         """Deal with an answer or a piece of mail; what is refused is remembered for the test to see."""
@@ -272,15 +273,17 @@ class NodeParty(Node):
     def _recalled(self, own: bool, entries: list[hub_pb2.LogEntry]) -> list[Message]:
         if own:
             hub_chain.keep_entries(self, entries)
-            again = self._to_hub("witness", node_witnessing.question(self.db))
-            return [self._to_hub("recall", (True, hub_chain.kept_up_to(self.db))), again]
+            shown, self.shown = self.shown, None
+            more = self._witnessed(*shown) if shown else []
+            return more or [self._to_hub("recall", (True, hub_chain.kept_up_to(self.db)))]
         node_recovery.take_back(self, entries)
         return [self._to_hub("recall", (False, node_recovery.common_seq(self.db)))]
 
     def _witnessed(self, asked: node_witnessing.Question, answer: hub_pb2.WitnessResponse) -> list[Message]:
         kept = hub_chain.kept_up_to(self.db)
         if kept < answer.own_seq:
-            return [self._to_hub("recall", (True, kept))]  # and the next question comes
+            self.shown = (asked, answer)
+            return [self._to_hub("recall", (True, kept))]
         word = node_witnessing.accept_answer(self, asked, answer)
         return [self._to_hub("cosign", word)] if word else []
 

@@ -277,6 +277,8 @@ def test_what_is_older_than_a_final_checkpoint_is_forgotten(fed: Federation) -> 
         given = set(tx.execute(sa.select(cosignatures.c.size)).scalars())
     assert kept == [size(fed)]
     assert given == {size(fed)}
+    too_late = hub_pb2.CosignRequest(size=size(fed) - 1, seconds=1, signature=bytes(64))
+    log_checkpoints.accept_cosignature(fed.hub, "mpc", too_late)
 
 
 def two_views(fed: Federation) -> Federation:
