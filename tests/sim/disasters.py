@@ -31,6 +31,7 @@ class Restoring(Simulation):
 
     snapshots: list[bytes] = field(default_factory=list)
     restored: int = 0
+    is_given_up: bool = False  # the hub could not find where batches stood whose receipts were lost, and says so
 
     def _step(self, number: int) -> None:
         db = self.fed.hub.db
@@ -49,6 +50,13 @@ class Restoring(Simulation):
     def _earlier(self) -> bytes:
         """Some backup; later ones may be of what the log was before it was restored."""
         return self.chance.choice(self.snapshots)
+
+    def _check_agreement(self) -> None:
+        hub = self.fed.hub
+        with hub.db.read() as tx:
+            self.is_given_up = bool(recovery.rest_of_log(tx, hub.world))
+        if not self.is_given_up:
+            super()._check_agreement()
 
 
 class ForgetfulHub(HubParty):

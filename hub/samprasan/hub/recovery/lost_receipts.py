@@ -8,7 +8,7 @@ covers the place, nobody was told of any moment.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate, islice, product
+from itertools import accumulate, islice
 
 from samprasan.edge.database import Tx
 from samprasan.edge.world import World
@@ -25,11 +25,15 @@ from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
 
 CLOCKS_APART_MS = 120_000  # hub and nodes raise an alarm beyond
-WAITED_MS = (CLOCKS_APART_MS, 3_600_000, DAY_MS, 30 * DAY_MS)  # until a batch was taken: looked for in this order
+MINUTE_MS = 60_000
+WAITED_MS = (  # until a batch was taken, looked for in this order; of two batches, up to ten minutes
+    *(CLOCKS_APART_MS, 5 * MINUTE_MS, 10 * MINUTE_MS, 60 * MINUTE_MS),
+    *(DAY_MS, 30 * DAY_MS),
+)
 ENTRIES_MAX = 500  # between the first gap and what tells where it ends
 GAPS_MAX = 8
 ARRANGEMENTS_MAX = 500  # each is folded: a few seconds
-LEAVES_HASHED_MAX = 600_000  # some ten seconds, over all arrangements
+TRIES_MAX = 600_000  # some ten seconds, over all arrangements, with one entry behind the gap; fewer with more
 
 
 def filled(tx: Tx, world: World, head: LogHead, agencies: Sequence[str], covering: Sequence[Checkpoint]) -> list[Refed]:
@@ -44,7 +48,7 @@ def filled(tx: Tx, world: World, head: LogHead, agencies: Sequence[str], coverin
     if end - head.size - len(placed) > GAPS_MAX:
         return []
     heads = {agency: store.log.chain_head(tx, agency).seq for agency in (*agencies, documents.HUB)}
-    tries = LEAVES_HASHED_MAX // (end - head.size)
+    tries = TRIES_MAX // (1 + (end - head.size) // 16)
     for waited_ms in WAITED_MS if covering else WAITED_MS[:1]:
         arrangements = _arrangements(tx, agencies, placed, range(head.size, end), heads)
         for entries in islice(arrangements, ARRANGEMENTS_MAX):
@@ -121,15 +125,35 @@ def _timed(
         created_at = _batch(entries[at]).created_at
         begins = max(earliest, _whole_seconds(created_at - CLOCKS_APART_MS))
         windows.append(range(begins, receipts[at].appended_at + 1, intake.CLOCK_MS))
-    leaves = [merkle.leaf_hash(signing.payload_digest(each)) for each in receipts]
-    for moments in islice(product(*windows), tries):
+    leaves = [_leaf(each) for each in receipts]
+    known: dict[tuple[int, int], bytes] = {}
+    for moments in islice(_rising(windows, 0), tries):
         tries -= 1
         for at, moment in zip(gaps, moments, strict=True):
-            receipts[at].appended_at = moment
-            leaves[at] = merkle.leaf_hash(signing.payload_digest(receipts[at]))
+            if (at, moment) not in known:
+                receipts[at].appended_at = moment
+                known[at, moment] = _leaf(receipts[at])
+            leaves[at] = known[at, moment]
         if _root(tiles, head.size, leaves) == signed.root:
+            for at, moment in zip(gaps, moments, strict=True):
+                receipts[at].appended_at = moment
             return tries, list(receipts)
     return tries, []
+
+
+def _rising(windows: Sequence[range], earliest: int) -> Iterator[tuple[int, ...]]:
+    """A moment out of each window, none before the one that it follows."""
+    if not windows:
+        yield ()
+        return
+    for moment in windows[0]:
+        if moment >= earliest:
+            for rest in _rising(windows[1:], moment):
+                yield moment, *rest
+
+
+def _leaf(receipt: log.Receipt) -> bytes:
+    return merkle.leaf_hash(signing.payload_digest(receipt))
 
 
 def _root(tiles: Tiles, size: int, leaves: Sequence[bytes]) -> bytes:
