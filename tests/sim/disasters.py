@@ -181,7 +181,8 @@ class Lying(Simulation):
                 agency = self.chance.choice(sorted(self.fed.nodes))
                 self.fed.give(agency, federation.deed(number, number))
             self._step(number)
-            del self.in_flight[:-IN_FLIGHT_MAX]  # nothing is lost here, and what is new would never have its turn
+            while len(self.in_flight) > IN_FLIGHT_MAX:  # nothing is lost here, and everything has its turn
+                self._deliver(self.in_flight.pop(0))
             caught = [name for name, node in self.fed.nodes.items() if halt.halt_reason(node.db) == "log_forked"]
             if caught:
                 return caught

@@ -21,7 +21,7 @@ SEEDS_TO_FIND_A_BUG = 20
 
 def test_readers_are_told_everything_once_and_in_order_whatever_happens(seeds: Seeds) -> None:
     tried = shown = hidden = messages = 0
-    for seed in seeds(2, 5, 200):
+    for seed in seeds(2, 5, 100):
         found = followers.run(seed, STEPS)
         assert found.problems == [], f"seed {seed}"
         assert found.codes <= EXPECTED_CODES, f"seed {seed}"

@@ -46,7 +46,7 @@ def watch(db: sa.Engine) -> None:
 
 def test_states_follow_each_other_as_the_table_says(seeds: Seeds) -> None:
     seen: set[tuple[str, str, str]] = set()
-    for number in seeds(2, 4, 100):
+    for number in seeds(2, 4, 50):
         world = Simulation(number, Faults(forgotten=0, hostile=0))  # a node that cheats changes its own tables
         for node in world.fed.nodes.values():
             watch(node.db.engine)
