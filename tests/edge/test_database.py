@@ -43,6 +43,21 @@ def test_migrations_make_exactly_the_tables(databases: Databases, package: str, 
         assert compare_metadata(MigrationContext.configure(tx), metadata) == []
 
 
+def test_a_hub_whose_log_counts_credits_otherwise_is_refused_and_left_as_it_is(databases: Databases) -> None:
+    db = databases.db("hub")
+    of_before = [each for each in hub_metadata.tables["accounts"].columns if each.name != "lots"]
+    row = {each.name: 0 for each in of_before} | {"account_id": b"a" * 16, "closed": False}
+    with db.begin() as tx:
+        database.migrate_in(tx, hub_homes.MIGRATIONS, "0009")
+        tx.execute(sa.table("accounts", *(sa.column(each.name, each.type) for each in of_before)).insert().values(row))
+    with pytest.raises(Refused) as found:
+        database.migrate(db, hub_homes.MIGRATIONS)
+    assert found.value.code == "home_of_earlier_version"
+    with db.read() as tx:
+        assert database.revision_of(tx) == "0009"
+        assert tx.exec_driver_sql("SELECT count(*) FROM accounts").scalar() == 1
+
+
 def test_rows_in_bulk_come_back_as_they_went_in(databases: Databases) -> None:
     db = databases.db("bulk")
     texts = ['"quoted"', "back\\slash", "comma, and {braces}", "ภาษาไทย", "", "NULL"]

@@ -13,7 +13,17 @@ from samprasan.v1 import log_pb2 as log
 
 HOUR_MS = 3_600_000
 NOW = 1_795_402_800_000  # 23 November 2026, 10:00 in Bangkok
-POLICY = Policy(1, date(2025, 1, 1), 500, 1_200, 1000, 3_600, {})
+POLICY = Policy(
+    version=1,
+    valid_from=date(2025, 1, 1),
+    credits_per_update_max=500,
+    credits_per_agency_day_max=1_200,
+    linking_elements_per_day=1000,
+    hold_seconds_max=3_600,
+    write_offs_per_agency_day_max=600,
+    reserves_per_agency_day_max=2_000,
+    categories={},
+)
 KINDS: dict[str, Any] = {
     "any": {},
     "few": {"stock": 2},
@@ -104,6 +114,10 @@ def award(op: int = 1, **changes: Any) -> log.Update:
 
 def declined(reason: log.DeclineReason.ValueType) -> log.Outcome:
     return log.Outcome(kind=log.OUTCOME_KIND_DECLINED, reason=reason)
+
+
+def applied(owed: int = 0, left: int = 0) -> log.Outcome:
+    return log.Outcome(kind=log.OUTCOME_KIND_APPLIED, owed=owed, left=left)
 
 
 def replacing(op: int, replaced: int, **changes: Any) -> log.Update:

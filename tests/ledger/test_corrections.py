@@ -11,6 +11,7 @@ from tests.ledger.books import (
     ACTIVATED,
     OTHER,
     Ledger,
+    applied,
     award,
     benefit,
     declined,
@@ -58,7 +59,7 @@ def test_a_replacing_award_moves_the_difference_and_writes_off_what_is_spent(
     spent: int, now: int, earned: int, available: int, written_off: int
 ) -> None:
     books = books_with_an_award(spent=spent)
-    assert books.apply("mpc", replacing(2, 1, credits=now)) == [APPLIED]
+    assert books.apply("mpc", replacing(2, 1, credits=now)) == [applied(owed=written_off)]
     found = of(books)
     assert (found.earned_in_all, found.available, found.written_off) == (earned, available, written_off)
     did = books.state.agencies["mpc"]
@@ -68,7 +69,7 @@ def test_a_replacing_award_moves_the_difference_and_writes_off_what_is_spent(
 @pytest.mark.parametrize(("spent", "written_off"), [(0, 0), (5, 5), (16, 16)])
 def test_a_reverse_recovers_what_is_unspent(spent: int, written_off: int) -> None:
     books = books_with_an_award(spent=spent)
-    assert books.apply("mpc", reverse(2, 1)) == [APPLIED]
+    assert books.apply("mpc", reverse(2, 1)) == [applied(owed=written_off)]
     found = of(books)
     assert (found.earned, found.available, found.spent, found.written_off) == ((0, 0, 0, 0), 0, spent, written_off)
 
@@ -77,7 +78,7 @@ def test_a_replacing_award_may_change_dimension_and_account() -> None:
     books = books_with_an_award(spent=4)
     assert books.apply("mpc", replacing(2, 1, credits=16, dimension=4)) == [APPLIED]
     assert of(books).earned == (0, 0, 0, 16)
-    assert books.apply("mpc", replacing(3, 2, credits=16, account_id=OTHER)) == [APPLIED]
+    assert books.apply("mpc", replacing(3, 2, credits=16, account_id=OTHER)) == [applied(owed=4)]
     assert (of(books).earned_in_all, of(books).available, of(books).written_off) == (0, 0, 4)
     assert (of(books, OTHER).earned, of(books, OTHER).available) == ((16, 0, 0, 0), 16)
 

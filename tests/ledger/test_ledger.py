@@ -6,7 +6,8 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from samprasan.ledger import ledger, verify
+from samprasan.ledger import ledger, lots, verify
+from samprasan.ledger.lots import Lot, Owed
 from samprasan.ledger.state import Entry, Totals
 from samprasan.v1 import log_pb2 as log
 
@@ -17,6 +18,7 @@ from tests.ledger.books import (
     KINDS,
     NOW,
     OTHER,
+    POLICY,
     Ledger,
     award,
     declined,
@@ -36,7 +38,10 @@ def test_an_award_adds_to_one_dimension_and_can_be_spent() -> None:
     assert (
         books.apply("mpc", award(1, credits=10, dimension=3), award(2, credits=5, dimension=1)) == [ledger.APPLIED] * 2
     )
-    assert books.state.accounts[ACCOUNT] == Totals(log.SUBJECT_KIND_PERSON, earned=(5, 0, 10, 0), available=15, links=1)
+    lots = (Lot("mpc", 0, 0, 15),)
+    assert books.state.accounts[ACCOUNT] == Totals(
+        log.SUBJECT_KIND_PERSON, earned=(5, 0, 10, 0), available=15, links=1, lots=lots
+    )
     assert books.state.agencies["mpc"].earned == 15
 
 
@@ -61,7 +66,8 @@ def test_a_bad_award_is_declined_changes_nothing_and_stops_no_other(changes: Any
     before = books.state.accounts[ACCOUNT]
     outcomes = books.apply("mpc", award(1, **changes), award(2))
     assert outcomes == [declined(reason), ledger.APPLIED]
-    assert books.state.accounts[ACCOUNT] == before._replace(earned=(10, 0, 0, 0), available=10)
+    lots = (Lot("mpc", 0, 0, 10),)
+    assert books.state.accounts[ACCOUNT] == before._replace(earned=(10, 0, 0, 0), available=10, lots=lots)
 
 
 def test_without_ones_own_link_for_sharing_nothing_is_awarded() -> None:
@@ -178,7 +184,24 @@ class AnyOrder(RuleBasedStateMachine):
     def reverses(self, agency: str, op: int, reversed_op: int) -> None:
         (outcome,) = self.books.apply(agency, reverse(2000 + op, reversed_op))
         if outcome.kind == log.OUTCOME_KIND_APPLIED:
-            self.credited -= self.standing.pop((agency, reversed_op))
+            self.credited -= self.standing.pop((agency, reversed_op)) - outcome.left
+            if outcome.left:
+                self.standing[agency, 2000 + op] = outcome.left
+
+    @rule(agency=agencies, account=accounts, op=ops, restored=st.one_of(ops, st.integers(1001, 1040)), amount=prices)
+    def restores(self, agency: str, account: bytes, op: int, restored: int, amount: int) -> None:
+        """Of what the awarder owes nothing is added before it is paid."""
+        owed = (
+            lots.owed_by(self.books.state.accounts[account].owed, agency, op_id(restored)) if account != CLOSED else 0
+        )
+        before = self.books.state.accounts.get(account)
+        update = award(7000 + op, account_id=account, credits=amount, restores=op_id(restored))
+        (outcome,) = self.books.apply(agency, update)
+        if outcome.kind == log.OUTCOME_KIND_APPLIED:
+            assert before is not None
+            assert self.books.state.accounts[account].available == before.available + max(0, amount - owed)
+            self.credited += amount
+            self.standing[agency, 7000 + op] = amount
 
     @rule(agency=agencies, account=accounts, op=holds, code=st.sampled_from([*KINDS, "none"]), price=prices)
     def reserves(self, agency: str, account: bytes, op: int, code: str, price: int) -> None:
@@ -227,6 +250,14 @@ class AnyOrder(RuleBasedStateMachine):
         written_off = sum(each.written_off for each in accounts)
         assert sum(each.available + each.held + each.spent for each in accounts) == self.credited + written_off
         assert self.credited == sum(self.standing.values())
+        for each in accounts:
+            assert each.written_off <= each.spent + each.held, "what is written off is what was spent, or is held"
+        for agency, did in state.agencies.items():
+            standing = sum(amount for (who, _), amount in self.standing.items() if who == agency)
+            assert did.earned == standing
+            assert did.spendable_on_day <= POLICY.credits_per_agency_day_max
+            assert did.written_off_on_day <= POLICY.write_offs_per_agency_day_max
+            assert did.reserved_on_day <= POLICY.reserves_per_agency_day_max
         assert sum(each.spent for each in accounts) == self.spent
         stock = [(offer.benefit.stock, offer.taken) for offer in state.offers.values()]
         assert all(most is None or taken <= most for most, taken in stock)
@@ -246,7 +277,17 @@ def test_books_that_do_not_add_up_are_told() -> None:
     books.state.accounts[ACCOUNT] = books.state.accounts[ACCOUNT]._replace(available=11)
     assert verify.breaches(books.state) == [f"account {ACCOUNT.hex()} does not conserve"]
     books.state.accounts[ACCOUNT] = books.state.accounts[ACCOUNT]._replace(earned=(11, 0, 0, 0))
-    assert verify.breaches(books.state) == ["accounts hold 11 earned credits, agencies awarded 10"]
-    lost = books.state.accounts[ACCOUNT]._replace(earned=(10, 0, 0, 0), written_off=1)
-    books.state.accounts[ACCOUNT] = lost
-    assert verify.breaches(books.state) == ["accounts show 1 credits written off, agencies 0"]
+    account = f"account {ACCOUNT.hex()} does not conserve"
+    assert verify.breaches(books.state) == [account, "accounts hold 11 earned credits, agencies awarded 10"]
+    right = books.state.accounts[ACCOUNT]._replace(earned=(10, 0, 0, 0), available=10)
+    spent = right._replace(spent=1, written_off=1, owed=(Owed("mpc", 0, 0, op_id(1), 1),))
+    books.state.accounts[ACCOUNT] = spent
+    assert "accounts show 1 credits written off, agencies 0" in verify.breaches(books.state)
+    for wrong in (
+        right._replace(lots=(Lot("mpc", 0, 0, 9),)),
+        right._replace(lots=(Lot("mpc", 0, 0, -1), Lot("nhco", 0, 0, 11))),
+        spent._replace(owed=()),
+        right._replace(written_off=1, available=11, lots=(Lot("mpc", 0, 0, 11),), owed=spent.owed),
+    ):
+        books.state.accounts[ACCOUNT] = wrong
+        assert account in verify.breaches(books.state)

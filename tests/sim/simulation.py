@@ -190,7 +190,7 @@ class Simulation:
         self.chance = random.Random(self.seed)
         begun, earlier = begun_federation()
         self.fed = federation.copy_of(begun, simulated_database, self.seed)
-        self.at_counter = Counters(self.fed, self.chance)
+        self.at_counter = Counters(self.fed, self.chance, self.agencies)
         for party in self.fed.parties.values():
             assert isinstance(party.db, SimulatedStore)
             party.db.sync()  # the setting up happened long ago
@@ -223,6 +223,11 @@ class Simulation:
         self._check_agreement()
         return self
 
+    @property
+    def agencies(self) -> list[str]:
+        """Those that do their work."""
+        return sorted(self.fed.nodes)
+
     def digest(self) -> str:
         """Of everything that happened."""
         return str(self.trace.hexdigest())
@@ -240,7 +245,7 @@ class Simulation:
         if choice < self.faults.crashed:
             self._crash(self.chance.choice(sorted(self.fed.parties)))
         elif choice < self.faults.crashed + self.faults.forgotten:
-            self._forget_settled(self.chance.choice(sorted(self.fed.nodes)))
+            self._forget_settled(self.chance.choice(self.agencies))
         elif choice < 150:
             self._import(number)
         elif self.leaving and choice < 230:
@@ -283,7 +288,7 @@ class Simulation:
 
     def _ask_balance(self) -> None:
         """An officer asks what somebody owns, and waits for the answer."""
-        agency = self.chance.choice(sorted(self.fed.nodes))
+        agency = self.chance.choice(self.agencies)
         node = self.fed.nodes[agency]
         with node.db.read() as tx:
             linked = rows_as(SubjectRow, tx.execute(sa.select(subjects).where(subjects.c.link_settled != 0)))
@@ -322,7 +327,7 @@ class Simulation:
         party.restart()
 
     def _import(self, number: int) -> None:
-        agency = self.chance.choice(sorted(self.fed.nodes))
+        agency = self.chance.choice(self.agencies)
         known = sorted(self.records[agency])
         if known and self._strikes(300):
             self._change(agency, self.chance.choice(known))
@@ -333,7 +338,7 @@ class Simulation:
 
     def _leave(self, number: int) -> None:
         """Somebody comes, takes consent back, agrees again, or is erased; at one agency, whatever the others know."""
-        agency = self.chance.choice(sorted(self.fed.nodes))
+        agency = self.chance.choice(self.agencies)
         made = _made(number, LEAVERS_FROM + self.chance.randrange(LEAVERS), 2, consents=True)
         node = self.fed.nodes[agency]
         at = (node, made.subject)

@@ -159,6 +159,7 @@ accounts = sa.Table(
     sa.Column("links", sa.SmallInteger, nullable=False),
     sa.Column("closed", sa.Boolean, nullable=False),
     sa.Column("shown_by", sa.SmallInteger, nullable=False, comment="Open links that let integrators see it."),
+    sa.Column("lots", sa.Text, nullable=False, comment="Whose credits are available, and what is owed to them, JSON."),
 )
 subjects = sa.Table(
     "subjects",
@@ -211,6 +212,7 @@ holds = sa.Table(
     sa.Column("state", sa.SmallInteger, nullable=False, comment="HoldState."),
     sa.Column("posted", sa.BigInteger, nullable=False),
     sa.Column("refunded", sa.BigInteger, nullable=False),
+    sa.Column("parts", sa.Text, nullable=False, comment="From which lots they were drawn, JSON."),
     sa.Index("holds_deadline", "state", "deadline"),
     sa.Index("holds_account", "account_id", "state"),
 )
@@ -247,6 +249,7 @@ corrections = sa.Table(
     sa.Column("agency", _AGENCY, primary_key=True),
     sa.Column("award_op_id", _ID, primary_key=True),
     sa.Column("op_id", _ID, nullable=False, comment="The update that replaced or reversed the award."),
+    sa.Column("is_over", sa.Boolean, nullable=False, comment="No other award may restore it."),
 )
 agencies = sa.Table(
     "agencies",
@@ -255,10 +258,12 @@ agencies = sa.Table(
     sa.Column("earned", sa.BigInteger, nullable=False),
     sa.Column("accounts", sa.BigInteger, nullable=False),
     sa.Column("day", sa.Integer, nullable=False),
-    sa.Column("earned_on_day", sa.BigInteger, nullable=False),
+    sa.Column("spendable_on_day", sa.BigInteger, nullable=False),
     sa.Column("written_off", sa.BigInteger, nullable=False),
     sa.Column("used", sa.BigInteger, nullable=False),
     sa.Column("spent", sa.BigInteger, nullable=False),
+    sa.Column("written_off_on_day", sa.BigInteger, nullable=False),
+    sa.Column("reserved_on_day", sa.BigInteger, nullable=False),
 )
 evaluated = sa.Table(
     "evaluated",

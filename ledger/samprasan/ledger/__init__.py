@@ -9,8 +9,10 @@
 - ``agreement``: every document in force
 - ``sketch``: which accounts two sides disagree on
 - ``contributions``: what an agency's batches did to each account
+- ``corrections``: awards, and what corrects them
 - ``holds``: credits and stock set aside
 - ``state``: accounts, links, holds, and a batch's changes on top
+- ``lots``: whose credits an account holds
 - ``benefits``: catalogues
 - ``policy``: what a deed earns
 - ``batch_form``: whether a batch can be read at all

@@ -55,7 +55,7 @@ def _names_account(change: Any) -> bool:
 
 
 def _reads_award(award: log.Award) -> bool:
-    return len(award.account_id) == ID_BYTES and len(award.replaces) in {0, ID_BYTES}
+    return len(award.account_id) == ID_BYTES and {len(award.replaces), len(award.restores)} <= {0, ID_BYTES}
 
 
 def _reads_reverse(reverse: log.Reverse) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from samprasan.ledger.corrections import leftover
 from samprasan.v1 import log_pb2 as log
 
 
@@ -78,7 +79,10 @@ def changes(batch: log.Batch, outcomes: Sequence[log.Outcome], named: Named) -> 
                     yield _taken_back(awards[update.award.replaces])
                 yield update.award.account_id, awarded(update.award.dimension, update.award.credits)
             case "reverse":
-                yield _taken_back(awards[update.reverse.award_op_id])
+                taken = awards[update.reverse.award_op_id]
+                yield taken.account_id, awarded(taken.dimension, outcome.left - taken.credits)
+                if outcome.left:
+                    awards[update.op_id] = leftover(taken, outcome.left)
             case "reserve":
                 holds[update.op_id] = update.reserve.account_id
             case "post":

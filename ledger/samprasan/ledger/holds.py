@@ -10,8 +10,9 @@ have in a period is counted over all agencies.
 
 from collections.abc import Mapping
 
-from samprasan.ledger import policy
+from samprasan.ledger import lots
 from samprasan.ledger.benefits import Benefit, Catalogue
+from samprasan.ledger.lots import Parts
 from samprasan.ledger.state import NO_DECLINE, AccountId, Decline, Hold, Offer, Step, Totals
 from samprasan.v1 import log_pb2 as log
 
@@ -57,9 +58,13 @@ def reserve(step: Step, op_id: bytes, wanted: log.Reserve) -> Decline:
     reason = _not_for(step, hold, account, offer)
     if reason:
         return reason
-    after = account._replace(available=account.available - wanted.credits, held=account.held + wanted.credits)
+    left, parts = lots.drawn(account.lots, wanted.credits)
+    after = account._replace(
+        available=account.available - wanted.credits, held=account.held + wanted.credits, lots=left
+    )
     step.set_account(wanted.account_id, account, after)
-    step.changes.holds[step.agency, op_id] = hold
+    step.changes.holds[step.agency, op_id] = hold._replace(parts=parts)
+    step.reserved_on_day += wanted.credits
     _count(step, hold, +1)
     _count_open(step, step.agency, wanted.account_id, +1)
     step.use(wanted.account_id)
@@ -123,10 +128,11 @@ def refund(step: Step, refunded: log.Refund) -> Decline:
         return log.DECLINE_REASON_CREDITS_NOT_POSITIVE
     if refunded.credits > hold.posted:
         return log.DECLINE_REASON_CREDITS_OVER_CAP
-    after = account._replace(spent=account.spent - refunded.credits, available=account.available + refunded.credits)
+    kept, returned = lots.divided(hold.parts, hold.posted - refunded.credits)
+    after = _given_back(step, account._replace(spent=account.spent - refunded.credits), returned)
     step.set_account(hold.account_id, account, after)
     step.changes.holds[refunded.agency, refunded.hold_id] = hold._replace(
-        state=_NEXT[hold.state, "refund"], refunded=refunded.credits
+        state=_NEXT[hold.state, "refund"], refunded=refunded.credits, parts=kept
     )
     step.spend(refunded.agency, -refunded.credits)
     if refunded.credits == hold.posted:
@@ -140,10 +146,11 @@ def _not_allowed(step: Step, wanted: log.Reserve, account: Totals | None) -> Dec
         return log.DECLINE_REASON_ACCOUNT_UNKNOWN
     if log.PURPOSE_REDEEM not in step.link(wanted.account_id):
         return log.DECLINE_REASON_NOT_LINKED
-    policies = {**step.before.policies, **step.changes.policies}.values()
-    in_force = policy.in_force(policies, step.today)
-    if in_force is None or not 0 < wanted.ttl_seconds <= in_force.hold_seconds_max:
+    limits = step.limits
+    if limits is None or not 0 < wanted.ttl_seconds <= limits.hold_seconds_max:
         return log.DECLINE_REASON_TTL_INVALID
+    if step.reserved_on_day + wanted.credits > limits.reserves_per_agency_day_max:
+        return log.DECLINE_REASON_RESERVE_CAP_REACHED
     return NO_DECLINE
 
 
@@ -197,16 +204,27 @@ def _end(step: Step, agency: str, hold_id: bytes, hold: Hold, what: str) -> None
     """An open hold is over; what it did not spend is available again."""
     account = step.account(hold.account_id)
     assert account is not None
-    after = account._replace(
-        held=account.held - hold.credits,
-        spent=account.spent + hold.posted,
-        available=account.available + hold.credits - hold.posted,
-    )
-    step.set_account(hold.account_id, account, after)
-    step.changes.holds[agency, hold_id] = hold._replace(state=_NEXT[hold.state, what])
+    kept, returned = lots.divided(hold.parts, hold.posted)
+    ended = account._replace(held=account.held - hold.credits, spent=account.spent + hold.posted)
+    step.set_account(hold.account_id, account, _given_back(step, ended, returned))
+    step.changes.holds[agency, hold_id] = hold._replace(state=_NEXT[hold.state, what], parts=kept)
     _count_open(step, agency, hold.account_id, -1)
     if not hold.posted:
         _count(step, hold, -1)
+
+
+def _given_back(step: Step, account: Totals, parts: Parts) -> Totals:
+    """The account with what comes back to its lots; what they are owed is paid first."""
+    back, debts, paid = lots.returned(account.lots, account.owed, parts)
+    for awarder, credits_ in paid:
+        step.pay(awarder, credits_)
+    all_paid = sum(credits_ for _, credits_ in paid)
+    return account._replace(
+        lots=back,
+        owed=debts,
+        available=account.available + sum(each.credits for each in parts) - all_paid,
+        written_off=account.written_off - all_paid,
+    )
 
 
 def _count(step: Step, hold: Hold, pieces: int) -> None:

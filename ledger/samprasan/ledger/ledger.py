@@ -5,8 +5,8 @@
 - Positive-only: awards add; only the subject's own redemption (:mod:`.holds`) and the correction of a mistaken award
   lower what a subject may spend.
 - Link first: an Award or a Reverse needs its signer's own open Link with purpose *share*.
-- A correction (an Award that ``replaces`` another, or a Reverse) is the awarder's alone, once an award, and atomic: one
-  change by the difference.  It recovers at most what is unspent; the rest is written off to the awarder, never a debt.
+- A correction (an Award that ``replaces`` another, or a Reverse) is the awarder's alone, once an award, and atomic
+  (:mod:`.corrections`): what was spent is written off to the awarder, never a debt, and no other's credits are touched.
 - After the last Unlink the account is closed and nobody's; so is one that is given up before anybody linked it.  An
   agency gives a Link up only when no hold of its own is open on the account.
 - Every account keeps ``earned + written_off = available + pending + held + spent + expired``.
@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from samprasan.keys.documents import HUB
-from samprasan.ledger import calendar, holds
+from samprasan.ledger import corrections, holds
 from samprasan.ledger.benefits import Catalogue
 from samprasan.ledger.policy import Policy
 from samprasan.ledger.state import NO_DECLINE, USED, Decline, Entry, Operation, State, Step, Totals
@@ -59,87 +59,23 @@ def _agency_update(step: Step, update: log.Update) -> log.Outcome:
     if first is not None:
         if first.content != content:
             return log.Outcome(kind=log.OUTCOME_KIND_DECLINED, reason=log.DECLINE_REASON_OP_REUSED)
-        return log.Outcome(kind=log.OUTCOME_KIND_DUPLICATE, reason=first.reason)
+        return _again(step, update, first)
+    step.left = step.owed = 0
     reason = _RULES[update.WhichOneof("change") or ""](step, update)
     step.changes.operations[step.agency, update.op_id] = Operation(content, reason)
+    if not reason and (step.left or step.owed):
+        return log.Outcome(kind=log.OUTCOME_KIND_APPLIED, left=step.left, owed=step.owed)
     return _outcome(reason)
+
+
+def _again(step: Step, update: log.Update, first: Operation) -> log.Outcome:
+    """A duplicate; of a reversal it says what had to be left."""
+    left = step.award(update.op_id) if update.HasField("reverse") else None
+    return log.Outcome(kind=log.OUTCOME_KIND_DUPLICATE, reason=first.reason, left=left.credits if left else 0)
 
 
 def _outcome(reason: Decline) -> log.Outcome:
     return log.Outcome(kind=log.OUTCOME_KIND_DECLINED, reason=reason) if reason else APPLIED
-
-
-def _award(step: Step, op_id: bytes, award: log.Award) -> Decline:
-    replaced = step.award(award.replaces) if award.replaces else None
-    reason = _correction_declined(step, award.replaces) if award.replaces else NO_DECLINE
-    reason = reason or _award_declined(step, award, replaced.credits if replaced else 0)
-    if reason:
-        return reason
-    if replaced is None:
-        step.credit(award.account_id, ((award.dimension, award.credits),))
-        step.earned_on_day += award.credits
-    else:
-        _replace(step, replaced, award)
-        step.changes.corrections[step.agency, award.replaces] = op_id
-    step.changes.awards[step.agency, op_id] = award
-    step.use(award.account_id)
-    return NO_DECLINE
-
-
-def _replace(step: Step, replaced: log.Award, award: log.Award) -> None:
-    """On one account only the difference moves, so that a correction upwards of spent credits writes nothing off."""
-    taken, given = (replaced.dimension, -replaced.credits), (award.dimension, award.credits)
-    if replaced.account_id == award.account_id:
-        step.credit(award.account_id, (taken, given))
-    else:
-        step.credit(replaced.account_id, (taken,))
-        step.credit(award.account_id, (given,))
-    step.earned_on_day += max(0, award.credits - replaced.credits)
-
-
-def _reverse(step: Step, op_id: bytes, reverse: log.Reverse) -> Decline:
-    reason = _correction_declined(step, reverse.award_op_id)
-    if reason:
-        return reason
-    award = step.award(reverse.award_op_id)
-    assert award is not None
-    step.credit(award.account_id, ((award.dimension, -award.credits),))
-    step.changes.corrections[step.agency, reverse.award_op_id] = op_id
-    return NO_DECLINE
-
-
-def _correction_declined(step: Step, award_op_id: bytes) -> Decline:
-    award = step.award(award_op_id)
-    if award is None:
-        return log.DECLINE_REASON_AWARD_UNKNOWN
-    if step.is_corrected(award_op_id):
-        return log.DECLINE_REASON_AWARD_CORRECTED
-    if log.PURPOSE_SHARE not in step.link(award.account_id):
-        return log.DECLINE_REASON_NOT_LINKED
-    return NO_DECLINE
-
-
-def _award_declined(step: Step, award: log.Award, replaced_credits: int) -> Decline:
-    if step.account(award.account_id) is None:
-        return log.DECLINE_REASON_ACCOUNT_UNKNOWN
-    if log.PURPOSE_SHARE not in step.link(award.account_id):
-        return log.DECLINE_REASON_NOT_LINKED
-    policy = step.changes.policies.get(award.policy_version) or step.before.policies.get(award.policy_version)
-    if policy is None:
-        return log.DECLINE_REASON_POLICY_UNKNOWN
-    if award.credits <= 0:
-        return log.DECLINE_REASON_CREDITS_NOT_POSITIVE
-    if award.credits > policy.credits_per_update_max:
-        return log.DECLINE_REASON_CREDITS_OVER_CAP
-    if step.earned_on_day + max(0, award.credits - replaced_credits) > policy.credits_per_agency_day_max:
-        return log.DECLINE_REASON_DAY_CAP_REACHED
-    if not 1 <= award.dimension <= 4:
-        return log.DECLINE_REASON_DIMENSION_INVALID
-    if not 1 <= award.month % 100 <= 12 or award.month > step.month:
-        return log.DECLINE_REASON_MONTH_INVALID
-    if award.month < calendar.month_of(policy.valid_from):
-        return log.DECLINE_REASON_POLICY_UNKNOWN
-    return NO_DECLINE
 
 
 def _link(step: Step, link: log.Link) -> Decline:
@@ -194,8 +130,8 @@ def _hub_update(step: Step, update: log.Update, activated: Activated) -> Decline
 
 
 _RULES: Mapping[str, Callable[[Step, log.Update], Decline]] = {
-    "award": lambda step, update: _award(step, update.op_id, update.award),
-    "reverse": lambda step, update: _reverse(step, update.op_id, update.reverse),
+    "award": lambda step, update: corrections.award(step, update.op_id, update.award),
+    "reverse": lambda step, update: corrections.reverse(step, update.op_id, update.reverse),
     "link": lambda step, update: _link(step, update.link),
     "unlink": lambda step, update: _unlink(step, update.unlink),
     "reserve": lambda step, update: holds.reserve(step, update.op_id, update.reserve),

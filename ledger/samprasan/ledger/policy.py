@@ -26,6 +26,8 @@ _LIMITS = {
     "hold_seconds_max": 2**32 - 1,
     "pending_days": 3650,
     "expire_after_fiscal_years": 100,
+    "write_offs_per_agency_day_max": CREDITS_MAX,
+    "reserves_per_agency_day_max": CREDITS_MAX,
 }
 _MAY_BE_ZERO = ("pending_days", "expire_after_fiscal_years")
 
@@ -52,6 +54,8 @@ class Policy:
     credits_per_agency_day_max: int
     linking_elements_per_day: int
     hold_seconds_max: int
+    write_offs_per_agency_day_max: int
+    reserves_per_agency_day_max: int
     categories: Mapping[str, Category]
 
 
@@ -86,6 +90,8 @@ def from_document(document: documents.Policy) -> Policy:
         credits_per_agency_day_max=limits.credits_per_agency_day_max,
         linking_elements_per_day=limits.linking_elements_per_day,
         hold_seconds_max=limits.hold_seconds_max,
+        write_offs_per_agency_day_max=limits.write_offs_per_agency_day_max,
+        reserves_per_agency_day_max=limits.reserves_per_agency_day_max,
         categories=categories,
     )
 

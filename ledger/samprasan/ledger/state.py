@@ -1,12 +1,12 @@
 """What the ledger's rules read and change: accounts, links, holds, offers, and a batch's changes on top of them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from samprasan.ledger import calendar
+from samprasan.ledger import calendar, lots
 from samprasan.ledger.benefits import Benefit
-from samprasan.ledger.policy import Policy
+from samprasan.ledger.lots import Debts, Lots, Parts
+from samprasan.ledger.policy import Policy, in_force
 from samprasan.v1 import log_pb2 as log
 
 Decline: TypeAlias = log.DeclineReason.ValueType
@@ -20,7 +20,8 @@ NO_DECLINE = log.DECLINE_REASON_UNSPECIFIED
 class Totals(NamedTuple):
     """One account.  ``earned`` by dimension: health, economy, social, environment; the rest are plain credits.
 
-    A named tuple, as are the other values that a fold makes once an update: a frozen dataclass takes far longer.
+    ``lots`` say whose credits are available, ``owed`` which awards owe what was written off.  A named tuple, as are the
+    other values that a fold makes once an update: a frozen dataclass takes far longer.
     """
 
     kind: log.SubjectKind.ValueType
@@ -34,6 +35,8 @@ class Totals(NamedTuple):
     links: int = 0
     closed: bool = False
     shown_by: int = 0  # open Links that let integrators see it
+    lots: Lots = ()
+    owed: Debts = ()
 
     @property
     def is_shown(self) -> bool:
@@ -47,9 +50,19 @@ class Totals(NamedTuple):
 
     @property
     def conserves(self) -> bool:
-        """Invariants 1 and 2: nothing appears, nothing vanishes, nothing is negative."""
+        """Invariants 1 and 2: nothing appears, nothing vanishes, nothing is negative.
+
+        The lots are what is available, and what is owed was written off, of what was spent or is held.
+        """
         spendable = (self.available, self.pending, self.held, self.spent, self.expired)
-        return self.earned_in_all + self.written_off == sum(spendable) and min(spendable) >= 0
+        owed = sum(each.credits for each in self.owed)
+        return (
+            self.earned_in_all + self.written_off == sum(spendable)
+            and min(spendable) >= 0
+            and self.available == lots.total(self.lots)
+            and 0 <= owed == self.written_off <= self.spent + self.held
+            and all(each.remaining >= 0 for each in self.lots)
+        )
 
 
 class Operation(NamedTuple):
@@ -69,25 +82,29 @@ class Seen(NamedTuple):
 
 
 class AgencyTotals(NamedTuple):
-    """What one agency did: credits awarded net of corrections, accounts linked, credits awarded on ``day`` (YYYYMMDD).
+    """What one agency did: credits awarded net of corrections, accounts linked, and what it did on ``day`` (YYYYMMDD).
 
-    ``written_off`` are credits that its corrections could not recover; ``used`` counts the accounts of persons and
-    organizations on which it ever awarded or redeemed; ``spent`` are credits of its holds, net of refunds.
+    ``written_off`` are credits that its corrections could not recover and that have not come back since; ``used``
+    counts the accounts of persons and organizations on which it ever awarded or redeemed; ``spent`` are credits of its
+    holds, net of refunds.  On the day: what it made spendable, what it wrote off and what it set aside.
     """
 
     earned: int = 0
     accounts: int = 0
     day: int = 0
-    earned_on_day: int = 0
+    spendable_on_day: int = 0
     written_off: int = 0
     used: int = 0
     spent: int = 0
+    written_off_on_day: int = 0
+    reserved_on_day: int = 0
 
 
 class Hold(NamedTuple):
     """Credits set aside for a benefit of ``owner``.  ``period`` is the one in which it counts for its subject.
 
-    ``deadline`` in milliseconds since the Unix epoch; ``posted`` and ``refunded`` are credits.
+    ``deadline`` in milliseconds since the Unix epoch; ``posted`` and ``refunded`` are credits; ``parts`` say from which
+    lots those are that are set aside or were spent.
     """
 
     account_id: AccountId
@@ -99,11 +116,19 @@ class Hold(NamedTuple):
     state: log.HoldState.ValueType = log.HOLD_STATE_HELD
     posted: int = 0
     refunded: int = 0
+    parts: Parts = ()
 
     @property
     def use(self) -> tuple[AccountId, str, str, int]:
         """What it counts as: whose use of which benefit in which period."""
         return self.account_id, self.owner, self.benefit, self.period
+
+
+class Correction(NamedTuple):
+    """What replaced or reversed an award; ``is_over`` if no other award may restore it, or one has."""
+
+    op_id: bytes
+    is_over: bool
 
 
 class Offer(NamedTuple):
@@ -118,17 +143,17 @@ class Offer(NamedTuple):
 class State:
     """A slice of the ledger: all that a batch touches, or everything.
 
-    ``links`` are purposes and ``USED``.  ``awards`` are those that took effect, as signed, by agency and op_id;
-    ``corrections`` the op_id that corrected one.  ``holds`` are by agency and op_id, ``holding`` counts an agency's
-    open ones on an account; ``offers`` are by owner and code, ``uses`` count by account, owner, code and period.
-    ``seen`` is no state, but what the fold of one batch has to tell those who follow changes.
+    ``links`` are purposes and ``USED``.  ``awards`` are those that took effect, as signed, by agency and op_id, and
+    what a reversal had to leave, by its own; ``corrections`` what corrected one.  ``holds`` are by agency and op_id,
+    ``holding`` counts an agency's open ones on an account; ``offers`` are by owner and code, ``uses`` count by account,
+    owner, code and period.  ``seen`` is no state, but what the fold of one batch has to tell those who follow changes.
     """
 
     accounts: dict[AccountId, Totals] = field(default_factory=dict)
     links: dict[tuple[str, AccountId], frozenset[int]] = field(default_factory=dict)
     operations: dict[tuple[str, bytes], Operation] = field(default_factory=dict)
     awards: dict[tuple[str, bytes], log.Award] = field(default_factory=dict)
-    corrections: dict[tuple[str, bytes], bytes] = field(default_factory=dict)
+    corrections: dict[tuple[str, bytes], Correction] = field(default_factory=dict)
     agencies: dict[str, AgencyTotals] = field(default_factory=dict)
     policies: dict[int, Policy] = field(default_factory=dict)
     holds: dict[tuple[str, bytes], Hold] = field(default_factory=dict)
@@ -174,7 +199,12 @@ class Step:
         totals = state.agencies.get(agency, AgencyTotals())
         self.earned, self.linked, self.written_off = totals.earned, totals.accounts, totals.written_off
         self.used, self.spent = totals.used, totals.spent
-        self.earned_on_day = totals.earned_on_day if totals.day == self.day else 0
+        is_today = totals.day == self.day
+        self.spendable_on_day = totals.spendable_on_day if is_today else 0
+        self.written_off_on_day = totals.written_off_on_day if is_today else 0
+        self.reserved_on_day = totals.reserved_on_day if is_today else 0
+        self.limits = in_force(state.policies.values(), self.today)
+        self.left = self.owed = 0  # what the update's outcome says of them
 
     def totals(self) -> AgencyTotals:
         """What the agency did, this batch included."""
@@ -182,10 +212,12 @@ class Step:
             earned=self.earned,
             accounts=self.linked,
             day=self.day,
-            earned_on_day=self.earned_on_day,
+            spendable_on_day=self.spendable_on_day,
             written_off=self.written_off,
             used=self.used,
             spent=self.spent,
+            written_off_on_day=self.written_off_on_day,
+            reserved_on_day=self.reserved_on_day,
         )
 
     def account(self, account_id: AccountId) -> Totals | None:
@@ -227,30 +259,10 @@ class Step:
         key = (self.agency, op_id)
         return self.changes.awards.get(key) or self.before.awards.get(key)
 
-    def is_corrected(self, op_id: bytes) -> bool:
-        """Whether the award was replaced or reversed."""
+    def correction(self, op_id: bytes) -> Correction | None:
+        """What replaced or reversed the agency's award, if anything did."""
         key = (self.agency, op_id)
-        return key in self.changes.corrections or key in self.before.corrections
-
-    def credit(self, account_id: AccountId, changes: Sequence[tuple[int, int]]) -> None:
-        """Change what the account earned by (dimension, credits) each; what cannot be recovered is written off."""
-        account = self.account(account_id)
-        assert account is not None
-        earned = list(account.earned)
-        for dimension, credits_ in changes:
-            earned[dimension - 1] += credits_
-        health, economy, social, environment = earned
-        difference = sum(earned) - account.earned_in_all
-        available = account.available + difference
-        missing = max(0, -available)
-        after = account._replace(
-            earned=(health, economy, social, environment),
-            available=available + missing,
-            written_off=account.written_off + missing,
-        )
-        self.set_account(account_id, account, after)
-        self.earned += difference
-        self.written_off += missing
+        return self.changes.corrections.get(key) or self.before.corrections.get(key)
 
     def hold(self, agency: str, hold_id: bytes) -> Hold | None:
         """The agency's hold as it stands now."""
@@ -278,5 +290,16 @@ class Step:
         if agency == self.agency:
             self.spent += credits_
             return
-        totals = self.changes.agencies.get(agency) or self.before.agencies.get(agency, AgencyTotals())
+        totals = self._other(agency)
         self.changes.agencies[agency] = totals._replace(spent=totals.spent + credits_)
+
+    def pay(self, agency: str, credits_: int) -> None:
+        """``credits_`` came back that ``agency`` had written off."""
+        if agency == self.agency:
+            self.written_off -= credits_
+            return
+        totals = self._other(agency)
+        self.changes.agencies[agency] = totals._replace(written_off=totals.written_off - credits_)
+
+    def _other(self, agency: str) -> AgencyTotals:
+        return self.changes.agencies.get(agency) or self.before.agencies.get(agency, AgencyTotals())

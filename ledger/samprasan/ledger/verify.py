@@ -34,7 +34,7 @@ def _rows(state: State) -> Iterator[tuple[str, Iterable[tuple[object, ...]]]]:
     yield "account", state.accounts.items()
     yield "link", ((*key, sorted(purposes)) for key, purposes in state.links.items() if purposes)
     yield "operation", ((*key, operation) for key, operation in state.operations.items())
-    yield "correction", ((*key, corrected_by) for key, corrected_by in state.corrections.items())
+    yield "correction", ((*key, *correction) for key, correction in state.corrections.items())
     yield "agency", state.agencies.items()
     yield "hold", ((*key, hold) for key, hold in state.holds.items())
     yield "holding", ((*key, count) for key, count in state.holding.items() if count)

@@ -83,11 +83,13 @@ class AwardRow(NamedTuple):
     state: AwardState
     seq: int | None
     reason: int
+    restores: bytes | None = None
+    owed: int = 0
 
     @property
     def is_open(self) -> bool:
         """Whether it waits to be sealed, so that nobody has heard of it."""
-        return self.state == AwardState.QUEUED and self.seq is None
+        return self.state == AwardState.WAITING or (self.state == AwardState.QUEUED and self.seq is None)
 
     @property
     def stands(self) -> bool:

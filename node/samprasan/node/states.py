@@ -9,9 +9,13 @@ from enum import StrEnum
 
 
 class AwardState(StrEnum):
-    """Of an award or a reversal: without batch it can still change, with one it is on its way."""
+    """Of an award or a reversal: without batch it can still change, with one it is on its way.
+
+    Waiting: the agency may do no more of it today.
+    """
 
     QUEUED = "queued"
+    WAITING = "waiting"
     SETTLED = "settled"
     DECLINED = "declined"
     REPLACED = "replaced"
@@ -56,10 +60,13 @@ class QuestionState(StrEnum):
     EXPIRED = "expired"
 
 
+UNTOLD = (AwardState.QUEUED, AwardState.WAITING)  # the hub has not said yet what comes of it
+
 # By kind, since words of two kinds that read alike are equal.
 NEXT: Mapping[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
     AwardState: {
-        AwardState.QUEUED: frozenset({AwardState.SETTLED, AwardState.DECLINED}),
+        AwardState.QUEUED: frozenset({AwardState.WAITING, AwardState.SETTLED, AwardState.DECLINED}),
+        AwardState.WAITING: frozenset({AwardState.QUEUED}),
         AwardState.SETTLED: frozenset({AwardState.DECLINED, AwardState.REPLACED}),  # declined in the same transaction
     },
     HoldUpdateState: {

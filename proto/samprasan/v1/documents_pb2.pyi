@@ -417,10 +417,12 @@ class PolicyLimits(_message.Message):
     HOLD_SECONDS_MAX_FIELD_NUMBER: _builtins.int
     PENDING_DAYS_FIELD_NUMBER: _builtins.int
     EXPIRE_AFTER_FISCAL_YEARS_FIELD_NUMBER: _builtins.int
+    WRITE_OFFS_PER_AGENCY_DAY_MAX_FIELD_NUMBER: _builtins.int
+    RESERVES_PER_AGENCY_DAY_MAX_FIELD_NUMBER: _builtins.int
     credits_per_update_max: _builtins.int
     """Most credits one award may carry."""
     credits_per_agency_day_max: _builtins.int
-    """Most credits one agency may award on one day, Asia/Bangkok."""
+    """Most credits that one agency may make spendable on one day, Asia/Bangkok: by awards, corrections and moves."""
     linking_elements_per_day: _builtins.int
     """Most ids one agency may have evaluated on one day, over all its peers."""
     hold_seconds_max: _builtins.int
@@ -429,6 +431,10 @@ class PolicyLimits(_message.Message):
     """Objection period before an award can be spent, days."""
     expire_after_fiscal_years: _builtins.int
     """Fiscal years after which unspent credits lapse; 0: never."""
+    write_offs_per_agency_day_max: _builtins.int
+    """Most credits that one agency's corrections may write off on one day, Asia/Bangkok."""
+    reserves_per_agency_day_max: _builtins.int
+    """Most credits that one agency may set aside on one day, Asia/Bangkok."""
     def __init__(
         self,
         *,
@@ -438,10 +444,12 @@ class PolicyLimits(_message.Message):
         hold_seconds_max: _builtins.int = ...,
         pending_days: _builtins.int = ...,
         expire_after_fiscal_years: _builtins.int = ...,
+        write_offs_per_agency_day_max: _builtins.int = ...,
+        reserves_per_agency_day_max: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credits_per_agency_day_max", b"credits_per_agency_day_max", "credits_per_update_max", b"credits_per_update_max", "expire_after_fiscal_years", b"expire_after_fiscal_years", "hold_seconds_max", b"hold_seconds_max", "linking_elements_per_day", b"linking_elements_per_day", "pending_days", b"pending_days"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credits_per_agency_day_max", b"credits_per_agency_day_max", "credits_per_update_max", b"credits_per_update_max", "expire_after_fiscal_years", b"expire_after_fiscal_years", "hold_seconds_max", b"hold_seconds_max", "linking_elements_per_day", b"linking_elements_per_day", "pending_days", b"pending_days", "reserves_per_agency_day_max", b"reserves_per_agency_day_max", "write_offs_per_agency_day_max", b"write_offs_per_agency_day_max"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -265,7 +265,7 @@ class _DeclineReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decline
     DECLINE_REASON_CREDITS_OVER_CAP: _DeclineReason.ValueType  # 5
     """Credits are over the policy's credits_per_update_max."""
     DECLINE_REASON_DAY_CAP_REACHED: _DeclineReason.ValueType  # 6
-    """The agency's awards of the day would pass the policy's credits_per_agency_day_max."""
+    """Credits that the agency makes spendable on the day would pass the policy's credits_per_agency_day_max."""
     DECLINE_REASON_POLICY_UNKNOWN: _DeclineReason.ValueType  # 7
     """The policy version is not active, or does not cover that month."""
     DECLINE_REASON_MONTH_INVALID: _DeclineReason.ValueType  # 8
@@ -302,6 +302,12 @@ class _DeclineReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decline
     """The hold was posted, voided or refunded before, or ran out."""
     DECLINE_REASON_HOLD_OPEN: _DeclineReason.ValueType  # 24
     """The hold is still open: it is to be posted or voided first."""
+    DECLINE_REASON_WRITE_OFF_CAP_REACHED: _DeclineReason.ValueType  # 25
+    """What the agency writes off on the day would pass the policy's write_offs_per_agency_day_max."""
+    DECLINE_REASON_RESERVE_CAP_REACHED: _DeclineReason.ValueType  # 26
+    """What the agency sets aside on the day would pass the policy's reserves_per_agency_day_max."""
+    DECLINE_REASON_RESTORES_NOTHING: _DeclineReason.ValueType  # 27
+    """The award to restore is on another account, stands, or was restored before."""
 
 class DeclineReason(_DeclineReason, metaclass=_DeclineReasonEnumTypeWrapper):
     """Why an update was declined."""
@@ -318,7 +324,7 @@ DECLINE_REASON_CREDITS_NOT_POSITIVE: DeclineReason.ValueType  # 4
 DECLINE_REASON_CREDITS_OVER_CAP: DeclineReason.ValueType  # 5
 """Credits are over the policy's credits_per_update_max."""
 DECLINE_REASON_DAY_CAP_REACHED: DeclineReason.ValueType  # 6
-"""The agency's awards of the day would pass the policy's credits_per_agency_day_max."""
+"""Credits that the agency makes spendable on the day would pass the policy's credits_per_agency_day_max."""
 DECLINE_REASON_POLICY_UNKNOWN: DeclineReason.ValueType  # 7
 """The policy version is not active, or does not cover that month."""
 DECLINE_REASON_MONTH_INVALID: DeclineReason.ValueType  # 8
@@ -355,6 +361,12 @@ DECLINE_REASON_HOLD_ENDED: DeclineReason.ValueType  # 23
 """The hold was posted, voided or refunded before, or ran out."""
 DECLINE_REASON_HOLD_OPEN: DeclineReason.ValueType  # 24
 """The hold is still open: it is to be posted or voided first."""
+DECLINE_REASON_WRITE_OFF_CAP_REACHED: DeclineReason.ValueType  # 25
+"""What the agency writes off on the day would pass the policy's write_offs_per_agency_day_max."""
+DECLINE_REASON_RESERVE_CAP_REACHED: DeclineReason.ValueType  # 26
+"""What the agency sets aside on the day would pass the policy's reserves_per_agency_day_max."""
+DECLINE_REASON_RESTORES_NOTHING: DeclineReason.ValueType  # 27
+"""The award to restore is on another account, stands, or was restored before."""
 Global___DeclineReason: _TypeAlias = DeclineReason  # noqa: Y015
 
 class _RefusalReason:
@@ -589,6 +601,7 @@ class Award(_message.Message):
     MONTH_FIELD_NUMBER: _builtins.int
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
     REPLACES_FIELD_NUMBER: _builtins.int
+    RESTORES_FIELD_NUMBER: _builtins.int
     account_id: _builtins.bytes
     """16 random bytes made by the hub."""
     credits: _builtins.int
@@ -603,6 +616,10 @@ class Award(_message.Message):
     """op_id of the signer's own award that this one takes the place of, 16 bytes; empty if it is a first one. Only the
     difference is added or taken back; the account may be another.
     """
+    restores: _builtins.bytes
+    """op_id of the signer's own award on this account that was taken back and counts again as this one, 16 bytes; empty if
+    there is none. What that one owes is paid before anything is added. Once for each award.
+    """
     def __init__(
         self,
         *,
@@ -612,10 +629,11 @@ class Award(_message.Message):
         month: _builtins.int = ...,
         policy_version: _builtins.int = ...,
         replaces: _builtins.bytes = ...,
+        restores: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "credits", b"credits", "dimension", b"dimension", "month", b"month", "policy_version", b"policy_version", "replaces", b"replaces"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "credits", b"credits", "dimension", b"dimension", "month", b"month", "policy_version", b"policy_version", "replaces", b"replaces", "restores", b"restores"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -923,19 +941,29 @@ class Outcome(_message.Message):
 
     KIND_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    OWED_FIELD_NUMBER: _builtins.int
     kind: Global___OutcomeKind.ValueType
     """Whether it took effect now."""
     reason: Global___DeclineReason.ValueType
     """Why not; set if the update, or the first one with its op_id, was declined."""
+    left: _builtins.int
+    """Of a reverse: credits that still stand, named by its op_id, since no more may be written off today."""
+    owed: _builtins.int
+    """Of a reverse, and of an award that replaces one: credits that the award owes, since they were spent. Whatever of them
+    comes back is not available again.
+    """
     def __init__(
         self,
         *,
         kind: Global___OutcomeKind.ValueType = ...,
         reason: Global___DeclineReason.ValueType = ...,
+        left: _builtins.int = ...,
+        owed: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "left", b"left", "owed", b"owed", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

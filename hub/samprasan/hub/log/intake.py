@@ -257,7 +257,7 @@ def _touch(named: Touched, agency: str, update: log.Update, activated: Activated
     change = getattr(update, kind)
     match kind:
         case "reverse":
-            named.award_op_ids.add(change.award_op_id)
+            named.award_op_ids.update((change.award_op_id, update.op_id))  # if it is there again, what it left
         case "post" | "void":
             named.hold_ids.add((agency, change.hold_id))
         case "refund" | "expire":
@@ -268,8 +268,8 @@ def _touch(named: Touched, agency: str, update: log.Update, activated: Activated
                 named.owners.add(document.agency)
         case _:
             named.account_ids.add(change.account_id)
-    if kind == "award" and change.replaces:
-        named.award_op_ids.add(change.replaces)
+    if kind == "award":
+        named.award_op_ids.update({change.replaces, change.restores} - {b""})
     if kind in {"reserve", "unlink"}:
         named.reserving.add(change.account_id)
     if kind == "reserve":

@@ -32,8 +32,12 @@ def _limits(tx: Tx, now: int) -> Iterator[Nearing]:
     policy_now = policy.in_force(store.documents.agreed_on(tx).policies.values(), today)
     for agency, did in store.ledger.agency_totals(tx).items():
         if policy_now and did.day == calendar.packed(today):
-            most = policy_now.credits_per_agency_day_max
-            yield Nearing("policy: credits_per_agency_day_max", agency, did.earned_on_day, most)
+            for name, used in (
+                ("credits_per_agency_day_max", did.spendable_on_day),
+                ("write_offs_per_agency_day_max", did.written_off_on_day),
+                ("reserves_per_agency_day_max", did.reserved_on_day),
+            ):
+                yield Nearing(f"policy: {name}", agency, used, getattr(policy_now, name))
     for (reader, sender), count in store.mailbox.waiting_by_pair(tx).items():
         yield Nearing("mail_waiting_max", f"{sender} → {reader}", count, limits.MAIL_WAITING_MAX)
     for agency, count in store.log.refusals_by_agency(tx).items():

@@ -1,10 +1,12 @@
 """Holds, offers and uses: load what batches name, save what a fold changed, find what has run out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
+from typing import Any
 
 import sqlalchemy as sa
 from samprasan.edge.database import rows_where_in, upsert_rows
+from samprasan.hub.store import lots as lots_store
 from samprasan.hub.tables import holding, holds, offers, uses
 from samprasan.ledger import benefits
 from samprasan.ledger.state import Hold, Offer, State
@@ -18,7 +20,11 @@ def load_named(tx: sa.Connection, state: State, hold_ids: Iterable[tuple[str, by
         by_agency.setdefault(agency, []).append(hold_id)
     for agency, named in by_agency.items():
         for row in rows_where_in(tx, holds, holds.c.hold_id, named, agency=agency):
-            state.holds[row[0], row[1]] = Hold(*row[2:])
+            state.holds[row[0], row[1]] = _hold(row)
+
+
+def _hold(row: Sequence[Any]) -> Hold:
+    return Hold(*row[2:-1])._replace(parts=lots_store.read_parts(row[-1]))
 
 
 def load_counts(
@@ -54,7 +60,7 @@ def load_counts(
 def load_all(tx: sa.Connection, state: State) -> None:
     """Put everything into ``state``, for an audit."""
     for row in tx.execute(sa.select(holds)):
-        state.holds[row.agency, row.hold_id] = Hold(*row[2:])
+        state.holds[row.agency, row.hold_id] = _hold(row)
     for row in tx.execute(sa.select(holding)):
         state.holding[row.agency, row.account_id] = row.open_holds
     for row in tx.execute(sa.select(offers)):
@@ -65,10 +71,11 @@ def load_all(tx: sa.Connection, state: State) -> None:
 
 def save(tx: sa.Connection, changes: State) -> None:
     """Store what folds changed."""
-    upsert_rows(tx, holds, [(*key, *hold) for key, hold in changes.holds.items()])
+    rows = [(*key, *hold[:-1], lots_store.written_parts(hold.parts)) for key, hold in changes.holds.items()]
+    upsert_rows(tx, holds, rows)
     upsert_rows(tx, holding, [(*key, count) for key, count in changes.holding.items()])
-    rows = [(*key, each.benefit.message, each.withdrawn, each.taken) for key, each in changes.offers.items()]
-    upsert_rows(tx, offers, rows)
+    stock = [(*key, each.benefit.message, each.withdrawn, each.taken) for key, each in changes.offers.items()]
+    upsert_rows(tx, offers, stock)
     upsert_rows(tx, uses, [(*use, count) for use, count in changes.uses.items()])
 
 

@@ -8,10 +8,12 @@ from typing import Any
 import sqlalchemy as sa
 from samprasan.edge.database import insert_rows, rows_where_in, upsert_rows
 from samprasan.hub.store import holds as holds_store
+from samprasan.hub.store import lots as lots_store
 from samprasan.hub.tables import accounts, agencies, corrections, links, log, operations
-from samprasan.ledger.state import AgencyTotals, Operation, State, Totals
+from samprasan.ledger.corrections import leftover
+from samprasan.ledger.state import AgencyTotals, Correction, Operation, State, Totals
 from samprasan.v1.envelope_pb2 import Envelope
-from samprasan.v1.log_pb2 import Award, Batch
+from samprasan.v1.log_pb2 import Award, Batch, Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +43,16 @@ def load(tx: sa.Connection, touched: Mapping[str, Touched]) -> State:
             state.awards[agency, op_id] = award
             named.account_ids.add(award.account_id)
         for row in rows_where_in(tx, corrections, corrections.c.award_op_id, named.award_op_ids, agency=agency):
-            state.corrections[agency, row[1]] = row[2]
+            state.corrections[agency, row[1]] = Correction(row[2], bool(row[3]))
         for row in rows_where_in(tx, links, links.c.account_id, named.account_ids, agency=agency):
             state.links[agency, row[1]] = purposes_of(row[2])
         for row in rows_where_in(tx, operations, operations.c.op_id, named.op_ids, agency=agency):
             state.operations[agency, row[1]] = Operation(row[2], row[4])
     every_account = set().union(*(named.account_ids for named in touched.values()))
     state.accounts = _accounts(rows_where_in(tx, accounts, accounts.c.account_id, every_account))
-    for row in rows_where_in(tx, agencies, agencies.c.agency, {*touched, *(agency for agency, _ in state.holds)}):
+    awarders = {lot.awarder for account in state.accounts.values() for lot in account.lots}
+    named_agencies = {*touched, *awarders, *(agency for agency, _ in state.holds)}
+    for row in rows_where_in(tx, agencies, agencies.c.agency, named_agencies):
         state.agencies[row[0]] = AgencyTotals(*row[1:])
     return state
 
@@ -65,16 +69,25 @@ def _load_holds(tx: sa.Connection, state: State, touched: Mapping[str, Touched])
 
 
 def awards_of(tx: sa.Connection, agency: str, op_ids: Iterable[bytes]) -> Iterator[tuple[bytes, Award]]:
-    """The agency's awards that took effect, read from its own batches in the log: corrections are rare."""
+    """The agency's awards that took effect, read from its own batches in the log: corrections are rare.
+
+    What a reversal had to leave of one is an award, too.
+    """
     found = rows_where_in(tx, operations, operations.c.op_id, op_ids, agency=agency)
     wanted = {row[1]: row[3] for row in found if not row[4]}
     for log_index in sorted(set(wanted.values())):
-        data = tx.execute(sa.select(log.c.batch).where(log.c.log_index == log_index)).scalar_one()
-        for update in Batch.FromString(Envelope.FromString(data).payload).updates:
+        columns = (log.c.batch, log.c.receipt)
+        row = tx.execute(sa.select(*columns).where(log.c.log_index == log_index)).one()
+        batch = Batch.FromString(Envelope.FromString(row.batch).payload)
+        outcomes = Receipt.FromString(Envelope.FromString(row.receipt).payload).outcomes
+        for update, outcome in zip(batch.updates, outcomes, strict=True):
             if wanted.get(update.op_id) == log_index:
                 del wanted[update.op_id]  # the first with that op_id took effect; a second in the batch was declined
                 if update.HasField("award"):
                     yield update.op_id, update.award
+                elif outcome.left:
+                    for _, award in awards_of(tx, agency, [update.reverse.award_op_id]):
+                        yield update.op_id, leftover(award, outcome.left)
 
 
 def load_all(tx: sa.Connection) -> State:
@@ -84,8 +97,8 @@ def load_all(tx: sa.Connection) -> State:
         state.links[agency, account_id] = purposes_of(purposes)
     for row in tx.execute(sa.select(operations)):
         state.operations[row.agency, row.op_id] = Operation(row.content, row.reason)
-    for agency, award_op_id, op_id in tx.execute(sa.select(corrections)):
-        state.corrections[agency, award_op_id] = op_id
+    for agency, award_op_id, op_id, is_over in tx.execute(sa.select(corrections)):
+        state.corrections[agency, award_op_id] = Correction(op_id, bool(is_over))
     for row in tx.execute(sa.select(agencies)):
         state.agencies[row.agency] = AgencyTotals(*row[1:])
     holds_store.load_all(tx, state)
@@ -97,7 +110,7 @@ def save(tx: sa.Connection, changes: State, operations_at: Iterable[tuple[int, S
     upsert_rows(tx, accounts, [_account_row(key, totals) for key, totals in changes.accounts.items()])
     upsert_rows(tx, links, [(*key, _bits(purposes)) for key, purposes in changes.links.items()])
     upsert_rows(tx, agencies, [_agency_row(key, totals) for key, totals in changes.agencies.items()])
-    insert_rows(tx, corrections, [(*key, op_id) for key, op_id in changes.corrections.items()])
+    upsert_rows(tx, corrections, [(*key, *correction) for key, correction in changes.corrections.items()])
     rows = [
         (agency, op_id, operation.content, log_index, operation.reason)
         for log_index, folded in operations_at
@@ -161,9 +174,10 @@ def _bits(purposes: frozenset[int]) -> int:
 
 def _accounts(rows: Iterable[Sequence[Any]]) -> dict[bytes, Totals]:
     found = {}
-    for account_id, kind, health, economy, social, environment, *plain, open_links, closed, shown_by in rows:
+    for account_id, kind, health, economy, social, environment, *plain, open_links, closed, shown_by, text in rows:
         written_off, available, pending, held, spent, expired = plain
         earned = (health, economy, social, environment)
+        lots, owed = lots_store.read(text)
         found[account_id] = Totals(
             kind=kind,
             earned=earned,
@@ -176,13 +190,16 @@ def _accounts(rows: Iterable[Sequence[Any]]) -> dict[bytes, Totals]:
             links=open_links,
             closed=bool(closed),
             shown_by=shown_by,
+            lots=lots,
+            owed=owed,
         )
     return found
 
 
 def _account_row(account_id: bytes, totals: Totals) -> tuple[Any, ...]:
     spendable = (totals.written_off, totals.available, totals.pending, totals.held, totals.spent, totals.expired)
-    return (account_id, totals.kind, *totals.earned, *spendable, totals.links, totals.closed, totals.shown_by)
+    lots = lots_store.written(totals.lots, totals.owed)
+    return (account_id, totals.kind, *totals.earned, *spendable, totals.links, totals.closed, totals.shown_by, lots)
 
 
 def _agency_row(agency: str, totals: AgencyTotals) -> tuple[Any, ...]:

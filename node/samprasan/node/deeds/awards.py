@@ -10,7 +10,7 @@ from samprasan.edge.database import Tx
 from samprasan.edge.world import World
 from samprasan.node import store
 from samprasan.node.rows import AwardRow, DeedRow
-from samprasan.node.states import AwardState
+from samprasan.node.states import UNTOLD, AwardState
 from samprasan.v1 import log_pb2 as log
 
 
@@ -34,7 +34,9 @@ class AwardQueue:
         pairs = [(deed, award_in_force(found.get(deed.deed_id, []))) for deed in deeds]
         out_of_reach = self._out_of_reach(pairs)
         queued = [
-            self._correction(deed, None if before and before.op_id in out_of_reach else before)
+            self._correction(
+                deed, None if before and before.op_id in out_of_reach else before, found.get(deed.deed_id, [])
+            )
             for deed, before in pairs
         ]
         store.awards.add(self._tx, [award for award in queued if award])
@@ -49,14 +51,16 @@ class AwardQueue:
             if before and _is_anothers(before, deed) and before.subject_id not in linked
         }
 
-    def _correction(self, deed: DeedRow, before: AwardRow | None) -> AwardRow | None:
+    def _correction(self, deed: DeedRow, before: AwardRow | None, earlier: Sequence[AwardRow]) -> AwardRow | None:
         if not _counts(deed):
             return self._reverse(deed, before) if before and not before.reverse_reason else None
         if not deed.share or (before and _says_the_same(before, deed)):
             return None
-        return self._award(deed, before.op_id if before else None)
+        is_here = before is not None and not _is_anothers(before, deed)
+        restores = None if is_here else owing_award(earlier, deed.subject_id)
+        return self._award(deed, before.op_id if before else None, restores)
 
-    def _award(self, deed: DeedRow, replaces: bytes | None) -> AwardRow:
+    def _award(self, deed: DeedRow, replaces: bytes | None, restores: bytes | None = None) -> AwardRow:
         return AwardRow(
             award_id=self._new_id(),
             deed_id=deed.deed_id,
@@ -71,6 +75,7 @@ class AwardQueue:
             state=AwardState.QUEUED,
             seq=None,
             reason=0,
+            restores=restores,
         )
 
     def _reverse(self, deed: DeedRow, before: AwardRow) -> AwardRow:
@@ -92,6 +97,13 @@ def forget_gone(tx: Tx, deed_ids: Iterable[int]) -> None:
     store.deeds.remove(tx, over)
 
 
+def forget_gone_of(tx: Tx, subject_ids: Iterable[int]) -> None:
+    """Delete what was undone of subjects whose account this agency can do nothing with any more."""
+    gone = [deed.deed_id for who in subject_ids for deed in store.deeds.of_subject(tx, who) if deed.gone]
+    store.awards.forget(tx, gone)
+    store.deeds.remove(tx, gone)
+
+
 def give_up_untold(tx: Tx, subject_ids: set[int], unlink_at: int) -> None:
     """Of subjects that no deed tells of, forget those that nobody heard of, and give the others up at ``unlink_at``."""
     alone = subject_ids - store.deeds.subjects_with_deeds(tx, subject_ids)
@@ -102,7 +114,25 @@ def give_up_untold(tx: Tx, subject_ids: set[int], unlink_at: int) -> None:
 
 
 def _is_over(awards: Sequence[AwardRow]) -> bool:
-    return award_in_force(awards) is None and not any(each.state == AwardState.QUEUED for each in awards)
+    """Nothing of the deed stands or is on its way, and should it come back, nothing is owed of it."""
+    owes = any(owing_award(awards, each.subject_id) for each in awards)
+    return award_in_force(awards) is None and not owes and not any(each.state in UNTOLD for each in awards)
+
+
+def owing_award(awards: Sequence[AwardRow], subject_id: int) -> bytes | None:
+    """Of a deed's awards, oldest first: the newest that was taken back from the subject and owes what was spent."""
+    known = {each.op_id: each for each in awards}
+    found, restored = None, set()
+    for each in awards:
+        if each.state in {AwardState.SETTLED, AwardState.REPLACED}:
+            restored.add(each.restores)
+            before = known.get(each.replaces or b"")
+            is_gone = bool(each.reverse_reason) or (before is not None and before.subject_id != each.subject_id)
+            if before is not None and is_gone and each.owed and before.subject_id == subject_id:
+                found = before.op_id
+        elif each.reason == log.DECLINE_REASON_RESTORES_NOTHING:
+            restored.add(each.restores)
+    return None if found in restored else found
 
 
 def award_in_force(awards: Sequence[AwardRow]) -> AwardRow | None:

@@ -16,7 +16,7 @@ from samprasan.node.sync import outbox as sync_outbox
 from samprasan.v1.documents_pb2 import Grant
 from samprasan.v1.log_pb2 import DOCUMENT_KIND_POLICY
 
-_STATES = (AwardState.QUEUED, AwardState.SETTLED, AwardState.DECLINED)
+_STATES = (AwardState.QUEUED, AwardState.WAITING, AwardState.SETTLED, AwardState.DECLINED)
 CONNECTED_MS = 120_000  # the service says hello every 60 s; one lost hello is no alarm
 
 

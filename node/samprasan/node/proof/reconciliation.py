@@ -15,6 +15,7 @@ from samprasan.edge.database import Database, Tx
 from samprasan.keys.chain import Head
 from samprasan.ledger import contributions
 from samprasan.ledger.contributions import NOTHING, Contribution, Named
+from samprasan.ledger.corrections import leftover
 from samprasan.node import limits, store
 from samprasan.node.rows import present
 from samprasan.v1 import hub_pb2
@@ -238,7 +239,7 @@ def _proved(db: Database, account_ids: Any, seq: int) -> dict[bytes, _Proof]:
                 proof.parts[batch.seq] = proof.parts.get(batch.seq, NOTHING).plus(change)
         for update, outcome in zip(batch.updates, receipt.outcomes, strict=True):
             if outcome.kind == log.OUTCOME_KIND_APPLIED:
-                _note(found, batch.seq, update, awards, holds)
+                _note(found, batch.seq, update, outcome.left, (awards, holds))
     for proof in found.values():
         proof.parts = {number: part for number, part in proof.parts.items() if part != NOTHING}
     return found
@@ -248,19 +249,23 @@ def _note(
     found: Mapping[bytes, _Proof],
     seq: int,
     update: log.Update,
-    awards: dict[bytes, log.Award],
-    holds: dict[bytes, bytes],
+    left: int,
+    named: tuple[dict[bytes, log.Award], dict[bytes, bytes]],
 ) -> None:
-    """Keep what later batches may refer to, what stands, and whether the account is linked."""
+    """Keep what later batches may refer to, what stands, and whether the account is linked.
+
+    ``left`` is what a reversal had to leave of its award; ``named`` are awards, and the accounts of holds.
+    """
+    awards, holds = named
     match update.WhichOneof("change"):
         case "award":
             _withdraw(found, awards, update.award.replaces)
-            awards[update.op_id] = update.award
-            if update.award.account_id in found:
-                found[update.award.account_id].standing[update.op_id] = update.award
-                found[update.award.account_id].sealed[update.op_id] = seq
+            _stand(found, awards, update.op_id, update.award, seq)
         case "reverse":
             _withdraw(found, awards, update.reverse.award_op_id)
+            if left:
+                taken = awards[update.reverse.award_op_id]
+                _stand(found, awards, update.op_id, leftover(taken, left), seq)
         case "reserve":
             holds[update.op_id] = update.reserve.account_id
         case "link" if update.link.account_id in found:
@@ -270,6 +275,15 @@ def _note(
             proof = found[update.unlink.account_id]
             proof.total = proof.total._replace(linked=0)
             proof.given_up = frozenset(proof.standing)
+
+
+def _stand(
+    found: Mapping[bytes, _Proof], awards: dict[bytes, log.Award], op_id: bytes, award: log.Award, seq: int
+) -> None:
+    awards[op_id] = award
+    if award.account_id in found:
+        found[award.account_id].standing[op_id] = award
+        found[award.account_id].sealed[op_id] = seq
 
 
 def _withdraw(found: Mapping[bytes, _Proof], awards: Mapping[bytes, log.Award], op_id: bytes) -> None:

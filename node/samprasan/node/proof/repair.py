@@ -95,6 +95,7 @@ def _restore_awards(
             state=AwardState.SETTLED,
             seq=seq,
             reason=0,
+            restores=award.restores or None,
         )
         store.awards.add(tx, [made])
         yield Repair("award_restored", account_id, "")

@@ -202,6 +202,7 @@ class _Replay:
             state=AwardState.QUEUED,
             seq=self._batch.seq,
             reason=0,
+            restores=award.restores or None,
         )
         store.awards.add(self._tx, [row])
         self._known[update.op_id] = row

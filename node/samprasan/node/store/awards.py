@@ -4,14 +4,14 @@ A deed's awards follow each other: a later one replaces or takes back the one be
 holds now; a queued one without batch can still change, a queued one with a batch is on its way.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from samprasan.edge.database import delete_where_in, insert_rows, rows_where_in, take_turn, update_where_in
 from samprasan.node.rows import AwardRow, ConsentsRow, SendableAward
-from samprasan.node.states import AwardState
+from samprasan.node.states import UNTOLD, AwardState
 from samprasan.node.store.links import UNLINKING
 from samprasan.node.tables import awards, subjects
 from samprasan.v1.log_pb2 import PURPOSE_SHARE, REVERSE_REASON_IMPORT_UNDONE
@@ -81,9 +81,7 @@ def of_op_ids(tx: sa.Connection, op_ids: Iterable[bytes]) -> dict[bytes, AwardRo
 
 def waiting(tx: sa.Connection) -> set[int]:
     """The deeds of awards and reversals that wait to be sealed."""
-    query = sa.select(awards.c.deed_id).where(
-        awards.c.state == AwardState.QUEUED, awards.c.seq.is_(None), awards.c.deed_id != 0
-    )
+    query = sa.select(awards.c.deed_id).where(awards.c.state.in_(UNTOLD), awards.c.seq.is_(None), awards.c.deed_id != 0)
     return set(tx.execute(query.distinct()).scalars())
 
 
@@ -128,36 +126,78 @@ def seal(tx: sa.Connection, seq: int, award_ids: Sequence[int]) -> None:
     update_where_in(tx, awards, awards.c.award_id, award_ids, seq=seq)
 
 
-def settle(tx: sa.Connection, seq: int, declined: Iterable[tuple[bytes, int]]) -> set[int]:
-    """The batch's awards are settled, but for ``declined`` ones, (op_id, reason) each; what they replace no longer is.
+class Came(NamedTuple):
+    """What came of an award or a reversal: why it was declined, or how much of it is left and owed."""
+
+    reason: int
+    reverse_reason: int
+    left: int
+    owed: int
+
+
+def settle(tx: sa.Connection, seq: int, came: Mapping[bytes, Came]) -> set[int]:
+    """The batch's awards are settled, or declined; what those replace that took effect no longer is.
 
     What waits to correct a declined award corrects the one before it instead; what waits to correct a reversal is a
-    first award.  Returns the deeds the batch was about.
+    first award, which restores what was taken back.  A reversal that had to leave something stands as an award of that.
+    Returns the deeds the batch was about.
     """
-    refused = dict(declined)
     sent = (awards.c.seq == seq, awards.c.state == AwardState.QUEUED)
     rows = [AwardRow(*row) for row in tx.execute(sa.select(awards).where(*sent))]
     tx.execute(awards.update().where(*sent).values(state=AwardState.SETTLED))
     for row in rows:
         own = awards.c.award_id == row.award_id
-        if row.op_id in refused:
-            tx.execute(awards.update().where(own).values(state=AwardState.DECLINED, reason=refused[row.op_id]))
+        told = came[row.op_id]
+        if told.reason:
+            tx.execute(awards.update().where(own).values(state=AwardState.DECLINED, reason=told.reason))
             _correct_instead(tx, row, row.replaces)
         elif row.replaces is not None:
             replaced = (awards.c.deed_id == row.deed_id, awards.c.op_id == row.replaces)
+            before = tx.execute(sa.select(awards).where(*replaced)).first()
             tx.execute(awards.update().where(*replaced).values(state=AwardState.REPLACED))
-            if row.reverse_reason:
+            tx.execute(awards.update().where(own).values(owed=told.owed))
+            if told.left and before is not None:
+                _leave(tx, row, AwardRow(*before), told.left)
+            elif told.reverse_reason:
+                tx.execute(awards.update().where(own).values(reverse_reason=told.reverse_reason, credits=0))
                 _correct_instead(tx, row, None)
     return {row.deed_id for row in rows}
+
+
+def _leave(tx: sa.Connection, reversal: AwardRow, before: AwardRow, left: int) -> None:
+    """The reversal stands as what it had to leave of the award before it."""
+    said = {"dimension": before.dimension, "month": before.month, "policy_version": before.policy_version}
+    own = awards.c.award_id == reversal.award_id
+    tx.execute(awards.update().where(own).values(reverse_reason=0, credits=left, subject_id=before.subject_id, **said))
 
 
 def _correct_instead(tx: sa.Connection, ended: AwardRow, instead: bytes | None) -> None:
     """What waits to correct ``ended`` corrects ``instead``; with nothing left to correct, a reversal is not needed."""
     own = (awards.c.deed_id == ended.deed_id, awards.c.replaces == ended.op_id)
-    waiting = (*own, awards.c.state == AwardState.QUEUED, awards.c.seq.is_(None))
+    waiting = (*own, awards.c.state.in_(UNTOLD), awards.c.seq.is_(None))
     if instead is None:
         tx.execute(awards.delete().where(*waiting, awards.c.reverse_reason != 0))
+        here = awards.c.subject_id == ended.subject_id
+        tx.execute(awards.update().where(*waiting, here).values(restores=ended.replaces))
     tx.execute(awards.update().where(*waiting).values(replaces=instead))
+
+
+def put_off(tx: sa.Connection, deed_ids: Iterable[int]) -> None:
+    """What waits to be sealed of these deeds is for another day."""
+    waiting = (awards.c.state == AwardState.QUEUED, awards.c.seq.is_(None))
+    for row in list(rows_where_in(tx, awards, awards.c.deed_id, deed_ids)):
+        tx.execute(awards.update().where(awards.c.award_id == row[0], *waiting).values(state=AwardState.WAITING))
+
+
+def put_off_all(tx: sa.Connection) -> None:
+    """Nothing more is awarded today; what is taken back goes on."""
+    waiting = (awards.c.state == AwardState.QUEUED, awards.c.seq.is_(None), awards.c.reverse_reason == 0)
+    tx.execute(awards.update().where(*waiting).values(state=AwardState.WAITING))
+
+
+def take_up(tx: sa.Connection) -> None:
+    """Another day has come: what was put off is queued again."""
+    tx.execute(awards.update().where(awards.c.state == AwardState.WAITING).values(state=AwardState.QUEUED))
 
 
 def orphan_doubled(tx: sa.Connection, seq: int) -> None:

@@ -12,6 +12,7 @@ ROTATION_LEFT = "rotation_left"  # the next key and how many accounts the hub di
 ROTATION_CLOSING = "rotation_closing"  # this node signed that everybody has moved to the next key; until then
 AGREED_AT = "agreed_at"  # when records and the hub's totals last agreed
 DIFFERENCES = "differences"  # accounts that differ, by likely cause, JSON
+AWARDS_WAIT_UNTIL = "awards_wait_until"  # a cap of this agency's day was reached; when the next one begins
 CLOCK_OFF_MS = "clock_off_ms"  # the hub's clock less ours, then
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from samprasan.edge.database import rows_as, rows_where_in, update_where_in
 from samprasan.node.rows import ConsentsRow, SubjectRow
-from samprasan.node.states import AwardState, RedemptionState
+from samprasan.node.states import UNTOLD, RedemptionState
 from samprasan.node.tables import awards, hold_updates, redemptions, subjects
 from samprasan.v1.log_pb2 import PURPOSE_INTEGRATORS, PURPOSE_REDEEM, PURPOSE_SHARE, REVERSE_REASON_IMPORT_UNDONE
 
@@ -81,7 +81,7 @@ def _taken_back() -> sa.ColumnElement[bool]:
     is_linked = subjects.c.linked.op("&")(1 << PURPOSE_SHARE) != 0
     reversal = sa.exists().where(
         awards.c.subject_id == subjects.c.subject_id,
-        awards.c.state == AwardState.QUEUED,
+        awards.c.state.in_(UNTOLD),
         awards.c.seq.is_(None),
         awards.c.reverse_reason == REVERSE_REASON_IMPORT_UNDONE,
     )
@@ -91,7 +91,7 @@ def _taken_back() -> sa.ColumnElement[bool]:
         told.c.op_id == awards.c.replaces,
         awards.c.subject_id == receiver.c.subject_id,
         awards.c.subject_id != subjects.c.subject_id,
-        awards.c.state == AwardState.QUEUED,
+        awards.c.state.in_(UNTOLD),
         awards.c.seq.is_(None),
         receiver.c.share,
     )

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from samprasan.edge.database import rows_where_in
 from samprasan.ledger.contributions import NOTHING, Contribution, awarded
 from samprasan.node.rows import AwardRow, DeedRow
-from samprasan.node.states import AwardState
+from samprasan.node.states import UNTOLD, AwardState
 from samprasan.node.store import orphans as orphans_store
 from samprasan.node.tables import awards, deeds, redemptions, subjects
 
@@ -55,7 +55,7 @@ def by_subject(tx: sa.Connection) -> dict[int, Contribution]:
 def _pending() -> sa.ColumnElement[bool]:
     """Whether an update of the award's deed has not got its receipt."""
     later = awards.alias()
-    return sa.exists().where(later.c.deed_id == awards.c.deed_id, later.c.state == AwardState.QUEUED)
+    return sa.exists().where(later.c.deed_id == awards.c.deed_id, later.c.state.in_(UNTOLD))
 
 
 def _told() -> sa.Select[int, int, int]:

@@ -32,13 +32,27 @@ def next_batch(node: Node, after_seq: int) -> tuple[int, Envelope] | None:
     if stored is None:
         with node.db.begin() as tx:
             store.awards.lock(tx)
+            if _is_another_day(tx, node.world.now()):
+                store.awards.take_up(tx)
+                store.facts.drop(tx, store.facts.AWARDS_WAIT_UNTIL)
             store.orphans.adopt_orphans(tx)
             stored = store.batches.find(tx, after_seq + 1) or _seal(tx, node, after_seq)
     return (after_seq + 1, Envelope.FromString(stored.envelope)) if stored else None
 
 
 def _anything(tx: Tx, now: int) -> bool:
-    return bool(store.redemptions.sendable(tx, 1) or store.awards.sendable(tx, 1) or store.links.due(tx, 1, now))
+    return bool(
+        store.redemptions.sendable(tx, 1)
+        or store.awards.sendable(tx, 1)
+        or store.links.due(tx, 1, now)
+        or _is_another_day(tx, now)
+    )
+
+
+def _is_another_day(tx: Tx, now: int) -> bool:
+    """Whether what a cap of an agency's day put off may go."""
+    until = store.facts.get(tx, store.facts.AWARDS_WAIT_UNTIL)
+    return until is not None and int(until) <= now
 
 
 def _seal(tx: Tx, node: Node, after_seq: int) -> BatchRow | None:
@@ -181,5 +195,6 @@ def _award(row: SendableAward) -> log.Update:
         month=said.month,
         policy_version=said.policy_version,
         replaces=said.replaces or b"",
+        restores=said.restores or b"",
     )
     return log.Update(op_id=said.op_id, award=award)

@@ -3,20 +3,25 @@
 A receipt settles or declines everything in its batch; a refusal takes the batch out of the chain.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from samprasan.edge.database import Tx
 from samprasan.edge.world import World
 from samprasan.keys.errors import Unavailable, Unproven
+from samprasan.ledger import calendar
 from samprasan.node import limits, store
 from samprasan.node.deeds import awards
 from samprasan.node.identity import Node
 from samprasan.node.rows import BatchRow
+from samprasan.node.store.awards import Came
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
 
 _NO_REASON = 0
+_CAPS = frozenset({log.DECLINE_REASON_DAY_CAP_REACHED, log.DECLINE_REASON_WRITE_OFF_CAP_REACHED})
+_AGAIN = frozenset({log.DECLINE_REASON_RESTORES_NOTHING})  # as a first award
 
 
 def settle(node: Node, envelope: Envelope) -> log.Receipt:
@@ -46,9 +51,10 @@ def settle_in(tx: Tx, world: World, stored: BatchRow, receipt: log.Receipt, enve
     if len(receipt.outcomes) != len(batch.updates):
         raise Unproven("receipt_foreign", seq=receipt.seq)
     found = _sorted_out(batch, receipt)
+    came = dict(_came(batch, receipt))
     reasons = {each.op_id: came.reason for each, came in zip(batch.updates, receipt.outcomes, strict=True)}
     store.redemptions.settle(tx, receipt.seq, reasons, receipt.appended_at)
-    awards.forget_gone(tx, store.awards.settle(tx, receipt.seq, found.declined))
+    awards.forget_gone(tx, store.awards.settle(tx, receipt.seq, came))
     if found.declined:
         store.orphans.undecide(tx, [op_id for op_id, _ in found.declined])
     store.links.settle(tx, found.linked)
@@ -59,10 +65,36 @@ def settle_in(tx: Tx, world: World, stored: BatchRow, receipt: log.Receipt, enve
     known = store.links.held(tx, found.accounts.values())
     lost = [op_id for op_id, account_id in found.accounts.items() if account_id not in known]
     moved = store.awards.moved_in_vain(tx, receipt.seq, found.accounts)
-    lost += found.unheld
-    again = store.deeds.of_ids(tx, store.awards.deeds_of(tx, receipt.seq, lost) | moved)
+    lost += [*found.unheld, *(op_id for op_id, reason in found.declined if reason in _AGAIN)]
+    late = store.awards.deeds_of(tx, receipt.seq, [op_id for op_id, told in came.items() if _is_late(told)])
+    again = store.deeds.of_ids(tx, store.awards.deeds_of(tx, receipt.seq, lost) | moved | late)
     awards.AwardQueue(tx, world, world.now()).correct(again)
+    if late:
+        _wait_for_tomorrow(tx, late, receipt.appended_at)
+    if any(reason == log.DECLINE_REASON_DAY_CAP_REACHED for _, reason in found.declined):
+        store.awards.put_off_all(tx)
     store.batches.settle(tx, receipt.seq, envelope.SerializeToString())
+
+
+def _came(batch: log.Batch, receipt: log.Receipt) -> Iterator[tuple[bytes, Came]]:
+    """What came of each award and reversal; of an op_id that stands twice in the batch, what came of the first."""
+    seen: set[bytes] = set()
+    for update, outcome in zip(batch.updates, receipt.outcomes, strict=True):
+        if update.WhichOneof("change") in {"award", "reverse"} and update.op_id not in seen:
+            seen.add(update.op_id)
+            yield update.op_id, Came(outcome.reason, update.reverse.reason, outcome.left, outcome.owed)
+
+
+def _is_late(told: Came) -> bool:
+    """Whether the rest of it is for another day."""
+    return bool(told.left) or told.reason in _CAPS
+
+
+def _wait_for_tomorrow(tx: Tx, deed_ids: set[int], appended_at: int) -> None:
+    """A cap of this agency's day is reached: what waits of these deeds goes again when the next day has begun."""
+    store.awards.put_off(tx, deed_ids)
+    tomorrow = calendar.start_of(calendar.day_of(appended_at) + timedelta(days=1))
+    store.facts.write(tx, store.facts.AWARDS_WAIT_UNTIL, str(tomorrow + limits.CLOCK_OFF_MS_MAX))
 
 
 def _mind_the_cut(tx: Tx, seq: int, found: "_Found") -> None:
@@ -111,8 +143,10 @@ def remove_batches_from(tx: Tx, world: World, seq: int) -> None:
 
 def _give_up(tx: Tx, account_ids: Sequence[bytes]) -> None:
     """Forget these accounts, and subjects of whom nothing else is known; what somebody took back is remembered."""
-    rows = [row for row in store.links.subjects_of(tx, account_ids) if row.unlink_at is not None and not row.withdrawn]
-    asking = [row for row in store.links.subjects_of(tx, account_ids) if row.redeem]
+    known = store.links.subjects_of(tx, account_ids)
+    rows = [row for row in known if row.unlink_at is not None and not row.withdrawn]
+    asking = [row for row in known if row.redeem]
+    awards.forget_gone_of(tx, [row.subject_id for row in known])
     store.links.forget_accounts(tx, account_ids)
     for row in asking:
         if store.redemptions.asked_by(tx, row.subject_id):

@@ -1,0 +1,114 @@
+"""What an enemy must not reach, looked at from outside after each of its deeds."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from samprasan.hub import tables as hub_tables
+from samprasan.ledger import calendar
+from samprasan.node.tables import evaluations, questions
+from samprasan.node.tables import subjects as node_subjects
+from samprasan.v1 import log_pb2 as log
+
+from tests.federation import Federation
+from tests.sim.adversary import ENEMY, Enemy
+
+_SECRET_KINDS = (log.SUBJECT_KIND_PERSON, log.SUBJECT_KIND_ORGANIZATION)
+
+
+_ACCOUNTS = "SELECT account_id, available, held, spent, written_off, links, closed, lots FROM accounts"
+
+
+@dataclass
+class Watch:
+    """The accounts before a deed, and what the enemy has done on each day."""
+
+    fed: Federation
+    enemy: Enemy
+    cap: int
+    write_off_cap: int
+    made: Counter[int] = field(default_factory=Counter)
+    lost: Counter[int] = field(default_factory=Counter)
+    before: dict[bytes, Any] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        """The enemy is about to do something."""
+        self.before = self._accounts()
+
+    def problems(self, kind: str) -> Iterator[str]:
+        """What it has reached that it must not reach."""
+        today = calendar.packed(calendar.day_of(self.fed.clock()))
+        own, after = set(self.enemy.own), self._accounts()
+        for account_id, now in after.items():
+            then = self.before.get(account_id)
+            if then is None or then == now:
+                continue
+            if account_id not in own and kind != "refund":  # it may refund what was had of its own benefits
+                yield "an account changed that the hub never named to it"
+            self.made[today] += max(0, _worth(now) - _worth(then))
+            self.lost[today] += max(0, now.written_off - then.written_off)
+            if now.written_off > now.spent + now.held:
+                yield "more is written off than was spent or is held"
+        if self.made[today] > self.cap:
+            yield f"{self.made[today]} credits became spendable on one day"
+        if self.lost[today] > self.write_off_cap:
+            yield f"{self.lost[today]} credits were written off on one day"
+
+    def _accounts(self) -> dict[bytes, Any]:
+        with self.fed.hub.db.read() as tx:
+            return {row.account_id: row for row in tx.exec_driver_sql(_ACCOUNTS)}
+
+    def strangers(self) -> Iterator[str]:
+        """Links to accounts that were never named to it; what it says of others."""
+        with self.fed.hub.db.read() as tx:
+            links = hub_tables.links
+            linked = set(
+                tx.execute(sa.select(links.c.account_id).where(links.c.agency == ENEMY, links.c.purposes > 1)).scalars()
+            )
+            said = hub_tables.evaluated
+            told = dict(
+                iter(
+                    tx.execute(
+                        sa.select(said.c.requester, sa.func.sum(said.c.elements))
+                        .where(said.c.evaluator == ENEMY)
+                        .group_by(said.c.requester)
+                    )
+                )
+            )
+        if not linked <= set(self.enemy.own):
+            yield "it is linked to an account that the hub never named to it"
+        for agency, elements in told.items():
+            if agency != ENEMY and elements > self._asked(agency):
+                yield f"{agency} is said to have had more evaluated than it asked for"
+
+    def _asked(self, agency: str) -> int:
+        with self.fed.nodes[agency].db.read() as tx:
+            query = sa.select(sa.func.coalesce(sa.func.sum(questions.c.elements), 0))
+            return int(tx.execute(query.where(questions.c.evaluator == ENEMY)).scalar_one())
+
+    def opened_unseen(self) -> Iterator[str]:
+        """People whom it has accounts of though nobody evaluated their ids; kinds that honest agencies did not say."""
+        evaluated = 0
+        for agency in sorted(self.fed.nodes):
+            node = self.fed.nodes[agency]
+            with node.db.read() as tx:
+                query = sa.select(sa.func.coalesce(sa.func.sum(evaluations.c.elements), 0))
+                evaluated += int(tx.execute(query.where(evaluations.c.requester == ENEMY)).scalar_one())
+        with self.fed.hub.db.read() as tx:
+            kinds = dict(iter(tx.execute(sa.select(hub_tables.accounts.c.account_id, hub_tables.accounts.c.kind))))
+        people = {each for each in self.enemy.own if kinds.get(each) in _SECRET_KINDS}
+        if len(people) > evaluated:
+            yield f"it has accounts of {len(people)} people, {evaluated} were evaluated for it"
+        for agency in sorted(set(self.fed.nodes) - {ENEMY}):
+            node = self.fed.nodes[agency]
+            with node.db.read() as tx:
+                rows = list(tx.execute(sa.select(node_subjects).where(node_subjects.c.account_id.is_not(None))))
+            if any(kinds.get(row.account_id, row.kind) != row.kind for row in rows):
+                yield f"somebody of {agency} is another kind of subject at the hub"
+
+
+def _worth(account: Any) -> int:
+    """What can be spent, is held, or was."""
+    return int(account.available + account.held + account.spent)
