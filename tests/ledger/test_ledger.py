@@ -163,6 +163,16 @@ class AnyOrder(RuleBasedStateMachine):
     def unlinks(self, agency: str, account: bytes, op: int) -> None:
         self.books.apply(agency, log.Update(op_id=op_id(10**7 + op), unlink=log.Unlink(account_id=account)))
 
+    @rule(agency=agencies, account=accounts, op=ops, replaced=ops, restored=ops, amount=st.integers(1, 500))
+    def replaces_and_restores(
+        self, agency: str, account: bytes, op: int, replaced: int, restored: int, amount: int
+    ) -> None:
+        update = replacing(8000 + op, replaced, account_id=account, credits=amount, restores=op_id(restored))
+        (outcome,) = self.books.apply(agency, update)
+        if outcome.kind == log.OUTCOME_KIND_APPLIED:
+            self.credited += amount - self.standing.pop((agency, replaced))
+            self.standing[agency, 8000 + op] = amount
+
     @rule(agency=agencies, account=accounts, op=ops, amount=st.integers(-2, 502), dimension=st.integers(0, 5))
     def awards(self, agency: str, account: bytes, op: int, amount: int, dimension: int) -> None:
         update = award(op, account_id=account, credits=amount, dimension=dimension)

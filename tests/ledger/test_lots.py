@@ -8,6 +8,7 @@ from samprasan.v1 import log_pb2 as log
 
 from tests.ledger.books import (
     ACCOUNT,
+    ACTIVATED,
     OTHER,
     Ledger,
     applied,
@@ -147,6 +148,36 @@ def test_only_what_was_taken_back_here_is_restored_and_once(what: str) -> None:
     assert of(books) == before[1]
 
 
+def test_two_debts_never_have_one_name() -> None:
+    """An award that goes on with another's debt restores none: or what one owes would be paid with the other's."""
+    books = shared()
+    books.apply("mpc", award(1, credits=10), award(2, credits=10), reserve(3), reserve(4))
+    assert books.apply("mpc", reverse(5, 1)) == [applied(owed=10)]
+    assert books.apply("mpc", replacing(6, 2, credits=5)) == [applied(owed=5)]
+    both = replacing(7, 6, credits=5, restores=op_id(1))
+    assert books.apply("mpc", both) == [declined(log.DECLINE_REASON_RESTORES_NOTHING)]
+    assert books.apply("mpc", void(8, 3), void(9, 4)) == [OK, OK]
+    assert worth(books) == (5, 5, 0)
+
+
+def test_a_chain_of_leftovers_is_a_row_each() -> None:
+    books = shared()
+    books.apply("mpc", award(1, credits=500), award(2, credits=500))
+    for number in range(100, 200):
+        books.apply("mpc", reserve(number))
+    books.apply("mpc", reverse(3, 1))
+    left = 2
+    for number in range(10, 60):
+        books.apply("mpc", award(1000 + number, credits=1))
+        (outcome,) = books.apply("mpc", reverse(number, left))
+        if outcome.left:
+            left = number
+    assert verify.breaches(books.state) == []
+    again = verify.fold_log(books.entries, ACTIVATED)
+    assert verify.digest_of(again) == verify.digest_of(books.state)
+    assert len(books.state.leftovers) > 10
+
+
 class TestCapsOfADay:
     """Of the policy in force: 1,200 credits made spendable, 600 written off, 2,000 set aside."""
 
@@ -178,7 +209,8 @@ class TestCapsOfADay:
         assert books.apply("mpc", reverse(50, 1)) == [applied(owed=450)]  # of 500, the lot had 50
         assert books.apply("mpc", reverse(51, 2)) == [applied(owed=150, left=50)]
         assert worth(books) == (50, 0, 600)
-        assert books.apply("mpc", reverse(51, 2)) == [log.Outcome(kind=log.OUTCOME_KIND_DUPLICATE, left=50)]
+        again = log.Outcome(kind=log.OUTCOME_KIND_DUPLICATE, left=50, owed=150)
+        assert books.apply("mpc", reverse(51, 2)) == [again]
         assert books.apply("mpc", reverse(52, 51)) == [declined(log.DECLINE_REASON_WRITE_OFF_CAP_REACHED)]
         assert books.apply("mpc", reverse(53, 2)) == [declined(log.DECLINE_REASON_AWARD_CORRECTED)]
         books.at += 86_400_000

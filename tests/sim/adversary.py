@@ -110,7 +110,7 @@ class Enemy:
 
     def _learn(self, batch: log.Batch, receipt: log.Receipt) -> None:
         for update, outcome in zip(batch.updates, receipt.outcomes, strict=True):
-            if outcome.kind == log.OUTCOME_KIND_APPLIED and update.HasField("award"):
+            if (outcome.kind == log.OUTCOME_KIND_APPLIED and update.HasField("award")) or outcome.left:
                 self.awards = [*self.awards[-_REMEMBERED:], update.op_id]
             elif outcome.kind == log.OUTCOME_KIND_APPLIED and update.HasField("reserve"):
                 self.holds = [*self.holds[-_REMEMBERED:], (ENEMY, update.op_id)]
@@ -131,7 +131,7 @@ class Enemy:
 
     def credits(self) -> int:
         """From nothing to more than anybody may."""
-        return self.chance.choice((0, 1, 4, 10, 16, 40, 250, 500, 501))
+        return self.chance.choice((0, 1, 4, 10, 16, 40, 100, 101))
 
     def month(self) -> int:
         """Mostly this one."""
@@ -175,6 +175,13 @@ def _award(enemy: Enemy) -> log.Award:
 def _replacing(enemy: Enemy) -> log.Award:
     award = _award(enemy)
     award.replaces = enemy.one_of(enemy.awards, enemy.chance.randbytes(16))
+    return award
+
+
+def _restoring(enemy: Enemy) -> log.Award:
+    """Also beside one that it replaces, as nobody should."""
+    award = _replacing(enemy) if enemy.chance.random() < 0.5 else _award(enemy)
+    award.restores = enemy.one_of(enemy.awards, enemy.chance.randbytes(16))
     return award
 
 
@@ -337,7 +344,7 @@ def _fork(enemy: Enemy) -> None:
 
 def _go_round(enemy: Enemy) -> None:
     """Awarded, set aside or spent, taken back, given back: what is left?"""
-    account, credits_ = enemy.account(), enemy.chance.choice((10, 40, 500))
+    account, credits_ = enemy.account(), enemy.chance.choice((10, 40, 100, 100))
     enemy.push(log.Update(op_id=enemy.op_id(), link=log.Link(account_id=account, purposes=_BOTH)))
     award, reserve = _award(enemy), _reserve(enemy)
     award.account_id = reserve.account_id = account
@@ -360,7 +367,7 @@ def _publish(enemy: Enemy) -> None:
     """Its catalogue anew, with a benefit at another price."""
     from samprasan.node.documents import proposals
 
-    price = enemy.chance.choice((1, 10, 500))
+    price = enemy.chance.choice((1, 10, 90))
     try:
         envelope = proposals.publish(enemy.node, federation.CATALOGUE.replace("credits = 10", f"credits = {price}"))
     except SamprasanError:
@@ -374,6 +381,7 @@ _DEEDS: list[tuple[str, Callable[[Enemy], None]]] = [
     _update("unlink", _unlink),
     *[_update("award", _award)] * 4,
     *[_update("award_replacing", _replacing)] * 4,
+    *[_update("award_restoring", _restoring)] * 3,
     *[_update("reverse", _reverse)] * 3,
     *[_update("reserve", _reserve)] * 4,
     *[_update("post", _post)] * 2,

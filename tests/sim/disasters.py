@@ -31,7 +31,7 @@ class Restoring(Simulation):
 
     snapshots: list[bytes] = field(default_factory=list)
     restored: int = 0
-    is_given_up: bool = False  # the hub could not find where batches stood whose receipts were lost, and says so
+    is_given_up: bool = False  # the hub could not find where several batches stood whose receipts were lost
 
     def _step(self, number: int) -> None:
         db = self.fed.hub.db
@@ -44,6 +44,8 @@ class Restoring(Simulation):
             db.sync()
             recovery.begin_recovery(self.fed.hub, recovery.RESTORED)
             self.in_flight.clear()
+            for node in self.fed.nodes.values():
+                node.shown = None
             self.restored += 1
         super()._step(number)
 
@@ -52,11 +54,21 @@ class Restoring(Simulation):
         return self.chance.choice(self.snapshots)
 
     def _check_agreement(self) -> None:
-        hub = self.fed.hub
-        with hub.db.read() as tx:
-            self.is_given_up = bool(recovery.rest_of_log(tx, hub.world))
+        self.is_given_up = self._lacks_several()
         if not self.is_given_up:
             super()._check_agreement()
+
+    def _lacks_several(self) -> bool:
+        """Whether the hub waits for people, since two batches or more stood where a checkpoint ends its log."""
+        hub = self.fed.hub
+        with hub.db.read() as tx:
+            if not recovery.rest_of_log(tx, hub.world):
+                return False
+            size = hub_store.log.head_now(tx).size
+            notes = hub_store.recovery.checkpoints(tx).values()
+            ends = [checkpoint.read(note).checkpoint.size for note in notes if note]
+            end = min(each for each in ends if each > size)
+            return end - size - len(hub_store.recovery.between(tx, size, end)) >= 2
 
 
 class ForgetfulHub(HubParty):
@@ -122,7 +134,7 @@ class Cutting(Restoring):
             for _ in range(3):
                 self.fed.clock.now_ms += 3_600_000
                 self.fed.run()
-        super()._check_agreement()
+        Simulation._check_agreement(self)
 
     def _cut_if_needed(self) -> bool:
         """Two agencies agree to go on without what is missing, if something is."""

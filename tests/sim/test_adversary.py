@@ -22,7 +22,7 @@ from tests.sim.watch import Watch
 PARTS = 4  # to be spread over workers; every other world has the operator on the enemy's side
 SEEDS = (4, 12, 1_000)  # in make test, in make check, in a long run
 SEEDS_TO_FIND_A_HOLE = 200
-DAY_CAP, WRITE_OFF_CAP = 2_000, 100
+DAY_CAP, WRITE_OFF_CAP, UPDATE_MAX = 300, 100, 100
 COMMUNITIES_FROM = 70_000  # numbers of their records
 FORWARD_MS = 43_200_000
 # What an enemy reaches until accounts are admitted to agencies and evaluations are signed for.
@@ -49,6 +49,7 @@ class Hostile(Simulation):
         super().__post_init__()
         text = (SAMPLES / "policy.toml").read_text("utf-8").replace("version = 1", "version = 2")
         for name, before, most in (
+            ("credits_per_update_max", "500", UPDATE_MAX),
             ("credits_per_agency_day_max", "1_000_000", DAY_CAP),
             ("write_offs_per_agency_day_max", "100_000", WRITE_OFF_CAP),
         ):
@@ -136,11 +137,6 @@ def no_cap_of_a_day(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(corrections, "_over_cap", not_over)
 
 
-def no_cap_of_write_offs(patch: pytest.MonkeyPatch) -> None:
-    """An agency may write off what it likes."""
-    patch.setattr(corrections, "_may_write_off", lambda _: 10**9)
-
-
 def nothing_is_paid_back(patch: pytest.MonkeyPatch) -> None:
     """What comes back to a lot can be spent, whatever is owed to it."""
     returned = lots.returned
@@ -158,9 +154,7 @@ def others_credits_are_recovered(patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.rest
-@pytest.mark.parametrize(
-    "plant", [no_cap_of_a_day, no_cap_of_write_offs, nothing_is_paid_back, others_credits_are_recovered]
-)
+@pytest.mark.parametrize("plant", [no_cap_of_a_day, nothing_is_paid_back, others_credits_are_recovered])
 def test_a_planted_hole_is_found(plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch)
     for seed in range(SEEDS_TO_FIND_A_HOLE):

@@ -100,6 +100,12 @@ recovery = sa.Table(
     sa.Column("why", sa.String(16), nullable=False, comment="restored, asked or receipt."),
     sa.Column("problem", sa.String(32), nullable=False, comment="The entry that keeps the log from being whole."),
     sa.Column("cut", sa.Boolean, nullable=False, comment="What nobody has is given up; the rest goes in again."),
+    sa.Column(
+        "searched",
+        sa.Text,
+        nullable=False,
+        comment="For these entries and checkpoints the places of lost receipts were looked for in vain.",
+    ),
 )
 refeeders = sa.Table(
     "refeeders",
@@ -250,6 +256,13 @@ corrections = sa.Table(
     sa.Column("award_op_id", _ID, primary_key=True),
     sa.Column("op_id", _ID, nullable=False, comment="The update that replaced or reversed the award."),
     sa.Column("is_over", sa.Boolean, nullable=False, comment="No other award may restore it."),
+)
+leftovers = sa.Table(
+    "leftovers",
+    metadata,
+    sa.Column("agency", _AGENCY, primary_key=True),
+    sa.Column("op_id", _ID, primary_key=True, comment="Of the reversal that had to leave something."),
+    sa.Column("award", sa.LargeBinary, nullable=False, comment="The Award that stands instead."),
 )
 agencies = sa.Table(
     "agencies",

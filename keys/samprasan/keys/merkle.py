@@ -135,9 +135,23 @@ def extends(earlier: int, earlier_root: bytes, size: int, path: Sequence[bytes],
 class Growing:
     """The root of a tree that only grows, with nothing kept but the complete subtrees at its right border."""
 
-    def __init__(self) -> None:
-        self.size = 0
-        self._peaks: list[bytes] = []  # the largest first
+    def __init__(self, size: int = 0, peaks: Sequence[bytes] = ()) -> None:
+        self.size = size
+        self._peaks = list(peaks)  # the largest first
+
+    @classmethod
+    def at(cls, fetch: Fetch, size: int) -> "Growing":
+        """The tree of the first ``size`` leaves."""
+        peaks, start = [], 0
+        while start < size:
+            part = 1 << ((size - start).bit_length() - 1)
+            peaks.append(_tree_hash(fetch, start, start + part))
+            start += part
+        return cls(size, peaks)
+
+    def copy(self) -> "Growing":
+        """The same tree, to go on with apart."""
+        return Growing(self.size, self._peaks)
 
     def add(self, leaf: bytes) -> None:
         """Put a leaf behind the others."""

@@ -83,7 +83,7 @@ def reverse(step: Step, op_id: bytes, made: log.Reverse) -> Decline:
     step.owed = lots.owed_by(effect.after.owed, step.agency, owes)
     step.changes.corrections[step.agency, made.award_op_id] = Correction(op_id, is_over=step.left > 0)
     if step.left:
-        step.changes.awards[step.agency, op_id] = leftover(reversed_, step.left)
+        step.changes.leftovers[step.agency, op_id] = leftover(reversed_, step.left)
     return NO_DECLINE
 
 
@@ -190,7 +190,9 @@ def _restores_declined(step: Step, made: log.Award) -> Decline:
         return NO_DECLINE
     restored, correction = step.award(made.restores), step.correction(made.restores)
     is_here = restored is not None and restored.account_id == made.account_id
-    if not is_here or correction is None or correction.is_over:
+    replaced = step.award(made.replaces) if made.replaces else None
+    has_its_own = replaced is not None and replaced.account_id == made.account_id  # one award pays for one other
+    if not is_here or has_its_own or correction is None or correction.is_over:
         return log.DECLINE_REASON_RESTORES_NOTHING
     return NO_DECLINE
 
@@ -205,7 +207,8 @@ def _award_declined(step: Step, made: log.Award) -> Decline:
         return log.DECLINE_REASON_POLICY_UNKNOWN
     if made.credits <= 0:
         return log.DECLINE_REASON_CREDITS_NOT_POSITIVE
-    if made.credits > policy.credits_per_update_max:
+    in_force = step.limits or policy
+    if made.credits > min(policy.credits_per_update_max, in_force.credits_per_update_max):
         return log.DECLINE_REASON_CREDITS_OVER_CAP
     if not 1 <= made.dimension <= 4:
         return log.DECLINE_REASON_DIMENSION_INVALID

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from samprasan.keys.documents import HUB
-from samprasan.ledger import corrections, holds
+from samprasan.ledger import corrections, holds, lots
 from samprasan.ledger.benefits import Catalogue
 from samprasan.ledger.policy import Policy
 from samprasan.ledger.state import NO_DECLINE, USED, Decline, Entry, Operation, State, Step, Totals
@@ -69,9 +69,16 @@ def _agency_update(step: Step, update: log.Update) -> log.Outcome:
 
 
 def _again(step: Step, update: log.Update, first: Operation) -> log.Outcome:
-    """A duplicate; of a reversal it says what had to be left."""
-    left = step.award(update.op_id) if update.HasField("reverse") else None
-    return log.Outcome(kind=log.OUTCOME_KIND_DUPLICATE, reason=first.reason, left=left.credits if left else 0)
+    """A duplicate; of a reversal that took effect it says what had to be left, and what is owed now."""
+    again = log.Outcome(kind=log.OUTCOME_KIND_DUPLICATE, reason=first.reason)
+    award = step.award(update.reverse.award_op_id) if update.HasField("reverse") else None
+    if award is not None and not first.reason:
+        left, account = step.leftover(update.op_id), step.account(award.account_id)
+        assert account is not None
+        again.left = left.credits if left else 0
+        owes = update.op_id if left else update.reverse.award_op_id
+        again.owed = lots.owed_by(account.owed, step.agency, owes)
+    return again
 
 
 def _outcome(reason: Decline) -> log.Outcome:

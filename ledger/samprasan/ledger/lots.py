@@ -130,11 +130,12 @@ def owed_by(debts: Debts, awarder: str, op_id: bytes) -> int:
 
 def settled(debts: Debts, awarder: str, op_id: bytes, credits_: int) -> Debts:
     """With ``credits_`` less owed by that award; what owes nothing is forgotten."""
-    return tuple(each for each in _changed(debts, awarder, op_id, -credits_) if each.credits)
+    return tuple(each for each in _changed(debts, awarder, op_id, -credits_) if each.credits > 0)
 
 
 def passed_on(debts: Debts, awarder: str, op_id: bytes, to: bytes) -> Debts:
-    """What that award owes is owed by another one from now on."""
+    """What that award owes is owed by another one from now on, which owed nothing before."""
+    assert not owed_by(debts, awarder, to)
     return tuple(each._replace(op_id=to) if (each.awarder, each.op_id) == (awarder, op_id) else each for each in debts)
 
 
@@ -156,6 +157,16 @@ def owing(debts: Debts, key: Key, op_id: bytes, credits_: int) -> Debts:
     oldest, next_ = of_lot[0], of_lot[1]
     merged = next_._replace(credits=next_.credits + oldest.credits)
     return tuple(merged if each == next_ else each for each in debts if each != oldest)
+
+
+def are_sound(lots: Lots, debts: Debts) -> bool:
+    """Whether nothing is negative, and each lot and each award that owes something stands once."""
+    owing_awards = {(each.awarder, each.op_id) for each in debts}
+    return (
+        all(each.remaining >= 0 for each in lots)
+        and all(each.credits > 0 for each in debts)
+        and (len(owing_awards), len({each.key for each in lots})) == (len(debts), len(lots))
+    )
 
 
 def total(lots: Sequence[Lot]) -> int:

@@ -74,6 +74,8 @@ def from_document(document: documents.Policy) -> Policy:
     limits = document.limits
     for name, most in _LIMITS.items():
         in_range(name, getattr(limits, name), 0 if name in _MAY_BE_ZERO else 1, most)
+    for name in ("credits_per_agency_day_max", "write_offs_per_agency_day_max"):
+        in_range(name, getattr(limits, name), limits.credits_per_update_max, _LIMITS[name])  # or one award never fits
     if limits.pending_days or limits.expire_after_fiscal_years:
         raise Malformed("policy_unsupported", key="pending_days, expire_after_fiscal_years")
     categories = {entry.code: _category(entry) for entry in document.categories}

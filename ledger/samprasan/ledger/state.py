@@ -61,7 +61,7 @@ class Totals(NamedTuple):
             and min(spendable) >= 0
             and self.available == lots.total(self.lots)
             and 0 <= owed == self.written_off <= self.spent + self.held
-            and all(each.remaining >= 0 for each in self.lots)
+            and lots.are_sound(self.lots, self.owed)
         )
 
 
@@ -143,16 +143,18 @@ class Offer(NamedTuple):
 class State:
     """A slice of the ledger: all that a batch touches, or everything.
 
-    ``links`` are purposes and ``USED``.  ``awards`` are those that took effect, as signed, by agency and op_id, and
-    what a reversal had to leave, by its own; ``corrections`` what corrected one.  ``holds`` are by agency and op_id,
-    ``holding`` counts an agency's open ones on an account; ``offers`` are by owner and code, ``uses`` count by account,
-    owner, code and period.  ``seen`` is no state, but what the fold of one batch has to tell those who follow changes.
+    ``links`` are purposes and ``USED``.  ``awards`` are those that took effect, as signed, by agency and op_id,
+    ``leftovers`` what a reversal had to leave, by its own; ``corrections`` what corrected one.  ``holds`` are by agency
+    and op_id, ``holding`` counts an agency's open ones on an account; ``offers`` are by owner and code, ``uses`` count
+    by account, owner, code and period.  ``seen`` is no state, but what the fold of one batch has to tell those who
+    follow changes.
     """
 
     accounts: dict[AccountId, Totals] = field(default_factory=dict)
     links: dict[tuple[str, AccountId], frozenset[int]] = field(default_factory=dict)
     operations: dict[tuple[str, bytes], Operation] = field(default_factory=dict)
     awards: dict[tuple[str, bytes], log.Award] = field(default_factory=dict)
+    leftovers: dict[tuple[str, bytes], log.Award] = field(default_factory=dict)
     corrections: dict[tuple[str, bytes], Correction] = field(default_factory=dict)
     agencies: dict[str, AgencyTotals] = field(default_factory=dict)
     policies: dict[int, Policy] = field(default_factory=dict)
@@ -168,6 +170,7 @@ class State:
         self.links.update(changes.links)
         self.operations.update(changes.operations)
         self.awards.update(changes.awards)
+        self.leftovers.update(changes.leftovers)
         self.corrections.update(changes.corrections)
         self.agencies.update(changes.agencies)
         self.policies.update(changes.policies)
@@ -255,9 +258,14 @@ class Step:
         return self.changes.operations.get(key) or self.before.operations.get(key)
 
     def award(self, op_id: bytes) -> log.Award | None:
-        """The agency's award with that op_id, if it took effect."""
+        """The agency's award with that op_id, if it took effect, or what its reversal with that op_id had to leave."""
         key = (self.agency, op_id)
-        return self.changes.awards.get(key) or self.before.awards.get(key)
+        return self.changes.awards.get(key) or self.before.awards.get(key) or self.leftover(op_id)
+
+    def leftover(self, op_id: bytes) -> log.Award | None:
+        """What the agency's reversal with that op_id had to leave."""
+        key = (self.agency, op_id)
+        return self.changes.leftovers.get(key) or self.before.leftovers.get(key)
 
     def correction(self, op_id: bytes) -> Correction | None:
         """What replaced or reversed the agency's award, if anything did."""

@@ -35,6 +35,7 @@ def _rows(state: State) -> Iterator[tuple[str, Iterable[tuple[object, ...]]]]:
     yield "link", ((*key, sorted(purposes)) for key, purposes in state.links.items() if purposes)
     yield "operation", ((*key, operation) for key, operation in state.operations.items())
     yield "correction", ((*key, *correction) for key, correction in state.corrections.items())
+    yield "leftover", ((*key, award.SerializeToString(deterministic=True)) for key, award in state.leftovers.items())
     yield "agency", state.agencies.items()
     yield "hold", ((*key, hold) for key, hold in state.holds.items())
     yield "holding", ((*key, count) for key, count in state.holding.items() if count)
@@ -55,6 +56,13 @@ def breaches(state: State) -> list[str]:
     written_off = sum(totals.written_off for totals in state.agencies.values())
     if lost != written_off:
         problems.append(f"accounts show {lost} credits written off, agencies {written_off}")
+    owed: Counter[str] = Counter()
+    for totals in state.accounts.values():
+        owed.update({each.awarder: 0 for each in totals.owed})
+        for each in totals.owed:
+            owed[each.awarder] += each.credits
+    if any(owed[agency] != did.written_off for agency, did in state.agencies.items()):
+        problems.append("what awards owe is not what their agencies have written off")
     return problems + _hold_breaches(state)
 
 

@@ -25,6 +25,7 @@ UNLINK_GRACE_MS = 7 * DAY_MS  # an export that says no by mistake can be put rig
 ACCOUNTS_PER_REQUEST = 1000  # the hub's limit
 DOCUMENT_LIFETIME_MS = 30 * DAY_MS  # time to gather approvals
 CLOCK_OFF_MS_MAX = 120_000  # PROTOCOL: alarm beyond
+CAP_WAIT_MS_MIN = 600_000  # before what a cap of the day stopped is tried again, however wrong a clock is
 HOLD_SECONDS = 600  # what is spent at once needs no more
 RESERVED_SECONDS = 86_400  # a benefit that waits to be fetched
 REDEMPTIONS_LISTED_MAX = 10_000

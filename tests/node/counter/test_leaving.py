@@ -185,8 +185,9 @@ def test_a_reversal_for_an_undone_import_goes_before_a_link_that_says_less(fed: 
     undo.undo_import(fed.nodes["mpc"], wrong.import_id)
     give(fed, 1, "integrators")
     fed.run()
-    assert changes(fed) == ["link", "award", "reverse", "link"]
-    assert (purposes(fed)[-1], available(fed)) == ([log.PURPOSE_INTEGRATORS], 0)
+    assert changes(fed) == ["link", "award", "link", "reverse", "link"]
+    assert purposes(fed)[1:] == [[log.PURPOSE_SHARE, log.PURPOSE_INTEGRATORS], [log.PURPOSE_INTEGRATORS]]
+    assert available(fed) == 0
 
 
 def test_a_link_made_for_a_hold_leaves_what_is_to_be_taken_back_in_reach(fed: Federation) -> None:

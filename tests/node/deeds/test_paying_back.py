@@ -9,7 +9,7 @@ from samprasan.hub.log import audit
 from samprasan.hub.process import status as hub_status
 from samprasan.keys.durations import DAY_MS
 from samprasan.node import store
-from samprasan.node.counter import redemption
+from samprasan.node.counter import erasure, redemption
 from samprasan.node.deeds import history
 from samprasan.node.imports import undo
 from samprasan.node.process import status
@@ -156,7 +156,7 @@ def lower_caps(fed: Federation, **caps: int) -> None:
 
 
 async def test_an_award_over_the_cap_of_the_day_goes_by_itself_when_the_next_has_begun(fed: Federation) -> None:
-    lower_caps(fed, credits_per_agency_day_max=40)
+    lower_caps(fed, credits_per_update_max=20, credits_per_agency_day_max=40)
     fed.give("mpc", *(deed(number, number) for number in range(1, 6)))
     fed.run()
     node = fed.nodes["mpc"]
@@ -181,25 +181,24 @@ async def test_an_award_over_the_cap_of_the_day_goes_by_itself_when_the_next_has
 
 
 async def test_a_reversal_over_the_cap_of_write_offs_is_ended_on_other_days(spent: Federation) -> None:
-    lower_caps(spent, write_offs_per_agency_day_max=6)
+    lower_caps(spent, credits_per_update_max=10, write_offs_per_agency_day_max=10)
     spent.give("mpc", deed(3, 1, quantity=Decimal("0.5"), credits=4))
     spent.run()
     spent.give("mpc", deed(1, 1, **TEN, status="revoked"))
     spent.run()
     node = spent.nodes["mpc"]
-    assert owned(spent) == (14, 0, 20, 6), "four were unspent, six may be written off"
-    assert status.status(node, None)["deeds"]["waiting"] == 0, "ten were taken back"
+    assert owned(spent) == (14, 0, 20, 6), "four were unspent, six are written off"
+    assert status.status(node, None)["deeds"]["waiting"] == 0
     spent.give("mpc", deed(2, 1, **TEN, status="revoked"))
     spent.run()
-    assert owned(spent) == (14, 0, 20, 6)
+    assert owned(spent) == (10, 0, 20, 10), "four more may be written off today"
     assert status.status(node, None)["deeds"]["waiting"] == 1
-    await agree(spent)
-    spent.clock.now_ms += DAY_MS
-    spent.run()
-    assert owned(spent) == (8, 0, 20, 12)
     shown: dict[str, Any] = history.show(node, "test", "R00002")
-    assert shown["credits_at_hub"] == 4
+    assert shown["credits_at_hub"] == 6
     await agree(spent)
+    sent = len(batches(spent))
+    spent.run()
+    assert len(batches(spent)) == sent, "it is not tried again today"
     spent.clock.now_ms += DAY_MS
     spent.run()
     assert owned(spent) == (4, 0, 20, 16)
@@ -208,3 +207,28 @@ async def test_a_reversal_over_the_cap_of_write_offs_is_ended_on_other_days(spen
     spent.run()
     assert owned(spent) == (14, 0, 20, 6)
     await agree(spent)
+
+
+async def test_a_clock_that_is_ahead_does_not_try_all_night(fed: Federation) -> None:
+    lower_caps(fed, credits_per_update_max=20, credits_per_agency_day_max=20)
+    node = fed.nodes["mpc"] = fed.nodes["mpc"].with_clock(lambda: fed.clock() + DAY_MS)
+    fed.give("mpc", deed(1, 1), deed(2, 2))
+    fed.run()
+    assert (owned(fed)[0], status.status(node, None)["deeds"]["waiting"]) == (16, 1)
+    sent = len(batches(fed))
+    fed.run()
+    assert len(batches(fed)) == sent
+
+
+def test_what_was_put_off_goes_though_who_asked_for_it_was_erased(fed: Federation) -> None:
+    lower_caps(fed, credits_per_update_max=20, credits_per_agency_day_max=20)
+    fed.give("mpc", deed(1, 1), deed(2, 2))
+    fed.run()
+    node = fed.nodes["mpc"]
+    fed.give("mpc", deed(3, 3))
+    fed.run()
+    assert status.status(node, None)["deeds"]["waiting"] == 2
+    erasure.erase(node, deed(2, 2).subject)
+    fed.clock.now_ms += DAY_MS
+    fed.run()
+    assert (owned(fed)[0], status.status(node, None)["deeds"]["waiting"]) == (32, 0)

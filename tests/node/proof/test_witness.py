@@ -279,6 +279,11 @@ def test_what_is_older_than_a_final_checkpoint_is_forgotten(fed: Federation) -> 
     assert given == {size(fed)}
     too_late = hub_pb2.CosignRequest(size=size(fed) - 1, seconds=1, signature=bytes(64))
     log_checkpoints.accept_cosignature(fed.hub, "mpc", too_late)
+    with fed.hub.db.read() as tx:
+        assert set(tx.execute(sa.select(cosignatures.c.size)).scalars()) == given
+    too_early = hub_pb2.CosignRequest(size=too_late.size + 2, seconds=1, signature=bytes(64))
+    with pytest.raises(SamprasanError):
+        log_checkpoints.accept_cosignature(fed.hub, "mpc", too_early)
 
 
 def two_views(fed: Federation) -> Federation:

@@ -122,15 +122,15 @@ def answer_question(db: Database, agency: str, request: hub_pb2.WitnessRequest) 
 def accept_cosignature(hub: Hub, agency: str, request: hub_pb2.CosignRequest) -> None:
     """Keep an agency's cosignature; once every agency has cosigned, what is older is forgotten, and comes too late.
 
-    Raises Unproven ``cosignature`` and ``not_a_member``, Refused ``checkpoint_unknown`` for one that was never offered.
+    Raises Unproven ``cosignature`` and ``not_a_member``, Refused ``checkpoint_unknown`` for one that is not kept.
     """
     with hub.db.begin() as tx:
         store.log.lock_head(tx)
         roster = store.documents.agreed_on(tx).roster_with(agency)
         signed = store.checkpoints.find(tx, request.size)
         if signed is None:
-            newest = store.checkpoints.newest(tx)
-            if newest is not None and request.size < newest.size:
+            oldest = store.checkpoints.first_after(tx, 0)
+            if oldest is not None and request.size < oldest.size:
                 return
             raise Refused("checkpoint_unknown", size=request.size)
         key = documents.member(roster, agency).signing_key

@@ -8,6 +8,7 @@ covers the place, nobody was told of any moment.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate, islice
 
 from samprasan.edge.database import Tx
@@ -26,14 +27,14 @@ from samprasan.v1.envelope_pb2 import Envelope
 
 CLOCKS_APART_MS = 120_000  # hub and nodes raise an alarm beyond
 MINUTE_MS = 60_000
-WAITED_MS = (  # until a batch was taken, looked for in this order; of two batches, up to ten minutes
+WAITED_MS = (  # until a batch was taken, looked for in this order, as far as the tries go: of two, some ten minutes
     *(CLOCKS_APART_MS, 5 * MINUTE_MS, 10 * MINUTE_MS, 60 * MINUTE_MS),
     *(DAY_MS, 30 * DAY_MS),
 )
 ENTRIES_MAX = 500  # between the first gap and what tells where it ends
 GAPS_MAX = 8
-ARRANGEMENTS_MAX = 500  # each is folded: a few seconds
-TRIES_MAX = 600_000  # some ten seconds, over all arrangements, with one entry behind the gap; fewer with more
+ARRANGEMENTS_MAX = 500  # folded, over all times that a batch may have waited: a few seconds
+TRIES_MAX = 1_000_000  # entries hashed: some ten seconds, over all arrangements
 
 
 def filled(tx: Tx, world: World, head: LogHead, agencies: Sequence[str], covering: Sequence[Checkpoint]) -> list[Refed]:
@@ -48,15 +49,18 @@ def filled(tx: Tx, world: World, head: LogHead, agencies: Sequence[str], coverin
     if end - head.size - len(placed) > GAPS_MAX:
         return []
     heads = {agency: store.log.chain_head(tx, agency).seq for agency in (*agencies, documents.HUB)}
-    tries = TRIES_MAX // (1 + (end - head.size) // 16)
-    for waited_ms in WAITED_MS if covering else WAITED_MS[:1]:
-        arrangements = _arrangements(tx, agencies, placed, range(head.size, end), heads)
-        for entries in islice(arrangements, ARRANGEMENTS_MAX):
+    arrangements = list(
+        islice(_arrangements(tx, agencies, placed, range(head.size, end), heads), ARRANGEMENTS_MAX // len(WAITED_MS))
+    )
+    tree = merkle.Growing.at(Tiles(tx), head.size)
+    search = _Search(tree, head, covering[0].root if covering else None, TRIES_MAX // (end - head.size))
+    for waited_ms in WAITED_MS:
+        for entries in arrangements:
             receipts = _folded(tx, head, entries, _latest(entries, waited_ms, world.now()))
-            if receipts and covering:
-                tries, receipts = _timed(Tiles(tx), head, entries, receipts, covering[0], tries)
-            if receipts:
+            if receipts and search.finds_moments(entries, receipts):
                 return [_with_receipt(world, each, receipt) for each, receipt in zip(entries, receipts, strict=True)]
+        if not search.tries:
+            break
     return []
 
 
@@ -109,62 +113,65 @@ def _latest(entries: Sequence[Refed], waited_ms: int, now: int) -> list[int]:
     return list(accumulate(reversed(moments), max))  # nothing stands before what it follows
 
 
-def _timed(
-    tiles: Tiles,
-    head: LogHead,
-    entries: Sequence[Refed],
-    receipts: Sequence[log.Receipt],
-    signed: Checkpoint,
-    tries: int,
-) -> tuple[int, list[log.Receipt]]:
-    """How many tries are left, and the receipts with the moments that make the checkpoint's tree; none if none do."""
-    gaps = [at for at, each in enumerate(entries) if not each.receipt]
-    windows = []
-    for at in gaps:
-        earliest = max([head.appended_at, *(receipt.appended_at for receipt in receipts[:at] if at - 1 not in gaps)])
-        created_at = _batch(entries[at]).created_at
-        begins = max(earliest, _whole_seconds(created_at - CLOCKS_APART_MS))
-        windows.append(range(begins, receipts[at].appended_at + 1, intake.CLOCK_MS))
-    leaves = [_leaf(each) for each in receipts]
-    known: dict[tuple[int, int], bytes] = {}
-    for moments in islice(_rising(windows, 0), tries):
-        tries -= 1
-        for at, moment in zip(gaps, moments, strict=True):
-            if (at, moment) not in known:
-                receipts[at].appended_at = moment
-                known[at, moment] = _leaf(receipts[at])
-            leaves[at] = known[at, moment]
-        if _root(tiles, head.size, leaves) == signed.root:
+@dataclass
+class _Search:
+    """Looks for the moments that make the tree whose root was signed; any will do if none was."""
+
+    tree: merkle.Growing
+    head: LogHead
+    root: bytes | None
+    tries: int
+
+    def finds_moments(self, entries: Sequence[Refed], receipts: Sequence[log.Receipt]) -> bool:
+        """Whether there are such moments; the receipts say them then."""
+        if self.root is None:
+            return True
+        gaps = [at for at, each in enumerate(entries) if not each.receipt]
+        leaves = [_leaf(each) for each in receipts]
+        for moments in _rising(self._windows(entries, receipts, gaps)):
+            if not self.tries:
+                return False
+            self.tries -= 1
             for at, moment in zip(gaps, moments, strict=True):
-                receipts[at].appended_at = moment
-            return tries, list(receipts)
-    return tries, []
+                if receipts[at].appended_at != moment:
+                    receipts[at].appended_at = moment
+                    leaves[at] = _leaf(receipts[at])
+            if self._root(leaves) == self.root:
+                return True
+        return False
+
+    def _windows(self, entries: Sequence[Refed], receipts: Sequence[log.Receipt], gaps: Sequence[int]) -> list[range]:
+        """When each of the gaps may have been appended."""
+        windows = []
+        for at in gaps:
+            before = [receipt.appended_at for place, receipt in enumerate(receipts[:at]) if place not in gaps]
+            made = _whole_seconds(_batch(entries[at]).created_at - CLOCKS_APART_MS)
+            earliest = max([self.head.appended_at, made, *before])
+            windows.append(range(_whole_seconds(earliest), receipts[at].appended_at + 1, intake.CLOCK_MS))
+        return windows
+
+    def _root(self, leaves: Sequence[bytes]) -> bytes:
+        grown = self.tree.copy()
+        for leaf in leaves:
+            grown.add(leaf)
+        return grown.root()
 
 
-def _rising(windows: Sequence[range], earliest: int) -> Iterator[tuple[int, ...]]:
-    """A moment out of each window, none before the one that it follows."""
+def _rising(windows: Sequence[range], earliest: int = 0) -> Iterator[tuple[int, ...]]:
+    """A moment out of each window, none before the one that it follows; none if a window is empty."""
     if not windows:
         yield ()
         return
-    for moment in windows[0]:
-        if moment >= earliest:
-            for rest in _rising(windows[1:], moment):
-                yield moment, *rest
+    if not all(windows):
+        return
+    first = windows[0]
+    for moment in range(max(first.start, earliest), first.stop, first.step):
+        for rest in _rising(windows[1:], moment):
+            yield moment, *rest
 
 
 def _leaf(receipt: log.Receipt) -> bytes:
     return merkle.leaf_hash(signing.payload_digest(receipt))
-
-
-def _root(tiles: Tiles, size: int, leaves: Sequence[bytes]) -> bytes:
-    """The root over the first ``size`` entries of the log and ``leaves``."""
-    grown = {(level, number): value for level, number, value in merkle.grown(tiles, size, leaves)}
-
-    def fetch(level: int, first: int, count: int) -> list[bytes]:
-        numbers = range(first, first + count)
-        return [grown.get((level, number)) or tiles(level, number, 1)[0] for number in numbers]
-
-    return merkle.root(fetch, size + len(leaves))
 
 
 def _with_receipt(world: World, entry: Refed, receipt: log.Receipt) -> Refed:

@@ -279,7 +279,12 @@ def _some(hub: Hub) -> bool:
         if not fed.keys() >= set(agencies):
             return False
         run = store.recovery.run_from(tx, head.size, limits.PUSH_GROUP_MAX)
-        run = run or lost_receipts.filled(tx, hub.world, head, agencies, _beyond(tx, head.size))
+        beyond = _beyond(tx, head.size)
+        searched = f"{head.size} {[each.size for each in beyond]} {store.recovery.given_back(tx)}"
+        if not run and searched != row.searched:
+            run = lost_receipts.filled(tx, hub.world, head, agencies, beyond)
+            if not run:
+                store.recovery.note_searched(tx, searched)
         if run:
             _enter(tx, hub.world, head.size, run)
             return True

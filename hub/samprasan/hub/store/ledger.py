@@ -9,11 +9,10 @@ import sqlalchemy as sa
 from samprasan.edge.database import insert_rows, rows_where_in, upsert_rows
 from samprasan.hub.store import holds as holds_store
 from samprasan.hub.store import lots as lots_store
-from samprasan.hub.tables import accounts, agencies, corrections, links, log, operations
-from samprasan.ledger.corrections import leftover
+from samprasan.hub.tables import accounts, agencies, corrections, leftovers, links, log, operations
 from samprasan.ledger.state import AgencyTotals, Correction, Operation, State, Totals
 from samprasan.v1.envelope_pb2 import Envelope
-from samprasan.v1.log_pb2 import Award, Batch, Receipt
+from samprasan.v1.log_pb2 import Award, Batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,8 @@ def load(tx: sa.Connection, touched: Mapping[str, Touched]) -> State:
         for op_id, award in awards_of(tx, agency, named.award_op_ids):
             state.awards[agency, op_id] = award
             named.account_ids.add(award.account_id)
+        for op_id, award in leftovers_of(tx, agency, named.award_op_ids):
+            state.leftovers[agency, op_id] = award
         for row in rows_where_in(tx, corrections, corrections.c.award_op_id, named.award_op_ids, agency=agency):
             state.corrections[agency, row[1]] = Correction(row[2], bool(row[3]))
         for row in rows_where_in(tx, links, links.c.account_id, named.account_ids, agency=agency):
@@ -71,23 +72,24 @@ def _load_holds(tx: sa.Connection, state: State, touched: Mapping[str, Touched])
 def awards_of(tx: sa.Connection, agency: str, op_ids: Iterable[bytes]) -> Iterator[tuple[bytes, Award]]:
     """The agency's awards that took effect, read from its own batches in the log: corrections are rare.
 
-    What a reversal had to leave of one is an award, too.
+    What a reversal had to leave of one is an award, too, by the reversal's op_id.
     """
-    found = rows_where_in(tx, operations, operations.c.op_id, op_ids, agency=agency)
+    found = list(rows_where_in(tx, operations, operations.c.op_id, op_ids, agency=agency))
     wanted = {row[1]: row[3] for row in found if not row[4]}
+    yield from leftovers_of(tx, agency, wanted)
     for log_index in sorted(set(wanted.values())):
-        columns = (log.c.batch, log.c.receipt)
-        row = tx.execute(sa.select(*columns).where(log.c.log_index == log_index)).one()
-        batch = Batch.FromString(Envelope.FromString(row.batch).payload)
-        outcomes = Receipt.FromString(Envelope.FromString(row.receipt).payload).outcomes
-        for update, outcome in zip(batch.updates, outcomes, strict=True):
+        data = tx.execute(sa.select(log.c.batch).where(log.c.log_index == log_index)).scalar_one()
+        for update in Batch.FromString(Envelope.FromString(data).payload).updates:
             if wanted.get(update.op_id) == log_index:
                 del wanted[update.op_id]  # the first with that op_id took effect; a second in the batch was declined
                 if update.HasField("award"):
                     yield update.op_id, update.award
-                elif outcome.left:
-                    for _, award in awards_of(tx, agency, [update.reverse.award_op_id]):
-                        yield update.op_id, leftover(award, outcome.left)
+
+
+def leftovers_of(tx: sa.Connection, agency: str, op_ids: Iterable[bytes]) -> Iterator[tuple[bytes, Award]]:
+    """What the agency's reversals had to leave, of those that had to."""
+    for row in rows_where_in(tx, leftovers, leftovers.c.op_id, op_ids, agency=agency):
+        yield row[1], Award.FromString(row[2])
 
 
 def load_all(tx: sa.Connection) -> State:
@@ -99,6 +101,8 @@ def load_all(tx: sa.Connection) -> State:
         state.operations[row.agency, row.op_id] = Operation(row.content, row.reason)
     for agency, award_op_id, op_id, is_over in tx.execute(sa.select(corrections)):
         state.corrections[agency, award_op_id] = Correction(op_id, bool(is_over))
+    for row in tx.execute(sa.select(leftovers)):
+        state.leftovers[row.agency, row.op_id] = Award.FromString(row.award)
     for row in tx.execute(sa.select(agencies)):
         state.agencies[row.agency] = AgencyTotals(*row[1:])
     holds_store.load_all(tx, state)
@@ -111,6 +115,8 @@ def save(tx: sa.Connection, changes: State, operations_at: Iterable[tuple[int, S
     upsert_rows(tx, links, [(*key, _bits(purposes)) for key, purposes in changes.links.items()])
     upsert_rows(tx, agencies, [_agency_row(key, totals) for key, totals in changes.agencies.items()])
     upsert_rows(tx, corrections, [(*key, *correction) for key, correction in changes.corrections.items()])
+    left = [(*key, award.SerializeToString(deterministic=True)) for key, award in changes.leftovers.items()]
+    insert_rows(tx, leftovers, left)
     rows = [
         (agency, op_id, operation.content, log_index, operation.reason)
         for log_index, folded in operations_at
@@ -122,7 +128,7 @@ def save(tx: sa.Connection, changes: State, operations_at: Iterable[tuple[int, S
 
 def clear(tx: sa.Connection) -> None:
     """Delete everything that the log says, to be folded anew."""
-    for table in (accounts, links, agencies, corrections, operations):
+    for table in (accounts, links, agencies, corrections, leftovers, operations):
         tx.execute(table.delete())
     holds_store.clear(tx)
 

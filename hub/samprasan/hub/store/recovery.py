@@ -43,12 +43,13 @@ class Recovery(NamedTuple):
     why: str
     problem: str
     cut: bool
+    searched: str
 
 
 def begin_recovery(tx: sa.Connection, now: int, why: str) -> None:
     """The hub recovers from now on, whatever it did before; a cut that is going on is carried out first."""
     row = current(tx)
-    upsert_rows(tx, recovery, [(1, now, why, "", row is not None and row.cut)])
+    upsert_rows(tx, recovery, [(1, now, why, "", row is not None and row.cut, "")])
     tx.execute(refeeders.delete())
 
 
@@ -63,6 +64,17 @@ def current(tx: sa.Connection) -> Recovery | None:
 def note_problem(tx: sa.Connection, problem: str) -> None:
     """What keeps the log from being whole."""
     tx.execute(recovery.update().values(problem=problem))
+
+
+def note_searched(tx: sa.Connection, what: str) -> None:
+    """The places of lost receipts were looked for in vain, with what was given back so far."""
+    tx.execute(recovery.update().values(searched=what))
+
+
+def given_back(tx: sa.Connection) -> tuple[int, int]:
+    """How many entries were given back, and how many of them with a receipt."""
+    row = tx.execute(sa.select(sa.func.count(), sa.func.count(refed.c.log_index)).select_from(refed)).one()
+    return int(row[0]), int(row[1])
 
 
 def cut(tx: sa.Connection) -> None:

@@ -98,10 +98,16 @@ def forget_gone(tx: Tx, deed_ids: Iterable[int]) -> None:
 
 
 def forget_gone_of(tx: Tx, subject_ids: Iterable[int]) -> None:
-    """Delete what was undone of subjects whose account this agency can do nothing with any more."""
-    gone = [deed.deed_id for who in subject_ids for deed in store.deeds.of_subject(tx, who) if deed.gone]
-    store.awards.forget(tx, gone)
-    store.deeds.remove(tx, gone)
+    """Delete what was undone of subjects whose account this agency can do nothing with any more.
+
+    What was told of somebody else stays until that is taken back.
+    """
+    for who in subject_ids:
+        gone = [deed.deed_id for deed in store.deeds.of_subject(tx, who) if deed.gone]
+        told = store.awards.of_deeds(tx, gone)
+        over = [each for each in gone if all(award.subject_id == who for award in told.get(each, []))]
+        store.awards.forget(tx, over)
+        store.deeds.remove(tx, over)
 
 
 def give_up_untold(tx: Tx, subject_ids: set[int], unlink_at: int) -> None:

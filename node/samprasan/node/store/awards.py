@@ -154,10 +154,11 @@ def settle(tx: sa.Connection, seq: int, came: Mapping[bytes, Came]) -> set[int]:
         elif row.replaces is not None:
             replaced = (awards.c.deed_id == row.deed_id, awards.c.op_id == row.replaces)
             before = tx.execute(sa.select(awards).where(*replaced)).first()
-            tx.execute(awards.update().where(*replaced).values(state=AwardState.REPLACED))
+            has_receipt = awards.c.state == AwardState.SETTLED
+            tx.execute(awards.update().where(*replaced, has_receipt).values(state=AwardState.REPLACED))
             tx.execute(awards.update().where(own).values(owed=told.owed))
-            if told.left and before is not None:
-                _leave(tx, row, AwardRow(*before), told.left)
+            if told.left:
+                _leave(tx, row, AwardRow(*before) if before is not None else row, told.left)
             elif told.reverse_reason:
                 tx.execute(awards.update().where(own).values(reverse_reason=told.reverse_reason, credits=0))
                 _correct_instead(tx, row, None)
@@ -200,13 +201,32 @@ def take_up(tx: sa.Connection) -> None:
     tx.execute(awards.update().where(awards.c.state == AwardState.WAITING).values(state=AwardState.QUEUED))
 
 
+def end_replaced(tx: sa.Connection, seq: int) -> None:
+    """Of the batch's awards, those that a later batch replaced whose receipt came first.
+
+    That comes of a cut: batches whose receipts count no more are on their way beside each other.
+    """
+    later = awards.alias()
+    replaced = sa.exists().where(
+        later.c.deed_id == awards.c.deed_id,
+        later.c.replaces == awards.c.op_id,
+        later.c.state.in_((AwardState.SETTLED, AwardState.REPLACED)),
+    )
+    mine = (awards.c.seq == seq, awards.c.state == AwardState.SETTLED, replaced)
+    tx.execute(awards.update().where(*mine).values(state=AwardState.REPLACED))
+
+
 def orphan_doubled(tx: sa.Connection, seq: int) -> None:
     """Of deeds in the batch for which the hub holds two awards, the older one loses its deed: people decide of it.
 
     That comes of a cut: an award that had been declined, and was made anew for another account, may have taken effect.
+    A deed of which another award is still on its way is looked at when that has its receipt.
     """
-    later, mine = awards.alias(), awards.alias()
-    in_batch = sa.select(mine.c.deed_id).where(mine.c.seq == seq, mine.c.deed_id != 0)
+    later, mine, waiting = awards.alias(), awards.alias(), awards.alias()
+    on_its_way = sa.exists().where(
+        waiting.c.deed_id == mine.c.deed_id, waiting.c.state == AwardState.QUEUED, waiting.c.seq.is_not(None)
+    )
+    in_batch = sa.select(mine.c.deed_id).where(mine.c.seq == seq, mine.c.deed_id != 0, ~on_its_way)
     stands = (awards.c.state == AwardState.SETTLED, awards.c.reverse_reason == 0, awards.c.deed_id.in_(in_batch))
     newer = sa.exists().where(
         later.c.deed_id == awards.c.deed_id,

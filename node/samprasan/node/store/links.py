@@ -51,8 +51,9 @@ def _due(linked_only: bool) -> sa.Select[Any]:
     now = sa.bindparam("now", type_=sa.BigInteger)
     asked_about = sa.and_(subjects.c.linked == 0, subjects.c.wanted, subjects.c.redeem)
     agrees = sa.or_(*(column for column, _ in _CONSENTS))
-    differs = sa.and_(subjects.c.linked.not_in((0, UNLINKING)), subjects.c.linked != _AGREED)
-    changed = sa.and_(agrees, differs, sa.or_(subjects.c.share, ~_taken_back()))
+    keeps_share = sa.and_(~subjects.c.share, _taken_back())
+    told = _AGREED + sa.case((keeps_share, 1 << PURPOSE_SHARE), else_=0)
+    changed = sa.and_(agrees, subjects.c.linked.not_in((0, UNLINKING)), subjects.c.linked != told)
     single = [1 << purpose for _, purpose in _CONSENTS]
     lessened = sa.and_(~agrees, subjects.c.unlink_at > now, subjects.c.linked.not_in((0, UNLINKING, *single)))
     leaving = sa.and_(
@@ -96,6 +97,13 @@ def _taken_back() -> sa.ColumnElement[bool]:
         receiver.c.share,
     )
     return sa.and_(is_linked, sa.or_(reversal, moves))
+
+
+def with_something_to_take_back(tx: sa.Connection, subject_ids: Iterable[int]) -> set[int]:
+    """Which of these subjects were told of by mistake: until that is taken back, their Link is for sharing, too."""
+    wanted = list(subject_ids)
+    query = sa.select(subjects.c.subject_id).where(subjects.c.subject_id.in_(wanted), _taken_back())
+    return set(tx.execute(query).scalars()) if wanted else set()
 
 
 def sharing(tx: sa.Connection, subject_ids: Iterable[int]) -> set[int]:

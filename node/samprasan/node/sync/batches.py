@@ -18,6 +18,7 @@ from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
 
 Sendable: TypeAlias = SubjectRow | SendableAward | SendableUpdate
+_SHARE = 1 << log.PURPOSE_SHARE
 _PURPOSES = (log.PURPOSE_SHARE, log.PURPOSE_REDEEM, log.PURPOSE_INTEGRATORS)
 
 
@@ -66,7 +67,10 @@ def _seal(tx: Tx, node: Node, after_seq: int) -> BatchRow | None:
     rows: list[Sendable] = [*store.redemptions.sendable(tx, limits.UPDATES_MAX // 2, linked_only=closing)]
     if in_flight < limits.BULK_IN_FLIGHT_MAX:
         most = limits.BESIDE_REDEMPTIONS_MAX if rows else limits.UPDATES_MAX
-        rows += store.links.due(tx, most // 2, now, linked_only=closing)
+        due = store.links.due(tx, most // 2, now, linked_only=closing)
+        no_more = [row.subject_id for row in due if not row.share and row.linked & _SHARE]
+        keeping = store.links.with_something_to_take_back(tx, no_more)
+        rows += [row._replace(share=True) if row.subject_id in keeping else row for row in due]
         rows += store.awards.sendable(tx, most, linked_only=closing)
     updates, links, sealed, told = _updates(node.world, rows, now)
     if not updates:
@@ -140,10 +144,10 @@ def _says_otherwise(row: Sendable, now: int) -> bool:
 def _bits(row: Sendable, consents: ConsentsRow | SubjectRow, now: int) -> int:
     """What the hub is to hear that the subject agrees to.
 
-    A Link made for a hold takes nothing away: something may still have to be taken back over the one that is open.
+    A Link made for a hold does not end sharing: something may still have to be taken back over the one that is open.
     """
     bits = store.links.purposes_of(consents, now)
-    return bits | consents.linked if isinstance(row, SendableUpdate) else bits
+    return bits | consents.linked & _SHARE if isinstance(row, SendableUpdate) else bits
 
 
 def _hold_update(row: SendableUpdate) -> log.Update:

@@ -69,9 +69,11 @@ def settle_in(tx: Tx, world: World, stored: BatchRow, receipt: log.Receipt, enve
     late = store.awards.deeds_of(tx, receipt.seq, [op_id for op_id, told in came.items() if _is_late(told)])
     again = store.deeds.of_ids(tx, store.awards.deeds_of(tx, receipt.seq, lost) | moved | late)
     awards.AwardQueue(tx, world, world.now()).correct(again)
-    if late:
-        _wait_for_tomorrow(tx, late, receipt.appended_at)
-    if any(reason == log.DECLINE_REASON_DAY_CAP_REACHED for _, reason in found.declined):
+    is_full = any(reason == log.DECLINE_REASON_DAY_CAP_REACHED for _, reason in found.declined)
+    if late or is_full:
+        store.awards.put_off(tx, late)
+        _wait_for_tomorrow(tx, receipt.appended_at, world.now())
+    if is_full:
         store.awards.put_off_all(tx)
     store.batches.settle(tx, receipt.seq, envelope.SerializeToString())
 
@@ -90,15 +92,20 @@ def _is_late(told: Came) -> bool:
     return bool(told.left) or told.reason in _CAPS
 
 
-def _wait_for_tomorrow(tx: Tx, deed_ids: set[int], appended_at: int) -> None:
-    """A cap of this agency's day is reached: what waits of these deeds goes again when the next day has begun."""
-    store.awards.put_off(tx, deed_ids)
-    tomorrow = calendar.start_of(calendar.day_of(appended_at) + timedelta(days=1))
-    store.facts.write(tx, store.facts.AWARDS_WAIT_UNTIL, str(tomorrow + limits.CLOCK_OFF_MS_MAX))
+def _wait_for_tomorrow(tx: Tx, appended_at: int, now: int) -> None:
+    """A cap of this agency's day is reached: what was put off goes again when the hub's next day has begun.
+
+    However wrong this node's clock is, it does not go again at once.
+    """
+    hub_ahead_ms = int(store.facts.get(tx, store.facts.CLOCK_OFF_MS) or 0)
+    tomorrow = calendar.start_of(calendar.day_of(appended_at) + timedelta(days=1)) - hub_ahead_ms
+    until = max(tomorrow + limits.CLOCK_OFF_MS_MAX, now + limits.CAP_WAIT_MS_MIN)
+    store.facts.write(tx, store.facts.AWARDS_WAIT_UNTIL, str(until))
 
 
 def _mind_the_cut(tx: Tx, seq: int, found: "_Found") -> None:
     """What came of a batch may have come out otherwise before a cut, and later batches were made in view of that."""
+    store.awards.end_replaced(tx, seq)
     store.awards.orphan_doubled(tx, seq)
     again: set[bytes] = set()
     for row in store.batches.unsettled(tx):
