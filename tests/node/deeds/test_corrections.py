@@ -14,6 +14,8 @@ from samprasan.node.deeds import history
 from samprasan.node.imports import undo as imports_undo
 from samprasan.node.imports.deed import Consents, Deed
 from samprasan.node.imports.importer import Watcher
+from samprasan.node.rows import AwardRow
+from samprasan.node.states import AwardState
 from samprasan.node.sync import batches as sync_batches
 from samprasan.node.sync import halt, outbox, receipts
 from samprasan.v1 import log_pb2 as log
@@ -417,3 +419,34 @@ def test_nothing_is_sealed_beside_an_import(fed_on_each: Federation) -> None:
     fed.run()
     assert totals(fed) == (16 + 24, 40)
     assert len(shown(fed)["updates"]) == 1
+
+
+def test_after_a_cut_receipts_may_come_in_any_order(fed: Federation) -> None:
+    """Three awards of a deed, of which the later two are on their way again beside each other."""
+    op_ids = [bytes([number]) * 16 for number in range(3)]
+    rows = [
+        AwardRow(
+            award_id=number,
+            deed_id=1,
+            subject_id=1,
+            op_id=op_ids[number],
+            replaces=op_ids[number - 1] if number else None,
+            reverse_reason=log.REVERSE_REASON_UNSPECIFIED,
+            credits=16,
+            dimension=log.DIMENSION_HEALTH,
+            month=202610,
+            policy_version=1,
+            state=AwardState.QUEUED if number else AwardState.SETTLED,
+            seq=number + 1,
+            reason=0,
+        )
+        for number in range(3)
+    ]
+    with fed.nodes["mpc"].db.begin() as tx:
+        store.awards.add(tx, rows)
+        for seq in (3, 2):
+            store.awards.settle(tx, seq, {op_ids[seq - 1]: store.awards.Came(0, 0, 0, 0)})
+            store.awards.end_replaced(tx, seq)
+            store.awards.orphan_doubled(tx, seq)
+        found = store.awards.of_deeds(tx, [1])[1]
+    assert [each.state for each in found] == [AwardState.REPLACED, AwardState.REPLACED, AwardState.SETTLED]
