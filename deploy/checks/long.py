@@ -42,7 +42,7 @@ class Result(NamedTuple):
     skipped: int
     seconds: int
     figures: list[str]
-    has_passed: bool
+    outcome: str
 
 
 SUITES = [
@@ -60,10 +60,10 @@ def main() -> int:
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "figures.md")
     page: Path = parser.parse_args().page
     begun, commit = datetime.now(UTC), commit_here()
-    results = [result_of(suite) for suite in SUITES if (ROOT / suite.python).exists()]
+    results = [result_of(suite) for suite in SUITES]
     page.write_text(page_of(results, commit, begun), "utf-8")
     print(f"== long: {sum(each.seconds for each in results)} s (budget {sum(each.budget for each in SUITES)} s)")
-    return 0 if all(each.has_passed for each in results) else 1
+    return 0 if all(each.outcome == "passed" or each.outcome.startswith("not run") for each in results) else 1
 
 
 def commit_here() -> str:
@@ -73,14 +73,16 @@ def commit_here() -> str:
 
 
 def result_of(suite: Suite) -> Result:
-    """Run one suite; what it prints is shown."""
+    """Run one suite, if its Python is there; what it prints is shown."""
+    if not (ROOT / suite.python).exists():
+        return Result(suite, 0, 0, 0, 0, [], "not run: no such Python")
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [suite.python, "-m", "pytest", "-q", *suite.options.split(), f"--junitxml={report}"]
         done = subprocess.run(command, cwd=ROOT, check=False)
         if not report.exists():
-            sys.exit(f"error: {suite.name} did not begin; what it printed stands above")
+            return Result(suite, 0, 0, 0, 0, [], "did not begin")
         tree = ElementTree.parse(report).getroot()  # noqa: S314 pytest wrote it a moment ago
     seconds = round(time.monotonic() - begun)
     print(f"== {suite.name}: {seconds} s (budget {suite.budget} s)", flush=True)
@@ -89,7 +91,8 @@ def result_of(suite: Suite) -> Result:
     ]
     skipped = sum(int(each.get("skipped", 0)) for each in tree.iter("testsuite"))
     figures = sorted({f"{each.get('name')}: {each.get('value')}" for each in tree.iter("property")})
-    return Result(suite, counts[0], counts[1] + counts[2], skipped, seconds, figures, done.returncode == 0)
+    outcome = "failed" if done.returncode else "passed"
+    return Result(suite, counts[0], counts[1] + counts[2], skipped, seconds, figures, outcome)
 
 
 def page_of(results: Iterable[Result], commit: str, begun: datetime) -> str:
@@ -97,17 +100,18 @@ def page_of(results: Iterable[Result], commit: str, begun: datetime) -> str:
     lines = [
         "# The last long run",
         "",
-        "`make check-long` writes this page: every suite at its full size, with seeds drawn anew.",
+        "`make check-long` writes this page: every suite at its full size, with seeds drawn anew; with Debian's own",
+        "Python every test at its usual size.",
         "",
         f"- commit: `{commit}`",
         f"- begun: {begun:%Y-%m-%d %H:%M} UTC",
         f"- on: Python {platform.python_version()}, {os.cpu_count()} cores",
         "",
-        "| suite | tests | failed | skipped | seconds | budget |",
-        "|---|---|---|---|---|---|",
+        "| suite | outcome | tests | failed | skipped | seconds | budget |",
+        "|---|---|---|---|---|---|---|",
     ]
     for each in results:
-        row = (each.suite.name, each.tests, each.failures, each.skipped, each.seconds, each.suite.budget)
+        row = (each.suite.name, each.outcome, each.tests, each.failures, each.skipped, each.seconds, each.suite.budget)
         lines.append(f"| {' | '.join(str(cell) for cell in row)} |")
     lines += ["", "What the tests measured on the way:", ""]
     lines += [f"- {each.suite.name}: {figure}" for each in results for figure in each.figures]

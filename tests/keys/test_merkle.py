@@ -184,3 +184,17 @@ def pair_by_pair(hashes: list[bytes]) -> bytes:
         pairs = [merkle.node_hash(*hashes[at : at + 2]) for at in range(0, len(hashes) - 1, 2)]
         hashes = [*pairs, hashes[-1]] if len(hashes) % 2 else pairs
     return hashes[0]
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 255, 256, 257, 511, 600])
+def test_a_tree_goes_on_from_what_is_kept_of_it(size: int) -> None:
+    kept = Kept()
+    kept.add(LEAVES[:size])
+    tree = merkle.Growing.at(kept.fetch, size)
+    assert (tree.size, tree.root()) == (size, merkle.root(kept.fetch, size))
+    apart = tree.copy()
+    apart.add(LEAVES[0])
+    tree.add(LEAVES[size])
+    kept.add([LEAVES[size]])
+    assert tree.root() == merkle.root(kept.fetch, size + 1)
+    assert size == 0 or apart.root() != tree.root()

@@ -64,7 +64,6 @@ class Enemy:
     holds: list[tuple[str, bytes]] = field(default_factory=list)
     keys: list[bytes] = field(default_factory=list)
     sent: list[Envelope] = field(default_factory=list)
-    answers: list[hub_pb2.OpenAccountsResponse] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         node = self.fed.nodes[ENEMY]
@@ -315,7 +314,7 @@ def _recall(enemy: Enemy) -> None:
         for update in log.Batch.FromString(entry.batch.payload).updates:
             if update.HasField("opened") and update.opened.account_id not in enemy.accounts:
                 enemy.accounts.append(update.opened.account_id)
-            elif update.HasField("expire"):
+            elif update.HasField("expire") and (update.expire.agency, update.expire.hold_id) not in enemy.holds:
                 enemy.holds.append((update.expire.agency, update.expire.hold_id))
 
 

@@ -16,8 +16,6 @@ from tests.federation import Federation
 from tests.sim.adversary import ENEMY, Enemy
 
 _SECRET_KINDS = (log.SUBJECT_KIND_PERSON, log.SUBJECT_KIND_ORGANIZATION)
-
-
 _ACCOUNTS = "SELECT account_id, available, held, spent, written_off, links, closed, lots FROM accounts"
 
 

@@ -23,11 +23,6 @@ class Lot(NamedTuple):
     lapses_on: int
     remaining: int
 
-    @property
-    def key(self) -> Key:
-        """What it is found by."""
-        return self.awarder, self.ripens_on, self.lapses_on
-
 
 class Part(NamedTuple):
     """Credits that a hold has drawn from a lot."""
@@ -36,11 +31,6 @@ class Part(NamedTuple):
     ripens_on: int
     lapses_on: int
     credits: int
-
-    @property
-    def key(self) -> Key:
-        """Its lot."""
-        return self.awarder, self.ripens_on, self.lapses_on
 
 
 class Owed(NamedTuple):
@@ -52,10 +42,10 @@ class Owed(NamedTuple):
     op_id: bytes
     credits: int
 
-    @property
-    def key(self) -> Key:
-        """The lot that it is owed to."""
-        return self.awarder, self.ripens_on, self.lapses_on
+
+def key_of(each: Lot | Part | Owed) -> Key:
+    """The lot that it is, was drawn from, or is owed to."""
+    return each.awarder, each.ripens_on, each.lapses_on
 
 
 Lots: TypeAlias = tuple[Lot, ...]
@@ -65,13 +55,13 @@ Parts: TypeAlias = tuple[Part, ...]
 
 def unspent(lots: Lots, key: Key) -> int:
     """What is left of a lot."""
-    return next((each.remaining for each in lots if each.key == key), 0)
+    return next((each.remaining for each in lots if key_of(each) == key), 0)
 
 
 def added(lots: Lots, key: Key, credits_: int) -> Lots:
     """With ``credits_`` more in a lot; fewer, if negative."""
     for at, each in enumerate(lots):
-        if each.key == key:
+        if key_of(each) == key:
             return (*lots[:at], each._replace(remaining=each.remaining + credits_), *lots[at + 1 :])
     return (*lots, Lot(*key, credits_))
 
@@ -83,8 +73,8 @@ def drawn(lots: Lots, credits_: int) -> tuple[Lots, Parts]:
     for each in sorted(lots, key=_lapse):  # sorting keeps the older of two first
         taken = min(each.remaining, credits_)
         if taken:
-            parts.append(Part(*each.key, taken))
-            left = added(left, each.key, -taken)
+            parts.append(Part(*key_of(each), taken))
+            left = added(left, key_of(each), -taken)
             credits_ -= taken
     return left, tuple(parts)
 
@@ -112,14 +102,14 @@ def returned(lots: Lots, debts: Debts, parts: Iterable[Part]) -> tuple[Lots, Deb
     paid: list[tuple[str, int]] = []
     for part in parts:
         left = part.credits
-        for owed in [each for each in debts if each.key == part.key]:
+        for owed in [each for each in debts if key_of(each) == key_of(part)]:
             pays = min(owed.credits, left)
             if pays:
                 debts = settled(debts, part.awarder, owed.op_id, pays)
                 paid.append((part.awarder, pays))
                 left -= pays
         if left:
-            lots = added(lots, part.key, left)
+            lots = added(lots, key_of(part), left)
     return lots, debts, paid
 
 
@@ -151,7 +141,7 @@ def owing(debts: Debts, key: Key, op_id: bytes, credits_: int) -> Debts:
     if owed_by(debts, key[0], op_id):
         return _changed(debts, key[0], op_id, credits_)
     debts = (*debts, Owed(*key, op_id, credits_))
-    of_lot = [each for each in debts if each.key == key]
+    of_lot = [each for each in debts if key_of(each) == key]
     if len(of_lot) <= OWED_MAX:
         return debts
     oldest, next_ = of_lot[0], of_lot[1]
@@ -165,7 +155,7 @@ def are_sound(lots: Lots, debts: Debts) -> bool:
     return (
         all(each.remaining >= 0 for each in lots)
         and all(each.credits > 0 for each in debts)
-        and (len(owing_awards), len({each.key for each in lots})) == (len(debts), len(lots))
+        and (len(owing_awards), len({key_of(each) for each in lots})) == (len(debts), len(lots))
     )
 
 

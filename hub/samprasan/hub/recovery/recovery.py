@@ -20,7 +20,7 @@ from samprasan.hub.log import checkpoints as log_checkpoints
 from samprasan.hub.log import intake, scrub
 from samprasan.hub.log.intake import Submission
 from samprasan.hub.recovery import attachments, cut, lost_receipts, returned_entries
-from samprasan.hub.store.log import LogRow
+from samprasan.hub.store.log import LogHead, LogRow
 from samprasan.hub.store.recovery import Refed
 from samprasan.keys import chain, checkpoint, documents, signing
 from samprasan.keys.chain import Fit
@@ -279,16 +279,23 @@ def _some(hub: Hub) -> bool:
         if not fed.keys() >= set(agencies):
             return False
         run = store.recovery.run_from(tx, head.size, limits.PUSH_GROUP_MAX)
-        beyond = _beyond(tx, head.size)
-        searched = f"{head.size} {[each.size for each in beyond]} {store.recovery.given_back(tx)}"
-        if not run and searched != row.searched:
-            run = lost_receipts.filled(tx, hub.world, head, agencies, beyond)
-            if not run:
-                store.recovery.note_searched(tx, searched)
+        run = run or _searched(tx, hub.world, head, agencies, row.searched)
         if run:
             _enter(tx, hub.world, head.size, run)
             return True
         return _is_whole(tx, head.size) and _end(tx, hub.world)
+
+
+def _searched(tx: Tx, world: World, head: LogHead, agencies: Sequence[str], in_vain: str) -> list[Refed]:
+    """What :func:`lost_receipts.filled` finds; it is not asked again about what it has looked for ``in_vain``."""
+    beyond = _beyond(tx, head.size)
+    about = f"{head.size} {[each.size for each in beyond]} {store.recovery.given_back(tx)}"
+    if about == in_vain:
+        return []
+    found = lost_receipts.filled(tx, world, head, agencies, beyond)
+    if not found:
+        store.recovery.note_searched(tx, about)
+    return found
 
 
 def _enter(tx: Tx, world: World, size: int, run: Sequence[Refed]) -> None:

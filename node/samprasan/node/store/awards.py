@@ -4,7 +4,7 @@ A deed's awards follow each other: a later one replaces or takes back the one be
 holds now; a queued one without batch can still change, a queued one with a batch is on its way.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -153,14 +153,16 @@ def settle(tx: sa.Connection, seq: int, came: Mapping[bytes, Came]) -> set[int]:
             _correct_instead(tx, row, row.replaces)
         elif row.replaces is not None:
             replaced = (awards.c.deed_id == row.deed_id, awards.c.op_id == row.replaces)
-            before = tx.execute(sa.select(awards).where(*replaced)).first()
             has_receipt = awards.c.state == AwardState.SETTLED
             tx.execute(awards.update().where(*replaced, has_receipt).values(state=AwardState.REPLACED))
-            tx.execute(awards.update().where(own).values(owed=told.owed))
+            if told.owed:
+                tx.execute(awards.update().where(own).values(owed=told.owed))
             if told.left:
+                before = tx.execute(sa.select(awards).where(*replaced)).first()
                 _leave(tx, row, AwardRow(*before) if before is not None else row, told.left)
             elif told.reverse_reason:
-                tx.execute(awards.update().where(own).values(reverse_reason=told.reverse_reason, credits=0))
+                if not row.reverse_reason:  # it had to leave something, before a cut
+                    tx.execute(awards.update().where(own).values(reverse_reason=told.reverse_reason, credits=0))
                 _correct_instead(tx, row, None)
     return {row.deed_id for row in rows}
 
@@ -183,11 +185,10 @@ def _correct_instead(tx: sa.Connection, ended: AwardRow, instead: bytes | None) 
     tx.execute(awards.update().where(*waiting).values(replaces=instead))
 
 
-def put_off(tx: sa.Connection, deed_ids: Iterable[int]) -> None:
+def put_off(tx: sa.Connection, deed_ids: Collection[int]) -> None:
     """What waits to be sealed of these deeds is for another day."""
     waiting = (awards.c.state == AwardState.QUEUED, awards.c.seq.is_(None))
-    for row in list(rows_where_in(tx, awards, awards.c.deed_id, deed_ids)):
-        tx.execute(awards.update().where(awards.c.award_id == row[0], *waiting).values(state=AwardState.WAITING))
+    tx.execute(awards.update().where(awards.c.deed_id.in_(deed_ids), *waiting).values(state=AwardState.WAITING))
 
 
 def put_off_all(tx: sa.Connection) -> None:

@@ -70,6 +70,7 @@ def _seal(tx: Tx, node: Node, after_seq: int) -> BatchRow | None:
         due = store.links.due(tx, most // 2, now, linked_only=closing)
         no_more = [row.subject_id for row in due if not row.share and row.linked & _SHARE]
         keeping = store.links.with_something_to_take_back(tx, no_more)
+        # Until that is taken back, the hub is told of them as if they still agreed to share.
         rows += [row._replace(share=True) if row.subject_id in keeping else row for row in due]
         rows += store.awards.sendable(tx, most, linked_only=closing)
     updates, links, sealed, told = _updates(node.world, rows, now)
