@@ -360,6 +360,15 @@ def once_only() -> Allowance:
     return Allowance(1, 0)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """What a shell starts in the background ignores SIGINT, and so do the programs that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_who_interrupts_is_interrupted_and_nothing_goes_on(hub: Hub, own: Credentials) -> None:
     changes = follow(own)
     some(changes, 3)
