@@ -22,7 +22,7 @@ from samprasan.edge.database import Database
 from samprasan.edge.world import World
 from samprasan.hub import home as hub_homes
 from samprasan.hub import store as hub_store
-from samprasan.hub.accounts import accounts, rekey
+from samprasan.hub.accounts import opening, rekey, totals
 from samprasan.hub.identity import Hub
 from samprasan.hub.log import checkpoints, intake, recall
 from samprasan.hub.members import documents, hello, joining, mailbox
@@ -48,7 +48,7 @@ from samprasan.node.proof import witness as node_witnessing
 from samprasan.node.recovery import refeed
 from samprasan.node.recovery import replay as node_recovery
 from samprasan.node.session import mail
-from samprasan.node.sync import batches, hub_chain, receipts
+from samprasan.node.sync import batches, hub_chain, leaving, receipts
 from samprasan.node.sync import hello as sync_hello
 from samprasan.v1 import hub_pb2, log_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -126,12 +126,12 @@ class HubParty(Hub):
             case "list":
                 return back("listed", documents.list_documents(self.db))
             case "open_accounts":
-                return back("opened", (body, accounts.open_accounts(self, agency, body)))
+                return back("opened", (body, opening.open_accounts(self, agency, body)))
             case "rekey":
                 moved = rekey.rekey(self, agency, body)
                 return back("rekeyed", (body, moved.accounts_opened))
             case "totals":
-                return back("totals", (body, accounts.totals(self, agency, body)))
+                return back("totals", (body, totals.read_totals(self, agency, body)))
         return self._mail(message)
 
     def _mail(self, message: Message) -> list[Message]:
@@ -173,6 +173,8 @@ class HubParty(Hub):
         """The hub says which holds have run out, and signs a checkpoint; nobody is told."""
         recovery.advance_recovery(self)
         intake.expire_due(self)
+        intake.turn_due(self)
+        opening.forget_lapsed(self)
         checkpoints.offer_checkpoint(self)
         return []
 
@@ -202,6 +204,7 @@ class NodeParty(Node):
         """A new session: hello; and everything that may not have arrived is sent again."""
         self.after_seq = None
         redemption.expire(self.db, self.world.now())
+        leaving.forget_rested(self)
         questions.ask_peers(self)
         return [
             self._to_hub("hello", sync_hello.compose_hello(self.db, self.world.now())),

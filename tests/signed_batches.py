@@ -1,9 +1,10 @@
 """An agency that signs batches by itself, and what the hub says of them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from samprasan.hub import store
-from samprasan.hub.accounts import accounts
+from samprasan.hub.accounts import opening
 from samprasan.keys import signing
 from samprasan.keys.chain import Head
 from samprasan.v1 import hub_pb2
@@ -21,16 +22,24 @@ class Agency:
         self.signer = fed.nodes["mpc"].world.signer
         self.federation_id = federation_id(fed)
         self.head = Head()
-        self.account_id = open_account(fed)
+        self.admissions: dict[bytes, bytes] = {}  # by account, what its first Link spends
+        self.account_id = self.open_account()
         self.ops = 0
 
     def op_id(self) -> bytes:
         self.ops += 1
         return self.ops.to_bytes(16, "big")
 
-    def link(self) -> log.Update:
-        purposes = [log.PURPOSE_SHARE, log.PURPOSE_REDEEM]
-        return log.Update(op_id=self.op_id(), link=log.Link(account_id=self.account_id, purposes=purposes))
+    def open_account(self, subject_key: bytes = b"k" * 32) -> bytes:
+        opened = open_account(self.fed, subject_key)
+        self.admissions[opened.account_id] = opened.admission
+        return opened.account_id
+
+    def link(self, account_id: bytes = b"", purposes: Sequence[int] = (1, 2)) -> log.Update:
+        named = [log.Purpose.ValueType(each) for each in purposes]
+        account_id = account_id or self.account_id
+        change = log.Link(account_id=account_id, purposes=named, admission=self.admissions.get(account_id, b""))
+        return log.Update(op_id=self.op_id(), link=change)
 
     def award(self, credits_: int = 10) -> log.Update:
         made = log.Award(
@@ -72,12 +81,12 @@ def federation_id(fed: Federation) -> bytes:
         return store.documents.agreed_on(tx).federation_id
 
 
-def open_account(fed: Federation) -> bytes:
-    request = hub_pb2.OpenAccountsRequest(
-        request_id=b"r" * 16, subjects=[hub_pb2.SubjectRef(subject_key=b"k" * 32, kind=log.SUBJECT_KIND_PERSON)]
-    )
-    (envelope,) = accounts.open_accounts(fed.hub, "mpc", request)
-    return hub_pb2.AccountOpened.FromString(envelope.payload).account_id
+def open_account(fed: Federation, subject_key: bytes = b"k" * 32, agency: str = "mpc") -> hub_pb2.AccountOpened:
+    """Somebody's account, whom nobody knows."""
+    request = hub_pb2.OpenAccountsRequest(request_id=b"r" * 16)
+    request.subjects.add(subject_key=subject_key, kind=log.SUBJECT_KIND_PERSON)
+    (envelope,) = opening.open_accounts(fed.hub, agency, request)
+    return hub_pb2.AccountOpened.FromString(envelope.payload)
 
 
 def outcomes(answer: Envelope) -> list[tuple[int, int]]:

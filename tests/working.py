@@ -1,6 +1,6 @@
 """An agency whose work integrators see."""
 
-from typing import Any
+from collections.abc import Sequence
 
 from samprasan.v1 import log_pb2 as log
 
@@ -12,8 +12,8 @@ SHOWN = [log.PURPOSE_SHARE, log.PURPOSE_REDEEM, log.PURPOSE_INTEGRATORS]
 class Working(Agency):
     """mpc at work on one account."""
 
-    def link(self, purposes: list[Any] = SHOWN) -> log.Update:
-        return log.Update(op_id=self.op_id(), link=log.Link(account_id=self.account_id, purposes=purposes))
+    def link(self, account_id: bytes = b"", purposes: Sequence[int] = SHOWN) -> log.Update:
+        return super().link(account_id, purposes)
 
     def unlink(self) -> log.Update:
         return log.Update(op_id=self.op_id(), unlink=log.Unlink(account_id=self.account_id))

@@ -97,9 +97,10 @@ class Bench:
 
     async def run(self) -> None:
         """Everything, one after another."""
-        self._accounts = await self._sender.accounts(ACCOUNTS)
+        opened = await self._sender.accounts(ACCOUNTS)
+        self._accounts = [each.account_id for each in opened]
         purposes = [log.PURPOSE_SHARE, log.PURPOSE_INTEGRATORS]
-        await self._sender.push([[self._sender.link(each, purposes) for each in self._accounts]])
+        await self._sender.push([[self._sender.link(each, purposes) for each in opened]])
         for followers, batches, updates in SIZES:
             await self._compare(followers, batches, updates)
         await self._delays()

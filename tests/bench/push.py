@@ -56,25 +56,26 @@ class Sender:
 
     async def measure(self) -> float:
         """Link the accounts, then award to them."""
-        account_ids = await self.accounts(ACCOUNTS)
-        links = [self.link(each, [log.PURPOSE_SHARE]) for each in account_ids]
+        opened = await self.accounts(ACCOUNTS)
+        account_ids = [each.account_id for each in opened]
+        links = [self.link(each, [log.PURPOSE_SHARE]) for each in opened]
         await self.push([links[first : first + 1000] for first in range(0, ACCOUNTS, 1000)])
         batches = [self.awards(account_ids, batch_form.UPDATES_MAX) for _ in range(BATCHES)]
         begun = time.perf_counter()
         await self.push(batches)
         return BATCHES * batch_form.UPDATES_MAX / (time.perf_counter() - begun)
 
-    def link(self, account_id: bytes, purposes: list[log.Purpose.ValueType]) -> log.Update:
+    def link(self, opened: hub_pb2.AccountOpened, purposes: list[log.Purpose.ValueType]) -> log.Update:
         """The agency's right to act on an account."""
-        return self._update(link=log.Link(account_id=account_id, purposes=purposes))
+        return self._update(link=log.Link(account_id=opened.account_id, purposes=purposes, admission=opened.admission))
 
     def awards(self, account_ids: list[bytes], count: int) -> list[log.Update]:
         """To some of the accounts."""
         return [self._update(award=self._award(self._chance.choice(account_ids))) for _ in range(count)]
 
-    async def accounts(self, count: int) -> list[bytes]:
+    async def accounts(self, count: int) -> list[hub_pb2.AccountOpened]:
         """New accounts."""
-        found: list[bytes] = []
+        found: list[hub_pb2.AccountOpened] = []
         while len(found) < count:
             subjects = [
                 hub_pb2.SubjectRef(subject_key=self._chance.randbytes(32), kind=log.SUBJECT_KIND_PERSON)
@@ -82,7 +83,7 @@ class Sender:
             ]
             request = hub_pb2.OpenAccountsRequest(request_id=self._chance.randbytes(16), subjects=subjects)
             answers = await self._hub.open_accounts(request)
-            found += [self._world.open(each, hub_pb2.AccountOpened, self._hub_key).account_id for each in answers]
+            found += [self._world.open(each, hub_pb2.AccountOpened, self._hub_key) for each in answers]
         return found
 
     async def push(self, batches: list[list[log.Update]]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from samprasan.hub import limits
-from samprasan.hub.accounts import accounts
+from samprasan.hub.accounts import opening, totals
 from samprasan.hub.log import checkpoints, intake
 from samprasan.hub.members import documents, hello, mailbox
 from samprasan.hub.process import status
@@ -52,12 +52,12 @@ def batch_bytes(fed: Federation, size: int) -> str:
 def subjects_in_a_request(fed: Federation, count: int) -> str:
     subjects = [hub_pb2.SubjectRef(subject_key=n.to_bytes(32, "big"), kind=1) for n in range(count)]  # type: ignore[arg-type]
     request = hub_pb2.OpenAccountsRequest(request_id=b"r" * 16, subjects=subjects)
-    return code_of(lambda: accounts.open_accounts(fed.hub, "mpc", request))
+    return code_of(lambda: opening.open_accounts(fed.hub, "mpc", request))
 
 
 def accounts_in_a_request(fed: Federation, count: int) -> str:
     request = hub_pb2.GetTotalsRequest(request_id=b"r" * 16, account_ids=[n.to_bytes(16, "big") for n in range(count)])
-    return code_of(lambda: accounts.totals(fed.hub, "mpc", request))
+    return code_of(lambda: totals.read_totals(fed.hub, "mpc", request))
 
 
 def mail_bytes(fed: Federation, size: int) -> str:
@@ -153,6 +153,7 @@ OF_ITS_OWN = {
     "SUBSCRIPTIONS_MAX",
     "SNAPSHOT_SECONDS_MAX",  # tests/hub/process/test_changes_service.py, as is the next
     "SNAPSHOT_PART_SECONDS_MAX",
+    "TURNS_AT_ONCE_MAX",  # tests/hub/accounts/test_opening.py
     "UNRECEIPTED_AHEAD_MAX",  # tests/hub/recovery/test_recovery.py
 }
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from samprasan.ledger import benefits, ledger
+from samprasan.ledger import admissions, benefits, calendar, ledger
 from samprasan.ledger.benefits import Benefit, Catalogue
 from samprasan.ledger.policy import Policy
 from samprasan.ledger.state import Entry, State
@@ -12,6 +12,7 @@ from samprasan.v1 import documents_pb2 as documents
 from samprasan.v1 import log_pb2 as log
 
 HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 NOW = 1_795_402_800_000  # 23 November 2026, 10:00 in Bangkok
 POLICY = Policy(
     version=1,
@@ -33,7 +34,10 @@ KINDS: dict[str, Any] = {
     "past": {"valid_from": 20250101, "valid_until": 20251231},
     "soon": {"valid_from": 20261124, "valid_until": 20271231},
 }
-ACCOUNT, OTHER, CLOSED = b"a" * 16, b"b" * 16, b"c" * 16
+AGENCIES = ("mpc", "nhco", "codi")
+SECRET = b"s" * 16
+ADMITTED_MS = 48 * HOUR_MS
+ACCOUNT, OTHER, NOBODYS = b"a" * 16, b"b" * 16, b"c" * 16
 
 
 @dataclass
@@ -53,8 +57,7 @@ class Ledger:
 
     def opened(self, *account_ids: bytes) -> "Ledger":
         activate = log.Update(activate=log.Activate(document=log.DOCUMENT_KIND_POLICY, version=1, digest=b"p" * 32))
-        opened = [log.Update(opened=log.Opened(account_id=each, kind=log.SUBJECT_KIND_PERSON)) for each in account_ids]
-        self.apply("hub", activate, *opened)
+        self.apply("hub", activate, *(admitted(agency, each) for each in account_ids for agency in AGENCIES))
         self.publish(b"c")
         return self
 
@@ -67,6 +70,11 @@ class Ledger:
         for agency, hold_id in sorted(due):
             expired = log.Update(expire=log.Expire(agency=agency, hold_id=hold_id))
             assert self.apply("hub", expired) == [ledger.APPLIED]
+
+    def turn(self, days: int = 0, prefix: bytes = b"") -> None:
+        """The hub closes what is due on the day ``days`` from the ledger's own."""
+        day = calendar.packed(calendar.day_of(self.at + days * DAY_MS))
+        assert self.apply("hub", log.Update(turn=log.Turn(day=day, prefix=prefix))) == [ledger.APPLIED]
 
     def linked(self, agency: str = "mpc", account_id: bytes = ACCOUNT, purposes: tuple[int, ...] = (1, 2)) -> "Ledger":
         (outcome,) = self.apply(agency, link(account_id, purposes, op=len(self.entries)))
@@ -96,9 +104,20 @@ def op_id(number: int) -> bytes:
     return number.to_bytes(16, "big")
 
 
-def link(account_id: bytes, purposes: tuple[int, ...], op: int) -> log.Update:
+def link(account_id: bytes, purposes: tuple[int, ...], op: int, secret: bytes = SECRET) -> log.Update:
     named = [log.Purpose.ValueType(purpose) for purpose in purposes]
-    return log.Update(op_id=op_id(10**6 + op), link=log.Link(account_id=account_id, purposes=named))
+    change = log.Link(account_id=account_id, purposes=named, admission=secret)
+    return log.Update(op_id=op_id(10**6 + op), link=change)
+
+
+def admitted(agency: str, account_id: bytes, secret: bytes = SECRET, **changes: Any) -> log.Update:
+    values: dict[str, Any] = {
+        "agency": agency,
+        "tag": admissions.tag_of(agency, account_id, secret),
+        "kind": log.SUBJECT_KIND_PERSON,
+        "lapses_at": NOW + ADMITTED_MS,
+    }
+    return log.Update(admitted=log.Admitted(**(values | changes)))
 
 
 def award(op: int = 1, **changes: Any) -> log.Update:
@@ -158,5 +177,5 @@ def expire(hold: int, agency: str = "mpc") -> log.Update:
     return log.Update(expire=log.Expire(agency=agency, hold_id=op_id(hold)))
 
 
-def unlink(op: int, account_id: bytes = ACCOUNT) -> log.Update:
-    return log.Update(op_id=op_id(op), unlink=log.Unlink(account_id=account_id))
+def unlink(op: int, account_id: bytes = ACCOUNT, admission: bytes = b"") -> log.Update:
+    return log.Update(op_id=op_id(op), unlink=log.Unlink(account_id=account_id, admission=admission))

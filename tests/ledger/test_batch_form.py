@@ -65,7 +65,14 @@ def reverse(award_op_id: bytes, reason: int) -> log.Update:
         (batch(updates=[reverse(b"o" * 16, 0)]), log.REFUSAL_REASON_UNREADABLE_FIELD),
         (batch(updates=[reverse(b"o" * 16, 3)]), log.REFUSAL_REASON_UNREADABLE_FIELD),
         (
-            batch(updates=[log.Update(op_id=b"o" * 16, opened=log.Opened(account_id=b"a" * 16))]),
+            batch(
+                updates=[
+                    log.Update(
+                        op_id=b"o" * 16,
+                        admitted=log.Admitted(agency="mpc", tag=b"a" * 16, kind=log.SUBJECT_KIND_PERSON, lapses_at=1),
+                    )
+                ]
+            ),
             log.REFUSAL_REASON_UNREADABLE_FIELD,
         ),
     ],

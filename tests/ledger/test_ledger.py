@@ -14,12 +14,15 @@ from samprasan.v1 import log_pb2 as log
 from tests.ledger.books import (
     ACCOUNT,
     ACTIVATED,
-    CLOSED,
+    DAY_MS,
     KINDS,
+    NOBODYS,
     NOW,
     OTHER,
     POLICY,
+    SECRET,
     Ledger,
+    admitted,
     award,
     declined,
     link,
@@ -29,6 +32,7 @@ from tests.ledger.books import (
     replacing,
     reserve,
     reverse,
+    unlink,
     void,
 )
 
@@ -48,7 +52,7 @@ def test_an_award_adds_to_one_dimension_and_can_be_spent() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"account_id": OTHER}, log.DECLINE_REASON_ACCOUNT_UNKNOWN),
+        ({"account_id": OTHER}, log.DECLINE_REASON_NOT_LINKED),
         ({"credits": 0}, log.DECLINE_REASON_CREDITS_NOT_POSITIVE),
         ({"credits": -5}, log.DECLINE_REASON_CREDITS_NOT_POSITIVE),
         ({"credits": 501}, log.DECLINE_REASON_CREDITS_OVER_CAP),
@@ -104,31 +108,6 @@ def test_a_retry_is_a_duplicate_and_the_same_op_id_with_other_content_is_decline
     assert books.apply("nhco", award(1)) == [ledger.APPLIED], "an op_id is unique for its agency"
 
 
-def test_an_account_that_nobody_linked_can_be_given_up_and_one_that_others_linked_cannot() -> None:
-    def unlink(op: int) -> log.Update:
-        return log.Update(op_id=op_id(op), unlink=log.Unlink(account_id=ACCOUNT))
-
-    linked, opened = Ledger().opened(ACCOUNT).linked("nhco"), Ledger().opened(ACCOUNT)
-    assert linked.apply("mpc", unlink(50)) == [declined(log.DECLINE_REASON_NOT_LINKED)]
-    assert opened.apply("mpc", unlink(50)) == [ledger.APPLIED]
-    assert opened.apply("nhco", link(ACCOUNT, (1,), 51)) == [declined(log.DECLINE_REASON_ACCOUNT_CLOSED)]
-    assert opened.apply("mpc", unlink(52)) == [declined(log.DECLINE_REASON_NOT_LINKED)]
-
-
-def test_after_the_last_unlink_the_account_is_nobodys() -> None:
-    books = Ledger().opened(ACCOUNT).linked("mpc").linked("nhco")
-
-    def unlink(op: int) -> log.Update:
-        return log.Update(op_id=op_id(op), unlink=log.Unlink(account_id=ACCOUNT))
-
-    assert books.apply("mpc", unlink(50), award(51)) == [ledger.APPLIED, declined(log.DECLINE_REASON_NOT_LINKED)]
-    assert not books.state.accounts[ACCOUNT].closed
-    assert books.apply("mpc", unlink(52)) == [declined(log.DECLINE_REASON_NOT_LINKED)]
-    assert books.apply("nhco", unlink(50)) == [ledger.APPLIED]
-    assert books.state.accounts[ACCOUNT].closed
-    assert books.apply("mpc", link(ACCOUNT, (1,), 60)) == [declined(log.DECLINE_REASON_ACCOUNT_CLOSED)]
-
-
 def test_the_fold_does_not_change_what_it_is_given() -> None:
     books = Ledger().opened(ACCOUNT).linked()
     before = verify.digest_of(books.state)
@@ -142,7 +121,8 @@ class AnyOrder(RuleBasedStateMachine):
     Batches come again as a whole, and the state is lost and folded anew from the log, as after a crash.
     """
 
-    accounts = st.sampled_from([ACCOUNT, OTHER, CLOSED])
+    accounts = st.sampled_from([ACCOUNT, OTHER, NOBODYS])
+    secrets = st.sampled_from([SECRET, b"t" * 16, b"u" * 16])
     agencies = st.sampled_from(["mpc", "nhco", "codi"])
     ops = st.integers(1, 40)
     holds = st.integers(3001, 3012)
@@ -155,13 +135,21 @@ class AnyOrder(RuleBasedStateMachine):
         self.credited = 0
         self.standing: dict[tuple[str, int], int] = {}
 
-    @rule(agency=agencies, account=accounts, op=ops, purposes=st.sampled_from([(1,), (2,), (1, 2)]))
-    def links(self, agency: str, account: bytes, op: int, purposes: tuple[int, ...]) -> None:
-        self.books.apply(agency, link(account, purposes, op))
+    @rule(agency=agencies, account=accounts, secret=secrets)
+    def admits(self, agency: str, account: bytes, secret: bytes) -> None:
+        self.books.apply("hub", admitted(agency, account, secret, lapses_at=self.books.at + DAY_MS))
 
-    @rule(agency=agencies, account=accounts, op=ops)
-    def unlinks(self, agency: str, account: bytes, op: int) -> None:
-        self.books.apply(agency, log.Update(op_id=op_id(10**7 + op), unlink=log.Unlink(account_id=account)))
+    @rule(agency=agencies, account=accounts, op=ops, secret=secrets, purposes=st.sampled_from([(1,), (2,), (1, 2)]))
+    def links(self, agency: str, account: bytes, op: int, secret: bytes, purposes: tuple[int, ...]) -> None:
+        self.books.apply(agency, link(account, purposes, op, secret))
+
+    @rule(agency=agencies, account=accounts, op=ops, secret=st.one_of(st.just(b""), st.just(b""), secrets))
+    def unlinks(self, agency: str, account: bytes, op: int, secret: bytes) -> None:
+        self.books.apply(agency, unlink(10**7 + op, account, secret))
+
+    @rule(prefix=st.sampled_from([b"", b"a", b"b"]))
+    def turns(self, prefix: bytes) -> None:
+        self.books.turn(prefix=prefix)
 
     @rule(agency=agencies, account=accounts, op=ops, replaced=ops, restored=ops, amount=st.integers(1, 500))
     def replaces_and_restores(
@@ -201,10 +189,8 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(agency=agencies, account=accounts, op=ops, restored=st.one_of(ops, st.integers(1001, 1040)), amount=prices)
     def restores(self, agency: str, account: bytes, op: int, restored: int, amount: int) -> None:
         """Of what the awarder owes nothing is added before it is paid."""
-        owed = (
-            lots.owed_by(self.books.state.accounts[account].owed, agency, op_id(restored)) if account != CLOSED else 0
-        )
         before = self.books.state.accounts.get(account)
+        owed = lots.owed_by(before.owed, agency, op_id(restored)) if before else 0
         update = award(7000 + op, account_id=account, credits=amount, restores=op_id(restored))
         (outcome,) = self.books.apply(agency, update)
         if outcome.kind == log.OUTCOME_KIND_APPLIED:
@@ -231,7 +217,7 @@ class AnyOrder(RuleBasedStateMachine):
         (outcome,) = self.books.apply(agency, refund(6000 + op, hold, amount, of))
         self.spent -= amount if outcome == ledger.APPLIED else 0
 
-    @rule(minutes=st.integers(0, 12))
+    @rule(minutes=st.one_of(st.integers(0, 12), st.integers(0, 12), st.integers(0, 12), st.just(9 * 24 * 60)))
     def time_passes(self, minutes: int) -> None:
         """What has run out is over before anything else applies, as the hub sees to it."""
         self.books.at += minutes * 60_000
@@ -271,6 +257,10 @@ class AnyOrder(RuleBasedStateMachine):
         assert sum(each.spent for each in accounts) == self.spent
         stock = [(offer.benefit.stock, offer.taken) for offer in state.offers.values()]
         assert all(most is None or taken <= most for most, taken in stock)
+        for account_id, each in state.accounts.items():
+            linked = [who for (who, whose), purposes in state.links.items() if whose == account_id and purposes - {0}]
+            assert each.links == len(linked)
+            assert (each.closes_on > 0) == (not linked), "an account rests once nobody is linked, and is closed later"
 
     def teardown(self) -> None:
         again = verify.fold_log(self.books.entries, ACTIVATED)

@@ -16,7 +16,7 @@ def _leave(served: LocalFederation, person: str) -> None:
     taken = served.answer("mpc", "consent", "withdraw", *asked, "--purpose", "share", "--purpose", "redeem")
     assert (taken["account"], taken["withdrawn"]) == ("leaving", ["share", "redeem"])
     assert served.answer("mpc", "sync", "--wait", "60")["pending"] == 0
-    assert served.answer("mpc", "consent", "show", *asked)["account"] == "none"
+    assert served.answer("mpc", "consent", "show", *asked)["account"] == "leaving"
     assert served.answer("mpc", "consent", "give", *asked, "--purpose", "redeem")["redeem"]
     assert served.answer("mpc", "erase", *asked, "--confirm")["done"]
     assert served.answer("mpc", "sync", "--wait", "60")["pending"] == 0

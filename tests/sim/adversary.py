@@ -64,6 +64,8 @@ class Enemy:
     holds: list[tuple[str, bytes]] = field(default_factory=list)
     keys: list[bytes] = field(default_factory=list)
     sent: list[Envelope] = field(default_factory=list)
+    secrets: dict[bytes, bytes] = field(default_factory=dict)  # by account, of admissions
+    others_secrets: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         node = self.fed.nodes[ENEMY]
@@ -123,6 +125,11 @@ class Enemy:
         known = self.chance.choice((self.own[:_FAVOURITES], self.own[-_FAVOURITES:], self.own, self.accounts))
         return bytes(self.one_of(known, self.chance.randbytes(16)))
 
+    def secret(self, account_id: bytes) -> bytes:
+        """Mostly that of its own admission to the account, if it has one, else another's, or none."""
+        own = self.secrets.get(account_id, b"")
+        return own if self.chance.random() < 0.8 else bytes(self.chance.choice([*self.others_secrets, b""]))
+
     def op_id(self) -> bytes:
         """A new one, now and then one that was there before."""
         new = batch_form.new_op_id(self.chance.randbytes(10), self.fed.clock())
@@ -154,11 +161,19 @@ def _update(kind: str, make: Callable[[Enemy], Any]) -> tuple[str, Callable[[Ene
 
 def _link(enemy: Enemy) -> log.Link:
     purposes = [purpose for purpose in (1, 2, 3) if enemy.chance.random() < 0.8] or [1]
-    return log.Link(account_id=enemy.account(), purposes=[log.Purpose.ValueType(each) for each in purposes])
+    account_id = enemy.account()
+    named = [log.Purpose.ValueType(each) for each in purposes]
+    return log.Link(account_id=account_id, purposes=named, admission=enemy.secret(account_id))
 
 
 def _unlink(enemy: Enemy) -> log.Unlink:
     return log.Unlink(account_id=enemy.account())
+
+
+def _unlink_unused(enemy: Enemy) -> log.Unlink:
+    """An admission is given up, be it another's or one that is spent."""
+    account_id = enemy.account()
+    return log.Unlink(account_id=account_id, admission=enemy.secret(account_id) or enemy.chance.randbytes(16))
 
 
 def _award(enemy: Enemy) -> log.Award:
@@ -231,7 +246,9 @@ def _open(enemy: Enemy, keys: list[bytes], kinds: tuple[int, ...], key_epoch: in
         request.subjects.add(subject_key=key, kind=kind, key_epoch=key_epoch)
     answer = enemy.ask("open_accounts", request)
     for envelope in answer[1] if answer else ():
-        enemy.own.append(hub_pb2.AccountOpened.FromString(envelope.payload).account_id)
+        opened = hub_pb2.AccountOpened.FromString(envelope.payload)
+        enemy.own.append(opened.account_id)
+        enemy.secrets[opened.account_id] = opened.admission
 
 
 def _open_invented(enemy: Enemy) -> None:
@@ -312,9 +329,7 @@ def _recall(enemy: Enemy) -> None:
     found = enemy.ask("recall", (True, 0))
     for entry in found[1] if found else ():
         for update in log.Batch.FromString(entry.batch.payload).updates:
-            if update.HasField("opened") and update.opened.account_id not in enemy.accounts:
-                enemy.accounts.append(update.opened.account_id)
-            elif update.HasField("expire") and (update.expire.agency, update.expire.hold_id) not in enemy.holds:
+            if update.HasField("expire") and (update.expire.agency, update.expire.hold_id) not in enemy.holds:
                 enemy.holds.append((update.expire.agency, update.expire.hold_id))
 
 
@@ -324,9 +339,11 @@ def _hear_operator(enemy: Enemy) -> None:
         return
     with enemy.fed.hub.db.read() as tx:
         enemy.accounts = sorted(tx.execute(sa.select(hub_tables.accounts.c.account_id)).scalars())
-        people = sorted(tx.execute(sa.select(hub_tables.subjects.c.subject_key)).scalars())
+        people = sorted(set(tx.execute(sa.select(hub_tables.subjects.c.subject_key)).scalars()))
         named = sa.select(hub_tables.holds.c.agency, hub_tables.holds.c.hold_id)
         enemy.holds = [(row.agency, row.hold_id) for row in tx.execute(named.order_by(hub_tables.holds.c.hold_id))]
+        told = hub_tables.admissions
+        enemy.others_secrets = sorted(tx.execute(sa.select(told.c.secret).where(told.c.agency != ENEMY)).scalars())
     enemy.keys = [*enemy.keys[:COMMUNITIES], *people]
 
 
@@ -344,7 +361,11 @@ def _fork(enemy: Enemy) -> None:
 def _go_round(enemy: Enemy) -> None:
     """Awarded, set aside or spent, taken back, given back: what is left?"""
     account, credits_ = enemy.account(), enemy.chance.choice((10, 40, 100, 100))
-    enemy.push(log.Update(op_id=enemy.op_id(), link=log.Link(account_id=account, purposes=_BOTH)))
+    enemy.push(
+        log.Update(
+            op_id=enemy.op_id(), link=log.Link(account_id=account, purposes=_BOTH, admission=enemy.secret(account))
+        )
+    )
     award, reserve = _award(enemy), _reserve(enemy)
     award.account_id = reserve.account_id = account
     award.credits, award.dimension, award.policy_version = credits_, log.DIMENSION_HEALTH, 2
@@ -378,6 +399,7 @@ def _publish(enemy: Enemy) -> None:
 _DEEDS: list[tuple[str, Callable[[Enemy], None]]] = [
     *[_update("link", _link)] * 4,
     _update("unlink", _unlink),
+    _update("unlink_unused", _unlink_unused),
     *[_update("award", _award)] * 4,
     *[_update("award_replacing", _replacing)] * 4,
     *[_update("award_restoring", _restoring)] * 3,

@@ -21,9 +21,11 @@ from samprasan.hub import store as hub_store
 from samprasan.hub.log import audit
 from samprasan.hub.tables import subjects as hub_subjects
 from samprasan.keys import signing
+from samprasan.keys.durations import DAY_MS
 from samprasan.keys.errors import Refused, SamprasanError
 from samprasan.ledger import verify
 from samprasan.ledger.state import USED
+from samprasan.node import limits
 from samprasan.node import store as node_store
 from samprasan.node.counter import balance, consent, erasure
 from samprasan.node.imports import undo
@@ -45,7 +47,7 @@ EARLIER_FROM = 50_000  # numbers of records that were imported before
 SKEW_MS = 60_000  # a node's clock may be a minute off
 SUBJECTS = 40
 LEAVERS = 6
-LEAVERS_FROM = 2 * SUBJECTS
+WAITS_MS = (DAY_MS, 3 * DAY_MS, 9 * DAY_MS)
 
 
 class Crash(BaseException):
@@ -220,8 +222,17 @@ class Simulation:
         for _ in range(3):
             self.fed.clock.now_ms += 3_600_000  # whatever was asked of a peer in vain has run out by now
             self.fed.run()
+        if self.leaving:
+            self._wait_until_nobody_leaves()
         self._check_agreement()
         return self
+
+    def _wait_until_nobody_leaves(self) -> None:
+        """Who takes consent back is given up a week later, and the account rests for another; then the log goes on."""
+        for wait in (limits.UNLINK_GRACE_MS, *WAITS_MS, 0, 0):
+            self.fed.clock.now_ms += wait
+            self.fed.run()
+            self.fed.hub.tick()
 
     @property
     def agencies(self) -> list[str]:
@@ -264,7 +275,7 @@ class Simulation:
         if self._strikes(self.faults.lost) or {message.sender, message.to} & self.cut_off:
             self._traced("lost", message.kind)
             return
-        if message.kind != "open_accounts" and self._strikes(self.faults.doubled):  # a late second call opens another
+        if self._strikes(self.faults.doubled):
             self.in_flight.append(message)
         if self._strikes(self.faults.forged if message.kind in _SIGNED else self.faults.corrupted):
             message = self._corrupted(message)
@@ -339,10 +350,10 @@ class Simulation:
     def _leave(self, number: int) -> None:
         """Somebody comes, takes consent back, agrees again, or is erased; at one agency, whatever the others know."""
         agency = self.chance.choice(self.agencies)
-        made = _made(number, LEAVERS_FROM + self.chance.randrange(LEAVERS), 2, consents=True)
+        made = _made(number, self.chance.randrange(LEAVERS), 2, consents=True)
         node = self.fed.nodes[agency]
         at = (node, made.subject)
-        what = self.chance.choice(("import", "import", "withdraw", "give", "erase"))
+        what = self.chance.choice(("import", "import", "withdraw", "withdraw", "give", "wait", "wait", "erase"))
         self._traced(what, agency)
         with suppress(Refused):  # nobody of that id here
             if what == "import":
@@ -351,6 +362,8 @@ class Simulation:
                 consent.withdraw(*at, consent.PURPOSES)
             elif what == "give":
                 consent.give(*at, ("share", "redeem"))
+            elif what == "wait":
+                self.fed.clock.now_ms += self.chance.choice(WAITS_MS)
             else:
                 erasure.erase(*at)
 

@@ -25,13 +25,10 @@ SEEDS_TO_FIND_A_HOLE = 200
 DAY_CAP, WRITE_OFF_CAP, UPDATE_MAX = 300, 100, 100
 COMMUNITIES_FROM = 70_000  # numbers of their records
 FORWARD_MS = 43_200_000
-# What an enemy reaches until accounts are admitted to agencies and evaluations are signed for.
+# What an enemy reaches until evaluations are signed for.
 STILL_OPEN = frozenset(
     {
-        "an account changed that the hub never named to it",
-        "it is linked to an account that the hub never named to it",
         "it has accounts of N people, N were evaluated for it",
-        "somebody of an agency is another kind of subject at the hub",
         "an agency is said to have had more evaluated than it asked for",
     }
 )
@@ -76,6 +73,7 @@ class Hostile(Simulation):
         if self._strikes(500):
             super()._step(number)
             return
+        self.fed.hub.tick()  # what runs out by itself is not the enemy's doing
         self.watch.begin()
         kind = self.enemy.act()
         self._traced("enemy", kind)

@@ -210,11 +210,15 @@ def update_where_in(
         tx.execute(table.update().where(chosen).values(changes))
 
 
-def delete_where_in(tx: sa.Connection, table: sa.Table, column: sa.Column[Any], values: Iterable[Any]) -> None:
-    """Delete the rows of ``table`` whose ``column`` is one of ``values``."""
+def delete_where_in(
+    tx: sa.Connection, table: sa.Table, column: sa.Column[Any], values: Iterable[Any], **equal: Any
+) -> None:
+    """Delete rows of ``table`` whose ``column`` is one of ``values`` and whose other columns are as ``equal`` says."""
     wanted = list(values)
+    own = [table.c[name] == value for name, value in equal.items()]
     for first in range(0, len(wanted), _SQLITE_VARIABLES_MAX):
-        tx.execute(table.delete().where(_is_one_of(tx, column, wanted[first : first + _SQLITE_VARIABLES_MAX])))
+        part = wanted[first : first + _SQLITE_VARIABLES_MAX]
+        tx.execute(table.delete().where(_is_one_of(tx, column, part), *own))
 
 
 def _is_one_of(tx: sa.Connection, column: sa.Column[Any], values: Sequence[Any]) -> sa.ColumnElement[bool]:

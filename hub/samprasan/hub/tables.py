@@ -9,6 +9,7 @@ _ID = sa.LargeBinary(16)
 _DIGEST = sa.LargeBinary(32)
 _AGENCY = sa.String(16)
 _INTEGRATOR = sa.String(16)
+_RESTS = sa.text("closes_on > 0 AND NOT closed")
 
 head = sa.Table(
     "head",
@@ -61,9 +62,7 @@ contributions = sa.Table(
     sa.Column("agency", _AGENCY, primary_key=True),
     sa.Column("account_id", _ID, primary_key=True),
     sa.Column("health", sa.BigInteger, nullable=False, comment="Credits of its awards that stand, as are the next."),
-    sa.Column("economy", sa.BigInteger, nullable=False),
-    sa.Column("social", sa.BigInteger, nullable=False),
-    sa.Column("environment", sa.BigInteger, nullable=False),
+    *(sa.Column(name, sa.BigInteger, nullable=False) for name in ("economy", "social", "environment")),
     sa.Column("spent", sa.BigInteger, nullable=False, comment="By its holds, less its own refunds."),
     sa.Index("contributions_account", "account_id"),
 )
@@ -139,6 +138,10 @@ refed_accounts = sa.Table(
     sa.Column("subject_key", _DIGEST, nullable=False),
     sa.Column("kind", sa.SmallInteger, nullable=False),
     sa.Column("key_epoch", sa.Integer, nullable=False),
+    sa.Column(
+        "admission", sa.LargeBinary, nullable=False, comment="The secret that it was given; empty: it was linked."
+    ),
+    sa.Column("lapses_at", sa.BigInteger, nullable=False),
 )
 refusals = sa.Table(
     "refusals",
@@ -152,28 +155,48 @@ accounts = sa.Table(
     metadata,
     sa.Column("account_id", _ID, primary_key=True),
     sa.Column("kind", sa.SmallInteger, nullable=False),
-    sa.Column("earned_health", sa.BigInteger, nullable=False),
-    sa.Column("earned_economy", sa.BigInteger, nullable=False),
-    sa.Column("earned_social", sa.BigInteger, nullable=False),
-    sa.Column("earned_environment", sa.BigInteger, nullable=False),
-    sa.Column("written_off", sa.BigInteger, nullable=False),
-    sa.Column("available", sa.BigInteger, nullable=False),
-    sa.Column("pending", sa.BigInteger, nullable=False),
-    sa.Column("held", sa.BigInteger, nullable=False),
-    sa.Column("spent", sa.BigInteger, nullable=False),
-    sa.Column("expired", sa.BigInteger, nullable=False),
+    *(
+        sa.Column(name, sa.BigInteger, nullable=False)
+        for name in (
+            *("earned_health", "earned_economy", "earned_social", "earned_environment"),
+            *("written_off", "available", "pending", "held", "spent", "expired"),
+        )
+    ),
     sa.Column("links", sa.SmallInteger, nullable=False),
     sa.Column("closed", sa.Boolean, nullable=False),
     sa.Column("shown_by", sa.SmallInteger, nullable=False, comment="Open links that let integrators see it."),
     sa.Column("lots", sa.Text, nullable=False, comment="Whose credits are available, and what is owed to them, JSON."),
+    sa.Column("closes_on", sa.Integer, nullable=False, comment="YYYYMMDD; 0: somebody is linked to it."),
+    sa.Index("accounts_closes_on", "closes_on", sqlite_where=_RESTS, postgresql_where=_RESTS),
 )
 subjects = sa.Table(
     "subjects",
     metadata,
     sa.Column("subject_key", _DIGEST, primary_key=True, comment="The one place where a pseudonym stands; deletable."),
+    sa.Column("kind", sa.SmallInteger, primary_key=True, comment="Who says another kind gets another account."),
     sa.Column("account_id", _ID, nullable=False),
     sa.Column("key_epoch", sa.Integer, nullable=False, comment="The linking key that made it; 0: a public id."),
     sa.Index("subjects_account", "account_id"),
+)
+admissions = sa.Table(
+    "admissions",
+    metadata,
+    sa.Column("agency", _AGENCY, primary_key=True, comment="Who was told of the account and has not linked it yet."),
+    sa.Column("account_id", _ID, primary_key=True),
+    sa.Column("secret", _ID, nullable=False, comment="What its first Link spends."),
+    sa.Column("lapses_at", sa.BigInteger, nullable=False),
+    sa.Index("admissions_account", "account_id"),
+    sa.Index("admissions_lapses", "lapses_at"),
+)
+admitted = sa.Table(
+    "admitted",
+    metadata,
+    sa.Column("agency", _AGENCY, primary_key=True),
+    sa.Column("tag", _ID, primary_key=True, comment="As the hub's chain says it: of agency, account and secret."),
+    sa.Column("kind", sa.SmallInteger, nullable=False),
+    sa.Column("key_epoch", sa.Integer, nullable=False),
+    sa.Column("lapses_at", sa.BigInteger, nullable=False),
+    sa.Column("is_over", sa.Boolean, nullable=False, comment="A Link has spent it, or it was given up."),
 )
 rekeyed = sa.Table(
     "rekeyed",

@@ -9,6 +9,7 @@
 - ``agreement``: every document in force
 - ``sketch``: which accounts two sides disagree on
 - ``contributions``: what an agency's batches did to each account
+- ``admissions``: how Links begin and end
 - ``corrections``: awards, and what corrects them
 - ``holds``: credits and stock set aside
 - ``state``: accounts, links, holds, and a batch's changes on top

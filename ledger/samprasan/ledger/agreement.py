@@ -29,11 +29,17 @@ class Agreed:
     cuts: tuple[Envelope, ...] = ()
     cut_sizes: tuple[int, ...] = ()
     integrators: Mapping[str, Integrator] = field(default_factory=dict)
+    rosters_by_digest: Mapping[bytes, Roster] = field(default_factory=dict)
 
     @property
-    def activated(self) -> Mapping[bytes, policy.Policy | benefits.Catalogue]:
+    def activated(self) -> Mapping[bytes, policy.Policy | benefits.Catalogue | Roster]:
         """What an Activate in the log may name, by digest."""
-        return {**self.policies_by_digest, **self.catalogues_by_digest}
+        return {**self.rosters_by_digest, **self.policies_by_digest, **self.catalogues_by_digest}
+
+    @property
+    def key_epochs(self) -> frozenset[int]:
+        """Those of the linking keys in the roster in force."""
+        return frozenset(each.key_epoch for each in documents.linking_keys(self.roster)) if self.roster else frozenset()
 
     @property
     def cut_version(self) -> int:
@@ -116,4 +122,5 @@ def read_documents(envelopes: Sequence[bytes]) -> Agreed:
         cuts=cuts,
         cut_sizes=tuple(checkpoint.read(Cut.FromString(each.payload).checkpoint).checkpoint.size for each in cuts),
         integrators={each.name: each for each in readers},
+        rosters_by_digest={signing.digest(each): Roster.FromString(each.payload) for each in rosters},
     )

@@ -15,6 +15,7 @@ UPDATES_MAX = 1000  # a batch is one transaction; 1,000 amortise a signature and
 BATCH_BYTES_MAX = 1 << 20  # gRPC's habit; 1,000 updates need about 70 KiB
 ID_BYTES = 16
 DIGEST_BYTES = 32
+PREFIX_BYTES_MAX = 2
 _RANDOM_BITS = 74  # of a UUIDv7 (RFC 9562 section 5.7)
 OP_ID_RANDOM_BYTES = 10  # the 74 random bits of a UUIDv7, and a few to spare
 
@@ -54,6 +55,15 @@ def _names_account(change: Any) -> bool:
     return len(change.account_id) == ID_BYTES
 
 
+def _may_admit(change: Any) -> bool:
+    return _names_account(change) and len(change.admission) in {0, ID_BYTES}
+
+
+def _reads_admitted(admitted: log.Admitted) -> bool:
+    of_whom = is_agency_code(admitted.agency) and len(admitted.tag) == ID_BYTES
+    return of_whom and admitted.kind in _KINDS and admitted.lapses_at > 0
+
+
 def _reads_award(award: log.Award) -> bool:
     return len(award.account_id) == ID_BYTES and {len(award.replaces), len(award.restores)} <= {0, ID_BYTES}
 
@@ -86,7 +96,7 @@ def _reads_expire(change: Any) -> bool:
 def _reads_link(link: log.Link) -> bool:
     purposes = list(link.purposes)
     known = all(purpose in _PURPOSES for purpose in purposes)
-    return _names_account(link) and bool(purposes) and known and purposes == sorted(set(purposes))
+    return _may_admit(link) and bool(purposes) and known and purposes == sorted(set(purposes))
 
 
 def _reads_activate(activate: log.Activate) -> bool:
@@ -94,12 +104,13 @@ def _reads_activate(activate: log.Activate) -> bool:
 
 
 _PURPOSES = frozenset({log.PURPOSE_SHARE, log.PURPOSE_REDEEM, log.PURPOSE_INTEGRATORS})
+_KINDS = frozenset(set(log.SubjectKind.values()) - {log.SUBJECT_KIND_UNSPECIFIED})
 _REVERSE_REASONS = frozenset({log.REVERSE_REASON_RECORD_CHANGED, log.REVERSE_REASON_IMPORT_UNDONE})
 _VOID_REASONS = frozenset({log.VOID_REASON_CANCELLED, log.VOID_REASON_NOT_GIVEN})
 _REFUND_REASONS = frozenset({log.REFUND_REASON_RETURNED, log.REFUND_REASON_NOT_GIVEN, log.REFUND_REASON_MISTAKE})
 _AGENCY_CHANGES: dict[str, Callable[[Any], bool]] = {
     "link": _reads_link,
-    "unlink": _names_account,
+    "unlink": _may_admit,
     "award": _reads_award,
     "reverse": _reads_reverse,
     "reserve": _reads_reserve,
@@ -108,7 +119,8 @@ _AGENCY_CHANGES: dict[str, Callable[[Any], bool]] = {
     "refund": _reads_refund,
 }
 _HUB_CHANGES: dict[str, Callable[[Any], bool]] = {
-    "opened": _names_account,
+    "admitted": _reads_admitted,
     "activate": _reads_activate,
     "expire": _reads_expire,
+    "turn": lambda turn: turn.day > 0 and len(turn.prefix) <= PREFIX_BYTES_MAX,
 }

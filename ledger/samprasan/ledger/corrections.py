@@ -198,8 +198,6 @@ def _restores_declined(step: Step, made: log.Award) -> Decline:
 
 
 def _award_declined(step: Step, made: log.Award) -> Decline:
-    if step.account(made.account_id) is None:
-        return log.DECLINE_REASON_ACCOUNT_UNKNOWN
     if log.PURPOSE_SHARE not in step.link(made.account_id):
         return log.DECLINE_REASON_NOT_LINKED
     policy = step.before.policies.get(made.policy_version)

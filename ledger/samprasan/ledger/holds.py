@@ -120,7 +120,7 @@ def refund(step: Step, refunded: log.Refund) -> Decline:
         return log.DECLINE_REASON_HOLD_ENDED
     account = step.account(hold.account_id)
     assert account is not None
-    if account.closed:
+    if not account.links:
         return log.DECLINE_REASON_ACCOUNT_CLOSED
     if step.agency == refunded.agency and not step.is_linked(hold.account_id):
         return log.DECLINE_REASON_NOT_LINKED
@@ -142,9 +142,7 @@ def refund(step: Step, refunded: log.Refund) -> Decline:
 
 def _not_allowed(step: Step, wanted: log.Reserve, account: Totals | None) -> Decline:
     """Why the signer may not reserve on the account."""
-    if account is None:
-        return log.DECLINE_REASON_ACCOUNT_UNKNOWN
-    if log.PURPOSE_REDEEM not in step.link(wanted.account_id):
+    if account is None or log.PURPOSE_REDEEM not in step.link(wanted.account_id):
         return log.DECLINE_REASON_NOT_LINKED
     limits = step.limits
     if limits is None or not 0 < wanted.ttl_seconds <= limits.hold_seconds_max:

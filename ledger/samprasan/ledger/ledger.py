@@ -7,26 +7,27 @@
 - Link first: an Award or a Reverse needs its signer's own open Link with purpose *share*.
 - A correction (an Award that ``replaces`` another, or a Reverse) is the awarder's alone, once an award, and atomic
   (:mod:`.corrections`): what was spent is written off to the awarder, never a debt, and no other's credits are touched.
-- After the last Unlink the account is closed and nobody's; so is one that is given up before anybody linked it.  An
-  agency gives a Link up only when no hold of its own is open on the account.
+- A first Link spends an admission of its signer (:mod:`.admissions`).  After the last Unlink the account rests, and
+  then it is nobody's.  An agency gives a Link up only when no hold of its own is open on the account.
 - Every account keeps ``earned + written_off = available + pending + held + spent + expired``.
 
-Policies and catalogues are found by the digest that an Activate names; the fold never sees a pseudonym.
+Rosters, policies and catalogues are found by the digest that an Activate names; the fold never sees a pseudonym.
 """
 
 import hashlib
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from samprasan.keys.documents import HUB
-from samprasan.ledger import corrections, holds, lots
+from samprasan.keys.documents import HUB, linking_keys
+from samprasan.ledger import admissions, corrections, holds, lots
 from samprasan.ledger.benefits import Catalogue
 from samprasan.ledger.policy import Policy
-from samprasan.ledger.state import NO_DECLINE, USED, Decline, Entry, Operation, State, Step, Totals
+from samprasan.ledger.state import NO_DECLINE, Decline, Entry, Operation, State, Step
 from samprasan.v1 import log_pb2 as log
+from samprasan.v1.documents_pb2 import Roster
 
 APPLIED = log.Outcome(kind=log.OUTCOME_KIND_APPLIED)
-Activated: TypeAlias = Mapping[bytes, Policy | Catalogue]
+Activated: TypeAlias = Mapping[bytes, Policy | Catalogue | Roster]
 
 
 def fold(state: State, entry: Entry, activated: Activated) -> tuple[State, list[log.Outcome]]:
@@ -34,7 +35,7 @@ def fold(state: State, entry: Entry, activated: Activated) -> tuple[State, list[
 
     ``state`` holds every account, link, op_id, award, hold, offer and agency that the batch names and that exists, and
     what each such award or hold is about; it is not changed.
-    ``activated`` has the policies and catalogues that the batch's Activates name, by digest.
+    ``activated`` has the rosters, policies and catalogues that the batch's Activates name, by digest.
     """
     step = Step(state, entry.batch.agency, entry.appended_at)
     outcomes = []
@@ -85,51 +86,18 @@ def _outcome(reason: Decline) -> log.Outcome:
     return log.Outcome(kind=log.OUTCOME_KIND_DECLINED, reason=reason) if reason else APPLIED
 
 
-def _link(step: Step, link: log.Link) -> Decline:
-    account = step.account(link.account_id)
-    if account is None:
-        return log.DECLINE_REASON_ACCOUNT_UNKNOWN
-    if account.closed:
-        return log.DECLINE_REASON_ACCOUNT_CLOSED
-    is_new = not step.is_linked(link.account_id)
-    purposes = frozenset(link.purposes)
-    more_shown = (log.PURPOSE_INTEGRATORS in purposes) - (log.PURPOSE_INTEGRATORS in step.link(link.account_id))
-    if is_new or more_shown:
-        after = account._replace(links=account.links + is_new, shown_by=account.shown_by + more_shown)
-        step.set_account(link.account_id, account, after)
-    step.linked += is_new
-    step.changes.links[step.agency, link.account_id] = purposes | step.link(link.account_id) & {USED}
-    return NO_DECLINE
-
-
-def _unlink(step: Step, unlink: log.Unlink) -> Decline:
-    account = step.account(unlink.account_id)
-    if account is None:
-        return log.DECLINE_REASON_ACCOUNT_UNKNOWN
-    fewer_shown = log.PURPOSE_INTEGRATORS in step.link(unlink.account_id)
-    if step.is_linked(unlink.account_id):
-        if step.holding(unlink.account_id):
-            return log.DECLINE_REASON_HOLD_OPEN
-        links = account.links - 1
-        step.changes.links[step.agency, unlink.account_id] = step.link(unlink.account_id) & {USED}
-        step.linked -= 1
-    elif account.links or account.closed:
-        return log.DECLINE_REASON_NOT_LINKED
-    else:
-        links = 0
-    after = account._replace(links=links, closed=links == 0, shown_by=account.shown_by - fewer_shown)
-    step.set_account(unlink.account_id, account, after)
-    return NO_DECLINE
-
-
 def _hub_update(step: Step, update: log.Update, activated: Activated) -> Decline:
-    if update.HasField("opened"):
-        step.changes.accounts[update.opened.account_id] = Totals(update.opened.kind)
+    if update.HasField("admitted"):
+        admissions.admit(step, update.admitted)
+    elif update.HasField("turn"):
+        admissions.turn(step, update.turn)
     elif update.HasField("expire"):
         return holds.expire(step, update.expire)
     else:
         document = activated.get(update.activate.digest)
-        if isinstance(document, Policy):
+        if isinstance(document, Roster):
+            step.changes.key_epochs = frozenset(each.key_epoch for each in linking_keys(document))
+        elif isinstance(document, Policy):
             step.changes.policies[document.version] = document
         elif isinstance(document, Catalogue):
             holds.publish(step, document)
@@ -139,8 +107,8 @@ def _hub_update(step: Step, update: log.Update, activated: Activated) -> Decline
 _RULES: Mapping[str, Callable[[Step, log.Update], Decline]] = {
     "award": lambda step, update: corrections.award(step, update.op_id, update.award),
     "reverse": lambda step, update: corrections.reverse(step, update.op_id, update.reverse),
-    "link": lambda step, update: _link(step, update.link),
-    "unlink": lambda step, update: _unlink(step, update.unlink),
+    "link": lambda step, update: admissions.link(step, update.link),
+    "unlink": lambda step, update: admissions.unlink(step, update.unlink),
     "reserve": lambda step, update: holds.reserve(step, update.op_id, update.reserve),
     "post": lambda step, update: holds.post(step, update.post),
     "void": lambda step, update: holds.void(step, update.void),

@@ -37,6 +37,11 @@ class Totals(NamedTuple):
     shown_by: int = 0  # open Links that let integrators see it
     lots: Lots = ()
     owed: Debts = ()
+    closes_on: int = 0  # the day, YYYYMMDD, on which it closes unless somebody links to it; 0: it is linked
+
+    def is_over(self, day: int) -> bool:
+        """Whether it is nobody's any more on ``day`` (YYYYMMDD)."""
+        return self.closed or 0 < self.closes_on <= day
 
     @property
     def is_shown(self) -> bool:
@@ -131,6 +136,15 @@ class Correction(NamedTuple):
     is_over: bool
 
 
+class Admission(NamedTuple):
+    """What a first Link spends; ``lapses_at`` in milliseconds since the Unix epoch, ``key_epoch`` 0 for a public id."""
+
+    kind: log.SubjectKind.ValueType
+    key_epoch: int
+    lapses_at: int
+    is_over: bool = False
+
+
 class Offer(NamedTuple):
     """A benefit as its owner's newest catalogue states it, and how many pieces are given or set aside."""
 
@@ -143,15 +157,19 @@ class Offer(NamedTuple):
 class State:
     """A slice of the ledger: all that a batch touches, or everything.
 
-    ``links`` are purposes and ``USED``.  ``awards`` are those that took effect, as signed, by agency and op_id,
-    ``leftovers`` what a reversal had to leave, by its own; ``corrections`` what corrected one.  ``holds`` are by agency
-    and op_id, ``holding`` counts an agency's open ones on an account; ``offers`` are by owner and code, ``uses`` count
-    by account, owner, code and period.  ``seen`` is no state, but what the fold of one batch has to tell those who
-    follow changes.
+    ``resting`` are accounts that nobody is linked to and that are not closed.  ``links`` are purposes and ``USED``,
+    ``admissions`` are by agency and tag; ``key_epochs`` are those of the linking keys in the roster, empty where
+    nothing is said of them.  ``awards`` are those that took effect, as signed, by agency and op_id, ``leftovers`` what
+    a reversal had to leave, by its own; ``corrections`` what corrected one.  ``holds`` are by agency and op_id,
+    ``holding`` counts an agency's open ones on an account; ``offers`` are by owner and code, ``uses`` count by account,
+    owner, code and period.  ``seen`` is no state, but what the fold of one batch has to tell those who follow changes.
     """
 
     accounts: dict[AccountId, Totals] = field(default_factory=dict)
+    resting: set[AccountId] = field(default_factory=set)
     links: dict[tuple[str, AccountId], frozenset[int]] = field(default_factory=dict)
+    admissions: dict[tuple[str, bytes], Admission] = field(default_factory=dict)
+    key_epochs: frozenset[int] = frozenset()
     operations: dict[tuple[str, bytes], Operation] = field(default_factory=dict)
     awards: dict[tuple[str, bytes], log.Award] = field(default_factory=dict)
     leftovers: dict[tuple[str, bytes], log.Award] = field(default_factory=dict)
@@ -167,7 +185,14 @@ class State:
     def include(self, changes: "State") -> None:
         """Take over what a fold changed; an empty link is one that ended."""
         self.accounts.update(changes.accounts)
+        for account_id, totals in changes.accounts.items():
+            if totals.closes_on and not totals.closed:
+                self.resting.add(account_id)
+            else:
+                self.resting.discard(account_id)
         self.links.update(changes.links)
+        self.admissions.update(changes.admissions)
+        self.key_epochs = changes.key_epochs or self.key_epochs
         self.operations.update(changes.operations)
         self.awards.update(changes.awards)
         self.leftovers.update(changes.leftovers)
@@ -224,7 +249,7 @@ class Step:
         )
 
     def account(self, account_id: AccountId) -> Totals | None:
-        """The account as it is now; None if it was never opened."""
+        """The account as it is now; None if nobody was ever linked to it."""
         return self.changes.accounts.get(account_id) or self.before.accounts.get(account_id)
 
     def set_account(self, account_id: AccountId, before: Totals, after: Totals) -> None:
@@ -239,9 +264,24 @@ class Step:
         found = self.changes.links.get(key)
         return self.before.links.get(key, frozenset()) if found is None else found
 
+    def was_linked(self, account_id: AccountId) -> bool:
+        """Whether the agency ever had a Link."""
+        key = (self.agency, account_id)
+        return key in self.changes.links or key in self.before.links
+
     def is_linked(self, account_id: AccountId) -> bool:
         """Whether the agency has an open Link."""
         return bool(self.link(account_id) - {USED})
+
+    def admission(self, agency: str, tag: bytes) -> Admission | None:
+        """The agency's admission with that tag."""
+        key = (agency, tag)
+        return self.changes.admissions.get(key) or self.before.admissions.get(key)
+
+    def is_usable(self, admission: Admission) -> bool:
+        """Whether a Link may begin with it now."""
+        is_of_key = not admission.key_epoch or admission.key_epoch in self.before.key_epochs
+        return is_of_key and not admission.is_over and self.appended_at < admission.lapses_at
 
     def use(self, account_id: AccountId) -> None:
         """The agency has awarded or redeemed on the account."""

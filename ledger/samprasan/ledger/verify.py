@@ -33,6 +33,7 @@ def _rows(state: State) -> Iterator[tuple[str, Iterable[tuple[object, ...]]]]:
     offers = ((*key, each.benefit.digest, each.withdrawn, each.taken) for key, each in state.offers.items())
     yield "account", state.accounts.items()
     yield "link", ((*key, sorted(purposes)) for key, purposes in state.links.items() if purposes)
+    yield "admission", ((*key, admission) for key, admission in state.admissions.items())
     yield "operation", ((*key, operation) for key, operation in state.operations.items())
     yield "correction", ((*key, *correction) for key, correction in state.corrections.items())
     yield "leftover", ((*key, award.SerializeToString(deterministic=True)) for key, award in state.leftovers.items())

@@ -44,6 +44,9 @@ class SubjectRow(NamedTuple):
     due: bool
     key_epoch: int
     rekey_at: int
+    admission: bytes | None
+    rests_until: int | None
+    left_account: bytes | None
 
 
 class DeedRow(NamedTuple):
@@ -222,6 +225,7 @@ class RedemptionRow(NamedTuple):
     number: int | None
     posted: int
     refunded: int
+    is_over: bool
 
 
 class HoldUpdateRow(NamedTuple):
@@ -258,7 +262,7 @@ class MoveRow(NamedTuple):
 
 
 class ConsentsRow(NamedTuple):
-    """A subject's consents, and the purposes of its newest Link as bits."""
+    """A subject's consents, the purposes of its newest Link as bits, and what its first one spends."""
 
     account_id: bytes | None
     linked: int
@@ -266,6 +270,7 @@ class ConsentsRow(NamedTuple):
     redeem: bool
     integrators: bool
     unlink_at: int | None
+    admission: bytes | None
 
 
 class ReserveRow(NamedTuple):

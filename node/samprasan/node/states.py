@@ -11,7 +11,7 @@ from enum import StrEnum
 class AwardState(StrEnum):
     """Of an award or a reversal: without batch it can still change, with one it is on its way.
 
-    Waiting: the agency may do no more of it today.
+    Waiting: the agency may do no more of it today.  Over: it was told, and its account is nobody's any more.
     """
 
     QUEUED = "queued"
@@ -19,6 +19,7 @@ class AwardState(StrEnum):
     SETTLED = "settled"
     DECLINED = "declined"
     REPLACED = "replaced"
+    OVER = "over"
 
 
 class HoldUpdateState(StrEnum):
@@ -67,7 +68,10 @@ NEXT: Mapping[type[StrEnum], Mapping[StrEnum, frozenset[StrEnum]]] = {
     AwardState: {
         AwardState.QUEUED: frozenset({AwardState.WAITING, AwardState.SETTLED, AwardState.DECLINED}),
         AwardState.WAITING: frozenset({AwardState.QUEUED}),
-        AwardState.SETTLED: frozenset({AwardState.DECLINED, AwardState.REPLACED}),  # declined in the same transaction
+        AwardState.SETTLED: frozenset(
+            {AwardState.DECLINED, AwardState.REPLACED, AwardState.OVER}  # declined in the same transaction
+        ),
+        AwardState.REPLACED: frozenset({AwardState.OVER}),
     },
     HoldUpdateState: {
         HoldUpdateState.QUEUED: frozenset({HoldUpdateState.SETTLED, HoldUpdateState.DECLINED}),

@@ -12,6 +12,8 @@ _ID = sa.LargeBinary(16)
 _DIGEST = sa.LargeBinary(32)
 _AGENCY = sa.String(16)
 
+_RESTS = sa.text("rests_until IS NOT NULL")
+
 subjects = sa.Table(
     "subjects",
     metadata,
@@ -54,8 +56,12 @@ subjects = sa.Table(
     sa.Column("due", sa.Boolean, nullable=False, comment="The hub may have to hear of a consent, or of its end."),
     sa.Column("key_epoch", sa.Integer, nullable=False, comment="Of the key that the hub was told; 0: a public id."),
     sa.Column("rekey_at", sa.BigInteger, nullable=False, comment="Not to tell the hub of the next key before."),
+    sa.Column("admission", _ID, comment="The secret that the first Link spends, until the hub has taken it."),
+    sa.Column("rests_until", sa.BigInteger, comment="It was left: until then a Link finds everything as it was."),
+    sa.Column("left_account", _ID, comment="What was awarded stands there, or is over with it."),
     sa.Index("subjects_due", "due", "account_id"),
     sa.Index("subjects_unlinked", "account_id", "share"),
+    sa.Index("subjects_rest", "rests_until", sqlite_where=_RESTS, postgresql_where=_RESTS),
 )
 deeds = sa.Table(
     "deeds",
@@ -102,7 +108,7 @@ awards = sa.Table(
     sa.Column("dimension", sa.SmallInteger, nullable=False),
     sa.Column("month", sa.Integer, nullable=False),
     sa.Column("policy_version", sa.Integer, nullable=False),
-    sa.Column("state", sa.String(8), nullable=False, comment="queued, waiting, settled, replaced or declined."),
+    sa.Column("state", sa.String(8), nullable=False, comment="queued, waiting, settled, replaced, declined or over."),
     sa.Column("seq", sa.BigInteger, comment="The sealed batch that carries it."),
     sa.Column("reason", sa.SmallInteger, nullable=False, comment="Why the hub declined it."),
     sa.Column("restores", _ID, comment="op_id of the award that was taken back and counts again as this one."),
@@ -300,6 +306,7 @@ redemptions = sa.Table(
     sa.Column("number", sa.Integer, unique=True, comment="Of the receipt that the subject got."),
     sa.Column("posted", sa.BigInteger, nullable=False),
     sa.Column("refunded", sa.BigInteger, nullable=False),
+    sa.Column("is_over", sa.Boolean, nullable=False, comment="Its account is nobody's any more."),
     sa.Index("redemptions_subject", "subject_id", "state"),
     sa.Index("redemptions_state", "state", "deadline"),
 )

@@ -555,8 +555,8 @@ Global___OpenAccountsResponse: _TypeAlias = OpenAccountsResponse  # noqa: Y015
 
 @_typing.final
 class AccountOpened(_message.Message):
-    """Which account belongs to a subject. Payload type "account-opened". Only the asking agency sees it, and keeps it while it is
-    linked; one for each subject, so that forgetting one forgets no other.
+    """Which account belongs to a subject, and the admission to it. Payload type "account-opened". Only the asking agency sees it,
+    and keeps it while it is linked; one for each subject, so that forgetting one forgets no other.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -566,6 +566,10 @@ class AccountOpened(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     SUBJECT_KEY_FIELD_NUMBER: _builtins.int
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    KEY_EPOCH_FIELD_NUMBER: _builtins.int
+    ADMISSION_FIELD_NUMBER: _builtins.int
+    LAPSES_AT_FIELD_NUMBER: _builtins.int
     federation_id: _builtins.bytes
     """The federation, 16 bytes."""
     agency: _builtins.str
@@ -576,6 +580,14 @@ class AccountOpened(_message.Message):
     """As asked, 32 bytes."""
     account_id: _builtins.bytes
     """16 random bytes."""
+    kind: _log_pb2.SubjectKind.ValueType
+    """As asked."""
+    key_epoch: _builtins.int
+    """The linking key under which the hub finds the subject; 0 for a public id."""
+    admission: _builtins.bytes
+    """16 random bytes, the secret that a first Link spends; empty if the caller's Link is open."""
+    lapses_at: _builtins.int
+    """From when on no Link may begin with it, milliseconds since the Unix epoch."""
     def __init__(
         self,
         *,
@@ -584,10 +596,14 @@ class AccountOpened(_message.Message):
         request_id: _builtins.bytes = ...,
         subject_key: _builtins.bytes = ...,
         account_id: _builtins.bytes = ...,
+        kind: _log_pb2.SubjectKind.ValueType = ...,
+        key_epoch: _builtins.int = ...,
+        admission: _builtins.bytes = ...,
+        lapses_at: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "agency", b"agency", "federation_id", b"federation_id", "request_id", b"request_id", "subject_key", b"subject_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "admission", b"admission", "agency", b"agency", "federation_id", b"federation_id", "key_epoch", b"key_epoch", "kind", b"kind", "lapses_at", b"lapses_at", "request_id", b"request_id", "subject_key", b"subject_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -766,8 +782,8 @@ class RefeedRequest(_message.Message):
         """An entry of the caller's chain, or of the hub's."""
 
     @_builtins.property
-    def account(self) -> Global___NamedAccount:
-        """Which account the hub named for a subject."""
+    def account(self) -> _envelope_pb2.Envelope:
+        """Which account the hub named for a subject. Payload type "account-opened", for the caller."""
 
     @_builtins.property
     def cut(self) -> _envelope_pb2.Envelope:
@@ -777,7 +793,7 @@ class RefeedRequest(_message.Message):
         self,
         *,
         entry: Global___LogEntry | None = ...,
-        account: Global___NamedAccount | None = ...,
+        account: _envelope_pb2.Envelope | None = ...,
         checkpoint: _builtins.bytes = ...,
         cut: _envelope_pb2.Envelope | None = ...,
     ) -> None: ...
@@ -790,38 +806,6 @@ class RefeedRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_held) -> _WhichOneofReturnType_held | None: ...
 
 Global___RefeedRequest: _TypeAlias = RefeedRequest  # noqa: Y015
-
-@_typing.final
-class NamedAccount(_message.Message):
-    """The hub's signed word on a subject's account, with what it does not say."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    OPENED_FIELD_NUMBER: _builtins.int
-    KIND_FIELD_NUMBER: _builtins.int
-    KEY_EPOCH_FIELD_NUMBER: _builtins.int
-    kind: _log_pb2.SubjectKind.ValueType
-    """The subject's kind."""
-    key_epoch: _builtins.int
-    """The linking key under which the hub knows the subject; 0 for a public id."""
-    @_builtins.property
-    def opened(self) -> _envelope_pb2.Envelope:
-        """Payload type "account-opened", for the caller."""
-
-    def __init__(
-        self,
-        *,
-        opened: _envelope_pb2.Envelope | None = ...,
-        kind: _log_pb2.SubjectKind.ValueType = ...,
-        key_epoch: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["opened", b"opened"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_epoch", b"key_epoch", "kind", b"kind", "opened", b"opened"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___NamedAccount: _TypeAlias = NamedAccount  # noqa: Y015
 
 @_typing.final
 class RefeedResponse(_message.Message):

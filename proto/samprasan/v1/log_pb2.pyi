@@ -256,8 +256,8 @@ class _DeclineReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decline
     DECLINE_REASON_UNSPECIFIED: _DeclineReason.ValueType  # 0
     DECLINE_REASON_OP_REUSED: _DeclineReason.ValueType  # 1
     """The op_id was used before with other content."""
-    DECLINE_REASON_ACCOUNT_UNKNOWN: _DeclineReason.ValueType  # 2
-    """No such account was opened."""
+    DECLINE_REASON_NOT_ADMITTED: _DeclineReason.ValueType  # 2
+    """The signer was not admitted to the account, its admission is spent or given up, or its time is over."""
     DECLINE_REASON_NOT_LINKED: _DeclineReason.ValueType  # 3
     """The signer has no open Link with the purpose needed."""
     DECLINE_REASON_CREDITS_NOT_POSITIVE: _DeclineReason.ValueType  # 4
@@ -273,7 +273,7 @@ class _DeclineReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decline
     DECLINE_REASON_DIMENSION_INVALID: _DeclineReason.ValueType  # 9
     """The dimension is none of the four."""
     DECLINE_REASON_ACCOUNT_CLOSED: _DeclineReason.ValueType  # 10
-    """The last agency gave its Link up; the account is nobody's any more."""
+    """The last agency gave its Link up: the account rests, or is closed and nobody's any more."""
     DECLINE_REASON_AWARD_UNKNOWN: _DeclineReason.ValueType  # 11
     """The award to correct was never applied for this agency."""
     DECLINE_REASON_AWARD_CORRECTED: _DeclineReason.ValueType  # 12
@@ -315,8 +315,8 @@ class DeclineReason(_DeclineReason, metaclass=_DeclineReasonEnumTypeWrapper):
 DECLINE_REASON_UNSPECIFIED: DeclineReason.ValueType  # 0
 DECLINE_REASON_OP_REUSED: DeclineReason.ValueType  # 1
 """The op_id was used before with other content."""
-DECLINE_REASON_ACCOUNT_UNKNOWN: DeclineReason.ValueType  # 2
-"""No such account was opened."""
+DECLINE_REASON_NOT_ADMITTED: DeclineReason.ValueType  # 2
+"""The signer was not admitted to the account, its admission is spent or given up, or its time is over."""
 DECLINE_REASON_NOT_LINKED: DeclineReason.ValueType  # 3
 """The signer has no open Link with the purpose needed."""
 DECLINE_REASON_CREDITS_NOT_POSITIVE: DeclineReason.ValueType  # 4
@@ -332,7 +332,7 @@ DECLINE_REASON_MONTH_INVALID: DeclineReason.ValueType  # 8
 DECLINE_REASON_DIMENSION_INVALID: DeclineReason.ValueType  # 9
 """The dimension is none of the four."""
 DECLINE_REASON_ACCOUNT_CLOSED: DeclineReason.ValueType  # 10
-"""The last agency gave its Link up; the account is nobody's any more."""
+"""The last agency gave its Link up: the account rests, or is closed and nobody's any more."""
 DECLINE_REASON_AWARD_UNKNOWN: DeclineReason.ValueType  # 11
 """The award to correct was never applied for this agency."""
 DECLINE_REASON_AWARD_CORRECTED: DeclineReason.ValueType  # 12
@@ -447,8 +447,8 @@ Global___Batch: _TypeAlias = Batch  # noqa: Y015
 
 @_typing.final
 class Update(_message.Message):
-    """One change. An agency signs link, unlink, award, reverse, reserve, post, void, refund; the hub alone opened, activate,
-    expire.
+    """One change. An agency signs link, unlink, award, reverse, reserve, post, void, refund; the hub alone admitted,
+    activate, expire, turn.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -462,9 +462,10 @@ class Update(_message.Message):
     POST_FIELD_NUMBER: _builtins.int
     VOID_FIELD_NUMBER: _builtins.int
     REFUND_FIELD_NUMBER: _builtins.int
-    OPENED_FIELD_NUMBER: _builtins.int
+    ADMITTED_FIELD_NUMBER: _builtins.int
     ACTIVATE_FIELD_NUMBER: _builtins.int
     EXPIRE_FIELD_NUMBER: _builtins.int
+    TURN_FIELD_NUMBER: _builtins.int
     op_id: _builtins.bytes
     """Chosen by the agency, unique for it for ever: a UUIDv7 with its time cut to the day, 16 bytes. Empty in the hub's chain."""
     @_builtins.property
@@ -500,8 +501,8 @@ class Update(_message.Message):
         """What a hold spent is given back."""
 
     @_builtins.property
-    def opened(self) -> Global___Opened:
-        """The hub made an account."""
+    def admitted(self) -> Global___Admitted:
+        """The hub named an account to an agency."""
 
     @_builtins.property
     def activate(self) -> Global___Activate:
@@ -510,6 +511,10 @@ class Update(_message.Message):
     @_builtins.property
     def expire(self) -> Global___Expire:
         """A hold ran out."""
+
+    @_builtins.property
+    def turn(self) -> Global___Turn:
+        """The rest of accounts that nobody is linked to is over."""
 
     def __init__(
         self,
@@ -523,15 +528,16 @@ class Update(_message.Message):
         post: Global___Post | None = ...,
         void: Global___Void | None = ...,
         refund: Global___Refund | None = ...,
-        opened: Global___Opened | None = ...,
+        admitted: Global___Admitted | None = ...,
         activate: Global___Activate | None = ...,
         expire: Global___Expire | None = ...,
+        turn: Global___Turn | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["activate", b"activate", "award", b"award", "change", b"change", "expire", b"expire", "link", b"link", "opened", b"opened", "post", b"post", "refund", b"refund", "reserve", b"reserve", "reverse", b"reverse", "unlink", b"unlink", "void", b"void"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activate", b"activate", "admitted", b"admitted", "award", b"award", "change", b"change", "expire", b"expire", "link", b"link", "post", b"post", "refund", b"refund", "reserve", b"reserve", "reverse", b"reverse", "turn", b"turn", "unlink", b"unlink", "void", b"void"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate", b"activate", "award", b"award", "change", b"change", "expire", b"expire", "link", b"link", "op_id", b"op_id", "opened", b"opened", "post", b"post", "refund", b"refund", "reserve", b"reserve", "reverse", b"reverse", "unlink", b"unlink", "void", b"void"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate", b"activate", "admitted", b"admitted", "award", b"award", "change", b"change", "expire", b"expire", "link", b"link", "op_id", b"op_id", "post", b"post", "refund", b"refund", "reserve", b"reserve", "reverse", b"reverse", "turn", b"turn", "unlink", b"unlink", "void", b"void"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["link", "unlink", "award", "reverse", "reserve", "post", "void", "refund", "opened", "activate", "expire"]  # noqa: Y015
+    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["link", "unlink", "award", "reverse", "reserve", "post", "void", "refund", "admitted", "activate", "expire", "turn"]  # noqa: Y015
     _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_change) -> _WhichOneofReturnType_change | None: ...
 
@@ -545,8 +551,11 @@ class Link(_message.Message):
 
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     PURPOSES_FIELD_NUMBER: _builtins.int
+    ADMISSION_FIELD_NUMBER: _builtins.int
     account_id: _builtins.bytes
     """16 random bytes made by the hub."""
+    admission: _builtins.bytes
+    """The secret of the signer's admission, 16 bytes, which its first Link on the account spends; empty if its Link is open."""
     @_builtins.property
     def purposes(self) -> _containers.RepeatedScalarFieldContainer[Global___Purpose.ValueType]:
         """Ascending, each once, at least one."""
@@ -556,10 +565,11 @@ class Link(_message.Message):
         *,
         account_id: _builtins.bytes = ...,
         purposes: _abc.Iterable[Global___Purpose.ValueType] | None = ...,
+        admission: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "purposes", b"purposes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "admission", b"admission", "purposes", b"purposes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -567,23 +577,25 @@ Global___Link: _TypeAlias = Link  # noqa: Y015
 
 @_typing.final
 class Unlink(_message.Message):
-    """The signer gives up every right on the account, or an account that it had opened and nobody has linked. Hub and signer see
-    it.
-    """
+    """The signer gives up every right on the account, or an admission to it that it has not used. Hub and signer see it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    ADMISSION_FIELD_NUMBER: _builtins.int
     account_id: _builtins.bytes
     """16 random bytes made by the hub."""
+    admission: _builtins.bytes
+    """The secret of the admission that is given up, 16 bytes; empty if it is a Link."""
     def __init__(
         self,
         *,
         account_id: _builtins.bytes = ...,
+        admission: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "admission", b"admission"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -824,30 +836,70 @@ class Expire(_message.Message):
 Global___Expire: _TypeAlias = Expire  # noqa: Y015
 
 @_typing.final
-class Opened(_message.Message):
-    """The hub made an account. No pseudonym enters the log. In the hub's chain; seen by whoever audits the log."""
+class Turn(_message.Message):
+    """After its last Unlink an account rests for a week; then it is closed and nobody's. In the hub's chain; seen by every agency."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
-    KIND_FIELD_NUMBER: _builtins.int
-    account_id: _builtins.bytes
-    """16 random bytes."""
-    kind: Global___SubjectKind.ValueType
-    """Eligibility for benefits is decided from the log, so the kind stands in it."""
+    DAY_FIELD_NUMBER: _builtins.int
+    PREFIX_FIELD_NUMBER: _builtins.int
+    day: _builtins.int
+    """The day in Bangkok as YYYYMMDD, Gregorian: accounts whose rest was over when it began are closed."""
+    prefix: _builtins.bytes
+    """Only those whose id begins with these bytes; at most 2."""
     def __init__(
         self,
         *,
-        account_id: _builtins.bytes = ...,
-        kind: Global___SubjectKind.ValueType = ...,
+        day: _builtins.int = ...,
+        prefix: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "kind", b"kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["day", b"day", "prefix", b"prefix"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Opened: _TypeAlias = Opened  # noqa: Y015
+Global___Turn: _TypeAlias = Turn  # noqa: Y015
+
+@_typing.final
+class Admitted(_message.Message):
+    """The hub named an account to an agency, which may begin a Link on it. Neither pseudonym nor account enters the hub's chain.
+    Seen by every agency.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENCY_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    KEY_EPOCH_FIELD_NUMBER: _builtins.int
+    LAPSES_AT_FIELD_NUMBER: _builtins.int
+    agency: _builtins.str
+    """Whom."""
+    tag: _builtins.bytes
+    """SHA-256("samprasan/v1/admission" ‖ agency ‖ account id ‖ the admission's secret), its first 16 bytes."""
+    kind: Global___SubjectKind.ValueType
+    """Eligibility for benefits is decided from the log, so the kind stands in it."""
+    key_epoch: _builtins.int
+    """The linking key under which the subject was asked for; 0 for a public id."""
+    lapses_at: _builtins.int
+    """From when on no Link may begin with it, milliseconds since the Unix epoch. It is over with its linking key, too."""
+    def __init__(
+        self,
+        *,
+        agency: _builtins.str = ...,
+        tag: _builtins.bytes = ...,
+        kind: Global___SubjectKind.ValueType = ...,
+        key_epoch: _builtins.int = ...,
+        lapses_at: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "key_epoch", b"key_epoch", "kind", b"kind", "lapses_at", b"lapses_at", "tag", b"tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Admitted: _TypeAlias = Admitted  # noqa: Y015
 
 @_typing.final
 class Activate(_message.Message):

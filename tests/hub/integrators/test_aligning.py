@@ -7,16 +7,14 @@ from pathlib import Path
 
 import pytest
 from samprasan.hub import store
-from samprasan.hub.accounts import accounts
 from samprasan.hub.integrators import reader
 from samprasan.v1 import changes_pb2 as v1
-from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 
 from tests import reading
 from tests.federation import Federation
 from tests.reading import Integration
-from tests.working import SHOWN, Working
+from tests.working import Working
 
 ORACLE = Path(__file__).parents[3] / "deploy" / "local" / "samples" / "expected.json"
 PAGE = Path(__file__).parents[3] / "docs" / "integrating" / "handles.md"
@@ -30,22 +28,15 @@ class Crowd(Working):
     account_ids: list[bytes]
 
     def come(self) -> None:
-        self.account_ids = [opened(self.fed, number) for number in range(len(EARNED))]
+        self.account_ids = [self.open_account(number.to_bytes(32, "big")) for number in range(len(EARNED))]
         for first in range(0, len(EARNED), 300):
             updates = []
             for number in range(first, min(first + 300, len(EARNED))):
                 self.account_id = self.account_ids[number]
                 green = self.award(EARNED[number - 100])
                 green.award.dimension = log.DIMENSION_ENVIRONMENT
-                updates += [self.link(SHOWN), self.award(EARNED[number]), green]
+                updates += [self.link(), self.award(EARNED[number]), green]
             self.do(*updates)
-
-
-def opened(fed: Federation, number: int) -> bytes:
-    subject = hub_pb2.SubjectRef(subject_key=number.to_bytes(32, "big"), kind=log.SUBJECT_KIND_PERSON)
-    request = hub_pb2.OpenAccountsRequest(request_id=number.to_bytes(16, "big"), subjects=[subject])
-    (answer,) = accounts.open_accounts(fed.hub, "mpc", request)
-    return hub_pb2.AccountOpened.FromString(answer.payload).account_id
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def code_of(step: Any) -> str:
 
 def test_a_stream_tells_everything_in_order_and_goes_on_from_any_event(app: Integration, mpc: Working) -> None:
     mpc.do(mpc.award(5), mpc.award(6))
-    mpc.do(mpc.link([log.PURPOSE_SHARE]))
+    mpc.do(mpc.link(purposes=[log.PURPOSE_SHARE]))
     mpc.do(mpc.award(7))
     mpc.do(mpc.link())
     whole = app.follow().events
@@ -127,7 +127,7 @@ def test_what_a_subject_does_not_agree_to_any_more_is_not_told_late(app: Integra
     recent.start(0)
     recent.add(integrators_reader.newest(app.fed.hub.db, 0))
     mpc.do(mpc.award(5))
-    mpc.do(mpc.link([log.PURPOSE_SHARE]))
+    mpc.do(mpc.link(purposes=[log.PURPOSE_SHARE]))
     assert kinds(app.follow(first.cursor)) == ["unlinked"]
     recent.add(integrators_reader.newest(app.fed.hub.db, recent.size))
     reader = app.begin(first.cursor)
@@ -444,7 +444,7 @@ def test_no_token_without_consent(app: Integration, fed: Federation, mpc: Workin
     assert code_of(lambda: issue(app, b"?" * 16)) == "not_shown"
     assert code_of(lambda: issue(app, b"?")) == "request"
     assert code_of(lambda: issue(app, mpc.account_id, name="nobody")) == "integrator_unknown"
-    mpc.do(mpc.link([log.PURPOSE_SHARE]))
+    mpc.do(mpc.link(purposes=[log.PURPOSE_SHARE]))
     assert code_of(lambda: issue(app, mpc.account_id)) == "not_shown"
     assert code_of(lambda: resolve(app, token)) == "not_shown"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from samprasan.hub import limits
-from samprasan.hub.accounts import accounts
+from samprasan.hub.accounts import opening as hub_opening
 from samprasan.hub.members import hello
 from samprasan.hub.process import status
 from samprasan.keys import ristretto
@@ -40,7 +40,7 @@ def probe(fed: Federation, count: int, *, opening: bool) -> None:
             keys = [(number + each).to_bytes(32, "big") for each in range(ELEMENTS)]
             subjects = [hub_pb2.SubjectRef(subject_key=key, kind=1) for key in keys]  # type: ignore[arg-type]
             wanted = hub_pb2.OpenAccountsRequest(request_id=bytes(16), subjects=subjects)
-            assert len(accounts.open_accounts(fed.hub, "mpc", wanted)) == ELEMENTS
+            assert len(hub_opening.open_accounts(fed.hub, "mpc", wanted)) == ELEMENTS
 
 
 def at_hub(fed: Federation) -> dict[str, dict[str, Any]]:

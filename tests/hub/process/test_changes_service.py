@@ -141,7 +141,7 @@ def test_a_stream_that_stood_still_is_told_nothing_of_who_has_withdrawn_meanwhil
         while not told or not told[-1].page.events[0].handle:
             told.append(v1.FollowResponse.FromString(await anext(words)))
         told.clear()
-        mpc.do(mpc.link([log.PURPOSE_SHARE]))
+        mpc.do(mpc.link(purposes=[log.PURPOSE_SHARE]))
         await asyncio.sleep(0.3)
         while not told or v1.EVENT_TYPE_UNLINKED not in {event.type for event in told[-1].page.events}:
             told.append(v1.FollowResponse.FromString(await anext(words)))

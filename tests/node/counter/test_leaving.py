@@ -9,6 +9,7 @@ from samprasan.edge import database
 from samprasan.hub import store as hub_store
 from samprasan.hub.tables import subjects as hub_subjects_table
 from samprasan.keys import signing
+from samprasan.keys.durations import DAY_MS
 from samprasan.keys.errors import Refused
 from samprasan.node import limits
 from samprasan.node import store as node_store
@@ -25,9 +26,10 @@ from samprasan.v1.envelope_pb2 import Envelope
 
 from tests import federation
 from tests.federation import Federation, deed
-from tests.leaving import ALL, available, run_without, withdraw
+from tests.leaving import available, close_what_rests, leave, run_without, withdraw
 from tests.log_entries import batches
 from tests.privacy import Scanner
+from tests.reconciling import reconcile
 from tests.redemptions import wish
 
 NO = Consents(share=False, redeem=False)
@@ -67,12 +69,14 @@ def pseudonyms(fed: Federation) -> list[bytes]:
 def test_taking_all_consent_back_sends_one_unlink_and_reverses_nothing(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1))
     fed.run()
-    assert withdraw(fed, 1, *ALL)["account"] == "leaving"
+    assert leave(fed, 1)["account"] == "leaving"
     assert not outbox.outbox(fed.nodes["mpc"].db, fed.clock()).is_empty
     fed.run()
     fed.run()
     assert changes(fed) == ["link", "award", "unlink"]
-    assert (row_of(fed, 1).account_id, row_of(fed, 1).sealed_opened, row_of(fed, 1).linked) == (None, None, 0)
+    assert (row_of(fed, 1).linked, len(pseudonyms(fed))) == (0, 1), "the account rests"
+    close_what_rests(fed)
+    assert (row_of(fed, 1).account_id, row_of(fed, 1).sealed_opened) == (None, None)
     assert (pseudonyms(fed), available(fed)) == ([], 16)
     assert outbox.outbox(fed.nodes["mpc"].db, fed.clock()).is_empty
 
@@ -88,38 +92,64 @@ def test_with_some_consent_left_the_link_says_less(fed: Federation) -> None:
     assert "unlink" not in changes(fed)
 
 
-def test_the_account_lives_on_while_another_agency_keeps_it_open(fed: Federation) -> None:
+async def test_the_account_lives_on_while_another_agency_keeps_it_open(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1))
     fed.give("nhco", deed(1, 1))
     fed.run()
     (account,) = {row_of(fed, 1, agency).account_id for agency in ("mpc", "nhco")}
-    withdraw(fed, 1, *ALL)
+    leave(fed, 1)
     fed.run()
     give(fed, 1, "share")
     fed.give("mpc", deed(2, 1, consents=Consents(share=True, redeem=False)))
     fed.run()
     assert row_of(fed, 1).account_id == account
-    assert changes(fed) == ["link", "award", "unlink", "link", "award"]
+    assert changes(fed)[3:] == ["link", "award"] * 2, "it does not rest, and who had left it needs another admission"
+    assert owned(fed, 1) == 48
+    assert (await reconcile(fed, "mpc")).differences == []
 
 
 def test_the_same_person_later_gets_a_new_account(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1))
     fed.run()
     before = row_of(fed, 1).account_id
-    withdraw(fed, 1, *ALL)
+    leave(fed, 1)
     fed.run()
+    close_what_rests(fed)
     give(fed, 1, "share", "redeem")
     fed.give("mpc", deed(2, 1))
     fed.run()
     assert row_of(fed, 1).account_id not in (None, before)
     assert changes(fed) == ["link", "award", "unlink", "link", "award"]
+    assert owned(fed, 1) == 16, "they start at nothing, and what was told once is not told anew"
+
+
+def test_who_comes_back_while_the_account_rests_loses_nothing(fed: Federation) -> None:
+    fed.give("mpc", deed(1, 1))
+    fed.run()
+    before = row_of(fed, 1).account_id
+    leave(fed, 1)
+    fed.run()
+    fed.clock.now_ms += 6 * DAY_MS
+    fed.run()
+    assert consent.show(fed.nodes["mpc"], deed(1, 1).subject)["account"] == "resting"
+    give(fed, 1, "share", "redeem")
+    fed.give("mpc", deed(2, 1))
+    fed.run()
+    close_what_rests(fed)
+    assert (row_of(fed, 1).account_id, owned(fed, 1)) == (before, 32)
+    assert questions_asked(fed) == 1, "nobody is asked about them again"
+
+
+def questions_asked(fed: Federation) -> int:
+    with fed.nodes["mpc"].db.read() as tx:
+        return node_store.questions.asked(tx)
 
 
 def test_consent_given_again_while_the_unlink_is_on_its_way_waits_for_its_receipt(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1))
     fed.run()
     node = fed.nodes["mpc"]
-    withdraw(fed, 1, *ALL)
+    leave(fed, 1)
     seq = outbox.outbox(node.db, fed.clock()).head.seq
     found = sync_batches.next_batch(node, seq)
     assert found is not None
@@ -131,26 +161,31 @@ def test_consent_given_again_while_the_unlink_is_on_its_way_waits_for_its_receip
     assert available(fed) == 32
 
 
-def test_an_account_that_was_closed_before_the_link_came_is_opened_anew_and_no_award_is_lost(fed: Federation) -> None:
+@pytest.mark.parametrize("days", [0, 9])
+def test_an_account_that_was_left_before_the_link_came_is_kept_or_opened_anew_and_no_award_is_lost(
+    fed: Federation, days: int
+) -> None:
     fed.give("nhco", deed(1, 1))
     fed.run()
     shared = row_of(fed, 1, "nhco").account_id
     fed.give("mpc", deed(1, 1))
     run_without(fed, "push")  # the batch is sealed and on its way
     assert row_of(fed, 1).account_id == shared
-    withdraw(fed, 1, *ALL, agency="nhco")
+    leave(fed, 1, agency="nhco")
     fed.deliver(fed.nodes["nhco"].tick())
+    fed.clock.now_ms += days * DAY_MS
+    fed.hub.tick()
     fed.run()
-    assert row_of(fed, 1).account_id not in (None, shared)
+    assert (row_of(fed, 1).account_id == shared) == (not days)
     assert available(fed) == 32
-    assert changes(fed) == ["link", "award", "link", "award"]
+    assert changes(fed)[:4] == ["link", "award"] * 2 if days else ["link", "award"]
 
 
 def test_an_account_that_nobody_ever_linked_is_given_up_too(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1))
     run_without(fed, "hello")  # the account is known, and nothing sealed yet
     assert len(pseudonyms(fed)) == 1
-    withdraw(fed, 1, *ALL)
+    leave(fed, 1)
     fed.run()
     assert (changes(fed), pseudonyms(fed)) == (["unlink"], [])
 
@@ -172,7 +207,7 @@ def test_a_reversal_for_an_undone_import_goes_before_the_unlink(fed: Federation)
     node = fed.nodes["mpc"]
     assert report.import_id is not None
     undo.undo_import(node, report.import_id)
-    withdraw(fed, 1, *ALL)
+    leave(fed, 1)
     fed.run()
     assert changes(fed) == ["link", "award", "reverse", "unlink"]
     assert available(fed) == 0
@@ -212,7 +247,7 @@ def test_a_refused_batch_brings_the_unlink_back(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1))
     fed.run()
     node = fed.nodes["mpc"]
-    withdraw(fed, 1, *ALL)
+    leave(fed, 1)
     found = sync_batches.next_batch(node, outbox.outbox(node.db, fed.clock()).head.seq)
     assert found is not None
     refusal = log.Refusal(
@@ -234,7 +269,7 @@ class TestImports:
     def test_no_import_gives_back_what_the_subject_took_back(self, fed: Federation) -> None:
         fed.give("mpc", deed(1, 1))
         fed.run()
-        withdraw(fed, 1, *ALL)
+        leave(fed, 1)
         fed.run()
         fed.give("mpc", deed(2, 1))
         fed.run()
@@ -301,6 +336,7 @@ class TestImports:
         assert len(pseudonyms(fed)) == 2
         fed.clock.now_ms += limits.UNLINK_GRACE_MS
         fed.run()
+        close_what_rests(fed)
         assert (row_of(fed, 1), len(pseudonyms(fed))) == (None, 1)
         assert changes(fed)[-2:] == ["reverse", "unlink"] or changes(fed)[-3:] == ["reverse", "link", "unlink"]
 
@@ -311,7 +347,7 @@ class TestRecordsOfPeopleWhoLeft:
     def test_the_right_person_gets_the_credits_though_the_wrong_one_has_left(self, fed: Federation) -> None:
         fed.give("mpc", deed(1, 1), deed(2, 2))
         fed.run()
-        withdraw(fed, 1, *ALL)
+        leave(fed, 1)
         fed.run()
         fed.give("mpc", deed(1, 2))
         fed.run()
@@ -321,7 +357,7 @@ class TestRecordsOfPeopleWhoLeft:
     def test_what_is_to_be_moved_is_moved_before_the_wrong_one_leaves(self, fed: Federation) -> None:
         fed.give("mpc", deed(1, 1), deed(2, 2))
         fed.run()
-        withdraw(fed, 1, *ALL)
+        leave(fed, 1)
         fed.give("mpc", deed(1, 2))
         fed.run()
         assert (owned(fed, 2), available(fed)) == (32, 32), "nothing stays where it was booked by mistake"
@@ -333,7 +369,7 @@ class TestRecordsOfPeopleWhoLeft:
         wrong = fed.give("mpc", deed(1, 2))
         fed.run()
         assert owned(fed, 1) == 0
-        withdraw(fed, 2, *ALL)
+        leave(fed, 2)
         fed.run()
         node = fed.nodes["mpc"]
         assert wrong.import_id is not None
@@ -345,7 +381,7 @@ class TestRecordsOfPeopleWhoLeft:
         fed.give("mpc", deed(1, 1), deed(2, 2))
         fed.run()
         node = fed.nodes["mpc"]
-        withdraw(fed, 1, *ALL)
+        leave(fed, 1)
         first = sync_batches.next_batch(node, outbox.outbox(node.db, fed.clock()).head.seq)
         assert first is not None
         with node.db.begin() as tx:  # as if the Link had not been looked at
@@ -366,7 +402,7 @@ def owned(fed: Federation, number: int) -> int:
 def test_who_withdraws_while_a_peer_evaluates_is_never_told_of(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1))
     messages = fed.nodes["mpc"].tick()
-    withdraw(fed, 1, *ALL)
+    leave(fed, 1)
     fed.deliver(messages)
     fed.run()
     with fed.hub.db.read() as tx:
@@ -444,11 +480,12 @@ def test_after_erasing_no_file_of_hub_or_node_holds_id_pseudonym_or_name(tmp_pat
     for agency in ("mpc", "nhco"):
         erase(fed, 1, agency)
     fed.run()
+    close_what_rests(fed)
     for party in fed.parties.values():
         database.compact(party.db)
     assert found() == set()
     with fed.hub.db.read() as tx:
-        assert len(hub_store.pseudonyms.accounts_of(tx, pseudonyms(fed))) == 4
+        assert len(hub_store.pseudonyms.accounts_of(tx, [(key, 1) for key in pseudonyms(fed)])) == 4
     fed.close()
 
 

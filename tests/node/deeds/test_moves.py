@@ -336,6 +336,7 @@ def test_only_who_is_linked_hears_whether_others_are(fed: Federation) -> None:
     fed.run()
     assert told("mpc"), "any open Link will do"
     consent.withdraw(node, deed(1, 1).subject, ("share",))
+    fed.clock.now_ms += limits.UNLINK_GRACE_MS
     fed.run()
     assert (told("mpc"), told("nhco")) == (False, False)
 

@@ -17,7 +17,7 @@ from samprasan.node.sync import outbox
 
 from tests import federation
 from tests.federation import SAMPLES, Federation, deed
-from tests.leaving import ALL, withdraw
+from tests.leaving import close_what_rests, leave
 from tests.log_entries import batches
 from tests.reconciling import reconcile
 from tests.redemptions import wish
@@ -140,8 +140,9 @@ def test_what_was_undone_is_forgotten_when_nothing_is_owed_or_the_account_is_giv
     with node.db.read() as tx:
         kept = store.deeds.of_ids(tx, range(100))
     assert [(each.record_id, bool(each.gone)) for each in kept] == [("R00009", False), ("R00001", True)]
-    withdraw(fed, 1, *ALL)
+    leave(fed, 1)
     fed.run()
+    close_what_rests(fed)
     with node.db.read() as tx:
         assert [each.record_id for each in store.deeds.of_ids(tx, range(100)) if each.gone] == []
 

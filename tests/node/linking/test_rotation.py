@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from samprasan.hub import store as hub_store
-from samprasan.hub.accounts import accounts
+from samprasan.hub.accounts import opening
 from samprasan.hub.accounts import rekey as accounts_rekey
 from samprasan.hub.members import documents
 from samprasan.hub.process import status as process_status
@@ -27,7 +27,7 @@ from samprasan.v1 import hub_pb2, log_pb2
 
 from tests import federation
 from tests.federation import Federation, Message, deed
-from tests.leaving import ALL, available, run_without, withdraw
+from tests.leaving import available, close_what_rests, leave, run_without
 
 DAY_MS = 86_400_000
 
@@ -172,12 +172,15 @@ def test_a_rotation_that_loses_messages_ends_all_the_same(fed: Federation, lost:
     assert keys(fed).keys() == before.keys()
 
 
-def test_who_leaves_while_it_runs_holds_nobody_up(fed: Federation) -> None:
+def test_who_leaves_while_it_runs_holds_nobody_up_for_more_than_a_week(fed: Federation) -> None:
     populate(fed)
     start(fed)
-    withdraw(fed, 4, *ALL)
-    withdraw(fed, 4, *ALL, agency="nhco")
-    withdraw(fed, 5, *ALL)
+    leave(fed, 4)
+    leave(fed, 4, agency="nhco")
+    leave(fed, 5)
+    go_on(fed)
+    assert epoch(fed) == (1, 2), "who comes back in time is to be found under the next key, too"
+    close_what_rests(fed)
     go_on(fed)
     assert epoch(fed) == (2, 0)
     assert len(keys(fed)) == 8
@@ -420,7 +423,7 @@ def test_a_pseudonym_of_an_old_key_opens_nothing(fed: Federation) -> None:
         subjects=[hub_pb2.SubjectRef(subject_key=bytes(32), kind=1, key_epoch=1)],  # type: ignore[arg-type]
     )
     with pytest.raises(Refused) as refused:
-        accounts.open_accounts(fed.hub, "mpc", asked)
+        opening.open_accounts(fed.hub, "mpc", asked)
     assert refused.value.code == "key_epoch"
 
 

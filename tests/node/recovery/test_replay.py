@@ -10,6 +10,7 @@ from samprasan.hub.log import audit
 from samprasan.hub.recovery import recovery as hub_recovery
 from samprasan.hub.tables import accounts
 from samprasan.keys.errors import Malformed, Refused, Unavailable, Unproven
+from samprasan.node import limits
 from samprasan.node import store as node_store
 from samprasan.node.counter import consent, erasure, redemption
 from samprasan.node.deeds import orphans
@@ -23,6 +24,7 @@ from samprasan.v1.envelope_pb2 import Envelope
 from tests import federation
 from tests.disaster import restored
 from tests.federation import Federation, HubParty, NodeParty, deed
+from tests.leaving import close_what_rests, leave
 from tests.reconciling import LOCAL, in_nodes_database, reconcile
 from tests.redemptions import wish
 
@@ -102,19 +104,19 @@ async def test_who_has_left_since_stays_gone(busy_fed: Federation) -> None:
     fed = busy_fed
     yesterday = yesterday_of(fed)
     node = fed.nodes["mpc"]
-    consent.withdraw(node, deed(1, 1).subject, ("share", "redeem", "integrators"))
+    leave(fed, 1)
     fed.run()
     fed.run()
     restored(fed, yesterday)
     node = fed.nodes["mpc"]
-    assert subject_of(node, 1).account_id is not None
+    assert (subject_of(node, 1).account_id is None, subject_of(node, 1).linked > 0) == (False, True)
     fed.recover("mpc")
     row = subject_of(node, 1)
-    assert (row.account_id, row.share, row.redeem) == (None, False, False)
+    assert (row.linked, row.share, row.redeem) == (0, False, False)
     assert row.withdrawn & 6 == 6
     fed.give("mpc", deed(1, 1), deed(70, 1))
     fed.run()
-    fed.run()
+    close_what_rests(fed)
     assert subject_of(node, 1).account_id is None
     assert await agrees(fed)
 
@@ -353,8 +355,10 @@ def test_what_is_taken_back_before_recovery_stays_taken_back(busy_fed: Federatio
     consent.withdraw(node, deed(1, 1).subject, ("share", "redeem", "integrators"))
     erasure.erase(node, deed(2, 2).subject)
     fed.recover("mpc")
+    fed.clock.now_ms += limits.UNLINK_GRACE_MS
     for _ in range(4):
         fed.run()
+    close_what_rests(fed)
     row = subject_of(node, 1)
     assert (row.account_id, row.share, row.redeem, row.integrators) == (None, False, False, False)
     assert erasure.is_done(node, deed(2, 2).subject)

@@ -5,11 +5,10 @@ totals stay as they are.
 """
 
 from samprasan.hub import limits, store
-from samprasan.hub.accounts import accounts
 from samprasan.hub.identity import Hub
 from samprasan.keys.errors import Malformed, Refused
 from samprasan.ledger.batch_form import DIGEST_BYTES, ID_BYTES
-from samprasan.v1 import hub_pb2
+from samprasan.v1 import hub_pb2, log_pb2
 
 
 def rekey(hub: Hub, agency: str, request: hub_pb2.RekeyRequest) -> hub_pb2.RekeyResponse:
@@ -30,11 +29,13 @@ def rekey(hub: Hub, agency: str, request: hub_pb2.RekeyRequest) -> hub_pb2.Rekey
         keys = {account_id: key for account_id, key in keys.items() if agency in linked.get(account_id, ())}
         store.pseudonyms.note_rekeyed(tx, agency, keys)
         said = store.pseudonyms.rekeyed_by(tx, keys)
-        known = store.pseudonyms.accounts_of(tx, keys.values())
+        kinds = store.pseudonyms.kinds_of(tx, keys)
+        named = {account_id: (key, kinds[account_id]) for account_id, key in keys.items() if account_id in kinds}
+        known = store.pseudonyms.accounts_of(tx, named.values())
         agreeing = {
             account_id: key
-            for account_id, key in keys.items()
-            if all(said[account_id].get(each) == key for each in linked[account_id])
+            for account_id, key in named.items()
+            if all(said[account_id].get(each) == key[0] for each in linked[account_id])
         }
         new = {key: account_id for account_id, key in agreeing.items() if key not in known}
         store.pseudonyms.add(tx, new, dict.fromkeys(new, request.key_epoch))
@@ -42,7 +43,17 @@ def rekey(hub: Hub, agency: str, request: hub_pb2.RekeyRequest) -> hub_pb2.Rekey
     moved = [account_id for account_id, key in agreeing.items() if known.get(key) == account_id]
     return hub_pb2.RekeyResponse(
         accounts_opened=[
-            accounts.sign_opened(hub.world, agreed, agency, request.request_id, keys[account_id], account_id)
+            hub.world.sign(
+                hub_pb2.AccountOpened(
+                    federation_id=agreed.federation_id,
+                    agency=agency,
+                    request_id=request.request_id,
+                    subject_key=keys[account_id],
+                    account_id=account_id,
+                    kind=log_pb2.SubjectKind.ValueType(kinds[account_id]),
+                    key_epoch=request.key_epoch,
+                )
+            )
             for account_id in moved
         ]
     )

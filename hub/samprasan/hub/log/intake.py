@@ -7,6 +7,7 @@ stored receipt, byte for byte.  A batch that can never be read gets a signed ref
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from samprasan.edge.database import Tx
 from samprasan.edge.world import World
@@ -16,7 +17,7 @@ from samprasan.hub.store.ledger import Touched
 from samprasan.keys import chain, documents, signing
 from samprasan.keys.chain import Fit, Head
 from samprasan.keys.errors import Malformed, SamprasanError, Unavailable, Unproven
-from samprasan.ledger import batch_form, changes, ledger
+from samprasan.ledger import admissions, batch_form, calendar, changes, ledger
 from samprasan.ledger.batch_form import UPDATES_MAX
 from samprasan.ledger.benefits import Catalogue
 from samprasan.ledger.ledger import Activated
@@ -91,6 +92,26 @@ def expire_due(hub: Hub) -> bool:
     with hub.db.begin() as tx:
         _append_expirations(tx, hub.world)
     return True
+
+
+def turn_due(hub: Hub) -> bool:
+    """Close accounts whose rest is over; whether there were any."""
+    with hub.db.read() as tx:
+        today = calendar.packed(calendar.day_of(hub.world.now()))
+        if not store.ledger.prefixes_resting_until(tx, today, 1) or store.recovery.current(tx) is not None:
+            return False
+    with hub.db.begin() as tx:
+        return turn_due_in(tx, hub.world)
+
+
+def turn_due_in(tx: Tx, world: World) -> bool:
+    """:func:`turn_due` within the open transaction, by the day that the log's next entry is of."""
+    now = max(world.now(), store.log.lock_head(tx).appended_at)
+    day = calendar.packed(calendar.day_of(now))
+    due = store.ledger.prefixes_resting_until(tx, day, limits.TURNS_AT_ONCE_MAX)
+    if due:
+        append_own(tx, world, [log.Update(turn=log.Turn(day=day, prefix=prefix)) for prefix in due])
+    return bool(due)
 
 
 def append_in(tx: Tx, world: World, submissions: Sequence[Submission]) -> list[Answer]:
@@ -222,8 +243,9 @@ def enter_batches(
     """
     state = store.ledger.load(tx, _touched([each for each, _ in entries], activated))
     agreed = store.documents.agreed_on(tx)
-    state.policies = dict(agreed.policies)
+    state.policies, state.key_epochs = dict(agreed.policies), agreed.key_epochs
     every_change, operations, told, rows, receipts = State(), [], [], [], []
+    used: dict[str, set[bytes]] = {}
     for log_index, (submission, appended_at) in enumerate(entries, size):
         entry = Entry(submission.batch, appended_at)
         folded, outcomes = ledger.fold(state, entry, activated)
@@ -231,14 +253,28 @@ def enter_batches(
         state.include(folded)
         every_change.include(folded)
         operations.append((log_index, folded))
+        used.setdefault(submission.agency, set()).update(_used(submission, outcomes))
         receipt = receipted(_receipt(submission, log_index, appended_at, outcomes, agreed.cuts_at(log_index)))
         receipts.append(receipt)
         rows.append(_row(submission, log_index, receipt))
     store.ledger.save(tx, every_change, operations)
     store.changes.save(tx, told)
     store.log.append(tx, rows, entries[-1][1] if entries else 0)
+    for agency, account_ids in used.items():
+        store.admissions.drop(tx, agency, account_ids)
+        store.pseudonyms.forget_if_nobodys(tx, account_ids - every_change.accounts.keys())
     store.pseudonyms.forget(tx, [key for key, totals in every_change.accounts.items() if totals.closed])
     return receipts
+
+
+def _used(submission: Submission, outcomes: Sequence[log.Outcome]) -> set[bytes]:
+    """Accounts of which the agency has spent an admission or given it up."""
+    changes_ = (
+        update.link if update.HasField("link") else update.unlink
+        for update, outcome in zip(submission.batch.updates, outcomes, strict=True)
+        if outcome.kind == log.OUTCOME_KIND_APPLIED
+    )
+    return {each.account_id for each in changes_ if each.admission}
 
 
 def _touched(submissions: Sequence[Submission], activated: Activated) -> dict[str, Touched]:
@@ -262,18 +298,33 @@ def _touch(named: Touched, agency: str, update: log.Update, activated: Activated
             named.hold_ids.add((agency, change.hold_id))
         case "refund" | "expire":
             named.hold_ids.add((change.agency, change.hold_id))
+        case "admitted":
+            _touch_tag(named, change.agency, change.tag)
+        case "turn":
+            named.turns.add((change.day, change.prefix))
         case "activate":
             document = activated.get(change.digest)
             if isinstance(document, Catalogue):
                 named.owners.add(document.agency)
         case _:
-            named.account_ids.add(change.account_id)
+            _touch_account(named, agency, kind, change)
+
+
+def _touch_account(named: Touched, agency: str, kind: str, change: Any) -> None:
+    """What a change that names an account is about."""
+    named.account_ids.add(change.account_id)
+    if kind in {"link", "unlink"}:
+        _touch_tag(named, agency, admissions.tag_of(agency, change.account_id, change.admission))
     if kind == "award":
         named.award_op_ids.update({change.replaces, change.restores} - {b""})
     if kind in {"reserve", "unlink"}:
         named.reserving.add(change.account_id)
     if kind == "reserve":
         named.offers.add((change.benefit_agency, change.benefit))
+
+
+def _touch_tag(named: Touched, of_whom: str, tag: bytes) -> None:
+    named.tags.setdefault(of_whom, set()).add(tag)
 
 
 def _receipt(

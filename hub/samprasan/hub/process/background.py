@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from samprasan.edge.logs import get_logger
+from samprasan.hub.accounts import opening
 from samprasan.hub.integrators import reader
 from samprasan.hub.log import checkpoints, intake
 from samprasan.hub.log import scrub as log_scrub
@@ -26,6 +27,7 @@ SCRUB_SECONDS = 5.0
 CHECKPOINT_SECONDS = 1.0  # how often it is seen whether the log has grown
 EXPIRE_SECONDS = 1.0  # reads and what comes next see a hold as over in any case
 RECOVER_SECONDS = 10.0
+LAPSE_SECONDS = 60.0
 RETAIN_SECONDS = 600.0
 WARN_SECONDS = 60.0  # how often limits are looked at
 logger = get_logger("hub")
@@ -68,6 +70,7 @@ def jobs(running: Running) -> list[Coroutine[Any, Any, None]]:
         repeat("scrub", SCRUB_SECONDS, Scrub(running).round),
         repeat("recover", RECOVER_SECONDS, partial(recover, running)),
         show_for_ever(running),
+        repeat("lapse", LAPSE_SECONDS, partial(lapse, running)),
         repeat("retain", RETAIN_SECONDS, partial(retain, running)),
     ]
 
@@ -80,6 +83,12 @@ def show_for_ever(running: Running) -> Coroutine[Any, Any, None]:
 async def expire(running: Running) -> bool:
     """Say in the log which holds have run out."""
     return await running.write(intake.expire_due, running.hub)
+
+
+async def lapse(running: Running) -> bool:
+    """Forget admissions whose time is over, and close accounts whose rest is."""
+    turned = await running.write(intake.turn_due, running.hub)
+    return await running.write(opening.forget_lapsed, running.hub) or turned
 
 
 async def recover(running: Running) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from samprasan.edge import wire
 from samprasan.edge.logs import get_logger
 from samprasan.hub import limits
-from samprasan.hub.accounts import accounts, rekey
+from samprasan.hub.accounts import opening, rekey, totals
 from samprasan.hub.integrators import handle_token
 from samprasan.hub.log import checkpoints, intake, recall
 from samprasan.hub.members import documents, hello, joining, mailbox
@@ -50,10 +50,10 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         return await running.write(hello.answer_hello, running.hub, agency, request)
 
     async def OpenAccounts(self, request: hub_pb2.OpenAccountsRequest, context: Any) -> hub_pb2.OpenAccountsResponse:
-        """See :func:`samprasan.hub.accounts.accounts.open_accounts`."""
+        """See :func:`samprasan.hub.accounts.opening.open_accounts`."""
         running = self._running
         agency = await callers.agency_of(running, context)
-        opened = await running.write(accounts.open_accounts, running.hub, agency, request)
+        opened = await running.write(opening.open_accounts, running.hub, agency, request)
         return hub_pb2.OpenAccountsResponse(accounts_opened=opened)
 
     async def Rekey(self, request: hub_pb2.RekeyRequest, context: Any) -> hub_pb2.RekeyResponse:
@@ -62,10 +62,10 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         return await running.write(rekey.rekey, running.hub, await callers.agency_of(running, context), request)
 
     async def GetTotals(self, request: hub_pb2.GetTotalsRequest, context: Any) -> hub_pb2.GetTotalsResponse:
-        """See :func:`samprasan.hub.accounts.accounts.totals`."""
+        """See :func:`samprasan.hub.accounts.totals.read_totals`."""
         running = self._running
         agency = await callers.agency_of(running, context)
-        return hub_pb2.GetTotalsResponse(totals=await running.read(accounts.totals, running.hub, agency, request))
+        return hub_pb2.GetTotalsResponse(totals=await running.read(totals.read_totals, running.hub, agency, request))
 
     async def Push(self, request_iterator: Any, context: Any) -> AsyncIterator[hub_pb2.PushResponse]:
         """See :mod:`samprasan.hub.log.intake`.  Batches are read ahead; answers keep their order."""

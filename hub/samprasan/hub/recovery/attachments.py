@@ -5,14 +5,15 @@ from collections.abc import Iterator, Sequence
 from samprasan.edge.database import Tx
 from samprasan.edge.world import World
 from samprasan.hub import limits, store
+from samprasan.hub.store.admissions import Unused
 from samprasan.hub.store.recovery import Refed, RefedAccount
 from samprasan.keys import documents, signing
+from samprasan.ledger import admissions
+from samprasan.ledger.state import Admission
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.documents_pb2 import Roster
 from samprasan.v1.envelope_pb2 import Envelope
-
-_FIRST = ("", b"")
 
 
 def documents_of(entry: Refed) -> Iterator[Envelope]:
@@ -35,28 +36,65 @@ def put_in_force(tx: Tx, world: World, news: Sequence[Envelope]) -> None:
             store.pseudonyms.end_rotation(tx, body.linking.key_epoch)
 
 
-def tie_accounts(tx: Tx) -> list[log.Update]:
-    """Tie accounts to their subjects again; what opens those that the log has lost."""
-    after = _FIRST
+def tie_accounts(tx: Tx, since: int) -> list[log.Update]:
+    """Tie accounts to their subjects again; what admits agencies again to those of which the log has lost it.
+
+    Admissions that were over at ``since`` (milliseconds) are left out.
+    """
     keys = documents.linking_keys(store.documents.agreed_on(tx).required_roster)
     epochs = {store.pseudonyms.PUBLIC, *(key.key_epoch for key in keys)}
-    lost: dict[bytes, RefedAccount] = {}
-    while part := store.recovery.accounts_from(tx, after, limits.SUBJECTS_PER_REQUEST_MAX):
-        after = (part[-1].agency, part[-1].account_id)
+    lost: list[log.Update] = []
+    for part in _parts(tx):
         totals = store.ledger.totals_of(tx, {each.account_id for each in part})
-        tied = set(store.pseudonyms.accounts_of(tx, {each.subject_key for each in part}))
-        chosen: dict[bytes, RefedAccount] = {}
-        for each in part:
-            account = totals.get(each.account_id)
-            is_closed = account is not None and account.closed
-            if each.subject_key in tied or is_closed or each.key_epoch not in epochs:
-                continue
-            chosen[each.subject_key] = each
-            if account is None:
-                lost[each.account_id] = each
+        closed = {account_id for account_id, account in totals.items() if account.closed}
+        known = [each for each in part if each.account_id not in closed and each.key_epoch in epochs]
+        tied = store.pseudonyms.accounts_of(tx, {(each.subject_key, each.kind) for each in known})
+        chosen = {(each.subject_key, each.kind): each for each in known}
+        new = {key: each for key, each in chosen.items() if key not in tied}
         store.pseudonyms.add(
             tx,
-            {key: each.account_id for key, each in chosen.items()},
-            {key: each.key_epoch for key, each in chosen.items()},
+            {key: each.account_id for key, each in new.items()},
+            {key: each.key_epoch for key, each in new.items()},
         )
-    return [log.Update(opened=log.Opened(account_id=key, kind=each.kind)) for key, each in lost.items()]  # type: ignore[arg-type]
+        lost += _admissions_of(tx, [each for each in known if each.admission and each.lapses_at > since])
+    return lost
+
+
+def untie_nobodys(tx: Tx) -> None:
+    """Forget whose those accounts are that nobody is linked to, or may be."""
+    for part in _parts(tx):
+        store.pseudonyms.forget_if_nobodys(tx, {each.account_id for each in part})
+
+
+def _parts(tx: Tx) -> Iterator[list[RefedAccount]]:
+    """What agencies were told of accounts, some at a time."""
+    after = ("", b"")
+    while part := store.recovery.accounts_from(tx, after, limits.SUBJECTS_PER_REQUEST_MAX):
+        yield part
+        after = (part[-1].agency, part[-1].account_id)
+
+
+def _admissions_of(tx: Tx, told: Sequence[RefedAccount]) -> list[log.Update]:
+    """Remember the secrets of admissions that are not used; the admissions of which the log says nothing."""
+    tags = {admissions.tag_of(each.agency, each.account_id, each.admission): each for each in told}
+    said: dict[tuple[str, bytes], Admission] = {}
+    for agency in {each.agency for each in told}:
+        said |= store.admissions.of_tags(tx, agency, [tag for tag, each in tags.items() if each.agency == agency])
+    over = {tag for (_, tag), admission in said.items() if admission.is_over}
+    unused = {tag: each for tag, each in tags.items() if tag not in over}
+    store.admissions.keep(
+        tx, [Unused(each.agency, each.account_id, each.admission, each.lapses_at) for each in unused.values()]
+    )
+    return [
+        log.Update(
+            admitted=log.Admitted(
+                agency=each.agency,
+                tag=tag,
+                kind=log.SubjectKind.ValueType(each.kind),
+                key_epoch=each.key_epoch,
+                lapses_at=each.lapses_at,
+            )
+        )
+        for tag, each in unused.items()
+        if (each.agency, tag) not in said
+    ]

@@ -37,11 +37,11 @@ def check(tx: Tx, world: World, body: Cut) -> None:
 
 
 def begin_cut(tx: Tx, world: World) -> None:
-    """The agencies have agreed: open accounts whose entries are lost, for what follows is about them."""
+    """The agencies have agreed: admit again what entries that are lost admitted, for what follows is about it."""
     head = store.log.lock_head(tx)
     store.recovery.cut(tx)
     store.checkpoints.forget_after(tx, head.size)
-    _append_own(tx, world, attachments.tie_accounts(tx), head.appended_at)
+    _append_own(tx, world, attachments.tie_accounts(tx, head.appended_at), head.appended_at)
 
 
 def continue_cut(tx: Tx, world: World) -> bool:
@@ -80,14 +80,12 @@ def _submission(entry: Refed) -> Submission:
 
 
 def _again(tx: Tx, world: World, entry: Refed, moment: int) -> None:
-    """What the hub's own entry said: accounts, documents.  Which holds run out, it sees again by itself."""
+    """What the hub's own entry said: admissions, documents.  Which holds run out, it sees again by itself."""
     news = list(attachments.documents_of(entry))
     attachments.put_in_force(tx, world, news)
     updates = _submission(entry).batch.updates
-    opened = [each for each in updates if each.HasField("opened")]
-    known = store.ledger.totals_of(tx, {each.opened.account_id for each in opened})
-    lacking = [each for each in opened if each.opened.account_id not in known]
-    _append_own(tx, world, [*lacking, *(each for each in updates if each.HasField("activate"))], moment)
+    again = [each for each in updates if each.HasField("admitted") or each.HasField("activate")]
+    _append_own(tx, world, again, moment)
 
 
 def _append_own(tx: Tx, world: World, updates: Sequence[log.Update], moment: int) -> None:

@@ -355,14 +355,15 @@ def _is_whole(tx: Tx, size: int) -> bool:
 
 
 def _end(tx: Tx, world: World) -> bool:
-    """The log is whole: tie accounts to their subjects again, open those that the log has lost, and go on.
+    """The log is whole: tie accounts to their subjects again, admit again what the log has lost, and go on.
 
     Returns that there is no more.
     """
-    opened = attachments.tie_accounts(tx)
+    lost = attachments.tie_accounts(tx, max(world.now(), store.log.head_now(tx).appended_at))
+    attachments.untie_nobodys(tx)
     store.recovery.end_recovery(tx)
-    for first in range(0, len(opened), batch_form.UPDATES_MAX):
-        intake.append_own(tx, world, opened[first : first + batch_form.UPDATES_MAX])
+    for first in range(0, len(lost), batch_form.UPDATES_MAX):
+        intake.append_own(tx, world, lost[first : first + batch_form.UPDATES_MAX])
     cut.end_cut(tx, world)
     log_checkpoints.offer_in(tx, world)  # agencies have seen later ones than the newest here
     return False

@@ -7,13 +7,11 @@ from samprasan.edge.world import World
 from samprasan.hub import limits, store
 from samprasan.hub.store.recovery import Refed, RefedAccount
 from samprasan.keys import checkpoint, documents, signing
-from samprasan.keys.errors import Malformed, Refused, Unproven
+from samprasan.keys.errors import Refused, Unproven
 from samprasan.ledger import batch_form
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
-
-_EPOCH_MAX = (1 << 31) - 1
 
 
 def hub_keys(tx: Tx, world: World) -> set[bytes]:
@@ -77,16 +75,20 @@ def _named_documents(tx: Tx, agency: str, batch: log.Batch, given: hub_pb2.LogEn
     return hub_pb2.LogEntry(documents=[found[digest] for digest in sorted(lacking)])
 
 
-def account(
-    tx: Tx, world: World, keys: dict[str, set[bytes]], agency: str, given: hub_pb2.NamedAccount
-) -> RefedAccount:
+def account(tx: Tx, world: World, keys: dict[str, set[bytes]], agency: str, given: Envelope) -> RefedAccount:
     """Which account the hub had named for a subject.  Raises Malformed, Unproven."""
-    opened = signing.open_by_any(given.opened, hub_pb2.AccountOpened, keys[documents.HUB], world.verify)
-    if given.kind not in log.SubjectKind.values() or not given.kind or given.key_epoch > _EPOCH_MAX:
-        raise Malformed("request", limit=1)
+    opened = signing.open_by_any(given, hub_pb2.AccountOpened, keys[documents.HUB], world.verify)
     if (opened.agency, opened.federation_id) != (agency, store.documents.agreed_on(tx).federation_id):
         raise Unproven("refeed_foreign", agency=agency)
-    return RefedAccount(agency, opened.account_id, opened.subject_key, given.kind, given.key_epoch)
+    return RefedAccount(
+        agency=agency,
+        account_id=opened.account_id,
+        subject_key=opened.subject_key,
+        kind=opened.kind,
+        key_epoch=opened.key_epoch,
+        admission=opened.admission,
+        lapses_at=opened.lapses_at,
+    )
 
 
 def note(tx: Tx, world: World, note: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """The hub's rows, one module an aggregate.  Every function takes the open transaction."""
 
 from samprasan.hub.store import (
+    admissions,
     changes,
     checkpoints,
     contributions,
@@ -20,6 +21,7 @@ from samprasan.hub.store import (
 )
 
 __all__ = [
+    "admissions",
     "changes",
     "checkpoints",
     "contributions",

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from samprasan.edge.database import insert_rows, rows_where_in, upsert_rows
+from samprasan.hub.store import admissions as admissions_store
 from samprasan.hub.store import holds as holds_store
 from samprasan.hub.store import lots as lots_store
 from samprasan.hub.tables import accounts, agencies, corrections, leftovers, links, log, operations
@@ -19,6 +20,9 @@ from samprasan.v1.log_pb2 import Award, Batch
 class Touched:
     """What one agency's batches name: accounts, their own op_ids, and op_ids of awards that they correct.
 
+    ``tags`` are of admissions, by agency, of the agency itself or, of the hub's, of those that it admits.  ``turns``
+    close accounts by day and first bytes of their ids.
+
     ``hold_ids`` are (agency, op_id) of holds, ``reserving`` accounts on which holds are made or have to be over,
     ``offers`` (owner, code) of benefits, ``owners`` agencies of whose benefits every one matters.
     """
@@ -30,6 +34,8 @@ class Touched:
     reserving: set[bytes] = field(default_factory=set)
     offers: set[tuple[str, str]] = field(default_factory=set)
     owners: set[str] = field(default_factory=set)
+    tags: dict[str, set[bytes]] = field(default_factory=dict)
+    turns: set[tuple[int, bytes]] = field(default_factory=set)
 
 
 def load(tx: sa.Connection, touched: Mapping[str, Touched]) -> State:
@@ -38,6 +44,8 @@ def load(tx: sa.Connection, touched: Mapping[str, Touched]) -> State:
     if any(named.hold_ids or named.reserving or named.owners for named in touched.values()):
         _load_holds(tx, state, touched)
     for agency, named in touched.items():
+        for of_whom, tags in named.tags.items():
+            state.admissions |= admissions_store.of_tags(tx, of_whom, tags)
         for op_id, award in awards_of(tx, agency, named.award_op_ids):
             state.awards[agency, op_id] = award
             named.account_ids.add(award.account_id)
@@ -50,12 +58,23 @@ def load(tx: sa.Connection, touched: Mapping[str, Touched]) -> State:
         for row in rows_where_in(tx, operations, operations.c.op_id, named.op_ids, agency=agency):
             state.operations[agency, row[1]] = Operation(row[2], row[4])
     every_account = set().union(*(named.account_ids for named in touched.values()))
-    state.accounts = _accounts(rows_where_in(tx, accounts, accounts.c.account_id, every_account))
+    turns = set().union(*(named.turns for named in touched.values()))
+    state.include(State(accounts=_accounts(_rows(tx, every_account, turns))))
     awarders = {lot.awarder for account in state.accounts.values() for lot in account.lots}
     named_agencies = {*touched, *awarders, *(agency for agency, _ in state.holds)}
     for row in rows_where_in(tx, agencies, agencies.c.agency, named_agencies):
         state.agencies[row[0]] = AgencyTotals(*row[1:])
     return state
+
+
+def _rows(
+    tx: sa.Connection, account_ids: Iterable[bytes], turns: Iterable[tuple[int, bytes]]
+) -> Iterator[Sequence[Any]]:
+    """Accounts by their ids, and those that turns are about."""
+    yield from rows_where_in(tx, accounts, accounts.c.account_id, account_ids)
+    for day, prefix in turns:
+        begins = sa.func.substr(accounts.c.account_id, 1, len(prefix)) == prefix
+        yield from tx.execute(sa.select(accounts).where(*_resting_until(day), begins))
 
 
 def _load_holds(tx: sa.Connection, state: State, touched: Mapping[str, Touched]) -> None:
@@ -94,7 +113,8 @@ def leftovers_of(tx: sa.Connection, agency: str, op_ids: Iterable[bytes]) -> Ite
 
 def load_all(tx: sa.Connection) -> State:
     """The whole state, for an audit; awards are left out, since the log is where they stand."""
-    state = State(accounts=_accounts(tx.execute(sa.select(accounts))))
+    state = State(admissions=admissions_store.every_tag(tx))
+    state.include(State(accounts=_accounts(tx.execute(sa.select(accounts)))))
     for agency, account_id, purposes in tx.execute(sa.select(links)):
         state.links[agency, account_id] = purposes_of(purposes)
     for row in tx.execute(sa.select(operations)):
@@ -113,6 +133,7 @@ def save(tx: sa.Connection, changes: State, operations_at: Iterable[tuple[int, S
     """Store what folds changed; ``operations_at`` has each fold's own changes with its log index."""
     upsert_rows(tx, accounts, [_account_row(key, totals) for key, totals in changes.accounts.items()])
     upsert_rows(tx, links, [(*key, _bits(purposes)) for key, purposes in changes.links.items()])
+    admissions_store.save_tags(tx, changes.admissions)
     upsert_rows(tx, agencies, [_agency_row(key, totals) for key, totals in changes.agencies.items()])
     upsert_rows(tx, corrections, [(*key, *correction) for key, correction in changes.corrections.items()])
     left = [(*key, award.SerializeToString(deterministic=True)) for key, award in changes.leftovers.items()]
@@ -130,12 +151,24 @@ def clear(tx: sa.Connection) -> None:
     """Delete everything that the log says, to be folded anew."""
     for table in (accounts, links, agencies, corrections, leftovers, operations):
         tx.execute(table.delete())
+    admissions_store.clear_tags(tx)
     holds_store.clear(tx)
 
 
 def totals_of(tx: sa.Connection, account_ids: Iterable[bytes]) -> dict[bytes, Totals]:
     """Account id → totals, of those that exist."""
     return _accounts(rows_where_in(tx, accounts, accounts.c.account_id, account_ids))
+
+
+def prefixes_resting_until(tx: sa.Connection, day: int, limit: int) -> list[bytes]:
+    """First bytes of ids of accounts whose rest is over by ``day`` (YYYYMMDD) and that are not closed."""
+    first = sa.func.substr(accounts.c.account_id, 1, 1)
+    query = sa.select(first).where(*_resting_until(day)).distinct().limit(limit)
+    return sorted(bytes(each) for each in tx.execute(query).scalars())
+
+
+def _resting_until(day: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return accounts.c.closes_on > 0, sa.not_(accounts.c.closed), accounts.c.closes_on <= day
 
 
 def visible_accounts(tx: sa.Connection) -> Iterator[tuple[bytes, Totals]]:
@@ -180,7 +213,20 @@ def _bits(purposes: frozenset[int]) -> int:
 
 def _accounts(rows: Iterable[Sequence[Any]]) -> dict[bytes, Totals]:
     found = {}
-    for account_id, kind, health, economy, social, environment, *plain, open_links, closed, shown_by, text in rows:
+    for (
+        account_id,
+        kind,
+        health,
+        economy,
+        social,
+        environment,
+        *plain,
+        open_links,
+        closed,
+        shown_by,
+        text,
+        closes_on,
+    ) in rows:
         written_off, available, pending, held, spent, expired = plain
         earned = (health, economy, social, environment)
         lots, owed = lots_store.read(text)
@@ -198,6 +244,7 @@ def _accounts(rows: Iterable[Sequence[Any]]) -> dict[bytes, Totals]:
             shown_by=shown_by,
             lots=lots,
             owed=owed,
+            closes_on=closes_on,
         )
     return found
 
@@ -205,7 +252,8 @@ def _accounts(rows: Iterable[Sequence[Any]]) -> dict[bytes, Totals]:
 def _account_row(account_id: bytes, totals: Totals) -> tuple[Any, ...]:
     spendable = (totals.written_off, totals.available, totals.pending, totals.held, totals.spent, totals.expired)
     lots = lots_store.written(totals.lots, totals.owed)
-    return (account_id, totals.kind, *totals.earned, *spendable, totals.links, totals.closed, totals.shown_by, lots)
+    linked = (totals.links, totals.closed, totals.shown_by)
+    return (account_id, totals.kind, *totals.earned, *spendable, *linked, lots, totals.closes_on)
 
 
 def _agency_row(agency: str, totals: AgencyTotals) -> tuple[Any, ...]:

@@ -1,29 +1,46 @@
-"""Subject key → account: the one deletable place that ties the two; under two linking keys while one is rotated."""
+"""Subject key and kind → account: the one deletable place that ties them; two keys while the linking key is rotated."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 from samprasan.edge.database import delete_where_in, insert_rows, rows_where_in, upsert_rows
-from samprasan.hub.tables import links, rekeyed, rotations, subjects
+from samprasan.hub.store import admissions
+from samprasan.hub.tables import accounts, links, rekeyed, rotations, subjects
 
 PUBLIC = 0  # the epoch of the hash of a public id
+Key = tuple[bytes, int]
+"""A subject key, and the kind of subject that it is said to be of."""
+
 _OPEN = links.c.purposes > 1  # bit 0 says only that the agency once awarded
 
 
-def accounts_of(tx: sa.Connection, subject_keys: Iterable[bytes]) -> dict[bytes, bytes]:
-    """Subject key → account id, of those that have one."""
-    return {row[0]: row[1] for row in rows_where_in(tx, subjects, subjects.c.subject_key, subject_keys)}
+def accounts_of(tx: sa.Connection, keys: Iterable[Key]) -> dict[Key, bytes]:
+    """Subject key and kind → account id, of those that have one."""
+    wanted = set(keys)
+    found = rows_where_in(tx, subjects, subjects.c.subject_key, {key for key, _ in wanted})
+    return {(row[0], row[1]): row[2] for row in found if (row[0], row[1]) in wanted}
 
 
-def add(tx: sa.Connection, made: Mapping[bytes, bytes], key_epochs: Mapping[bytes, int]) -> None:
+def kinds_of(tx: sa.Connection, account_ids: Iterable[bytes]) -> dict[bytes, int]:
+    """Account id → its subject's kind, of those that are tied to one."""
+    return {row[2]: row[1] for row in rows_where_in(tx, subjects, subjects.c.account_id, account_ids)}
+
+
+def add(tx: sa.Connection, made: Mapping[Key, bytes], key_epochs: Mapping[Key, int]) -> None:
     """Tie new subject keys, each of its linking key, to accounts."""
-    insert_rows(tx, subjects, [(key, account_id, key_epochs[key]) for key, account_id in made.items()])
+    insert_rows(tx, subjects, [(*key, account_id, key_epochs[key]) for key, account_id in made.items()])
 
 
 def forget(tx: sa.Connection, account_ids: Sequence[bytes]) -> None:
     """Delete what ties these accounts to anybody."""
     delete_where_in(tx, subjects, subjects.c.account_id, account_ids)
     delete_where_in(tx, rekeyed, rekeyed.c.account_id, account_ids)
+    admissions.drop_of_accounts(tx, account_ids)
+
+
+def forget_if_nobodys(tx: sa.Connection, account_ids: Iterable[bytes]) -> None:
+    """Delete what ties those of these accounts to anybody that nobody is linked to, or may be."""
+    forget(tx, sorted(admissions.of_nobody(tx, account_ids)))
 
 
 def note_rekeyed(tx: sa.Connection, agency: str, keys: Mapping[bytes, bytes]) -> None:
@@ -49,11 +66,15 @@ def linked_agencies(tx: sa.Connection, account_ids: Iterable[bytes]) -> dict[byt
 
 
 def not_moved(tx: sa.Connection, key_epoch: int) -> int:
-    """How many linked accounts of persons or organizations are not found under that key yet."""
+    """How many accounts of persons or organizations, linked or resting, are not found under that key yet."""
     moved = subjects.alias()
     is_moved = sa.exists().where(moved.c.account_id == subjects.c.account_id, moved.c.key_epoch == key_epoch)
     is_linked = sa.exists().where(links.c.account_id == subjects.c.account_id, _OPEN)
-    query = sa.select(sa.func.count()).where(subjects.c.key_epoch.not_in((PUBLIC, key_epoch)), is_linked, ~is_moved)
+    rests = sa.exists().where(
+        accounts.c.account_id == subjects.c.account_id, accounts.c.closes_on > 0, sa.not_(accounts.c.closed)
+    )
+    behind = (subjects.c.key_epoch.not_in((PUBLIC, key_epoch)), ~is_moved)
+    query = sa.select(sa.func.count()).where(*behind, sa.or_(is_linked, rests))
     return tx.execute(query).scalar_one()
 
 
@@ -77,6 +98,7 @@ def end_rotation(tx: sa.Connection, key_epoch: int) -> None:
     upsert_rows(tx, rotations, [(row[0], key_epoch, row[1]) for row in tx.execute(counts)])
     tx.execute(rekeyed.delete())
     tx.execute(subjects.delete().where(subjects.c.key_epoch.not_in((PUBLIC, key_epoch))))
+    admissions.drop_unnamed(tx)
 
 
 def rekeyed_in_all(tx: sa.Connection) -> dict[str, int]:

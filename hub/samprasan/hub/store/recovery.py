@@ -26,13 +26,15 @@ class Refed(NamedTuple):
 
 
 class RefedAccount(NamedTuple):
-    """An account that the hub had named for a subject, to an agency."""
+    """An account that the hub had named for a subject, to an agency; ``admission`` is the secret that it told."""
 
     agency: str
     account_id: bytes
     subject_key: bytes
     kind: int
     key_epoch: int
+    admission: bytes
+    lapses_at: int
 
 
 class Recovery(NamedTuple):

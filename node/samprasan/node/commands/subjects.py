@@ -137,7 +137,7 @@ def consent_withdraw(
     node = homes.open_ready(home).node
     identifier = identifier_of(id, scheme, registry)
     document = consents.withdraw(node, identifier, taken)
-    note = [words("last_consent")] if document["account"] == "leaving" else []
+    note = [words("last_consent", **_when(document))] if document["account"] == "leaving" else []
     _tell(document, *note, as_json=as_json)
 
 
@@ -177,14 +177,20 @@ def erase(
 
 
 def _tell(document: dict[str, Any], *notes: str, as_json: bool) -> None:
-    from samprasan.node.commands.formats import moment
     from samprasan.node.counter import consent as consents
 
     rows = [[words(each), words("yes") if document[each] else words("no")] for each in consents.PURPOSES]
     rows.append([words("withdrawn"), ", ".join(words(each) for each in document["withdrawn"])])
-    at = moment(document["unlink_at"]) if document["unlink_at"] else ""
-    rows.append([words("account"), words(f"account_{document['account']}", at=at)])
+    rows.append([words("account"), words(f"account_{document['account']}", **_when(document))])
     command.answer(document, as_json, command.table(words("consent"), ["", ""], rows), *notes)
+
+
+def _when(document: dict[str, Any]) -> dict[str, str]:
+    """When the account is given up, and until when that can be taken back, as people write it."""
+    from samprasan.node.commands.formats import moment
+
+    moments = {"at": document["unlink_at"], "until": document["back_until"]}
+    return {name: moment(each) if each else "" for name, each in moments.items()}
 
 
 def _purposes(given: list[str]) -> list[str]:

@@ -3,8 +3,9 @@
 What was taken back there outlasts every import until the subject agrees again; what was given is the newest statement,
 as an import's is.
 
-Taking consent back reverses nothing.  Once nothing is agreed to that the hub knows of, the account is given up: one
-Unlink, after which this agency can do nothing with it.
+Taking consent back reverses nothing.  Once nothing is agreed to that the hub knows of, nothing is told of the subject
+any more, and a week later the account is given up by an Unlink.  It rests for another week; up to then agreeing again
+finds everything as it was.  Then, unless another agency keeps it open, its credits are nobody's.
 """
 
 from collections.abc import Iterable
@@ -13,8 +14,8 @@ from typing import Any
 from samprasan.edge.database import Tx
 from samprasan.keys.errors import Refused
 from samprasan.keys.identifiers import Identifier
-from samprasan.ledger import calendar
-from samprasan.node import store
+from samprasan.ledger import admissions, calendar
+from samprasan.node import limits, store
 from samprasan.node.deeds.awards import AwardQueue
 from samprasan.node.identity import Identity, Node
 from samprasan.node.rows import SubjectRow
@@ -64,7 +65,8 @@ def withdraw(node: Node, identifier: Identifier, purposes: Iterable[str]) -> dic
 
 
 def _set(tx: Tx, row: SubjectRow, agreed: set[str], withdrawn: int, now: int) -> None:
-    unlink_at = None if agreed - {"publish"} else now
+    later = now + limits.UNLINK_GRACE_MS if row.unlink_at is None else row.unlink_at
+    unlink_at = None if agreed - {"publish"} else later
     consents = {each: each in agreed for each in PURPOSES}
     store.subjects.set_consents(tx, row.subject_id, consents, withdrawn, unlink_at)
 
@@ -81,12 +83,28 @@ def _agreed(row: SubjectRow) -> set[str]:
 
 
 def _document(identifier: Identifier, row: SubjectRow) -> dict[str, Any]:
-    state = "none" if row.account_id is None else "open" if row.unlink_at is None else "leaving"
+    state, unlink_at, until = _account(row)
     return {
         "scheme": identifier.scheme.value,
         **{each: bool(getattr(row, each)) for each in PURPOSES},
         "withdrawn": [each for each, bit in CONSENT_BITS.items() if row.withdrawn & bit],
         "account": state,
-        "unlink_at": calendar.iso(row.unlink_at) if state == "leaving" and row.unlink_at is not None else None,
+        "unlink_at": calendar.iso(unlink_at) if unlink_at else None,
+        "back_until": calendar.iso(until) if until else None,
         "erasing": bool(row.erasing),
     }
+
+
+def _account(row: SubjectRow) -> tuple[str, int | None, int | None]:
+    """How the account stands, when it is given up, and until when agreeing again finds everything as it was."""
+    if row.account_id is None:
+        return "none", None, None
+    if row.rests_until is not None:
+        return "resting", None, row.rests_until
+    if row.unlink_at is None:
+        return "open", None, None
+    return "leaving", row.unlink_at, _closes_at(row.unlink_at)
+
+
+def _closes_at(left_at: int) -> int:
+    return calendar.start_of(admissions.closes_on(calendar.day_of(left_at)))

@@ -52,6 +52,8 @@ class AwardQueue:
         }
 
     def _correction(self, deed: DeedRow, before: AwardRow | None, earlier: Sequence[AwardRow]) -> AwardRow | None:
+        if any(each.state == AwardState.OVER and not _is_anothers(each, deed) for each in earlier):
+            return None  # it was told once, on an account that is nobody's any more
         if not _counts(deed):
             return self._reverse(deed, before) if before and not before.reverse_reason else None
         if not deed.share or (before and _says_the_same(before, deed)):

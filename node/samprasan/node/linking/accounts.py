@@ -42,23 +42,38 @@ def accept_accounts(
     Raises Unproven ``answer_foreign`` if they answer another.
     """
     opened = read_opened(node, request.request_id, envelopes)
-    if [each.subject_key for each in opened] != [subject.subject_key for subject in request.subjects]:
+    if [_asked(each) for each in opened] != [_asked(each) for each in request.subjects]:
         raise Unproven("answer_foreign", kind="AccountOpened")
     answers = {each.subject_key: (each, data) for each, data in zip(opened, envelopes, strict=True)}
     with node.db.begin() as tx:
         rows = store.subjects.without_account(tx, limits.ACCOUNTS_PER_REQUEST, node.world.now())
         found = [(row.subject_id, _key(node, row)) for row in rows]
         known = [(who, *answers[key]) for who, key in found if key in answers]
+        left = {row.subject_id: row.left_account for row in rows if row.left_account is not None}
+        gone = {who for who, each, _ in known if left.get(who, each.account_id) != each.account_id}
+        if gone:  # they come back, and what stood on the account that they left is over
+            store.awards.lock(tx)
+            store.awards.end(tx, gone)
+            store.redemptions.end(tx, gone)
         if store.subjects.unnamed_among(tx, [each.account_id for _, each, _ in known]):
             store.awards.lock(tx)
             store.subjects.name_accounts(tx, [(who, each.account_id) for who, each, _ in known])
         store.subjects.set_accounts(
             tx,
             [
-                (who, each.account_id, node.identity.seal(node.world, OPENED_COLUMN, data.SerializeToString()))
+                (
+                    who,
+                    each.account_id,
+                    each.admission or None,
+                    node.identity.seal(node.world, OPENED_COLUMN, data.SerializeToString()),
+                )
                 for who, each, data in known
             ],
         )
+
+
+def _asked(each: hub_pb2.SubjectRef | hub_pb2.AccountOpened) -> tuple[bytes, int, int]:
+    return each.subject_key, each.kind, each.key_epoch
 
 
 def read_opened(node: Node, request_id: bytes, envelopes: Iterable[Envelope]) -> list[hub_pb2.AccountOpened]:

@@ -69,8 +69,7 @@ def _accounts(node: Node) -> Iterator[hub_pb2.RefeedRequest]:
             rows = store.subjects.named_by_hub(tx, after, limits.ACCOUNTS_PER_REQUEST)
         for row in rows:
             opened = Envelope.FromString(node.identity.vault.open(OPENED_COLUMN, present(row.sealed_opened)))
-            account = hub_pb2.NamedAccount(opened=opened, kind=row.kind, key_epoch=row.key_epoch)
-            yield hub_pb2.RefeedRequest(account=account)
+            yield hub_pb2.RefeedRequest(account=opened)
             after = row.subject_id
         if not rows:
             return

@@ -17,7 +17,7 @@ from samprasan.node.linking import allowance, rotation
 from samprasan.node.recovery import refeed
 from samprasan.node.session import documents
 from samprasan.node.session.session import Session
-from samprasan.node.sync import halt, hub_chain
+from samprasan.node.sync import halt, hub_chain, leaving
 from samprasan.node.sync import hello as hello_step
 from samprasan.node.sync.hello import Hello
 from samprasan.v1 import hub_pb2
@@ -48,6 +48,7 @@ async def say_hello(session: Session) -> int:
     if abs(answer.now - node.world.now()) > limits.CLOCK_OFF_MS_MAX:
         logger.error("clock is off", seconds=round((answer.now - node.world.now()) / 1000))
     await session.step(redemption.expire, node.db, node.world.now())
+    await session.step(leaving.forget_rested, node)
     for each in await session.step(allowance.warnings, node.db, node.identity.agency, node.world.now()):
         logger.warning("limit is near", **each)
     for use in answer.linking_use:

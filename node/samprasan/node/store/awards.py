@@ -185,6 +185,17 @@ def _correct_instead(tx: sa.Connection, ended: AwardRow, instead: bytes | None) 
     tx.execute(awards.update().where(*waiting).values(replaces=instead))
 
 
+def end(tx: sa.Connection, subject_ids: Collection[int]) -> None:
+    """What these subjects were awarded is over with their account, and so is what was to correct it."""
+    own = awards.c.subject_id.in_(subject_ids)
+    told = (own, awards.c.state.in_((AwardState.SETTLED, AwardState.REPLACED)))
+    tx.execute(awards.update().where(*told).values(state=AwardState.OVER))
+    over = awards.alias()
+    of_the_same = (over.c.deed_id == awards.c.deed_id, over.c.subject_id == awards.c.subject_id)
+    corrects = sa.exists().where(*of_the_same, over.c.state == AwardState.OVER)
+    tx.execute(awards.delete().where(own, awards.c.state.in_(UNTOLD), awards.c.seq.is_(None), corrects))
+
+
 def put_off(tx: sa.Connection, deed_ids: Collection[int]) -> None:
     """What waits to be sealed of these deeds is for another day."""
     waiting = (awards.c.state == AwardState.QUEUED, awards.c.seq.is_(None))
@@ -283,7 +294,8 @@ def unsettle(tx: sa.Connection, seq: int) -> set[int]:
         .values(state=AwardState.SETTLED)
     )
     deed_ids = set(tx.execute(sa.select(awards.c.deed_id).where(behind).distinct()).scalars())
-    tx.execute(awards.update().where(behind).values(state=AwardState.QUEUED, reason=0))
+    is_over = awards.c.state == AwardState.OVER
+    tx.execute(awards.update().where(behind, ~is_over).values(state=AwardState.QUEUED, reason=0))
     return deed_ids
 
 

@@ -17,6 +17,7 @@ from samprasan.node.tables import awards, hold_updates, redemptions, subjects
 from samprasan.v1.log_pb2 import PURPOSE_INTEGRATORS, PURPOSE_REDEEM, PURPOSE_SHARE, REVERSE_REASON_IMPORT_UNDONE
 
 UNLINKING = 1  # no purpose has number 0
+_INTEGRATORS = 1 << PURPOSE_INTEGRATORS
 _CONSENTS = (
     (subjects.c.share, PURPOSE_SHARE),
     (subjects.c.redeem, PURPOSE_REDEEM),
@@ -37,7 +38,8 @@ def purposes_of(row: ConsentsRow | SubjectRow, now: int) -> int:
     bits = sum(1 << purpose for given, purpose in consents if given)
     if bits or row.unlink_at is None or row.unlink_at <= now:
         return bits
-    return row.linked & -row.linked
+    kept = row.linked & ~_INTEGRATORS  # who may see changes sees no more of them from now on
+    return kept & -kept
 
 
 def due(tx: sa.Connection, limit: int, now: int, *, linked_only: bool = False) -> list[SubjectRow]:
@@ -54,11 +56,11 @@ def _due(linked_only: bool) -> sa.Select[Any]:
     keeps_share = sa.and_(~subjects.c.share, _taken_back())
     told = _AGREED + sa.case((keeps_share, 1 << PURPOSE_SHARE), else_=0)
     changed = sa.and_(agrees, subjects.c.linked.not_in((0, UNLINKING)), subjects.c.linked != told)
-    single = [1 << purpose for _, purpose in _CONSENTS]
-    lessened = sa.and_(~agrees, subjects.c.unlink_at > now, subjects.c.linked.not_in((0, UNLINKING, *single)))
-    leaving = sa.and_(
-        ~agrees, subjects.c.unlink_at <= now, subjects.c.linked != UNLINKING, ~_taken_back(), ~_redeeming()
-    )
+    single = [1 << PURPOSE_SHARE, 1 << PURPOSE_REDEEM]
+    waits = sa.and_(subjects.c.unlink_at > now, subjects.c.linked != _INTEGRATORS)
+    lessened = sa.and_(~agrees, waits, subjects.c.linked.not_in((0, UNLINKING, *single)))
+    is_there = sa.and_(subjects.c.linked != UNLINKING, subjects.c.rests_until.is_(None))
+    leaving = sa.and_(~agrees, subjects.c.unlink_at.is_not(None), ~waits, is_there, ~_taken_back(), ~_redeeming())
     known = [subjects.c.due, subjects.c.account_id.is_not(None)]
     if linked_only:
         known.append(subjects.c.linked != 0)
@@ -129,7 +131,7 @@ def settle(tx: sa.Connection, links: Sequence[tuple[bytes, int]]) -> None:
     if links:
         change = subjects.update().where(subjects.c.account_id == sa.bindparam("account"))
         tx.execute(
-            change.values(link_settled=sa.bindparam("bits"), wanted=False),
+            change.values(link_settled=sa.bindparam("bits"), wanted=False, admission=None, rests_until=None),
             [{"account": account, "bits": bits} for account, bits in links],
         )
 
@@ -145,11 +147,28 @@ def postpone(tx: sa.Connection, account_ids: Iterable[bytes], unlink_at: int) ->
     update_where_in(tx, subjects, subjects.c.account_id, account_ids, **change)
 
 
-def forget_accounts(tx: sa.Connection, account_ids: Iterable[bytes]) -> None:
-    """Accounts that this agency may do nothing with any more."""
-    nothing = {"account_id": None, "sealed_opened": None, "totals": None, "linked": 0, "link_settled": 0, "due": True}
+def rest(tx: sa.Connection, subject_ids: Iterable[int], until: int) -> None:
+    """These subjects' accounts are left, and rest."""
+    change = {"linked": 0, "link_settled": 0, "totals": None, "rests_until": until, "due": True}
+    update_where_in(tx, subjects, subjects.c.subject_id, subject_ids, **change)
+
+
+def rested(tx: sa.Connection, now: int) -> list[SubjectRow]:
+    """Subjects whose account's rest is over."""
+    query = sa.select(subjects).where(subjects.c.rests_until <= now, subjects.c.linked == 0)
+    return rows_as(SubjectRow, tx.execute(query))
+
+
+def forget_accounts(tx: sa.Connection, subject_ids: Iterable[int]) -> None:
+    """Accounts that this agency may do nothing with any more; of those that it was linked to the id is kept."""
+    was_linked = subjects.c.admission.is_(None)
+    left = sa.case(
+        (was_linked, sa.func.coalesce(subjects.c.account_id, subjects.c.left_account)), else_=subjects.c.left_account
+    )
+    nothing: dict[str, Any] = dict.fromkeys(("account_id", "sealed_opened", "totals", "admission", "rests_until"))
+    nothing |= {"linked": 0, "link_settled": 0, "due": True, "left_account": left}
     nothing["sealed_key"] = None  # of the next linking key; it was for that account
-    update_where_in(tx, subjects, subjects.c.account_id, account_ids, **nothing)
+    update_where_in(tx, subjects, subjects.c.subject_id, subject_ids, **nothing)
 
 
 def subjects_of(tx: sa.Connection, account_ids: Iterable[bytes]) -> list[SubjectRow]:

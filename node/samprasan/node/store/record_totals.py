@@ -46,7 +46,7 @@ def by_subject(tx: sa.Connection) -> dict[int, Contribution]:
     for kept in orphans_store.kept(tx):
         found[kept.subject_id] = found.get(kept.subject_id, NOTHING).plus(awarded(kept.dimension, kept.credits))
     for subject_id, credits_ in tx.execute(
-        sa.select(redemptions.c.subject_id, spent).group_by(redemptions.c.subject_id)
+        sa.select(redemptions.c.subject_id, spent).where(~redemptions.c.is_over).group_by(redemptions.c.subject_id)
     ):
         found[subject_id] = found.get(subject_id, NOTHING).plus(Contribution(spent=int(credits_)))
     return found

@@ -4,7 +4,7 @@ A redemption is *asked* until the hub has answered, *held* while credits are set
 A hold update without a batch can still be taken back; one with a batch is on its way.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import starmap
 from typing import Any
@@ -256,6 +256,12 @@ def drop(tx: sa.Connection, hold_ids: Iterable[bytes]) -> int:
         own = (redemptions.c.hold_id == hold_id, redemptions.c.state == RedemptionState.ASKED)
         dropped += tx.execute(redemptions.update().where(*own).values(state=RedemptionState.DROPPED)).rowcount
     return dropped
+
+
+def end(tx: sa.Connection, subject_ids: Collection[int]) -> None:
+    """What these subjects redeemed is over with their account."""
+    decided = (redemptions.c.subject_id.in_(subject_ids), redemptions.c.state != RedemptionState.ASKED)
+    tx.execute(redemptions.update().where(*decided).values(is_over=True))
 
 
 def asked_by(tx: sa.Connection, subject_id: int) -> list[bytes]:

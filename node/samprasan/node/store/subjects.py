@@ -40,7 +40,11 @@ def next_id(tx: sa.Connection) -> int:
 def add(tx: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     """(subject_id, id_index, kind, scheme, sealed_id, sealed_name, share, redeem, integrators, publish) of new ones."""
     blank = (False, None, None, 0, 0, None)
-    insert_rows(tx, subjects, [(*row[:8], *blank, *row[8:], None, None, 0, False, False, 0, 0) for row in rows])
+    insert_rows(
+        tx,
+        subjects,
+        [(*row[:8], *blank, *row[8:], None, None, 0, False, False, 0, 0, None, None, None) for row in rows],
+    )
 
 
 def remove(tx: sa.Connection, subject_ids: Sequence[int]) -> None:
@@ -252,6 +256,8 @@ def drop_other_keys(tx: sa.Connection, key_epoch: int) -> None:
     nothing: dict[str, Any] = {
         "sealed_key": None,
         "account_id": None,
+        "admission": None,
+        "rests_until": None,
         "sealed_opened": None,
         "totals": None,
         "due": True,
@@ -269,13 +275,22 @@ def _is_of_another(key_epoch: int) -> sa.ColumnElement[bool]:
     return sa.and_(subjects.c.key_epoch != PUBLIC, subjects.c.key_epoch != key_epoch)
 
 
-def set_accounts(tx: sa.Connection, accounts: Sequence[tuple[int, bytes, bytes]]) -> None:
-    """Remember accounts, (subject_id, account id, sealed signed answer) each; the key is forgotten."""
+def set_accounts(tx: sa.Connection, accounts: Sequence[tuple[int, bytes, bytes | None, bytes]]) -> None:
+    """Remember accounts, (subject_id, account id, admission, sealed signed answer) each; the key is forgotten."""
     change = subjects.update().where(subjects.c.subject_id == sa.bindparam("who"), subjects.c.account_id.is_(None))
     if accounts:
         tx.execute(
-            change.values(account_id=sa.bindparam("account"), sealed_opened=sa.bindparam("answer"), sealed_key=None),
-            [{"who": who, "account": account, "answer": answer} for who, account, answer in accounts],
+            change.values(
+                account_id=sa.bindparam("account"),
+                admission=sa.bindparam("spends"),
+                sealed_opened=sa.bindparam("answer"),
+                sealed_key=None,
+                left_account=None,
+            ),
+            [
+                {"who": who, "account": account, "spends": admission, "answer": answer}
+                for who, account, admission, answer in accounts
+            ],
         )
 
 

@@ -109,7 +109,7 @@ def _updates(
             assert consents is not None
             bits = _bits(row, consents, now)
             links[present(subject_id)] = bits or store.links.UNLINKING
-            updates.append(_link(present(consents.account_id), bits, world.new_op_id(now)))
+            updates.append(_link(consents, bits, world.new_op_id(now)))
         match row:
             case SendableAward():
                 sealed.append(row.award.award_id)
@@ -181,11 +181,14 @@ def _hold_update(row: SendableUpdate) -> log.Update:
             return log.Update(op_id=update.op_id, refund=refund)
 
 
-def _link(account_id: bytes, bits: int, op_id: bytes) -> log.Update:
+def _link(row: ConsentsRow | SubjectRow, bits: int, op_id: bytes) -> log.Update:
+    """A Link for these purposes, or an Unlink; the first on an account spends the admission, or gives it up."""
+    account_id = present(row.account_id)
+    admission = b"" if row.linked else row.admission or b""
     if not bits:
-        return log.Update(op_id=op_id, unlink=log.Unlink(account_id=account_id))
+        return log.Update(op_id=op_id, unlink=log.Unlink(account_id=account_id, admission=admission))
     purposes = [purpose for purpose in _PURPOSES if bits & 1 << purpose]
-    return log.Update(op_id=op_id, link=log.Link(account_id=account_id, purposes=purposes))
+    return log.Update(op_id=op_id, link=log.Link(account_id=account_id, purposes=purposes, admission=admission))
 
 
 def _award(row: SendableAward) -> log.Update:

@@ -3,7 +3,7 @@
 A receipt settles or declines everything in its batch; a refusal takes the batch out of the chain.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -16,6 +16,7 @@ from samprasan.node.deeds import awards
 from samprasan.node.identity import Node
 from samprasan.node.rows import BatchRow
 from samprasan.node.store.awards import Came
+from samprasan.node.sync import leaving
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
 
@@ -27,7 +28,7 @@ _AGAIN = frozenset({log.DECLINE_REASON_RESTORES_NOTHING})  # as a first award
 def settle(node: Node, envelope: Envelope) -> log.Receipt:
     """Take the hub's signed receipt: its batch's awards are settled or declined.  Again, it changes nothing.
 
-    Accounts that the batch gave up, or that were closed before it came, are forgotten; awards that were declined
+    Accounts that the batch left rest; those that were closed before it came are forgotten; awards that were declined
     because their account had gone are made anew, for the account that the subject gets instead, and so are those that
     were to take the place of an award to somebody who had left.
     Raises Unproven ``receipt_foreign`` for a receipt of a batch that this node did not make.
@@ -60,7 +61,8 @@ def settle_in(tx: Tx, world: World, stored: BatchRow, receipt: log.Receipt, enve
     store.links.settle(tx, found.linked)
     if store.documents.agreed_on(tx).cut_version:
         _mind_the_cut(tx, receipt.seq, found)
-    _give_up(tx, found.given_up)
+    leaving.forget(tx, store.links.subjects_of(tx, found.given_up))
+    leaving.leave(tx, found.left, receipt.appended_at)
     store.links.postpone(tx, found.held, world.now() + limits.HOLD_SECONDS * 1000)
     known = store.links.held(tx, found.accounts.values())
     lost = [op_id for op_id, account_id in found.accounts.items() if account_id not in known]
@@ -109,10 +111,11 @@ def _mind_the_cut(tx: Tx, seq: int, found: "_Found") -> None:
     store.awards.orphan_doubled(tx, seq)
     again: set[bytes] = set()
     for row in store.batches.unsettled(tx):
-        if row.seq > seq and found.given_up:
+        if row.seq > seq and (found.given_up or found.left):
             batch = log.Batch.FromString(Envelope.FromString(row.envelope).payload)
             again |= {update.link.account_id for update in batch.updates if update.HasField("link")}
     found.given_up = [account_id for account_id in found.given_up if account_id not in again]
+    found.left = [account_id for account_id in found.left if account_id not in again]
     unknown = log.DECLINE_REASON_AWARD_UNKNOWN
     found.unheld = [op_id for op_id, reason in found.declined if reason == unknown]
 
@@ -148,49 +151,37 @@ def remove_batches_from(tx: Tx, world: World, seq: int) -> None:
     awards.AwardQueue(tx, world, world.now()).correct(store.deeds.of_ids(tx, deed_ids))
 
 
-def _give_up(tx: Tx, account_ids: Sequence[bytes]) -> None:
-    """Forget these accounts, and subjects of whom nothing else is known; what somebody took back is remembered."""
-    known = store.links.subjects_of(tx, account_ids)
-    rows = [row for row in known if row.unlink_at is not None and not row.withdrawn]
-    asking = [row for row in known if row.redeem]
-    awards.forget_gone_of(tx, [row.subject_id for row in known])
-    store.links.forget_accounts(tx, account_ids)
-    for row in asking:
-        if store.redemptions.asked_by(tx, row.subject_id):
-            store.subjects.mark_wanted(tx, row.subject_id)  # somebody waits: for the account that comes instead
-    alone = {row.subject_id for row in rows}
-    alone -= store.deeds.subjects_with_deeds(tx, alone)
-    store.subjects.remove(tx, sorted(alone | set(store.subjects.erased(tx))))
-
-
 @dataclass(slots=True)
 class _Found:
     """What a receipt says.
 
     Declined awards and reversals, (op_id, reason) each; Links that hold, (account id, purposes as bits) each; accounts
-    that are this agency's no more; accounts with an open hold; op_id → account of awards declined for want of a Link;
-    corrections of awards that the hub does not hold since a cut.
+    that are this agency's no more; accounts that it left; accounts with an open hold; op_id → account of awards
+    declined for want of a Link; corrections of awards that the hub does not hold since a cut.
     """
 
     declined: list[tuple[bytes, int]]
     linked: list[tuple[bytes, int]]
     given_up: list[bytes]
+    left: list[bytes]
     held: list[bytes]
     accounts: dict[bytes, bytes]
     unheld: list[bytes] = field(default_factory=list)
 
 
 def _sorted_out(batch: log.Batch, receipt: log.Receipt) -> _Found:
-    found = _Found([], [], [], [], {})
+    found = _Found([], [], [], [], [], {})
     for update, outcome in zip(batch.updates, receipt.outcomes, strict=True):
         match update.WhichOneof("change"), outcome.reason:
-            case "link", log.DECLINE_REASON_ACCOUNT_CLOSED:
+            case "link", log.DECLINE_REASON_ACCOUNT_CLOSED | log.DECLINE_REASON_NOT_ADMITTED:
                 found.given_up.append(update.link.account_id)
             case "link", log.DECLINE_REASON_UNSPECIFIED:
                 bits = sum(1 << purpose for purpose in update.link.purposes)
                 found.linked.append((update.link.account_id, bits))
             case "unlink", log.DECLINE_REASON_HOLD_OPEN:
                 found.held.append(update.unlink.account_id)
+            case "unlink", log.DECLINE_REASON_UNSPECIFIED if not update.unlink.admission:
+                found.left.append(update.unlink.account_id)
             case "unlink", _:
                 found.given_up.append(update.unlink.account_id)
             case _, reason if reason != _NO_REASON:

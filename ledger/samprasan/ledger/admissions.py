@@ -1,0 +1,110 @@
+"""Admissions and Links: how an agency comes to act on an account, and how it leaves it.
+
+The hub's chain says whom it admitted by a tag, which tells nobody else to which account.  An agency's first Link names
+the account and the admission's secret, and spends it.  So an agency is linked to nobody but those whom it asked the hub
+for: knowing an account's id is not enough, and nobody else's admission is of any use.
+
+After the last Unlink an account rests for a week, so that who changes their mind loses nothing: nothing can be done
+with it, an admission revives it, and an agency that had left it needs none.  Then a Turn closes it.
+"""
+
+import hashlib
+from datetime import date, timedelta
+
+from samprasan.ledger import calendar
+from samprasan.ledger.state import NO_DECLINE, USED, AccountId, Admission, Decline, Step, Totals
+from samprasan.v1 import log_pb2 as log
+
+TAG_BYTES = 16
+REST_DAYS = 7  # whole days behind that of the last Unlink
+_DOMAIN = b"samprasan/v1/admission"
+
+
+def tag_of(agency: str, account_id: AccountId, admission: bytes) -> bytes:
+    """The tag, 16 bytes, by which the chain knows the agency's admission to the account."""
+    return hashlib.sha256(_DOMAIN + agency.encode() + account_id + admission).digest()[:TAG_BYTES]
+
+
+def closes_on(left_on: date) -> date:
+    """The day on which an account closes whose last Unlink was on ``left_on``."""
+    return left_on + timedelta(days=REST_DAYS + 1)
+
+
+def admit(step: Step, admitted: log.Admitted) -> None:
+    """The agency may begin a Link; the same word again changes nothing."""
+    if step.admission(admitted.agency, admitted.tag) is None:
+        made = Admission(admitted.kind, admitted.key_epoch, admitted.lapses_at)
+        step.changes.admissions[admitted.agency, admitted.tag] = made
+
+
+def link(step: Step, wanted: log.Link) -> Decline:
+    """Begin a Link, which spends an admission, or change the purposes of one that is open."""
+    is_new = not step.is_linked(wanted.account_id)
+    reason = _begin(step, wanted) if is_new else NO_DECLINE
+    if reason:
+        return reason
+    account = step.account(wanted.account_id)
+    assert account is not None
+    purposes = frozenset(wanted.purposes)
+    more_shown = (log.PURPOSE_INTEGRATORS in purposes) - (log.PURPOSE_INTEGRATORS in step.link(wanted.account_id))
+    if is_new or more_shown:
+        links, shown_by = account.links + is_new, account.shown_by + more_shown
+        step.set_account(wanted.account_id, account, account._replace(links=links, shown_by=shown_by, closes_on=0))
+    step.linked += is_new
+    step.changes.links[step.agency, wanted.account_id] = purposes | step.link(wanted.account_id) & {USED}
+    return NO_DECLINE
+
+
+def unlink(step: Step, given_up: log.Unlink) -> Decline:
+    """Give an open Link up, or an admission that was not used."""
+    if given_up.admission:
+        return _give_up(step, tag_of(step.agency, given_up.account_id, given_up.admission))
+    account = step.account(given_up.account_id)
+    if account is None or not step.is_linked(given_up.account_id):
+        return log.DECLINE_REASON_NOT_LINKED
+    if step.holding(given_up.account_id):
+        return log.DECLINE_REASON_HOLD_OPEN
+    fewer_shown = log.PURPOSE_INTEGRATORS in step.link(given_up.account_id)
+    links = account.links - 1
+    step.changes.links[step.agency, given_up.account_id] = step.link(given_up.account_id) & {USED}
+    step.linked -= 1
+    closes = 0 if links else calendar.packed(closes_on(step.today))
+    after = account._replace(links=links, closes_on=closes, shown_by=account.shown_by - fewer_shown)
+    step.set_account(given_up.account_id, account, after)
+    return NO_DECLINE
+
+
+def turn(step: Step, turned: log.Turn) -> None:
+    """Close accounts whose rest is over."""
+    day = min(turned.day, step.day)
+    for account_id in step.before.resting:
+        account = step.account(account_id)
+        assert account is not None
+        if account_id.startswith(turned.prefix) and account.closes_on <= day and not account.closed:
+            step.changes.accounts[account_id] = account._replace(closed=True)
+
+
+def _begin(step: Step, wanted: log.Link) -> Decline:
+    """Whether the agency may begin a Link on the account, which is there then; what it spends is over."""
+    account = step.account(wanted.account_id)
+    rests = account is not None and not account.links and not account.is_over(step.day)
+    if rests and step.was_linked(wanted.account_id):
+        return NO_DECLINE
+    tag = tag_of(step.agency, wanted.account_id, wanted.admission)
+    admission = step.admission(step.agency, tag)
+    if admission is None or not step.is_usable(admission) or (account and account.kind != admission.kind):
+        return log.DECLINE_REASON_NOT_ADMITTED
+    if account is None:
+        step.changes.accounts[wanted.account_id] = Totals(admission.kind)
+    elif account.is_over(step.day):
+        return log.DECLINE_REASON_ACCOUNT_CLOSED
+    step.changes.admissions[step.agency, tag] = admission._replace(is_over=True)
+    return NO_DECLINE
+
+
+def _give_up(step: Step, tag: bytes) -> Decline:
+    admission = step.admission(step.agency, tag)
+    if admission is None or admission.is_over:
+        return log.DECLINE_REASON_NOT_ADMITTED
+    step.changes.admissions[step.agency, tag] = admission._replace(is_over=True)
+    return NO_DECLINE
