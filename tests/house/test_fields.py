@@ -143,7 +143,7 @@ ALLOWED = {
         "created_at",
         "expires_at",
         "agency",
-        "account_id",
+        "account",
         "awards",
         "credits",
         "reason",

@@ -54,6 +54,7 @@ CATEGORIES_MAX = 500
 HUB = "hub"
 QUORUM = 2  # shares that it takes to use the linking key
 _DIGEST_BYTES = 32
+_MOVE_DOMAIN = b"samprasan/v1/move"
 _AGENCY = re.compile(r"[a-z0-9]{2,16}")
 _INTEGRATOR = re.compile(r"[a-z][a-z0-9-]{1,15}")
 INTEGRATOR_DAYS_MAX = 731  # what takes longer is agreed on again
@@ -243,12 +244,17 @@ def _form_of(body: Policy | Grant | Move | Catalogue | Cut | Integrator) -> list
         ]
     return [
         (is_agency_code(body.agency), "agency"),
-        (len(body.account_id) == _ID_BYTES, "account_id"),
+        (len(body.account) == _ID_BYTES, "account"),
         (1 <= body.awards <= MOVE_AWARDS_MAX, "awards"),
         (body.credits > 0, "credits"),
         (body.reason in _MOVE_REASONS, "reason"),
         (len(body.move_id) == _ID_BYTES, "move_id"),
     ]
+
+
+def account_in_move(account_id: bytes, move_id: bytes) -> bytes:
+    """What a Move calls the account, 16 bytes: everybody reads it, and only who knows the account finds it again."""
+    return hashlib.sha256(_MOVE_DOMAIN + account_id + move_id).digest()[:_ID_BYTES]
 
 
 def _form_of_integrator(body: Integrator) -> list[tuple[bool, str]]:

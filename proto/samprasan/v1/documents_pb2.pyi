@@ -562,7 +562,7 @@ class Move(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     AGENCY_FIELD_NUMBER: _builtins.int
-    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
     AWARDS_FIELD_NUMBER: _builtins.int
     CREDITS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
@@ -577,8 +577,10 @@ class Move(_message.Message):
     """Approvals after this moment do not count, milliseconds since the Unix epoch."""
     agency: _builtins.str
     """Whose awards they are."""
-    account_id: _builtins.bytes
-    """The account that they leave, 16 bytes. Only agencies that are linked to it know whose it is."""
+    account: _builtins.bytes
+    """The account that they leave: SHA-256("samprasan/v1/move" ‖ account id ‖ move_id), its first 16 bytes. Only who is linked
+    to the account finds it again.
+    """
     awards: _builtins.int
     """How many awards. Limit: 100,000."""
     credits: _builtins.int
@@ -595,7 +597,7 @@ class Move(_message.Message):
         created_at: _builtins.int = ...,
         expires_at: _builtins.int = ...,
         agency: _builtins.str = ...,
-        account_id: _builtins.bytes = ...,
+        account: _builtins.bytes = ...,
         awards: _builtins.int = ...,
         credits: _builtins.int = ...,
         reason: Global___MoveReason.ValueType = ...,
@@ -603,7 +605,7 @@ class Move(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "agency", b"agency", "awards", b"awards", "created_at", b"created_at", "credits", b"credits", "expires_at", b"expires_at", "federation_id", b"federation_id", "move_id", b"move_id", "reason", b"reason", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "agency", b"agency", "awards", b"awards", "created_at", b"created_at", "credits", b"credits", "expires_at", b"expires_at", "federation_id", b"federation_id", "move_id", b"move_id", "reason", b"reason", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,45 +25,7 @@ from tests import federation
 from tests.federation import Federation, deed
 from tests.leaving import run_without
 from tests.log_entries import batches
-
-
-def propose_merge(fed: Federation, wrong: int = 1, right: int = 2, **changes: Any) -> dict[str, Any]:
-    said = {"name": "ชื่อสมมติ 2", "reason": "two-ids", "by": "มาลี"} | changes
-    proposal = deeds_moves.Proposal(deed(1, right).subject, **said)
-    return deeds_moves.merge(fed.nodes["mpc"], deed(1, wrong).subject, proposal)
-
-
-def propose_split(fed: Federation, *record_ids: str, right: int = 2, **changes: Any) -> dict[str, Any]:
-    said = {"name": "ชื่อสมมติ 2", "reason": "wrong-id", "by": "มาลี"} | changes
-    proposal = deeds_moves.Proposal(deed(1, right).subject, **said)
-    return deeds_moves.split(fed.nodes["mpc"], "test", record_ids, proposal)
-
-
-def confirm(fed: Federation, move: dict[str, Any], by: str = "สมชาย") -> str:
-    """What the command does: ask the hub who else is linked, carry it out or submit a document; the state after."""
-    node = fed.nodes["mpc"]
-    number = int(move["move_id"])
-    request = deeds_moves.question(node, number, by)
-    elsewhere = False
-    if request is not None:
-        totals = fed.ask_hub("mpc", "totals", request)
-        elsewhere = balance.is_linked_elsewhere(node, request, totals)
-    envelope = deeds_moves.confirm_move(node, number, by, linked_elsewhere=elsewhere)
-    if envelope is not None:
-        documents.submit_document(fed.hub, "mpc", envelope)
-        federation.share_documents(fed)
-    return str(deeds_moves.show_move(node, number)["state"])
-
-
-def approve(fed: Federation, agency: str = "nhco") -> Move:
-    """The only document that waits is approved; what it says."""
-    node = fed.nodes[agency]
-    (waiting,) = inbox.inbox(node)
-    signed = inbox.approve(node, waiting.short_id, "")
-    documents.submit_document(fed.hub, agency, signed)
-    federation.share_documents(fed)
-    assert isinstance(waiting.body, Move)
-    return waiting.body
+from tests.moving import approve, confirm, propose_merge, propose_split
 
 
 def owns(fed: Federation, number: int, agency: str = "mpc") -> int | None:
@@ -150,9 +112,9 @@ def test_where_another_agency_is_linked_it_waits_for_an_approval(fed: Federation
     body = approve(fed)
     assert (body.agency, body.awards, body.credits) == ("mpc", 1, 16)
     with fed.nodes["nhco"].db.read() as tx:
-        assert deeds_moves.masked_name(tx, fed.nodes["nhco"].identity, body.account_id) == "ชื่อ*** 1***"
+        assert deeds_moves.masked_name(tx, fed.nodes["nhco"].identity, body) == "ชื่อ*** 1***"
     with fed.nodes["codi"].db.read() as tx:
-        assert deeds_moves.masked_name(tx, fed.nodes["codi"].identity, body.account_id) is None
+        assert deeds_moves.masked_name(tx, fed.nodes["codi"].identity, body) is None
     fed.run()
     assert (owns(fed, 1), owns(fed, 2)) == (32, 16)
     node = fed.nodes["mpc"]
@@ -358,7 +320,7 @@ def test_an_answer_to_another_question_is_not_believed(fed: Federation) -> None:
     ("change", "problem"),
     [
         ({"agency": "hub"}, "agency"),
-        ({"account_id": b"short"}, "account_id"),
+        ({"account": b"short"}, "account"),
         ({"awards": 0}, "awards"),
         ({"awards": 100_001}, "awards"),
         ({"credits": 0}, "credits"),
@@ -376,7 +338,7 @@ def test_a_move_that_cannot_be_read_is_malformed(fed: Federation, change: dict[s
         "federation_id": bytes(16),
         "agency": "mpc",
     }
-    values |= {"account_id": bytes(16), "awards": 1, "credits": 1, "reason": 1, "move_id": bytes(16)}
+    values |= {"account": bytes(16), "awards": 1, "credits": 1, "reason": 1, "move_id": bytes(16)}
     envelope = fed.nodes["mpc"].world.sign(Move(**(values | change)))
     with pytest.raises(Malformed) as refused:
         documents.submit_document(fed.hub, "mpc", envelope)

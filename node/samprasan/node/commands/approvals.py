@@ -127,10 +127,10 @@ def _content(opened: Home, waiting: Waiting) -> dict[str, Any]:
         return {"agency": body.agency, "elements": body.elements, "valid_until": until}
     if isinstance(body, Move):
         with opened.node.db.read() as tx:
-            known_here = moves.masked_name(tx, opened.node.identity, body.account_id)
+            known_here = moves.masked_name(tx, opened.node.identity, body)
         return {
             "agency": body.agency,
-            "account": body.account_id.hex(),
+            "account": body.account.hex(),
             "known_here": known_here,
             "awards": body.awards,
             "credits": body.credits,

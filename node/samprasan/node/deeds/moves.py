@@ -14,7 +14,7 @@ from typing import Any
 
 from samprasan.edge.database import Database, Tx
 from samprasan.edge.world import World
-from samprasan.keys import signing
+from samprasan.keys import documents, signing
 from samprasan.keys.errors import Malformed, Refused, Unavailable
 from samprasan.keys.identifiers import Identifier
 from samprasan.ledger import calendar
@@ -151,9 +151,14 @@ def show_move(node: Node, move_id: int) -> dict[str, Any]:
         return _document(tx, node.identity, move) | {"records": records}
 
 
-def masked_name(tx: Tx, identity: Identity, account_id: bytes) -> str | None:
-    """Who has that account here, so that only who knows the name knows it again; None if nobody has."""
-    row = next(iter(store.links.subjects_of(tx, [account_id])), None)
+def masked_name(tx: Tx, identity: Identity, move: documents_pb2.Move) -> str | None:
+    """Whose awards it moves, so that only who knows the name knows it again; None if nobody here has that account."""
+    of_here = (
+        account_id
+        for account_id in store.links.every_account(tx)
+        if documents.account_in_move(account_id, move.move_id) == move.account
+    )
+    row = next(iter(store.links.subjects_of(tx, of_here)), None)
     return None if row is None else person_names.masked(identity.vault.open(NAME_COLUMN, row.sealed_name).decode())
 
 
@@ -231,18 +236,18 @@ def _awards_in_force(tx: Tx, deeds: Sequence[DeedRow]) -> list[AwardRow]:
 def _joint(tx: Tx, node: Node, move: MoveRow) -> documents_pb2.Move:
     awards = _awards_in_force(tx, _deeds(tx, move))
     (row,) = store.subjects.of_ids(tx, [move.subject_id])
-    now = node.world.now()
+    now, move_id = node.world.now(), node.world.random_bytes(16)
     return documents_pb2.Move(
         federation_id=store.documents.agreed_on(tx).federation_id,
         version=store.documents.version_in_force(tx, DOCUMENT_KIND_MOVE) + 1,
         created_at=now,
         expires_at=now + limits.DOCUMENT_LIFETIME_MS,
         agency=node.identity.agency,
-        account_id=present(row.account_id),
+        account=documents.account_in_move(present(row.account_id), move_id),
         awards=len(awards),
         credits=sum(award.credits for award in awards),
         reason=move.reason,
-        move_id=node.world.random_bytes(16),
+        move_id=move_id,
     )
 
 

@@ -5,7 +5,7 @@ A subject's ``linked`` are the purposes of its newest Link in a sealed batch, as
 them must not take longer the more there are.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -174,6 +174,13 @@ def forget_accounts(tx: sa.Connection, subject_ids: Iterable[int]) -> None:
 def subjects_of(tx: sa.Connection, account_ids: Iterable[bytes]) -> list[SubjectRow]:
     """The subjects with these accounts."""
     return rows_as(SubjectRow, rows_where_in(tx, subjects, subjects.c.account_id, account_ids))
+
+
+def every_account(tx: sa.Connection) -> Iterator[bytes]:
+    """The accounts of all subjects, without holding all of them in memory."""
+    query = sa.select(subjects.c.account_id).where(subjects.c.account_id.is_not(None))
+    for row in tx.execute(query.execution_options(yield_per=1000)):
+        yield row.account_id
 
 
 def held(tx: sa.Connection, account_ids: Iterable[bytes]) -> set[bytes]:
