@@ -207,7 +207,7 @@ class NodeParty(Node):
         leaving.forget_rested(self)
         questions.ask_peers(self)
         return [
-            self._to_hub("hello", sync_hello.compose_hello(self.db, self.world.now())),
+            self._to_hub("hello", sync_hello.compose_hello(self)),
             self._to_hub("fetch", 0),
             self._to_hub("witness", node_witnessing.question(self.db)),
             *self._ceremony(),

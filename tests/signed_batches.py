@@ -11,6 +11,7 @@ from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
 
+from tests.evaluating import covering
 from tests.federation import Federation
 
 
@@ -83,8 +84,8 @@ def federation_id(fed: Federation) -> bytes:
 
 def open_account(fed: Federation, subject_key: bytes = b"k" * 32, agency: str = "mpc") -> hub_pb2.AccountOpened:
     """Somebody's account, whom nobody knows."""
-    request = hub_pb2.OpenAccountsRequest(request_id=b"r" * 16)
-    request.subjects.add(subject_key=subject_key, kind=log.SUBJECT_KIND_PERSON)
+    request = hub_pb2.OpenAccountsRequest(request_id=b"r" * 16, evaluated=[covering(fed, 1, agency)])
+    request.subjects.add(subject_key=subject_key, kind=log.SUBJECT_KIND_PERSON, key_epoch=1)
     (envelope,) = opening.open_accounts(fed.hub, agency, request)
     return hub_pb2.AccountOpened.FromString(envelope.payload)
 

@@ -2,7 +2,7 @@
 
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from samprasan.v1 import changes_pb2, hub_pb2
+from samprasan.v1 import changes_pb2, hub_pb2, linking_pb2
 from samprasan.v1 import log_pb2 as log
 
 RECEIVED = {
@@ -31,6 +31,7 @@ RECEIVED = {
     "RecallRequest",
     "RefeedRequest",
     "AccountOpened",
+    "EvaluationTotal",
     "Receipt",
     "Integrator",
     "IssueTokenRequest",
@@ -55,7 +56,7 @@ ALLOWED = {
     "Signature": {"key_id", "signature"},
     "HelloRequest": {"federation_id", "head", "evaluated", "newest_receipt", "cut_version"},
     "RecallRequest": {"own", "after_seq"},
-    "RefeedRequest": {"entry", "account", "checkpoint", "cut"},
+    "RefeedRequest": {"entry", "account", "checkpoint", "cut", "evaluated"},
     "LogEntry": {"batch", "receipt", "documents"},
     "AccountOpened": {
         *("federation_id", "agency", "request_id", "subject_key", "account_id", "kind", "key_epoch"),
@@ -63,17 +64,18 @@ ALLOWED = {
     },
     "Receipt": {"federation_id", "agency", "seq", "batch_digest", "log_index", "appended_at", "outcomes", "cuts"},
     "Outcome": {"kind", "reason", "left", "owed"},
-    "Evaluated": {"requester", "day", "elements"},
+    "Evaluated": {"total"},
+    "EvaluationTotal": {"federation_id", "requester", "evaluator", "total"},
     "Head": {"seq", "digest"},
-    "OpenAccountsRequest": {"request_id", "subjects"},
-    "SubjectRef": {"subject_key", "kind", "key_epoch"},
+    "OpenAccountsRequest": {"request_id", "subjects", "evaluated"},
+    "SubjectRef": {"subject_key", "kind", "key_epoch", "public_id"},
     "RekeyRequest": {"request_id", "key_epoch", "accounts"},
     "Rekeyed": {"account_id", "subject_key"},
     "PushRequest": {"batch", "own_seq"},
     "Batch": {"federation_id", "agency", "seq", "previous", "created_at", "updates"},
     "Update": {
         *("op_id", "link", "unlink", "award", "reverse", "reserve", "post", "void", "refund"),
-        *("admitted", "activate", "expire", "turn"),
+        *("admitted", "activate", "expire", "turn", "evaluated"),
     },
     "Reserve": {"account_id", "credits", "benefit_agency", "benefit", "benefit_digest", "ttl_seconds"},
     "Post": {"hold_id", "credits"},
@@ -159,6 +161,7 @@ ALLOWED = {
         "valid_from",
         "limits",
         "categories",
+        "registries",
     },
     "PolicyLimits": {
         "credits_per_update_max",
@@ -175,7 +178,10 @@ ALLOWED = {
 TEXTS = {
     ("Envelope", "payload_type"),
     ("Application", "agency"),
-    ("Evaluated", "requester"),
+    ("EvaluationTotal", "requester"),
+    ("EvaluationTotal", "evaluator"),
+    ("SubjectRef", "public_id"),
+    ("Policy", "registries"),
     ("ShareCommitment", "agency"),
     ("LinkingPlan", "dealers"),
     ("Batch", "agency"),
@@ -219,7 +225,7 @@ TEXTS = {
 def reachable() -> dict[str, Descriptor]:
     """Every message that can come to the hub: requests, signed payloads, and what they hold."""
     waiting: list[Descriptor] = []
-    for module in (hub_pb2, changes_pb2, log, __import__("samprasan.v1.documents_pb2", fromlist=["x"])):
+    for module in (hub_pb2, changes_pb2, linking_pb2, log, __import__("samprasan.v1.documents_pb2", fromlist=["x"])):
         waiting += [each for each in module.DESCRIPTOR.message_types_by_name.values() if each.name in RECEIVED]
     found: dict[str, Descriptor] = {}
     while waiting:

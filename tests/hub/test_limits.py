@@ -1,8 +1,6 @@
 """Each limit of the hub at n and at n + 1; and a warning that names it at 70 %."""
 
-import itertools
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,13 +11,14 @@ from samprasan.hub.members import documents, hello, mailbox
 from samprasan.hub.process import status
 from samprasan.keys import signing
 from samprasan.keys.errors import SamprasanError
-from samprasan.ledger import batch_form, calendar, limit_usage
+from samprasan.ledger import batch_form, limit_usage
 from samprasan.ledger.limit_usage import Nearing
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.documents_pb2 import Policy
 from samprasan.v1.envelope_pb2 import Envelope
 
+from tests.evaluating import covering, evaluated
 from tests.federation import SAMPLES, Federation, propose_policy
 from tests.policies import POLICY_2, proposal
 from tests.signed_batches import Agency
@@ -50,9 +49,16 @@ def batch_bytes(fed: Federation, size: int) -> str:
 
 
 def subjects_in_a_request(fed: Federation, count: int) -> str:
-    subjects = [hub_pb2.SubjectRef(subject_key=n.to_bytes(32, "big"), kind=1) for n in range(count)]  # type: ignore[arg-type]
-    request = hub_pb2.OpenAccountsRequest(request_id=b"r" * 16, subjects=subjects)
+    subjects = [hub_pb2.SubjectRef(subject_key=n.to_bytes(32, "big"), kind=1, key_epoch=1) for n in range(count)]  # type: ignore[arg-type]
+    request = hub_pb2.OpenAccountsRequest(request_id=b"r" * 16, subjects=subjects, evaluated=[covering(fed, count)])
     return code_of(lambda: opening.open_accounts(fed.hub, "mpc", request))
+
+
+def characters_of_a_public_id(fed: Federation, count: int) -> str:
+    """The hub reads no more than a register and an id can have."""
+    subject = hub_pb2.SubjectRef(public_id="th-area/" + "1" * (count - 8), kind=log.SUBJECT_KIND_AREA)
+    request = hub_pb2.OpenAccountsRequest(request_id=b"r" * 16, subjects=[subject])
+    return code_of(lambda: opening.open_accounts(fed.hub, "mpc", request)).replace("id_length", "")
 
 
 def accounts_in_a_request(fed: Federation, count: int) -> str:
@@ -96,26 +102,9 @@ def refusals(fed: Federation, count: int) -> str:
     return last.code if isinstance(last, SamprasanError) else ""
 
 
-def a_report(fed: Federation, rows: int = 1, days: int = 0, elements: int = 1) -> str:
-    today = calendar.day_of(fed.clock())
-    evaluated = [
-        hub_pb2.Evaluated(
-            requester=requester,
-            day=calendar.packed(today - timedelta(days=days + number // 2)),
-            elements=elements,
-        )
-        for number, requester in zip(range(rows), itertools.cycle(("nhco", "codi")), strict=False)
-    ]
-    request = hub_pb2.HelloRequest(evaluated=evaluated)
+def evaluations_shown(fed: Federation, count: int) -> str:
+    request = hub_pb2.HelloRequest(evaluated=[evaluated(fed, 1, "nhco", "mpc")] * count)
     return code_of(lambda: hello.answer_hello(fed.hub, "mpc", request))
-
-
-def days_reported(fed: Federation, days: int) -> str:
-    """Older days are passed over, not refused."""
-    a_report(fed, days=days)
-    fed.clock.now_ms += 30 * 86_400_000
-    found = status.status(fed.hub.db, fed.hub.world.now())["agencies"]
-    return "" if any(each["linking"]["evaluated"] for each in found) else "passed over"
 
 
 def witnessed(fed: Federation, sizes: int = 0, receipts: int = 0) -> str:
@@ -126,9 +115,8 @@ def witnessed(fed: Federation, sizes: int = 0, receipts: int = 0) -> str:
 LIMITS: dict[str, tuple[int, Try]] = {
     "WITNESSED_SIZES_MAX": (limits.WITNESSED_SIZES_MAX, lambda fed, n: witnessed(fed, sizes=n)),
     "PROVED_RECEIPTS_MAX": (limits.PROVED_RECEIPTS_MAX, lambda fed, n: witnessed(fed, receipts=n)),
-    "EVALUATED_DAYS_MAX": (limits.EVALUATED_DAYS_MAX, days_reported),
-    "EVALUATED_MAX": (limits.EVALUATED_MAX, lambda fed, n: a_report(fed, elements=n)),
-    "EVALUATED_ROWS_MAX": (limits.EVALUATED_ROWS_MAX, lambda fed, n: a_report(fed, rows=n)),
+    "PUBLIC_ID_CHARACTERS_MAX": (limits.PUBLIC_ID_CHARACTERS_MAX, characters_of_a_public_id),
+    "EVALUATIONS_MAX": (limits.EVALUATIONS_MAX, evaluations_shown),
     "UPDATES_MAX": (limits.UPDATES_MAX, updates_in_a_batch),
     "BATCH_BYTES_MAX": (limits.BATCH_BYTES_MAX, batch_bytes),
     "SUBJECTS_PER_REQUEST_MAX": (limits.SUBJECTS_PER_REQUEST_MAX, subjects_in_a_request),

@@ -121,6 +121,7 @@ OF_ITS_OWN = {
     "BULK_IN_FLIGHT_MAX",
     "BESIDE_REDEMPTIONS_MAX",
     "QUESTIONS_OPEN_MAX",
+    "TOTALS_UNACKNOWLEDGED_MAX",  # tests/node/linking/test_evaluation_totals.py
     "QUESTION_DOUBLINGS_MAX",
     "CLOCK_OFF_MS_MAX",
     "REJECTIONS_LISTED_MAX",  # tests/wire/test_records.py

@@ -19,6 +19,7 @@ ROWS = {
     rows.HeardRow: tables.heard,
     rows.QuestionRow: tables.questions,
     rows.EvaluationRow: tables.evaluations,
+    rows.EvaluationTotalRow: tables.evaluation_totals,
     rows.CeremonyRow: tables.ceremonies,
     rows.CeremonyMessageRow: tables.ceremony_messages,
     rows.CeremonyLetterRow: tables.ceremony_letters,

@@ -20,11 +20,12 @@ from samprasan.keys.errors import SamprasanError
 from samprasan.keys.identifiers import Scheme, parse
 from samprasan.ledger import batch_form, calendar
 from samprasan.node import store as node_store
-from samprasan.node.linking import letters
+from samprasan.node.linking import evaluation_totals, letters
 from samprasan.node.linking.letters import Letter
 from samprasan.v1 import documents_pb2, hub_pb2, linking_pb2
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
+from samprasan.v1.linking_pb2 import EvaluationTotal
 
 from tests import federation
 from tests.federation import Federation, Message, NodeParty
@@ -76,7 +77,7 @@ class Enemy:
             self.own = [row.account_id for row in node_store.subjects.named_by_hub(tx, 0, 1_000) if row.account_id]
             agreed = node_store.documents.agreed_on(tx)
             self.federation_id, self.linking = agreed.federation_id, agreed.required_roster.linking
-        self.keys = [_community(number) for number in range(COMMUNITIES)]
+        self.keys = [each.public_subject_key() for each in _COMMUNITIES]
 
     def act(self) -> str:
         """Do something; its kind."""
@@ -125,6 +126,32 @@ class Enemy:
         known = self.chance.choice((self.own[:_FAVOURITES], self.own[-_FAVOURITES:], self.own, self.accounts))
         return bytes(self.one_of(known, self.chance.randbytes(16)))
 
+    def totals(self) -> list[Envelope]:
+        """What others evaluated for it, as both have signed, and perhaps more, that it signs alone, or for both."""
+        with self.node.db.read() as tx:
+            found = evaluation_totals.every_acknowledged(tx, ENEMY)
+        if self.chance.random() < 0.2:
+            found.append(self.made_up(ENEMY, self.chance.choice(self.others)))
+        return found
+
+    def made_up(self, requester: str, evaluator: str) -> Envelope:
+        """A total that the other agency never signed."""
+        total = EvaluationTotal(
+            federation_id=self.federation_id,
+            requester=requester,
+            evaluator=evaluator,
+            total=self.chance.choice((1, 50, 10_000)),
+        )
+        envelope = self.node.world.sign(total)
+        if self.chance.random() < 0.5:
+            envelope.signatures.append(envelope.signatures[0])
+        return envelope
+
+    @property
+    def others(self) -> list[str]:
+        """The honest agencies."""
+        return [each for each in sorted(self.fed.nodes) if each != ENEMY]
+
     def secret(self, account_id: bytes) -> bytes:
         """Mostly that of its own admission to the account, if it has one, else another's, or none."""
         own = self.secrets.get(account_id, b"")
@@ -145,8 +172,7 @@ class Enemy:
         return today if self.chance.random() < 0.95 else self.chance.choice((today + 1, 202413, 202401))
 
 
-def _community(number: int) -> bytes:
-    return parse(Scheme.REGISTRY, str(number), "codi.council").public_subject_key()
+_COMMUNITIES = [parse(Scheme.REGISTRY, str(number), "codi.council") for number in range(COMMUNITIES)]
 
 
 def _update(kind: str, make: Callable[[Enemy], Any]) -> tuple[str, Callable[[Enemy], None]]:
@@ -239,11 +265,11 @@ def _refund(enemy: Enemy) -> log.Refund:
     return log.Refund(agency=agency, hold_id=hold_id, credits=enemy.credits(), reason=log.REFUND_REASON_MISTAKE)
 
 
-def _open(enemy: Enemy, keys: list[bytes], kinds: tuple[int, ...], key_epoch: int) -> None:
-    request = hub_pb2.OpenAccountsRequest(request_id=enemy.chance.randbytes(16))
-    for key in keys:
-        kind = log.SubjectKind.ValueType(enemy.chance.choice(kinds))
-        request.subjects.add(subject_key=key, kind=kind, key_epoch=key_epoch)
+def _open(enemy: Enemy, subjects: list[dict[str, Any]], kinds: tuple[int, ...]) -> None:
+    """Accounts are asked for, with every total that it has, and now and then one that it makes up."""
+    request = hub_pb2.OpenAccountsRequest(request_id=enemy.chance.randbytes(16), evaluated=enemy.totals())
+    for each in subjects:
+        request.subjects.add(kind=log.SubjectKind.ValueType(enemy.chance.choice(kinds)), **each)
     answer = enemy.ask("open_accounts", request)
     for envelope in answer[1] if answer else ():
         opened = hub_pb2.AccountOpened.FromString(envelope.payload)
@@ -254,17 +280,20 @@ def _open(enemy: Enemy, keys: list[bytes], kinds: tuple[int, ...], key_epoch: in
 def _open_invented(enemy: Enemy) -> None:
     """People who do not exist."""
     keys = [enemy.chance.randbytes(32) for _ in range(enemy.chance.choice((1, 1, 5)))]
-    _open(enemy, keys, (1, 1, 2), enemy.linking.key_epoch)
+    _open(enemy, [{"subject_key": key, "key_epoch": enemy.linking.key_epoch} for key in keys], (1, 1, 2))
 
 
 def _open_public(enemy: Enemy) -> None:
-    """Communities, also as what they are not."""
-    _open(enemy, [enemy.chance.choice(enemy.keys[:COMMUNITIES])], (1, 2, 3, 3, 4), 0)
+    """Communities, also as what they are not, and ids that are not public."""
+    texts = [enemy.chance.choice(_COMMUNITIES).public_text(), "th-area/10", "registry/codi.council/x"]
+    texts += [f"registry/codi.council/{federation.citizen(1)}", "registry/my.list/1"]
+    _open(enemy, [{"public_id": enemy.chance.choice([*texts[:1] * 5, *texts])}], (1, 2, 3, 3, 3, 4))
 
 
 def _open_known(enemy: Enemy) -> None:
-    """Somebody whose pseudonym it has from the operator."""
-    _open(enemy, [enemy.chance.choice(enemy.keys)], (1, 1, 2, 3), enemy.linking.key_epoch)
+    """Somebody whose pseudonym it has from the operator, or a community by its hash."""
+    epoch = enemy.chance.choice((enemy.linking.key_epoch, enemy.linking.key_epoch, 0))
+    _open(enemy, [{"subject_key": enemy.chance.choice(enemy.keys), "key_epoch": epoch}], (1, 1, 2, 3))
 
 
 def _ask_totals(enemy: Enemy) -> None:
@@ -276,7 +305,10 @@ def _evaluate(enemy: Enemy) -> None:
     """A peer is asked about people whom it guesses."""
     people = [parse(Scheme.CITIZEN, federation.citizen(_NEW_PEOPLE + enemy.chance.randrange(5))) for _ in range(2)]
     scalar = pseudonym.random_scalar(enemy.chance.randbytes(64))
-    peer = enemy.chance.choice([each for each in sorted(enemy.fed.nodes) if each != ENEMY])
+    peer = enemy.chance.choice(enemy.others)
+    with enemy.node.db.begin() as tx:
+        signed = evaluation_totals.acknowledged_to(tx, enemy.node, peer)
+        evaluation_totals.count_asked(tx, enemy.node, peer, len(people) + enemy.chance.choice((0, 1_000)))
     request = linking_pb2.EvalRequest(
         federation_id=enemy.federation_id,
         request_id=enemy.chance.randbytes(16),
@@ -287,13 +319,14 @@ def _evaluate(enemy: Enemy) -> None:
         key_epoch=enemy.linking.key_epoch,
         share_version=enemy.linking.share_version,
         blinded=b"".join(pseudonym.blind(each.domain_bytes(), scalar) for each in people),
+        acknowledged=signed if enemy.chance.random() < 0.8 else enemy.made_up(ENEMY, peer),
     )
     _post_letter(enemy, peer, enemy.node.world.sign(request))
 
 
 def _answer_unasked(enemy: Enemy) -> None:
     """An answer that nobody asked for."""
-    peer = enemy.chance.choice([each for each in sorted(enemy.fed.nodes) if each != ENEMY])
+    peer = enemy.chance.choice(enemy.others)
     answer = linking_pb2.EvalResponse(
         federation_id=enemy.federation_id,
         request_id=enemy.chance.randbytes(16),
@@ -313,15 +346,17 @@ def _post_letter(enemy: Enemy, peer: str, envelope: Envelope) -> None:
 
 
 def _report(enemy: Enemy) -> None:
-    """It says how much it evaluated for others."""
+    """It says that it evaluated more for others than they asked for: to the hub, or in its next answer to them."""
     from samprasan.node.sync import hello
 
-    said = hello.compose_hello(enemy.node.db, enemy.fed.clock())
-    request = hub_pb2.HelloRequest(federation_id=enemy.federation_id, head=said.request.head)
-    today = calendar.packed(calendar.day_of(enemy.fed.clock()))
-    victim = enemy.chance.choice(sorted(enemy.fed.nodes))
-    request.evaluated.add(requester=victim, day=today, elements=enemy.chance.choice((1, 10_000)))
+    victim = enemy.chance.choice(enemy.others)
+    said = hello.compose_hello(enemy.node)
+    told = [*said.request.evaluated, enemy.made_up(victim, ENEMY)]
+    request = hub_pb2.HelloRequest(federation_id=enemy.federation_id, head=said.request.head, evaluated=told)
     enemy.ask("hello", hello.Hello(request, 0))
+    if enemy.chance.random() < 0.2:
+        with enemy.node.db.begin() as tx:
+            evaluation_totals.count_evaluated(tx, enemy.node, victim, enemy.chance.choice((1, 10_000)))
 
 
 def _recall(enemy: Enemy) -> None:

@@ -25,13 +25,6 @@ SEEDS_TO_FIND_A_HOLE = 200
 DAY_CAP, WRITE_OFF_CAP, UPDATE_MAX = 300, 100, 100
 COMMUNITIES_FROM = 70_000  # numbers of their records
 FORWARD_MS = 43_200_000
-# What an enemy reaches until evaluations are signed for.
-STILL_OPEN = frozenset(
-    {
-        "it has accounts of N people, N were evaluated for it",
-        "an agency is said to have had more evaluated than it asked for",
-    }
-)
 
 
 @dataclass
@@ -109,18 +102,15 @@ def run(seed: int, steps: int = STEPS) -> Hostile:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_an_enemy_with_valid_keys_reaches_nothing_but_what_is_still_open(
+def test_an_enemy_with_valid_keys_reaches_nothing(
     part: int, seeds: Seeds, record_property: Callable[[str, object], None]
 ) -> None:
     drawn: Counter[str] = Counter()
-    reached: set[str] = set()
     for number in seeds(*(each // PARTS for each in SEEDS)):
         world = run(number * PARTS + part)
         drawn += world.enemy.drawn
-        reached |= world.found()
-        assert world.found() <= STILL_OPEN, world.problems[:5]
+        assert world.problems == [], f"seed {world.seed}"
     assert drawn.keys() == KINDS, "every kind of deed is drawn"
-    assert reached, "once nothing is open any more, the list above goes"
     record_property("deeds of the enemy", ", ".join(f"{kind} {count}" for kind, count in sorted(drawn.items())))
 
 
@@ -156,7 +146,7 @@ def others_credits_are_recovered(patch: pytest.MonkeyPatch) -> None:
 def test_a_planted_hole_is_found(plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch)
     for seed in range(SEEDS_TO_FIND_A_HOLE):
-        if found := run(seed, STEPS // 2).found() - STILL_OPEN:
+        if found := run(seed, STEPS // 2).found():
             print(f"{plant.__name__}: seed {seed} found {found}")
             return
     pytest.fail(f"{plant.__name__} was not found in {SEEDS_TO_FIND_A_HOLE} seeds")

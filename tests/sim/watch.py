@@ -6,16 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
+from samprasan.hub import store as hub_store
 from samprasan.hub import tables as hub_tables
 from samprasan.ledger import calendar
 from samprasan.node.tables import evaluations, questions
 from samprasan.node.tables import subjects as node_subjects
-from samprasan.v1 import log_pb2 as log
 
 from tests.federation import Federation
 from tests.sim.adversary import ENEMY, Enemy
 
-_SECRET_KINDS = (log.SUBJECT_KIND_PERSON, log.SUBJECT_KIND_ORGANIZATION)
 _ACCOUNTS = "SELECT account_id, available, held, spent, written_off, links, closed, lots FROM accounts"
 
 
@@ -65,19 +64,12 @@ class Watch:
             linked = set(
                 tx.execute(sa.select(links.c.account_id).where(links.c.agency == ENEMY, links.c.purposes > 1)).scalars()
             )
-            said = hub_tables.evaluated
-            told = dict(
-                iter(
-                    tx.execute(
-                        sa.select(said.c.requester, sa.func.sum(said.c.elements))
-                        .where(said.c.evaluator == ENEMY)
-                        .group_by(said.c.requester)
-                    )
-                )
-            )
+            said = [
+                (pair[0], each.total) for pair, each in hub_store.evaluations.totals(tx).items() if pair[1] == ENEMY
+            ]
         if not linked <= set(self.enemy.own):
             yield "it is linked to an account that the hub never named to it"
-        for agency, elements in told.items():
+        for agency, elements in said:
             if agency != ENEMY and elements > self._asked(agency):
                 yield f"{agency} is said to have had more evaluated than it asked for"
 
@@ -87,7 +79,7 @@ class Watch:
             return int(tx.execute(query.where(questions.c.evaluator == ENEMY)).scalar_one())
 
     def opened_unseen(self) -> Iterator[str]:
-        """People whom it has accounts of though nobody evaluated their ids; kinds that honest agencies did not say."""
+        """Accounts opened by pseudonyms that nobody evaluated; kinds that honest agencies did not say."""
         evaluated = 0
         for agency in sorted(self.fed.nodes):
             node = self.fed.nodes[agency]
@@ -96,9 +88,13 @@ class Watch:
                 evaluated += int(tx.execute(query.where(evaluations.c.requester == ENEMY)).scalar_one())
         with self.fed.hub.db.read() as tx:
             kinds = dict(iter(tx.execute(sa.select(hub_tables.accounts.c.account_id, hub_tables.accounts.c.kind))))
-        people = {each for each in self.enemy.own if kinds.get(each) in _SECRET_KINDS}
-        if len(people) > evaluated:
-            yield f"it has accounts of {len(people)} people, {evaluated} were evaluated for it"
+            did = hub_store.ledger.agency_totals(tx)[ENEMY]
+            by_key = tx.execute(sa.select(hub_tables.subjects.c.account_id).where(hub_tables.subjects.c.key_epoch > 0))
+            opened = set(self.enemy.own) & set(by_key.scalars())
+        if max(len(opened), did.admitted) > did.evaluated:
+            yield f"it has accounts of {len(opened)} pseudonyms, {did.evaluated} were evaluated for it"
+        if did.evaluated > evaluated:
+            yield f"it is said to have had {did.evaluated} ids evaluated, it had {evaluated}"
         for agency in sorted(set(self.fed.nodes) - {ENEMY}):
             node = self.fed.nodes[agency]
             with node.db.read() as tx:

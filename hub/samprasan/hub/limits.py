@@ -50,12 +50,8 @@ REFED_BYTES_AT_ONCE = 4 << 20  # in one transaction: 20,000 accounts, or a few b
 UNRECEIPTED_AHEAD_MAX = 64  # batches of an agency without receipt: a node has eight on their way
 
 # The alarm against probing.
-UNUSED_AFTER_DAYS = 30  # SAFETY: an evaluation leads to an award or a redemption by then, or counts as unused
-UNUSED_ALWAYS_ALLOWED = 100  # people who changed their minds, questions that were asked twice
-UNUSED_SHARE = 10  # of many, one in ten may be unused
-EVALUATED_ROWS_MAX = 700  # in one hello: 41 days of as many requesters as a roster may name
-EVALUATED_DAYS_MAX = 60  # a node that was away for a month still reports
-EVALUATED_MAX = 1 << 32  # elements in a row: more than any policy allows, and sums stay small
+PUBLIC_ID_CHARACTERS_MAX = 200  # a register's name and an id in it, 64 each at most
+EVALUATIONS_MAX = 32  # in one request: of as many agencies as a roster may name, both ways
 
 # Change streams.
 CHANGES_KEPT_DAYS_MAX = 3_660

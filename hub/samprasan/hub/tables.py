@@ -11,12 +11,16 @@ _AGENCY = sa.String(16)
 _INTEGRATOR = sa.String(16)
 _RESTS = sa.text("closes_on > 0 AND NOT closed")
 
+
+def _whole(*names: str) -> list[sa.Column[int]]:
+    return [sa.Column(name, sa.BigInteger, nullable=False) for name in names]
+
+
 head = sa.Table(
     "head",
     metadata,
     sa.Column("one", sa.SmallInteger, primary_key=True, comment="Always 1: whoever locks the row orders the log."),
-    sa.Column("log_size", sa.BigInteger, nullable=False),
-    sa.Column("appended_at", sa.BigInteger, nullable=False),
+    *_whole("log_size", "appended_at"),
     sa.Column("documents_changed", sa.BigInteger, nullable=False, comment="Counts news about documents."),
     sa.Column(
         "changes_from", sa.BigInteger, nullable=False, comment="Changes of entries before this are kept no more."
@@ -62,7 +66,7 @@ contributions = sa.Table(
     sa.Column("agency", _AGENCY, primary_key=True),
     sa.Column("account_id", _ID, primary_key=True),
     sa.Column("health", sa.BigInteger, nullable=False, comment="Credits of its awards that stand, as are the next."),
-    *(sa.Column(name, sa.BigInteger, nullable=False) for name in ("economy", "social", "environment")),
+    *_whole("economy", "social", "environment"),
     sa.Column("spent", sa.BigInteger, nullable=False, comment="By its holds, less its own refunds."),
     sa.Index("contributions_account", "account_id"),
 )
@@ -79,8 +83,7 @@ reconciliations = sa.Table(
     sa.Column("agency", _AGENCY, nullable=False),
     sa.Column("at", sa.BigInteger, nullable=False),
     sa.Column("seq", sa.BigInteger, nullable=False, comment="The agency's batch up to which was compared."),
-    sa.Column("accounts", sa.BigInteger, nullable=False),
-    sa.Column("differences", sa.BigInteger, nullable=False),
+    *_whole("accounts", "differences"),
     sa.Column("causes", sa.Text, nullable=False, comment="Accounts by likely cause, JSON."),
     sa.Index("reconciliations_agency", "agency", "number"),
 )
@@ -155,17 +158,13 @@ accounts = sa.Table(
     metadata,
     sa.Column("account_id", _ID, primary_key=True),
     sa.Column("kind", sa.SmallInteger, nullable=False),
-    *(
-        sa.Column(name, sa.BigInteger, nullable=False)
-        for name in (
-            *("earned_health", "earned_economy", "earned_social", "earned_environment"),
-            *("written_off", "available", "pending", "held", "spent", "expired"),
-        )
-    ),
+    *_whole("earned_health", "earned_economy", "earned_social", "earned_environment"),
+    *_whole("written_off", "available", "pending", "held", "spent", "expired"),
     sa.Column("links", sa.SmallInteger, nullable=False),
     sa.Column("closed", sa.Boolean, nullable=False),
     sa.Column("shown_by", sa.SmallInteger, nullable=False, comment="Open links that let integrators see it."),
     sa.Column("lots", sa.Text, nullable=False, comment="Whose credits are available, and what is owed to them, JSON."),
+    sa.Column("only_of", _AGENCY, nullable=False, comment="The one agency that was ever linked; empty: several were."),
     sa.Column("closes_on", sa.Integer, nullable=False, comment="YYYYMMDD; 0: somebody is linked to it."),
     sa.Index("accounts_closes_on", "closes_on", sqlite_where=_RESTS, postgresql_where=_RESTS),
 )
@@ -174,8 +173,8 @@ subjects = sa.Table(
     metadata,
     sa.Column("subject_key", _DIGEST, primary_key=True, comment="The one place where a pseudonym stands; deletable."),
     sa.Column("kind", sa.SmallInteger, primary_key=True, comment="Who says another kind gets another account."),
+    sa.Column("key_epoch", sa.Integer, primary_key=True, comment="The linking key that made it; 0: a public id."),
     sa.Column("account_id", _ID, nullable=False),
-    sa.Column("key_epoch", sa.Integer, nullable=False, comment="The linking key that made it; 0: a public id."),
     sa.Index("subjects_account", "account_id"),
 )
 admissions = sa.Table(
@@ -239,8 +238,7 @@ holds = sa.Table(
     sa.Column("period", sa.Integer, nullable=False, comment="In which it counts for its subject."),
     sa.Column("deadline", sa.BigInteger, nullable=False),
     sa.Column("state", sa.SmallInteger, nullable=False, comment="HoldState."),
-    sa.Column("posted", sa.BigInteger, nullable=False),
-    sa.Column("refunded", sa.BigInteger, nullable=False),
+    *_whole("posted", "refunded"),
     sa.Column("parts", sa.Text, nullable=False, comment="From which lots they were drawn, JSON."),
     sa.Index("holds_deadline", "state", "deadline"),
     sa.Index("holds_account", "account_id", "state"),
@@ -268,8 +266,7 @@ operations = sa.Table(
     metadata,
     sa.Column("agency", _AGENCY, primary_key=True),
     sa.Column("op_id", _ID, primary_key=True),
-    sa.Column("content", sa.BigInteger, nullable=False),
-    sa.Column("log_index", sa.BigInteger, nullable=False),
+    *_whole("content", "log_index"),
     sa.Column("reason", sa.SmallInteger, nullable=False),
 )
 corrections = sa.Table(
@@ -291,23 +288,26 @@ agencies = sa.Table(
     "agencies",
     metadata,
     sa.Column("agency", _AGENCY, primary_key=True),
-    sa.Column("earned", sa.BigInteger, nullable=False),
-    sa.Column("accounts", sa.BigInteger, nullable=False),
+    *_whole("earned", "accounts"),
     sa.Column("day", sa.Integer, nullable=False),
-    sa.Column("spendable_on_day", sa.BigInteger, nullable=False),
-    sa.Column("written_off", sa.BigInteger, nullable=False),
-    sa.Column("used", sa.BigInteger, nullable=False),
-    sa.Column("spent", sa.BigInteger, nullable=False),
-    sa.Column("written_off_on_day", sa.BigInteger, nullable=False),
-    sa.Column("reserved_on_day", sa.BigInteger, nullable=False),
+    *_whole("spendable_on_day", "written_off", "used", "spent", "written_off_on_day", "reserved_on_day"),
+    sa.Column("evaluated", sa.BigInteger, nullable=False, comment="Ids that it ever had evaluated."),
+    sa.Column("admitted", sa.BigInteger, nullable=False, comment="To accounts that it asked for by pseudonym."),
+    sa.Column("alone", sa.BigInteger, nullable=False, comment="Of these, those that no other was ever linked to."),
 )
-evaluated = sa.Table(
-    "evaluated",
+evaluations = sa.Table(
+    "evaluations",
     metadata,
-    sa.Column("evaluator", _AGENCY, primary_key=True),
-    sa.Column("requester", _AGENCY, primary_key=True),
-    sa.Column("day", sa.Integer, primary_key=True),
-    sa.Column("elements", sa.BigInteger, nullable=False, comment="As the evaluator reported, at most."),
+    *(sa.Column(name, _AGENCY, primary_key=True) for name in ("requester", "evaluator")),
+    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False, comment="YYYYMMDD"),
+    sa.Column("total", sa.BigInteger, nullable=False, comment="Elements up to the end of that day."),
+)
+refed_evaluations = sa.Table(
+    "refed_evaluations",
+    metadata,
+    *(sa.Column(name, _AGENCY, primary_key=True) for name in ("requester", "evaluator")),
+    sa.Column("total", sa.BigInteger, nullable=False),
+    sa.Column("envelope", sa.LargeBinary, nullable=False, comment="As both signed it."),
 )
 presence = sa.Table(
     "presence",

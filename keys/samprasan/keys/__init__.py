@@ -6,6 +6,7 @@ Each module imports only what stands below it.
 - ``documents``: joint documents and their signatures
 - ``checkpoint``: what the hub says its log is
 - ``credentials``: an integrator's credentials
+- ``evaluation_totals``: how many ids an agency had evaluated, signed by two
 - ``sharing``: a key that takes two of three agencies
 - ``signing``: DSSE envelopes
 - ``pseudonym``: RFC 9497

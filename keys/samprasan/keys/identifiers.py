@@ -43,6 +43,11 @@ class Identifier:
         return self._text
 
     @property
+    def registry(self) -> str:
+        """The register of an id in one; else empty."""
+        return self._text.partition("/")[0] if self.scheme is Scheme.REGISTRY else ""
+
+    @property
     def is_public(self) -> bool:
         """Whether the id names no person: such ids are hashed without the OPRF."""
         return self.scheme in (Scheme.REGISTRY, Scheme.AREA)
@@ -50,6 +55,12 @@ class Identifier:
     def domain_bytes(self) -> bytes:
         """``"samprasan/v1/" + scheme + "/" + id``: the OPRF's input, or what a public id is hashed from."""
         return f"{DOMAIN}{self.scheme}/{self._text}".encode()
+
+    def public_text(self) -> str:
+        """The scheme and the id, for public ids only."""
+        if not self.is_public:
+            raise ValueError("a 13-digit id is not public")
+        return f"{self.scheme}/{self._text}"
 
     def public_subject_key(self) -> bytes:
         """SHA-256 of :meth:`domain_bytes`, 32 bytes, for public ids only."""
@@ -79,7 +90,7 @@ def parse(scheme: Scheme, text: str, registry: str = "") -> Identifier:
 
     ``registry`` names the register of a ``registry`` id.  Raises Malformed, whose ``code`` says what is wrong and whose
     values never hold the id: ``id_missing``, ``id_lost_digits``, ``id_length``, ``id_characters``, ``id_first_digit``,
-    ``id_check_digit``, ``registry_missing``.
+    ``id_check_digit``, ``registry_missing``, ``id_secret`` for a 13-digit id that is said to be in a register.
     """
     folded = fold_digits(text).strip()
     if not folded:
@@ -94,6 +105,24 @@ def parse(scheme: Scheme, text: str, registry: str = "") -> Identifier:
     return _area_code(digits) if scheme is Scheme.AREA else _thirteen_digits(scheme, digits)
 
 
+def public_identifier(text: str) -> Identifier:
+    """The public id that ``text`` names with its scheme, as :meth:`Identifier.public_text` writes it.
+
+    Raises Malformed as :func:`parse`, ``id_not_public`` for what is none, or is written otherwise.
+    """
+    scheme, _, rest = text.partition("/")
+    if scheme == Scheme.AREA:
+        found = parse(Scheme.AREA, rest)
+    elif scheme == Scheme.REGISTRY:
+        registry, _, number = rest.partition("/")
+        found = parse(Scheme.REGISTRY, number, registry)
+    else:
+        raise Malformed("id_not_public")
+    if found.public_text() != text:
+        raise Malformed("id_not_public")
+    return found
+
+
 def _thirteen_digits(scheme: Scheme, digits: str) -> Identifier:
     if len(digits) != 13:
         raise Malformed("id_length", length=len(digits), expected="13")
@@ -105,6 +134,12 @@ def _thirteen_digits(scheme: Scheme, digits: str) -> Identifier:
     return Identifier(scheme, digits)
 
 
+def _is_secret(digits: str) -> bool:
+    """Whether it may be the id of a citizen or a juristic person, which nobody may see."""
+    is_thirteen = len(digits) == 13 and digits.isascii() and digits.isdecimal()
+    return is_thirteen and digits[0] != "9" and check_digit(digits[:12]) == digits[12]
+
+
 def _area_code(digits: str) -> Identifier:
     if len(digits) not in (2, 4, 6, 8):
         raise Malformed("id_length", length=len(digits), expected="2, 4, 6, 8")
@@ -112,8 +147,11 @@ def _area_code(digits: str) -> Identifier:
 
 
 def _registry_id(text: str, registry: str) -> Identifier:
-    if not registry:
+    if not registry or "/" in registry:
         raise Malformed("registry_missing")
+    digits = _SEPARATORS.sub("", text)
+    if _is_secret(digits):
+        raise Malformed("id_secret")
     if len(text) > _REGISTRY_ID_MAX:
         raise Malformed("id_length", length=len(text), expected=f"1-{_REGISTRY_ID_MAX}")
     return Identifier(Scheme.REGISTRY, f"{registry}/{text}")

@@ -17,6 +17,7 @@
 - ``benefits``: catalogues
 - ``policy``: what a deed earns
 - ``batch_form``: whether a batch can be read at all
+- ``probing``: whether too many ids are evaluated in vain
 - ``limit_usage``: limits of which 70 % is taken
 - ``calendar``: days and months of Asia/Bangkok
 - ``toml_fields``: what a person wrote in a TOML file

@@ -12,8 +12,9 @@ import hashlib
 from datetime import date, timedelta
 
 from samprasan.ledger import calendar
-from samprasan.ledger.state import NO_DECLINE, USED, AccountId, Admission, Decline, Step, Totals
+from samprasan.ledger.state import NO_DECLINE, USED, AccountId, Admission, Decline, Evaluated, Step, Totals
 from samprasan.v1 import log_pb2 as log
+from samprasan.v1.linking_pb2 import EvaluationTotal
 
 TAG_BYTES = 16
 REST_DAYS = 7  # whole days behind that of the last Unlink
@@ -35,6 +36,16 @@ def admit(step: Step, admitted: log.Admitted) -> None:
     if step.admission(admitted.agency, admitted.tag) is None:
         made = Admission(admitted.kind, admitted.key_epoch, admitted.lapses_at)
         step.changes.admissions[admitted.agency, admitted.tag] = made
+        step.count(admitted.agency, admitted=admitted.key_epoch > 0)
+
+
+def evaluate(step: Step, evaluated: log.Evaluated) -> None:
+    """An agency has had more ids evaluated: so many more accounts may it be admitted to by pseudonym."""
+    said = EvaluationTotal.FromString(evaluated.total.payload)
+    more = said.total - step.evaluated(said.requester, said.evaluator)
+    if more > 0:
+        step.changes.evaluated[said.requester, said.evaluator] = Evaluated(said.total, step.day)
+        step.count(said.requester, evaluated=more)
 
 
 def link(step: Step, wanted: log.Link) -> Decline:
@@ -95,9 +106,14 @@ def _begin(step: Step, wanted: log.Link) -> Decline:
     if admission is None or not step.is_usable(admission) or (account and account.kind != admission.kind):
         return log.DECLINE_REASON_NOT_ADMITTED
     if account is None:
-        step.changes.accounts[wanted.account_id] = Totals(admission.kind)
+        step.changes.accounts[wanted.account_id] = Totals(admission.kind, only_of=step.agency)
+        step.alone += admission.key_epoch > 0
     elif account.is_over(step.day):
         return log.DECLINE_REASON_ACCOUNT_CLOSED
+    elif account.only_of not in ("", step.agency):
+        step.changes.accounts[wanted.account_id] = account._replace(only_of="")
+        if admission.key_epoch:
+            step.share(account.only_of)
     step.changes.admissions[step.agency, tag] = admission._replace(is_over=True)
     return NO_DECLINE
 

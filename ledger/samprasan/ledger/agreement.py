@@ -37,6 +37,15 @@ class Agreed:
         return {**self.rosters_by_digest, **self.policies_by_digest, **self.catalogues_by_digest}
 
     @property
+    def signing_keys(self) -> Mapping[str, set[bytes]]:
+        """Agency → every key that it ever signed with, as rosters said."""
+        found: dict[str, set[bytes]] = {}
+        for roster in self.rosters_by_digest.values():
+            for member in roster.members:
+                found.setdefault(member.agency, set()).add(member.signing_key)
+        return found
+
+    @property
     def key_epochs(self) -> frozenset[int]:
         """Those of the linking keys in the roster in force."""
         return frozenset(each.key_epoch for each in documents.linking_keys(self.roster)) if self.roster else frozenset()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from samprasan.keys import chain, checkpoint, documents, merkle, signing
+from samprasan.keys import chain, checkpoint, documents, evaluation_totals, merkle, signing
 from samprasan.keys.chain import Fit, Head
 from samprasan.keys.errors import SamprasanError
 from samprasan.keys.signing import Verify
@@ -132,11 +132,21 @@ class Auditor:
             (receipt.cuts == self.agreed.cuts_at(index), "has a receipt of the log before a cut"),
             (receipt.appended_at >= self._appended_at, "goes back in time"),
             (well_formed, "is not well formed"),
+            (self._are_signed(batch), "tells of evaluations that not both agencies signed"),
         ):
             if not holds:
                 self.report.problems.append(f"log entry {index} ({batch.agency} {batch.seq}) {what}")
         self._appended_at = receipt.appended_at
         self.report.updates += len(batch.updates)
+
+    def _are_signed(self, batch: log.Batch) -> bool:
+        said = [update.evaluated.total for update in batch.updates if update.HasField("evaluated")]
+        try:
+            for each in said:
+                evaluation_totals.check(each, self.agreed.federation_id, self._keys, self._verify)
+        except SamprasanError:
+            return False
+        return True
 
     def _fold(self, found: Read) -> None:
         entry = Entry(found.batch, found.receipt.appended_at)

@@ -6,8 +6,10 @@ A batch that fails here is refused as a whole, for ever; what the rules decline 
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from samprasan.keys import evaluation_totals
 from samprasan.keys.documents import HUB, is_agency_code
 from samprasan.keys.durations import DAY_MS
+from samprasan.keys.errors import SamprasanError
 from samprasan.ledger.toml_fields import CODE
 from samprasan.v1 import log_pb2 as log
 
@@ -62,6 +64,14 @@ def _may_admit(change: Any) -> bool:
 def _reads_admitted(admitted: log.Admitted) -> bool:
     of_whom = is_agency_code(admitted.agency) and len(admitted.tag) == ID_BYTES
     return of_whom and admitted.kind in _KINDS and admitted.lapses_at > 0
+
+
+def _reads_evaluated(evaluated: log.Evaluated) -> bool:
+    try:
+        said = evaluation_totals.read(evaluated.total)
+    except SamprasanError:
+        return False
+    return is_agency_code(said.requester) and is_agency_code(said.evaluator) and said.total > 0
 
 
 def _reads_award(award: log.Award) -> bool:
@@ -122,5 +132,6 @@ _HUB_CHANGES: dict[str, Callable[[Any], bool]] = {
     "admitted": _reads_admitted,
     "activate": _reads_activate,
     "expire": _reads_expire,
+    "evaluated": _reads_evaluated,
     "turn": lambda turn: turn.day > 0 and len(turn.prefix) <= PREFIX_BYTES_MAX,
 }

@@ -4,6 +4,7 @@ Credits = floor(quantity × credits_per_unit), by the policy in force on the day
 unknown key, a missing one or a value out of range is Malformed as a whole.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -19,6 +20,8 @@ from samprasan.v1.log_pb2 import Dimension
 DIMENSIONS = ("health", "economy", "social", "environment")
 UNITS = ("event", "hour")
 _VERSION_MAX = 2**31 - 1
+_REGISTRIES_MAX = 50
+_REGISTRY = re.compile(r"[^\s/]{1,64}").fullmatch
 _LIMITS = {
     "credits_per_update_max": CREDITS_MAX,
     "credits_per_agency_day_max": CREDITS_MAX,
@@ -57,6 +60,7 @@ class Policy:
     write_offs_per_agency_day_max: int
     reserves_per_agency_day_max: int
     categories: Mapping[str, Category]
+    registries: frozenset[str] = frozenset()
 
 
 def credits_for(category: Category, quantity: Decimal) -> int:
@@ -81,6 +85,13 @@ def from_document(document: documents.Policy) -> Policy:
     categories = {entry.code: _category(entry) for entry in document.categories}
     if list(categories) != sorted(categories) or len(categories) != len(document.categories) or not categories:
         raise Malformed("entry_value", key="category", value="code")
+    registries = list(document.registries)
+    if (
+        registries != sorted(set(registries))
+        or len(registries) > _REGISTRIES_MAX
+        or not all(map(_REGISTRY, registries))
+    ):
+        raise Malformed("entry_value", key="registries", value=", ".join(registries)[:200])
     try:
         valid_from = calendar.unpacked(document.valid_from)
     except ValueError as problem:
@@ -95,13 +106,14 @@ def from_document(document: documents.Policy) -> Policy:
         write_offs_per_agency_day_max=limits.write_offs_per_agency_day_max,
         reserves_per_agency_day_max=limits.reserves_per_agency_day_max,
         categories=categories,
+        registries=frozenset(registries),
     )
 
 
 def from_toml(text: str, federation_id: bytes, created_at: int, expires_at: int) -> documents.Policy:
     """The unsigned document for a policy file.  Raises Malformed, naming the key."""
     table = table_of(text)
-    exactly(table, {"version", "title", "valid_from", "limits", "category"}, "")
+    exactly(table, {"version", "title", "valid_from", "registries", "limits", "category"}, "")
     exactly(table["limits"], set(_LIMITS), "limits.")
     titles = title(table["title"], "title")
     document = documents.Policy(
@@ -116,9 +128,16 @@ def from_toml(text: str, federation_id: bytes, created_at: int, expires_at: int)
             **{name: whole(table["limits"][name], name, most) for name, most in _LIMITS.items()}
         ),
         categories=sorted(map(_category_message, table["category"]), key=lambda entry: entry.code),
+        registries=_registries(table["registries"]),
     )
     from_document(document)
     return document
+
+
+def _registries(named: object) -> list[str]:
+    if not isinstance(named, list) or any(not isinstance(each, str) for each in named):
+        raise Malformed("entry_value", key="registries", value=named)
+    return sorted(named)
 
 
 def _category_message(table: dict[str, Any]) -> documents.Category:

@@ -37,6 +37,7 @@ class Totals(NamedTuple):
     shown_by: int = 0  # open Links that let integrators see it
     lots: Lots = ()
     owed: Debts = ()
+    only_of: str = ""  # the one agency that was ever linked to it; empty: several were
     closes_on: int = 0  # the day, YYYYMMDD, on which it closes unless somebody links to it; 0: it is linked
 
     def is_over(self, day: int) -> bool:
@@ -91,7 +92,9 @@ class AgencyTotals(NamedTuple):
 
     ``written_off`` are credits that its corrections could not recover and that have not come back since; ``used``
     counts the accounts of persons and organizations on which it ever awarded or redeemed; ``spent`` are credits of its
-    holds, net of refunds.  On the day: what it made spendable, what it wrote off and what it set aside.
+    holds, net of refunds.  On the day: what it made spendable, what it wrote off and what it set aside.  ``evaluated``
+    are ids that it ever had evaluated, ``admitted`` counts its admissions to accounts that it asked for by pseudonym,
+    ``alone`` those accounts of them that no other agency was ever linked to.
     """
 
     earned: int = 0
@@ -103,6 +106,16 @@ class AgencyTotals(NamedTuple):
     spent: int = 0
     written_off_on_day: int = 0
     reserved_on_day: int = 0
+    evaluated: int = 0
+    admitted: int = 0
+    alone: int = 0
+
+
+class Evaluated(NamedTuple):
+    """Ids that an agency ever had evaluated by another, and the day (YYYYMMDD) on which the log heard of it."""
+
+    total: int
+    day: int
 
 
 class Hold(NamedTuple):
@@ -158,11 +171,12 @@ class State:
     """A slice of the ledger: all that a batch touches, or everything.
 
     ``resting`` are accounts that nobody is linked to and that are not closed.  ``links`` are purposes and ``USED``,
-    ``admissions`` are by agency and tag; ``key_epochs`` are those of the linking keys in the roster, empty where
-    nothing is said of them.  ``awards`` are those that took effect, as signed, by agency and op_id, ``leftovers`` what
-    a reversal had to leave, by its own; ``corrections`` what corrected one.  ``holds`` are by agency and op_id,
-    ``holding`` counts an agency's open ones on an account; ``offers`` are by owner and code, ``uses`` count by account,
-    owner, code and period.  ``seen`` is no state, but what the fold of one batch has to tell those who follow changes.
+    ``admissions`` are by agency and tag, ``evaluated`` is by requester and evaluator; ``key_epochs`` are those of the
+    linking keys in the roster, empty where nothing is said of them.  ``awards`` are those that took effect, as signed,
+    by agency and op_id, ``leftovers`` what a reversal had to leave, by its own; ``corrections`` what corrected one.
+    ``holds`` are by agency and op_id, ``holding`` counts an agency's open ones on an account; ``offers`` are by owner
+    and code, ``uses`` count by account, owner, code and period.  ``seen`` is no state, but what the fold of one batch
+    has to tell those who follow changes.
     """
 
     accounts: dict[AccountId, Totals] = field(default_factory=dict)
@@ -170,6 +184,7 @@ class State:
     links: dict[tuple[str, AccountId], frozenset[int]] = field(default_factory=dict)
     admissions: dict[tuple[str, bytes], Admission] = field(default_factory=dict)
     key_epochs: frozenset[int] = frozenset()
+    evaluated: dict[tuple[str, str], Evaluated] = field(default_factory=dict)
     operations: dict[tuple[str, bytes], Operation] = field(default_factory=dict)
     awards: dict[tuple[str, bytes], log.Award] = field(default_factory=dict)
     leftovers: dict[tuple[str, bytes], log.Award] = field(default_factory=dict)
@@ -192,6 +207,7 @@ class State:
                 self.resting.discard(account_id)
         self.links.update(changes.links)
         self.admissions.update(changes.admissions)
+        self.evaluated.update(changes.evaluated)
         self.key_epochs = changes.key_epochs or self.key_epochs
         self.operations.update(changes.operations)
         self.awards.update(changes.awards)
@@ -224,7 +240,7 @@ class Step:
         self.appended_at = appended_at
         self.today = calendar.day_of(appended_at)
         self.day, self.month = calendar.packed(self.today), calendar.month_of(self.today)
-        totals = state.agencies.get(agency, AgencyTotals())
+        totals = self.totals_before = state.agencies.get(agency, AgencyTotals())
         self.earned, self.linked, self.written_off = totals.earned, totals.accounts, totals.written_off
         self.used, self.spent = totals.used, totals.spent
         is_today = totals.day == self.day
@@ -232,11 +248,12 @@ class Step:
         self.written_off_on_day = totals.written_off_on_day if is_today else 0
         self.reserved_on_day = totals.reserved_on_day if is_today else 0
         self.limits = in_force(state.policies.values(), self.today)
+        self.alone = totals.alone
         self.left = self.owed = 0  # what the update's outcome says of them
 
     def totals(self) -> AgencyTotals:
         """What the agency did, this batch included."""
-        return AgencyTotals(
+        return self.totals_before._replace(
             earned=self.earned,
             accounts=self.linked,
             day=self.day,
@@ -246,6 +263,7 @@ class Step:
             spent=self.spent,
             written_off_on_day=self.written_off_on_day,
             reserved_on_day=self.reserved_on_day,
+            alone=self.alone,
         )
 
     def account(self, account_id: AccountId) -> Totals | None:
@@ -332,6 +350,23 @@ class Step:
         """How often the hold's account has had its benefit in its period."""
         found = self.changes.uses.get(hold.use)
         return self.before.uses.get(hold.use, 0) if found is None else found
+
+    def evaluated(self, requester: str, evaluator: str) -> int:
+        """How many ids the one had evaluated by the other, as far as the log has heard."""
+        key = (requester, evaluator)
+        found = self.changes.evaluated.get(key) or self.before.evaluated.get(key)
+        return found.total if found else 0
+
+    def count(self, agency: str, *, evaluated: int = 0, admitted: int = 0) -> None:
+        """The hub says of another agency that it had more ids evaluated, or was admitted."""
+        totals = self._other(agency)
+        more = {"evaluated": totals.evaluated + evaluated, "admitted": totals.admitted + admitted}
+        self.changes.agencies[agency] = totals._replace(**more)
+
+    def share(self, agency: str) -> None:
+        """Another agency is linked to an account, too, to which ``agency`` alone was."""
+        totals = self._other(agency)
+        self.changes.agencies[agency] = totals._replace(alone=totals.alone - 1)
 
     def spend(self, agency: str, credits_: int) -> None:
         """``credits_`` more were spent through holds of ``agency``; fewer, if negative."""

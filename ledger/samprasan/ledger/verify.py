@@ -34,6 +34,7 @@ def _rows(state: State) -> Iterator[tuple[str, Iterable[tuple[object, ...]]]]:
     yield "account", state.accounts.items()
     yield "link", ((*key, sorted(purposes)) for key, purposes in state.links.items() if purposes)
     yield "admission", ((*key, admission) for key, admission in state.admissions.items())
+    yield "evaluated", ((*key, *evaluated) for key, evaluated in state.evaluated.items())
     yield "operation", ((*key, operation) for key, operation in state.operations.items())
     yield "correction", ((*key, *correction) for key, correction in state.corrections.items())
     yield "leftover", ((*key, award.SerializeToString(deterministic=True)) for key, award in state.leftovers.items())
@@ -64,6 +65,9 @@ def breaches(state: State) -> list[str]:
             owed[each.awarder] += each.credits
     if any(owed[agency] != did.written_off for agency, did in state.agencies.items()):
         problems.append("what awards owe is not what their agencies have written off")
+    for agency, did in state.agencies.items():
+        if did.admitted > did.evaluated:
+            problems.append(f"{agency} was admitted to {did.admitted} accounts, and had {did.evaluated} ids evaluated")
     return problems + _hold_breaches(state)
 
 

@@ -154,6 +154,17 @@ class QuestionRow(NamedTuple):
     retry_at: int
 
 
+class EvaluationTotalRow(NamedTuple):
+    """How many ids one agency had evaluated by another; ``acknowledged`` is signed by both, ``heard`` of the chain."""
+
+    requester: str
+    evaluator: str
+    elements: int
+    acknowledged: bytes
+    waiting: str
+    heard: int
+
+
 class EvaluationRow(NamedTuple):
     """An evaluation of ids for a peer."""
 

@@ -3,6 +3,8 @@
 Columns called ``sealed_…`` are AES-GCM under a key of the keyring; subjects are found by a keyed index of their id.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from samprasan.edge.database import BigKey
 
@@ -11,6 +13,11 @@ metadata = sa.MetaData()
 _ID = sa.LargeBinary(16)
 _DIGEST = sa.LargeBinary(32)
 _AGENCY = sa.String(16)
+
+
+def _of(kind: Any, *names: str) -> list[sa.Column[Any]]:
+    return [sa.Column(name, kind, nullable=False) for name in names]
+
 
 _RESTS = sa.text("rests_until IS NOT NULL")
 
@@ -21,8 +28,7 @@ subjects = sa.Table(
     sa.Column("id_index", _DIGEST, nullable=False, unique=True),
     sa.Column("kind", sa.SmallInteger, nullable=False),
     sa.Column("scheme", sa.String(8), nullable=False),
-    sa.Column("sealed_id", sa.LargeBinary, nullable=False),
-    sa.Column("sealed_name", sa.LargeBinary, nullable=False),
+    *_of(sa.LargeBinary, "sealed_id", "sealed_name"),
     sa.Column("share", sa.Boolean, nullable=False, comment="Consent: credits may leave the node."),
     sa.Column("redeem", sa.Boolean, nullable=False, comment="Consent: the balance may be read and spent here."),
     sa.Column(
@@ -106,8 +112,7 @@ awards = sa.Table(
     sa.Column("reverse_reason", sa.SmallInteger, nullable=False, comment="0: an Award; else the Reverse's reason."),
     sa.Column("credits", sa.BigInteger, nullable=False),
     sa.Column("dimension", sa.SmallInteger, nullable=False),
-    sa.Column("month", sa.Integer, nullable=False),
-    sa.Column("policy_version", sa.Integer, nullable=False),
+    *_of(sa.Integer, "month", "policy_version"),
     sa.Column("state", sa.String(8), nullable=False, comment="queued, waiting, settled, replaced, declined or over."),
     sa.Column("seq", sa.BigInteger, comment="The sealed batch that carries it."),
     sa.Column("reason", sa.SmallInteger, nullable=False, comment="Why the hub declined it."),
@@ -134,10 +139,7 @@ restated = sa.Table(
     sa.Column("import_id", sa.BigInteger, primary_key=True, comment="The import that said otherwise."),
     sa.Column("subject_id", sa.BigInteger, primary_key=True),
     sa.Column("sealed_name", sa.LargeBinary, nullable=False, comment="What was known before; as are the rest."),
-    sa.Column("share", sa.Boolean, nullable=False),
-    sa.Column("redeem", sa.Boolean, nullable=False),
-    sa.Column("integrators", sa.Boolean, nullable=False),
-    sa.Column("publish", sa.Boolean, nullable=False),
+    *_of(sa.Boolean, "share", "redeem", "integrators", "publish"),
 )
 batches = sa.Table(
     "batches",
@@ -197,8 +199,7 @@ refused = sa.Table(
     "refused",
     metadata,
     sa.Column("digest", _DIGEST, primary_key=True),
-    sa.Column("envelope", sa.LargeBinary, nullable=False),
-    sa.Column("refusal", sa.LargeBinary, nullable=False),
+    *_of(sa.LargeBinary, "envelope", "refusal"),
 )
 erased = sa.Table(
     "erased",
@@ -230,13 +231,29 @@ evaluations = sa.Table(
     sa.Column("request_id", _ID, primary_key=True),
     sa.Column("digest", _DIGEST, nullable=False),
     sa.Column("purpose", sa.SmallInteger, nullable=False),
-    sa.Column("elements", sa.Integer, nullable=False),
-    sa.Column("day", sa.Integer, nullable=False),
+    *_of(sa.Integer, "elements", "day"),
     sa.Column("answer", sa.LargeBinary, nullable=False, comment="Empty until made, and once the request expired."),
     sa.Column("expires_at", sa.BigInteger, nullable=False),
     sa.Column("granted", sa.Integer, nullable=False, comment="Of the elements, those charged to a grant."),
     sa.Column("grant_version", sa.Integer, nullable=False, comment="That grant; 0: none."),
     sa.Index("evaluations_expiry", "expires_at"),
+)
+evaluation_totals = sa.Table(
+    "evaluation_totals",
+    metadata,
+    sa.Column("requester", _AGENCY, primary_key=True),
+    sa.Column("evaluator", _AGENCY, primary_key=True),
+    sa.Column("elements", sa.BigInteger, nullable=False, comment="Asked for, or evaluated, by this node."),
+    sa.Column("acknowledged", sa.LargeBinary, nullable=False, comment="The newest total that both signed, or empty."),
+    sa.Column("waiting", sa.Text, nullable=False, comment="Totals not acknowledged to this node, JSON."),
+    sa.Column("heard", sa.BigInteger, nullable=False, comment="As the hub's chain says."),
+)
+linking_counts = sa.Table(
+    "linking_counts",
+    metadata,
+    sa.Column("agency", _AGENCY, primary_key=True),
+    sa.Column("day", sa.Integer, primary_key=True, autoincrement=False, comment="YYYYMMDD, of the hub's chain."),
+    *_of(sa.BigInteger, "evaluated", "admitted"),
 )
 shares = sa.Table(
     "shares",
@@ -304,8 +321,7 @@ redemptions = sa.Table(
     sa.Column("deadline", sa.BigInteger, comment="When the hold runs out, by the hub's clock."),
     sa.Column("decided_at", sa.BigInteger, comment="By the hub's clock."),
     sa.Column("number", sa.Integer, unique=True, comment="Of the receipt that the subject got."),
-    sa.Column("posted", sa.BigInteger, nullable=False),
-    sa.Column("refunded", sa.BigInteger, nullable=False),
+    *_of(sa.BigInteger, "posted", "refunded"),
     sa.Column("is_over", sa.Boolean, nullable=False, comment="Its account is nobody's any more."),
     sa.Index("redemptions_subject", "subject_id", "state"),
     sa.Index("redemptions_state", "state", "deadline"),

@@ -362,6 +362,7 @@ class Policy(_message.Message):
     VALID_FROM_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     CATEGORIES_FIELD_NUMBER: _builtins.int
+    REGISTRIES_FIELD_NUMBER: _builtins.int
     federation_id: _builtins.bytes
     """The federation, 16 bytes."""
     version: _builtins.int
@@ -384,6 +385,10 @@ class Policy(_message.Message):
     def categories(self) -> _containers.RepeatedCompositeFieldContainer[Global___Category]:
         """Ascending by code. Limit: 500."""
 
+    @_builtins.property
+    def registries(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Public registers whose ids name subjects, ascending. Limit: 50."""
+
     def __init__(
         self,
         *,
@@ -396,10 +401,11 @@ class Policy(_message.Message):
         valid_from: _builtins.int = ...,
         limits: Global___PolicyLimits | None = ...,
         categories: _abc.Iterable[Global___Category] | None = ...,
+        registries: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "created_at", b"created_at", "expires_at", b"expires_at", "federation_id", b"federation_id", "limits", b"limits", "title_en", b"title_en", "title_th", b"title_th", "valid_from", b"valid_from", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "created_at", b"created_at", "expires_at", b"expires_at", "federation_id", b"federation_id", "limits", b"limits", "registries", b"registries", "title_en", b"title_en", "title_th", b"title_th", "valid_from", b"valid_from", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

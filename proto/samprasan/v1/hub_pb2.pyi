@@ -159,8 +159,10 @@ class HelloRequest(_message.Message):
         """The caller's newest signed batch."""
 
     @_builtins.property
-    def evaluated(self) -> _containers.RepeatedCompositeFieldContainer[Global___Evaluated]:
-        """How many ids the caller evaluated for others, of the last weeks. Limit: 700."""
+    def evaluated(self) -> _containers.RepeatedCompositeFieldContainer[_envelope_pb2.Envelope]:
+        """How many ids the caller evaluated for other agencies, or they for it, signed by both, if the caller has not seen it in the
+        hub's chain. Payload type "evaluation-total". Limit: 32.
+        """
 
     @_builtins.property
     def newest_receipt(self) -> _envelope_pb2.Envelope:
@@ -171,7 +173,7 @@ class HelloRequest(_message.Message):
         *,
         federation_id: _builtins.bytes = ...,
         head: Global___Head | None = ...,
-        evaluated: _abc.Iterable[Global___Evaluated] | None = ...,
+        evaluated: _abc.Iterable[_envelope_pb2.Envelope] | None = ...,
         newest_receipt: _envelope_pb2.Envelope | None = ...,
         cut_version: _builtins.int = ...,
     ) -> None: ...
@@ -182,36 +184,6 @@ class HelloRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HelloRequest: _TypeAlias = HelloRequest  # noqa: Y015
-
-@_typing.final
-class Evaluated(_message.Message):
-    """How many ids one agency had evaluated by the caller on one day. Counts alone: never an id, a pseudonym or an element."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    REQUESTER_FIELD_NUMBER: _builtins.int
-    DAY_FIELD_NUMBER: _builtins.int
-    ELEMENTS_FIELD_NUMBER: _builtins.int
-    requester: _builtins.str
-    """Who asked."""
-    day: _builtins.int
-    """The day as YYYYMMDD, Gregorian, Asia/Bangkok."""
-    elements: _builtins.int
-    """Elements evaluated; a later report of the same day only adds."""
-    def __init__(
-        self,
-        *,
-        requester: _builtins.str = ...,
-        day: _builtins.int = ...,
-        elements: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["day", b"day", "elements", b"elements", "requester", b"requester"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Evaluated: _TypeAlias = Evaluated  # noqa: Y015
 
 @_typing.final
 class Head(_message.Message):
@@ -351,7 +323,9 @@ Global___Rotation: _TypeAlias = Rotation  # noqa: Y015
 
 @_typing.final
 class LinkingUse(_message.Message):
-    """Ids that an agency had evaluated and that led to nothing within 30 days: the alarm against probing. Seen by every agency."""
+    """Ids that an agency had evaluated and that led to nothing within 30 days, as the hub says: what its chain says, each agency
+    sees for itself. Seen by every agency.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -360,16 +334,19 @@ class LinkingUse(_message.Message):
     USED_FIELD_NUMBER: _builtins.int
     UNUSED_FIELD_NUMBER: _builtins.int
     PROBING_FIELD_NUMBER: _builtins.int
+    ALONE_FIELD_NUMBER: _builtins.int
     agency: _builtins.str
     """Who asked."""
     evaluated: _builtins.int
-    """Ids evaluated for it more than 30 days ago, as the agencies that evaluated them report."""
+    """Ids evaluated for it more than 30 days ago."""
     used: _builtins.int
     """Accounts of persons and organizations that it ever awarded credits to or redeemed from."""
     unused: _builtins.int
     """Evaluated and not used."""
     probing: _builtins.bool
     """Too many are unused to be typing errors and people who changed their minds."""
+    alone: _builtins.int
+    """Accounts of persons and organizations that it was linked to and no other agency ever was."""
     def __init__(
         self,
         *,
@@ -378,10 +355,11 @@ class LinkingUse(_message.Message):
         used: _builtins.int = ...,
         unused: _builtins.int = ...,
         probing: _builtins.bool = ...,
+        alone: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "evaluated", b"evaluated", "probing", b"probing", "unused", b"unused", "used", b"used"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "alone", b"alone", "evaluated", b"evaluated", "probing", b"probing", "unused", b"unused", "used", b"used"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -395,21 +373,29 @@ class OpenAccountsRequest(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     SUBJECTS_FIELD_NUMBER: _builtins.int
+    EVALUATED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.bytes
     """16 random bytes, echoed in the signed answer."""
     @_builtins.property
     def subjects(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubjectRef]:
         """Limit: 1,000."""
 
+    @_builtins.property
+    def evaluated(self) -> _containers.RepeatedCompositeFieldContainer[_envelope_pb2.Envelope]:
+        """How many ids each other agency evaluated for the caller, signed by both: no more pseudonyms than that are ever opened.
+        Payload type "evaluation-total". Limit: 32.
+        """
+
     def __init__(
         self,
         *,
         request_id: _builtins.bytes = ...,
         subjects: _abc.Iterable[Global___SubjectRef] | None = ...,
+        evaluated: _abc.Iterable[_envelope_pb2.Envelope] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "subjects", b"subjects"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluated", b"evaluated", "request_id", b"request_id", "subjects", b"subjects"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -424,22 +410,28 @@ class SubjectRef(_message.Message):
     SUBJECT_KEY_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     KEY_EPOCH_FIELD_NUMBER: _builtins.int
+    PUBLIC_ID_FIELD_NUMBER: _builtins.int
     subject_key: _builtins.bytes
-    """A pseudonym (persons, organizations) or the hash of a public id (communities, areas), 32 bytes."""
+    """The pseudonym of an id that is nobody's to see, 32 bytes; empty for a public id."""
     kind: _log_pb2.SubjectKind.ValueType
-    """Its kind."""
+    """Its kind. No person has a public id."""
     key_epoch: _builtins.int
-    """Which linking key made the pseudonym; 0 for the hash of a public id."""
+    """Which linking key made the pseudonym; 0 for a public id."""
+    public_id: _builtins.str
+    """A public id with its scheme: "registry/REGISTRY/ID" of a registry that the policy names, or "th-area/CODE". The hub hashes
+    it by itself. Limit: 200 characters.
+    """
     def __init__(
         self,
         *,
         subject_key: _builtins.bytes = ...,
         kind: _log_pb2.SubjectKind.ValueType = ...,
         key_epoch: _builtins.int = ...,
+        public_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_epoch", b"key_epoch", "kind", b"kind", "subject_key", b"subject_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_epoch", b"key_epoch", "kind", b"kind", "public_id", b"public_id", "subject_key", b"subject_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -577,7 +569,7 @@ class AccountOpened(_message.Message):
     request_id: _builtins.bytes
     """The request's id."""
     subject_key: _builtins.bytes
-    """As asked, 32 bytes."""
+    """As asked, or SHA-256("samprasan/v1/" ‖ public id), 32 bytes."""
     account_id: _builtins.bytes
     """16 random bytes."""
     kind: _log_pb2.SubjectKind.ValueType
@@ -775,6 +767,7 @@ class RefeedRequest(_message.Message):
     ACCOUNT_FIELD_NUMBER: _builtins.int
     CHECKPOINT_FIELD_NUMBER: _builtins.int
     CUT_FIELD_NUMBER: _builtins.int
+    EVALUATED_FIELD_NUMBER: _builtins.int
     checkpoint: _builtins.bytes
     """The newest checkpoint that the caller accepted; behind everything else. Empty if there is none."""
     @_builtins.property
@@ -789,6 +782,10 @@ class RefeedRequest(_message.Message):
     def cut(self) -> _envelope_pb2.Envelope:
         """A cut that the caller believes, with its signatures; they come first."""
 
+    @_builtins.property
+    def evaluated(self) -> _envelope_pb2.Envelope:
+        """How many ids another agency evaluated for the caller, signed by both. Payload type "evaluation-total"."""
+
     def __init__(
         self,
         *,
@@ -796,12 +793,13 @@ class RefeedRequest(_message.Message):
         account: _envelope_pb2.Envelope | None = ...,
         checkpoint: _builtins.bytes = ...,
         cut: _envelope_pb2.Envelope | None = ...,
+        evaluated: _envelope_pb2.Envelope | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "checkpoint", b"checkpoint", "cut", b"cut", "entry", b"entry", "held", b"held"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "checkpoint", b"checkpoint", "cut", b"cut", "entry", b"entry", "evaluated", b"evaluated", "held", b"held"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "checkpoint", b"checkpoint", "cut", b"cut", "entry", b"entry", "held", b"held"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "checkpoint", b"checkpoint", "cut", b"cut", "entry", b"entry", "evaluated", b"evaluated", "held", b"held"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_held: _TypeAlias = _typing.Literal["entry", "account", "checkpoint", "cut"]  # noqa: Y015
+    _WhichOneofReturnType_held: _TypeAlias = _typing.Literal["entry", "account", "checkpoint", "cut", "evaluated"]  # noqa: Y015
     _WhichOneofArgType_held: _TypeAlias = _typing.Literal["held", b"held"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_held) -> _WhichOneofReturnType_held | None: ...
 

@@ -22,23 +22,26 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from samprasan.v1 import envelope_pb2 as samprasan_dot_v1_dot_envelope__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1asamprasan/v1/linking.proto\x12\x0csamprasan.v1\"\xd9\x01\n\x0b\x45valRequest\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x12\n\nrequest_id\x18\x02 \x01(\x0c\x12\x11\n\trequester\x18\x03 \x01(\t\x12\x11\n\tevaluator\x18\x04 \x01(\t\x12\x12\n\nexpires_at\x18\x05 \x01(\x03\x12*\n\x07purpose\x18\x06 \x01(\x0e\x32\x19.samprasan.v1.EvalPurpose\x12\x11\n\tkey_epoch\x18\x07 \x01(\r\x12\x15\n\rshare_version\x18\x08 \x01(\r\x12\x0f\n\x07\x62linded\x18\t \x01(\x0c\"\xc9\x01\n\x0c\x45valResponse\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x12\n\nrequest_id\x18\x02 \x01(\x0c\x12\x16\n\x0erequest_digest\x18\x03 \x01(\x0c\x12\x11\n\tevaluator\x18\x04 \x01(\t\x12\x11\n\tkey_epoch\x18\x05 \x01(\r\x12\x15\n\rshare_version\x18\x06 \x01(\r\x12\x11\n\tevaluated\x18\x07 \x01(\x0c\x12\r\n\x05proof\x18\x08 \x01(\x0c\x12\x17\n\x0fquota_remaining\x18\t \x01(\r\"\xb5\x01\n\x0b\x45valRefusal\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x12\n\nrequest_id\x18\x02 \x01(\x0c\x12\x16\n\x0erequest_digest\x18\x03 \x01(\x0c\x12\x11\n\tevaluator\x18\x04 \x01(\t\x12/\n\x06reason\x18\x05 \x01(\x0e\x32\x1f.samprasan.v1.EvalRefusalReason\x12\x10\n\x08retry_at\x18\x06 \x01(\x03\x12\r\n\x05index\x18\x07 \x01(\r*u\n\x0b\x45valPurpose\x12\x1c\n\x18\x45VAL_PURPOSE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45VAL_PURPOSE_AWARD\x10\x01\x12\x18\n\x14\x45VAL_PURPOSE_BALANCE\x10\x02\x12\x16\n\x12\x45VAL_PURPOSE_REKEY\x10\x03*\xdc\x01\n\x11\x45valRefusalReason\x12#\n\x1f\x45VAL_REFUSAL_REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x45VAL_REFUSAL_REASON_QUOTA\x10\x01\x12\x1d\n\x19\x45VAL_REFUSAL_REASON_EPOCH\x10\x02\x12#\n\x1f\x45VAL_REFUSAL_REASON_BAD_ELEMENT\x10\x03\x12\x1f\n\x1b\x45VAL_REFUSAL_REASON_EXPIRED\x10\x04\x12\x1e\n\x1a\x45VAL_REFUSAL_REASON_REPLAY\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1asamprasan/v1/linking.proto\x12\x0csamprasan.v1\x1a\x1bsamprasan/v1/envelope.proto\"\x87\x02\n\x0b\x45valRequest\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x12\n\nrequest_id\x18\x02 \x01(\x0c\x12\x11\n\trequester\x18\x03 \x01(\t\x12\x11\n\tevaluator\x18\x04 \x01(\t\x12\x12\n\nexpires_at\x18\x05 \x01(\x03\x12*\n\x07purpose\x18\x06 \x01(\x0e\x32\x19.samprasan.v1.EvalPurpose\x12\x11\n\tkey_epoch\x18\x07 \x01(\r\x12\x15\n\rshare_version\x18\x08 \x01(\r\x12\x0f\n\x07\x62linded\x18\t \x01(\x0c\x12,\n\x0c\x61\x63knowledged\x18\n \x01(\x0b\x32\x16.samprasan.v1.Envelope\"]\n\x0f\x45valuationTotal\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x11\n\trequester\x18\x02 \x01(\t\x12\x11\n\tevaluator\x18\x03 \x01(\t\x12\r\n\x05total\x18\x04 \x01(\x04\"\xf0\x01\n\x0c\x45valResponse\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x12\n\nrequest_id\x18\x02 \x01(\x0c\x12\x16\n\x0erequest_digest\x18\x03 \x01(\x0c\x12\x11\n\tevaluator\x18\x04 \x01(\t\x12\x11\n\tkey_epoch\x18\x05 \x01(\r\x12\x15\n\rshare_version\x18\x06 \x01(\r\x12\x11\n\tevaluated\x18\x07 \x01(\x0c\x12\r\n\x05proof\x18\x08 \x01(\x0c\x12\x17\n\x0fquota_remaining\x18\t \x01(\r\x12%\n\x05total\x18\n \x01(\x0b\x32\x16.samprasan.v1.Envelope\"\xdc\x01\n\x0b\x45valRefusal\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x12\n\nrequest_id\x18\x02 \x01(\x0c\x12\x16\n\x0erequest_digest\x18\x03 \x01(\x0c\x12\x11\n\tevaluator\x18\x04 \x01(\t\x12/\n\x06reason\x18\x05 \x01(\x0e\x32\x1f.samprasan.v1.EvalRefusalReason\x12\x10\n\x08retry_at\x18\x06 \x01(\x03\x12\r\n\x05index\x18\x07 \x01(\r\x12%\n\x05total\x18\x08 \x01(\x0b\x32\x16.samprasan.v1.Envelope*u\n\x0b\x45valPurpose\x12\x1c\n\x18\x45VAL_PURPOSE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45VAL_PURPOSE_AWARD\x10\x01\x12\x18\n\x14\x45VAL_PURPOSE_BALANCE\x10\x02\x12\x16\n\x12\x45VAL_PURPOSE_REKEY\x10\x03*\x84\x02\n\x11\x45valRefusalReason\x12#\n\x1f\x45VAL_REFUSAL_REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x45VAL_REFUSAL_REASON_QUOTA\x10\x01\x12\x1d\n\x19\x45VAL_REFUSAL_REASON_EPOCH\x10\x02\x12#\n\x1f\x45VAL_REFUSAL_REASON_BAD_ELEMENT\x10\x03\x12\x1f\n\x1b\x45VAL_REFUSAL_REASON_EXPIRED\x10\x04\x12\x1e\n\x1a\x45VAL_REFUSAL_REASON_REPLAY\x10\x05\x12&\n\"EVAL_REFUSAL_REASON_UNACKNOWLEDGED\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'samprasan.v1.linking_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EVALPURPOSE']._serialized_start=652
-  _globals['_EVALPURPOSE']._serialized_end=769
-  _globals['_EVALREFUSALREASON']._serialized_start=772
-  _globals['_EVALREFUSALREASON']._serialized_end=992
-  _globals['_EVALREQUEST']._serialized_start=45
-  _globals['_EVALREQUEST']._serialized_end=262
-  _globals['_EVALRESPONSE']._serialized_start=265
-  _globals['_EVALRESPONSE']._serialized_end=466
-  _globals['_EVALREFUSAL']._serialized_start=469
-  _globals['_EVALREFUSAL']._serialized_end=650
+  _globals['_EVALPURPOSE']._serialized_start=900
+  _globals['_EVALPURPOSE']._serialized_end=1017
+  _globals['_EVALREFUSALREASON']._serialized_start=1020
+  _globals['_EVALREFUSALREASON']._serialized_end=1280
+  _globals['_EVALREQUEST']._serialized_start=74
+  _globals['_EVALREQUEST']._serialized_end=337
+  _globals['_EVALUATIONTOTAL']._serialized_start=339
+  _globals['_EVALUATIONTOTAL']._serialized_end=432
+  _globals['_EVALRESPONSE']._serialized_start=435
+  _globals['_EVALRESPONSE']._serialized_end=675
+  _globals['_EVALREFUSAL']._serialized_start=678
+  _globals['_EVALREFUSAL']._serialized_end=898
 # @@protoc_insertion_point(module_scope)

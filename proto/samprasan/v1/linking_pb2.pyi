@@ -6,6 +6,7 @@ isort:skip_file
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from samprasan.v1 import envelope_pb2 as _envelope_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -60,6 +61,8 @@ class _EvalRefusalReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Eva
     """The request came after its expires_at."""
     EVAL_REFUSAL_REASON_REPLAY: _EvalRefusalReason.ValueType  # 5
     """The request id was used before with other content."""
+    EVAL_REFUSAL_REASON_UNACKNOWLEDGED: _EvalRefusalReason.ValueType  # 6
+    """Too many answers went out whose totals the requester has not acknowledged."""
 
 class EvalRefusalReason(_EvalRefusalReason, metaclass=_EvalRefusalReasonEnumTypeWrapper):
     """Why a peer does not evaluate."""
@@ -75,6 +78,8 @@ EVAL_REFUSAL_REASON_EXPIRED: EvalRefusalReason.ValueType  # 4
 """The request came after its expires_at."""
 EVAL_REFUSAL_REASON_REPLAY: EvalRefusalReason.ValueType  # 5
 """The request id was used before with other content."""
+EVAL_REFUSAL_REASON_UNACKNOWLEDGED: EvalRefusalReason.ValueType  # 6
+"""Too many answers went out whose totals the requester has not acknowledged."""
 Global___EvalRefusalReason: _TypeAlias = EvalRefusalReason  # noqa: Y015
 
 @_typing.final
@@ -94,6 +99,7 @@ class EvalRequest(_message.Message):
     KEY_EPOCH_FIELD_NUMBER: _builtins.int
     SHARE_VERSION_FIELD_NUMBER: _builtins.int
     BLINDED_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
     federation_id: _builtins.bytes
     """The federation, 16 bytes."""
     request_id: _builtins.bytes
@@ -112,6 +118,10 @@ class EvalRequest(_message.Message):
     """The roster's share_version."""
     blinded: _builtins.bytes
     """Blinded elements, 32 bytes each, one after another. Limit: 4,096 elements."""
+    @_builtins.property
+    def acknowledged(self) -> _envelope_pb2.Envelope:
+        """The evaluator's newest EvaluationTotal for the requester, which has signed it, too; empty before the first."""
+
     def __init__(
         self,
         *,
@@ -124,14 +134,51 @@ class EvalRequest(_message.Message):
         key_epoch: _builtins.int = ...,
         share_version: _builtins.int = ...,
         blinded: _builtins.bytes = ...,
+        acknowledged: _envelope_pb2.Envelope | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blinded", b"blinded", "evaluator", b"evaluator", "expires_at", b"expires_at", "federation_id", b"federation_id", "key_epoch", b"key_epoch", "purpose", b"purpose", "request_id", b"request_id", "requester", b"requester", "share_version", b"share_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "blinded", b"blinded", "evaluator", b"evaluator", "expires_at", b"expires_at", "federation_id", b"federation_id", "key_epoch", b"key_epoch", "purpose", b"purpose", "request_id", b"request_id", "requester", b"requester", "share_version", b"share_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EvalRequest: _TypeAlias = EvalRequest  # noqa: Y015
+
+@_typing.final
+class EvaluationTotal(_message.Message):
+    """How many elements an agency ever evaluated for another. Payload type "evaluation-total". Signed by the evaluator, and by the
+    requester once it has found it right: so neither says a number alone. Seen by every agency once the hub's chain has it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEDERATION_ID_FIELD_NUMBER: _builtins.int
+    REQUESTER_FIELD_NUMBER: _builtins.int
+    EVALUATOR_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    federation_id: _builtins.bytes
+    """The federation, 16 bytes."""
+    requester: _builtins.str
+    """Who asked."""
+    evaluator: _builtins.str
+    """Who evaluated."""
+    total: _builtins.int
+    """Elements, of all requests up to then."""
+    def __init__(
+        self,
+        *,
+        federation_id: _builtins.bytes = ...,
+        requester: _builtins.str = ...,
+        evaluator: _builtins.str = ...,
+        total: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluator", b"evaluator", "federation_id", b"federation_id", "requester", b"requester", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluationTotal: _TypeAlias = EvaluationTotal  # noqa: Y015
 
 @_typing.final
 class EvalResponse(_message.Message):
@@ -148,6 +195,7 @@ class EvalResponse(_message.Message):
     EVALUATED_FIELD_NUMBER: _builtins.int
     PROOF_FIELD_NUMBER: _builtins.int
     QUOTA_REMAINING_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
     federation_id: _builtins.bytes
     """The federation, 16 bytes."""
     request_id: _builtins.bytes
@@ -166,6 +214,10 @@ class EvalResponse(_message.Message):
     """Batched DLEQ proof against the evaluator's commitment (RFC 9497 section 2.2), 64 bytes."""
     quota_remaining: _builtins.int
     """Elements the requester may still have evaluated here today."""
+    @_builtins.property
+    def total(self) -> _envelope_pb2.Envelope:
+        """An EvaluationTotal with these elements, signed by the evaluator."""
+
     def __init__(
         self,
         *,
@@ -178,10 +230,11 @@ class EvalResponse(_message.Message):
         evaluated: _builtins.bytes = ...,
         proof: _builtins.bytes = ...,
         quota_remaining: _builtins.int = ...,
+        total: _envelope_pb2.Envelope | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluated", b"evaluated", "evaluator", b"evaluator", "federation_id", b"federation_id", "key_epoch", b"key_epoch", "proof", b"proof", "quota_remaining", b"quota_remaining", "request_digest", b"request_digest", "request_id", b"request_id", "share_version", b"share_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluated", b"evaluated", "evaluator", b"evaluator", "federation_id", b"federation_id", "key_epoch", b"key_epoch", "proof", b"proof", "quota_remaining", b"quota_remaining", "request_digest", b"request_digest", "request_id", b"request_id", "share_version", b"share_version", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -200,6 +253,7 @@ class EvalRefusal(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     RETRY_AT_FIELD_NUMBER: _builtins.int
     INDEX_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
     federation_id: _builtins.bytes
     """The federation, 16 bytes."""
     request_id: _builtins.bytes
@@ -214,6 +268,10 @@ class EvalRefusal(_message.Message):
     """With quota: when to ask again, milliseconds since the Unix epoch."""
     index: _builtins.int
     """With bad element: which, from 0."""
+    @_builtins.property
+    def total(self) -> _envelope_pb2.Envelope:
+        """With unacknowledged: the EvaluationTotal that the next request has to acknowledge, signed by the evaluator."""
+
     def __init__(
         self,
         *,
@@ -224,10 +282,11 @@ class EvalRefusal(_message.Message):
         reason: Global___EvalRefusalReason.ValueType = ...,
         retry_at: _builtins.int = ...,
         index: _builtins.int = ...,
+        total: _envelope_pb2.Envelope | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluator", b"evaluator", "federation_id", b"federation_id", "index", b"index", "reason", b"reason", "request_digest", b"request_digest", "request_id", b"request_id", "retry_at", b"retry_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluator", b"evaluator", "federation_id", b"federation_id", "index", b"index", "reason", b"reason", "request_digest", b"request_digest", "request_id", b"request_id", "retry_at", b"retry_at", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

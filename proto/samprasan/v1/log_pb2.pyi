@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from samprasan.v1 import envelope_pb2 as _envelope_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -448,7 +449,7 @@ Global___Batch: _TypeAlias = Batch  # noqa: Y015
 @_typing.final
 class Update(_message.Message):
     """One change. An agency signs link, unlink, award, reverse, reserve, post, void, refund; the hub alone admitted,
-    activate, expire, turn.
+    activate, expire, turn, evaluated.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -466,6 +467,7 @@ class Update(_message.Message):
     ACTIVATE_FIELD_NUMBER: _builtins.int
     EXPIRE_FIELD_NUMBER: _builtins.int
     TURN_FIELD_NUMBER: _builtins.int
+    EVALUATED_FIELD_NUMBER: _builtins.int
     op_id: _builtins.bytes
     """Chosen by the agency, unique for it for ever: a UUIDv7 with its time cut to the day, 16 bytes. Empty in the hub's chain."""
     @_builtins.property
@@ -516,6 +518,10 @@ class Update(_message.Message):
     def turn(self) -> Global___Turn:
         """The rest of accounts that nobody is linked to is over."""
 
+    @_builtins.property
+    def evaluated(self) -> Global___Evaluated:
+        """An agency has had ids evaluated."""
+
     def __init__(
         self,
         *,
@@ -532,12 +538,13 @@ class Update(_message.Message):
         activate: Global___Activate | None = ...,
         expire: Global___Expire | None = ...,
         turn: Global___Turn | None = ...,
+        evaluated: Global___Evaluated | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["activate", b"activate", "admitted", b"admitted", "award", b"award", "change", b"change", "expire", b"expire", "link", b"link", "post", b"post", "refund", b"refund", "reserve", b"reserve", "reverse", b"reverse", "turn", b"turn", "unlink", b"unlink", "void", b"void"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activate", b"activate", "admitted", b"admitted", "award", b"award", "change", b"change", "evaluated", b"evaluated", "expire", b"expire", "link", b"link", "post", b"post", "refund", b"refund", "reserve", b"reserve", "reverse", b"reverse", "turn", b"turn", "unlink", b"unlink", "void", b"void"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate", b"activate", "admitted", b"admitted", "award", b"award", "change", b"change", "expire", b"expire", "link", b"link", "op_id", b"op_id", "post", b"post", "refund", b"refund", "reserve", b"reserve", "reverse", b"reverse", "turn", b"turn", "unlink", b"unlink", "void", b"void"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate", b"activate", "admitted", b"admitted", "award", b"award", "change", b"change", "evaluated", b"evaluated", "expire", b"expire", "link", b"link", "op_id", b"op_id", "post", b"post", "refund", b"refund", "reserve", b"reserve", "reverse", b"reverse", "turn", b"turn", "unlink", b"unlink", "void", b"void"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["link", "unlink", "award", "reverse", "reserve", "post", "void", "refund", "admitted", "activate", "expire", "turn"]  # noqa: Y015
+    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["link", "unlink", "award", "reverse", "reserve", "post", "void", "refund", "admitted", "activate", "expire", "turn", "evaluated"]  # noqa: Y015
     _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_change) -> _WhichOneofReturnType_change | None: ...
 
@@ -860,6 +867,32 @@ class Turn(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Turn: _TypeAlias = Turn  # noqa: Y015
+
+@_typing.final
+class Evaluated(_message.Message):
+    """How many ids an agency ever had evaluated by another: it is admitted to no more accounts of persons and organizations than
+    that. In the hub's chain; seen by every agency.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOTAL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def total(self) -> _envelope_pb2.Envelope:
+        """Payload type "evaluation-total", signed by requester and evaluator."""
+
+    def __init__(
+        self,
+        *,
+        total: _envelope_pb2.Envelope | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["total", b"total"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Evaluated: _TypeAlias = Evaluated  # noqa: Y015
 
 @_typing.final
 class Admitted(_message.Message):

@@ -1,16 +1,21 @@
 """Opening: who asks for a subject is admitted to its account, and what nobody uses in time is forgotten."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from samprasan.hub import limits, store
 from samprasan.hub.accounts import opening
 from samprasan.hub.log import audit, intake, recall
 from samprasan.hub.tables import accounts, admissions, subjects
+from samprasan.keys.errors import Malformed, SamprasanError
+from samprasan.keys.identifiers import Scheme, parse
 from samprasan.ledger import calendar
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 
+from tests import federation
+from tests.evaluating import covering
 from tests.federation import Federation
 from tests.signed_batches import Agency, outcomes
 
@@ -23,9 +28,10 @@ def open_all(
     agency: str = "mpc",
     kind: log.SubjectKind.ValueType = log.SUBJECT_KIND_PERSON,
 ) -> list[hub_pb2.AccountOpened]:
-    request = hub_pb2.OpenAccountsRequest(request_id=b"r" * 16)
-    for key in keys:
-        request.subjects.add(subject_key=key, kind=kind)
+    wanted = list(keys)
+    request = hub_pb2.OpenAccountsRequest(request_id=b"r" * 16, evaluated=[covering(fed, len(wanted), agency)])
+    for key in wanted:
+        request.subjects.add(subject_key=key, kind=kind, key_epoch=1)
     answers = opening.open_accounts(fed.hub, agency, request)
     return [hub_pb2.AccountOpened.FromString(each.payload) for each in answers]
 
@@ -175,3 +181,57 @@ def test_many_that_close_on_one_day_are_closed_some_at_a_time(
     with fed.hub.db.read() as tx:
         day = calendar.packed(calendar.day_of(fed.clock()))
         assert store.ledger.prefixes_resting_until(tx, day, 1) == []
+
+
+def open_public(fed: Federation, text: str, kind: int, agency: str = "mpc", **changes: Any) -> hub_pb2.AccountOpened:
+    request = hub_pb2.OpenAccountsRequest(request_id=b"r" * 16)
+    request.subjects.add(public_id=text, kind=log.SubjectKind.ValueType(kind), **changes)
+    (answer,) = opening.open_accounts(fed.hub, agency, request)
+    return hub_pb2.AccountOpened.FromString(answer.payload)
+
+
+def test_a_public_id_is_hashed_by_the_hub_and_takes_no_evaluation(fed: Federation) -> None:
+    village = parse(Scheme.REGISTRY, "71-09-0005", "codi.council")
+    opened = open_public(fed, village.public_text(), log.SUBJECT_KIND_COMMUNITY)
+    assert (opened.subject_key, opened.key_epoch) == (village.public_subject_key(), 0)
+    again = open_public(fed, "registry/codi.council/71-09-0005", log.SUBJECT_KIND_COMMUNITY, "codi")
+    assert again.account_id == opened.account_id
+    assert open_public(fed, "th-area/10", log.SUBJECT_KIND_AREA).account_id != opened.account_id
+
+
+def test_who_knows_the_hash_of_a_public_id_does_not_get_in_its_way(fed: Federation) -> None:
+    """As a pseudonym it is another one, which goes with its linking key."""
+    village = parse(Scheme.REGISTRY, "1", "codi.council")
+    (taken,) = open_all(fed, [village.public_subject_key()], "codi", log.SUBJECT_KIND_COMMUNITY)
+    assert open_public(fed, village.public_text(), log.SUBJECT_KIND_COMMUNITY).account_id != taken.account_id
+
+
+SECRET = federation.citizen(7)
+NOT_PUBLIC: dict[str, tuple[str, int, dict[str, Any], str]] = {
+    "a citizen's id": (f"registry/codi.council/{SECRET}", 3, {}, "id_secret"),
+    "the same with dashes": (f"registry/codi.council/{SECRET[0]}-{SECRET[1:]}", 3, {}, "id_secret"),
+    "a citizen's id by its scheme": (f"th-pid/{SECRET}", 3, {}, "id_not_public"),
+    "written otherwise": ("th-area/ 10", 4, {}, "id_not_public"),
+    "a person": ("registry/codi.council/1", 1, {}, "request"),
+    "with a key": ("registry/codi.council/1", 3, {"subject_key": b"k" * 32}, "request"),
+    "with a linking key": ("registry/codi.council/1", 3, {"key_epoch": 1}, "request"),
+    "of a register that the policy does not name": ("registry/my.list/1", 3, {}, "registry_unknown"),
+    "too long": (f"registry/codi.council/{'1' * 200}", 3, {}, "request"),
+}
+
+
+@pytest.mark.parametrize("what", NOT_PUBLIC)
+def test_what_is_no_public_id_opens_nothing(fed: Federation, what: str) -> None:
+    text, kind, changes, code = NOT_PUBLIC[what]
+    with pytest.raises(SamprasanError) as refused:
+        open_public(fed, text, kind, **changes)
+    assert refused.value.code == code
+    assert SECRET not in str(refused.value)
+    assert known(fed) == 0
+
+
+def test_a_pseudonym_of_no_linking_key_opens_nothing(fed: Federation) -> None:
+    request = hub_pb2.OpenAccountsRequest(request_id=b"r" * 16)
+    request.subjects.add(subject_key=b"k" * 32, kind=log.SUBJECT_KIND_COMMUNITY)
+    with pytest.raises(Malformed):
+        opening.open_accounts(fed.hub, "mpc", request)

@@ -13,6 +13,7 @@ from samprasan.node.linking import letters, questions
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
+from tests.evaluating import covering
 from tests.federation import Federation, HubParty, deed
 
 
@@ -24,8 +25,9 @@ def a_batch(fed: Federation) -> tuple[str, Any]:
 
 
 def opening_accounts(fed: Federation) -> tuple[str, Any]:
-    subject = hub_pb2.SubjectRef(subject_key=b"k" * 32, kind=1)  # type: ignore[arg-type]
-    return "open_accounts", hub_pb2.OpenAccountsRequest(request_id=b"r" * 16, subjects=[subject])
+    subject = hub_pb2.SubjectRef(subject_key=b"k" * 32, kind=1, key_epoch=1)  # type: ignore[arg-type]
+    told = [covering(fed, 1)]
+    return "open_accounts", hub_pb2.OpenAccountsRequest(request_id=b"r" * 16, subjects=[subject], evaluated=told)
 
 
 def totals(fed: Federation) -> tuple[str, Any]:
@@ -35,7 +37,7 @@ def totals(fed: Federation) -> tuple[str, Any]:
 def hello(fed: Federation) -> tuple[str, Any]:
     from samprasan.node.sync import hello as sync_hello
 
-    return "hello", sync_hello.compose_hello(fed.nodes["mpc"].db, fed.clock())
+    return "hello", sync_hello.compose_hello(fed.nodes["mpc"])
 
 
 REPLAYED: dict[str, Callable[[Federation], tuple[str, Any]]] = {

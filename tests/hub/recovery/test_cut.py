@@ -321,7 +321,7 @@ def test_a_receipt_of_the_log_as_it_was_is_not_taken(busy_fed: Federation) -> No
     fed.run()
     node = fed.nodes["codi"]
     assert refused(receipts.settle, node, old) == "log_cut"
-    request = hello.compose_hello(node.db, fed.clock()).request
+    request = hello.compose_hello(node).request
     request.newest_receipt.CopyFrom(old)
     fed.ask_hub("codi", "hello", hello.Hello(request, 0))
     assert standing(fed.hub) is None
@@ -399,7 +399,7 @@ def test_receipts_of_the_log_as_it_was_start_no_recovery(busy_fed: Federation) -
         fed.deliver(fed.nodes[agency].tick())
     fed.hub.tick()
     assert standing(fed.hub) is None
-    said = hello.compose_hello(before.nodes["codi"].db, fed.clock())
+    said = hello.compose_hello(before.nodes["codi"])
     _, answer = fed.ask_hub("codi", "hello", said)
     assert (answer.cut_version, answer.recovering) == (1, False)
     assert standing(fed.hub) is None

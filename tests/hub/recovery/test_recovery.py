@@ -358,7 +358,7 @@ def test_a_stale_receipt_starts_no_recovery(busy_fed: Federation) -> None:
     fed = busy_fed
     node = fed.nodes["mpc"]
     for receipt in (entry_of(fed, "mpc").receipt, Envelope(), changed(entry_of(fed, "mpc").receipt)):
-        request = hello.compose_hello(node.db, fed.clock()).request
+        request = hello.compose_hello(node).request
         request.newest_receipt.CopyFrom(receipt)
         with suppress(Malformed, Unproven):
             _, answer = fed.ask_hub("mpc", "hello", hello.Hello(request, 0))
@@ -526,7 +526,7 @@ def test_no_second_receipt_is_signed_for_what_an_agency_withholds(busy_fed: Fede
     fed.deliver(message for message in fed.nodes["mpc"].tick() if message.kind != "witness")
     replace_hub(fed, yesterday)
     node = fed.nodes["mpc"]
-    fed.ask_hub("mpc", "hello", hello.compose_hello(node.db, fed.clock()))
+    fed.ask_hub("mpc", "hello", hello.compose_hello(node))
     last = [each for each in held(fed, "mpc") if each.HasField("entry") and each.entry.HasField("receipt")][-1]
     last.entry.ClearField("receipt")
     with pytest.raises(Unproven) as refused:

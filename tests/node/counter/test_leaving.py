@@ -485,7 +485,7 @@ def test_after_erasing_no_file_of_hub_or_node_holds_id_pseudonym_or_name(tmp_pat
         database.compact(party.db)
     assert found() == set()
     with fed.hub.db.read() as tx:
-        assert len(hub_store.pseudonyms.accounts_of(tx, [(key, 1) for key in pseudonyms(fed)])) == 4
+        assert len(hub_store.pseudonyms.accounts_of(tx, [(key, 1, 1) for key in pseudonyms(fed)])) == 4
     fed.close()
 
 

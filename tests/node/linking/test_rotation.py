@@ -28,28 +28,9 @@ from samprasan.v1 import hub_pb2, log_pb2
 from tests import federation
 from tests.federation import Federation, Message, deed
 from tests.leaving import available, close_what_rests, leave, run_without
+from tests.rotating import go_on, start
 
 DAY_MS = 86_400_000
-
-
-def start(fed: Federation) -> None:
-    """mpc proposes to rotate the key, nhco approves; the ceremony makes the next one, and nothing more yet."""
-    mpc, nhco = fed.nodes["mpc"], fed.nodes["nhco"]
-    proposal = proposals.propose_ceremony(mpc, proposals.ROTATE)
-    documents.submit_document(fed.hub, "mpc", proposal)
-    federation.share_documents(fed)
-    (waiting,) = inbox.inbox(nhco)
-    signed = inbox.approve(nhco, waiting.short_id, "")
-    documents.submit_document(fed.hub, "nhco", signed)
-    federation.share_documents(fed)
-
-
-def go_on(fed: Federation, rounds: int = 8) -> None:
-    """Ticks a minute apart."""
-    for _ in range(rounds):
-        fed.run()
-        fed.clock.now_ms += limits.REKEY_AGAIN_MS
-        federation.share_documents(fed)
 
 
 def keys(fed: Federation) -> dict[bytes, tuple[bytes, int]]:
@@ -448,4 +429,6 @@ def test_looking_everybody_up_again_is_no_probing(fed: Federation) -> None:
     fed.clock.now_ms += 31 * DAY_MS
     fed.run()
     found = {each["agency"]: each["linking"] for each in process_status.status(fed.hub.db, fed.clock())["agencies"]}
-    assert found["mpc"] == {"evaluated": 300, "used": 300, "unused": 0, "probing": False}
+    assert found["mpc"] == {"evaluated": 300, "used": 300, "unused": 0, "probing": False, "alone": 150}
+    mine = {each["agency"]: each for each in _status(fed, "codi")["use"]}["mpc"]
+    assert (mine["evaluated"], mine["admitted"], mine["unopened"]) == (300, 150, 0)

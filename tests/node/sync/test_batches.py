@@ -80,7 +80,7 @@ def test_a_history_that_differs_halts_sending_until_somebody_looked(
     fed.give("mpc", deed(1, 1))
     fed.run()
     node = fed.nodes["mpc"]
-    said = hello.compose_hello(node.db, node.world.now())
+    said = hello.compose_hello(node)
     with pytest.raises(Unproven) as refused:
         hello.accept_answer(node, said, answer(fed, seq, digest))
     assert refused.value.code == code
@@ -94,7 +94,7 @@ def test_a_history_that_differs_halts_sending_until_somebody_looked(
 
 def test_a_hello_answered_late_is_no_hub_gone_back(fed: Federation) -> None:
     node = fed.nodes["mpc"]
-    said = hello.compose_hello(node.db, node.world.now())
+    said = hello.compose_hello(node)
     fed.give("mpc", deed(1, 1))
     fed.run()
     assert hello.accept_answer(node, said, answer(fed, 0, bytes(32))) == 0

@@ -30,7 +30,11 @@ def rekey(hub: Hub, agency: str, request: hub_pb2.RekeyRequest) -> hub_pb2.Rekey
         store.pseudonyms.note_rekeyed(tx, agency, keys)
         said = store.pseudonyms.rekeyed_by(tx, keys)
         kinds = store.pseudonyms.kinds_of(tx, keys)
-        named = {account_id: (key, kinds[account_id]) for account_id, key in keys.items() if account_id in kinds}
+        named = {
+            account_id: (key, kinds[account_id], request.key_epoch)
+            for account_id, key in keys.items()
+            if account_id in kinds
+        }
         known = store.pseudonyms.accounts_of(tx, named.values())
         agreeing = {
             account_id: key
@@ -38,7 +42,7 @@ def rekey(hub: Hub, agency: str, request: hub_pb2.RekeyRequest) -> hub_pb2.Rekey
             if all(said[account_id].get(each) == key[0] for each in linked[account_id])
         }
         new = {key: account_id for account_id, key in agreeing.items() if key not in known}
-        store.pseudonyms.add(tx, new, dict.fromkeys(new, request.key_epoch))
+        store.pseudonyms.add(tx, new)
         known |= new
     moved = [account_id for account_id, key in agreeing.items() if known.get(key) == account_id]
     return hub_pb2.RekeyResponse(

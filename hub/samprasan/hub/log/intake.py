@@ -14,7 +14,7 @@ from samprasan.edge.world import World
 from samprasan.hub import limits, store
 from samprasan.hub.identity import Hub
 from samprasan.hub.store.ledger import Touched
-from samprasan.keys import chain, documents, signing
+from samprasan.keys import chain, documents, evaluation_totals, signing
 from samprasan.keys.chain import Fit, Head
 from samprasan.keys.errors import Malformed, SamprasanError, Unavailable, Unproven
 from samprasan.ledger import admissions, batch_form, calendar, changes, ledger
@@ -300,6 +300,9 @@ def _touch(named: Touched, agency: str, update: log.Update, activated: Activated
             named.hold_ids.add((change.agency, change.hold_id))
         case "admitted":
             _touch_tag(named, change.agency, change.tag)
+            named.told_of.add(change.agency)
+        case "evaluated":
+            named.told_of.add(evaluation_totals.read(change.total).requester)
         case "turn":
             named.turns.add((change.day, change.prefix))
         case "activate":

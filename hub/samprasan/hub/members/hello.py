@@ -1,20 +1,24 @@
 """Hello: both sides say their head of the caller's chain, and how many ids were evaluated for whom."""
 
-from samprasan.edge.database import Database
+from collections.abc import Sequence
+
+from samprasan.edge.database import Database, Tx
 from samprasan.hub import limits, store
-from samprasan.hub.accounts import rotation
+from samprasan.hub.accounts import evaluations, rotation
 from samprasan.hub.identity import Hub
+from samprasan.hub.log import intake
 from samprasan.hub.members import probing_alarm
 from samprasan.hub.recovery import recovery
 from samprasan.keys import documents
 from samprasan.keys.errors import Unavailable, Unproven
 from samprasan.v1 import hub_pb2, log_pb2
+from samprasan.v1.envelope_pb2 import Envelope
 
 
 def answer_hello(hub: Hub, agency: str, request: hub_pb2.HelloRequest) -> hub_pb2.HelloResponse:
     """The hub's head of ``agency``'s chain, its clock, what is in force, and what came of everybody's evaluations.
 
-    Raises Unproven ``federation`` for another's, Malformed ``request`` for counts that cannot be.
+    Raises Unproven ``federation`` for another's, ``evaluation_total`` for a count that not both agencies have signed.
     """
     now = hub.world.now()
     with hub.db.begin() as tx:
@@ -22,8 +26,8 @@ def answer_hello(hub: Hub, agency: str, request: hub_pb2.HelloRequest) -> hub_pb
         if request.federation_id and request.federation_id != federation_id:
             raise Unproven("federation", kind="Hello")
         store.members.note_seen(tx, agency, now)
-        if request.evaluated:
-            probing_alarm.record_evaluations(tx, agency, request.evaluated, now)
+        if request.evaluated and store.recovery.current(tx) is None:
+            _hear_of_evaluations(tx, hub, agency, request.evaluated)
         head = store.log.chain_head(tx, agency)
         own = store.log.chain_head(tx, documents.HUB)
         running = rotation.rotation_progress(tx)
@@ -47,9 +51,20 @@ def answer_hello(hub: Hub, agency: str, request: hub_pb2.HelloRequest) -> hub_pb
         )
 
 
+def _hear_of_evaluations(tx: Tx, hub: Hub, agency: str, told: Sequence[Envelope]) -> None:
+    """The log hears of what was evaluated even if nobody asks for an account, or the one keeps it back."""
+    if found := evaluations.news(tx, hub.world, told, agency):
+        intake.append_own(tx, hub.world, found)
+
+
 def _told(use: probing_alarm.Use) -> hub_pb2.LinkingUse:
     return hub_pb2.LinkingUse(
-        agency=use.agency, evaluated=use.evaluated, used=use.used, unused=use.unused, probing=use.is_probing
+        agency=use.agency,
+        evaluated=use.evaluated,
+        used=use.used,
+        unused=use.unused,
+        probing=use.is_probing,
+        alone=use.alone,
     )
 
 

@@ -91,7 +91,8 @@ def status(db: Database, now: int) -> dict[str, Any]:
 
 def _use(use: Use) -> dict[str, Any]:
     """Ids evaluated for an agency more than 30 days ago, and what came of them."""
-    return {"evaluated": use.evaluated, "used": use.used, "unused": use.unused, "probing": use.is_probing}
+    counts = {"evaluated": use.evaluated, "used": use.used, "unused": use.unused, "probing": use.is_probing}
+    return counts | {"alone": use.alone}
 
 
 def _moment(at: int) -> str | None:

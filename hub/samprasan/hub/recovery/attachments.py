@@ -48,16 +48,21 @@ def tie_accounts(tx: Tx, since: int) -> list[log.Update]:
         totals = store.ledger.totals_of(tx, {each.account_id for each in part})
         closed = {account_id for account_id, account in totals.items() if account.closed}
         known = [each for each in part if each.account_id not in closed and each.key_epoch in epochs]
-        tied = store.pseudonyms.accounts_of(tx, {(each.subject_key, each.kind) for each in known})
-        chosen = {(each.subject_key, each.kind): each for each in known}
-        new = {key: each for key, each in chosen.items() if key not in tied}
-        store.pseudonyms.add(
-            tx,
-            {key: each.account_id for key, each in new.items()},
-            {key: each.key_epoch for key, each in new.items()},
-        )
+        named = {(each.subject_key, each.kind, each.key_epoch): each.account_id for each in known}
+        tied = store.pseudonyms.accounts_of(tx, named)
+        store.pseudonyms.add(tx, {key: account_id for key, account_id in named.items() if key not in tied})
         lost += _admissions_of(tx, [each for each in known if each.admission and each.lapses_at > since])
     return lost
+
+
+def evaluations_lost(tx: Tx) -> list[log.Update]:
+    """Evaluations that two agencies signed and of which the log says nothing any more."""
+    known = store.evaluations.totals(tx)
+    return [
+        log.Update(evaluated=log.Evaluated(total=Envelope.FromString(row.envelope)))
+        for row in store.recovery.evaluations(tx)
+        if (row.requester, row.evaluator) not in known or known[row.requester, row.evaluator].total < row.total
+    ]
 
 
 def untie_nobodys(tx: Tx) -> None:

@@ -41,7 +41,8 @@ def begin_cut(tx: Tx, world: World) -> None:
     head = store.log.lock_head(tx)
     store.recovery.cut(tx)
     store.checkpoints.forget_after(tx, head.size)
-    _append_own(tx, world, attachments.tie_accounts(tx, head.appended_at), head.appended_at)
+    lost = [*attachments.evaluations_lost(tx), *attachments.tie_accounts(tx, head.appended_at)]
+    _append_own(tx, world, lost, head.appended_at)
 
 
 def continue_cut(tx: Tx, world: World) -> bool:
@@ -80,11 +81,14 @@ def _submission(entry: Refed) -> Submission:
 
 
 def _again(tx: Tx, world: World, entry: Refed, moment: int) -> None:
-    """What the hub's own entry said: admissions, documents.  Which holds run out, it sees again by itself."""
+    """What the hub's own entry said: evaluations, admissions, documents.
+
+    Which holds run out and which accounts close, it sees again by itself.
+    """
     news = list(attachments.documents_of(entry))
     attachments.put_in_force(tx, world, news)
     updates = _submission(entry).batch.updates
-    again = [each for each in updates if each.HasField("admitted") or each.HasField("activate")]
+    again = [each for each in updates if each.WhichOneof("change") in {"evaluated", "admitted", "activate"}]
     _append_own(tx, world, again, moment)
 
 

@@ -122,6 +122,7 @@ def accept_returned(hub: Hub, agency: str, requests: Sequence[hub_pb2.RefeedRequ
             _hear_of_cuts(tx, hub.world, agency, requests)
         entries: list[Refed] = []
         accounts, checkpoints, taken = [], [], 0
+        told: list[Envelope] = []
         for request in requests:
             match request.WhichOneof("held"):
                 case "entry":
@@ -134,7 +135,10 @@ def accept_returned(hub: Hub, agency: str, requests: Sequence[hub_pb2.RefeedRequ
                     accounts.append(returned_entries.account(tx, hub.world, keys, agency, request.account))
                 case "checkpoint" if recovers:
                     checkpoints.append(returned_entries.note(tx, hub.world, request.checkpoint))
+                case "evaluated" if recovers:
+                    told.append(returned_entries.evaluation(tx, hub.world, keys, agency, request.evaluated))
         store.recovery.add_returned(tx, entries, accounts)
+        store.recovery.add_evaluations(tx, told)
         for note in checkpoints:
             _ended(tx, agency, size, note)
     return taken + len(entries)
@@ -359,7 +363,8 @@ def _end(tx: Tx, world: World) -> bool:
 
     Returns that there is no more.
     """
-    lost = attachments.tie_accounts(tx, max(world.now(), store.log.head_now(tx).appended_at))
+    lost = attachments.evaluations_lost(tx)
+    lost += attachments.tie_accounts(tx, max(world.now(), store.log.head_now(tx).appended_at))
     attachments.untie_nobodys(tx)
     store.recovery.end_recovery(tx)
     for first in range(0, len(lost), batch_form.UPDATES_MAX):

@@ -6,7 +6,7 @@ from samprasan.edge.database import Tx
 from samprasan.edge.world import World
 from samprasan.hub import limits, store
 from samprasan.hub.store.recovery import Refed, RefedAccount
-from samprasan.keys import checkpoint, documents, signing
+from samprasan.keys import checkpoint, documents, evaluation_totals, signing
 from samprasan.keys.errors import Refused, Unproven
 from samprasan.ledger import batch_form
 from samprasan.v1 import hub_pb2
@@ -89,6 +89,14 @@ def account(tx: Tx, world: World, keys: dict[str, set[bytes]], agency: str, give
         admission=opened.admission,
         lapses_at=opened.lapses_at,
     )
+
+
+def evaluation(tx: Tx, world: World, keys: dict[str, set[bytes]], agency: str, given: Envelope) -> Envelope:
+    """How many ids were evaluated for the agency, as both signed it.  Raises Malformed, Unproven."""
+    federation_id = store.documents.agreed_on(tx).federation_id
+    if evaluation_totals.check(given, federation_id, keys, world.verify).requester != agency:
+        raise Unproven("refeed_foreign", agency=agency)
+    return given
 
 
 def note(tx: Tx, world: World, note: bytes) -> bytes:

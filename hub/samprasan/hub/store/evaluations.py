@@ -1,23 +1,33 @@
-"""How many ids each agency had evaluated by each other, day by day, as the evaluators report."""
+"""How many ids each agency had evaluated by each other, as both signed it, day by day."""
 
 from collections.abc import Mapping
 
 import sqlalchemy as sa
 from samprasan.edge.database import upsert_rows
-from samprasan.hub.tables import evaluated
+from samprasan.hub.tables import evaluations
+from samprasan.ledger.state import Evaluated
 
 
-def record(tx: sa.Connection, evaluator: str, reported: Mapping[tuple[str, int], int]) -> None:
-    """(requester, day as YYYYMMDD) → elements; a number that was reported before never gets smaller."""
-    query = sa.select(evaluated).where(evaluated.c.evaluator == evaluator)
-    if reported:
-        query = query.where(evaluated.c.day >= min(day for _, day in reported))
-    known = {(row.requester, row.day): row.elements for row in tx.execute(query)}
-    more = [(evaluator, *key, count) for key, count in reported.items() if count > known.get(key, 0)]
-    upsert_rows(tx, evaluated, more)
+def totals(tx: sa.Connection) -> dict[tuple[str, str], Evaluated]:
+    """(requester, evaluator) → the newest total."""
+    query = sa.select(evaluations).order_by(evaluations.c.day)
+    return {(row.requester, row.evaluator): Evaluated(row.total, row.day) for row in tx.execute(query)}
+
+
+def save(tx: sa.Connection, changed: Mapping[tuple[str, str], Evaluated]) -> None:
+    """What a fold changed."""
+    upsert_rows(tx, evaluations, [(*key, each.day, each.total) for key, each in changed.items()])
+
+
+def clear(tx: sa.Connection) -> None:
+    """Delete them, to be folded anew."""
+    tx.execute(evaluations.delete())
 
 
 def up_to(tx: sa.Connection, day: int) -> dict[str, int]:
-    """Requester → elements evaluated for it, by everybody, up to ``day``."""
-    sums = sa.select(evaluated.c.requester, sa.func.sum(evaluated.c.elements)).where(evaluated.c.day <= day)
-    return {row[0]: int(row[1]) for row in tx.execute(sums.group_by(evaluated.c.requester))}
+    """Requester → elements evaluated for it, by everybody, up to the end of ``day`` (YYYYMMDD)."""
+    newest = sa.select(evaluations.c.requester, sa.func.max(evaluations.c.total).label("total"))
+    newest = newest.where(evaluations.c.day <= day).group_by(evaluations.c.requester, evaluations.c.evaluator)
+    pairs = newest.subquery()
+    sums = sa.select(pairs.c.requester, sa.func.sum(pairs.c.total)).group_by(pairs.c.requester)
+    return {row[0]: int(row[1]) for row in tx.execute(sums)}

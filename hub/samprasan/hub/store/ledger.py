@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from samprasan.edge.database import insert_rows, rows_where_in, upsert_rows
 from samprasan.hub.store import admissions as admissions_store
+from samprasan.hub.store import evaluations as evaluations_store
 from samprasan.hub.store import holds as holds_store
 from samprasan.hub.store import lots as lots_store
 from samprasan.hub.tables import accounts, agencies, corrections, leftovers, links, log, operations
@@ -21,7 +22,7 @@ class Touched:
     """What one agency's batches name: accounts, their own op_ids, and op_ids of awards that they correct.
 
     ``tags`` are of admissions, by agency, of the agency itself or, of the hub's, of those that it admits.  ``turns``
-    close accounts by day and first bytes of their ids.
+    close accounts by day and first bytes of their ids.  ``told_of`` are agencies of which the hub says something.
 
     ``hold_ids`` are (agency, op_id) of holds, ``reserving`` accounts on which holds are made or have to be over,
     ``offers`` (owner, code) of benefits, ``owners`` agencies of whose benefits every one matters.
@@ -36,6 +37,7 @@ class Touched:
     owners: set[str] = field(default_factory=set)
     tags: dict[str, set[bytes]] = field(default_factory=dict)
     turns: set[tuple[int, bytes]] = field(default_factory=set)
+    told_of: set[str] = field(default_factory=set)
 
 
 def load(tx: sa.Connection, touched: Mapping[str, Touched]) -> State:
@@ -44,27 +46,42 @@ def load(tx: sa.Connection, touched: Mapping[str, Touched]) -> State:
     if any(named.hold_ids or named.reserving or named.owners for named in touched.values()):
         _load_holds(tx, state, touched)
     for agency, named in touched.items():
-        for of_whom, tags in named.tags.items():
-            state.admissions |= admissions_store.of_tags(tx, of_whom, tags)
-        for op_id, award in awards_of(tx, agency, named.award_op_ids):
-            state.awards[agency, op_id] = award
-            named.account_ids.add(award.account_id)
-        for op_id, award in leftovers_of(tx, agency, named.award_op_ids):
-            state.leftovers[agency, op_id] = award
-        for row in rows_where_in(tx, corrections, corrections.c.award_op_id, named.award_op_ids, agency=agency):
-            state.corrections[agency, row[1]] = Correction(row[2], bool(row[3]))
-        for row in rows_where_in(tx, links, links.c.account_id, named.account_ids, agency=agency):
-            state.links[agency, row[1]] = purposes_of(row[2])
-        for row in rows_where_in(tx, operations, operations.c.op_id, named.op_ids, agency=agency):
-            state.operations[agency, row[1]] = Operation(row[2], row[4])
+        _load_own(tx, state, agency, named)
     every_account = set().union(*(named.account_ids for named in touched.values()))
     turns = set().union(*(named.turns for named in touched.values()))
     state.include(State(accounts=_accounts(_rows(tx, every_account, turns))))
-    awarders = {lot.awarder for account in state.accounts.values() for lot in account.lots}
-    named_agencies = {*touched, *awarders, *(agency for agency, _ in state.holds)}
-    for row in rows_where_in(tx, agencies, agencies.c.agency, named_agencies):
+    if any(named.told_of for named in touched.values()):
+        state.evaluated = evaluations_store.totals(tx)
+    for row in rows_where_in(tx, agencies, agencies.c.agency, _agencies_of(state, touched)):
         state.agencies[row[0]] = AgencyTotals(*row[1:])
     return state
+
+
+def _load_own(tx: sa.Connection, state: State, agency: str, named: Touched) -> None:
+    """What there is of an agency: admissions, awards and what corrected them, links, and what came of its op_ids."""
+    for of_whom, tags in named.tags.items():
+        state.admissions |= admissions_store.of_tags(tx, of_whom, tags)
+    for op_id, award in awards_of(tx, agency, named.award_op_ids):
+        state.awards[agency, op_id] = award
+        named.account_ids.add(award.account_id)
+    for op_id, award in leftovers_of(tx, agency, named.award_op_ids):
+        state.leftovers[agency, op_id] = award
+    for row in rows_where_in(tx, corrections, corrections.c.award_op_id, named.award_op_ids, agency=agency):
+        state.corrections[agency, row[1]] = Correction(row[2], bool(row[3]))
+    for row in rows_where_in(tx, links, links.c.account_id, named.account_ids, agency=agency):
+        state.links[agency, row[1]] = purposes_of(row[2])
+    for row in rows_where_in(tx, operations, operations.c.op_id, named.op_ids, agency=agency):
+        state.operations[agency, row[1]] = Operation(row[2], row[4])
+
+
+def _agencies_of(state: State, touched: Mapping[str, Touched]) -> set[str]:
+    """Whose totals the batches may change: their own, and those whose credits, holds, accounts and words they touch."""
+    found = {*touched, *(agency for agency, _ in state.holds)}
+    for account in state.accounts.values():
+        found.update(
+            (account.only_of, *(lot.awarder for lot in account.lots), *(debt.awarder for debt in account.owed))
+        )
+    return found.union(*(named.told_of for named in touched.values())) - {""}
 
 
 def _rows(
@@ -113,7 +130,7 @@ def leftovers_of(tx: sa.Connection, agency: str, op_ids: Iterable[bytes]) -> Ite
 
 def load_all(tx: sa.Connection) -> State:
     """The whole state, for an audit; awards are left out, since the log is where they stand."""
-    state = State(admissions=admissions_store.every_tag(tx))
+    state = State(admissions=admissions_store.every_tag(tx), evaluated=evaluations_store.totals(tx))
     state.include(State(accounts=_accounts(tx.execute(sa.select(accounts)))))
     for agency, account_id, purposes in tx.execute(sa.select(links)):
         state.links[agency, account_id] = purposes_of(purposes)
@@ -134,6 +151,7 @@ def save(tx: sa.Connection, changes: State, operations_at: Iterable[tuple[int, S
     upsert_rows(tx, accounts, [_account_row(key, totals) for key, totals in changes.accounts.items()])
     upsert_rows(tx, links, [(*key, _bits(purposes)) for key, purposes in changes.links.items()])
     admissions_store.save_tags(tx, changes.admissions)
+    evaluations_store.save(tx, changes.evaluated)
     upsert_rows(tx, agencies, [_agency_row(key, totals) for key, totals in changes.agencies.items()])
     upsert_rows(tx, corrections, [(*key, *correction) for key, correction in changes.corrections.items()])
     left = [(*key, award.SerializeToString(deterministic=True)) for key, award in changes.leftovers.items()]
@@ -152,6 +170,7 @@ def clear(tx: sa.Connection) -> None:
     for table in (accounts, links, agencies, corrections, leftovers, operations):
         tx.execute(table.delete())
     admissions_store.clear_tags(tx)
+    evaluations_store.clear(tx)
     holds_store.clear(tx)
 
 
@@ -225,6 +244,7 @@ def _accounts(rows: Iterable[Sequence[Any]]) -> dict[bytes, Totals]:
         closed,
         shown_by,
         text,
+        only_of,
         closes_on,
     ) in rows:
         written_off, available, pending, held, spent, expired = plain
@@ -244,6 +264,7 @@ def _accounts(rows: Iterable[Sequence[Any]]) -> dict[bytes, Totals]:
             shown_by=shown_by,
             lots=lots,
             owed=owed,
+            only_of=only_of,
             closes_on=closes_on,
         )
     return found
@@ -253,7 +274,7 @@ def _account_row(account_id: bytes, totals: Totals) -> tuple[Any, ...]:
     spendable = (totals.written_off, totals.available, totals.pending, totals.held, totals.spent, totals.expired)
     lots = lots_store.written(totals.lots, totals.owed)
     linked = (totals.links, totals.closed, totals.shown_by)
-    return (account_id, totals.kind, *totals.earned, *spendable, *linked, lots, totals.closes_on)
+    return (account_id, totals.kind, *totals.earned, *spendable, *linked, lots, totals.only_of, totals.closes_on)
 
 
 def _agency_row(agency: str, totals: AgencyTotals) -> tuple[Any, ...]:

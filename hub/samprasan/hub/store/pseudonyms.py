@@ -8,27 +8,27 @@ from samprasan.hub.store import admissions
 from samprasan.hub.tables import accounts, links, rekeyed, rotations, subjects
 
 PUBLIC = 0  # the epoch of the hash of a public id
-Key = tuple[bytes, int]
-"""A subject key, and the kind of subject that it is said to be of."""
+Key = tuple[bytes, int, int]
+"""A subject key, the kind of subject that it is said to be of, and the linking key that made it; 0: a public id."""
 
 _OPEN = links.c.purposes > 1  # bit 0 says only that the agency once awarded
 
 
 def accounts_of(tx: sa.Connection, keys: Iterable[Key]) -> dict[Key, bytes]:
-    """Subject key and kind → account id, of those that have one."""
+    """Key → account id, of those that have one."""
     wanted = set(keys)
-    found = rows_where_in(tx, subjects, subjects.c.subject_key, {key for key, _ in wanted})
-    return {(row[0], row[1]): row[2] for row in found if (row[0], row[1]) in wanted}
+    found = rows_where_in(tx, subjects, subjects.c.subject_key, {key[0] for key in wanted})
+    return {tuple(row[:3]): row[3] for row in found if tuple(row[:3]) in wanted}
 
 
 def kinds_of(tx: sa.Connection, account_ids: Iterable[bytes]) -> dict[bytes, int]:
     """Account id → its subject's kind, of those that are tied to one."""
-    return {row[2]: row[1] for row in rows_where_in(tx, subjects, subjects.c.account_id, account_ids)}
+    return {row[3]: row[1] for row in rows_where_in(tx, subjects, subjects.c.account_id, account_ids)}
 
 
-def add(tx: sa.Connection, made: Mapping[Key, bytes], key_epochs: Mapping[Key, int]) -> None:
-    """Tie new subject keys, each of its linking key, to accounts."""
-    insert_rows(tx, subjects, [(*key, account_id, key_epochs[key]) for key, account_id in made.items()])
+def add(tx: sa.Connection, made: Mapping[Key, bytes]) -> None:
+    """Tie new keys to accounts."""
+    insert_rows(tx, subjects, [(*key, account_id) for key, account_id in made.items()])
 
 
 def forget(tx: sa.Connection, account_ids: Sequence[bytes]) -> None:

@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 from samprasan.edge.database import row_as, upsert_rows
-from samprasan.hub.tables import recovery, refed, refed_accounts, refeeders
+from samprasan.hub.tables import recovery, refed, refed_accounts, refed_evaluations, refeeders
+from samprasan.v1.envelope_pb2 import Envelope
+from samprasan.v1.linking_pb2 import EvaluationTotal
 
 
 class Refed(NamedTuple):
@@ -35,6 +37,15 @@ class RefedAccount(NamedTuple):
     key_epoch: int
     admission: bytes
     lapses_at: int
+
+
+class RefedEvaluation(NamedTuple):
+    """How many ids the one had evaluated by the other, as both signed it."""
+
+    requester: str
+    evaluator: str
+    total: int
+    envelope: bytes
 
 
 class Recovery(NamedTuple):
@@ -104,7 +115,7 @@ def receipted(tx: sa.Connection, agency: str) -> int:
 
 def end_recovery(tx: sa.Connection) -> None:
     """The log is whole: forget what was given back."""
-    for table in (recovery, refeeders, refed, refed_accounts):
+    for table in (recovery, refeeders, refed, refed_accounts, refed_evaluations):
         tx.execute(table.delete())
 
 
@@ -116,7 +127,7 @@ def checkpoints(tx: sa.Connection) -> dict[str, bytes]:
 
 def start_over(tx: sa.Connection, agency: str, cut_version: int) -> None:
     """The agency told of a cut: what was given back so far may be of the log before it, and is asked for again."""
-    for table in (refeeders, refed, refed_accounts):
+    for table in (refeeders, refed, refed_accounts, refed_evaluations):
         tx.execute(table.delete())
     upsert_rows(tx, refeeders, [(agency, -1, None, cut_version)])
 
@@ -150,6 +161,20 @@ def add_returned(tx: sa.Connection, entries: Sequence[Refed], accounts: Sequence
         if known is None or not known.receipt:
             upsert_rows(tx, refed, [each])
     upsert_rows(tx, refed_accounts, accounts)
+
+
+def add_evaluations(tx: sa.Connection, told: Iterable[Envelope]) -> None:
+    """What an agency gave back of evaluations for it; the highest of a pair counts."""
+    for envelope in told:
+        body = EvaluationTotal.FromString(envelope.payload)
+        row = RefedEvaluation(body.requester, body.evaluator, body.total, envelope.SerializeToString())
+        if all(each[:2] != row[:2] or each.total < row.total for each in evaluations(tx)):
+            upsert_rows(tx, refed_evaluations, [row])
+
+
+def evaluations(tx: sa.Connection) -> list[RefedEvaluation]:
+    """What agencies gave back of evaluations."""
+    return [RefedEvaluation(*row) for row in tx.execute(sa.select(refed_evaluations))]
 
 
 def run_from(tx: sa.Connection, log_index: int, limit: int) -> list[Refed]:

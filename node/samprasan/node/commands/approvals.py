@@ -75,7 +75,7 @@ def propose_grant(opened: Home, elements: int, days: int) -> dict[str, Any]:
 def propose_cut(opened: Home) -> dict[str, Any]:
     """Sign, as a proposal, that the log goes on without what the hub has lost and nobody has; bring it to the hub."""
     node = opened.node
-    said = hello.compose_hello(node.db, node.world.now())
+    said = hello.compose_hello(node)
     answer = asyncio.run(serve.ask(opened.connect, lambda hub: hub.hello(said.request)))
     hub_calls.refresh(opened)
     return _proposed(opened, proposals.propose_cut(node, answer.rest))

@@ -120,7 +120,7 @@ def _certificate(opened: Home) -> str:
 
 def _hub(opened: Home) -> str:
     node = opened.node
-    request = hello.compose_hello(node.db, node.world.now()).request
+    request = hello.compose_hello(node).request
     answer = asyncio.run(serve.ask(opened.connect, lambda hub: hub.hello(request)))
     off_ms = answer.now - node.world.now()
     if abs(off_ms) > limits.CLOCK_OFF_MS_MAX:

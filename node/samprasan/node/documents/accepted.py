@@ -100,7 +100,7 @@ def _follow(tx: Tx, node: Node, body: Body, digest: bytes) -> None:
     if isinstance(body, Move) and body.agency == node.identity.agency:
         moves.carry_out_approved(tx, node.world, digest)
     if isinstance(body, Cut):
-        cut.carry_out(tx, node.world, body)
+        cut.carry_out(tx, node, body)
     if isinstance(body, Roster) and current and body.linking.key_epoch != current.linking.key_epoch:
         _end_rotation(tx, body)
 

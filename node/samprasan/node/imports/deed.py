@@ -227,6 +227,9 @@ class Reader:
             raise Rejected(reason, "subject_id", problem.code, **problem.values) from None
         if scheme is Scheme.AREA:
             _known_area("invalid_subject_id", "subject_id", subject.reveal())
+        current = policy.in_force(self._policies, self._today)
+        if subject.registry and (current is None or subject.registry not in current.registries):
+            raise Rejected("invalid_subject_id", "subject_id", "registry_unknown", registry=subject.registry)
         return subject
 
     def _day(self, row: Sequence[Cell]) -> date:

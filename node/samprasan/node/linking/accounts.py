@@ -2,9 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 
+from samprasan.edge.database import Tx
+from samprasan.keys import identifiers
 from samprasan.keys.errors import Unproven
+from samprasan.ledger import calendar, policy
 from samprasan.node import limits, store
 from samprasan.node.identity import KEY_COLUMN, OPENED_COLUMN, Node
+from samprasan.node.linking import evaluation_totals
 from samprasan.node.rows import SubjectRow, present
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -18,14 +22,31 @@ def accounts_request(node: Node) -> hub_pb2.OpenAccountsRequest | None:
         in_force = store.documents.agreed_on(tx).required_roster.linking.key_epoch
         rows = store.subjects.without_account(tx, limits.ACCOUNTS_PER_REQUEST, node.world.now())
         rows = [row for row in rows if row.key_epoch in (store.subjects.PUBLIC, in_force)]
+        rows = [row for row in rows if _is_named(tx, node, row)]
+        evaluated = evaluation_totals.every_acknowledged(tx, node.identity.agency)
     if not rows:
         return None
     return hub_pb2.OpenAccountsRequest(
         request_id=node.world.random_bytes(limits.REQUEST_ID_BYTES),
-        subjects=[
-            hub_pb2.SubjectRef(subject_key=_key(node, row), kind=row.kind, key_epoch=row.key_epoch) for row in rows
-        ],
+        subjects=[_ref(node, row) for row in rows],
+        evaluated=evaluated,
     )
+
+
+def _ref(node: Node, row: SubjectRow) -> hub_pb2.SubjectRef:
+    identifier = node.identity.identifier(row)
+    if identifier.is_public:
+        return hub_pb2.SubjectRef(kind=row.kind, public_id=identifier.public_text())
+    return hub_pb2.SubjectRef(subject_key=_key(node, row), kind=row.kind, key_epoch=row.key_epoch)
+
+
+def _is_named(tx: Tx, node: Node, row: SubjectRow) -> bool:
+    """Whether the subject's register, if it is in one, is among those of the policy in force: the others wait."""
+    if row.key_epoch != store.subjects.PUBLIC:
+        return True
+    current = policy.in_force(store.documents.agreed_on(tx).policies.values(), calendar.day_of(node.world.now()))
+    registry = node.identity.identifier(row).registry
+    return not registry or (current is not None and registry in current.registries)
 
 
 def _key(node: Node, row: SubjectRow) -> bytes:
@@ -42,7 +63,8 @@ def accept_accounts(
     Raises Unproven ``answer_foreign`` if they answer another.
     """
     opened = read_opened(node, request.request_id, envelopes)
-    if [_asked(each) for each in opened] != [_asked(each) for each in request.subjects]:
+    told = [(each.subject_key, each.kind, each.key_epoch) for each in opened]
+    if told != [_asked(each) for each in request.subjects]:
         raise Unproven("answer_foreign", kind="AccountOpened")
     answers = {each.subject_key: (each, data) for each, data in zip(opened, envelopes, strict=True)}
     with node.db.begin() as tx:
@@ -72,8 +94,20 @@ def accept_accounts(
         )
 
 
-def _asked(each: hub_pb2.SubjectRef | hub_pb2.AccountOpened) -> tuple[bytes, int, int]:
-    return each.subject_key, each.kind, each.key_epoch
+def forget_keys(node: Node, request: hub_pb2.OpenAccountsRequest) -> None:
+    """The hub admits to no account for want of evaluations: these subjects are asked about once more.
+
+    So it is when an answer of the hub got lost and its admission has lapsed since.
+    """
+    asked = {each.subject_key for each in request.subjects if each.key_epoch}
+    with node.db.begin() as tx:
+        rows = store.subjects.without_account(tx, limits.ACCOUNTS_PER_REQUEST, node.world.now())
+        store.subjects.forget_keys(tx, [row.subject_id for row in rows if _key(node, row) in asked])
+
+
+def _asked(each: hub_pb2.SubjectRef) -> tuple[bytes, int, int]:
+    public = identifiers.public_identifier(each.public_id).public_subject_key() if each.public_id else b""
+    return public or each.subject_key, each.kind, each.key_epoch
 
 
 def read_opened(node: Node, request_id: bytes, envelopes: Iterable[Envelope]) -> list[hub_pb2.AccountOpened]:

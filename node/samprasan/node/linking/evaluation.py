@@ -5,6 +5,7 @@ remembered answer at no charge.  What is kept names no id: the requester, a dige
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from samprasan.edge.database import Tx, take_turn
 from samprasan.keys import documents, pseudonym, ristretto, signing
@@ -13,7 +14,7 @@ from samprasan.keys.sharing import Share
 from samprasan.ledger import calendar
 from samprasan.node import limits, store
 from samprasan.node.identity import Identity, Node
-from samprasan.node.linking import allowance, shares
+from samprasan.node.linking import allowance, evaluation_totals, shares
 from samprasan.node.linking.letters import Letter
 from samprasan.v1 import linking_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -53,6 +54,7 @@ def answer_question(node: Node, sender: str, envelope: Envelope) -> Letter:
             evaluated=b"".join(evaluated),
             proof=pseudonym.prove(scalar, nonce, asked.blinded, evaluated, each=node.world.each).encode(),
             quota_remaining=charged,
+            total=_total(node, sender),
         )
     )
     with node.db.begin() as tx:
@@ -79,7 +81,7 @@ def _charge(node: Node, asked: _Asked, share: Share | None) -> Letter | int:
     now = node.world.now()
     request, blinded = asked.request, asked.blinded
 
-    def refusal(reason: linking_pb2.EvalRefusalReason.ValueType, **more: int) -> Letter:
+    def refusal(reason: linking_pb2.EvalRefusalReason.ValueType, **more: Any) -> Letter:
         return _refusal(node, request, asked.digest, reason, **more)
 
     with node.db.begin() as tx:
@@ -92,15 +94,20 @@ def _charge(node: Node, asked: _Asked, share: Share | None) -> Letter | int:
             return refusal(linking_pb2.EVAL_REFUSAL_REASON_EXPIRED)
         if remembered is not None and remembered.answer:
             return Letter(request.requester, Envelope.FromString(remembered.answer))
+        evaluation_totals.hear_acknowledged(tx, node, request.requester, request.acknowledged)
         if share is None:
             return refusal(linking_pb2.EVAL_REFUSAL_REASON_EPOCH)
         room = allowance.room_left(tx, request.requester, now)
         if remembered is not None:
             return room.in_all  # it was charged, and the process died before it had answered
+        if evaluation_totals.is_owing(tx, node, request.requester):
+            owed = evaluation_totals.total_for(tx, node, request.requester)
+            return refusal(linking_pb2.EVAL_REFUSAL_REASON_UNACKNOWLEDGED, total=owed)
         if len(blinded) > room.in_all:
             return refusal(linking_pb2.EVAL_REFUSAL_REASON_QUOTA, retry_at=allowance.tomorrow(now))
         if asked.bad_index is not None:
             return refusal(linking_pb2.EVAL_REFUSAL_REASON_BAD_ELEMENT, index=asked.bad_index)
+        evaluation_totals.count_evaluated(tx, node, request.requester, len(blinded))
         store.questions.add_evaluation(
             tx,
             requester=request.requester,
@@ -115,6 +122,11 @@ def _charge(node: Node, asked: _Asked, share: Share | None) -> Letter | int:
             grant_version=room.grant_version if len(blinded) > room.today else 0,
         )
         return room.in_all - len(blinded)
+
+
+def _total(node: Node, requester: str) -> Envelope:
+    with node.db.read() as tx:
+        return evaluation_totals.total_for(tx, node, requester)
 
 
 def _check_addressed(tx: Tx, identity: Identity, sender: str, request: linking_pb2.EvalRequest) -> None:
@@ -151,8 +163,7 @@ def _refusal(
     request: linking_pb2.EvalRequest,
     digest: bytes,
     reason: linking_pb2.EvalRefusalReason.ValueType,
-    retry_at: int = 0,
-    index: int = 0,
+    **more: Any,
 ) -> Letter:
     refusal = linking_pb2.EvalRefusal(
         federation_id=request.federation_id,
@@ -160,7 +171,6 @@ def _refusal(
         request_digest=digest,
         evaluator=node.identity.agency,
         reason=reason,
-        retry_at=retry_at,
-        index=index,
+        **more,
     )
     return Letter(request.requester, node.world.sign(refusal))

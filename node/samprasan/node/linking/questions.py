@@ -13,7 +13,7 @@ from samprasan.keys.errors import Refused, Unproven
 from samprasan.keys.identifiers import Scheme
 from samprasan.node import limits, store
 from samprasan.node.identity import KEY_COLUMN, Identity, Node
-from samprasan.node.linking import shares
+from samprasan.node.linking import evaluation_totals, shares
 from samprasan.node.linking.letters import Letter
 from samprasan.node.rows import QuestionRow, SubjectRow
 from samprasan.node.states import QuestionState
@@ -21,6 +21,7 @@ from samprasan.v1 import linking_pb2
 from samprasan.v1.documents_pb2 import LinkingKey, ShareCommitment
 from samprasan.v1.envelope_pb2 import Envelope
 
+_SOON_AGAIN = {linking_pb2.EVAL_REFUSAL_REASON_EPOCH, linking_pb2.EVAL_REFUSAL_REASON_UNACKNOWLEDGED}
 _PLAN = "questions.sealed_plan"
 _PLAN_ROW = 8 + ristretto.SCALAR_BYTES
 
@@ -79,7 +80,9 @@ def _ask_about(
         key_epoch=key.key_epoch,
         share_version=key.share_version,
         blinded=b"".join(blinded),
+        acknowledged=evaluation_totals.acknowledged_to(tx, node, peer),
     )
+    evaluation_totals.count_asked(tx, node, peer, len(rows))
     envelope = node.world.sign(request)
     plan = b"".join(
         row.subject_id.to_bytes(8, "big") + ristretto.encode_scalar(blind)
@@ -121,6 +124,10 @@ def accept_answer(node: Node, sender: str, envelope: Envelope) -> None:
         current = store.documents.agreed_on(tx).required_roster
         public_key = documents.member(current, sender).signing_key
         answer = node.world.open(envelope, linking_pb2.EvalResponse, public_key)
+    with node.db.begin() as tx:
+        take_turn(tx, "samprasan: ask")
+        evaluation_totals.accept_total(tx, node, sender, answer.total)  # also of one that nobody waits for any more
+    with node.db.read() as tx:
         question = store.questions.question(tx, answer.request_id)
         if question is None or question.state != QuestionState.OPEN:
             return
@@ -166,9 +173,11 @@ def accept_refusal(node: Node, sender: str, envelope: Envelope) -> linking_pb2.E
     with node.db.begin() as tx:
         public_key = documents.member(store.documents.agreed_on(tx).required_roster, sender).signing_key
         refusal = node.world.open(envelope, linking_pb2.EvalRefusal, public_key)
+        if refusal.reason == linking_pb2.EVAL_REFUSAL_REASON_UNACKNOWLEDGED:
+            evaluation_totals.accept_total(tx, node, sender, refusal.total)
         question = store.questions.question(tx, refusal.request_id)
         if question is not None and question.state == QuestionState.OPEN and question.digest == refusal.request_digest:
-            is_behind = refusal.reason == linking_pb2.EVAL_REFUSAL_REASON_EPOCH
+            is_behind = refusal.reason in _SOON_AGAIN
             pause = limits.EPOCH_RETRY_MS if is_behind else limits.QUESTION_LIFETIME_MS
             granted = store.documents.agreed_on(tx).grant_of(_asked(question).requester, node.world.now())
             told = 0 if granted else refusal.retry_at  # the peer may not have heard of the grant yet

@@ -9,7 +9,7 @@ from samprasan.keys import certificates
 from samprasan.ledger import calendar, limit_usage
 from samprasan.node import store
 from samprasan.node.identity import Node
-from samprasan.node.linking import ceremony, rotation, shares
+from samprasan.node.linking import ceremony, linking_use, rotation, shares
 from samprasan.node.linking.allowance import linking_usage
 from samprasan.node.states import AwardState
 from samprasan.node.sync import outbox as sync_outbox
@@ -77,14 +77,19 @@ def gauges(node: Node) -> list[Gauge]:
         plain("hub_connected", "1 if the hub answered within two minutes.", document["hub"]["connected"]),
         plain("limits_near", "Limits of which 70 % is taken.", len(document["warnings"])),
         Gauge(
-            "samprasan_node_linking_unused",
-            "Ids evaluated for an agency more than 30 days ago that led to nothing.",
-            {each["agency"]: each["unused"] for each in uses},
+            "samprasan_node_linking_unopened",
+            "Ids evaluated for an agency more than 30 days ago of which it asked for no account, by the hub's chain.",
+            {each["agency"]: each["unopened"] for each in uses},
         ),
         Gauge(
             "samprasan_node_linking_probing",
-            "1 if too many led to nothing.",
+            "1 if too many are unopened.",
             {each["agency"]: each["probing"] for each in uses},
+        ),
+        Gauge(
+            "samprasan_node_linking_unused",
+            "Ids evaluated for an agency more than 30 days ago that led to nothing, as the hub says.",
+            {each["agency"]: each["hub"]["unused"] for each in uses if each["hub"]},
         ),
     ]
 
@@ -103,7 +108,7 @@ def _linking(tx: Tx, node: Node) -> dict[str, Any]:
         "ceremony": ceremony.ceremony_status(tx, node),
         "open_questions": len(store.questions.open_questions(tx, node.world.now())),
         "grants": [_grant(tx, node.identity.agency, each) for each in grants if each],
-        "use": json.loads(store.facts.get(tx, store.facts.LINKING_USE) or "[]"),
+        "use": linking_use.linking_use(tx, node.world.now()),
     }
 
 

@@ -12,6 +12,8 @@ from samprasan.keys.checkpoint import Checkpoint
 from samprasan.keys.errors import Refused, Unproven
 from samprasan.node import limits, store
 from samprasan.node.deeds import awards
+from samprasan.node.identity import Node
+from samprasan.node.linking import linking_use
 from samprasan.v1.documents_pb2 import Cut
 from samprasan.v1.log_pb2 import DOCUMENT_KIND_CUT
 
@@ -52,18 +54,19 @@ def batches_affected(tx: Tx, body: Cut) -> tuple[int, int]:
     return size, store.batches.settled_seq(tx) - store.batches.settled_before(tx, size)
 
 
-def carry_out(tx: Tx, world: World, body: Cut) -> None:
+def carry_out(tx: Tx, node: Node, body: Cut) -> None:
     """Forget what was said of the log behind the cut, before the document counts as in force here."""
     store.awards.lock(tx)
-    size = _left(tx, world, body).size
+    size = _left(tx, node.world, body).size
     first = store.batches.settled_before(tx, size) + 1
     store.batches.unsettle(tx, first)
     store.redemptions.unsettle(tx, first)
     deed_ids = store.awards.unsettle(tx, first)
-    awards.AwardQueue(tx, world, world.now()).correct(store.deeds.of_ids(tx, deed_ids))
+    awards.AwardQueue(tx, node.world, node.world.now()).correct(store.deeds.of_ids(tx, deed_ids))
     store.hub_chain.forget_from(tx, size)
+    linking_use.count_again(tx, node)
     store.log_views.forget_after(tx, size)
-    store.log_views.note_heard(tx, documents.HUB, body.checkpoint, world.now())  # the log is to go on from there
+    store.log_views.note_heard(tx, documents.HUB, body.checkpoint, node.world.now())  # the log is to go on from there
 
 
 def _left(tx: Tx, world: World, body: Cut) -> Checkpoint:

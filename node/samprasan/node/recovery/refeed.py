@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from samprasan.edge.database import Database
 from samprasan.node import limits, store
 from samprasan.node.identity import OPENED_COLUMN, Node
+from samprasan.node.linking import evaluation_totals
 from samprasan.node.rows import present
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -23,6 +24,7 @@ def everything(node: Node, own_seq: int, hub_seq: int, damaged: Iterable[int]) -
     yield from _hub_chain(node.db, hub_seq)
     yield from _own_chain(node.db, own_seq)
     yield from _accounts(node)
+    yield from _evaluations(node)
     with node.db.read() as tx:
         newest = store.log_views.newest(tx)
     yield hub_pb2.RefeedRequest(checkpoint=newest)
@@ -73,6 +75,13 @@ def _accounts(node: Node) -> Iterator[hub_pb2.RefeedRequest]:
             after = row.subject_id
         if not rows:
             return
+
+
+def _evaluations(node: Node) -> Iterator[hub_pb2.RefeedRequest]:
+    with node.db.read() as tx:
+        found = evaluation_totals.every_acknowledged(tx, node.identity.agency)
+    for each in found:
+        yield hub_pb2.RefeedRequest(evaluated=each)
 
 
 def _entry(envelope: bytes, receipt: bytes | None) -> hub_pb2.LogEntry:

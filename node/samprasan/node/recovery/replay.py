@@ -18,6 +18,7 @@ from samprasan.keys.identifiers import Scheme
 from samprasan.node import limits, store
 from samprasan.node.deeds import awards
 from samprasan.node.identity import ID_COLUMN, NAME_COLUMN, Node
+from samprasan.node.linking import evaluation_totals
 from samprasan.node.rows import AwardRow, SubjectRow
 from samprasan.node.states import AwardState
 from samprasan.node.sync import halt, receipts
@@ -84,6 +85,7 @@ def finish_recovery(node: Node) -> tuple[int, int]:
     """The chain is whole: what waits is worked out anew; how many orphans and people without name there are."""
     with node.db.begin() as tx:
         store.awards.lock(tx)
+        evaluation_totals.allow_for_forgotten(tx, node.identity.agency)
         deeds = store.deeds.of_ids(tx, store.awards.waiting(tx))
         awards.AwardQueue(tx, node.world, node.world.now()).correct(deeds)
         if store.facts.get(tx, store.facts.HALTED) in _OVER:

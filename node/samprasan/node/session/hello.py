@@ -6,6 +6,7 @@ A hub that lost entries is fed again, and this node keeps up with the hub's own 
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from typing import Any
 
 from samprasan.edge.logs import get_logger
 from samprasan.keys.errors import Refused, Unavailable, Unproven
@@ -13,7 +14,7 @@ from samprasan.node import limits
 from samprasan.node.counter import redemption
 from samprasan.node.documents import accepted
 from samprasan.node.identity import Node
-from samprasan.node.linking import allowance, rotation
+from samprasan.node.linking import allowance, linking_use, rotation
 from samprasan.node.recovery import refeed
 from samprasan.node.session import documents
 from samprasan.node.session.session import Session
@@ -51,22 +52,36 @@ async def say_hello(session: Session) -> int:
     await session.step(leaving.forget_rested, node)
     for each in await session.step(allowance.warnings, node.db, node.identity.agency, node.world.now()):
         logger.warning("limit is near", **each)
-    for use in answer.linking_use:
-        if use.probing and session.told.get(use.agency) != use.unused:
-            session.told[use.agency] = use.unused
-            logger.warning("ids evaluated without use", agency=use.agency, unused=use.unused)
+    await _warn_of_probing(session)
     return after_seq
+
+
+async def _warn_of_probing(session: Session) -> None:
+    """Say once of each agency, and again when there are more, what the hub's chain tells, and what the hub says."""
+    for use in await session.step(_linking_use, session.node):
+        said = use["hub"] or {"probing": False, "unused": 0}
+        evidence = (use["unopened"] if use["probing"] else 0, said["unused"] if said["probing"] else 0)
+        if any(evidence) and session.told.get(use["agency"]) != evidence:
+            session.told[use["agency"]] = evidence
+            logger.warning(
+                "ids evaluated without use", agency=use["agency"], unopened=evidence[0], unused_says_hub=evidence[1]
+            )
+
+
+def _linking_use(node: Node) -> list[dict[str, Any]]:
+    with node.db.read() as tx:
+        return linking_use.linking_use(tx, node.world.now())
 
 
 async def greet(session: Session) -> tuple[Hello, hub_pb2.HelloResponse]:
     """Hello, once this node knows of every cut and the hub is given back what it lacks; raises as :func:`feed_hub`."""
     node = session.node
-    said = await session.step(hello_step.compose_hello, node.db, node.world.now())
+    said = await session.step(hello_step.compose_hello, node)
     answer = await session.hub.hello(said.request)
     if answer.cut_version > said.request.cut_version:
         await session.step(halt.check_not_forked, node.db)
         await documents.fetch_documents(session)
-        said = await session.step(hello_step.compose_hello, node.db, node.world.now())
+        said = await session.step(hello_step.compose_hello, node)
         answer = await session.hub.hello(said.request)
     if await feed_hub(session, answer):
         answer = await session.hub.hello(said.request)

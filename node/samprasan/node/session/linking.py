@@ -1,5 +1,6 @@
 """Linking over a connection: questions to peers go out, and the hub opens accounts for their answers."""
 
+from samprasan.keys.errors import Refused
 from samprasan.node.linking import accounts, questions, rotation
 from samprasan.node.session import live, mail
 from samprasan.node.session.session import Session
@@ -22,7 +23,13 @@ async def run(session: Session) -> None:
 async def _open_accounts(session: Session) -> None:
     node = session.node
     while request := await session.step(accounts.accounts_request, node):
-        opened = await session.hub.open_accounts(request)
+        try:
+            opened = await session.hub.open_accounts(request)
+        except Refused as problem:
+            if problem.code != "not_covered":
+                raise
+            await session.step(accounts.forget_keys, node, request)
+            return
         await session.step(accounts.accept_accounts, node, request, opened)
         session.live.wake_all()
     while keys := await session.step(rotation.rekey_request, node):

@@ -33,7 +33,7 @@ class Session:
     hub: Hub
     live: Live
     patient: bool = True
-    told: dict[str, int] = field(default_factory=dict)
+    told: dict[str, tuple[int, int]] = field(default_factory=dict)
     quiet: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def step(self, step: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:

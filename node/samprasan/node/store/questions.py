@@ -78,13 +78,6 @@ def evaluated_by_requester(tx: sa.Connection, day: int) -> dict[str, int]:
     return {row[0]: int(row[1]) for row in tx.execute(sums.group_by(evaluations.c.requester))}
 
 
-def evaluated_since(tx: sa.Connection, day: int) -> list[tuple[str, int, int]]:
-    """(requester, day, elements) evaluated since ``day`` (YYYYMMDD)."""
-    columns = (evaluations.c.requester, evaluations.c.day)
-    sums = sa.select(*columns, sa.func.sum(evaluations.c.elements)).where(evaluations.c.day >= day)
-    return [(row[0], row[1], int(row[2])) for row in tx.execute(sums.group_by(*columns).order_by(*columns))]
-
-
 def unanswered_since_last_answer(tx: sa.Connection, now: int) -> int:
     """How many questions ran out since a peer last answered one."""
     last = sa.select(sa.func.coalesce(sa.func.max(questions.c.asked_at), 0)).where(

@@ -207,6 +207,11 @@ def set_keys(tx: sa.Connection, sealed_keys: Sequence[tuple[int, bytes]], key_ep
         )
 
 
+def forget_keys(tx: sa.Connection, subject_ids: Iterable[int]) -> None:
+    """Keys of subjects that have no account: they are asked about once more."""
+    update_where_in(tx, subjects, subjects.c.subject_id, subject_ids, sealed_key=None)
+
+
 def to_rekey(tx: sa.Connection, key_epoch: int, limit: int, excluded: Iterable[int]) -> list[SubjectRow]:
     """Subjects with an account whose key of the next epoch is not known yet, but for ``excluded`` ones."""
     left_out = set(excluded)

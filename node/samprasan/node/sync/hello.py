@@ -2,16 +2,13 @@
 
 import json
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
 
-from samprasan.edge.database import Database
 from samprasan.keys import chain
 from samprasan.keys.chain import Head, Heads
 from samprasan.keys.errors import Refused, Unproven
-from samprasan.ledger import calendar
-from samprasan.node import limits, store
+from samprasan.node import store
 from samprasan.node.identity import Node
+from samprasan.node.linking import evaluation_totals, linking_use
 from samprasan.node.sync.halt import OVER_ONCE_WHOLE, RESTORED
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
@@ -26,20 +23,16 @@ class Hello:
     settled_seq: int
 
 
-def compose_hello(db: Database, now: int) -> Hello:
-    """The hello of this node: its head of its own chain, and how much it evaluated for whom lately."""
-    since = calendar.packed(calendar.day_of(now) - timedelta(days=limits.EVALUATED_DAYS_REPORTED))
-    with db.read() as tx:
+def compose_hello(node: Node) -> Hello:
+    """The hello of this node: its head of its own chain, and what of its evaluations the hub's chain does not say."""
+    with node.db.read() as tx:
         head = store.batches.head(tx)
         receipts = [store.batches.newest_receipt(tx), store.hub_chain.newest_receipt(tx)]
         newest = max((Envelope.FromString(each) for each in receipts if each), key=_log_index, default=None)
         request = hub_pb2.HelloRequest(
             federation_id=store.documents.agreed_on(tx).federation_id,
             head=hub_pb2.Head(seq=head.seq, digest=head.digest),
-            evaluated=[
-                hub_pb2.Evaluated(requester=requester, day=day, elements=elements)
-                for requester, day, elements in store.questions.evaluated_since(tx, since)
-            ],
+            evaluated=evaluation_totals.unheard(tx, node.identity.agency),
             newest_receipt=newest,
             cut_version=store.documents.agreed_on(tx).cut_version,
         )
@@ -68,7 +61,9 @@ def accept_answer(node: Node, said: Hello, answer: hub_pb2.HelloResponse) -> int
             raise Unproven("federation", kind="Hello")
         store.facts.write(tx, store.facts.HUB_SEEN_AT, str(node.world.now()))
         store.facts.write(tx, store.facts.CLOCK_OFF_MS, str(answer.now - node.world.now()))
-        store.facts.write(tx, store.facts.LINKING_USE, json.dumps([_use(each) for each in answer.linking_use]))
+        store.facts.write(
+            tx, store.facts.LINKING_USE, json.dumps([linking_use.as_told(each) for each in answer.linking_use])
+        )
         if answer.HasField("rotation"):
             store.rotation.note_left(tx, answer.rotation.key_epoch, answer.rotation.not_moved)
         mine, theirs = store.batches.head(tx), Head(answer.head.seq, answer.head.digest)
@@ -84,8 +79,3 @@ def accept_answer(node: Node, said: Hello, answer: hub_pb2.HelloResponse) -> int
     if problem:
         raise Unproven(problem, agency=node.identity.agency, seq=theirs.seq)
     return min([theirs.seq, *(int(row.seq) - 1 for row in unsettled)])
-
-
-def _use(told: hub_pb2.LinkingUse) -> dict[str, Any]:
-    names = ("agency", "evaluated", "used", "unused", "probing")
-    return {name: getattr(told, name) for name in names}

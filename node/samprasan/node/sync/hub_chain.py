@@ -1,4 +1,4 @@
-"""Keeping the hub's own chain: accounts it opened, holds it saw run out, documents it put into force.
+"""Keeping the hub's own chain: whom it admitted, holds it saw run out, documents it put into force.
 
 It comes with the receipts behind it, and is recalled at hello and before a checkpoint is accepted: whatever this node
 holds a receipt or a checkpoint of can be made again without the hub.
@@ -12,6 +12,7 @@ from samprasan.keys.chain import Fit
 from samprasan.keys.errors import Unavailable, Unproven
 from samprasan.node import store
 from samprasan.node.identity import Node
+from samprasan.node.linking import linking_use
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 
@@ -45,6 +46,7 @@ def keep_entries(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
                 raise Unavailable("log_cut")
             match chain.fit(head, batch.seq, batch.previous):
                 case Fit.NEXT:
+                    linking_use.note_batch(tx, node, batch, receipt.appended_at)
                     store.hub_chain.add(tx, batch.seq, receipt.log_index, digest, entry.SerializeToString())
                     head = chain.Head(batch.seq, digest)
                 case Fit.KNOWN if store.hub_chain.digest_at(tx, batch.seq) == digest:

@@ -10,6 +10,9 @@ from samprasan.keys.errors import Refused
 revision = "0012"
 down_revision = "0011"
 
+_ADMITTED = "To accounts that it asked for by pseudonym."
+_ALONE = "Of these, those that no other was ever linked to."
+_ONLY_OF = "The one agency that was ever linked; empty: several were."
 _CLOSES_ON = "YYYYMMDD; 0: somebody is linked to it."
 
 
@@ -19,8 +22,12 @@ def upgrade() -> None:
         raise Refused("home_of_earlier_version")
     rests = sa.text("closes_on > 0 AND NOT closed")
     closes_on = sa.Column("closes_on", sa.Integer(), nullable=False, server_default="0", comment=_CLOSES_ON)
+    op.add_column(
+        "accounts", sa.Column("only_of", sa.String(length=16), nullable=False, server_default="", comment=_ONLY_OF)
+    )
     op.add_column("accounts", closes_on)
     op.create_index("accounts_closes_on", "accounts", ["closes_on"], sqlite_where=rests, postgresql_where=rests)
+    _evaluations()
     op.drop_table("refed_accounts")
     op.create_table(
         "refed_accounts",
@@ -47,10 +54,22 @@ def upgrade() -> None:
             nullable=False,
             comment="The one place where a pseudonym stands; deletable.",
         ),
-        sa.Column("kind", sa.SmallInteger(), nullable=False, comment="Who says another kind gets another account."),
+        sa.Column(
+            "kind",
+            sa.SmallInteger(),
+            autoincrement=False,
+            nullable=False,
+            comment="Who says another kind gets another account.",
+        ),
+        sa.Column(
+            "key_epoch",
+            sa.Integer(),
+            autoincrement=False,
+            nullable=False,
+            comment="The linking key that made it; 0: a public id.",
+        ),
         sa.Column("account_id", sa.LargeBinary(length=16), nullable=False),
-        sa.Column("key_epoch", sa.Integer(), nullable=False, comment="The linking key that made it; 0: a public id."),
-        sa.PrimaryKeyConstraint("subject_key", "kind"),
+        sa.PrimaryKeyConstraint("subject_key", "kind", "key_epoch"),
     )
     op.create_index("subjects_account", "subjects", ["account_id"])
     op.create_table(
@@ -82,4 +101,34 @@ def upgrade() -> None:
         sa.Column("lapses_at", sa.BigInteger(), nullable=False),
         sa.Column("is_over", sa.Boolean(), nullable=False, comment="A Link has spent it, or it was given up."),
         sa.PrimaryKeyConstraint("agency", "tag"),
+    )
+
+
+def _evaluations() -> None:
+    """What both agencies signed, instead of what one of them reported."""
+    evaluated = sa.Column(
+        "evaluated", sa.BigInteger(), nullable=False, server_default="0", comment="Ids that it ever had evaluated."
+    )
+    admitted = sa.Column("admitted", sa.BigInteger(), nullable=False, server_default="0", comment=_ADMITTED)
+    op.add_column("agencies", evaluated)
+    op.add_column("agencies", admitted)
+    op.add_column("agencies", sa.Column("alone", sa.BigInteger(), nullable=False, server_default="0", comment=_ALONE))
+    op.drop_table("evaluated")
+
+    def pair() -> list[sa.Column[str]]:
+        return [sa.Column(name, sa.String(length=16), nullable=False) for name in ("requester", "evaluator")]
+
+    op.create_table(
+        "evaluations",
+        *pair(),
+        sa.Column("day", sa.Integer(), autoincrement=False, nullable=False, comment="YYYYMMDD"),
+        sa.Column("total", sa.BigInteger(), nullable=False, comment="Elements up to the end of that day."),
+        sa.PrimaryKeyConstraint("requester", "evaluator", "day"),
+    )
+    op.create_table(
+        "refed_evaluations",
+        *pair(),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("envelope", sa.LargeBinary(), nullable=False, comment="As both signed it."),
+        sa.PrimaryKeyConstraint("requester", "evaluator"),
     )

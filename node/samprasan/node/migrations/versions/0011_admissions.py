@@ -29,5 +29,29 @@ def upgrade() -> None:
         "is_over", sa.Boolean(), nullable=False, server_default=sa.false(), comment="Its account is nobody's any more."
     )
     op.add_column("redemptions", is_over)
+    _evaluations()
     if op.get_bind().dialect.name == "postgresql":
         op.alter_column("awards", "state", comment=_STATES)
+
+
+def _evaluations() -> None:
+    """What both agencies sign of evaluations, and what the hub's chain says of all."""
+    signed = "The newest total that both signed, or empty."
+    op.create_table(
+        "evaluation_totals",
+        sa.Column("requester", sa.String(length=16), nullable=False),
+        sa.Column("evaluator", sa.String(length=16), nullable=False),
+        sa.Column("elements", sa.BigInteger(), nullable=False, comment="Asked for, or evaluated, by this node."),
+        sa.Column("acknowledged", sa.LargeBinary(), nullable=False, comment=signed),
+        sa.Column("waiting", sa.Text(), nullable=False, comment="Totals not acknowledged to this node, JSON."),
+        sa.Column("heard", sa.BigInteger(), nullable=False, comment="As the hub's chain says."),
+        sa.PrimaryKeyConstraint("requester", "evaluator"),
+    )
+    op.create_table(
+        "linking_counts",
+        sa.Column("agency", sa.String(length=16), nullable=False),
+        sa.Column("day", sa.Integer(), autoincrement=False, nullable=False, comment="YYYYMMDD, of the hub's chain."),
+        sa.Column("evaluated", sa.BigInteger(), nullable=False),
+        sa.Column("admitted", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("agency", "day"),
+    )

@@ -1,0 +1,68 @@
+"""How many ids each agency ever had evaluated by each other: as counted here, signed by two, and told in the chain.
+
+Of a pair with this node in it ``elements`` are those that it asked for, or evaluated; ``waiting`` are totals that this
+node signed as evaluator and the requester has not acknowledged.
+"""
+
+import json
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from samprasan.edge.database import row_as, rows_as, upsert_rows
+from samprasan.node.rows import EvaluationTotalRow
+from samprasan.node.tables import evaluation_totals, linking_counts
+
+
+def of_pair(tx: sa.Connection, requester: str, evaluator: str) -> EvaluationTotalRow:
+    """What is known of the pair."""
+    pair = (evaluation_totals.c.requester == requester, evaluation_totals.c.evaluator == evaluator)
+    found = row_as(EvaluationTotalRow, tx.execute(sa.select(evaluation_totals).where(*pair)).first())
+    return found or EvaluationTotalRow(requester, evaluator, 0, b"", "[]", 0)
+
+
+def save(tx: sa.Connection, row: EvaluationTotalRow) -> None:
+    """What is known of a pair now."""
+    upsert_rows(tx, evaluation_totals, [row])
+
+
+def waiting(row: EvaluationTotalRow) -> list[int]:
+    """Totals that the requester has not acknowledged, ascending."""
+    return [int(each) for each in json.loads(row.waiting)]
+
+
+def with_waiting(row: EvaluationTotalRow, totals: Sequence[int]) -> EvaluationTotalRow:
+    """The row with other totals that wait."""
+    return row._replace(waiting=json.dumps(list(totals), separators=(",", ":")))
+
+
+def requested_by(tx: sa.Connection, requester: str) -> list[EvaluationTotalRow]:
+    """The pairs in which this agency asks."""
+    query = sa.select(evaluation_totals).where(evaluation_totals.c.requester == requester)
+    return rows_as(EvaluationTotalRow, tx.execute(query.order_by(evaluation_totals.c.evaluator)))
+
+
+def evaluated_by(tx: sa.Connection, evaluator: str) -> list[EvaluationTotalRow]:
+    """The pairs in which this agency is asked."""
+    query = sa.select(evaluation_totals).where(evaluation_totals.c.evaluator == evaluator)
+    return rows_as(EvaluationTotalRow, tx.execute(query.order_by(evaluation_totals.c.requester)))
+
+
+def count(tx: sa.Connection, agency: str, day: int, *, evaluated: int = 0, admitted: int = 0) -> None:
+    """The hub's chain says so of the agency, as of ``day`` (YYYYMMDD)."""
+    own = (linking_counts.c.agency == agency, linking_counts.c.day == day)
+    row = tx.execute(sa.select(linking_counts).where(*own)).first()
+    before = (row.evaluated, row.admitted) if row else (0, 0)
+    upsert_rows(tx, linking_counts, [(agency, day, before[0] + evaluated, before[1] + admitted)])
+
+
+def counts(tx: sa.Connection, until: int) -> dict[str, tuple[int, int]]:
+    """Agency → ids evaluated for it and its admissions, up to the end of ``until`` (YYYYMMDD)."""
+    sums = [sa.func.sum(linking_counts.c[name]) for name in ("evaluated", "admitted")]
+    query = sa.select(linking_counts.c.agency, *sums).where(linking_counts.c.day <= until)
+    return {row[0]: (int(row[1]), int(row[2])) for row in tx.execute(query.group_by(linking_counts.c.agency))}
+
+
+def forget_chain(tx: sa.Connection) -> None:
+    """Count anew what the hub's chain says."""
+    tx.execute(linking_counts.delete())
+    tx.execute(evaluation_totals.update().values(heard=0))
