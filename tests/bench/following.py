@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from samprasan.v1 import changes_pb2_grpc
 from samprasan.v1 import log_pb2 as log
 
 from tests import integrating, jetstream, local
-from tests.bench.push import AGENCY, Sender
+from tests.bench.push import AGENCY, PEER, Sender
 from tests.bench.readers import SUBJECT
 from tests.recording import channel
 
@@ -46,9 +47,11 @@ def run(folder: Path) -> None:
         credentials = integrating.admit(served, "bench", folder, "balances", streams=OPEN_STREAMS)
         for agency in AGENCIES:
             served.kill(agency)  # nobody else extends its chain
-        home = node_homes.open_home(served.home(AGENCY))
-        asyncio.run(serve.ask(home.connect, lambda hub: Bench(served, credentials, Sender(home, hub)).run()))
-        home.node.db.close()
+        home, peer = (node_homes.open_home(served.home(agency)) for agency in (AGENCY, PEER))
+        sender = partial(Sender, home, peer=peer)
+        asyncio.run(serve.ask(home.connect, lambda hub: Bench(served, credentials, sender(hub)).run()))
+        for each in (home, peer):
+            each.node.db.close()
     finally:
         served.stop()
 

@@ -19,11 +19,12 @@ from samprasan.node.process import serve
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
+from samprasan.v1.linking_pb2 import EvaluationTotal
 
 ACCOUNTS = 10_000
 BATCHES = 100
 IN_FLIGHT = 8
-AGENCY = "mpc"
+AGENCY, PEER = "mpc", "nhco"
 
 
 def updates_per_second(folder: Path, database_url: str) -> float:
@@ -33,9 +34,10 @@ def updates_per_second(folder: Path, database_url: str) -> float:
         served.set_up()
         for agency in AGENCIES:
             served.kill(agency)  # nobody else extends its chain
-        home = node_homes.open_home(served.home(AGENCY))
-        rate = asyncio.run(serve.ask(home.connect, lambda hub: Sender(home, hub).measure()))
-        home.node.db.close()
+        home, peer = (node_homes.open_home(served.home(agency)) for agency in (AGENCY, PEER))
+        rate = asyncio.run(serve.ask(home.connect, lambda hub: Sender(home, hub, peer).measure()))
+        for each in (home, peer):
+            each.node.db.close()
         return rate
     finally:
         served.stop()
@@ -44,14 +46,17 @@ def updates_per_second(folder: Path, database_url: str) -> float:
 class Sender:
     """Extends an agency's chain as fast as receipts allow."""
 
-    def __init__(self, home: Home, hub: Hub) -> None:
+    def __init__(self, home: Home, hub: Hub, peer: Home) -> None:
         self._hub = hub
+        self._peer = peer.node.world.signer
+        self._evaluated = 0
         self._world = home.node.world
         self._head = Head()
         with home.node.db.read() as tx:
             agreed = store.documents.agreed_on(tx)
         self._federation_id = agreed.federation_id
         self._hub_key = agreed.required_roster.hub.signing_key
+        self._key_epoch = agreed.required_roster.linking.key_epoch
         self._chance = random.Random(1)
 
     async def measure(self) -> float:
@@ -77,14 +82,21 @@ class Sender:
         """New accounts."""
         found: list[hub_pb2.AccountOpened] = []
         while len(found) < count:
-            subjects = [
-                hub_pb2.SubjectRef(subject_key=self._chance.randbytes(32), kind=log.SUBJECT_KIND_PERSON)
-                for _ in range(1000)
-            ]
-            request = hub_pb2.OpenAccountsRequest(request_id=self._chance.randbytes(16), subjects=subjects)
+            request = hub_pb2.OpenAccountsRequest(request_id=self._chance.randbytes(16), evaluated=[self._total(1000)])
+            for _ in range(1000):
+                key = self._chance.randbytes(32)
+                request.subjects.add(subject_key=key, kind=log.SUBJECT_KIND_PERSON, key_epoch=self._key_epoch)
             answers = await self._hub.open_accounts(request)
             found += [self._world.open(each, hub_pb2.AccountOpened, self._hub_key) for each in answers]
         return found
+
+    def _total(self, more: int) -> Envelope:
+        """What a peer evaluated, as if it had."""
+        self._evaluated += more
+        total = EvaluationTotal(
+            federation_id=self._federation_id, requester=AGENCY, evaluator=PEER, total=self._evaluated
+        )
+        return signing.seal(total, self._peer, self._world.signer)
 
     async def push(self, batches: list[list[log.Update]]) -> None:
         """Send batches of updates, and wait for every receipt."""

@@ -36,6 +36,7 @@ def erase(node: Node, identifier: Identifier) -> dict[str, Any]:
         deeds = store.deeds.of_subject(tx, row.subject_id)
         store.redemptions.drop(tx, store.redemptions.asked_by(tx, row.subject_id))
         store.moves.forget(tx, row.subject_id, row.id_index)
+        store.orphans.keep_erased(tx, row.subject_id)
         store.deeds.erase(tx, row.subject_id, [node.identity.tombstone(each.source, each.record_id) for each in deeds])
         others = store.deeds.of_ids(tx, store.awards.erase(tx, row.subject_id))
         store.subjects.begin_erasing(tx, row.subject_id, node.identity.seal(node.world, NAME_COLUMN, b""), now)

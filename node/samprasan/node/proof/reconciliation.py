@@ -155,17 +155,24 @@ def explain(db: Database, here: Records, hub: Mapping[bytes, Contribution]) -> l
     """What is behind each account of ``hub`` that is not what the records say."""
     proved = _proved(db, hub.keys(), here.head.seq)
     with db.read() as tx:
-        subjects = {row.account_id: row.subject_id for row in store.links.subjects_of(tx, hub.keys())}
+        rows = store.links.subjects_of(tx, hub.keys())
+        subjects = {row.account_id: row.subject_id for row in rows}
+        erasing = {row.account_id for row in rows if row.erasing}
         suspects: dict[int, list[store.record_totals.Suspect]] = {}
         for each in store.record_totals.suspects(tx):
             suspects.setdefault(each.subject_id, []).append(each)
         known = store.record_totals.op_ids_of(tx, {op_id for each in proved.values() for op_id in each.standing})
+        known |= store.redemptions.hold_ids_of(tx, subjects.values())
     found = []
     for account_id, theirs in sorted(hub.items()):
+        if account_id in erasing:
+            continue  # the records went first; the account is given up once no hold is open
         proof = proved[account_id]
         mine = here.have.get(account_id, NOTHING)
         lost = [op_id for op_id in proof.standing if op_id not in known]
         mine = mine.plus(_sum(proof.standing[op_id] for op_id in lost if op_id in proof.given_up))
+        forgotten = proof.given_up & proof.spent.keys() - known
+        mine = mine.plus(Contribution(spent=sum(proof.spent[hold_id] for hold_id in forgotten)))
         if mine == theirs:
             continue  # somebody who had left, and came back: what was before was forgotten on purpose
         own = suspects.get(subjects.get(account_id, 0), [])
@@ -215,14 +222,15 @@ def _cause(
 class _Proof:
     """What batches and receipts prove of one account.
 
-    ``parts`` by batch, ``standing`` awards by op_id and the batch each was ``sealed`` in, and those of them that were
-    before the account was given up.
+    ``parts`` by batch, ``standing`` awards by op_id and the batch each was ``sealed`` in, what was ``spent`` by
+    hold_id, and those of both that were before the account was given up.
     """
 
     total: Contribution = NOTHING
     parts: dict[int, Contribution] = field(default_factory=dict)
     standing: dict[bytes, log.Award] = field(default_factory=dict)
     sealed: dict[bytes, int] = field(default_factory=dict)
+    spent: dict[bytes, int] = field(default_factory=dict)
     given_up: frozenset[bytes] = frozenset()
 
 
@@ -268,13 +276,17 @@ def _note(
                 _stand(found, awards, update.op_id, leftover(taken, left), seq)
         case "reserve":
             holds[update.op_id] = update.reserve.account_id
+        case "post" if holds.get(update.post.hold_id) in found:
+            found[holds[update.post.hold_id]].spent[update.post.hold_id] = update.post.credits
+        case "refund" if holds.get(update.refund.hold_id) in found:
+            found[holds[update.refund.hold_id]].spent[update.refund.hold_id] -= update.refund.credits
         case "link" if update.link.account_id in found:
             proof = found[update.link.account_id]
             proof.total = proof.total._replace(linked=1)
         case "unlink" if update.unlink.account_id in found:
             proof = found[update.unlink.account_id]
             proof.total = proof.total._replace(linked=0)
-            proof.given_up = frozenset(proof.standing)
+            proof.given_up = frozenset((*proof.standing, *proof.spent))
 
 
 def _stand(

@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from samprasan.edge.database import delete_where_in, rows_as, rows_where_in, update_where_in, upsert_rows
 from samprasan.node.rows import AwardRow, KeptRow, OrphanRow
 from samprasan.node.states import AwardState
-from samprasan.node.tables import awards, decisions, subjects
+from samprasan.node.tables import awards, decisions, deeds, subjects
 
 NO_DEED = 0
+_ERASED = "erase"  # who decided
 _TAKEN_BACK = (~decisions.c.keep, decisions.c.checker.is_not(None))
 _STANDS = (awards.c.deed_id == NO_DEED, awards.c.state == AwardState.SETTLED, awards.c.reverse_reason == 0)
 
@@ -55,6 +56,15 @@ def undecide(tx: sa.Connection, op_ids: Iterable[bytes]) -> None:
         if row.deed_id == NO_DEED and row.reverse_reason:
             taken = sa.select(awards.c.award_id).where(awards.c.op_id == row.replaces, awards.c.deed_id == NO_DEED)
             tx.execute(decisions.delete().where(decisions.c.award_id.in_(taken)))
+
+
+def keep_erased(tx: sa.Connection, subject_id: int) -> None:
+    """The subject's deeds are to be erased: what was told of them on others' accounts stays there without a deed."""
+    own = sa.select(deeds.c.deed_id).where(deeds.c.subject_id == subject_id)
+    others = (awards.c.deed_id.in_(own), awards.c.subject_id != subject_id)
+    told = tx.execute(sa.select(awards.c.award_id).where(*others, awards.c.reverse_reason == 0)).scalars()
+    upsert_rows(tx, decisions, [(award_id, True, _ERASED, _ERASED) for award_id in told])
+    tx.execute(awards.update().where(*others).values(deed_id=NO_DEED))
 
 
 def kept(tx: sa.Connection) -> list[KeptRow]:

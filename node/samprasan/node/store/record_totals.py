@@ -1,7 +1,7 @@
 """What the node's own records say of each account: deeds that the hub was told of, and redemptions.
 
-Of a deed whose newest update has not left yet counts what the hub was told; of every other what the deed itself says,
-so that a deed that was changed behind the program's back shows.
+Of a deed whose newest update has not left yet, or may not leave for want of consent, counts what the hub was told; of
+every other what the deed itself says, so that a deed that was changed behind the program's back shows.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,6 +14,7 @@ from samprasan.node.rows import AwardRow, DeedRow
 from samprasan.node.states import UNTOLD, AwardState
 from samprasan.node.store import orphans as orphans_store
 from samprasan.node.tables import awards, deeds, redemptions, subjects
+from samprasan.v1.log_pb2 import PURPOSE_SHARE
 
 _OPEN = 2  # purposes above bit 0
 
@@ -58,9 +59,22 @@ def _pending() -> sa.ColumnElement[bool]:
     return sa.exists().where(later.c.deed_id == awards.c.deed_id, later.c.state.in_(UNTOLD))
 
 
+def _kept_back() -> sa.ColumnElement[bool]:
+    """Whether the award stays as it is, whatever the deed says.
+
+    Its record, or its subject, says no; or it is to somebody else who does not share any more.
+    """
+    agrees = sa.exists().where(subjects.c.subject_id == deeds.c.subject_id, subjects.c.share)
+    shares = subjects.c.linked.op("&")(1 << PURPOSE_SHARE) != 0
+    in_reach = sa.exists().where(
+        subjects.c.subject_id == awards.c.subject_id, subjects.c.account_id.is_not(None), shares
+    )
+    return sa.or_(~deeds.c.share, ~agrees, sa.and_(awards.c.subject_id != deeds.c.subject_id, ~in_reach))
+
+
 def _told() -> sa.Select[int, int, int]:
     """Deeds with an award that stands."""
-    pending = _pending()
+    pending = sa.or_(_pending(), _kept_back())
     subject_id = sa.case((pending, awards.c.subject_id), else_=deeds.c.subject_id).label("subject_id")
     dimension = sa.case((pending, awards.c.dimension), else_=deeds.c.dimension).label("dimension")
     credits_ = sa.case((pending, awards.c.credits), else_=deeds.c.credits).label("credits")
@@ -92,11 +106,12 @@ def _untold() -> sa.Select[int, int, int]:
 
 
 def _changed() -> sa.ColumnElement[bool]:
-    return sa.or_(
+    differs = sa.or_(
         deeds.c.credits != awards.c.credits,
         deeds.c.dimension != awards.c.dimension,
         deeds.c.subject_id != awards.c.subject_id,
     )
+    return sa.and_(differs, ~_kept_back())
 
 
 def _stands() -> Sequence[sa.ColumnElement[bool]]:

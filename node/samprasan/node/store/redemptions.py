@@ -258,6 +258,12 @@ def drop(tx: sa.Connection, hold_ids: Iterable[bytes]) -> int:
     return dropped
 
 
+def hold_ids_of(tx: sa.Connection, subject_ids: Iterable[int]) -> set[bytes]:
+    """The holds of these subjects' redemptions that count for their accounts."""
+    rows = rows_where_in(tx, redemptions, redemptions.c.subject_id, subject_ids)
+    return {row.hold_id for row in rows if not row.is_over}
+
+
 def end(tx: sa.Connection, subject_ids: Collection[int]) -> None:
     """What these subjects redeemed is over with their account."""
     decided = (redemptions.c.subject_id.in_(subject_ids), redemptions.c.state != RedemptionState.ASKED)
