@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self
 
 import grpc
 from samprasan.edge import wire
+from samprasan.edge.world import system_clock
 from samprasan.keys import certificates
 from samprasan.keys.invitation import Invitation
 from samprasan.v1 import hub_pb2, hub_pb2_grpc
@@ -78,7 +79,16 @@ Connect = Callable[[], "contextlib.AbstractAsyncContextManager[Hub]"]  # opens a
 class Connection:
     """A hub at ``address``; use it as an async context manager."""
 
-    def __init__(self, address: str, authority_der: bytes, key_pem: bytes, certificate_der: bytes) -> None:
+    def __init__(
+        self,
+        address: str,
+        authority_der: bytes,
+        key_pem: bytes,
+        certificate_der: bytes,
+        clock: Callable[[], int] = system_clock,
+    ) -> None:
+        """``clock`` is told with each call."""
+        self._clock = clock
         credentials = wire.channel_credentials(
             certificates.pem_of(authority_der), key_pem, certificates.pem_of(certificate_der)
         )
@@ -93,79 +103,91 @@ class Connection:
     ) -> None:
         await self._channel.close()
 
+    async def _ask(self, method: Callable[..., Any], request: object) -> Any:
+        return await _asked(method, request, self._now())
+
+    def _now(self) -> Sequence[tuple[str, str]]:
+        return ((wire.CLOCK_KEY, str(self._clock())),)
+
     async def hello(self, request: hub_pb2.HelloRequest) -> hub_pb2.HelloResponse:
         """Say one's head, hear the hub's."""
-        response: hub_pb2.HelloResponse = await _asked(self._hub.Hello, request)
+        response: hub_pb2.HelloResponse = await self._ask(self._hub.Hello, request)
         return response
 
     async def open_accounts(self, request: hub_pb2.OpenAccountsRequest) -> Sequence[Envelope]:
         """A signed AccountOpened for each subject, in the order asked."""
-        response: hub_pb2.OpenAccountsResponse = await _asked(self._hub.OpenAccounts, request)
+        response: hub_pb2.OpenAccountsResponse = await self._ask(self._hub.OpenAccounts, request)
         return response.accounts_opened
 
     async def rekey(self, request: hub_pb2.RekeyRequest) -> Sequence[Envelope]:
         """A signed AccountOpened for each account that is found under the next linking key now."""
-        response: hub_pb2.RekeyResponse = await _asked(self._hub.Rekey, request)
+        response: hub_pb2.RekeyResponse = await self._ask(self._hub.Rekey, request)
         return response.accounts_opened
 
     async def totals(self, request: hub_pb2.GetTotalsRequest) -> Envelope:
         """A signed Totals."""
-        response: hub_pb2.GetTotalsResponse = await _asked(self._hub.GetTotals, request)
+        response: hub_pb2.GetTotalsResponse = await self._ask(self._hub.GetTotals, request)
         return response.totals
 
     async def issue_token(self, request: hub_pb2.IssueTokenRequest) -> Envelope:
         """A signed HandleToken."""
-        response: hub_pb2.IssueTokenResponse = await _asked(self._hub.IssueToken, request)
+        response: hub_pb2.IssueTokenResponse = await self._ask(self._hub.IssueToken, request)
         return response.token
 
     async def push(self, requests: AsyncIterable[hub_pb2.PushRequest]) -> AsyncIterator[hub_pb2.PushResponse]:
         """Send signed batches as they come; an answer for each, in order."""
         source = _Source(requests)
-        async for response in _streamed(self._hub.Push(aiter(source)), source):
+        async for response in _streamed(self._hub.Push(aiter(source), metadata=self._now()), source):
             yield response
 
     async def post_mail(self, to: str, sealed: bytes) -> None:
         """Put mail into an agency's box."""
-        await _asked(self._hub.PostMail, hub_pb2.PostMailRequest(to=to, sealed=sealed))
+        await self._ask(self._hub.PostMail, hub_pb2.PostMailRequest(to=to, sealed=sealed))
 
     async def receive_mail(self, after: int) -> AsyncIterator[hub_pb2.ReceiveMailResponse]:
         """Mail with a higher number, and word of changed documents, until the connection ends."""
-        async for response in _streamed(self._hub.ReceiveMail(hub_pb2.ReceiveMailRequest(after=after))):
+        async for response in _streamed(
+            self._hub.ReceiveMail(hub_pb2.ReceiveMailRequest(after=after), metadata=self._now())
+        ):
             yield response
 
     async def acknowledge_mail(self, number: int) -> None:
         """Let the hub forget a piece of mail."""
-        await _asked(self._hub.AcknowledgeMail, hub_pb2.AcknowledgeMailRequest(number=number))
+        await self._ask(self._hub.AcknowledgeMail, hub_pb2.AcknowledgeMailRequest(number=number))
 
     async def submit_document(self, document: Envelope) -> None:
         """Propose or approve."""
-        await _asked(self._hub.SubmitDocument, hub_pb2.SubmitDocumentRequest(document=document))
+        await self._ask(self._hub.SubmitDocument, hub_pb2.SubmitDocumentRequest(document=document))
 
     async def list_documents(self) -> hub_pb2.ListDocumentsResponse:
         """What is in force and what waits."""
-        response: hub_pb2.ListDocumentsResponse = await _asked(self._hub.ListDocuments, hub_pb2.ListDocumentsRequest())
+        response: hub_pb2.ListDocumentsResponse = await self._ask(
+            self._hub.ListDocuments, hub_pb2.ListDocumentsRequest()
+        )
         return response
 
     async def witness(self, request: hub_pb2.WitnessRequest) -> hub_pb2.WitnessResponse:
         """The newest checkpoint, with the proofs asked for."""
-        response: hub_pb2.WitnessResponse = await _asked(self._hub.Witness, request)
+        response: hub_pb2.WitnessResponse = await self._ask(self._hub.Witness, request)
         return response
 
     async def cosign(self, word: hub_pb2.CosignRequest) -> None:
         """Give one's cosignature."""
-        await _asked(self._hub.Cosign, word)
+        await self._ask(self._hub.Cosign, word)
 
     async def reconcile(
         self, requests: AsyncIterable[hub_pb2.ReconcileRequest]
     ) -> AsyncIterator[hub_pb2.ReconcileResponse]:
         """Talk about differences, as :mod:`samprasan.ledger.sketch` tells."""
         source = _Source(requests)
-        async for response in _streamed(self._hub.Reconcile(aiter(source), timeout=RECONCILE_SECONDS), source):
+        async for response in _streamed(
+            self._hub.Reconcile(aiter(source), timeout=RECONCILE_SECONDS, metadata=self._now()), source
+        ):
             yield response
 
     async def recall(self, request: hub_pb2.RecallRequest) -> AsyncIterator[hub_pb2.LogEntry]:
         """Read back a chain as it stands in the log."""
-        async for response in _streamed(self._hub.Recall(request, timeout=RECOVER_SECONDS)):
+        async for response in _streamed(self._hub.Recall(request, timeout=RECOVER_SECONDS, metadata=self._now())):
             yield response.entry
 
     async def refeed(self, held: Iterable[hub_pb2.RefeedRequest]) -> int:
@@ -197,9 +219,9 @@ async def join(invitation: Invitation, application: Envelope) -> bytes:
         return response.certificate
 
 
-async def _asked(method: Callable[..., Any], request: object) -> Any:
+async def _asked(method: Callable[..., Any], request: object, metadata: Sequence[tuple[str, str]] = ()) -> Any:
     try:
-        return await method(request, timeout=wire.DEADLINE_SECONDS)
+        return await method(request, timeout=wire.DEADLINE_SECONDS, metadata=metadata)
     except grpc.RpcError as problem:
         raise wire.from_rpc_error(problem) from None
 

@@ -12,4 +12,5 @@
 - ``throttle``: who sends what cannot be believed waits longer and longer
 - ``texts``: Thai and English
 - ``world``: clock, randomness, signature
+- ``clocks``: whether one's own clock is right, by others'
 """

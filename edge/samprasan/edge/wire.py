@@ -31,6 +31,7 @@ KEEPALIVE_MS = 60_000
 CONNECTION_AGE_MS_MAX = 30 * 60_000  # then the streams resume on a new connection, perhaps at another hub process
 PENDING_SECONDS_MAX = 120  # 10,000 streams take 40 s to begin
 PENDING_REQUESTS_MAX = 20_000  # a reconnect storm waits its turn instead of being cancelled
+CLOCK_KEY = "samprasan-now"  # metadata of a call: the caller's clock, milliseconds since the Unix epoch
 DEADLINE_SECONDS = 20.0  # for every unary call
 _COSTLY = frozenset({"streams_over_limit"})  # honest, but whoever goes on is to wait too
 _DOMAIN = "samprasan"

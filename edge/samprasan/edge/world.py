@@ -9,7 +9,9 @@ from functools import cache
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
+from samprasan.edge.clocks import Clocks
 from samprasan.keys import signing
+from samprasan.keys.errors import Unavailable
 from samprasan.keys.pseudonym import Map
 from samprasan.keys.signing import Signer, Verify
 from samprasan.ledger import batch_form
@@ -21,6 +23,11 @@ M = TypeVar("M", bound=Message)
 def system_clock() -> int:
     """Milliseconds since the Unix epoch."""
     return time.time_ns() // 1_000_000
+
+
+def monotonic_clock() -> int:
+    """Milliseconds that never jump."""
+    return time.monotonic_ns() // 1_000_000
 
 
 def in_threads(work: Callable[[Any], Any], values: Sequence[Any]) -> Iterable[Any]:
@@ -42,7 +49,7 @@ def _pool() -> tuple[ThreadPoolExecutor, int]:
 class World:
     """Steps take time, randomness and signatures from here alone, so that a simulation can give them its own.
 
-    ``each`` does the same to many values, as :func:`map` does.
+    ``each`` does the same to many values, as :func:`map` does.  ``others`` are clocks to measure one's own against.
     """
 
     signer: Signer
@@ -50,10 +57,29 @@ class World:
     entropy: Callable[[int], bytes] = os.urandom
     verify: Verify = signing.verify_ed25519
     each: Map = map
+    others: Clocks | None = None
 
     def now(self) -> int:
         """Milliseconds since the Unix epoch."""
         return self.clock()
+
+    def moment(self) -> int:
+        """Now, for what cannot be undone.
+
+        Raises Unavailable ``hub_clock_unknown``, ``hub_clock_off`` while others' clocks do not bear it out.
+        """
+        now = self.clock()
+        if self.others is not None:
+            self.others.check(now)
+        return now
+
+    def is_right(self) -> bool:
+        """Whether others' clocks bear one's own out."""
+        try:
+            self.moment()
+        except Unavailable:
+            return False
+        return True
 
     def random_bytes(self, count: int) -> bytes:
         """``count`` unpredictable bytes."""

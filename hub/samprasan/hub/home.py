@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 from samprasan.edge import backup, database
+from samprasan.edge.clocks import Clocks
 from samprasan.edge.configuration import KEYRING, Settings, address_of
 from samprasan.edge.database import Database, Tx
-from samprasan.edge.world import World, system_clock
+from samprasan.edge.world import World, monotonic_clock, system_clock
 from samprasan.hub import limits, store
 from samprasan.hub.identity import Hub
 from samprasan.hub.integrators import approval
@@ -116,7 +117,7 @@ def open_home(home: Path) -> Home:
     if not ring.has(_HANDLES):  # a home of before there were integrators
         ring.save(_HANDLES, secrets.token_bytes(SECRET_BYTES))
     showing = Showing(ring.get(_HANDLES), settings.changes_kept_days)
-    hub = Hub(db, World(KeySigner(ring.get("signing"))))
+    hub = Hub(db, World(KeySigner(ring.get("signing")), others=Clocks(monotonic_clock)))
     return Home(settings, hub, authority, listening, showing)
 
 

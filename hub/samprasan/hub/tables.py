@@ -313,7 +313,7 @@ presence = sa.Table(
     "presence",
     metadata,
     sa.Column("agency", _AGENCY, primary_key=True),
-    sa.Column("seen_at", sa.BigInteger, nullable=False),
+    *_whole("seen_at", "clock_ahead"),
 )
 invites = sa.Table(
     "invites",

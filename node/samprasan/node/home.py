@@ -81,7 +81,7 @@ class Home:
         certificate = self.certificate
         address = self.hub_address()
         assert certificate is not None
-        return Connection(address, self.node.tls_ca, self.ring.get("tls"), certificate)
+        return Connection(address, self.node.tls_ca, self.ring.get("tls"), certificate, self.node.world.clock)
 
 
 def create(home: Path, agency: str, url: str, passphrase_file: str, passphrase: bytes) -> None:

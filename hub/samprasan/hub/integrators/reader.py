@@ -223,8 +223,11 @@ def acknowledge(hub: Hub, secret: bytes, name: str, asked: v1.AcknowledgeRequest
 
 
 def retain(hub: Hub, kept_days: int) -> None:
-    """Keep no more what is older than ``kept_days``, and no subscription that nobody has acknowledged for long."""
-    now = hub.world.now()
+    """Keep no more what is older than ``kept_days``, and no subscription that nobody has acknowledged for long.
+
+    Raises Unavailable while the hub's clock is off.
+    """
+    now = hub.world.moment()
     with hub.db.begin() as tx:
         store.log.lock_head(tx)
         store.changes.drop_before(tx, now - kept_days * DAY_MS)

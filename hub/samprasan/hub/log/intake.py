@@ -106,7 +106,7 @@ def turn_due(hub: Hub) -> bool:
 
 def turn_due_in(tx: Tx, world: World) -> bool:
     """:func:`turn_due` within the open transaction, by the day that the log's next entry is of."""
-    now = max(world.now(), store.log.lock_head(tx).appended_at)
+    now = max(world.moment(), store.log.lock_head(tx).appended_at)
     day = calendar.packed(calendar.day_of(now))
     due = store.ledger.prefixes_resting_until(tx, day, limits.TURNS_AT_ONCE_MAX)
     if due:
@@ -122,11 +122,12 @@ def append_in(tx: Tx, world: World, submissions: Sequence[Submission]) -> list[A
 def _append_expirations(tx: Tx, world: World) -> int:
     """Append that holds have run out, before anything else applies; the moment as of which to append the rest.
 
-    Raises Unavailable while the hub recovers: what is appended now would stand where something stood before.
+    Raises Unavailable while the hub recovers, for what is appended now would stand where something stood before; and
+    while its clock is off, for what is appended then would bind the log for as long.
     """
     if store.recovery.current(tx) is not None:
         raise Unavailable("hub_recovering")
-    return _append_expirations_at(tx, world, world.now() // CLOCK_MS * CLOCK_MS)
+    return _append_expirations_at(tx, world, world.moment() // CLOCK_MS * CLOCK_MS)
 
 
 def _append_expirations_at(tx: Tx, world: World, moment: int) -> int:

@@ -32,8 +32,7 @@ def submit_document(hub: Hub, agency: str, envelope: Envelope) -> None:
         policy.from_document(body)
     elif isinstance(body, Catalogue):
         benefits.from_document(body)
-    with hub.db.begin() as tx:
-        _drop_expired(tx, hub.world.now())
+    _drop_expired(hub)
     with hub.db.begin() as tx:
         store.log.lock_head(tx)
         agreed = store.documents.agreed_on(tx)
@@ -167,13 +166,17 @@ def _merged(stored: Envelope | None, envelope: Envelope, counted: set[bytes]) ->
     return merged
 
 
-def _drop_expired(tx: Tx, now: int) -> None:
+def _drop_expired(hub: Hub) -> None:
     """Make room: what was not approved in time is nobody's any more.  Roster 1 waits as long as it takes."""
-    for data in store.documents.proposed(tx):
-        envelope = Envelope.FromString(data)
-        body = documents.read(envelope)
-        if body.expires_at <= now and not (isinstance(body, Roster) and body.version == 1):
-            store.documents.drop(tx, signing.digest(envelope))
+    if not hub.world.is_right():
+        return
+    now = hub.world.now()
+    with hub.db.begin() as tx:
+        for data in store.documents.proposed(tx):
+            envelope = Envelope.FromString(data)
+            body = documents.read(envelope)
+            if body.expires_at <= now and not (isinstance(body, Roster) and body.version == 1):
+                store.documents.drop(tx, signing.digest(envelope))
 
 
 def _check_next(body: Body, version_in_force: int, federation_id: bytes, now: int) -> None:

@@ -25,7 +25,8 @@ def answer_hello(hub: Hub, agency: str, request: hub_pb2.HelloRequest) -> hub_pb
         federation_id = store.documents.agreed_on(tx).federation_id
         if request.federation_id and request.federation_id != federation_id:
             raise Unproven("federation", kind="Hello")
-        store.members.note_seen(tx, agency, now)
+        ahead = hub.world.others.ahead_of(agency, now) if hub.world.others else 0
+        store.members.note_seen(tx, agency, now, ahead)
         if request.evaluated and store.recovery.current(tx) is None:
             _hear_of_evaluations(tx, hub, agency, request.evaluated)
         head = store.log.chain_head(tx, agency)

@@ -22,7 +22,8 @@ def post_mail(hub: Hub, sender: str, request: hub_pb2.PostMailRequest) -> None:
         if reader == sender:
             raise Refused("agency_unknown", agency=reader)
         if store.mailbox.waiting(tx, reader, sender) >= limits.MAIL_WAITING_MAX:
-            store.mailbox.delete_older(tx, hub.world.now() - limits.MAIL_KEPT_MS)
+            if hub.world.is_right():
+                store.mailbox.delete_older(tx, hub.world.now() - limits.MAIL_KEPT_MS)
             raise Unavailable("mailbox_full", agency=reader)
         store.mailbox.post(tx, reader, sender, request.sealed, hub.world.now())
 

@@ -168,6 +168,9 @@ class Warnings:
     async def round(self) -> bool:
         """Look once."""
         db, now = self.running.hub.db, self.running.hub.world.now()
+        off = await self.running.read(status.clock_off, db, now)
+        if self._is_news("clock", "", off or 0) and off is not None:
+            logger.error("clock is off: nothing is written", seconds=off)
         for each in await self.running.read(status.warnings, db, now):
             if self._is_news(each["setting"], each["agency"], each["used"]):
                 logger.warning("limit is near", **each)

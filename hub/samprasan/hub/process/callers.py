@@ -1,17 +1,20 @@
 """Who calls: the agency or the integrator of the certificate that a connection showed, and what it may do now."""
 
 import asyncio
+import re
 from functools import partial
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from samprasan.edge import wire
 from samprasan.hub.integrators import approval as integrators_approval
 from samprasan.hub.integrators.approval import Approved
 from samprasan.hub.members import hello
 from samprasan.hub.process.running import Running
 from samprasan.keys import certificates
 
+_MOMENT = re.compile(r"[0-9]{1,15}")
 APPROVAL_SECONDS = 2.0  # a stream notices within this, and its next bookmark, that an integrator was revoked
 
 
@@ -40,4 +43,14 @@ async def agency_of(running: Running, context: Any, *, to_recover: bool = False)
     named = certificates.agency_of(pem)
     der = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
     known = partial(hello.identify_caller, to_recover=to_recover)
-    return await running.read(known, running.hub.db, certificates.fingerprint(der), named)
+    agency = await running.read(known, running.hub.db, certificates.fingerprint(der), named)
+    _hear_clock(running, agency, context)
+    return agency
+
+
+def _hear_clock(running: Running, agency: str, context: Any) -> None:
+    """What the caller's clock shows: the hub's own is measured against those of the agencies."""
+    said = dict(context.invocation_metadata() or ()).get(wire.CLOCK_KEY, "")
+    others = running.hub.world.others
+    if others is not None and isinstance(said, str) and _MOMENT.fullmatch(said):
+        others.note(agency, int(said))

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from statistics import median_high, median_low
 from typing import Any
 
+from samprasan.edge import clocks
 from samprasan.edge.database import Database, Tx
 from samprasan.edge.metrics import Gauge
 from samprasan.hub import limits, store
@@ -83,6 +85,7 @@ def status(db: Database, now: int) -> dict[str, Any]:
             "log": _log(tx, now),
             "totals": store.ledger.federation_totals(tx),
             "agencies": agencies,
+            "clock": _clock(tx, now),
             "recovery": recovery.recovery_progress(tx),
             "rotation": asdict(running) if (running := rotation.rotation_progress(tx)) else None,
             "warnings": limit_usage.near(_limits(tx, now)),
@@ -97,6 +100,24 @@ def _use(use: Use) -> dict[str, Any]:
 
 def _moment(at: int) -> str | None:
     return calendar.iso(at) if at else None
+
+
+def _clock(tx: Tx, now: int) -> dict[str, Any]:
+    """How far the hub's clock is ahead of those that said hello lately, and whether that keeps it from writing."""
+    ahead = store.members.clocks_ahead(tx, now - CONNECTED_MS)
+    off = min((-each for each in (median_low(ahead.values()), median_high(ahead.values()))), key=abs) if ahead else None
+    return {
+        "ahead_seconds": None if off is None else round(off / 1000),
+        "stopped": off is not None and abs(off) > clocks.OFF_MAX_MS,
+        "agencies_ahead_seconds": {agency: round(each / 1000) for agency, each in sorted(ahead.items())},
+    }
+
+
+def clock_off(db: Database, now: int) -> int | None:
+    """By how many seconds the hub's clock is off, if that keeps it from writing."""
+    with db.read() as tx:
+        found = _clock(tx, now)
+    return int(found["ahead_seconds"]) if found["stopped"] else None
 
 
 def reconciliations(db: Database, limit: int) -> list[dict[str, Any]]:
@@ -146,6 +167,16 @@ def gauges(db: Database, now: int) -> list[Gauge]:
         return Gauge(f"samprasan_hub_{name}", help_text, {each["agency"]: value(each) for each in agencies})
 
     return [
+        Gauge(
+            "samprasan_hub_clock_ahead_seconds",
+            "Ahead of the agencies'.",
+            {"": document["clock"]["ahead_seconds"] or 0},
+        ),
+        Gauge(
+            "samprasan_hub_clock_stopped",
+            "1 if the clock is so far off that nothing is written.",
+            {"": document["clock"]["stopped"]},
+        ),
         Gauge("samprasan_hub_log_size", "Entries in the log.", {"": document["log"]["size"]}),
         Gauge("samprasan_hub_limits_near", "Limits of which 70 % is taken.", {"": len(document["warnings"])}),
         Gauge("samprasan_hub_log_damaged", "Log entries that are not what was stored.", {"": len(log["damaged"])}),

@@ -50,9 +50,14 @@ def agency_of_certificate(tx: sa.Connection, fingerprint: bytes) -> str | None:
     return tx.execute(query).scalar()
 
 
-def note_seen(tx: sa.Connection, agency: str, now: int) -> None:
-    """The agency said hello."""
-    upsert_rows(tx, presence, [(agency, now)])
+def note_seen(tx: sa.Connection, agency: str, now: int, ahead: int = 0) -> None:
+    """The agency said hello; its clock is so many milliseconds ahead of the hub's."""
+    upsert_rows(tx, presence, [(agency, now, ahead)])
+
+
+def clocks_ahead(tx: sa.Connection, since: int) -> dict[str, int]:
+    """Agency that said hello since then → how far its clock was ahead of the hub's, milliseconds."""
+    return {row.agency: row.clock_ahead for row in tx.execute(sa.select(presence).where(presence.c.seen_at >= since))}
 
 
 def last_seen(tx: sa.Connection) -> dict[str, int]:

@@ -28,6 +28,7 @@ def upgrade() -> None:
     op.add_column("accounts", closes_on)
     op.create_index("accounts_closes_on", "accounts", ["closes_on"], sqlite_where=rests, postgresql_where=rests)
     _evaluations()
+    op.add_column("presence", sa.Column("clock_ahead", sa.BigInteger(), nullable=False, server_default="0"))
     op.drop_table("refed_accounts")
     op.create_table(
         "refed_accounts",
