@@ -8,6 +8,7 @@ import grpc
 import pytest
 from samprasan.client import connection
 from samprasan.client.connection import Connection
+from samprasan.edge.world import system_clock
 from samprasan.keys.errors import Unavailable
 from samprasan.v1 import hub_pb2, hub_pb2_grpc
 
@@ -41,6 +42,7 @@ async def hub(tmp_path: Any) -> AsyncIterator[Connection]:
     server.add_insecure_port(address)
     await server.start()
     made = Connection.__new__(Connection)
+    made._clock = system_clock
     made._channel = grpc.aio.insecure_channel(address)
     made._hub = hub_pb2_grpc.HubStub(made._channel)
     async with made:

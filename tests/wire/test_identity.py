@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from samprasan.client.connection import Connection, Hub
 from samprasan.edge import wire
 from samprasan.edge.configuration import address_of
+from samprasan.edge.world import system_clock
 from samprasan.hub import home as hub_homes
 from samprasan.hub.tables import certificates as issued
 from samprasan.hub.tables import mailbox
@@ -121,6 +122,7 @@ def connection(live: Live, shown: Shown | None) -> Connection:
     if shown is not None:
         return Connection(address(live), authority_of(live), shown.key, shown.certificate)
     bare = Connection.__new__(Connection)
+    bare._clock = system_clock
     credentials = wire.channel_credentials(certificates.pem_of(authority_of(live)))
     bare._channel = grpc.aio.secure_channel(address(live), credentials, options=wire.CHANNEL_OPTIONS)
     bare._hub = hub_pb2_grpc.HubStub(bare._channel)
