@@ -100,13 +100,9 @@ class Integration:
     def snapshot(self, subscription: str = "", wanted: v1.Filter = NOBODY) -> tuple[list[v1.Event], bytes]:
         asked = v1.SnapshotRequest(subscription=subscription, filter=wanted)
         approved = integrators_snapshot.begin_snapshot(self.fed.hub, self.name, asked)
-        parts = list(
-            integrators_snapshot.parts(
-                *integrators_snapshot.read_snapshot(self.fed.hub.db, self.secret, approved, asked)
-            )
-        )
-        assert not any(part.cursor for part in parts[:-1])
-        return [event for part in parts for event in part.events], parts[-1].cursor
+        db = self.fed.hub.db
+        sights, cursor = integrators_snapshot.read_snapshot(db, self.secret, approved, asked)
+        return [v1.Event.FromString(each) for each in integrators_snapshot.still_shown(db, sights)], cursor
 
     def acknowledge(self, subscription: str, cursor: bytes) -> None:
         asked = v1.AcknowledgeRequest(subscription=subscription, cursor=cursor)

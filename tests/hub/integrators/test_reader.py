@@ -342,11 +342,22 @@ def test_a_filter_that_is_blown_up_is_refused(app: Integration, wanted: v1.Filte
 def test_a_snapshot_is_sent_in_parts_of_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "PAGE_BYTES_MAX", 1_000)
     events = [v1.Event(handle=bytes(600)), v1.Event(handle=bytes(600)), v1.Event(handle=bytes(100))]
-    parts = list(snapshot.parts([each.SerializeToString() for each in events], b"c"))
-    assert [len(part.events) for part in parts] == [1, 2]
-    assert [part.cursor for part in parts] == [b"", b"c"]
-    (alone,) = snapshot.parts([], b"c")
-    assert alone.cursor == b"c"
+    parts = list(snapshot.portions([snapshot.Sight(each.SerializeToString(), b"") for each in events]))
+    assert [len(part) for part in parts] == [1, 2]
+    assert list(snapshot.portions([])) == [[]], "the cursor is sent in any case"
+
+
+def test_who_withdraws_while_a_snapshot_is_sent_is_left_out(fed: Federation, mpc: Working) -> None:
+    reading.approve(fed, "welfare-app")
+    mpc.do(mpc.link(), mpc.award(1))
+    asked = v1.SnapshotRequest()
+    approved = snapshot.begin_snapshot(fed.hub, "welfare-app", asked)
+    sights, _ = snapshot.read_snapshot(fed.hub.db, reading.SECRET, approved, asked)
+    (person,) = [each for each in sights if each.account_id]
+    assert person.event in list(snapshot.still_shown(fed.hub.db, sights))
+    mpc.do(mpc.link(purposes=[log.PURPOSE_SHARE]))
+    assert person.event not in list(snapshot.still_shown(fed.hub.db, sights))
+    assert len(snapshot.response_of(fed.hub.db, sights).events) == len(sights) - 1
 
 
 def test_a_subscription_goes_on_where_it_was_acknowledged(app: Integration, fed: Federation, mpc: Working) -> None:

@@ -13,11 +13,11 @@ from samprasan.edge import wire
 from samprasan.edge.logs import get_logger
 from samprasan.edge.throttle import Allowance
 from samprasan.hub import limits
-from samprasan.hub.integrators import approval
+from samprasan.hub.integrators import approval, snapshot
 from samprasan.hub.integrators.reader import Reader
 from samprasan.hub.process import callers, changes_service
 from samprasan.hub.process.changes_service import ChangesServicer
-from samprasan.hub.process.running import Running
+from samprasan.hub.process.running import Running, Showing
 from samprasan.keys.errors import Unavailable, Unproven
 from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1 import changes_pb2_grpc
@@ -28,7 +28,7 @@ from tests.federation import Federation
 from tests.reading import Integration
 from tests.working import Working
 
-EVENT = v1.Event(agency="a" * 2_000).SerializeToString()
+EVENT = snapshot.Sight(v1.Event(agency="a" * 2_000).SerializeToString(), b"")
 EVENTS = 8_000  # 16 MB: more than any buffer on the way takes
 
 
@@ -46,18 +46,22 @@ async def served(running: Any, listens_at: str, integrator: Any = by_name) -> gr
     return server
 
 
-def of_many_subjects(made: list[list[bytes]]) -> Any:
+def of_many_subjects(made: list[list[snapshot.Sight]]) -> Any:
     """A hub of nothing but snapshots, which all have many events; ``made`` are those that were."""
 
     async def write(*_: Any) -> None:
         return None
 
-    async def read(*_: Any) -> tuple[list[bytes], bytes]:
+    async def read(step: Any, *given: Any) -> Any:
+        if step is snapshot.response_of:
+            return v1.SnapshotResponse(events=[v1.Event.FromString(each.event) for each in given[1]])
+        if step is not snapshot.read_snapshot:
+            return None
         made.append([EVENT] * EVENTS)
         return made[-1], b"c" * 16
 
     hub = SimpleNamespace(db=None, world=None)
-    return SimpleNamespace(write=write, read=read, hub=hub, showing=SimpleNamespace(secret=b""))
+    return SimpleNamespace(write=write, read=read, hub=hub, showing=SimpleNamespace(secret=b""), approvals={})
 
 
 async def ends_with(call: Any) -> grpc.StatusCode:
@@ -73,7 +77,7 @@ def test_a_snapshot_that_is_not_read_ends_and_lets_others_have_theirs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(limits, "SNAPSHOT_PART_SECONDS_MAX", 1.0)
-    made: list[list[bytes]] = []
+    made: list[list[snapshot.Sight]] = []
 
     async def run() -> tuple[int, list[grpc.StatusCode]]:
         listens_at = f"unix:{tmp_path}/hub.sock"
@@ -116,6 +120,34 @@ def test_a_snapshot_that_takes_too_long_ends(monkeypatch: pytest.MonkeyPatch, tm
         return code
 
     assert asyncio.run(run()) == grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_snapshot_ends_when_its_approval_does(
+    fed: Federation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callers, "APPROVAL_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "SNAPSHOT_EVENTS_AT_ONCE", 1)
+    mpc = Working(fed)
+    mpc.do(mpc.link(), mpc.award(1))
+    reading.approve(fed, "welfare-app")
+    sent: list[v1.SnapshotResponse] = []
+
+    class Context:
+        """One that revokes the approval after the first part."""
+
+        async def write(self, part: v1.SnapshotResponse) -> None:
+            sent.append(part)
+            approval.revoke(fed.hub, "welfare-app")
+
+    async def run() -> None:
+        running = Running(fed.hub, cast("Any", None), Showing(reading.SECRET, 30))
+        with pytest.raises(Unproven, match="revoked"):
+            await ChangesServicer(running)._write_parts("welfare-app", v1.SnapshotRequest(), Context())
+        running.sequencer.close()
+        running.threads.shutdown()
+
+    asyncio.run(run())
+    assert len(sent) == 1
 
 
 def test_a_stream_that_stood_still_is_told_nothing_of_who_has_withdrawn_meanwhile(

@@ -9,7 +9,7 @@ is.  It and the events of a snapshot have ids made of the snapshot's cursor, whi
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 from urllib.parse import quote
 
@@ -46,13 +46,17 @@ class Writer(NamedTuple):
         """What begins a snapshot, called ``tag``; with a cursor if nothing comes behind it."""
         return self._message(Event(), events.Change(type=events.RESET), f"{tag}/reset", cursor)
 
-    def snapshot_messages(self, encoded: Sequence[bytes], tag: str, cursor: bytes) -> Iterator[Message]:
+    def snapshot_messages(self, encoded: Iterable[bytes], tag: str, cursor: bytes) -> Iterator[Message]:
         """The events of a snapshot; the last alone has the cursor to go on from."""
-        for number, event in enumerate(map(Event.FromString, encoded), 1):
-            is_last = number == len(encoded)
-            yield self._message(event, events.from_event(event), f"{tag}/{number}", cursor if is_last else b"")
-        if not encoded:
+        before, number = None, 0
+        for event in map(Event.FromString, encoded):
+            if before is not None:
+                yield self._message(before, events.from_event(before), f"{tag}/{number}", b"")
+            before, number = event, number + 1
+        if before is None:
             yield self.reset(f"{tag}/0", cursor)
+        else:
+            yield self._message(before, events.from_event(before), f"{tag}/{number}", cursor)
 
     def _message(self, event: Event, change: events.Change, event_id: str, cursor: bytes) -> Message:
         attributes = {

@@ -138,7 +138,7 @@ class Publisher:
         if await self._in_thread(snapshot.begin_snapshot, self.order.integrator, asked) != approved:
             return  # it is reset once more, under other names
         found, cursor = await asyncio.to_thread(snapshot.read_snapshot, self.hub.db, self.secret, approved, asked)
-        messages = writer.snapshot_messages(found, tag, cursor)
+        messages = writer.snapshot_messages(snapshot.still_shown(self.hub.db, found), tag, cursor)
         while some := list(islice(messages, jetstream.AHEAD_MAX)):
             await stream.publish(some)
             if await self._in_thread(approval.current_approval, self.order.integrator) != approved:

@@ -1,6 +1,7 @@
 """Snapshots: everything that an integrator may see as of one place of the log, and the cursor to go on from."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from samprasan.edge.database import Database, Tx, take_turn
 from samprasan.hub import limits, store
@@ -36,10 +37,17 @@ def begin_snapshot(hub: Hub, name: str, asked: v1.SnapshotRequest) -> Approved:
     return approved
 
 
+class Sight(NamedTuple):
+    """An event of a snapshot, encoded, and the account that it is about; empty of a benefit or a policy."""
+
+    event: bytes
+    account_id: bytes
+
+
 def read_snapshot(
     db: Database, secret: bytes, approved: Approved, asked: v1.SnapshotRequest
-) -> tuple[list[bytes], bytes]:
-    """Everything that the integrator may see as of now, encoded, in no order of ours; and the cursor behind it."""
+) -> tuple[list[Sight], bytes]:
+    """Everything that the integrator may see as of now, in no order of ours; and the cursor behind it."""
     with db.read() as tx:
         head, agreed = store.log.head_now(tx), store.documents.agreed_on(tx)
         cursors = reader.cursors_of(secret, agreed, approved, asked.subscription)
@@ -47,7 +55,7 @@ def read_snapshot(
             approved.document.scope, asked.filter, reader.names_of(secret, agreed, approved)
         )
         found = [
-            event.SerializeToString(deterministic=True)
+            Sight(event.SerializeToString(deterministic=True), each.account_id)
             for each in _visible_accounts(tx, agreed)
             if (event := view.snapshot_event(each, head.appended_at))
         ]
@@ -56,17 +64,35 @@ def read_snapshot(
     return found, cursor
 
 
-def parts(events: Sequence[bytes], cursor: bytes) -> Iterator[v1.SnapshotResponse]:
-    """What is sent of it, a message at a time; the last has the cursor."""
-    some: list[v1.Event] = []
+def portions(sights: Sequence[Sight]) -> Iterator[list[Sight]]:
+    """What is sent of it at a time."""
+    some: list[Sight] = []
     size = 0
-    for event in events:
-        if some and (len(some) >= limits.SNAPSHOT_EVENTS_AT_ONCE or size + len(event) > limits.PAGE_BYTES_MAX):
-            yield v1.SnapshotResponse(events=some)
+    for sight in sights:
+        if some and (len(some) >= limits.SNAPSHOT_EVENTS_AT_ONCE or size + len(sight.event) > limits.PAGE_BYTES_MAX):
+            yield some
             some, size = [], 0
-        some.append(v1.Event.FromString(event))
-        size += len(event)
-    yield v1.SnapshotResponse(events=some, cursor=cursor)
+        some.append(sight)
+        size += len(sight.event)
+    yield some
+
+
+def response_of(db: Database, some: Sequence[Sight]) -> v1.SnapshotResponse:
+    """A portion as it is sent: whoever has withdrawn since the snapshot was read is left out."""
+    return v1.SnapshotResponse(events=[v1.Event.FromString(each) for each in _still_shown(db, some)])
+
+
+def still_shown(db: Database, sights: Sequence[Sight]) -> Iterator[bytes]:
+    """Events of a snapshot one by one, looked at again some at a time just before."""
+    for some in portions(sights):
+        yield from _still_shown(db, some)
+
+
+def _still_shown(db: Database, some: Sequence[Sight]) -> list[bytes]:
+    with db.read() as tx:
+        totals = store.ledger.totals_of(tx, {each.account_id for each in some} - {b""})
+    still = {account_id for account_id, each in totals.items() if each.is_shown} | {b""}
+    return [each.event for each in some if each.account_id in still]
 
 
 def _visible_accounts(tx: Tx, agreed: Agreed) -> Iterator[v1.Change]:

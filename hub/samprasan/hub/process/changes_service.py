@@ -54,17 +54,22 @@ class ChangesServicer(changes_pb2_grpc.ChangesServicer):
     async def _write_parts(self, name: str, request: v1.SnapshotRequest, context: Any) -> None:
         running = self._running
         approved = await running.write(snapshot.begin_snapshot, running.hub, name, request)
-        events, cursor = await running.read(
-            snapshot.read_snapshot, running.hub.db, running.showing.secret, approved, request
-        )
+        db = running.hub.db
+        sights, cursor = await running.read(snapshot.read_snapshot, db, running.showing.secret, approved, request)
+        left = len(sights)
         try:
-            for part in snapshot.parts(events, cursor):
+            for some in snapshot.portions(sights):
+                if await callers.current_approval(running, name) != approved:
+                    raise Unavailable("approval_changed", name=name)
+                part = await running.read(snapshot.response_of, db, some)
+                left -= len(some)
+                part.cursor = b"" if left else cursor
                 async with asyncio.timeout(limits.SNAPSHOT_PART_SECONDS_MAX):
                     await context.write(part)
         except TimeoutError as problem:
             raise Unavailable("snapshot_slow", seconds=limits.SNAPSHOT_PART_SECONDS_MAX) from problem
         finally:
-            events.clear()  # the error of a call whose caller does not read stays around until he goes
+            sights.clear()  # the error of a call whose caller does not read stays around until he goes
 
     async def Follow(self, request: v1.FollowRequest, context: Any) -> AsyncIterator[Any]:
         """See :mod:`samprasan.hub.integrators.reader`; what is sent is encoded there."""
