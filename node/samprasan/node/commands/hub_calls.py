@@ -177,7 +177,8 @@ def redeem(opened: Home, wish: redemption.Wish, wait_seconds: float) -> dict[str
 def settle_redemption(opened: Home, op_key: bytes, wait_seconds: float) -> dict[str, Any]:
     """Wait until the hub has answered what was queued about a redemption; the redemption then.
 
-    Raises Unavailable ``redemption_pending``, or ``counter_offline`` if nothing has left, which is dropped then.
+    Raises Unavailable ``redemption_pending``, or ``counter_offline`` if nothing has left, which is dropped then.  So it
+    is whatever else goes wrong: what was told to have failed is not done later.
     """
     node = opened.node
 
@@ -189,6 +190,9 @@ def settle_redemption(opened: Home, op_key: bytes, wait_seconds: float) -> dict[
         done = is_decided() or asyncio.run(serve.settle(node, opened.connect, wait_seconds, is_decided))
     except Unavailable as problem:
         done, why = is_decided(), problem.code
+    except BaseException:
+        redemption.drop_unsent(node.db, op_key)
+        raise
     if not done:
         if redemption.drop_unsent(node.db, op_key):
             raise Unavailable("counter_offline", why=why)
@@ -206,14 +210,26 @@ def _available(opened: Home, subject: Identifier) -> int | None:
 def refund_elsewhere(
     opened: Home, agency: str, hold_id: bytes, credits_: int, reason: str, wait_seconds: float
 ) -> dict[str, Any]:
-    """Give back what another agency's counter took for one of this agency's benefits; what came of it."""
+    """Give back what another agency's counter took for one of this agency's benefits; what came of it.
+
+    Raises Unavailable ``counter_offline`` if nothing has left, which is dropped then.
+    """
     node = opened.node
     redemption.refund_elsewhere(node, agency, hold_id, credits_, reason)
 
     def is_told() -> bool:
         return redemption.outcome_of_hold(node.db, hold_id)[0] != "queued"
 
-    asyncio.run(serve.settle(node, opened.connect, wait_seconds, is_told))
+    failed = "link_pending"
+    try:
+        asyncio.run(serve.settle(node, opened.connect, wait_seconds, is_told))
+    except Unavailable as problem:
+        failed = problem.code
+    except BaseException:
+        redemption.drop_unsent_elsewhere(node.db, hold_id)
+        raise
+    if not is_told() and redemption.drop_unsent_elsewhere(node.db, hold_id):
+        raise Unavailable("counter_offline", why=failed)
     state, why = redemption.outcome_of_hold(node.db, hold_id)
     return {"state": {"settled": "refunded"}.get(state, state), "reason": why, "hold": f"{agency}/{hold_id.hex()}"}
 

@@ -145,11 +145,23 @@ def cancel(node: Node, op_key: bytes) -> None:
 
 
 def drop_unsent(db: Database, op_key: bytes) -> bool:
-    """Drop the redemption if nothing of it has left, nor the benefit; whether it was dropped."""
+    """Drop what was to be told of the redemption and has not left; whether nothing is left that could be sent.
+
+    Who was told that something failed must not find it done later.
+    """
     with db.begin() as tx:
         store.awards.lock(tx)
         row = store.redemptions.of_op_key(tx, op_key)
-        return row is not None and store.redemptions.drop(tx, [row.hold_id]) > 0
+        if row is None:
+            return False
+        return store.redemptions.drop(tx, [row.hold_id]) > 0 or store.redemptions.drop_updates(tx, row.hold_id)
+
+
+def drop_unsent_elsewhere(db: Database, hold_id: bytes) -> bool:
+    """The same of another agency's hold."""
+    with db.begin() as tx:
+        store.awards.lock(tx)
+        return store.redemptions.drop_updates(tx, hold_id)
 
 
 def post(node: Node, op_key: bytes, credits_: int | None) -> None:

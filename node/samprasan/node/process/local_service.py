@@ -160,6 +160,8 @@ class CounterServicer(counter_pb2_grpc.CounterServicer):
             found = await self._found(op_key)
             if found.state not in {RedemptionState.HELD, RedemptionState.POSTED}:
                 return counter_pb2.CancelResponse(redemption=found)
+        if await self._step(redemption.drop_unsent, node.db, op_key):
+            raise Unavailable("counter_offline", why="hub_unreachable")
         raise Unavailable("redemption_pending", id=op_key.hex())
 
     async def _is_decided(self, op_key: bytes) -> bool:
