@@ -30,7 +30,7 @@ FRESH = b"f" * 16
 
 def test_the_tag_is_of_agency_account_and_secret() -> None:
     tag = admissions.tag_of("mpc", bytes(16), bytes(range(16)))
-    assert tag.hex() == "402cb2e5bfd009a5261e743571f7a9ea"  # by sha256sum
+    assert tag.hex("-", 4) == "402cb2e5-bfd009a5-261e7435-71f7a9ea"  # by sha256sum
     others = {
         admissions.tag_of(agency, account, secret)
         for agency in ("mpc", "nhco")
@@ -59,10 +59,12 @@ def test_an_admission_is_spent_once_and_an_open_link_changes_without_one() -> No
     books = Ledger().opened(ACCOUNT).linked("nhco").linked("mpc")
     assert books.apply("mpc", link(ACCOUNT, (1, 2, 3), 10, b"")) == [ledger.APPLIED]
     assert books.apply("mpc", unlink(11)) == [ledger.APPLIED]
-    assert books.apply("mpc", link(ACCOUNT, (1,), 12)) == [NOT_ADMITTED], "others keep it open: it does not rest"
+    books.at += 8 * DAY_MS
+    books.turn()
+    assert books.apply("mpc", link(ACCOUNT, (1,), 12)) == [NOT_ADMITTED], "it left too long ago"
     books.apply("hub", admitted("mpc", ACCOUNT))
     assert books.apply("mpc", link(ACCOUNT, (1,), 13)) == [NOT_ADMITTED], "the same word again admits nobody again"
-    books.apply("hub", admitted("mpc", ACCOUNT, FRESH))
+    books.apply("hub", admitted("mpc", ACCOUNT, FRESH, lapses_at=books.at + DAY_MS))
     assert books.apply("mpc", link(ACCOUNT, (1,), 14, FRESH)) == [ledger.APPLIED]
 
 
@@ -124,6 +126,25 @@ def test_who_had_left_comes_back_within_the_week_and_nothing_is_lost() -> None:
     books.at += 30 * DAY_MS
     books.turn()
     assert not books.state.accounts[ACCOUNT].closed
+
+
+def test_who_left_lately_comes_back_to_an_account_that_others_kept_open() -> None:
+    books = left().linked("nhco")
+    books.at += 7 * DAY_MS
+    assert books.apply("mpc", link(ACCOUNT, (1,), 12, b"")) == [ledger.APPLIED]
+    assert books.apply("mpc", unlink(13)) == [ledger.APPLIED]
+    books.at += 8 * DAY_MS
+    assert books.apply("mpc", link(ACCOUNT, (1,), 14, b"")) == [NOT_ADMITTED]
+
+
+def test_who_left_long_ago_does_not_revive_an_account_that_another_left_since() -> None:
+    books = Ledger().opened(ACCOUNT).linked("mpc").linked("nhco")
+    assert books.apply("mpc", unlink(1)) == [ledger.APPLIED]
+    books.at += 6 * DAY_MS
+    assert books.apply("nhco", unlink(2)) == [ledger.APPLIED]
+    books.at += 2 * DAY_MS
+    assert books.apply("mpc", link(ACCOUNT, (1,), 3, b"")) == [NOT_ADMITTED]
+    assert books.apply("nhco", link(ACCOUNT, (1,), 4, b"")) == [ledger.APPLIED]
 
 
 def test_who_was_never_linked_revives_an_account_with_an_admission_alone() -> None:

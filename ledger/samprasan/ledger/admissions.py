@@ -63,6 +63,7 @@ def link(step: Step, wanted: log.Link) -> Decline:
         step.set_account(wanted.account_id, account, account._replace(links=links, shown_by=shown_by, closes_on=0))
     step.linked += is_new
     step.changes.links[step.agency, wanted.account_id] = purposes | step.link(wanted.account_id) & {USED}
+    step.changes.left[step.agency, wanted.account_id] = 0
     return NO_DECLINE
 
 
@@ -78,6 +79,7 @@ def unlink(step: Step, given_up: log.Unlink) -> Decline:
     fewer_shown = log.PURPOSE_INTEGRATORS in step.link(given_up.account_id)
     links = account.links - 1
     step.changes.links[step.agency, given_up.account_id] = step.link(given_up.account_id) & {USED}
+    step.changes.left[step.agency, given_up.account_id] = step.day
     step.linked -= 1
     closes = 0 if links else calendar.packed(closes_on(step.today))
     after = account._replace(links=links, closes_on=closes, shown_by=account.shown_by - fewer_shown)
@@ -98,24 +100,29 @@ def turn(step: Step, turned: log.Turn) -> None:
 def _begin(step: Step, wanted: log.Link) -> Decline:
     """Whether the agency may begin a Link on the account, which is there then; what it spends is over."""
     account = step.account(wanted.account_id)
-    rests = account is not None and not account.links and not account.is_over(step.day)
-    if rests and step.was_linked(wanted.account_id):
+    if account is not None and not account.is_over(step.day) and _left_lately(step, wanted.account_id):
         return NO_DECLINE
     tag = tag_of(step.agency, wanted.account_id, wanted.admission)
     admission = step.admission(step.agency, tag)
     if admission is None or not step.is_usable(admission) or (account and account.kind != admission.kind):
         return log.DECLINE_REASON_NOT_ADMITTED
     if account is None:
-        step.changes.accounts[wanted.account_id] = Totals(admission.kind, only_of=step.agency)
-        step.alone += admission.key_epoch > 0
+        by_pseudonym = admission.key_epoch > 0
+        step.changes.accounts[wanted.account_id] = Totals(admission.kind, only_of=step.agency if by_pseudonym else "")
+        step.alone += by_pseudonym
     elif account.is_over(step.day):
         return log.DECLINE_REASON_ACCOUNT_CLOSED
     elif account.only_of not in ("", step.agency):
         step.changes.accounts[wanted.account_id] = account._replace(only_of="")
-        if admission.key_epoch:
-            step.share(account.only_of)
+        step.share(account.only_of)
     step.changes.admissions[step.agency, tag] = admission._replace(is_over=True)
     return NO_DECLINE
+
+
+def _left_lately(step: Step, account_id: AccountId) -> bool:
+    """Whether the agency left the account so lately that it would still rest had that been the last Link."""
+    left = step.left_on(account_id)
+    return left > 0 and step.today < closes_on(calendar.unpacked(left))
 
 
 def _give_up(step: Step, tag: bytes) -> Decline:

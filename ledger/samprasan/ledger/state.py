@@ -37,7 +37,7 @@ class Totals(NamedTuple):
     shown_by: int = 0  # open Links that let integrators see it
     lots: Lots = ()
     owed: Debts = ()
-    only_of: str = ""  # the one agency that was ever linked to it; empty: several were
+    only_of: str = ""  # opened by pseudonym, the one agency that was ever linked to it; empty: several were
     closes_on: int = 0  # the day, YYYYMMDD, on which it closes unless somebody links to it; 0: it is linked
 
     def is_over(self, day: int) -> bool:
@@ -171,6 +171,7 @@ class State:
     """A slice of the ledger: all that a batch touches, or everything.
 
     ``resting`` are accounts that nobody is linked to and that are not closed.  ``links`` are purposes and ``USED``,
+    ``left`` the days (YYYYMMDD) on which they were given up, or 0;
     ``admissions`` are by agency and tag, ``evaluated`` is by requester and evaluator; ``key_epochs`` are those of the
     linking keys in the roster, empty where nothing is said of them.  ``awards`` are those that took effect, as signed,
     by agency and op_id, ``leftovers`` what a reversal had to leave, by its own; ``corrections`` what corrected one.
@@ -182,6 +183,7 @@ class State:
     accounts: dict[AccountId, Totals] = field(default_factory=dict)
     resting: set[AccountId] = field(default_factory=set)
     links: dict[tuple[str, AccountId], frozenset[int]] = field(default_factory=dict)
+    left: dict[tuple[str, AccountId], int] = field(default_factory=dict)
     admissions: dict[tuple[str, bytes], Admission] = field(default_factory=dict)
     key_epochs: frozenset[int] = frozenset()
     evaluated: dict[tuple[str, str], Evaluated] = field(default_factory=dict)
@@ -206,6 +208,7 @@ class State:
             else:
                 self.resting.discard(account_id)
         self.links.update(changes.links)
+        self.left.update(changes.left)
         self.admissions.update(changes.admissions)
         self.evaluated.update(changes.evaluated)
         self.key_epochs = changes.key_epochs or self.key_epochs
@@ -282,10 +285,11 @@ class Step:
         found = self.changes.links.get(key)
         return self.before.links.get(key, frozenset()) if found is None else found
 
-    def was_linked(self, account_id: AccountId) -> bool:
-        """Whether the agency ever had a Link."""
+    def left_on(self, account_id: AccountId) -> int:
+        """The day, YYYYMMDD, on which the agency gave its Link up; 0 if it has one, or never had."""
         key = (self.agency, account_id)
-        return key in self.changes.links or key in self.before.links
+        found = self.changes.left.get(key)
+        return self.before.left.get(key, 0) if found is None else found
 
     def is_linked(self, account_id: AccountId) -> bool:
         """Whether the agency has an open Link."""

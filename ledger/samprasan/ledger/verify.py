@@ -33,6 +33,7 @@ def _rows(state: State) -> Iterator[tuple[str, Iterable[tuple[object, ...]]]]:
     offers = ((*key, each.benefit.digest, each.withdrawn, each.taken) for key, each in state.offers.items())
     yield "account", state.accounts.items()
     yield "link", ((*key, sorted(purposes)) for key, purposes in state.links.items() if purposes)
+    yield "left", ((*key, day) for key, day in state.left.items() if day)
     yield "admission", ((*key, admission) for key, admission in state.admissions.items())
     yield "evaluated", ((*key, *evaluated) for key, evaluated in state.evaluated.items())
     yield "operation", ((*key, operation) for key, operation in state.operations.items())
@@ -66,6 +67,8 @@ def breaches(state: State) -> list[str]:
     if any(owed[agency] != did.written_off for agency, did in state.agencies.items()):
         problems.append("what awards owe is not what their agencies have written off")
     for agency, did in state.agencies.items():
+        if min(did.alone, did.accounts, did.used, did.spent, did.written_off) < 0:
+            problems.append(f"{agency} has a count below nothing")
         if did.admitted > did.evaluated:
             problems.append(f"{agency} was admitted to {did.admitted} accounts, and had {did.evaluated} ids evaluated")
     return problems + _hold_breaches(state)

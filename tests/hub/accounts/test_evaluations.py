@@ -56,6 +56,11 @@ def test_an_admission_that_lapsed_takes_another_evaluation(fed: Federation) -> N
     assert len(open_people(fed, 1, evaluated(fed, 2))) == 1
 
 
+def _with_junk_in_a_signature(envelope: Envelope) -> bytes:
+    envelope.signatures[0].MergeFromString(b"\xba\x3e\x01x")
+    return envelope.SerializeToString()
+
+
 UNSOUND: dict[str, Callable[[Federation], Envelope]] = {
     "signed by the evaluator alone": lambda fed: evaluated(fed, 9, "mpc", "nhco", "nhco"),
     "signed by the requester alone": lambda fed: evaluated(fed, 9, "mpc", "nhco", "mpc"),
@@ -67,6 +72,10 @@ UNSOUND: dict[str, Callable[[Federation], Envelope]] = {
         EvaluationTotal(federation_id=b"x" * 16, requester="mpc", evaluator="nhco", total=9),
         *(fed.nodes[each].world.signer for each in ("mpc", "nhco")),
     ),
+    "a third signature": lambda fed: evaluated(fed, 9, "mpc", "nhco", "mpc", "nhco", "codi"),
+    "the same signature twice": lambda fed: evaluated(fed, 9, "mpc", "nhco", "mpc", "nhco", "nhco"),
+    "a field of its own": lambda fed: Envelope.FromString(evaluated(fed, 9).SerializeToString() + b"\xba\x3e\x01x"),
+    "another way of writing it": lambda fed: Envelope.FromString(_with_junk_in_a_signature(evaluated(fed, 9))),
     "something else": lambda fed: signing.seal(hub_pb2.Head(seq=1), fed.nodes["mpc"].world.signer),
 }
 

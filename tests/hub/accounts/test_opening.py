@@ -235,3 +235,12 @@ def test_a_pseudonym_of_no_linking_key_opens_nothing(fed: Federation) -> None:
     request.subjects.add(subject_key=b"k" * 32, kind=log.SUBJECT_KIND_COMMUNITY)
     with pytest.raises(Malformed):
         opening.open_accounts(fed.hub, "mpc", request)
+
+
+def test_accounts_that_are_due_are_found_by_their_index(fed: Federation) -> None:
+    with fed.hub.db.read() as tx:
+        query = "EXPLAIN QUERY PLAN SELECT 1 FROM accounts WHERE closes_on > 0 AND NOT closed AND closes_on <= 20261201"
+        (plan,) = tx.exec_driver_sql(query).all()
+        condition = str(store.ledger.due(20261201).compile(compile_kwargs={"literal_binds": True}))
+    assert "accounts_closes_on" in plan[-1]
+    assert "NOT closed" in condition

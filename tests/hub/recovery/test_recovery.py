@@ -27,11 +27,12 @@ from samprasan.node.rows import present
 from samprasan.node.sync import batches, halt, hello, hub_chain, outbox
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
-from samprasan.v1.log_pb2 import SUBJECT_KIND_PERSON, Activate, Admitted, Batch, Unlink, Update
+from samprasan.v1.log_pb2 import SUBJECT_KIND_PERSON, Activate, Admitted, Batch, Turn, Unlink, Update
 
 from tests import federation
 from tests.disaster import ask_for_rice, is_sound, replace_hub, standing
 from tests.federation import AGENCIES, Federation, HubParty, Message, deed
+from tests.leaving import run_without
 from tests.reconciling import busy, reconcile
 
 Rows = list[tuple[object, ...]]
@@ -354,6 +355,38 @@ def test_another_agencys_subjects_are_not_tied_to_accounts(busy_fed: Federation)
     assert refused.value.code == "refeed_foreign"
 
 
+def account_of(fed: Federation, agency: str, number: int) -> bytes | None:
+    node = fed.nodes[agency]
+    with node.db.read() as tx:
+        row = node_store.subjects.find(tx, node.identity.index(deed(1, number).subject))
+    return row.account_id if row else None
+
+
+def test_whom_the_backup_knows_by_an_account_that_nobody_linked_is_found_by_the_one_that_came_later(
+    busy_fed: Federation,
+) -> None:
+    """The backup was made between opening and linking; then the admission lapsed, and another account was opened."""
+    fed = busy_fed
+    fed.give("mpc", deed(100, 50))
+    run_without(fed, "push")
+    first = account_of(fed, "mpc", 50)
+    yesterday = federation.copy_of(fed, federation.memory_database, 5)
+    fed.clock.now_ms += 3 * limits.ADMISSION_LIFETIME_MS
+    fed.give("nhco", deed(101, 1))
+    fed.deliver(fed.nodes["nhco"].tick())
+    fed.hub.tick()
+    fed.run()
+    assert first is not None
+    assert account_of(fed, "mpc", 50) not in (first, None)
+    replace_hub(fed, yesterday)
+    fed.run()
+    assert standing(fed.hub) is None
+    fed.give("nhco", deed(102, 50))
+    fed.run()
+    assert account_of(fed, "nhco", 50) == account_of(fed, "mpc", 50)
+    assert is_sound(fed.hub)
+
+
 def test_a_stale_receipt_starts_no_recovery(busy_fed: Federation) -> None:
     fed = busy_fed
     node = fed.nodes["mpc"]
@@ -511,7 +544,7 @@ def test_what_an_agency_holds_otherwise_is_told_and_ends_nothing(busy_fed: Feder
     fed.run()
     replace_hub(fed, yesterday, why="")
     with fed.hub.db.begin() as tx:
-        intake.append_own(tx, fed.hub.world, [])
+        intake.append_own(tx, fed.hub.world, [Update(turn=Turn(day=20260101, prefix=b"?"))])
     recovery.begin_recovery(fed.hub, recovery.ASKED)
     fed.run()
     document = status.status(fed.hub.db, fed.clock())["recovery"]

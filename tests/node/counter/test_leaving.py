@@ -103,7 +103,7 @@ async def test_the_account_lives_on_while_another_agency_keeps_it_open(fed: Fede
     fed.give("mpc", deed(2, 1, consents=Consents(share=True, redeem=False)))
     fed.run()
     assert row_of(fed, 1).account_id == account
-    assert changes(fed)[3:] == ["link", "award"] * 2, "it does not rest, and who had left it needs another admission"
+    assert changes(fed)[3:] == ["link", "award"]
     assert owned(fed, 1) == 48
     assert (await reconcile(fed, "mpc")).differences == []
 
@@ -138,6 +138,43 @@ def test_who_comes_back_while_the_account_rests_loses_nothing(fed: Federation) -
     close_what_rests(fed)
     assert (row_of(fed, 1).account_id, owned(fed, 1)) == (before, 32)
     assert questions_asked(fed) == 1, "nobody is asked about them again"
+
+
+async def test_agreeing_again_is_enough_to_keep_everything(fed: Federation) -> None:
+    """No deed, no balance: the word alone, while the account rests."""
+    fed.give("mpc", deed(1, 1))
+    fed.run()
+    leave(fed, 1)
+    fed.run()
+    give(fed, 1, "share")
+    fed.run()
+    close_what_rests(fed)
+    assert owned(fed, 1) == 16
+    assert (await reconcile(fed, "mpc")).differences == []
+
+
+async def test_what_was_told_of_who_left_is_over_even_if_the_first_link_came_too_late(fed: Federation) -> None:
+    """Another agency keeps the account, the person comes back and is told it, and it closes before the Link comes."""
+    fed.give("mpc", deed(1, 1))
+    fed.give("nhco", deed(1, 1))
+    fed.run()
+    leave(fed, 1)
+    fed.run()
+    close_what_rests(fed)
+    give(fed, 1, "share", "redeem")
+    fed.give("mpc", deed(2, 1))
+    run_without(fed, "push")
+    assert row_of(fed, 1).left_account == row_of(fed, 1).account_id
+    leave(fed, 1, agency="nhco")
+    fed.deliver(fed.nodes["nhco"].tick())
+    for _ in range(2):
+        fed.clock.now_ms += 8 * DAY_MS
+        fed.deliver(fed.nodes["nhco"].tick())
+        fed.hub.tick()
+    fed.run()
+    fed.run()
+    assert owned(fed, 1) == 16
+    assert (await reconcile(fed, "mpc")).differences == []
 
 
 def questions_asked(fed: Federation) -> int:

@@ -11,7 +11,7 @@ from samprasan.keys.errors import Refused, SamprasanError, Unavailable, Unproven
 from samprasan.node.commands import hub_calls
 from samprasan.node.counter import redemption
 from samprasan.node.process import serve
-from samprasan.node.sync import outbox
+from samprasan.node.sync import batches, outbox
 
 from tests import federation
 from tests.federation import Federation, deed
@@ -44,23 +44,20 @@ def opened(fed: Federation, agency: str = "mpc") -> Any:
     return SimpleNamespace(node=fed.nodes[agency], connect=None, settings=SimpleNamespace(offline_credits_max=0))
 
 
-def settle(fed: Federation, op: int) -> Any:
-    return hub_calls.settle_redemption(opened(fed), op.to_bytes(16, "big"), 0.1)
+def settle(fed: Federation, op: int, update: bytes) -> Any:
+    return hub_calls.settle_redemption(opened(fed), op.to_bytes(16, "big"), 0.1, update)
 
 
 def post(fed: Federation) -> Any:
-    redemption.post(fed.nodes["mpc"], OP, None)
-    return settle(fed, 1)
+    return settle(fed, 1, redemption.post(fed.nodes["mpc"], OP, None))
 
 
 def void(fed: Federation) -> Any:
-    redemption.void(fed.nodes["mpc"], OP, "cancelled")
-    return settle(fed, 1)
+    return settle(fed, 1, redemption.void(fed.nodes["mpc"], OP, "cancelled"))
 
 
 def refund(fed: Federation) -> Any:
-    redemption.refund(fed.nodes["mpc"], (2).to_bytes(16, "big"), None, "mistake")
-    return settle(fed, 2)
+    return settle(fed, 2, redemption.refund(fed.nodes["mpc"], (2).to_bytes(16, "big"), None, "mistake"))
 
 
 def refund_anothers(fed: Federation) -> Any:
@@ -110,3 +107,26 @@ def test_what_no_answer_came_to_in_time_is_not_done_later(
     assert away.value.code == "counter_offline"
     counter.run()
     assert standing(counter) == before
+
+
+def test_what_another_command_queued_is_left(counter: Federation) -> None:
+    node = counter.nodes["mpc"]
+    kept = redemption.refund(node, (2).to_bytes(16, "big"), None, "mistake")
+    redemption.post(node, OP, None)
+    assert not redemption.drop_unsent(node.db, (2).to_bytes(16, "big"))
+    counter.run()
+    assert redemption.outcome_of(node.db, kept) == ("settled", None)
+
+
+def test_what_has_left_is_told_to_be_pending(counter: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process has sealed it before this one's own session failed."""
+    node = counter.nodes["mpc"]
+
+    async def sealed_meanwhile(*_: Any) -> bool:
+        assert batches.next_batch(node, outbox.outbox(node.db, counter.clock()).head.seq)
+        raise Refused("node_restored")
+
+    monkeypatch.setattr(serve, "settle", sealed_meanwhile)
+    with pytest.raises(Unavailable) as pending:
+        void(counter)
+    assert pending.value.code == "redemption_pending"

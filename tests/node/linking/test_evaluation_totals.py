@@ -11,6 +11,7 @@ from samprasan.node.sync import hello
 from samprasan.node.tables import evaluation_totals as totals_table
 from samprasan.v1 import linking_pb2
 from samprasan.v1.envelope_pb2 import Envelope
+from samprasan.v1.linking_pb2 import EvaluationTotal
 
 from tests.evaluating import evaluated
 from tests.federation import Federation, NodeParty, deed
@@ -140,3 +141,15 @@ def test_who_was_restored_goes_on_with_what_others_know(fed: Federation) -> None
         evaluation_totals.count_asked(tx, mpc, evaluator, 1)
         evaluation_totals.accept_total(tx, mpc, evaluator, evaluated(fed, 3, "mpc", evaluator, evaluator))
     assert row(mpc, "mpc", evaluator).acknowledged
+
+
+def test_an_evaluator_that_was_restored_counts_on_from_what_the_chain_says(fed: Federation) -> None:
+    fed.give("mpc", *(deed(number, number) for number in range(1, 4)))
+    fed.run()
+    ((_, evaluator),) = in_chain(fed)
+    peer = fed.nodes[evaluator]
+    with peer.db.begin() as tx:
+        tx.execute(totals_table.update().values(elements=0))
+        evaluation_totals.count_evaluated(tx, peer, "mpc", 1)
+        said = evaluation_totals.total_for(tx, peer, "mpc")
+    assert EvaluationTotal.FromString(said.payload).total == in_chain(fed)["mpc", evaluator] + 1

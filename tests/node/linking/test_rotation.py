@@ -238,6 +238,26 @@ def test_a_pseudonym_that_belongs_to_another_account_moves_nobody(fed: Federatio
     assert process_status.status(fed.hub.db, fed.clock())["rotation"]["disagreements"] == 1
 
 
+def test_an_account_has_one_name_under_the_next_key_and_a_public_one_none(fed: Federation) -> None:
+    """Who is linked alone could otherwise call one account by the pseudonyms of many."""
+    village = parse(Scheme.REGISTRY, "12", "codi.council")
+    fed.give("codi", replace(deed(1, 1), kind=log_pb2.SUBJECT_KIND_COMMUNITY, subject=village))
+    fed.give("mpc", deed(1, 1))
+    fed.run()
+    before = keys(fed)
+    start(fed)
+    go_on_until_next(fed)
+    assert rekey(fed, "codi", request(fed, "codi")) == 0
+    assert keys(fed) == before
+    asked = request(fed, "mpc")
+    assert rekey(fed, "mpc", asked) == 1
+    asked.accounts[0].subject_key = b"x" * 32
+    assert rekey(fed, "mpc", asked) == 0
+    with fed.hub.db.read() as tx:
+        found = hub_store.pseudonyms.keys_of(tx, [asked.accounts[0].account_id])
+    assert sorted(epoch for each in found.values() for _, _, epoch in each) == [1, 2]
+
+
 BAD: dict[str, tuple[str, Callable[[Federation], hub_pb2.RekeyRequest], str | int]] = {
     "another epoch": ("mpc", lambda fed: request(fed, "mpc", key_epoch=3), "key_epoch"),
     "no accounts": ("mpc", lambda fed: request(fed, "mpc", accounts=[]), "request"),

@@ -244,9 +244,19 @@ def left_and_back_on_another_account(fed: Federation) -> None:
     fed.give("mpc", deed(9, 1))
 
 
+def taken_back_from_another_after_it_was_over(fed: Federation) -> None:
+    left_and_back_on_another_account(fed)
+    fed.run()
+    wrong = fed.give("mpc", deed(1, 3))
+    fed.run()
+    assert wrong.import_id is not None
+    undo.undo_import(fed.nodes["mpc"], wrong.import_id)
+
+
 @pytest.mark.parametrize(
     "happens",
     [
+        taken_back_from_another_after_it_was_over,
         changed_without_consent,
         of_somebody_else_who_does_not_share,
         whose_owner_was_erased,

@@ -440,3 +440,19 @@ def test_recovery_forgets_no_lie(busy_fed: Federation) -> None:
     halt.halt_sending(node.db, Unproven("log_forked"))
     busy_fed.recover("mpc")
     assert halt.halt_reason(node.db) == "log_forked"
+
+
+async def test_who_left_and_came_back_since_is_still_there(busy_fed: Federation) -> None:
+    fed = busy_fed
+    yesterday = yesterday_of(fed)
+    leave(fed, 1)
+    fed.run()
+    consent.give(fed.nodes["mpc"], deed(1, 1).subject, ("share", "redeem"))
+    fed.run()
+    restored(fed, yesterday)
+    fed.recover("mpc")
+    fed.clock.now_ms += limits.UNLINK_GRACE_MS
+    fed.run()
+    row = subject_of(fed.nodes["mpc"], 1)
+    assert (bool(row.share), bool(row.redeem), row.unlink_at, row.withdrawn) == (True, True, None, 0)
+    assert await agrees(fed)

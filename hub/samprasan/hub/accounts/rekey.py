@@ -4,8 +4,11 @@ Until the roster drops the old key an account is found under both, so nothing st
 totals stay as they are.
 """
 
+from collections.abc import Sequence
+
 from samprasan.hub import limits, store
 from samprasan.hub.identity import Hub
+from samprasan.hub.store.pseudonyms import Key
 from samprasan.keys.errors import Malformed, Refused
 from samprasan.ledger.batch_form import DIGEST_BYTES, ID_BYTES
 from samprasan.v1 import hub_pb2, log_pb2
@@ -29,11 +32,11 @@ def rekey(hub: Hub, agency: str, request: hub_pb2.RekeyRequest) -> hub_pb2.Rekey
         keys = {account_id: key for account_id, key in keys.items() if agency in linked.get(account_id, ())}
         store.pseudonyms.note_rekeyed(tx, agency, keys)
         said = store.pseudonyms.rekeyed_by(tx, keys)
-        kinds = store.pseudonyms.kinds_of(tx, keys)
+        tied = store.pseudonyms.keys_of(tx, keys)
         named = {
-            account_id: (key, kinds[account_id], request.key_epoch)
+            account_id: (key, kind, request.key_epoch)
             for account_id, key in keys.items()
-            if account_id in kinds
+            if (kind := _kind(tied.get(account_id, []), current.linking.key_epoch, key, request.key_epoch))
         }
         known = store.pseudonyms.accounts_of(tx, named.values())
         agreeing = {
@@ -54,13 +57,19 @@ def rekey(hub: Hub, agency: str, request: hub_pb2.RekeyRequest) -> hub_pb2.Rekey
                     request_id=request.request_id,
                     subject_key=keys[account_id],
                     account_id=account_id,
-                    kind=log_pb2.SubjectKind.ValueType(kinds[account_id]),
+                    kind=log_pb2.SubjectKind.ValueType(named[account_id][1]),
                     key_epoch=request.key_epoch,
                 )
             )
             for account_id in moved
         ]
     )
+
+
+def _kind(tied: Sequence[Key], in_force: int, key: bytes, coming: int) -> int:
+    """The kind of an account that is found by the key in force, and by no other one of the next; else 0."""
+    others = [each for each in tied if each[2] == coming and each[0] != key]
+    return 0 if others else next((kind for _, kind, epoch in tied if epoch == in_force), 0)
 
 
 def _check(request: hub_pb2.RekeyRequest) -> None:

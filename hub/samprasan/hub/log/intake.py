@@ -154,6 +154,9 @@ def _append_own(tx: Tx, world: World, updates: Sequence[log.Update], now: int) -
         updates=updates,
     )
     envelope = world.sign(batch)
+    signing.decode(log.Batch, envelope.payload)  # what others showed is in it: no node would read what is not canonical
+    if batch_form.check(batch, len(envelope.payload), batch.federation_id, documents.HUB) is not None:
+        raise Malformed("not_canonical", kind="Batch")
     submission = Submission(documents.HUB, envelope.SerializeToString(), signing.digest(envelope), batch)
     (answer,) = _append_at(tx, world, [submission], now)
     if isinstance(answer, SamprasanError):
@@ -246,7 +249,7 @@ def enter_batches(
     agreed = store.documents.agreed_on(tx)
     state.policies, state.key_epochs = dict(agreed.policies), agreed.key_epochs
     every_change, operations, told, rows, receipts = State(), [], [], [], []
-    used: dict[str, set[bytes]] = {}
+    used: dict[str, dict[bytes, bytes]] = {}
     for log_index, (submission, appended_at) in enumerate(entries, size):
         entry = Entry(submission.batch, appended_at)
         folded, outcomes = ledger.fold(state, entry, activated)
@@ -254,28 +257,28 @@ def enter_batches(
         state.include(folded)
         every_change.include(folded)
         operations.append((log_index, folded))
-        used.setdefault(submission.agency, set()).update(_used(submission, outcomes))
+        used.setdefault(submission.agency, {}).update(_used(submission, outcomes))
         receipt = receipted(_receipt(submission, log_index, appended_at, outcomes, agreed.cuts_at(log_index)))
         receipts.append(receipt)
         rows.append(_row(submission, log_index, receipt))
     store.ledger.save(tx, every_change, operations)
     store.changes.save(tx, told)
     store.log.append(tx, rows, entries[-1][1] if entries else 0)
-    for agency, account_ids in used.items():
-        store.admissions.drop(tx, agency, account_ids)
-        store.pseudonyms.forget_if_nobodys(tx, account_ids - every_change.accounts.keys())
+    for agency, by_secret in used.items():
+        store.admissions.drop(tx, agency, by_secret)
+        store.pseudonyms.forget_if_nobodys(tx, set(by_secret.values()) - every_change.accounts.keys())
     store.pseudonyms.forget(tx, [key for key, totals in every_change.accounts.items() if totals.closed])
     return receipts
 
 
-def _used(submission: Submission, outcomes: Sequence[log.Outcome]) -> set[bytes]:
-    """Accounts of which the agency has spent an admission or given it up."""
+def _used(submission: Submission, outcomes: Sequence[log.Outcome]) -> dict[bytes, bytes]:
+    """Secrets of admissions that the agency has spent or given up → their accounts."""
     changes_ = (
         update.link if update.HasField("link") else update.unlink
         for update, outcome in zip(submission.batch.updates, outcomes, strict=True)
         if outcome.kind == log.OUTCOME_KIND_APPLIED
     )
-    return {each.account_id for each in changes_ if each.admission}
+    return {each.admission: each.account_id for each in changes_ if each.admission}
 
 
 def _touched(submissions: Sequence[Submission], activated: Activated) -> dict[str, Touched]:

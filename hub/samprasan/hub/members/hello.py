@@ -27,7 +27,7 @@ def answer_hello(hub: Hub, agency: str, request: hub_pb2.HelloRequest) -> hub_pb
             raise Unproven("federation", kind="Hello")
         ahead = hub.world.others.ahead_of(agency, now) if hub.world.others else 0
         store.members.note_seen(tx, agency, now, ahead)
-        if request.evaluated and store.recovery.current(tx) is None:
+        if request.evaluated and store.recovery.current(tx) is None and hub.world.is_right():
             _hear_of_evaluations(tx, hub, agency, request.evaluated)
         head = store.log.chain_head(tx, agency)
         own = store.log.chain_head(tx, documents.HUB)

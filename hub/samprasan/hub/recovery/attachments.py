@@ -9,7 +9,7 @@ from samprasan.hub.store.admissions import Unused
 from samprasan.hub.store.recovery import Refed, RefedAccount
 from samprasan.keys import documents, signing
 from samprasan.ledger import admissions
-from samprasan.ledger.state import Admission
+from samprasan.ledger.state import Admission, Totals
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.documents_pb2 import Roster
@@ -36,23 +36,40 @@ def put_in_force(tx: Tx, world: World, news: Sequence[Envelope]) -> None:
             store.pseudonyms.end_rotation(tx, body.linking.key_epoch)
 
 
-def tie_accounts(tx: Tx, since: int) -> list[log.Update]:
+def tie_accounts(tx: Tx, since: int, *, is_whole: bool) -> list[log.Update]:
     """Tie accounts to their subjects again; what admits agencies again to those of which the log has lost it.
 
-    Admissions that were over at ``since`` (milliseconds) are left out.
+    Admissions that were over at ``since`` (milliseconds) are left out.  Once the log ``is_whole``, what is tied to an
+    account that nobody has or may get goes first, and accounts that somebody has come before those that somebody may.
     """
+    if is_whole:
+        while store.admissions.take_lapsed(tx, since, limits.SUBJECTS_PER_REQUEST_MAX):
+            pass
+        store.pseudonyms.forget_nobodys(tx)
+        for part in _known_parts(tx):
+            _tie(tx, [each for each, account in part if account is not None])
+    lost: list[log.Update] = []
+    for part in _known_parts(tx):
+        live = [each for each, _ in part if each.admission and each.lapses_at > since]
+        _tie(tx, live if is_whole else [each for each, _ in part])
+        lost += _admissions_of(tx, live)
+    return lost
+
+
+def _known_parts(tx: Tx) -> Iterator[list[tuple[RefedAccount, Totals | None]]]:
+    """What agencies were told of accounts that are not closed, by keys that are answered, with the accounts' totals."""
     keys = documents.linking_keys(store.documents.agreed_on(tx).required_roster)
     epochs = {store.pseudonyms.PUBLIC, *(key.key_epoch for key in keys)}
-    lost: list[log.Update] = []
     for part in _parts(tx):
         totals = store.ledger.totals_of(tx, {each.account_id for each in part})
-        closed = {account_id for account_id, account in totals.items() if account.closed}
-        known = [each for each in part if each.account_id not in closed and each.key_epoch in epochs]
-        named = {(each.subject_key, each.kind, each.key_epoch): each.account_id for each in known}
-        tied = store.pseudonyms.accounts_of(tx, named)
-        store.pseudonyms.add(tx, {key: account_id for key, account_id in named.items() if key not in tied})
-        lost += _admissions_of(tx, [each for each in known if each.admission and each.lapses_at > since])
-    return lost
+        found = [(each, totals.get(each.account_id)) for each in part if each.key_epoch in epochs]
+        yield [(each, account) for each, account in found if account is None or not account.closed]
+
+
+def _tie(tx: Tx, told: Sequence[RefedAccount]) -> None:
+    named = {(each.subject_key, each.kind, each.key_epoch): each.account_id for each in told}
+    tied = store.pseudonyms.accounts_of(tx, named)
+    store.pseudonyms.add(tx, {key: account_id for key, account_id in named.items() if key not in tied})
 
 
 def evaluations_lost(tx: Tx) -> list[log.Update]:

@@ -41,7 +41,7 @@ def begin_cut(tx: Tx, world: World) -> None:
     head = store.log.lock_head(tx)
     store.recovery.cut(tx)
     store.checkpoints.forget_after(tx, head.size)
-    lost = [*attachments.evaluations_lost(tx), *attachments.tie_accounts(tx, head.appended_at)]
+    lost = [*attachments.evaluations_lost(tx), *attachments.tie_accounts(tx, head.appended_at, is_whole=False)]
     _append_own(tx, world, lost, head.appended_at)
 
 

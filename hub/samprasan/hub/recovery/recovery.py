@@ -364,7 +364,7 @@ def _end(tx: Tx, world: World) -> bool:
     Returns that there is no more.
     """
     lost = attachments.evaluations_lost(tx)
-    lost += attachments.tie_accounts(tx, max(world.now(), store.log.head_now(tx).appended_at))
+    lost += attachments.tie_accounts(tx, max(world.moment(), store.log.head_now(tx).appended_at), is_whole=True)
     attachments.untie_nobodys(tx)
     store.recovery.end_recovery(tx)
     for first in range(0, len(lost), batch_form.UPDATES_MAX):

@@ -53,9 +53,9 @@ def unused(tx: sa.Connection, agency: str, account_ids: Iterable[bytes]) -> dict
     return {row[1]: Unused(*row) for row in found}
 
 
-def drop(tx: sa.Connection, agency: str, account_ids: Iterable[bytes]) -> None:
-    """Forget what the agency was told of these accounts."""
-    delete_where_in(tx, admissions, admissions.c.account_id, account_ids, agency=agency)
+def drop(tx: sa.Connection, agency: str, secrets: Iterable[bytes]) -> None:
+    """Forget these secrets that the agency was told."""
+    delete_where_in(tx, admissions, admissions.c.secret, secrets, agency=agency)
 
 
 def take_lapsed(tx: sa.Connection, now: int, limit: int) -> list[Unused]:
@@ -63,7 +63,7 @@ def take_lapsed(tx: sa.Connection, now: int, limit: int) -> list[Unused]:
     query = sa.select(admissions).where(admissions.c.lapses_at <= now).order_by(admissions.c.lapses_at).limit(limit)
     found = [Unused(*row) for row in tx.execute(query)]
     for agency in {each.agency for each in found}:
-        drop(tx, agency, [each.account_id for each in found if each.agency == agency])
+        drop(tx, agency, [each.secret for each in found if each.agency == agency])
     return found
 
 

@@ -69,7 +69,7 @@ def _load_own(tx: sa.Connection, state: State, agency: str, named: Touched) -> N
     for row in rows_where_in(tx, corrections, corrections.c.award_op_id, named.award_op_ids, agency=agency):
         state.corrections[agency, row[1]] = Correction(row[2], bool(row[3]))
     for row in rows_where_in(tx, links, links.c.account_id, named.account_ids, agency=agency):
-        state.links[agency, row[1]] = purposes_of(row[2])
+        state.links[agency, row[1]], state.left[agency, row[1]] = purposes_of(row[2]), row[3]
     for row in rows_where_in(tx, operations, operations.c.op_id, named.op_ids, agency=agency):
         state.operations[agency, row[1]] = Operation(row[2], row[4])
 
@@ -91,7 +91,7 @@ def _rows(
     yield from rows_where_in(tx, accounts, accounts.c.account_id, account_ids)
     for day, prefix in turns:
         begins = sa.func.substr(accounts.c.account_id, 1, len(prefix)) == prefix
-        yield from tx.execute(sa.select(accounts).where(*_resting_until(day), begins))
+        yield from tx.execute(sa.select(accounts).where(due(day), begins))
 
 
 def _load_holds(tx: sa.Connection, state: State, touched: Mapping[str, Touched]) -> None:
@@ -132,8 +132,8 @@ def load_all(tx: sa.Connection) -> State:
     """The whole state, for an audit; awards are left out, since the log is where they stand."""
     state = State(admissions=admissions_store.every_tag(tx), evaluated=evaluations_store.totals(tx))
     state.include(State(accounts=_accounts(tx.execute(sa.select(accounts)))))
-    for agency, account_id, purposes in tx.execute(sa.select(links)):
-        state.links[agency, account_id] = purposes_of(purposes)
+    for agency, account_id, purposes, left_on in tx.execute(sa.select(links)):
+        state.links[agency, account_id], state.left[agency, account_id] = purposes_of(purposes), left_on
     for row in tx.execute(sa.select(operations)):
         state.operations[row.agency, row.op_id] = Operation(row.content, row.reason)
     for agency, award_op_id, op_id, is_over in tx.execute(sa.select(corrections)):
@@ -149,7 +149,7 @@ def load_all(tx: sa.Connection) -> State:
 def save(tx: sa.Connection, changes: State, operations_at: Iterable[tuple[int, State]]) -> None:
     """Store what folds changed; ``operations_at`` has each fold's own changes with its log index."""
     upsert_rows(tx, accounts, [_account_row(key, totals) for key, totals in changes.accounts.items()])
-    upsert_rows(tx, links, [(*key, _bits(purposes)) for key, purposes in changes.links.items()])
+    upsert_rows(tx, links, [(*key, _bits(each), changes.left.get(key, 0)) for key, each in changes.links.items()])
     admissions_store.save_tags(tx, changes.admissions)
     evaluations_store.save(tx, changes.evaluated)
     upsert_rows(tx, agencies, [_agency_row(key, totals) for key, totals in changes.agencies.items()])
@@ -182,12 +182,14 @@ def totals_of(tx: sa.Connection, account_ids: Iterable[bytes]) -> dict[bytes, To
 def prefixes_resting_until(tx: sa.Connection, day: int, limit: int) -> list[bytes]:
     """First bytes of ids of accounts whose rest is over by ``day`` (YYYYMMDD) and that are not closed."""
     first = sa.func.substr(accounts.c.account_id, 1, 1)
-    query = sa.select(first).where(*_resting_until(day)).distinct().limit(limit)
+    query = sa.select(first).where(due(day)).distinct().limit(limit)
     return sorted(bytes(each) for each in tx.execute(query).scalars())
 
 
-def _resting_until(day: int) -> tuple[sa.ColumnElement[bool], ...]:
-    return accounts.c.closes_on > 0, sa.not_(accounts.c.closed), accounts.c.closes_on <= day
+def due(day: int) -> sa.ColumnElement[bool]:
+    """Whether an account's rest is over by ``day`` (YYYYMMDD) and it is not closed."""
+    rests = sa.text("NOT closed")  # as the index says it, or SQLite does not use it
+    return sa.and_(accounts.c.closes_on > 0, rests, accounts.c.closes_on <= day)
 
 
 def visible_accounts(tx: sa.Connection) -> Iterator[tuple[bytes, Totals]]:

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from samprasan.edge.database import delete_where_in, insert_rows, rows_where_in, upsert_rows
 from samprasan.hub.store import admissions
 from samprasan.hub.tables import accounts, links, rekeyed, rotations, subjects
+from samprasan.hub.tables import admissions as admissions_table
 
 PUBLIC = 0  # the epoch of the hash of a public id
 Key = tuple[bytes, int, int]
@@ -21,9 +22,12 @@ def accounts_of(tx: sa.Connection, keys: Iterable[Key]) -> dict[Key, bytes]:
     return {tuple(row[:3]): row[3] for row in found if tuple(row[:3]) in wanted}
 
 
-def kinds_of(tx: sa.Connection, account_ids: Iterable[bytes]) -> dict[bytes, int]:
-    """Account id → its subject's kind, of those that are tied to one."""
-    return {row[3]: row[1] for row in rows_where_in(tx, subjects, subjects.c.account_id, account_ids)}
+def keys_of(tx: sa.Connection, account_ids: Iterable[bytes]) -> dict[bytes, list[Key]]:
+    """Account id → the keys that it is found by."""
+    found: dict[bytes, list[Key]] = {}
+    for row in rows_where_in(tx, subjects, subjects.c.account_id, account_ids):
+        found.setdefault(row[3], []).append((row[0], row[1], row[2]))
+    return found
 
 
 def add(tx: sa.Connection, made: Mapping[Key, bytes]) -> None:
@@ -43,6 +47,13 @@ def forget_if_nobodys(tx: sa.Connection, account_ids: Iterable[bytes]) -> None:
     forget(tx, sorted(admissions.of_nobody(tx, account_ids)))
 
 
+def forget_nobodys(tx: sa.Connection) -> None:
+    """Delete every tie to an account that is not open, does not rest, and that nobody may begin a Link on."""
+    is_there = sa.exists().where(accounts.c.account_id == subjects.c.account_id, sa.not_(accounts.c.closed))
+    may_be = sa.exists().where(admissions_table.c.account_id == subjects.c.account_id)
+    tx.execute(subjects.delete().where(~is_there, ~may_be))
+
+
 def note_rekeyed(tx: sa.Connection, agency: str, keys: Mapping[bytes, bytes]) -> None:
     """What the agency calls accounts, account id → subject key, under the next linking key."""
     upsert_rows(tx, rekeyed, [(agency, account_id, key) for account_id, key in keys.items()])
@@ -59,7 +70,7 @@ def rekeyed_by(tx: sa.Connection, account_ids: Iterable[bytes]) -> dict[bytes, d
 def linked_agencies(tx: sa.Connection, account_ids: Iterable[bytes]) -> dict[bytes, set[str]]:
     """Account id → the agencies with an open Link on it."""
     found: dict[bytes, set[str]] = {}
-    for agency, account_id, purposes in rows_where_in(tx, links, links.c.account_id, account_ids):
+    for agency, account_id, purposes, _ in rows_where_in(tx, links, links.c.account_id, account_ids):
         if purposes > 1:
             found.setdefault(account_id, set()).add(agency)
     return found

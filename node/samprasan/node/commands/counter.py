@@ -132,8 +132,8 @@ def redemptions_post(
 
     opened = homes.open_ready(home)
     node = opened.node
-    redemption.post(node, _op_key(op_id), credits_)
-    return _settle(opened, op_id, {"posted"}, as_json=as_json)
+    update = redemption.post(node, _op_key(op_id), credits_)
+    return _settle(opened, op_id, update, {"posted"}, as_json=as_json)
 
 
 @redemptions.command("void")
@@ -154,8 +154,8 @@ def redemptions_void(
     _one_of(reason, redemption.VOID_REASONS)
     opened = homes.open_ready(home)
     node = opened.node
-    redemption.void(node, _op_key(op_id), reason)
-    return _settle(opened, op_id, {"voided"}, as_json=as_json)
+    update = redemption.void(node, _op_key(op_id), reason)
+    return _settle(opened, op_id, update, {"voided"}, as_json=as_json)
 
 
 @redemptions.command("refund")
@@ -185,8 +185,8 @@ def redemptions_refund(
         document = hub_calls.refund_elsewhere(opened, agency, hold_id, credits_, reason, WAIT_SECONDS)
         command.answer(document, as_json, words(f"refund_{document['state']}", why=_why(document)))
         return 0 if document["state"] == "refunded" else 1
-    redemption.refund(node, _op_key(op_id), credits_, reason)
-    return _settle(opened, op_id, {"refunded"}, as_json=as_json)
+    update = redemption.refund(node, _op_key(op_id), credits_, reason)
+    return _settle(opened, op_id, update, {"refunded"}, as_json=as_json)
 
 
 @benefit.command("publish")
@@ -234,10 +234,10 @@ def benefit_list(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     command.answer(document, as_json, command.table(words("benefits"), columns, rows))
 
 
-def _settle(opened: Any, op_id: str, wanted: set[str], *, as_json: bool) -> int:
+def _settle(opened: Any, op_id: str, update: bytes, wanted: set[str], *, as_json: bool) -> int:
     from samprasan.node.commands import hub_calls
 
-    document = hub_calls.settle_redemption(opened, _op_key(op_id), WAIT_SECONDS)
+    document = hub_calls.settle_redemption(opened, _op_key(op_id), WAIT_SECONDS, update)
     _tell(document, as_json)
     return 0 if document["state"] in wanted else 1
 

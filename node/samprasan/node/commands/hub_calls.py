@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -174,30 +175,39 @@ def redeem(opened: Home, wish: redemption.Wish, wait_seconds: float) -> dict[str
     return document | {"available": _available(opened, wish.subject)}
 
 
-def settle_redemption(opened: Home, op_key: bytes, wait_seconds: float) -> dict[str, Any]:
+def settle_redemption(opened: Home, op_key: bytes, wait_seconds: float, update: bytes = b"") -> dict[str, Any]:
     """Wait until the hub has answered what was queued about a redemption; the redemption then.
 
-    Raises Unavailable ``redemption_pending``, or ``counter_offline`` if nothing has left, which is dropped then.  So it
-    is whatever else goes wrong: what was told to have failed is not done later.
+    ``update`` is the op_id of what was queued, if it is not the redemption itself.  Raises Unavailable
+    ``redemption_pending``, or ``counter_offline`` if it has not left, which is dropped then.  So it is whatever else
+    goes wrong: what was told to have failed is not done later.
     """
     node = opened.node
 
-    def is_decided() -> bool:
-        return redemption.is_decided(node.db, op_key)
+    def drop() -> bool:
+        return redemption.drop_update(node.db, update) if update else redemption.drop_unsent(node.db, op_key)
 
+    _settle(opened, lambda: redemption.is_decided(node.db, op_key), drop, wait_seconds, uuid.UUID(bytes=op_key))
+    return redemption.find(node, op_key)
+
+
+def _settle(
+    opened: Home, is_decided: Callable[[], bool], drop: Callable[[], bool], wait_seconds: float, named: object
+) -> None:
+    """Wait for the hub's answer; what has not left is dropped, and what has is told to be pending."""
     why = "link_pending"
     try:
-        done = is_decided() or asyncio.run(serve.settle(node, opened.connect, wait_seconds, is_decided))
+        done = is_decided() or asyncio.run(serve.settle(opened.node, opened.connect, wait_seconds, is_decided))
     except Unavailable as problem:
         done, why = is_decided(), problem.code
-    except BaseException:
-        redemption.drop_unsent(node.db, op_key)
-        raise
+    except BaseException as problem:
+        if drop() or is_decided():
+            raise
+        raise Unavailable("redemption_pending", id=named) from problem
     if not done:
-        if redemption.drop_unsent(node.db, op_key):
+        if drop():
             raise Unavailable("counter_offline", why=why)
-        raise Unavailable("redemption_pending", id=uuid.UUID(bytes=op_key))
-    return redemption.find(node, op_key)
+        raise Unavailable("redemption_pending", id=named)
 
 
 def _available(opened: Home, subject: Identifier) -> int | None:
@@ -215,23 +225,15 @@ def refund_elsewhere(
     Raises Unavailable ``counter_offline`` if nothing has left, which is dropped then.
     """
     node = opened.node
-    redemption.refund_elsewhere(node, agency, hold_id, credits_, reason)
+    op_id = redemption.refund_elsewhere(node, agency, hold_id, credits_, reason)
+    named = f"{agency}/{hold_id.hex()}"
 
     def is_told() -> bool:
-        return redemption.outcome_of_hold(node.db, hold_id)[0] != "queued"
+        return redemption.outcome_of(node.db, op_id)[0] != "queued"
 
-    failed = "link_pending"
-    try:
-        asyncio.run(serve.settle(node, opened.connect, wait_seconds, is_told))
-    except Unavailable as problem:
-        failed = problem.code
-    except BaseException:
-        redemption.drop_unsent_elsewhere(node.db, hold_id)
-        raise
-    if not is_told() and redemption.drop_unsent_elsewhere(node.db, hold_id):
-        raise Unavailable("counter_offline", why=failed)
-    state, why = redemption.outcome_of_hold(node.db, hold_id)
-    return {"state": {"settled": "refunded"}.get(state, state), "reason": why, "hold": f"{agency}/{hold_id.hex()}"}
+    _settle(opened, is_told, lambda: redemption.drop_update(node.db, op_id), wait_seconds, named)
+    state, why = redemption.outcome_of(node.db, op_id)
+    return {"state": {"settled": "refunded"}.get(state, state), "reason": why, "hold": named}
 
 
 def submit(opened: Home, envelope: Envelope) -> None:

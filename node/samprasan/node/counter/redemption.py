@@ -128,8 +128,10 @@ def decided_among(db: Database, op_keys: Sequence[bytes]) -> list[bytes]:
         return store.redemptions.decided(tx, op_keys)
 
 
-def cancel(node: Node, op_key: bytes) -> None:
+def cancel(node: Node, op_key: bytes) -> bytes:
     """Void what is held, refund what is spent, drop what has not left; what is over stays as it is.
+
+    Returns the op_id of what is to be told, or nothing.
 
     Raises Refused ``redemption_unknown``.
     """
@@ -141,31 +143,30 @@ def cancel(node: Node, op_key: bytes) -> None:
         elif not _on_its_way(tx, row) and row.state in {RedemptionState.HELD, RedemptionState.POSTED}:
             why = log.VOID_REASON_CANCELLED if row.state == RedemptionState.HELD else log.REFUND_REASON_RETURNED
             change = "void" if row.state == RedemptionState.HELD else "refund"
-            store.redemptions.queue(tx, [_update(node, row, change, row.posted, why)])
+            return _queued(tx, _update(node, row, change, row.posted, why))
+    return b""
 
 
 def drop_unsent(db: Database, op_key: bytes) -> bool:
-    """Drop what was to be told of the redemption and has not left; whether nothing is left that could be sent.
+    """Drop the redemption if nothing of it has left, nor the benefit; whether it was dropped."""
+    with db.begin() as tx:
+        store.awards.lock(tx)
+        row = store.redemptions.of_op_key(tx, op_key)
+        return row is not None and store.redemptions.drop(tx, [row.hold_id]) > 0
+
+
+def drop_update(db: Database, op_id: bytes) -> bool:
+    """Drop an update that was queued and has not left; whether there was one.
 
     Who was told that something failed must not find it done later.
     """
     with db.begin() as tx:
         store.awards.lock(tx)
-        row = store.redemptions.of_op_key(tx, op_key)
-        if row is None:
-            return False
-        return store.redemptions.drop(tx, [row.hold_id]) > 0 or store.redemptions.drop_updates(tx, row.hold_id)
+        return store.redemptions.drop_update(tx, op_id)
 
 
-def drop_unsent_elsewhere(db: Database, hold_id: bytes) -> bool:
-    """The same of another agency's hold."""
-    with db.begin() as tx:
-        store.awards.lock(tx)
-        return store.redemptions.drop_updates(tx, hold_id)
-
-
-def post(node: Node, op_key: bytes, credits_: int | None) -> None:
-    """Spend a hold, all of it if ``credits_`` is None.
+def post(node: Node, op_key: bytes, credits_: int | None) -> bytes:
+    """Spend a hold, all of it if ``credits_`` is None; the op_id of what is to be told.
 
     Raises Refused ``redemption_unknown`` or ``hold_ended``, Malformed ``credits``.
     """
@@ -175,19 +176,19 @@ def post(node: Node, op_key: bytes, credits_: int | None) -> None:
         spent = row.credits if credits_ is None else credits_
         if not 1 <= spent <= row.credits:
             raise Malformed("credits", most=row.credits)
-        store.redemptions.queue(tx, [_update(node, row, "post", spent)])
+        return _queued(tx, _update(node, row, "post", spent))
 
 
-def void(node: Node, op_key: bytes, reason: str) -> None:
-    """Give a hold up.  Raises Refused ``redemption_unknown`` or ``hold_ended``."""
+def void(node: Node, op_key: bytes, reason: str) -> bytes:
+    """Give a hold up; the op_id of what is to be told.  Raises Refused ``redemption_unknown`` or ``hold_ended``."""
     with node.db.begin() as tx:
         store.awards.lock(tx)
         row = _held(tx, node.world, op_key)
-        store.redemptions.queue(tx, [_update(node, row, "void", 0, VOID_REASONS[reason])])
+        return _queued(tx, _update(node, row, "void", 0, VOID_REASONS[reason]))
 
 
-def refund(node: Node, op_key: bytes, credits_: int | None, reason: str) -> None:
-    """Give back what was spent, all of it if ``credits_`` is None.
+def refund(node: Node, op_key: bytes, credits_: int | None, reason: str) -> bytes:
+    """Give back what was spent, all of it if ``credits_`` is None; the op_id of what is to be told.
 
     Raises Refused ``redemption_unknown``, ``hold_open`` if it is not spent yet, ``hold_ended``; Malformed ``credits``.
     """
@@ -201,12 +202,13 @@ def refund(node: Node, op_key: bytes, credits_: int | None, reason: str) -> None
         back = row.posted if credits_ is None else credits_
         if not 1 <= back <= row.posted:
             raise Malformed("credits", most=row.posted)
-        update = _update(node, row, "refund", back, REFUND_REASONS[reason])
-        store.redemptions.queue(tx, [update])
+        return _queued(tx, _update(node, row, "refund", back, REFUND_REASONS[reason]))
 
 
-def refund_elsewhere(node: Node, agency: str, hold_id: bytes, credits_: int, reason: str) -> None:
+def refund_elsewhere(node: Node, agency: str, hold_id: bytes, credits_: int, reason: str) -> bytes:
     """Give back what another agency's counter took for one of this agency's benefits, as its receipt names it.
+
+    Returns the op_id of what is to be told.
 
     Raises Malformed ``credits`` or ``hold_code``.
     """
@@ -225,14 +227,14 @@ def refund_elsewhere(node: Node, agency: str, hold_id: bytes, credits_: int, rea
             "credits": credits_,
             "why": REFUND_REASONS[reason],
         }
-        store.redemptions.queue(tx, [update])
+        return _queued(tx, update)
 
 
-def outcome_of_hold(db: Database, hold_id: bytes) -> tuple[str, str | None]:
-    """The state of the newest update about a hold, and why it was declined."""
+def outcome_of(db: Database, op_id: bytes) -> tuple[str, str | None]:
+    """The state of an update about a hold, and why it was declined."""
     with db.read() as tx:
-        newest = store.redemptions.of_hold(tx, hold_id)[-1]
-        return newest.state, reason_word(newest.reason)
+        update = store.redemptions.of_op_ids(tx, [op_id])[op_id]
+        return update.state, reason_word(update.reason)
 
 
 def expire(db: Database, now: int) -> None:
@@ -328,6 +330,11 @@ def _update(node: Node, row: RedemptionRow, change: str, credits_: int, why: int
         "credits": credits_,
         "why": why,
     }
+
+
+def _queued(tx: Tx, update: dict[str, Any]) -> bytes:
+    store.redemptions.queue(tx, [update])
+    return bytes(update["op_id"])
 
 
 def _row(tx: Tx, op_key: bytes) -> RedemptionRow:

@@ -53,7 +53,9 @@ class AwardQueue:
 
     def _correction(self, deed: DeedRow, before: AwardRow | None, earlier: Sequence[AwardRow]) -> AwardRow | None:
         if any(each.state == AwardState.OVER and not _is_anothers(each, deed) for each in earlier):
-            return None  # it was told once, on an account that is nobody's any more
+            # It was told once, on an account that is nobody's any more; another's award is still taken back.
+            is_others = before is not None and _is_anothers(before, deed) and not before.reverse_reason
+            return self._reverse(deed, before) if before is not None and is_others else None
         if not _counts(deed):
             return self._reverse(deed, before) if before and not before.reverse_reason else None
         if not deed.share or (before and _says_the_same(before, deed)):

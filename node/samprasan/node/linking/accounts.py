@@ -77,6 +77,7 @@ def accept_accounts(
             store.awards.lock(tx)
             store.awards.end(tx, gone)
             store.redemptions.end(tx, gone)
+            store.subjects.forget_left(tx, gone)
         if store.subjects.unnamed_among(tx, [each.account_id for _, each, _ in known]):
             store.awards.lock(tx)
             store.subjects.name_accounts(tx, [(who, each.account_id) for who, each, _ in known])

@@ -39,7 +39,7 @@ def is_owing(tx: Tx, node: Node, requester: str) -> bool:
 def count_evaluated(tx: Tx, node: Node, requester: str, elements: int) -> None:
     """So many more are evaluated for the requester."""
     row = store.evaluation_totals.of_pair(tx, requester, node.identity.agency)
-    row = row._replace(elements=row.elements + elements)
+    row = row._replace(elements=max(row.elements, row.heard) + elements)  # a restored one knows less than the chain
     waiting = [*store.evaluation_totals.waiting(row), row.elements]
     store.evaluation_totals.save(tx, store.evaluation_totals.with_waiting(row, waiting))
 
@@ -52,7 +52,7 @@ def total_for(tx: Tx, node: Node, requester: str) -> Envelope:
             federation_id=store.documents.agreed_on(tx).federation_id,
             requester=requester,
             evaluator=node.identity.agency,
-            total=row.elements,
+            total=max(row.elements, row.heard),
         )
     )
 

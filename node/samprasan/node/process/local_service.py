@@ -153,14 +153,16 @@ class CounterServicer(counter_pb2_grpc.CounterServicer):
         """Void a hold, refund what was spent; again, it stays so."""
         node, op_key = self._node, request.op_id
         _check_op_id(op_key)
+        update = b""
         for _ in range(_CANCELS):  # what is on its way is waited for, then taken back
-            await self._step(redemption.cancel, node, op_key)
+            queued = await self._step(redemption.cancel, node, op_key)
+            update = queued or update
             if not await self._is_decided(op_key) and not await self.waiting.decided(op_key):
                 break
             found = await self._found(op_key)
             if found.state not in {RedemptionState.HELD, RedemptionState.POSTED}:
                 return counter_pb2.CancelResponse(redemption=found)
-        if await self._step(redemption.drop_unsent, node.db, op_key):
+        if await self._step(redemption.drop_update, node.db, update):
             raise Unavailable("counter_offline", why="hub_unreachable")
         raise Unavailable("redemption_pending", id=op_key.hex())
 

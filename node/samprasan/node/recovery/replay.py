@@ -86,6 +86,7 @@ def finish_recovery(node: Node) -> tuple[int, int]:
     with node.db.begin() as tx:
         store.awards.lock(tx)
         evaluation_totals.allow_for_forgotten(tx, node.identity.agency)
+        store.subjects.end_replay(tx)
         deeds = store.deeds.of_ids(tx, store.awards.waiting(tx))
         awards.AwardQueue(tx, node.world, node.world.now()).correct(deeds)
         if store.facts.get(tx, store.facts.HALTED) in _OVER:
@@ -152,7 +153,8 @@ class _Replay:
             if not applied:
                 return
             if store.subjects.mirror_link(self._tx, account_id, bits, now) is None:
-                self._unnamed(account_id)
+                if not store.subjects.return_to(self._tx, account_id):
+                    self._unnamed(account_id)
                 store.subjects.mirror_link(self._tx, account_id, bits, now)
             self._seal(account_id, bits)
         elif applied and store.subjects.mirror_link(self._tx, update.unlink.account_id, 0, now) is not None:

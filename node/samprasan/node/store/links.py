@@ -16,6 +16,7 @@ from samprasan.node.states import UNTOLD, RedemptionState
 from samprasan.node.tables import awards, hold_updates, redemptions, subjects
 from samprasan.v1.log_pb2 import PURPOSE_INTEGRATORS, PURPOSE_REDEEM, PURPOSE_SHARE, REVERSE_REASON_IMPORT_UNDONE
 
+_LINKED: dict[str, Any] = dict.fromkeys(("admission", "rests_until", "left_account"))
 UNLINKING = 1  # no purpose has number 0
 _INTEGRATORS = 1 << PURPOSE_INTEGRATORS
 _CONSENTS = (
@@ -55,6 +56,7 @@ def _due(linked_only: bool) -> sa.Select[Any]:
     agrees = sa.or_(*(column for column, _ in _CONSENTS))
     keeps_share = sa.and_(~subjects.c.share, _taken_back())
     told = _AGREED + sa.case((keeps_share, 1 << PURPOSE_SHARE), else_=0)
+    returns = sa.and_(agrees, subjects.c.linked == 0, subjects.c.rests_until > now)  # everything is as it was
     changed = sa.and_(agrees, subjects.c.linked.not_in((0, UNLINKING)), subjects.c.linked != told)
     single = [1 << PURPOSE_SHARE, 1 << PURPOSE_REDEEM]
     waits = sa.and_(subjects.c.unlink_at > now, subjects.c.linked != _INTEGRATORS)
@@ -64,7 +66,7 @@ def _due(linked_only: bool) -> sa.Select[Any]:
     known = [subjects.c.due, subjects.c.account_id.is_not(None)]
     if linked_only:
         known.append(subjects.c.linked != 0)
-    query = sa.select(subjects).where(*known, sa.or_(asked_about, changed, lessened, leaving))
+    query = sa.select(subjects).where(*known, sa.or_(asked_about, returns, changed, lessened, leaving))
     return query.order_by(subjects.c.subject_id).limit(sa.bindparam("most", type_=sa.Integer))
 
 
@@ -131,7 +133,7 @@ def settle(tx: sa.Connection, links: Sequence[tuple[bytes, int]]) -> None:
     if links:
         change = subjects.update().where(subjects.c.account_id == sa.bindparam("account"))
         tx.execute(
-            change.values(link_settled=sa.bindparam("bits"), wanted=False, admission=None, rests_until=None),
+            change.values(link_settled=sa.bindparam("bits"), wanted=False, **_LINKED),
             [{"account": account, "bits": bits} for account, bits in links],
         )
 
@@ -154,8 +156,9 @@ def rest(tx: sa.Connection, subject_ids: Iterable[int], until: int) -> None:
 
 
 def rested(tx: sa.Connection, now: int) -> list[SubjectRow]:
-    """Subjects whose account's rest is over."""
-    query = sa.select(subjects).where(subjects.c.rests_until <= now, subjects.c.linked == 0)
+    """Subjects whose account's rest is over, or who are to be erased meanwhile."""
+    over = sa.or_(subjects.c.rests_until <= now, subjects.c.erasing)
+    query = sa.select(subjects).where(subjects.c.rests_until.is_not(None), over, subjects.c.linked == 0)
     return rows_as(SubjectRow, tx.execute(query))
 
 

@@ -258,17 +258,10 @@ def drop(tx: sa.Connection, hold_ids: Iterable[bytes]) -> int:
     return dropped
 
 
-def drop_updates(tx: sa.Connection, hold_id: bytes) -> bool:
-    """Drop what is queued about a hold but its Reserve; whether there was any and nothing else of it is on its way.
-
-    Of a benefit that was handed out at the agency's own risk the hub has to hear in any case.
-    """
-    risked = tx.execute(sa.select(redemptions.c.on_own_risk).where(redemptions.c.hold_id == hold_id)).scalar()
-    kinds = ("void", "refund") if risked else ("post", "void", "refund")
+def drop_update(tx: sa.Connection, op_id: bytes) -> bool:
+    """Drop an update that is queued and has not left; whether there was one."""
     unsent = (hold_updates.c.seq.is_(None), hold_updates.c.state == HoldUpdateState.QUEUED)
-    own = (hold_updates.c.hold_id == hold_id, hold_updates.c.change.in_(kinds))
-    dropped = tx.execute(hold_updates.delete().where(*own, *unsent)).rowcount
-    return dropped > 0 and all(each.state != HoldUpdateState.QUEUED for each in of_hold(tx, hold_id))
+    return bool(tx.execute(hold_updates.delete().where(hold_updates.c.op_id == op_id, *unsent)).rowcount)
 
 
 def hold_ids_of(tx: sa.Connection, subject_ids: Iterable[int]) -> set[bytes]:

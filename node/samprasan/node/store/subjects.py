@@ -267,7 +267,9 @@ def drop_other_keys(tx: sa.Connection, key_epoch: int) -> None:
         "totals": None,
         "due": True,
     }
+    left = sa.func.coalesce(subjects.c.account_id, subjects.c.left_account)
     nothing |= {"linked": 0, "link_settled": 0}
+    nothing["left_account"] = sa.case((subjects.c.admission.is_(None), left), else_=subjects.c.left_account)
     tx.execute(subjects.update().where(_is_of_another(key_epoch), known).values(nothing))
 
 
@@ -290,13 +292,17 @@ def set_accounts(tx: sa.Connection, accounts: Sequence[tuple[int, bytes, bytes |
                 admission=sa.bindparam("spends"),
                 sealed_opened=sa.bindparam("answer"),
                 sealed_key=None,
-                left_account=None,
             ),
             [
                 {"who": who, "account": account, "spends": admission, "answer": answer}
                 for who, account, admission, answer in accounts
             ],
         )
+
+
+def forget_left(tx: sa.Connection, subject_ids: Iterable[int]) -> None:
+    """What was told on the accounts that these had left is over."""
+    update_where_in(tx, subjects, subjects.c.subject_id, subject_ids, left_account=None)
 
 
 def named_by_hub(tx: sa.Connection, after: int, limit: int) -> list[SubjectRow]:
@@ -345,10 +351,14 @@ def set_account(tx: sa.Connection, subject_id: int, account_id: bytes, key_epoch
     tx.execute(subjects.update().where(subjects.c.subject_id == subject_id).values(values))
 
 
+REPLAYED = 1 << 7  # beside the consents taken back: it was what is replayed that took them
+
+
 def mirror_link(tx: sa.Connection, account_id: bytes, bits: int, now: int) -> SubjectRow | None:
     """The subject with that account agrees to no more than a Link says, and took back the rest; who it is.
 
-    ``bits`` are purposes; 0: the account was given up.  What the subject took back here stays so, whatever was signed.
+    ``bits`` are purposes; 0: the account was given up.  What the subject took back here stays so, whatever was signed;
+    what only Links and Unlinks before took back, this Link gives again.
     """
     own = subjects.c.account_id == account_id
     row = row_as(SubjectRow, tx.execute(sa.select(subjects).where(own)).first())
@@ -357,14 +367,31 @@ def mirror_link(tx: sa.Connection, account_id: bytes, bits: int, now: int) -> Su
     names = {"share": PURPOSE_SHARE, "redeem": PURPOSE_REDEEM, "integrators": PURPOSE_INTEGRATORS}
     told = {each: bool(bits & 1 << purpose) for each, purpose in names.items()}
     withdrawn = row.withdrawn
+    if bits and withdrawn & REPLAYED:
+        withdrawn &= ~(REPLAYED | sum(CONSENT_BITS[each] for each in told if told[each]))
     for each, agrees in told.items():
         withdrawn |= CONSENT_BITS[each] * bool(getattr(row, each) and not agrees)
+    if withdrawn & ~row.withdrawn and (not row.withdrawn or row.withdrawn & REPLAYED):
+        withdrawn |= REPLAYED
     if row.scheme == UNNAMED:
         withdrawn = 0
     agreed = {each: told[each] and not withdrawn & CONSENT_BITS[each] and not row.erasing for each in told}
     state = {"withdrawn": withdrawn, "unlink_at": None if any(agreed.values()) else now, "due": True}
     tx.execute(subjects.update().where(own).values(agreed | state))
     return row
+
+
+def return_to(tx: sa.Connection, account_id: bytes) -> bool:
+    """Somebody had left this account and is linked to it again; whether somebody had."""
+    own = (subjects.c.left_account == account_id, subjects.c.account_id.is_(None))
+    back = subjects.update().where(*own).values(account_id=account_id, sealed_key=None, due=True)
+    return bool(tx.execute(back).rowcount)
+
+
+def end_replay(tx: sa.Connection) -> None:
+    """What replayed Unlinks took back stays so."""
+    flagged = subjects.c.withdrawn.op("&")(REPLAYED) != 0
+    tx.execute(subjects.update().where(flagged).values(withdrawn=subjects.c.withdrawn - REPLAYED))
 
 
 def keep_totals(tx: sa.Connection, account_id: bytes, totals: bytes) -> None:

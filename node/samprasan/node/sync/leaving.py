@@ -21,7 +21,7 @@ def leave(tx: Tx, account_ids: Iterable[bytes], left_at: int) -> None:
     """
     rows = store.links.subjects_of(tx, account_ids)
     with_deeds = store.deeds.subjects_with_deeds(tx, {row.subject_id for row in rows})
-    staying = [row for row in rows if not row.erasing and (row.withdrawn or row.subject_id in with_deeds)]
+    staying = [row for row in rows if not row.erasing and (_is_known(row) or row.subject_id in with_deeds)]
     forget(tx, [row for row in rows if row not in staying])
     until = calendar.start_of(admissions.closes_on(calendar.day_of(left_at)))
     store.links.rest(tx, [row.subject_id for row in staying], until)
@@ -40,12 +40,19 @@ def forget_rested(node: Node) -> None:
 
 def forget(tx: Tx, rows: list[SubjectRow]) -> None:
     """Forget these subjects' accounts, and those of whom nothing else is known; what they took back is remembered."""
+    if not rows:
+        return
     awards.forget_gone_of(tx, [row.subject_id for row in rows])
     store.links.forget_accounts(tx, [row.subject_id for row in rows])
     _say_who_waits(tx, rows)
     alone = {row.subject_id for row in rows if row.unlink_at is not None and not row.withdrawn}
     alone -= store.deeds.subjects_with_deeds(tx, alone)
     store.subjects.remove(tx, sorted(alone | set(store.subjects.erased(tx))))
+
+
+def _is_known(row: SubjectRow) -> bool:
+    """Whether they took something back, or have agreed again meanwhile."""
+    return bool(row.withdrawn or row.share or row.redeem or row.integrators)
 
 
 def _say_who_waits(tx: Tx, rows: Iterable[SubjectRow]) -> None:

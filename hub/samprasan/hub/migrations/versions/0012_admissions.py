@@ -13,12 +13,13 @@ down_revision = "0011"
 _ADMITTED = "To accounts that it asked for by pseudonym."
 _ALONE = "Of these, those that no other was ever linked to."
 _ONLY_OF = "The one agency that was ever linked; empty: several were."
+_LEFT_ON = "YYYYMMDD of its Unlink; 0: it is linked."
 _CLOSES_ON = "YYYYMMDD; 0: somebody is linked to it."
 
 
 def upgrade() -> None:
     """Tables anew where nothing stands in them, in the order of the tables."""
-    if op.get_bind().execute(sa.text("SELECT count(*) FROM subjects")).scalar():
+    if op.get_bind().execute(sa.text("SELECT count(*) FROM accounts")).scalar():
         raise Refused("home_of_earlier_version")
     rests = sa.text("closes_on > 0 AND NOT closed")
     closes_on = sa.Column("closes_on", sa.Integer(), nullable=False, server_default="0", comment=_CLOSES_ON)
@@ -26,6 +27,7 @@ def upgrade() -> None:
         "accounts", sa.Column("only_of", sa.String(length=16), nullable=False, server_default="", comment=_ONLY_OF)
     )
     op.add_column("accounts", closes_on)
+    op.add_column("links", sa.Column("left_on", sa.Integer(), nullable=False, server_default="0", comment=_LEFT_ON))
     op.create_index("accounts_closes_on", "accounts", ["closes_on"], sqlite_where=rests, postgresql_where=rests)
     _evaluations()
     op.add_column("presence", sa.Column("clock_ahead", sa.BigInteger(), nullable=False, server_default="0"))
@@ -87,6 +89,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("agency", "account_id"),
     )
     op.create_index("admissions_account", "admissions", ["account_id"])
+    op.create_index("admissions_secret", "admissions", ["secret"])
     op.create_index("admissions_lapses", "admissions", ["lapses_at"])
     op.create_table(
         "admitted",

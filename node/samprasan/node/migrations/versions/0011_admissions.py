@@ -1,6 +1,6 @@
 """Admissions: the secret that the first Link on an account spends; and the rest of accounts that were left.
 
-The hub of an earlier version opened accounts otherwise: a home that knows some cannot be brought up.
+The hub of an earlier version opened accounts otherwise: a home that has told it anything cannot be brought up.
 """
 
 import sqlalchemy as sa
@@ -18,7 +18,7 @@ _ADMISSION = "The secret that the first Link spends, until the hub has taken it.
 
 def upgrade() -> None:
     """New columns, in the order of the tables."""
-    if op.get_bind().execute(sa.text("SELECT count(*) FROM subjects WHERE account_id IS NOT NULL")).scalar():
+    if op.get_bind().execute(sa.text("SELECT count(*) FROM batches")).scalar():
         raise Refused("home_of_earlier_version")
     rests = sa.text("rests_until IS NOT NULL")
     op.add_column("subjects", sa.Column("admission", sa.LargeBinary(length=16), comment=_ADMISSION))
