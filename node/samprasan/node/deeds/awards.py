@@ -4,7 +4,7 @@ Everything is stored with the deed before it is sent.  Without the record's cons
 taken back: withdrawing consent reverses nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from samprasan.edge.database import Tx
 from samprasan.edge.world import World
@@ -31,25 +31,30 @@ class AwardQueue:
         """Queue what brings the hub from what it holds of known deeds to what they say now."""
         found = store.awards.of_deeds(self._tx, [deed.deed_id for deed in deeds])
         store.awards.remove(self._tx, [each.award_id for awards in found.values() for each in awards if each.is_open])
-        pairs = [(deed, award_in_force(found.get(deed.deed_id, []))) for deed in deeds]
-        out_of_reach = self._out_of_reach(pairs)
+        told = {deed.deed_id: in_force(found.get(deed.deed_id, [])) for deed in deeds}
+        in_reach = store.links.sharing(
+            self._tx, {each.subject_id for deed in deeds for each in told[deed.deed_id] if _is_anothers(each, deed)}
+        )
         queued = [
-            self._correction(
-                deed, None if before and before.op_id in out_of_reach else before, found.get(deed.deed_id, [])
-            )
-            for deed, before in pairs
+            award
+            for deed in deeds
+            for award in self._corrections(deed, told[deed.deed_id], found.get(deed.deed_id, []), in_reach)
         ]
-        store.awards.add(self._tx, [award for award in queued if award])
+        store.awards.add(self._tx, queued)
 
-    def _out_of_reach(self, pairs: Sequence[tuple[DeedRow, AwardRow | None]]) -> set[bytes]:
-        """Awards to somebody else on whose account this agency can do nothing any more: they stay as they are."""
-        others = {before.subject_id for deed, before in pairs if before and _is_anothers(before, deed)}
-        linked = store.links.sharing(self._tx, others)
-        return {
-            before.op_id
-            for deed, before in pairs
-            if before and _is_anothers(before, deed) and before.subject_id not in linked
-        }
+    def _corrections(
+        self, deed: DeedRow, told: Sequence[AwardRow], earlier: Sequence[AwardRow], in_reach: Collection[int]
+    ) -> Iterator[AwardRow]:
+        """What corrects one deed.  Awards to others on whose accounts this agency can do nothing stay as they are."""
+        own = [each for each in told if not _is_anothers(each, deed)]
+        others = [each for each in told if _is_anothers(each, deed) and each.subject_id in in_reach]
+        before = next(iter(own + others), None)
+        correction = self._correction(deed, before, earlier)
+        if correction is not None:
+            yield correction
+        for each in others:
+            if each is not before and not each.reverse_reason:
+                yield self._reverse(deed, each)
 
     def _correction(self, deed: DeedRow, before: AwardRow | None, earlier: Sequence[AwardRow]) -> AwardRow | None:
         if any(each.state == AwardState.OVER and not _is_anothers(each, deed) for each in earlier):
@@ -146,9 +151,19 @@ def owing_award(awards: Sequence[AwardRow], subject_id: int) -> bytes | None:
 
 
 def award_in_force(awards: Sequence[AwardRow]) -> AwardRow | None:
-    """What the hub holds of a deed, or will when it has what is on its way; a settled reversal leaves nothing."""
-    newest = next((each for each in reversed(awards) if each.stands), None)
-    return None if newest and newest.reverse_reason and newest.state == AwardState.SETTLED else newest
+    """The newest of :func:`in_force`."""
+    return next(iter(in_force(awards)), None)
+
+
+def in_force(awards: Sequence[AwardRow]) -> list[AwardRow]:
+    """What the hub holds of a deed, or will when it has what is on its way, newest first; ``awards`` oldest first.
+
+    There is more than one if the deed became somebody else's while nothing could be done on the first one's account.  A
+    settled reversal leaves nothing.
+    """
+    corrected = {each.replaces for each in awards if each.stands}
+    ended = {each.op_id for each in awards if each.reverse_reason and each.state == AwardState.SETTLED}
+    return [each for each in reversed(awards) if each.stands and each.op_id not in corrected | ended]
 
 
 def _counts(deed: DeedRow) -> bool:

@@ -74,6 +74,11 @@ def of_deeds(tx: sa.Connection, deed_ids: Iterable[int]) -> dict[int, list[Award
     return found
 
 
+def deeds_told_of(tx: sa.Connection, subject_ids: Iterable[int]) -> set[int]:
+    """The deeds with an award to these subjects, whosever they are now."""
+    return {row[1] for row in rows_where_in(tx, awards, awards.c.subject_id, subject_ids) if row[1]}
+
+
 def of_op_ids(tx: sa.Connection, op_ids: Iterable[bytes]) -> dict[bytes, AwardRow]:
     """Op id → award or reversal, of those that are known."""
     return {row.op_id: AwardRow(*row) for row in rows_where_in(tx, awards, awards.c.op_id, op_ids)}

@@ -116,6 +116,16 @@ def sharing(tx: sa.Connection, subject_ids: Iterable[int]) -> set[int]:
     return {row.subject_id for row in rows if row.account_id is not None and row.linked & 1 << PURPOSE_SHARE}
 
 
+def returning(tx: sa.Connection, links: Sequence[tuple[bytes, int]]) -> set[int]:
+    """Subjects on whose accounts awards could not be given or taken back, and can be once these Links are settled."""
+    sharing_ = {account_id for account_id, bits in links if bits & 1 << PURPOSE_SHARE}
+    return {
+        row.subject_id
+        for row in subjects_of(tx, sharing_)
+        if not row.link_settled & 1 << PURPOSE_SHARE and (row.link_settled or row.rests_until or row.left_account)
+    }
+
+
 def seal(tx: sa.Connection, links: Sequence[tuple[int, int]]) -> None:
     """Links and Unlinks, (subject_id, purposes as bits or ``UNLINKING``) each, stand in a sealed batch."""
     if links:

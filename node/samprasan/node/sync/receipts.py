@@ -30,7 +30,8 @@ def settle(node: Node, envelope: Envelope) -> log.Receipt:
 
     Accounts that the batch left rest; those that were closed before it came are forgotten; awards that were declined
     because their account had gone are made anew, for the account that the subject gets instead, and so are those that
-    were to take the place of an award to somebody who had left.
+    were to take the place of an award to somebody who had left.  What was told of somebody who comes back is worked out
+    anew.
     Raises Unproven ``receipt_foreign`` for a receipt of a batch that this node did not make.
     """
     with node.db.begin() as tx:
@@ -58,6 +59,7 @@ def settle_in(tx: Tx, world: World, stored: BatchRow, receipt: log.Receipt, enve
     awards.forget_gone(tx, store.awards.settle(tx, receipt.seq, came))
     if found.declined:
         store.orphans.undecide(tx, [op_id for op_id, _ in found.declined])
+    back = store.links.returning(tx, found.linked)
     store.links.settle(tx, found.linked)
     if store.documents.agreed_on(tx).cut_version:
         _mind_the_cut(tx, receipt.seq, found)
@@ -69,7 +71,8 @@ def settle_in(tx: Tx, world: World, stored: BatchRow, receipt: log.Receipt, enve
     moved = store.awards.moved_in_vain(tx, receipt.seq, found.accounts)
     lost += [*found.unheld, *(op_id for op_id, reason in found.declined if reason in _AGAIN)]
     late = store.awards.deeds_of(tx, receipt.seq, [op_id for op_id, told in came.items() if _is_late(told)])
-    again = store.deeds.of_ids(tx, store.awards.deeds_of(tx, receipt.seq, lost) | moved | late)
+    told = store.awards.deeds_told_of(tx, back)
+    again = store.deeds.of_ids(tx, store.awards.deeds_of(tx, receipt.seq, lost) | moved | late | told)
     awards.AwardQueue(tx, world, world.now()).correct(again)
     is_full = any(reason == log.DECLINE_REASON_DAY_CAP_REACHED for _, reason in found.declined)
     if late or is_full:
