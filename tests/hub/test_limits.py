@@ -129,6 +129,7 @@ LIMITS: dict[str, tuple[int, Try]] = {
 }
 # They bound what the hub itself does, not what others may send: tests/hub/process/test_sequencer.py and tests/wire.
 OF_ITS_OWN = {
+    "ADMISSIONS_UNUSED_MAX",  # tests/hub/accounts/test_opening.py
     "CATALOGUES_PER_DAY_MAX",  # tests/node/counter/test_redemption.py, as is the next
     "BENEFITS_EVER_MAX",
     "SKETCH_CELLS_MAX",

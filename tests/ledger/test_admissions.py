@@ -102,6 +102,17 @@ def test_an_unused_admission_can_be_given_up_and_touches_nobody() -> None:
     assert books.state.accounts[ACCOUNT].links == 1
 
 
+def test_only_accounts_that_took_an_evaluation_count_as_used() -> None:
+    books = Ledger().opened()
+    books.state.key_epochs = frozenset({1})
+    books.apply("hub", admitted("mpc", ACCOUNT, key_epoch=1), admitted("mpc", OTHER))
+    books.apply("mpc", link(ACCOUNT, (1, 2), 1), link(OTHER, (1, 2), 2))
+    books.apply("mpc", award(3), award(4), award(5, account_id=OTHER))
+    assert books.state.agencies["mpc"].used == 1
+    books.apply("mpc", unlink(6, OTHER), link(OTHER, (1, 2), 7, b""), award(8, account_id=OTHER))
+    assert books.state.agencies["mpc"].used == 1
+
+
 def left(agency: str = "mpc") -> Ledger:
     """An account that earned and that its last agency has left."""
     books = Ledger().opened(ACCOUNT).linked(agency)

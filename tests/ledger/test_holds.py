@@ -16,10 +16,12 @@ from tests.ledger.books import (
     NOW,
     OTHER,
     Ledger,
+    admitted,
     award,
     benefit,
     declined,
     expire,
+    link,
     op_id,
     post,
     refund,
@@ -234,10 +236,12 @@ def test_a_later_catalogue_changes_terms_and_withdraws_what_it_does_not_name() -
 
 def test_a_redemption_counts_as_a_use_of_the_account() -> None:
     books = books_with()
-    assert books.state.agencies.get("nhco") is not None
-    before = books.state.agencies["nhco"].used
-    books.apply("nhco", reserve(100))
-    assert books.state.agencies["nhco"].used == before + 1
+    books.state.key_epochs = frozenset({1})
+    books.apply("hub", admitted("codi", ACCOUNT, b"f" * 16, key_epoch=1))
+    books.apply("codi", link(ACCOUNT, (1, 2), 90, b"f" * 16))
+    assert books.state.agencies["codi"].used == 0
+    books.apply("codi", reserve(100))
+    assert books.state.agencies["codi"].used == 1
 
 
 def test_holds_that_do_not_add_up_are_told() -> None:

@@ -1,5 +1,6 @@
 """A member that signs whatever is well-formed, alone or with the hub's operator, and what it must not reach."""
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from samprasan.v1 import log_pb2 as log
 
 from tests import federation
 from tests.federation import SAMPLES
+from tests.reconciling import reconcile
 from tests.sim.adversary import COMMUNITIES, ENEMY, KINDS, Enemy
 from tests.sim.simulation import STEPS, Seeds, Simulation
 from tests.sim.watch import Watch
@@ -87,6 +89,9 @@ class Hostile(Simulation):
         self.problems += audit.audit(self.fed.hub, self.fed.hub.world.signer.public_key).problems
         with self.fed.hub.db.read() as tx:
             self.problems += verify.breaches(hub_store.ledger.load_all(tx))
+        for agency in self.agencies:
+            differing = asyncio.run(reconcile(self.fed, agency)).causes
+            self.problems += [f"the books of {agency} and the hub differ: {differing}"] if differing else []
 
 
 def run(seed: int, steps: int = STEPS) -> Hostile:

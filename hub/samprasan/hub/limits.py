@@ -12,6 +12,7 @@ MAIL_WAITING_MAX = 1000  # of one sender for one reader: two days of its largest
 MAIL_PER_READ = 32  # at most 8 MiB in memory for one reader
 MAIL_KEPT_MS = 30 * DAY_MS  # requests in it expire long before
 TURNS_AT_ONCE_MAX = 16  # each closes one account in 256 of those that are due
+ADMISSIONS_UNUSED_MAX = 100_000  # of one agency that asks for public ids: they take no evaluation; a node links at once
 ADMISSION_LIFETIME_MS = 2 * DAY_MS  # a node that is down over a weekend asks again
 DOCUMENT_LIFETIME_MS = 30 * DAY_MS  # time to gather approvals
 DOCUMENTS_PROPOSED_MAX = 32  # an inbox that people can still read

@@ -115,6 +115,8 @@ def _begin(step: Step, wanted: log.Link) -> Decline:
     elif account.only_of not in ("", step.agency):
         step.changes.accounts[wanted.account_id] = account._replace(only_of="")
         step.share(account.only_of)
+    if not admission.key_epoch:
+        step.changes.links[step.agency, wanted.account_id] = frozenset({USED})  # no id was evaluated for it
     step.changes.admissions[step.agency, tag] = admission._replace(is_over=True)
     return NO_DECLINE
 

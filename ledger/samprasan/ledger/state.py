@@ -12,8 +12,7 @@ from samprasan.v1 import log_pb2 as log
 Decline: TypeAlias = log.DeclineReason.ValueType
 AccountId: TypeAlias = bytes
 
-USED = 0  # beside the purposes of a Link: the agency has awarded on the account; outlasts an Unlink
-_LOOKED_UP = (log.SUBJECT_KIND_PERSON, log.SUBJECT_KIND_ORGANIZATION)  # their ids are evaluated by a peer
+USED = 0  # beside the purposes of a Link: it was worth an evaluation, or took none; outlasts an Unlink
 NO_DECLINE = log.DECLINE_REASON_UNSPECIFIED
 
 
@@ -90,8 +89,8 @@ class Seen(NamedTuple):
 class AgencyTotals(NamedTuple):
     """What one agency did: credits awarded net of corrections, accounts linked, and what it did on ``day`` (YYYYMMDD).
 
-    ``written_off`` are credits that its corrections could not recover and that have not come back since; ``used``
-    counts the accounts of persons and organizations on which it ever awarded or redeemed; ``spent`` are credits of its
+    ``written_off`` are credits that its corrections could not recover and that have not come back since; ``used`` are
+    the accounts that it asked for by pseudonym and on which it ever awarded or redeemed; ``spent`` are credits of its
     holds, net of refunds.  On the day: what it made spendable, what it wrote off and what it set aside.  ``evaluated``
     are ids that it ever had evaluated, ``admitted`` counts its admissions to accounts that it asked for by pseudonym,
     ``alone`` those accounts of them that no other agency was ever linked to.
@@ -308,11 +307,9 @@ class Step:
     def use(self, account_id: AccountId) -> None:
         """The agency has awarded or redeemed on the account."""
         link = self.link(account_id)
-        account = self.account(account_id)
-        assert account is not None
         if USED not in link:
             self.changes.links[self.agency, account_id] = link | {USED}
-            self.used += account.kind in _LOOKED_UP
+            self.used += 1
 
     def operation(self, op_id: bytes) -> Operation | None:
         """What came of the op_id, if it was there before."""

@@ -1,6 +1,7 @@
 """No more accounts by pseudonym than ids were evaluated, as both agencies signed it."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from samprasan.hub import limits, store
@@ -10,8 +11,9 @@ from samprasan.hub.members import hello
 from samprasan.hub.recovery import rebuild
 from samprasan.hub.tables import evaluations
 from samprasan.keys import signing
+from samprasan.keys.durations import DAY_MS
 from samprasan.keys.errors import Malformed, Refused, SamprasanError
-from samprasan.ledger import verify
+from samprasan.ledger import calendar, probing, verify
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.linking_pb2 import EvaluationTotal
@@ -111,6 +113,18 @@ def test_tables_are_made_anew_from_the_log(fed: Federation) -> None:
     assert rebuild.rebuild(fed.hub).tables
     with fed.hub.db.read() as tx:
         assert store.evaluations.totals(tx)["mpc", "nhco"].total == 4
+
+
+def test_days_that_the_alarm_does_not_look_at_are_forgotten(fed: Federation) -> None:
+    today = calendar.day_of(fed.clock())
+    for number in range(100):
+        fed.clock.now_ms += DAY_MS
+        hello.answer_hello(fed.hub, "nhco", hub_pb2.HelloRequest(evaluated=[evaluated(fed, number + 1)]))
+    settled = calendar.packed(today + timedelta(days=100 - probing.UNUSED_AFTER_DAYS))
+    with fed.hub.db.read() as tx:
+        assert store.evaluations.up_to(tx, settled) == {"mpc": 100 - probing.UNUSED_AFTER_DAYS}
+        assert store.evaluations.totals(tx)["mpc", "nhco"].total == 100
+        assert len(tx.execute(evaluations.select()).all()) == probing.UNUSED_AFTER_DAYS + 1
 
 
 def test_who_was_admitted_to_more_than_was_evaluated_is_found_by_an_audit(fed: Federation) -> None:

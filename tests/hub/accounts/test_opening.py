@@ -8,7 +8,7 @@ from samprasan.hub import limits, store
 from samprasan.hub.accounts import opening
 from samprasan.hub.log import audit, intake, recall
 from samprasan.hub.tables import accounts, admissions, subjects
-from samprasan.keys.errors import Malformed, SamprasanError
+from samprasan.keys.errors import Malformed, Refused, SamprasanError
 from samprasan.keys.identifiers import Scheme, parse
 from samprasan.ledger import calendar
 from samprasan.v1 import hub_pb2
@@ -204,6 +204,23 @@ def test_who_knows_the_hash_of_a_public_id_does_not_get_in_its_way(fed: Federati
     village = parse(Scheme.REGISTRY, "1", "codi.council")
     (taken,) = open_all(fed, [village.public_subject_key()], "codi", log.SUBJECT_KIND_COMMUNITY)
     assert open_public(fed, village.public_text(), log.SUBJECT_KIND_COMMUNITY).account_id != taken.account_id
+
+
+def test_an_agency_is_not_told_of_public_ids_without_end(fed: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "ADMISSIONS_UNUSED_MAX", 3)
+    for number in range(3):
+        open_public(fed, f"th-area/1{number}", log.SUBJECT_KIND_AREA)
+    with pytest.raises(Refused) as refused:
+        open_public(fed, "th-area/20", log.SUBJECT_KIND_AREA)
+    assert refused.value.code == "admissions_unused"
+    assert known(fed) == 3
+    assert open_public(fed, "th-area/10", log.SUBJECT_KIND_AREA).account_id, "the same again is nothing new"
+    assert open_public(fed, "th-area/20", log.SUBJECT_KIND_AREA, "nhco").account_id
+    open_all(fed, [b"k" * 32])
+    fed.clock.now_ms += limits.ADMISSION_LIFETIME_MS
+    move_log_on(fed, Agency(fed))
+    opening.forget_lapsed(fed.hub)
+    assert open_public(fed, "th-area/21", log.SUBJECT_KIND_AREA).account_id
 
 
 SECRET = federation.citizen(7)

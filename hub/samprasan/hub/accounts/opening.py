@@ -52,6 +52,8 @@ def open_accounts(hub: Hub, agency: str, request: hub_pb2.OpenAccountsRequest) -
         room = evaluations.allowance(tx, agency, heard)
         if secret > room:
             raise Refused("not_covered", asked=secret, evaluated=room)
+        if len(new) > secret and store.admissions.count(tx, agency) + len(new) > limits.ADMISSIONS_UNUSED_MAX:
+            raise Refused("admissions_unused", limit=limits.ADMISSIONS_UNUSED_MAX)
         entries = [*heard, *(log_pb2.Update(admitted=_admitted(each, *wanted[each.account_id])) for each in new)]
         for first in range(0, len(entries), UPDATES_MAX):
             intake.append_own(tx, hub.world, entries[first : first + UPDATES_MAX])

@@ -53,6 +53,12 @@ def unused(tx: sa.Connection, agency: str, account_ids: Iterable[bytes]) -> dict
     return {row[1]: Unused(*row) for row in found}
 
 
+def count(tx: sa.Connection, agency: str) -> int:
+    """How many the agency was told of and has not used."""
+    query = sa.select(sa.func.count()).select_from(admissions).where(admissions.c.agency == agency)
+    return int(tx.execute(query).scalar_one())
+
+
 def drop(tx: sa.Connection, agency: str, secrets: Iterable[bytes]) -> None:
     """Forget these secrets that the agency was told."""
     delete_where_in(tx, admissions, admissions.c.secret, secrets, agency=agency)

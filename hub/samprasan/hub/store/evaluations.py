@@ -1,10 +1,15 @@
-"""How many ids each agency had evaluated by each other, as both signed it, day by day."""
+"""How many ids each agency had evaluated by each other, as both signed it, day by day.
+
+Days before those that the alarm looks at are forgotten, but for the newest.
+"""
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 import sqlalchemy as sa
 from samprasan.edge.database import upsert_rows
 from samprasan.hub.tables import evaluations
+from samprasan.ledger import calendar, probing
 from samprasan.ledger.state import Evaluated
 
 
@@ -17,6 +22,11 @@ def totals(tx: sa.Connection) -> dict[tuple[str, str], Evaluated]:
 def save(tx: sa.Connection, changed: Mapping[tuple[str, str], Evaluated]) -> None:
     """What a fold changed."""
     upsert_rows(tx, evaluations, [(*key, each.day, each.total) for key, each in changed.items()])
+    for (requester, evaluator), each in changed.items():
+        settled = calendar.packed(calendar.unpacked(each.day) - timedelta(days=probing.UNUSED_AFTER_DAYS))
+        pair = (evaluations.c.requester == requester, evaluations.c.evaluator == evaluator)
+        newest = sa.select(sa.func.max(evaluations.c.day)).where(*pair, evaluations.c.day <= settled).scalar_subquery()
+        tx.execute(evaluations.delete().where(*pair, evaluations.c.day < newest))
 
 
 def clear(tx: sa.Connection) -> None:
