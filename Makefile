@@ -66,9 +66,9 @@ check: ## everything that CI runs
 	echo "== check: $$(($$(date +%s) - begun)) s (budget 720 s)"
 	echo "== all checks passed"
 
-check-long: $(READY) ## every suite at its full size, with fresh seeds; writes docs/figures.md (an hour)
+check-long: $(READY) ## every suite at its full size, with fresh seeds; writes docs/figures.md (an hour and a half)
 	@test -x $(DEBIAN) && $(MAKE) --no-print-directory .venv-debian/.installed
-	$(BIN)/python deploy/checks/long.py
+	$(BIN)/python deploy/checks/long.py $(SUITES)
 
 static: $(READY) .venv-proto/.installed
 	@begun=$$(date +%s)
