@@ -28,7 +28,6 @@ SEEN_BY_CHANCE = {  # by a simulation of redemptions, corrections and crashes
     ("hold_updates", "queued", "settled"),
     ("redemptions", "asked", "held"),
     ("redemptions", "held", "posted"),
-    ("redemptions", "posted", "refunded"),
     ("questions", "open", "answered"),
 }
 
