@@ -52,6 +52,8 @@ def is_left_out(item: pytest.Item, config: pytest.Config) -> bool:
     is_for_later = on_postgresql or item.get_closest_marker("rest") is not None
     if on_postgresql and config.getoption("--sqlite"):
         return True
+    if item.get_closest_marker("long") is not None and not config.getoption("--long"):
+        return True
     if part == "rest":
         return not is_for_later and "numbers" not in getattr(item, "fixturenames", ())
     return part == "first" and is_for_later

@@ -29,6 +29,7 @@ class Counters:
         self.fed = fed
         self.chance = chance
         self.agencies = agencies
+        self.owners: Sequence[str] = ("codi",)  # whose benefits are asked for
         self.wishes: dict[str, list[Wish]] = {agency: [] for agency in fed.nodes}
 
     def act(self, number: int, *, hostile: bool) -> tuple[str, ...]:
@@ -74,7 +75,7 @@ class Counters:
         return Wish(
             number.to_bytes(16, "big"),
             federation.deed(0, self.chance.randrange(SUBJECTS)).subject,
-            "codi",
+            self.chance.choice(self.owners) if len(self.owners) > 1 else self.owners[0],
             benefit,
             "card",
             area="720803",

@@ -11,11 +11,15 @@ from samprasan.hub import tables as hub_tables
 from samprasan.ledger import calendar
 from samprasan.node.tables import evaluations, questions
 from samprasan.node.tables import subjects as node_subjects
+from samprasan.v1.documents_pb2 import Benefit
+from samprasan.v1.log_pb2 import PURPOSE_REDEEM
 
 from tests.federation import Federation
 from tests.sim.adversary import ENEMY, Enemy
 
-_ACCOUNTS = "SELECT account_id, available, held, spent, written_off, links, closed, lots FROM accounts"
+_ACCOUNTS = "SELECT account_id, available, held, spent, written_off, links, closed, closes_on, lots FROM accounts"
+_HOLDS = "SELECT agency, hold_id, account_id, owner, posted, refunded FROM holds"
+_USES = "SELECT uses.count, offers.message FROM uses JOIN offers USING (owner, benefit)"
 
 
 @dataclass
@@ -29,10 +33,13 @@ class Watch:
     made: Counter[int] = field(default_factory=Counter)
     lost: Counter[int] = field(default_factory=Counter)
     before: dict[bytes, Any] = field(default_factory=dict)
+    holds: dict[tuple[str, bytes], Any] = field(default_factory=dict)
+    links: dict[bytes, frozenset[int]] = field(default_factory=dict)
 
     def begin(self) -> None:
         """The enemy is about to do something."""
-        self.before = self._accounts()
+        self.before, self.holds, self.links = self._accounts(), self._holds(), self._links()
+        self.enemy.shown = []
 
     def problems(self, kind: str) -> Iterator[str]:
         """What it has reached that it must not reach."""
@@ -48,14 +55,54 @@ class Watch:
             self.lost[today] += max(0, now.written_off - then.written_off)
             if now.written_off > now.spent + now.held:
                 yield "more is written off than was spent or is held"
+            if now.closed and not then.closed and now.closes_on > today:
+                yield "an account is closed before its rest is over"
+            if now.closes_on and now.links:
+                yield "an account is to be closed that agencies are linked to"
         if self.made[today] > self.cap:
             yield f"{self.made[today]} credits became spendable on one day"
         if self.lost[today] > self.write_off_cap:
             yield f"{self.lost[today]} credits were written off on one day"
+        yield from self._beyond_its_links()
+
+    def _beyond_its_links(self) -> Iterator[str]:
+        """Holds and totals of accounts under a Link that does not say so, or under none."""
+        may_redeem = {
+            account_id
+            for links in (self.links, self._links())
+            for account_id, purposes in links.items()
+            if PURPOSE_REDEEM in purposes
+        }
+        if not may_redeem.issuperset(self.enemy.shown):
+            yield "it was shown the balance of somebody who did not agree to redeem"
+        for (agency, hold_id), now in self._holds().items():
+            then = self.holds.get((agency, hold_id))
+            if then is None and agency == ENEMY and now.account_id not in may_redeem:
+                yield "it set credits aside of somebody who did not agree to redeem"
+            if then is not None and then != now and ENEMY not in (agency, now.owner):
+                yield "it changed a hold of others"
 
     def _accounts(self) -> dict[bytes, Any]:
         with self.fed.hub.db.read() as tx:
             return {row.account_id: row for row in tx.exec_driver_sql(_ACCOUNTS)}
+
+    def _holds(self) -> dict[tuple[str, bytes], Any]:
+        with self.fed.hub.db.read() as tx:
+            return {(row.agency, row.hold_id): row for row in tx.exec_driver_sql(_HOLDS)}
+
+    def _links(self) -> dict[bytes, frozenset[int]]:
+        links = hub_tables.links
+        with self.fed.hub.db.read() as tx:
+            own = tx.execute(sa.select(links.c.account_id, links.c.purposes).where(links.c.agency == ENEMY))
+            return {row.account_id: hub_store.ledger.purposes_of(row.purposes) for row in own}
+
+    def uses(self) -> Iterator[str]:
+        """Benefits that somebody had more often than their owner says."""
+        with self.fed.hub.db.read() as tx:
+            for count, message in tx.exec_driver_sql(_USES):
+                most = Benefit.FromString(message).per_subject_max
+                if most and count > most:
+                    yield f"somebody had a benefit {count} times that is for {most}"
 
     def strangers(self) -> Iterator[str]:
         """Links to accounts that were never named to it; what it says of others."""

@@ -47,9 +47,17 @@ def _rows(state: State) -> Iterator[tuple[str, Iterable[tuple[object, ...]]]]:
 
 
 def breaches(state: State) -> list[str]:
-    """Accounts that break invariants 1 or 2, awards and holds that are not what the accounts have; empty if sound."""
+    """Accounts that break invariants 1 or 2, or rest though somebody is linked; awards and holds that do not add up.
+
+    Empty if all is sound.
+    """
     problems = [
         f"account {key.hex()} does not conserve" for key, totals in state.accounts.items() if not totals.conserves
+    ]
+    problems += [
+        f"account {key.hex()} rests, and agencies are linked to it"
+        for key, totals in state.accounts.items()
+        if totals.links and totals.closes_on
     ]
     earned = sum(totals.earned_in_all for totals in state.accounts.values())
     awarded = sum(totals.earned for totals in state.agencies.values())

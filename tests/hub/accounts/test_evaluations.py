@@ -50,6 +50,15 @@ def test_as_many_are_opened_as_were_evaluated_by_all_together(fed: Federation) -
     assert problems(fed) == []
 
 
+def test_what_was_evaluated_for_another_covers_nothing_of_ones_own(fed: Federation) -> None:
+    with pytest.raises(Refused) as refused:
+        open_people(fed, 1, evaluated(fed, 5, "nhco", "mpc"))
+    assert refused.value.values == {"asked": 1, "evaluated": 0}
+    assert len(open_people(fed, 1, evaluated(fed, 5, "nhco", "mpc"), evaluated(fed, 1))) == 1
+    with pytest.raises(Refused):
+        open_people(fed, 1, first=2)
+
+
 def test_an_admission_that_lapsed_takes_another_evaluation(fed: Federation) -> None:
     open_people(fed, 1, evaluated(fed, 1))
     fed.clock.now_ms += limits.ADMISSION_LIFETIME_MS

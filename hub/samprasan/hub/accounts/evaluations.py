@@ -44,5 +44,6 @@ def allowance(tx: Tx, agency: str, heard: Sequence[log.Update]) -> int:
     for update in heard:
         body = evaluation_totals.read(update.evaluated.total)
         before = known.get((body.requester, body.evaluator))
-        evaluated += body.total - (before.total if before else 0)
+        if body.requester == agency:
+            evaluated += body.total - (before.total if before else 0)
     return evaluated - admitted
