@@ -306,12 +306,20 @@ async def gone(stub: Any) -> None:
 
 
 async def until_connected(served: Federation) -> None:
-    ends = time.monotonic() + 30
-    async with counter(served, "mpc") as stub:
-        while await code_of(redeem(stub, reserve_only=True, ttl_seconds=1)) == "counter_offline":
-            assert time.monotonic() < ends
-            await asyncio.sleep(0.2)
-    await asyncio.sleep(1.5)  # the hold runs out
+    """What both agencies record reaches the hub; it is spent again."""
+    for agency in AGENCIES:
+        async with counter(served, agency) as stub:
+            earned = await earned_by_all(stub)
+            assert (await stub.RecordDeed(record(8))).outcome == "accepted"
+            ends = time.monotonic() + 30
+            while await earned_by_all(stub) < earned + 8:
+                assert time.monotonic() < ends
+                await asyncio.sleep(0.1)
+    await spend(served, 16)
+
+
+async def earned_by_all(stub: Any) -> int:
+    return int((await stub.Balance(counter_pb2.BalanceRequest(subject=person()), timeout=20)).earned)
 
 
 async def test_a_node_killed_while_redeeming_ends_in_one_outcome(served: Federation) -> None:
