@@ -584,7 +584,7 @@ def _agree(federation: Federation) -> None:
     share_documents(federation)
     for node in nodes.values():
         (waiting,) = inbox.inbox(node)
-        signed = inbox.approve(node, waiting.short_id, waiting.standing.digest.hex())
+        signed = inbox.approve(node, waiting, waiting.standing.digest.hex())
         documents.submit_document(hub, node.name, signed)
     share_documents(federation)
 
@@ -596,7 +596,7 @@ def propose_policy(federation: Federation, text: str) -> None:
     documents.submit_document(hub, "mpc", proposal)
     share_documents(federation)
     (waiting,) = inbox.inbox(nhco)
-    signed = inbox.approve(nhco, waiting.short_id, "")
+    signed = inbox.approve(nhco, waiting, "")
     documents.submit_document(hub, "nhco", signed)
     share_documents(federation)
 

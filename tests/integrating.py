@@ -33,8 +33,9 @@ SOON = 60.0
 def admit(served: LocalFederation, name: str, folder: Path, *scope: str, streams: int = 10) -> Path:
     """Proposed by the operator, approved by two agencies, certified: the file of its credentials."""
     waiting = propose(served, name, *scope, streams=streams)
+    digest = served.answer("mpc", "approvals", "show", waiting)["digest"]
     for agency in ("mpc", "nhco"):
-        served.run(agency, "approvals", "approve", waiting)
+        served.run(agency, "approvals", "approve", waiting, "--digest", digest)
     credentials = folder / f"{name}.credentials"
     certificate = folder / f"{name}.certificate"
     said(commands.client("request", name, "--out", str(credentials)))

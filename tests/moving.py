@@ -44,7 +44,7 @@ def approve(fed: Federation, agency: str = "nhco") -> Move:
     """The only document that waits is approved; what it says."""
     node = fed.nodes[agency]
     (waiting,) = inbox.inbox(node)
-    signed = inbox.approve(node, waiting.short_id, "")
+    signed = inbox.approve(node, waiting, "")
     documents.submit_document(fed.hub, agency, signed)
     federation.share_documents(fed)
     assert isinstance(waiting.body, Move)

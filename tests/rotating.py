@@ -15,7 +15,7 @@ def start(fed: Federation) -> None:
     documents.submit_document(fed.hub, "mpc", proposal)
     federation.share_documents(fed)
     (waiting,) = inbox.inbox(nhco)
-    signed = inbox.approve(nhco, waiting.short_id, "")
+    signed = inbox.approve(nhco, waiting, "")
     documents.submit_document(fed.hub, "nhco", signed)
     federation.share_documents(fed)
 

@@ -95,7 +95,7 @@ def _run(program: str, arguments: list[str], folder: str, environment: dict[str,
     from samprasan.keys.keyring import Keyring
 
     Keyring.create = partial(Keyring.create, cost=QUICK_COST)  # type: ignore[method-assign]
-    sys.exit(command.run(import_module(f"{program}.__main__").app, arguments))
+    command.main(import_module(f"{program}.__main__").app, arguments)
 
 
 class Process:

@@ -109,7 +109,8 @@ def welfare_app(federation: Federation) -> Credentials:
     console.print("[bold]6. An app[/bold] is approved by two agencies; the person agrees to it at all three …")
     purpose = ("--title", "Welfare app", "--purpose", "Shows people their own credits", "--scope", "balances")
     waiting = federation.answer("hub", "integrator", "propose", "welfare-app", *purpose)["id"]
-    at_each(lambda agency: federation.run(agency, "approvals", "approve", waiting), ("mpc", "nhco"))
+    digest = federation.answer("mpc", "approvals", "show", waiting)["digest"]
+    at_each(lambda agency: federation.run(agency, "approvals", "approve", waiting, "--digest", digest), ("mpc", "nhco"))
     own = Credentials.new("welfare-app")
     request, certificate = federation.folder / "app.request", federation.folder / "app.certificate"
     request.write_bytes(own.request)

@@ -92,12 +92,12 @@ class Federation:
         # What people do by telephone: everybody reads the same digest.
         (waiting,) = approvals.inbox(homes["mpc"])["waiting"]
         for home in homes.values():
-            approvals.approve(home, waiting["id"], waiting["digest"])
+            approvals.approve(home, approvals.find(home, waiting["id"]), waiting["digest"])
         for home in homes.values():
             hub_calls.refresh(home)
         self.start(*AGENCIES)  # the nodes begin the key ceremony by themselves
         proposed = approvals.propose_policy(homes["mpc"], (SAMPLES / "policy.toml").read_text("utf-8"))
-        approvals.approve(homes["nhco"], proposed["id"], "")
+        approvals.approve(homes["nhco"], approvals.find(homes["nhco"], proposed["id"]), "")
         for home in homes.values():
             hub_calls.refresh(home)
         for home in homes.values():

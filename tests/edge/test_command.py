@@ -1,7 +1,13 @@
-"""The command line's last resort: a fault of ours tells its kind and place, and no value."""
+"""What a command line tells: of a fault of ours its kind and place and no value; of others' texts what they are."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from samprasan.edge import command, texts
+from samprasan.keys.errors import Refused
 
 from tests.commands import _run
 
@@ -21,3 +27,48 @@ def test_an_unexpected_exception_shows_no_value(monkeypatch: pytest.MonkeyPatch)
     assert "fails:" in done.stderr
     assert "1101700203450" not in done.stderr + done.stdout
     assert "สมมติ" not in done.stderr + done.stdout
+
+
+HOSTILE = "[red]x[/red] :smile: \x1b[2K\u202e0000 \x9b1A"
+SHOWN = "[red]x[/red] :smile: \\u001b[2K\\u202e0000 \\u009b1A"
+
+
+def test_others_texts_never_speak_to_the_terminal() -> None:
+    app = command.application("A program that shows what others wrote.")
+
+    @app.command("shows")
+    def shows(as_json: command.Json = False) -> None:
+        command.answer({"name": HOSTILE}, as_json, command.table("", ["name"], [[HOSTILE]]), HOSTILE)
+
+    @app.command("fails")
+    def fails() -> None:
+        raise Refused("agency_unknown", agency=HOSTILE)
+
+    assert _run(app, ["shows"]).stdout.count(SHOWN) == 2
+    as_json = _run(app, ["shows", "--json"]).stdout
+    assert json.loads(as_json) == {"name": HOSTILE}
+    assert SHOWN in as_json
+    assert SHOWN in _run(app, ["fails"]).stderr
+
+
+def test_a_program_writes_for_its_user_alone_and_no_image_of_its_memory(tmp_path: Path) -> None:
+    program = """
+import resource, sys, typer
+from samprasan.edge import command
+app = command.application("A program that writes a file.")
+@app.command()
+def writes() -> None:
+    with command.written(__import__("pathlib").Path(sys.argv[1])) as file:
+        file.write(b"account ids")
+    command.answer(resource.getrlimit(resource.RLIMIT_CORE), True)
+command.main(app, [])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "bundle")],
+        capture_output=True,
+        text=True,
+        check=True,
+        umask=0o022,
+    )
+    assert json.loads(done.stdout) == [0, 0]
+    assert (tmp_path / "bundle").stat().st_mode & 0o777 == 0o600

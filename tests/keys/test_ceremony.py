@@ -7,7 +7,7 @@ from itertools import combinations, permutations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samprasan.keys import ceremony, documents, pseudonym, ristretto, sharing, signing
+from samprasan.keys import ceremony, documents, pseudonym, ristretto, rosters, sharing, signing
 from samprasan.keys.ceremony import Ceremony, Fault, Line
 from samprasan.keys.errors import Malformed, Unproven
 from samprasan.keys.sharing import Share
@@ -134,7 +134,7 @@ def test_every_quorum_of_a_made_key_agrees_and_the_roster_names_its_shares(seed:
 def test_the_result_is_a_roster_that_every_holder_must_sign() -> None:
     held = hold(roster_1())
     assert not held.roster.HasField("plan")
-    assert documents.confirming(held.roster, held.ceremony.roster) == set(AGENCIES)
+    assert rosters.confirming(held.roster, held.ceremony.roster) == set(AGENCIES)
     for signers in combinations(AGENCIES, 2):
         envelope = signing.seal(held.roster, *(SIGNERS[each] for each in signers))
         found = documents.check_signatures(envelope, documents.read(envelope), held.ceremony.roster, verify_ed25519)

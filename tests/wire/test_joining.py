@@ -70,6 +70,14 @@ def test_one_who_joined_but_is_in_no_roster_can_do_nothing(live: Live, tmp_path:
     assert "No other agency" in waiting.stderr or "roster" in waiting.stderr
 
 
+@pytest.mark.parametrize("name", ["\x1b[2K\x1b[1Afake", "ศูนย์ \u202e0000 tsegid", "one\ntwo", ""])
+def test_a_name_that_does_not_show_as_itself_invites_nobody(live: Live, tmp_path: Path, name: str) -> None:
+    invite = tmp_path / "extra4.invite"
+    made = commands.hub(live.federation.home("hub"), "invite", "extra4", "--name", name, "--out", str(invite))
+    assert (made.returncode, invite.exists()) == (1, False)
+    assert "do not show as themselves" in made.stderr
+
+
 @pytest.mark.parametrize(
     ("case", "says"),
     [

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from federation import AGENCIES, Federation
 
-from tests import commands, local
+from tests import commands, local, terminal
 from tests.local import said
 from tests.samples import EXPECTED
 
@@ -38,7 +38,24 @@ def until(condition: Callable[[], bool]) -> None:
 
 def approve(served: Federation, agency: str) -> None:
     (waiting,) = said(served, agency, "approvals", "list")["waiting"]
-    assert commands.node(served.home(agency), "approvals", "approve", waiting["id"]).returncode == 0
+    arguments = ("approvals", "approve", waiting["id"], "--digest", waiting["digest"])
+    assert commands.node(served.home(agency), *arguments).returncode == 0
+
+
+def approve_at_the_terminal(served: Federation, agency: str) -> None:
+    """Nobody signs by a short id alone; at a terminal the document is shown, asked about, and signed after a yes."""
+    (waiting,) = said(served, agency, "approvals", "list")["waiting"]
+    refused = commands.node(served.home(agency), "approvals", "approve", waiting["id"])
+    assert refused.returncode == 1
+    assert "Nothing was signed" in refused.stderr
+    arguments = ["approvals", "approve", waiting["id"], "--home", str(served.home(agency)), "--lang", "en"]
+    for typed, code in (("n\n", 1), ("y\n", 0)):
+        ended, shown = terminal.run("samprasan.node", arguments, typed, served.environment())
+        assert ended == code, shown
+        assert waiting["digest"] in shown
+        assert "plan.share_version (which shares of it)" in shown
+        assert "What it changes of version 2, which is in force:" in shown
+        assert waiting["digest"] not in shown.partition("Sign this document")[2]
 
 
 def versions(served: Federation) -> set[tuple[int | None, bool]]:
@@ -52,7 +69,7 @@ def test_the_key_is_made_refreshed_repaired_and_rotated_by_the_nodes_alone(serve
     served.kill("nhco")
     shown = said(served, "mpc", "linking", "refresh")
     assert (shown["kind"], shown["version"]) == ("roster", 3)
-    approve(served, "codi")
+    approve_at_the_terminal(served, "codi")
     until(lambda: (linking(served, "mpc")["ceremony"] or {}).get("waiting_for") == ["nhco"])
     served.kill("mpc")
     served.start("nhco", "mpc")
@@ -108,9 +125,9 @@ def move(served: Federation) -> None:
     confirmed = said(served, "mpc", "moves", "confirm", "1", "--by", "สมชาย")
     assert (proposed["state"], confirmed["state"]) == ("proposed", "waiting")
     (waiting,) = said(served, "nhco", "approvals", "list")["waiting"]
-    content = said(served, "nhco", "approvals", "show", waiting["id"])["content"]
-    assert (content["agency"], content["credits"]) == ("mpc", earned[wrong])
-    assert content["known_here"].endswith("***")
+    shown = said(served, "nhco", "approvals", "show", waiting["id"])
+    assert (shown["content"]["agency"], shown["content"]["credits"]) == ('"mpc"', str(earned[wrong]))
+    assert shown["here"]["known_here"].endswith("***")
     approve(served, "nhco")
     until(lambda: bool(said(served, "mpc", "moves", "list")[0]["state"] == "done"))
     assert said(served, "mpc", "sync", "--wait", "60")["pending"] == 0

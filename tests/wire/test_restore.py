@@ -133,9 +133,9 @@ def test_what_hub_and_node_have_both_lost(served: LocalFederation) -> None:
     until(served, lambda: served.answer("hub", "status")["recovery"]["missing"] is not None)
     proposed = served.answer("nhco", "cut")
     assert (proposed["kind"], proposed["waiting"]) == ("cut", True)
-    shown = served.answer("codi", "approvals", "show", proposed["id"])["content"]
-    assert shown["entries_left"] == served.answer("hub", "status")["log"]["size"]
-    served.run("codi", "approvals", "approve", proposed["id"])
+    shown = served.answer("codi", "approvals", "show", proposed["id"])
+    assert shown["here"]["entries_left"] == served.answer("hub", "status")["log"]["size"]
+    served.run("codi", "approvals", "approve", proposed["id"], "--digest", shown["digest"])
     until(served, lambda: served.answer("hub", "status")["recovery"] is None)
     served.run("mpc", "recover")
     served.start("mpc")

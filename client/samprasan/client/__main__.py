@@ -52,7 +52,7 @@ def verify(
 
 def main() -> None:
     """The entry point."""
-    raise SystemExit(command.run(app))
+    command.main(app)
 
 
 if __name__ == "__main__":

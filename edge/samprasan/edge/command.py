@@ -6,17 +6,20 @@ happened and what to do; exit 0 done, 1 refused or not finished, 2 wrong usage.
 
 import json
 import os
+import resource
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, NoReturn
 
 import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
+from rich.text import Text
 from samprasan.edge import logs, texts
+from samprasan.keys import plain_text
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailable
 
 WRONG_USAGE = 2
@@ -49,6 +52,13 @@ def application(help_text: str) -> typer.Typer:
     )
 
 
+def main(app: typer.Typer, arguments: Sequence[str] | None = None) -> NoReturn:
+    """The entry point of a program: what it writes is its user's alone, and no image of its memory is written."""
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    raise SystemExit(run(app, arguments))
+
+
 def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
     """Run one command line and say how it ended: 0, 1 or 2."""
     logs.configure(json=not sys.stderr.isatty(), debug=os.environ.get(logs.DEBUG_VARIABLE) == "debug")
@@ -61,7 +71,7 @@ def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
     except typer.Exit as stop:
         return stop.exit_code
     except typer.TyperException as problem:
-        print(f"error: {problem.format_message()}", file=sys.stderr)
+        print(f"error: {shown(problem.format_message())}", file=sys.stderr)
         print("hint: --help lists commands and options, with an example each.", file=sys.stderr)
         return WRONG_USAGE
     except (KeyboardInterrupt, typer.Abort):
@@ -75,25 +85,34 @@ def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
 def show_error(problem: SamprasanError) -> None:
     """Two lines on stderr: what happened, what to do."""
     language = texts.language()
-    print(f"error: {problem.text(language)}", file=sys.stderr)
+    print(f"error: {shown(problem.text(language))}", file=sys.stderr)
     if problem.hint(language):
-        print(f"hint: {problem.hint(language)}", file=sys.stderr)
+        print(f"hint: {shown(problem.hint(language))}", file=sys.stderr)
+
+
+def shown(text: str) -> str:
+    """``text`` for a terminal, whoever wrote it: its lines stay lines, and nothing in it moves the cursor."""
+    return plain_text.visible(text, keep="\n")
+
+
+def _json(document: Any) -> str:
+    return plain_text.visible(json.dumps(document, ensure_ascii=False))
 
 
 def answer(document: Any, as_json: bool, *tables: Table | str) -> None:
     """Print ``document`` as JSON, or ``tables`` for a person."""
     if as_json:
-        print(json.dumps(document, ensure_ascii=False))
+        print(_json(document))
         return
-    console = Console(soft_wrap=True)
-    for table in tables:
-        console.print(table)
+    console = Console(soft_wrap=True, markup=False, emoji=False, highlight=False)
+    for each in tables:
+        console.print(shown(each) if isinstance(each, str) else each)
 
 
 def line(document: dict[str, Any]) -> None:
     """One JSON document of a stream, at once; who stopped reading ends the command."""
     try:
-        print(json.dumps(document, ensure_ascii=False), flush=True)
+        print(_json(document), flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
         raise typer.Exit from None
@@ -149,7 +168,10 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Sequence[object]]) 
         numbers = bool(listed) and all(isinstance(row[index], int) for row in listed)
         made.add_column(column, justify="right" if numbers else "left", overflow="fold")
     for row in listed:
-        made.add_row(
-            *(f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell) for cell in row)
-        )
+        made.add_row(*map(_cell, row))
     return made
+
+
+def _cell(value: object) -> Text:
+    grouped = isinstance(value, int) and not isinstance(value, bool)
+    return Text(f"{value:,}" if grouped else shown(str(value)))

@@ -230,7 +230,7 @@ def compact(home: Home, lang: Lang = None) -> None:
 
 def main() -> None:
     """The entry point."""
-    raise SystemExit(command.run(app))
+    command.main(app)
 
 
 if __name__ == "__main__":

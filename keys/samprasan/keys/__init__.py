@@ -4,6 +4,8 @@ Each module imports only what stands below it.
 
 - ``ceremony``: a linking key that no dealer knows alone
 - ``documents``: joint documents and their signatures
+- ``rosters``: who takes part, and what one roster may change of the one before
+- ``spoken_digest``: a digest as words
 - ``checkpoint``: what the hub says its log is
 - ``credentials``: an integrator's credentials
 - ``evaluation_totals``: how many ids an agency had evaluated, signed by two
@@ -19,6 +21,7 @@ Each module imports only what stands below it.
 - ``invitation``: the invite file
 - ``keyring``: sealed key files
 - ``sealing``: mail for one reader, columns at rest
+- ``plain_text``: text that shows as itself
 - ``errors``: the four errors
 - ``durations``: a day in milliseconds
 """

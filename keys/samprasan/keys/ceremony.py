@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from samprasan.keys import pseudonym, ristretto, sharing, signing
-from samprasan.keys.documents import linking_keys
 from samprasan.keys.durations import DAY_MS
 from samprasan.keys.errors import Malformed, SamprasanError, Unproven
+from samprasan.keys.rosters import linking_keys
 from samprasan.keys.sharing import Share
 from samprasan.v1.ceremony_pb2 import CeremonyId, DealerCommitment, DealerValue
 from samprasan.v1.documents_pb2 import LinkingKey, Roster, ShareCommitment

@@ -1,23 +1,25 @@
 """Joint documents: what the agencies agreed on, signed by enough of them, version after version.
 
 A document of version N+1 takes effect when the threshold of the roster in force has signed it; a roster also needs its
-own threshold, and roster 1 every agency it names.  One key counts once, versions have no gap, approvals after the
-document's ``expires_at`` do not count (the hub stops collecting them; what is complete stays complete).  A roster that
-changes a linking key needs every holder of a share of it: its signature says that the ceremony came out so for it, too.
-A catalogue is its owner's alone: one signature, and versions of its own.  What concerns one integrator has versions of
-its own, too.
+own threshold and each member of whom it says something new, and roster 1 every agency it names.  One key counts once,
+versions have no gap, approvals after the document's ``expires_at`` do not count (the hub stops collecting them; what is
+complete stays complete).  A roster that changes a linking key needs every holder of a share of it: its signature says
+that the ceremony came out so for it, too.  A catalogue is its owner's alone: one signature, and versions of its own.
+What concerns one integrator has versions of its own, too.
 """
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from samprasan.keys import checkpoint, sharing
+from google.protobuf.message import Message
+from samprasan.keys import checkpoint, plain_text, rosters
 from samprasan.keys.durations import DAY_MS
-from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
-from samprasan.keys.signing import Verify, decode, encode, expect_type, payload_type, signers_of
+from samprasan.keys.errors import Malformed, Refused, Unproven
+from samprasan.keys.rosters import FEDERATION_ID_BYTES, MEMBERS_MAX, is_agency_code
+from samprasan.keys.signing import Verify, decode, expect_type, payload_type, signers_of
 from samprasan.v1.documents_pb2 import (
     MOVE_REASON_TWO_IDS,
     MOVE_REASON_TWO_SUBJECTS,
@@ -27,9 +29,6 @@ from samprasan.v1.documents_pb2 import (
     Cut,
     Grant,
     Integrator,
-    LinkingKey,
-    LinkingPlan,
-    Member,
     Move,
     Policy,
     Roster,
@@ -48,14 +47,8 @@ from samprasan.v1.log_pb2 import (
     SubjectKind,
 )
 
-FEDERATION_ID_BYTES = 16
-MEMBERS_MAX = 16
 CATEGORIES_MAX = 500
-HUB = "hub"
-QUORUM = 2  # shares that it takes to use the linking key
-_DIGEST_BYTES = 32
 _MOVE_DOMAIN = b"samprasan/v1/move"
-_AGENCY = re.compile(r"[a-z0-9]{2,16}")
 _INTEGRATOR = re.compile(r"[a-z][a-z0-9-]{1,15}")
 INTEGRATOR_DAYS_MAX = 731  # what takes longer is agreed on again
 STREAMS_MAX = 10_000
@@ -133,41 +126,15 @@ def federation_id(roster_1: Envelope) -> bytes:
     return hashlib.sha256(roster_1.payload).digest()[:FEDERATION_ID_BYTES]
 
 
-def signing_keys(roster: Roster) -> dict[bytes, str]:
-    """Raw signing key → agency."""
-    return {member.signing_key: member.agency for member in roster.members}
-
-
-def member(roster: Roster, agency: str) -> Member:
-    """The roster's entry for ``agency``; Refused ``agency_unknown``."""
-    for entry in roster.members:
-        if entry.agency == agency:
-            return entry
-    raise Refused("agency_unknown", agency=agency)
-
-
-def linking_keys(roster: Roster) -> list[LinkingKey]:
-    """The linking keys that are answered: the one in force, and the one that takes its place."""
-    keys = [roster.linking] if roster.HasField("linking") else []
-    return [*keys, roster.next] if roster.HasField("next") else keys
-
-
-def confirming(body: Roster, roster: Roster | None) -> frozenset[str]:
-    """Who must have signed ``body`` besides: the holders of every linking key that it brings or drops."""
-    before = {encode(key) for key in linking_keys(roster)} if roster else set()
-    after = {encode(key) for key in linking_keys(body)}
-    return frozenset(entry.agency for data in before ^ after for entry in LinkingKey.FromString(data).commitments)
-
-
 def check_signatures(envelope: Envelope, body: Body, roster: Roster | None, verify: Verify) -> Standing:
     """Who of the roster in force (None before roster 1) signed ``envelope``, and whether that suffices.
 
-    Raises Unproven ``key_twice`` and ``signature``, Refused ``document_version`` if ``body`` is a roster that does not
-    follow the one in force.
+    Raises Unproven ``key_twice`` and ``signature``, Refused ``document_version`` or ``roster_mixed`` if ``body`` is a
+    roster that does not follow the one in force.
     """
     judges = [roster] if roster else []
     if isinstance(body, Roster):
-        _check_succession(body, roster)
+        rosters.check_succession(body, roster)
         judges.append(body)
     elif roster is None:
         raise Refused("no_roster")
@@ -175,7 +142,7 @@ def check_signatures(envelope: Envelope, body: Body, roster: Roster | None, veri
     missing: frozenset[str] = frozenset()
     complete = True
     for judge in judges:
-        found = signers_of(envelope, signing_keys(judge), verify)
+        found = by_judge = signers_of(envelope, rosters.signing_keys(judge), verify)
         everyone = frozenset(entry.agency for entry in judge.members)
         needed = len(everyone) if roster is None else judge.threshold
         if owner := owner_of(body):
@@ -184,7 +151,8 @@ def check_signatures(envelope: Envelope, body: Body, roster: Roster | None, veri
         missing |= everyone - found
         complete = complete and len(found) >= needed
     if isinstance(body, Roster):
-        complete = complete and confirming(body, roster) <= signed
+        complete = complete and rosters.confirming(body, roster) <= signed
+        complete = complete and rosters.changed_members(body, roster) <= by_judge
     digest = hashlib.sha256(envelope.payload).digest()
     return Standing(
         kind=kind_of(body),
@@ -208,21 +176,27 @@ def believe(envelope: Envelope, roster: Roster | None, verify: Verify) -> Body:
     return body
 
 
-def _check_succession(body: Roster, roster: Roster | None) -> None:
-    expected = roster.version + 1 if roster else 1
-    if body.version != expected:
-        raise Refused("document_version", kind="roster", version=body.version, expected=expected)
-
-
 def _check_form(body: Body) -> None:
     if body.version < 1 or body.expires_at <= body.created_at:
         raise Malformed("document_form", kind=kind_name(kind_of(body)), problem="version, created_at or expires_at")
+    if unseen := next(_not_plain(body), ""):
+        raise Malformed("document_text", kind=kind_name(kind_of(body)), field=unseen)
     if isinstance(body, Roster):
-        _check_roster(body)
+        rosters.check_form(body)
         return
     for holds, problem in ((len(body.federation_id) == FEDERATION_ID_BYTES, "federation_id"), *_form_of(body)):
         if not holds:
             raise Malformed("document_form", kind=kind_name(kind_of(body)), problem=problem)
+
+
+def _not_plain(message: Message) -> Iterator[str]:
+    """The names of the fields, at any depth, with a text that does not show as itself."""
+    for field, value in message.ListFields():
+        for each in value if field.is_repeated else [value]:
+            if isinstance(each, Message):
+                yield from _not_plain(each)
+            elif isinstance(each, str) and not plain_text.is_plain(each):
+                yield field.name
 
 
 def _form_of(body: Policy | Grant | Move | Catalogue | Cut | Integrator) -> list[tuple[bool, str]]:
@@ -286,63 +260,6 @@ def _reads_as_checkpoint(note: bytes) -> bool:
         return checkpoint.read(note).checkpoint.size > 0
     except Malformed:
         return False
-
-
-def _check_roster(roster: Roster) -> None:
-    def require(holds: bool, problem: str) -> None:
-        if not holds:
-            raise Malformed("document_form", kind="roster", problem=problem)
-
-    codes = [entry.agency for entry in roster.members]
-    signing_keys_ = {entry.signing_key for entry in roster.members} | {roster.hub.signing_key}
-    require(len(roster.federation_id) == (0 if roster.version == 1 else FEDERATION_ID_BYTES), "federation_id")
-    require(codes == sorted(set(codes)) and 1 <= len(codes) <= MEMBERS_MAX, "members")
-    require(all(map(is_agency_code, codes)), "agency")
-    require(1 <= roster.threshold <= len(codes), "threshold")
-    require(all(len(key) == 32 for key in signing_keys_) and len(signing_keys_) == len(codes) + 1, "signing_key")
-    require(all(len(entry.sealing_key) == 32 for entry in roster.members), "sealing_key")
-    keys = linking_keys(roster)
-    require(all(_is_sound(key, frozenset(codes)) for key in keys), "linking")
-    # A key in roster 1 would be one that somebody dealt: the agencies' ceremony comes behind it.
-    require(roster.version > 1 or not keys, "linking")
-    require(not roster.HasField("next") or roster.next.key_epoch == roster.linking.key_epoch + 1, "next")
-    require(not roster.HasField("plan") or _can_be_held(roster.plan, keys, codes), "plan")
-
-
-def _is_sound(key: LinkingKey, codes: frozenset[str]) -> bool:
-    points = {entry.index: entry.point for entry in key.commitments}
-    holders = {entry.agency for entry in key.commitments}
-    try:
-        sharing.check_commitments(points)
-    except SamprasanError:
-        return False
-    one_each = len(points) == len(key.commitments) == len(holders) and holders <= codes
-    return one_each and key.key_epoch > 0 and key.share_version > 0 and len(key.transcript) == _DIGEST_BYTES
-
-
-def _can_be_held(plan: LinkingPlan, keys: list[LinkingKey], codes: list[str]) -> bool:
-    """Whether the plan's ceremony makes new shares of a key in force, or a key of the epoch that comes next."""
-    dealers = list(plan.dealers)
-    if dealers != sorted(set(dealers)):
-        return False
-    for key in keys:
-        if key.key_epoch == plan.key_epoch:
-            holders = {entry.agency for entry in key.commitments}
-            return plan.share_version == key.share_version + 1 and len(dealers) >= QUORUM and set(dealers) <= holders
-    last_epoch = keys[0].key_epoch if keys else 0
-    is_next = (plan.key_epoch, plan.share_version) == (last_epoch + 1, 1)
-    return is_next and len(keys) <= 1 and dealers == codes and len(codes) == len(sharing.INDICES)
-
-
-def check_agency_code(agency: str) -> None:
-    """That ``agency`` may be an agency's code; else Malformed ``agency_code``."""
-    if not is_agency_code(agency):
-        raise Malformed("agency_code", agency=agency)
-
-
-def is_agency_code(agency: str) -> bool:
-    """Whether ``agency`` may be an agency's code: never the hub's."""
-    return bool(_AGENCY.fullmatch(agency)) and agency != HUB
 
 
 def is_integrator_name(name: str) -> bool:

@@ -6,7 +6,7 @@ Made from documents that were believed before they were stored; nothing is verif
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from samprasan.keys import checkpoint, documents, signing
+from samprasan.keys import checkpoint, documents, rosters, signing
 from samprasan.keys.errors import Refused, Unproven
 from samprasan.ledger import benefits, policy
 from samprasan.v1.documents_pb2 import Catalogue, Cut, Grant, Integrator, Policy, Roster
@@ -48,7 +48,7 @@ class Agreed:
     @property
     def key_epochs(self) -> frozenset[int]:
         """Those of the linking keys in the roster in force."""
-        return frozenset(each.key_epoch for each in documents.linking_keys(self.roster)) if self.roster else frozenset()
+        return frozenset(each.key_epoch for each in rosters.linking_keys(self.roster)) if self.roster else frozenset()
 
     @property
     def cut_version(self) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from samprasan.keys import chain, checkpoint, documents, evaluation_totals, merkle, signing
+from samprasan.keys import chain, checkpoint, documents, evaluation_totals, merkle, rosters, signing
 from samprasan.keys.chain import Fit, Head
 from samprasan.keys.errors import SamprasanError
 from samprasan.keys.signing import Verify
@@ -62,7 +62,7 @@ class Auditor:
         self.report = Report()
         self.state = State()
         self._verify = check
-        self._keys: dict[str, set[bytes]] = {documents.HUB: set(hub_keys)}
+        self._keys: dict[str, set[bytes]] = {rosters.HUB: set(hub_keys)}
         self._roster: Roster | None = None
         believed = [data for data in envelopes if self._believes(data)]
         self.agreed = agreement.read_documents(believed)
@@ -79,7 +79,7 @@ class Auditor:
             return False
         if isinstance(body, Roster):
             self._roster = body
-            self._keys[documents.HUB].add(body.hub.signing_key)
+            self._keys[rosters.HUB].add(body.hub.signing_key)
             for member in body.members:
                 self._keys.setdefault(member.agency, set()).add(member.signing_key)
         return True
@@ -108,7 +108,7 @@ class Auditor:
             batch_envelope, receipt_envelope = signing.read_envelope(batch_data), signing.read_envelope(receipt_data)
             self._tree.add(merkle.leaf_hash(signing.digest(receipt_envelope)))
             self._compare_root()
-            receipt = signing.open_by_any(receipt_envelope, log.Receipt, self._keys[documents.HUB], self._verify)
+            receipt = signing.open_by_any(receipt_envelope, log.Receipt, self._keys[rosters.HUB], self._verify)
             own = self._keys.get(receipt.agency, set())
             batch = signing.open_by_any(batch_envelope, log.Batch, own, self._verify)
         except SamprasanError as problem:

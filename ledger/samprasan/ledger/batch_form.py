@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from samprasan.keys import evaluation_totals
-from samprasan.keys.documents import HUB, is_agency_code
 from samprasan.keys.durations import DAY_MS
 from samprasan.keys.errors import SamprasanError
+from samprasan.keys.rosters import HUB, is_agency_code
 from samprasan.ledger.toml_fields import CODE
 from samprasan.v1 import log_pb2 as log
 

@@ -18,7 +18,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from samprasan.keys.documents import HUB, linking_keys
+from samprasan.keys.rosters import HUB, linking_keys
 from samprasan.ledger import admissions, corrections, holds, lots
 from samprasan.ledger.benefits import Catalogue
 from samprasan.ledger.policy import Policy

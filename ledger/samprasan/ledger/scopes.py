@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from samprasan.keys.documents import is_agency_code
 from samprasan.keys.errors import Malformed
+from samprasan.keys.rosters import is_agency_code
 from samprasan.v1.changes_pb2 import Filter
 from samprasan.v1.documents_pb2 import Cause, Scope
 from samprasan.v1.log_pb2 import Dimension, SubjectKind

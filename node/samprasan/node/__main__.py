@@ -1,6 +1,7 @@
 """``samprasan-node``: the command line of an agency's IT team."""
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,7 @@ import typer
 from samprasan.edge import command
 from samprasan.edge.command import Home, Json, Lang
 from samprasan.edge.texts import Words
+from samprasan.keys.errors import Refused
 from samprasan.node.commands import counter, linking_key, moves, proof, records, recovery, subjects
 
 app = command.application("An agency's Samprasan node: imports deeds, links subjects, sends signed updates.")
@@ -247,7 +249,7 @@ def approvals_show(
     as_json: Json = False,
     lang: Lang = None,
 ) -> None:
-    """Show what a document changes and whose keys sign it.
+    """Show every field of a document, what it changes, who signed it, and its digest as words.
 
     Example: samprasan-node approvals show 3f9a1c77d2e0 --home /srv/node
     """
@@ -255,8 +257,9 @@ def approvals_show(
     from samprasan.node.commands import approvals as commands_approvals
     from samprasan.node.commands import formats
 
-    document = commands_approvals.waiting_document(homes.open_home(home), id)
-    command.answer(document, as_json, command.table(words("approval"), ["", ""], formats.flattened(document)))
+    opened = homes.open_home(home)
+    document = commands_approvals.shown(opened, commands_approvals.find(opened, id))
+    command.answer(document, as_json, formats.joint_document(document))
 
 
 @approvals.command("approve")
@@ -264,18 +267,26 @@ def approvals_approve(
     id: Annotated[str, typer.Argument(help="From the list.")],  # noqa: A002
     home: Home,
     digest: Annotated[
-        str, typer.Option(help="The digest that the agencies read to each other; roster 1 needs it.")
+        str, typer.Option(help="The digest, in digits or words, that the agencies read to each other.")
     ] = "",
     lang: Lang = None,
 ) -> None:
-    """Sign a document for this agency and send the signature.
+    """Show a document, ask, sign just that for this agency and send the signature.
 
-    Example: samprasan-node approvals approve 3f9a1c77d2e0 --digest 3f9a… --home /srv/node
+    With --digest it does not ask; roster 1 needs it.
+
+    Example: samprasan-node approvals approve 3f9a1c77d2e0 --digest "acorn zipper …" --home /srv/node
     """
     from samprasan.node import home as homes
     from samprasan.node.commands import approvals as commands_approvals
+    from samprasan.node.commands import formats
 
-    commands_approvals.approve(homes.open_home(home), id, digest)
+    opened = homes.open_home(home)
+    waiting = commands_approvals.find(opened, id)
+    command.answer(None, False, formats.joint_document(commands_approvals.shown(opened, waiting)))
+    if not digest and not (sys.stdin.isatty() and typer.confirm(words("approve_question"))):
+        raise Refused("digest_needed")
+    commands_approvals.approve(opened, waiting, digest)
     command.answer(None, False, words("approved", id=id))
 
 
@@ -304,7 +315,7 @@ def policy_propose(
 
 def main() -> None:
     """The entry point."""
-    raise SystemExit(command.run(app))
+    command.main(app)
 
 
 if __name__ == "__main__":

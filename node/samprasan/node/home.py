@@ -16,7 +16,7 @@ from samprasan.edge import backup, database
 from samprasan.edge.configuration import KEYRING, Settings, address_of
 from samprasan.edge.database import Database
 from samprasan.edge.world import World, in_threads, system_clock
-from samprasan.keys import certificates, documents, sealing
+from samprasan.keys import certificates, rosters, sealing
 from samprasan.keys.errors import Malformed, Refused
 from samprasan.keys.invitation import INVITE_BYTES_MAX, Invitation
 from samprasan.keys.keyring import Keyring, write_private
@@ -86,7 +86,7 @@ class Home:
 
 def create(home: Path, agency: str, url: str, passphrase_file: str, passphrase: bytes) -> None:
     """A new node: its keys and its empty database.  Malformed ``agency_code``, Refused ``home_exists``."""
-    documents.check_agency_code(agency)
+    rosters.check_agency_code(agency)
     NodeSettings.write(home, {"agency": agency, "database": url, "passphrase_file": passphrase_file})
     ring = Keyring.create(home / KEYRING, passphrase)
     for name in ("signing", "sealing", "vault"):
@@ -219,7 +219,7 @@ def counter_credentials(opened: Home) -> tuple[bytes, bytes, bytes] | None:
 
 def admit_application(opened: Home, name: str, out: Path) -> None:
     """Write a key, its certificate and the authority's for an application; Malformed ``agency_code``."""
-    documents.check_agency_code(name)
+    rosters.check_agency_code(name)
     authority_key, authority = _counter_authority(opened)
     key = certificates.new_key()
     request = certificates.certificate_request(key, name)

@@ -45,7 +45,7 @@ def test_a_second_policy_takes_effect_with_the_second_signature(fed: Federation)
     codi = fed.nodes["codi"]
     (waiting,) = inbox.inbox(codi)
     assert (waiting.standing.signed, waiting.standing.missing) == (frozenset({"mpc"}), frozenset({"nhco", "codi"}))
-    approved = inbox.approve(codi, waiting.short_id, "")
+    approved = inbox.approve(codi, waiting, "")
     submit(fed, "codi", approved)
     assert versions(fed) == (2, 2)
     federation.share_documents(fed)
@@ -168,7 +168,7 @@ class Newborn:
         unsigned = Envelope(payload_type=self.roster_1.payload_type, payload=self.roster_1.payload)
         self.take(proposed=[unsigned])
         (waiting,) = inbox.inbox(self.node)
-        return inbox.approve(self.node, waiting.short_id, spoken)
+        return inbox.approve(self.node, waiting, spoken)
 
 
 def test_roster_1_is_approved_with_the_digest_that_was_spoken_and_no_other(fed: Federation) -> None:

@@ -68,7 +68,7 @@ def approve(fed: Federation, agency: str) -> Envelope:
     federation.share_documents(fed)
     node = fed.nodes[agency]
     (waiting,) = inbox.inbox(node)
-    return inbox.approve(node, waiting.short_id, "")
+    return inbox.approve(node, waiting, "")
 
 
 def agree(fed: Federation) -> None:

@@ -511,7 +511,7 @@ def test_a_document_that_waited_in_the_backup_is_put_into_force(busy_fed: Federa
     federation.share_documents(fed)
     nhco = fed.nodes["nhco"]
     (waiting,) = inbox.inbox(nhco)
-    approved = inbox.approve(nhco, waiting.short_id, "")
+    approved = inbox.approve(nhco, waiting, "")
     fed.deliver([Message("nhco", "hub", "submit", approved)])
     fed.give("mpc", deed(100, 4))
     fed.run()

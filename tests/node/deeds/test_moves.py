@@ -134,7 +134,7 @@ def test_two_moves_at_once_take_turns_and_the_one_left_out_is_confirmed_again(fe
     nhco = fed.nodes["nhco"]
     assert len(inbox.inbox(nhco)) == 2
     mine = next(each for each in inbox.inbox(nhco) if each.body.version == 1)
-    signed = inbox.approve(nhco, mine.short_id, "")
+    signed = inbox.approve(nhco, mine, "")
     documents.submit_document(fed.hub, "nhco", signed)
     federation.share_documents(fed)
     node = fed.nodes["mpc"]

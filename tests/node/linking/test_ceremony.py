@@ -338,7 +338,7 @@ def agree(fed: Federation, proposer: str, approver: str, purpose: str) -> None:
     documents.submit_document(fed.hub, proposer, proposal)
     federation.share_documents(fed)
     (waiting,) = inbox.inbox(other)
-    signed = inbox.approve(other, waiting.short_id, "")
+    signed = inbox.approve(other, waiting, "")
     documents.submit_document(fed.hub, approver, signed)
     fed.run()
 
@@ -464,7 +464,7 @@ def test_people_cannot_approve_what_only_a_ceremony_confirms(fed: Federation) ->
     federation.share_documents(fed)
     (waiting,) = inbox.inbox(late)
     with pytest.raises(Refused) as refused:
-        inbox.approve(late, waiting.short_id, "")
+        inbox.approve(late, waiting, "")
     assert refused.value.code == "confirmed_by_ceremony"
 
 

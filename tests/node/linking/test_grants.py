@@ -40,7 +40,7 @@ def grant(fed: Federation, agency: str, elements: int, days: int = 30) -> None:
     federation.share_documents(fed)
     other = fed.nodes["codi" if agency != "codi" else "nhco"]
     (waiting,) = inbox.inbox(other)
-    signed = inbox.approve(other, waiting.short_id, "")
+    signed = inbox.approve(other, waiting, "")
     members_documents.submit_document(fed.hub, other.name, signed)
     federation.share_documents(fed)
 
@@ -141,7 +141,7 @@ def test_a_peer_that_hears_of_the_grant_a_moment_later_is_asked_again_soon(narro
     members_documents.submit_document(narrow.hub, "mpc", proposal)
     federation.share_documents(narrow)
     (waiting,) = inbox.inbox(nhco)
-    signed = inbox.approve(nhco, waiting.short_id, "")
+    signed = inbox.approve(nhco, waiting, "")
     members_documents.submit_document(narrow.hub, "nhco", signed)
     node_agreeing.accept_listing(mpc, members_documents.list_documents(narrow.hub.db))
     peers = {name: node for name, node in narrow.nodes.items() if name != "mpc"}

@@ -388,7 +388,7 @@ def test_a_lost_share_of_the_next_key_is_repaired_and_the_rotation_goes_on(fed: 
     documents.submit_document(fed.hub, "mpc", proposal)
     federation.share_documents(fed)
     (waiting,) = inbox.inbox(nhco)
-    signed = inbox.approve(nhco, waiting.short_id, "")
+    signed = inbox.approve(nhco, waiting, "")
     documents.submit_document(fed.hub, "nhco", signed)
     federation.share_documents(fed)
     go_on(fed, 16)

@@ -13,7 +13,7 @@ from samprasan.hub import limits, store
 from samprasan.hub.identity import Hub
 from samprasan.hub.store.checkpoints import Given, Signed
 from samprasan.hub.store.tree import Tiles
-from samprasan.keys import checkpoint, documents, merkle
+from samprasan.keys import checkpoint, merkle, rosters
 from samprasan.keys.checkpoint import Checkpoint, Cosignature
 from samprasan.keys.errors import Malformed, Refused
 from samprasan.v1 import hub_pb2
@@ -115,7 +115,7 @@ def answer_question(db: Database, agency: str, request: hub_pb2.WitnessRequest) 
             checkpoint=offered_note(tx),
             consistency=[hub_pb2.HashPath(hashes=path) for path in consistent],
             inclusion=[hub_pb2.HashPath(hashes=path) for path in included],
-            own_seq=store.log.chain_seq(tx, documents.HUB, newest.size),
+            own_seq=store.log.chain_seq(tx, rosters.HUB, newest.size),
         )
 
 
@@ -133,7 +133,7 @@ def accept_cosignature(hub: Hub, agency: str, request: hub_pb2.CosignRequest) ->
             if oldest is not None and request.size < oldest.size:
                 return
             raise Refused("checkpoint_unknown", size=request.size)
-        key = documents.member(roster, agency).signing_key
+        key = rosters.member(roster, agency).signing_key
         given = Cosignature(agency, request.seconds, request.signature)
         checkpoint.check_cosignature(checkpoint.read(signed.note).checkpoint, given, key, hub.world.verify)
         store.checkpoints.add_cosignature(tx, request.size, Given(given, key))

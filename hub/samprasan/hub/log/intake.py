@@ -14,7 +14,7 @@ from samprasan.edge.world import World
 from samprasan.hub import limits, store
 from samprasan.hub.identity import Hub
 from samprasan.hub.store.ledger import Touched
-from samprasan.keys import chain, documents, evaluation_totals, signing
+from samprasan.keys import chain, evaluation_totals, rosters, signing
 from samprasan.keys.chain import Fit, Head
 from samprasan.keys.errors import Malformed, SamprasanError, Unavailable, Unproven
 from samprasan.ledger import admissions, batch_form, calendar, changes, ledger
@@ -51,7 +51,7 @@ def verify(hub: Hub, agency: str, envelope: Envelope) -> Submission:
     signing.expect_type(envelope, log.Batch)
     with hub.db.read() as tx:
         agreed = store.documents.agreed_on(tx)
-    public_key = documents.member(agreed.roster_with(agency), agency).signing_key
+    public_key = rosters.member(agreed.roster_with(agency), agency).signing_key
     signing.check_signature(envelope, log.Batch, public_key, hub.world.verify)
     data, digest = envelope.SerializeToString(), signing.digest(envelope)
     try:
@@ -144,10 +144,10 @@ def _append_expirations_at(tx: Tx, world: World, moment: int) -> int:
 
 
 def _append_own(tx: Tx, world: World, updates: Sequence[log.Update], now: int) -> None:
-    head = store.log.chain_head(tx, documents.HUB)
+    head = store.log.chain_head(tx, rosters.HUB)
     batch = log.Batch(
         federation_id=store.documents.agreed_on(tx).federation_id,
-        agency=documents.HUB,
+        agency=rosters.HUB,
         seq=head.seq + 1,
         previous=head.digest,
         created_at=now,
@@ -155,9 +155,9 @@ def _append_own(tx: Tx, world: World, updates: Sequence[log.Update], now: int) -
     )
     envelope = world.sign(batch)
     signing.decode(log.Batch, envelope.payload)  # what others showed is in it: no node would read what is not canonical
-    if batch_form.check(batch, len(envelope.payload), batch.federation_id, documents.HUB) is not None:
+    if batch_form.check(batch, len(envelope.payload), batch.federation_id, rosters.HUB) is not None:
         raise Malformed("not_canonical", kind="Batch")
-    submission = Submission(documents.HUB, envelope.SerializeToString(), signing.digest(envelope), batch)
+    submission = Submission(rosters.HUB, envelope.SerializeToString(), signing.digest(envelope), batch)
     (answer,) = _append_at(tx, world, [submission], now)
     if isinstance(answer, SamprasanError):
         raise answer

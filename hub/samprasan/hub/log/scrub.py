@@ -12,7 +12,7 @@ from samprasan.edge.world import World
 from samprasan.hub import limits, store
 from samprasan.hub.identity import Hub
 from samprasan.hub.store.log import LogRow
-from samprasan.keys import documents, merkle, signing
+from samprasan.keys import merkle, rosters, signing
 from samprasan.keys.errors import SamprasanError
 from samprasan.v1 import log_pb2 as log
 
@@ -48,7 +48,7 @@ def damage_of(row: LogRow | None, world: World, keys: Mapping[str, set[bytes]], 
         return "missing"
     try:
         envelope, answer = signing.read_envelope(row.batch), signing.read_envelope(row.receipt)
-        receipt = signing.open_by_any(answer, log.Receipt, keys[documents.HUB], world.verify)
+        receipt = signing.open_by_any(answer, log.Receipt, keys[rosters.HUB], world.verify)
     except SamprasanError:
         return "receipt"
     if merkle.leaf_hash(signing.digest(answer)) != leaf:

@@ -9,7 +9,7 @@ from samprasan.hub import limits, store
 from samprasan.hub.identity import Hub
 from samprasan.hub.log import intake
 from samprasan.hub.recovery import cut, recovery
-from samprasan.keys import documents, sharing, signing
+from samprasan.keys import documents, rosters, sharing, signing
 from samprasan.keys.documents import Body, Standing
 from samprasan.keys.durations import DAY_MS
 from samprasan.keys.errors import Malformed, Refused, Unavailable, Unproven
@@ -43,7 +43,7 @@ def submit_document(hub: Hub, agency: str, envelope: Envelope) -> None:
         _check_recovery(tx, hub.world, body)
         stored = store.documents.find(tx, digest)
         judges = [current, body] if isinstance(body, Roster) else [current]
-        counted = {key for judge in judges if judge for key in documents.signing_keys(judge)}
+        counted = {key for judge in judges if judge for key in rosters.signing_keys(judge)}
         merged = _merged(Envelope.FromString(stored) if stored else None, envelope, counted)
         found = documents.check_signatures(merged, body, current, hub.world.verify)
         if (

@@ -9,7 +9,7 @@ from samprasan.hub.identity import Hub
 from samprasan.hub.log import intake
 from samprasan.hub.members import probing_alarm
 from samprasan.hub.recovery import recovery
-from samprasan.keys import documents
+from samprasan.keys import rosters
 from samprasan.keys.errors import Unavailable, Unproven
 from samprasan.v1 import hub_pb2, log_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -30,7 +30,7 @@ def answer_hello(hub: Hub, agency: str, request: hub_pb2.HelloRequest) -> hub_pb
         if request.evaluated and store.recovery.current(tx) is None and hub.world.is_right():
             _hear_of_evaluations(tx, hub, agency, request.evaluated)
         head = store.log.chain_head(tx, agency)
-        own = store.log.chain_head(tx, documents.HUB)
+        own = store.log.chain_head(tx, rosters.HUB)
         running = rotation.rotation_progress(tx)
         cut_version = store.documents.version_in_force(tx, log_pb2.DOCUMENT_KIND_CUT)
         recovers = recovery.hear_receipt(tx, hub.world, agency, request)

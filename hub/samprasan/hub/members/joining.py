@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from samprasan.edge.database import Tx
 from samprasan.hub import limits, store
 from samprasan.hub.identity import Hub
-from samprasan.keys import certificates, documents, signing
+from samprasan.keys import certificates, plain_text, rosters, signing
 from samprasan.keys.errors import Malformed, Refused, Unproven
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -33,8 +33,8 @@ def invite(hub: Hub, agency: str, name: str) -> tuple[bytes, int]:
 
     Raises Malformed ``agency_code``, Refused ``already_joined``.
     """
-    documents.check_agency_code(agency)
-    if not 0 < len(name) <= 200:
+    rosters.check_agency_code(agency)
+    if not 0 < len(name) <= rosters.NAME_LENGTH_MAX or not plain_text.is_plain(name):
         raise Malformed("agency_name")
     secret = hub.world.random_bytes(SECRET_BYTES)
     expires_at = hub.world.now() + limits.INVITE_LIFETIME_MS

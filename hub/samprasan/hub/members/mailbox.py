@@ -3,7 +3,7 @@
 from samprasan.edge.database import Database
 from samprasan.hub import limits, store
 from samprasan.hub.identity import Hub
-from samprasan.keys import documents
+from samprasan.keys import rosters
 from samprasan.keys.errors import Malformed, Refused, Unavailable
 from samprasan.v1 import hub_pb2
 
@@ -18,7 +18,7 @@ def post_mail(hub: Hub, sender: str, request: hub_pb2.PostMailRequest) -> None:
     if not 0 < len(request.sealed) <= limits.MAIL_BYTES_MAX:
         raise Malformed("request", limit=limits.MAIL_BYTES_MAX)
     with hub.db.begin() as tx:
-        reader = documents.member(store.documents.agreed_on(tx).roster_with(sender), request.to).agency
+        reader = rosters.member(store.documents.agreed_on(tx).roster_with(sender), request.to).agency
         if reader == sender:
             raise Refused("agency_unknown", agency=reader)
         if store.mailbox.waiting(tx, reader, sender) >= limits.MAIL_WAITING_MAX:

@@ -7,7 +7,7 @@ from samprasan.edge.world import World
 from samprasan.hub import limits, store
 from samprasan.hub.store.admissions import Unused
 from samprasan.hub.store.recovery import Refed, RefedAccount
-from samprasan.keys import documents, signing
+from samprasan.keys import documents, rosters, signing
 from samprasan.ledger import admissions
 from samprasan.ledger.state import Admission, Totals
 from samprasan.v1 import hub_pb2
@@ -58,7 +58,7 @@ def tie_accounts(tx: Tx, since: int, *, is_whole: bool) -> list[log.Update]:
 
 def _known_parts(tx: Tx) -> Iterator[list[tuple[RefedAccount, Totals | None]]]:
     """What agencies were told of accounts that are not closed, by keys that are answered, with the accounts' totals."""
-    keys = documents.linking_keys(store.documents.agreed_on(tx).required_roster)
+    keys = rosters.linking_keys(store.documents.agreed_on(tx).required_roster)
     epochs = {store.pseudonyms.PUBLIC, *(key.key_epoch for key in keys)}
     for part in _parts(tx):
         totals = store.ledger.totals_of(tx, {each.account_id for each in part})

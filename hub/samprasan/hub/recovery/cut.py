@@ -15,7 +15,7 @@ from samprasan.hub.log import checkpoints, intake
 from samprasan.hub.log.intake import Submission
 from samprasan.hub.recovery import attachments
 from samprasan.hub.store.recovery import Refed
-from samprasan.keys import checkpoint, documents
+from samprasan.keys import checkpoint, rosters
 from samprasan.keys.errors import Refused
 from samprasan.ledger import batch_form
 from samprasan.v1 import log_pb2 as log
@@ -64,7 +64,7 @@ def end_cut(tx: Tx, world: World) -> None:
     if not version:
         return
     digest = store.documents.digest_in_force(tx, log.DOCUMENT_KIND_CUT, version)
-    if any(digest in row.batch for row in store.log.of_agency(tx, documents.HUB)):
+    if any(digest in row.batch for row in store.log.of_agency(tx, rosters.HUB)):
         return
     activate = log.Activate(document=log.DOCUMENT_KIND_CUT, version=version, digest=digest)
     intake.append_own(tx, world, [log.Update(activate=activate)])
@@ -72,7 +72,7 @@ def end_cut(tx: Tx, world: World) -> None:
 
 def _when(entry: Refed) -> tuple[bool, int]:
     receipt = log.Receipt.FromString(Envelope.FromString(entry.receipt).payload)
-    return entry.agency == documents.HUB, receipt.appended_at
+    return entry.agency == rosters.HUB, receipt.appended_at
 
 
 def _submission(entry: Refed) -> Submission:

@@ -19,7 +19,7 @@ from samprasan.hub.log.intake import Submission
 from samprasan.hub.store.log import LogHead
 from samprasan.hub.store.recovery import Refed
 from samprasan.hub.store.tree import Tiles
-from samprasan.keys import documents, merkle, signing
+from samprasan.keys import merkle, rosters, signing
 from samprasan.keys.checkpoint import Checkpoint
 from samprasan.keys.durations import DAY_MS
 from samprasan.v1 import log_pb2 as log
@@ -48,7 +48,7 @@ def filled(tx: Tx, world: World, head: LogHead, agencies: Sequence[str], coverin
     placed = {each.log_index: each for each in store.recovery.between(tx, head.size, end)}
     if end - head.size - len(placed) > GAPS_MAX:
         return []
-    heads = {agency: store.log.chain_head(tx, agency).seq for agency in (*agencies, documents.HUB)}
+    heads = {agency: store.log.chain_head(tx, agency).seq for agency in (*agencies, rosters.HUB)}
     arrangements = list(
         islice(_arrangements(tx, agencies, placed, range(head.size, end), heads), ARRANGEMENTS_MAX // len(WAITED_MS))
     )

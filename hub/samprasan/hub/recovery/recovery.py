@@ -22,7 +22,7 @@ from samprasan.hub.log.intake import Submission
 from samprasan.hub.recovery import attachments, cut, lost_receipts, returned_entries
 from samprasan.hub.store.log import LogHead, LogRow
 from samprasan.hub.store.recovery import Refed
-from samprasan.keys import chain, checkpoint, documents, signing
+from samprasan.keys import chain, checkpoint, documents, rosters, signing
 from samprasan.keys.chain import Fit
 from samprasan.keys.errors import Malformed, Refused, Unavailable, Unproven
 from samprasan.ledger import agreement as agreed_documents
@@ -86,11 +86,11 @@ def hear_receipt(tx: Tx, world: World, agency: str, request: hub_pb2.HelloReques
         return recovers
     size = store.log.head_now(tx).size
     keys = store.documents.signers(tx)
-    keys[documents.HUB] = returned_entries.hub_keys(tx, world)
+    keys[rosters.HUB] = returned_entries.hub_keys(tx, world)
     damage = _damage(tx, world, keys, index, _stored(tx, index)) if index < size else ""
     if index < size and not damage:
         return recovers
-    receipt = signing.open_by_any(newest, log.Receipt, keys[documents.HUB], world.verify)
+    receipt = signing.open_by_any(newest, log.Receipt, keys[rosters.HUB], world.verify)
     if receipt.federation_id != store.documents.agreed_on(tx).federation_id:
         return recovers
     if index < size:
@@ -116,7 +116,7 @@ def accept_returned(hub: Hub, agency: str, requests: Sequence[hub_pb2.RefeedRequ
         size = store.log.lock_head(tx).size
         store.documents.agreed_on(tx).roster_with(agency)
         keys = store.documents.signers(tx)
-        keys[documents.HUB] = returned_entries.hub_keys(tx, hub.world)
+        keys[rosters.HUB] = returned_entries.hub_keys(tx, hub.world)
         recovers = _asks_for_something(tx)
         if recovers:
             _hear_of_cuts(tx, hub.world, agency, requests)
@@ -160,7 +160,7 @@ def _hear_of_cuts(tx: Tx, world: World, agency: str, requests: Sequence[hub_pb2.
         known = store.documents.agreed_on(tx)
         if request.HasField("cut") and signing.digest(request.cut) not in known.digests:
             body = documents.believe(request.cut, known.roster, world.verify)
-            hub_keys = dict.fromkeys(returned_entries.hub_keys(tx, world), documents.HUB)
+            hub_keys = dict.fromkeys(returned_entries.hub_keys(tx, world), rosters.HUB)
             took_effect = signing.signers_of(request.cut, hub_keys, world.verify)
             if not isinstance(body, Cut) or body.version != known.cut_version + 1 or not took_effect:
                 raise Unproven("refeed_foreign", agency=agency)

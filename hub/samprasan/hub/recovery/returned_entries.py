@@ -6,7 +6,7 @@ from samprasan.edge.database import Tx
 from samprasan.edge.world import World
 from samprasan.hub import limits, store
 from samprasan.hub.store.recovery import Refed, RefedAccount
-from samprasan.keys import checkpoint, documents, evaluation_totals, signing
+from samprasan.keys import checkpoint, evaluation_totals, rosters, signing
 from samprasan.keys.errors import Refused, Unproven
 from samprasan.ledger import batch_form
 from samprasan.v1 import hub_pb2
@@ -16,21 +16,21 @@ from samprasan.v1.envelope_pb2 import Envelope
 
 def hub_keys(tx: Tx, world: World) -> set[bytes]:
     """Every key under which this hub may have signed."""
-    return store.documents.signers(tx).get(documents.HUB, set()) | {world.signer.public_key}
+    return store.documents.signers(tx).get(rosters.HUB, set()) | {world.signer.public_key}
 
 
 def entry(tx: Tx, world: World, keys: dict[str, set[bytes]], agency: str, given: hub_pb2.LogEntry) -> Refed:
     """What an agency gave back, if its signer made it and this hub once took it."""
     of_whom = signing.decode(log.Batch, given.batch.payload).agency
-    is_own = of_whom == documents.HUB
-    if of_whom not in (agency, documents.HUB) or (is_own and not given.HasField("receipt")):
+    is_own = of_whom == rosters.HUB
+    if of_whom not in (agency, rosters.HUB) or (is_own and not given.HasField("receipt")):
         raise Unproven("refeed_foreign", agency=agency)
     batch = signing.open_by_any(given.batch, log.Batch, keys.get(of_whom, set()), world.verify)
     digest = signing.digest(given.batch)
     index = None
     receipt = b""
     if given.HasField("receipt"):
-        found = signing.open_by_any(given.receipt, log.Receipt, keys[documents.HUB], world.verify)
+        found = signing.open_by_any(given.receipt, log.Receipt, keys[rosters.HUB], world.verify)
         if (found.agency, found.seq, found.batch_digest) != (of_whom, batch.seq, digest):
             raise Unproven("receipt_foreign", seq=batch.seq)
         if found.cuts != store.documents.agreed_on(tx).cuts_at(found.log_index):
@@ -67,7 +67,7 @@ def may_follow(tx: Tx, found: Refed, beside: Sequence[Refed]) -> bool:
 
 def _named_documents(tx: Tx, agency: str, batch: log.Batch, given: hub_pb2.LogEntry) -> hub_pb2.LogEntry:
     """The documents that a batch of the hub puts into force and that are not known here: all of them, no others."""
-    named = {update.activate.digest for update in batch.updates if batch.agency == documents.HUB} - {b""}
+    named = {update.activate.digest for update in batch.updates if batch.agency == rosters.HUB} - {b""}
     lacking = named - store.documents.in_force(tx, named)
     found = {signing.digest(each): each for each in given.documents}
     if not lacking <= found.keys():
@@ -77,7 +77,7 @@ def _named_documents(tx: Tx, agency: str, batch: log.Batch, given: hub_pb2.LogEn
 
 def account(tx: Tx, world: World, keys: dict[str, set[bytes]], agency: str, given: Envelope) -> RefedAccount:
     """Which account the hub had named for a subject.  Raises Malformed, Unproven."""
-    opened = signing.open_by_any(given, hub_pb2.AccountOpened, keys[documents.HUB], world.verify)
+    opened = signing.open_by_any(given, hub_pb2.AccountOpened, keys[rosters.HUB], world.verify)
     if (opened.agency, opened.federation_id) != (agency, store.documents.agreed_on(tx).federation_id):
         raise Unproven("refeed_foreign", agency=agency)
     return RefedAccount(

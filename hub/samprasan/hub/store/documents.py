@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 from samprasan.edge.database import rows_where_in
 from samprasan.hub.tables import documents, head
-from samprasan.keys.documents import HUB, Standing
+from samprasan.keys.documents import Standing
+from samprasan.keys.rosters import HUB
 from samprasan.ledger import agreement
 from samprasan.ledger.agreement import Agreed
 from samprasan.v1.documents_pb2 import Roster

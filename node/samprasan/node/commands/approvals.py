@@ -1,22 +1,24 @@
 """The inbox of joint documents as commands show it: what waits, what it changes, and what this agency proposes."""
 
 import asyncio
+from dataclasses import asdict
 from typing import Any
 
 from samprasan.edge.texts import Words
-from samprasan.keys import documents, signing
-from samprasan.keys.errors import Refused, Unavailable
-from samprasan.ledger import calendar, scopes
+from samprasan.keys import documents, signing, spoken_digest
+from samprasan.keys.documents import Body
+from samprasan.keys.errors import LANGUAGES, Refused, Unavailable
+from samprasan.ledger import scopes
 from samprasan.node.commands import hub_calls
 from samprasan.node.deeds import moves
-from samprasan.node.documents import accepted, proposals
+from samprasan.node.documents import accepted, differences, proposals
 from samprasan.node.documents import inbox as documents_inbox
 from samprasan.node.documents.inbox import Waiting
 from samprasan.node.home import Home
 from samprasan.node.process import serve
 from samprasan.node.recovery import cut
 from samprasan.node.sync import hello
-from samprasan.v1.documents_pb2 import Cut, Grant, Integrator, LinkingPlan, Move, Policy, Roster
+from samprasan.v1.documents_pb2 import Cut, Integrator, Move
 from samprasan.v1.envelope_pb2 import Envelope
 
 words = Words("samprasan.node")
@@ -33,23 +35,31 @@ def inbox(opened: Home) -> dict[str, Any]:
     return {"waiting": waiting, "fresh": fresh}
 
 
-def waiting_document(opened: Home, short_id: str) -> dict[str, Any]:
-    """The answer of ``approvals show``."""
+def find(opened: Home, short_id: str) -> Waiting:
+    """The document of that row of the list, as the hub has it now."""
     hub_calls.refresh(opened)
-    waiting = documents_inbox.find(opened.node, short_id)
-    return _summary(waiting) | {"content": _content(opened, waiting)}
-
-
-def approve(opened: Home, short_id: str, spoken_digest: str) -> None:
-    """Sign the document and bring the signature to the hub."""
-    hub_calls.refresh(opened)
-    node = opened.node
     try:
-        documents_inbox.find(node, short_id)
+        return documents_inbox.find(opened.node, short_id)
     except Refused:
         hub_calls.refresh(opened)  # a list that was on its way may have emptied the inbox again
-    signed = documents_inbox.approve(node, short_id, spoken_digest)
-    hub_calls.submit(opened, signed)
+        return documents_inbox.find(opened.node, short_id)
+
+
+def shown(opened: Home, waiting: Waiting) -> dict[str, Any]:
+    """The answer of ``approvals show``: every field, and every change of what is in force."""
+    before = documents_inbox.predecessor(opened.node, waiting.body)
+    return _summary(waiting) | {
+        "words": {each: " ".join(spoken_digest.words_of(waiting.standing.digest, each)) for each in LANGUAGES},
+        "content": {each.path: each.value for each in differences.lines(waiting.body)},
+        "instead_of": before.version if before else None,
+        "changes": [asdict(each) for each in differences.changes(before, waiting.body)] if before else [],
+        "here": _meaning_here(opened, waiting.body),
+    }
+
+
+def approve(opened: Home, waiting: Waiting, spoken: str) -> None:
+    """Sign the very document that was shown, and bring the signature to the hub."""
+    hub_calls.submit(opened, documents_inbox.approve(opened.node, waiting, spoken))
 
 
 def propose_policy(opened: Home, text: str) -> dict[str, Any]:
@@ -107,53 +117,15 @@ def _summary(waiting: Waiting) -> dict[str, Any]:
     }
 
 
-def _plan(plan: LinkingPlan) -> dict[str, Any]:
-    """The key ceremony that a roster plans."""
-    return {"key_epoch": plan.key_epoch, "share_version": plan.share_version, "dealers": list(plan.dealers)}
-
-
-def _content(opened: Home, waiting: Waiting) -> dict[str, Any]:
-    body = waiting.body
-    if isinstance(body, Roster):
-        return {
-            "threshold": body.threshold,
-            "hub_key": body.hub.signing_key.hex(),
-            "members": {each.agency: f"{each.name} {each.signing_key.hex()}" for each in body.members},
-            "linking": {each.agency: f"{each.index} {each.point.hex()}" for each in body.linking.commitments},
-            "plan": _plan(body.plan) if body.HasField("plan") else None,
-        }
-    if isinstance(body, Grant):
-        until = calendar.buddhist(calendar.day_of(body.valid_until))
-        return {"agency": body.agency, "elements": body.elements, "valid_until": until}
+def _meaning_here(opened: Home, body: Body) -> dict[str, Any]:
+    """What this node alone knows of it."""
     if isinstance(body, Move):
         with opened.node.db.read() as tx:
-            known_here = moves.masked_name(tx, opened.node.identity, body)
-        return {
-            "agency": body.agency,
-            "account": body.account.hex(),
-            "known_here": known_here,
-            "awards": body.awards,
-            "credits": body.credits,
-            "reason": moves.reason_word(body.reason),
-        }
+            return {"known_here": moves.masked_name(tx, opened.node.identity, body)}
     if isinstance(body, Cut):
         with opened.node.db.read() as tx:
             size, sent_again = cut.batches_affected(tx, body)
         return {"entries_left": size, "own_batches_sent_again": sent_again}
     if isinstance(body, Integrator):
-        return {
-            "name": body.name,
-            "title": body.title,
-            "purpose": body.purpose,
-            "scope": scopes.words_of(body.scope) or [words("everything")],
-            "streams": body.quotas.streams,
-            "snapshots_per_day": body.quotas.snapshots_per_day,
-            "valid_until": calendar.buddhist(calendar.day_of(body.valid_until)),
-        }
-    assert isinstance(body, Policy)  # a catalogue waits for nobody
-    return {
-        "title": body.title_th,
-        "valid_from": calendar.buddhist(calendar.unpacked(body.valid_from)),
-        "limits": {name.name: getattr(body.limits, name.name) for name in body.limits.DESCRIPTOR.fields},
-        "categories": {each.code: f"{each.title_th}: {each.credits_per_unit}/{each.unit}" for each in body.categories},
-    }
+        return {"scope": scopes.words_of(body.scope) or [words("everything")]}
+    return {}

@@ -8,11 +8,14 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from samprasan.edge import texts
 from samprasan.edge.texts import Words
 from samprasan.ledger import calendar
 from samprasan.node.imports.importer import Rejection
 
+_WORDS_A_LINE = 8
 words = Words("samprasan.node")
+labels = Words("samprasan.node.documents")
 
 
 @contextlib.contextmanager
@@ -42,6 +45,27 @@ def moment(iso: str) -> str:
 def day(iso: str) -> str:
     """A day for people: of the Buddhist era."""
     return calendar.buddhist(date.fromisoformat(iso))
+
+
+def joint_document(document: dict[str, Any]) -> str:
+    """What ``approvals show`` answers, for people: first all of it, then what it changes, then its digest as words."""
+    spoken = document["words"][texts.language()].split()
+    said = [words("joint_document", **document)]
+    said += [f"  {path}: {value}" for path, value in document["content"].items()]
+    said += [f"  {words('joint_here')}: {name}: {_told(value)}" for name, value in document["here"].items()]
+    if document["instead_of"]:
+        said.append(words("joint_changes", version=document["instead_of"]))
+        for each in document["changes"]:
+            said.append(f"  {each['path']} ({labels(each['name'])})")
+            said += [f"    {sign} {each[side]}" for sign, side in (("-", "before"), ("+", "after")) if each[side]]
+    said += [words("joint_signed", signed=", ".join(document["signed"]), missing=", ".join(document["missing"]))]
+    said += [words("joint_digest", digest=document["digest"])]
+    said += [f"  {' '.join(spoken[at : at + _WORDS_A_LINE])}" for at in range(0, len(spoken), _WORDS_A_LINE)]
+    return "\n".join(said)
+
+
+def _told(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else "-" if value is None else str(value)
 
 
 def flattened(document: dict[str, Any], prefix: str = "") -> list[list[str]]:

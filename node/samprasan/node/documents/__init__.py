@@ -3,4 +3,5 @@
 - ``inbox``: what waits for this agency: find it, approve it
 - ``proposals``: what this agency lays before the others: policy, grant, cut, ceremony, catalogue
 - ``accepted``: believe what enough agencies signed
+- ``differences``: every field of a document as a line, and what it changes of another
 """

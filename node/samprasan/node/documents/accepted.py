@@ -5,7 +5,7 @@ the hub that the invite pinned, and it is approved only with the digest that the
 """
 
 from samprasan.edge.database import Database, Tx, take_turn
-from samprasan.keys import documents, signing
+from samprasan.keys import documents, rosters, sealing, signing
 from samprasan.keys.documents import Body
 from samprasan.keys.errors import SamprasanError, Unproven
 from samprasan.ledger import benefits, policy
@@ -37,7 +37,9 @@ def accept_listing(node: Node, listing: hub_pb2.ListDocumentsResponse) -> None:
         current = store.documents.agreed_on(tx).roster
         for envelope in listing.proposed:
             try:
-                found = documents.check_signatures(envelope, documents.read(envelope), current, node.world.verify)
+                body = documents.read(envelope)
+                _check_content(body)
+                found = documents.check_signatures(envelope, body, current, node.world.verify)
             except SamprasanError:
                 continue  # not for any inbox; the hub will not get it into force either
             store.documents.save(tx, found, envelope.SerializeToString(), active=False)
@@ -120,7 +122,8 @@ def _end_rotation(tx: Tx, body: Roster) -> None:
 
 
 def check_roster_is_ours(body: Roster, node: Node) -> None:
-    """Unproven ``roster_not_ours`` if the roster names another key for this node, or another hub than the invite."""
-    own = documents.member(body, node.identity.agency)
-    if own.signing_key != node.world.signer.public_key or body.hub.tls_ca != node.tls_ca:
+    """Unproven ``roster_not_ours`` if the roster names other keys for this node, or another hub than the invite."""
+    own = rosters.member(body, node.identity.agency)
+    keys = (node.world.signer.public_key, sealing.sealing_public_key(node.identity.mail_key))
+    if (own.signing_key, own.sealing_key) != keys or body.hub.tls_ca != node.tls_ca:
         raise Unproven("roster_not_ours")

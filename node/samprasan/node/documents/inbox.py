@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from samprasan.keys import documents, signing
+from samprasan.keys import documents, rosters, signing, spoken_digest
 from samprasan.keys.documents import Body, Standing
 from samprasan.keys.errors import Refused, Unproven
 from samprasan.node import store
 from samprasan.node.documents.accepted import check_roster_is_ours
 from samprasan.node.identity import Node
 from samprasan.node.recovery import cut
-from samprasan.v1.documents_pb2 import Cut, Roster
+from samprasan.v1.documents_pb2 import Catalogue, Cut, Integrator, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
 
 
@@ -23,7 +23,7 @@ class Waiting:
 
     @property
     def short_id(self) -> str:
-        """What ``approvals show`` and ``approve`` take."""
+        """Names a row of this agency's own list, and nothing else."""
         return short_id(self.standing.digest)
 
 
@@ -52,25 +52,38 @@ def find(node: Node, short_id: str) -> Waiting:
     return found[0]
 
 
-def approve(node: Node, short_id: str, spoken_digest: str) -> Envelope:
-    """The document with this agency's signature added, to be submitted.
+def predecessor(node: Node, body: Body) -> Body | None:
+    """The document in force that ``body`` takes the place of; grants, moves and cuts stand beside each other."""
+    if not isinstance(body, Roster | Policy | Integrator | Catalogue):
+        return None
+    with node.db.read() as tx:
+        in_force = [documents.read(Envelope.FromString(data)) for data in store.documents.active(tx)]
+    same = [each for each in in_force if _line_of(each) == _line_of(body)]
+    return max(same, key=lambda each: each.version, default=None)
 
-    ``spoken_digest`` is what the agencies read to each other; roster 1 needs it (Refused ``digest_needed``), and a
-    wrong one is Unproven ``digest_differs`` for any document.
+
+def _line_of(body: Body) -> tuple[int, str]:
+    """What it is a version of."""
+    return documents.kind_of(body), documents.series_of(body)
+
+
+def approve(node: Node, waiting: Waiting, spoken: str) -> Envelope:
+    """The very document that ``waiting`` is, with this agency's signature added, to be submitted.
+
+    ``spoken`` is what the agencies read to each other, in digits or words; roster 1 needs it (Refused
+    ``digest_needed``), and a wrong one is Unproven ``digest_differs`` for any document.
     """
-    waiting = find(node, short_id)
-    spoken = "".join(spoken_digest.split()).replace(":", "").lower()
     if isinstance(waiting.body, Roster):
         check_roster_is_ours(waiting.body, node)
         with node.db.read() as tx:
-            if node.identity.agency in documents.confirming(waiting.body, store.documents.agreed_on(tx).roster):
+            if node.identity.agency in rosters.confirming(waiting.body, store.documents.agreed_on(tx).roster):
                 raise Refused("confirmed_by_ceremony")
         if waiting.body.version == 1 and not spoken:
             raise Refused("digest_needed")
     if isinstance(waiting.body, Cut):
         with node.db.read() as tx:
             cut.check(tx, node.world, waiting.body)
-    if spoken and spoken != waiting.standing.digest.hex():
+    if spoken and spoken_digest.parse(spoken) != waiting.standing.digest:
         raise Unproven("digest_differs")
     if node.identity.agency in waiting.standing.signed:
         return waiting.envelope

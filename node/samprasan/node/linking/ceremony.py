@@ -12,7 +12,7 @@ from typing import Any
 from google.protobuf.message import Message
 from samprasan.edge.database import Database, Tx, take_turn
 from samprasan.edge.world import World
-from samprasan.keys import ceremony, documents, pseudonym, signing
+from samprasan.keys import ceremony, documents, pseudonym, rosters, signing
 from samprasan.keys.ceremony import Ceremony, Fault, Line
 from samprasan.keys.errors import Malformed, Refused, Unproven
 from samprasan.node import limits, store
@@ -71,7 +71,7 @@ def accept_message(node: Node, sender: str, envelope: Envelope) -> None:
         take_turn(tx, "samprasan: ceremony")
         roster = store.documents.agreed_on(tx).required_roster
         if envelope.payload_type == signing.payload_type(Complaint):
-            complaint = node.world.open(envelope, Complaint, documents.member(roster, sender).signing_key)
+            complaint = node.world.open(envelope, Complaint, rosters.member(roster, sender).signing_key)
             if complaint.holder != sender or len(complaint.evidence) > limits.EVIDENCE_MAX:
                 raise Malformed("ceremony_message", agency=sender)
             for each in complaint.evidence:
@@ -245,7 +245,7 @@ class _Course:
         values = [ceremony.check_value(found, opened[dealer], value) for dealer, value in told.items()]
         share = ceremony.share_of(found, agency, values)
         result = ceremony.result(found, kept.commitments)
-        made = next(key for key in documents.linking_keys(result) if key.key_epoch == share.key_epoch)
+        made = next(key for key in rosters.linking_keys(result) if key.key_epoch == share.key_epoch)
         entry = shares.commitment(made, agency)
         if entry is None or share.commitment() != entry.point:
             raise Unproven("share_differs")
@@ -275,7 +275,7 @@ class _Course:
 def _in_force(tx: Tx) -> tuple[bytes, list[bytes]]:
     """The digest of the roster in force, and every commitment that it names."""
     agreed = store.documents.agreed_on(tx)
-    keys = documents.linking_keys(agreed.roster) if agreed.roster else []
+    keys = rosters.linking_keys(agreed.roster) if agreed.roster else []
     return agreed.roster_digest, [entry.point for key in keys for entry in key.commitments]
 
 
@@ -300,7 +300,7 @@ def _keep_signed(tx: Tx, node: Node, roster: Roster, envelope: Envelope, sender:
     if envelope.payload_type == signing.payload_type(DealerValue):
         kind = DealerValue
     message: DealerCommitment | DealerValue = signing.decode(kind, envelope.payload)
-    key = documents.member(roster, sender or message.dealer).signing_key
+    key = rosters.member(roster, sender or message.dealer).signing_key
     node.world.open(envelope, kind, key)
     if sender not in (None, message.dealer) or not _is_readable(tx, message.ceremony):
         raise Malformed("ceremony_message", agency=message.dealer)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from samprasan.edge.database import Tx, take_turn
-from samprasan.keys import documents, pseudonym, ristretto, signing
+from samprasan.keys import pseudonym, ristretto, rosters, signing
 from samprasan.keys.errors import Malformed
 from samprasan.keys.sharing import Share
 from samprasan.ledger import calendar
@@ -29,7 +29,7 @@ def answer_question(node: Node, sender: str, envelope: Envelope) -> Letter:
     Raises Unproven or Malformed for a request that ``sender`` did not sign for this node: it is dropped.
     """
     with node.db.read() as tx:
-        public_key = documents.member(store.documents.agreed_on(tx).required_roster, sender).signing_key
+        public_key = rosters.member(store.documents.agreed_on(tx).required_roster, sender).signing_key
         request = node.world.open(envelope, linking_pb2.EvalRequest, public_key)
         _check_addressed(tx, node.identity, sender, request)
         share = _share(tx, node.identity, request)
@@ -145,7 +145,7 @@ def _check_addressed(tx: Tx, identity: Identity, sender: str, request: linking_p
 def _share(tx: Tx, identity: Identity, request: linking_pb2.EvalRequest) -> Share | None:
     """The share of the key and version that the request names, if that is in force and this node holds it."""
     wanted = (request.key_epoch, request.share_version)
-    keys = documents.linking_keys(store.documents.agreed_on(tx).required_roster)
+    keys = rosters.linking_keys(store.documents.agreed_on(tx).required_roster)
     key = next((each for each in keys if (each.key_epoch, each.share_version) == wanted), None)
     return shares.share_held(tx, identity, key) if key else None
 

@@ -6,7 +6,7 @@ that gets no more answers.  So neither can say a number alone, and nobody has id
 """
 
 from samprasan.edge.database import Tx
-from samprasan.keys import documents, evaluation_totals, signing
+from samprasan.keys import evaluation_totals, rosters, signing
 from samprasan.keys.errors import SamprasanError, Unproven
 from samprasan.node import limits, store
 from samprasan.node.identity import Node
@@ -72,7 +72,7 @@ def accept_total(tx: Tx, node: Node, evaluator: str, envelope: Envelope) -> None
     Raises Unproven ``evaluation_total`` for another's, ``evaluation_overstated`` if it did not.
     """
     agreed = store.documents.agreed_on(tx)
-    key = documents.member(agreed.required_roster, evaluator).signing_key
+    key = rosters.member(agreed.required_roster, evaluator).signing_key
     body = node.world.open(envelope, EvaluationTotal, key)
     ours = (agreed.federation_id, node.identity.agency, evaluator)
     if (body.federation_id, body.requester, body.evaluator) != ours:

@@ -6,7 +6,7 @@ With it goes the newest checkpoint of the hub's log that the sender knows.
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
-from samprasan.keys import documents, sealing
+from samprasan.keys import rosters, sealing
 from samprasan.keys.errors import Malformed
 from samprasan.node import store
 from samprasan.node.identity import Node
@@ -25,7 +25,7 @@ class Letter:
 def seal(node: Node, letter: Letter) -> bytes:
     """The letter as the hub carries it."""
     with node.db.read() as tx:
-        reader = documents.member(store.documents.agreed_on(tx).required_roster, letter.to)
+        reader = rosters.member(store.documents.agreed_on(tx).required_roster, letter.to)
         context = _context(store.documents.agreed_on(tx).federation_id, node.identity.agency, letter.to)
         parcel = Parcel(letter=letter.envelope, checkpoint=store.log_views.newest(tx))
     return sealing.seal_for(reader.sealing_key, parcel.SerializeToString(), context)

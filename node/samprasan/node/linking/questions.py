@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from samprasan.edge.database import Database, Tx, take_turn
 from samprasan.edge.world import World
-from samprasan.keys import documents, pseudonym, ristretto, sharing, signing
+from samprasan.keys import pseudonym, ristretto, rosters, sharing, signing
 from samprasan.keys.errors import Refused, Unproven
 from samprasan.keys.identifiers import Scheme
 from samprasan.node import limits, store
@@ -122,7 +122,7 @@ def accept_answer(node: Node, sender: str, envelope: Envelope) -> None:
     """
     with node.db.read() as tx:
         current = store.documents.agreed_on(tx).required_roster
-        public_key = documents.member(current, sender).signing_key
+        public_key = rosters.member(current, sender).signing_key
         answer = node.world.open(envelope, linking_pb2.EvalResponse, public_key)
     with node.db.begin() as tx:
         take_turn(tx, "samprasan: ask")
@@ -131,7 +131,7 @@ def accept_answer(node: Node, sender: str, envelope: Envelope) -> None:
         question = store.questions.question(tx, answer.request_id)
         if question is None or question.state != QuestionState.OPEN:
             return
-        linking = next((key for key in documents.linking_keys(current) if _is_of(key, question)), None)
+        linking = next((key for key in rosters.linking_keys(current) if _is_of(key, question)), None)
         if linking is None:
             return
         plan = _plan(node.identity, question.sealed_plan)
@@ -171,7 +171,7 @@ def accept_refusal(node: Node, sender: str, envelope: Envelope) -> linking_pb2.E
     Raises Unproven or Malformed if the refusal does not hold.
     """
     with node.db.begin() as tx:
-        public_key = documents.member(store.documents.agreed_on(tx).required_roster, sender).signing_key
+        public_key = rosters.member(store.documents.agreed_on(tx).required_roster, sender).signing_key
         refusal = node.world.open(envelope, linking_pb2.EvalRefusal, public_key)
         if refusal.reason == linking_pb2.EVAL_REFUSAL_REASON_UNACKNOWLEDGED:
             evaluation_totals.accept_total(tx, node, sender, refusal.total)

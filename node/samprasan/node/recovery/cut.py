@@ -7,7 +7,7 @@ them is what their next receipts say.
 
 from samprasan.edge.database import Tx
 from samprasan.edge.world import World
-from samprasan.keys import checkpoint, documents
+from samprasan.keys import checkpoint, rosters
 from samprasan.keys.checkpoint import Checkpoint
 from samprasan.keys.errors import Refused, Unproven
 from samprasan.node import limits, store
@@ -66,7 +66,7 @@ def carry_out(tx: Tx, node: Node, body: Cut) -> None:
     store.hub_chain.forget_from(tx, size)
     linking_use.count_again(tx, node)
     store.log_views.forget_after(tx, size)
-    store.log_views.note_heard(tx, documents.HUB, body.checkpoint, node.world.now())  # the log is to go on from there
+    store.log_views.note_heard(tx, rosters.HUB, body.checkpoint, node.world.now())  # the log is to go on from there
 
 
 def _left(tx: Tx, world: World, body: Cut) -> Checkpoint:

@@ -7,7 +7,7 @@ holds a receipt or a checkpoint of can be made again without the hub.
 from collections.abc import Sequence
 
 from samprasan.edge.database import Database, take_turn
-from samprasan.keys import chain, documents, signing
+from samprasan.keys import chain, rosters, signing
 from samprasan.keys.chain import Fit
 from samprasan.keys.errors import Unavailable, Unproven
 from samprasan.node import store
@@ -40,7 +40,7 @@ def keep_entries(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
             receipt = node.world.open(entry.receipt, log.Receipt, key)
             digest = signing.digest(entry.batch)
             named = (receipt.agency, receipt.seq, receipt.batch_digest)
-            if named != (documents.HUB, batch.seq, digest) or batch.agency != documents.HUB:
+            if named != (rosters.HUB, batch.seq, digest) or batch.agency != rosters.HUB:
                 raise Unproven("receipt_foreign", seq=batch.seq)
             if receipt.cuts != agreed.cuts_at(receipt.log_index):
                 raise Unavailable("log_cut")

@@ -1,0 +1,127 @@
+"""What is printed of a joint document: every field, and never the same for two that differ."""
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+from samprasan.edge.texts import Words
+from samprasan.keys.errors import LANGUAGES
+from samprasan.node.documents import differences
+from samprasan.v1.documents_pb2 import Catalogue, Cut, Grant, Integrator, Move, Policy, Roster
+
+KINDS: list[type[Message]] = [Roster, Policy, Grant, Move, Catalogue, Cut, Integrator]
+TEXTS = ["", "-", "a", "a, b", '"', "x].name", "volunteer.elder-care", "#1", "absent", "ก", "0", "true"]
+NUMBERS = [0, 1, 2, 20_261_001, 1_790_000_000_000]
+Seeds = Callable[[int, int, int], Iterator[int]]
+
+
+def drawn(kind: Any, chance: random.Random) -> Any:
+    """Any message of that kind, from values that could be taken for each other."""
+    message = kind()
+    for field in message.DESCRIPTOR.fields:
+        if field.is_repeated:
+            target = getattr(message, field.name)
+            for _ in range(chance.randrange(3)):
+                if field.message_type:
+                    target.add().CopyFrom(drawn(field.message_type._concrete_class, chance))
+                else:
+                    target.append(value_of(field, chance))
+        elif chance.random() < 0.7:
+            if field.message_type:
+                getattr(message, field.name).CopyFrom(drawn(field.message_type._concrete_class, chance))
+            else:
+                setattr(message, field.name, value_of(field, chance))
+    return message
+
+
+def value_of(field: Any, chance: random.Random) -> Any:
+    if field.enum_type:
+        return chance.choice([each.number for each in field.enum_type.values])
+    if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
+        text = chance.choice(TEXTS)
+        return text.encode() * chance.choice((1, 40)) if field.type == FieldDescriptor.TYPE_BYTES else text
+    if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
+        return chance.random() < 0.5
+    limit = 2**31 if field.type == FieldDescriptor.TYPE_UINT32 else 2**63
+    return chance.choice(NUMBERS) % limit
+
+
+def changed(message: Any, chance: random.Random) -> Any:
+    """The same with one field, at any depth, drawn anew."""
+    made = type(message)()
+    made.CopyFrom(message)
+    field = chance.choice(made.DESCRIPTOR.fields)
+    inner = getattr(made, field.name)
+    if field.message_type and not field.is_repeated and made.HasField(field.name) and chance.random() < 0.8:
+        inner.CopyFrom(changed(inner, chance))
+    elif field.message_type and field.is_repeated and len(inner) and chance.random() < 0.8:
+        place = chance.randrange(len(inner))
+        inner[place].CopyFrom(changed(inner[place], chance))
+    else:
+        other = drawn(type(message), chance)
+        made.ClearField(field.name)
+        if field.is_repeated:
+            getattr(made, field.name).MergeFrom(getattr(other, field.name))
+        elif not field.has_presence or other.HasField(field.name):
+            made.MergeFrom(only(other, field.name))
+    return made
+
+
+def only(message: Any, name: str) -> Any:
+    made = type(message)()
+    made.CopyFrom(message)
+    for field in message.DESCRIPTOR.fields:
+        if field.name != name:
+            made.ClearField(field.name)
+    return made
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_documents_that_differ_are_printed_differently(kind: type[Message], seeds: Seeds) -> None:
+    compared = 0
+    for seed in seeds(100, 400, 20_000):
+        chance = random.Random(seed)
+        one = drawn(kind, chance)
+        other = changed(one, chance)
+        same = one == other
+        assert (list(differences.lines(one)) == list(differences.lines(other))) == same, f"seed {seed}"
+        assert (differences.changes(one, other) == []) == same, f"seed {seed}"
+        compared += not same
+    assert compared > 40
+
+
+def test_what_comes_in_between_changes_no_line_of_the_others() -> None:
+    before, after = Policy(), Policy()
+    for policy, codes in ((before, ("a", "c")), (after, ("a", "b", "c"))):
+        for code in codes:
+            policy.categories.add(code=code, credits_per_unit=3)
+    found = {each.path: (each.before, each.after) for each in differences.changes(before, after)}
+    assert found.pop("categories") == ("a, c", "a, b, c")
+    assert all(path.startswith("categories[b].") and told[0] is None for path, told in found.items())
+    gone = {each.path for each in differences.changes(after, before) if each.after is None}
+    assert gone == set(found)
+
+
+def test_days_and_moments_are_told_in_the_buddhist_era() -> None:
+    lines = {
+        each.path: each.value for each in differences.lines(Policy(valid_from=20261001, expires_at=1_790_000_000_000))
+    }
+    assert lines["valid_from"] == "20261001 (01/10/2569)"
+    assert lines["expires_at"].startswith("1790000000000 (2")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_field_has_a_name_for_people(language: str) -> None:
+    labels = Words("samprasan.node.documents")
+    names = {each.name for kind in KINDS for each in fields(kind.DESCRIPTOR)}
+    assert all(labels.in_language(language, name) for name in names)
+
+
+def fields(descriptor: Any) -> Iterator[Any]:
+    for field in descriptor.fields:
+        yield field
+        if field.message_type:
+            yield from fields(field.message_type)

@@ -1,0 +1,112 @@
+"""What a member could lay before the others, and what an officer's yes is bound to."""
+
+from collections.abc import Callable
+
+import pytest
+from samprasan.hub.members import documents as members_documents
+from samprasan.keys import rosters, signing, spoken_digest
+from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
+from samprasan.node.documents import accepted, differences, inbox, proposals
+from samprasan.v1 import hub_pb2
+from samprasan.v1.documents_pb2 import Policy, Roster
+from samprasan.v1.envelope_pb2 import Envelope
+
+from tests import federation
+from tests.federation import Federation
+from tests.policies import proposal
+
+THIEF = "codi"
+VICTIM = "mpc"
+
+
+def take_mail_of(victim: str, roster: Roster) -> None:
+    """Letters to the victim are sealed for a key of the thief's."""
+    rosters.member(roster, victim).sealing_key = bytes([7]) * 32
+
+
+def refresh_with(fed: Federation, change: Callable[[Roster], None], *signers: str) -> Envelope:
+    """The thief's proposal of a refresh, with something else changed beside it."""
+    roster = Roster.FromString(proposals.propose_ceremony(fed.nodes[THIEF], proposals.REFRESH).payload)
+    change(roster)
+    return signing.seal(roster, *(fed.nodes[each].world.signer for each in signers))
+
+
+def listing(**envelopes: list[Envelope]) -> hub_pb2.ListDocumentsResponse:
+    return hub_pb2.ListDocumentsResponse(**envelopes)
+
+
+def test_a_refresh_that_takes_anothers_mail_is_refused_by_the_hub_and_by_every_node(fed: Federation) -> None:
+    stolen = refresh_with(fed, lambda roster: take_mail_of(VICTIM, roster), THIEF, "nhco")
+    with pytest.raises(Refused) as refused:
+        members_documents.submit_document(fed.hub, THIEF, stolen)
+    assert refused.value.code == "roster_mixed"
+    for agency in ("mpc", "nhco"):  # whose hub is the thief's friend
+        node = fed.nodes[agency]
+        accepted.accept_listing(node, listing(proposed=[stolen]))
+        assert inbox.inbox(node) == []
+        with pytest.raises(Refused) as believed:
+            accepted.accept_listing(node, listing(active=[stolen]))
+        assert believed.value.code == "roster_mixed"
+
+
+def test_keys_are_taken_over_by_nobody_but_their_owner(fed: Federation) -> None:
+    def change(roster: Roster) -> None:
+        roster.ClearField("plan")
+        take_mail_of(VICTIM, roster)
+
+    stolen = refresh_with(fed, change, THIEF, "nhco")
+    with pytest.raises(Unproven) as refused:
+        accepted.accept_listing(fed.nodes["nhco"], listing(active=[stolen]))
+    assert refused.value.code == "document_signatures"
+    victim = fed.nodes[VICTIM]
+    accepted.accept_listing(victim, listing(proposed=[stolen]))
+    (waiting,) = inbox.inbox(victim)
+    with pytest.raises(Unproven) as own:
+        inbox.approve(victim, waiting, waiting.standing.digest.hex())
+    assert own.value.code == "roster_not_ours"
+    before = inbox.predecessor(victim, waiting.body)
+    assert before is not None
+    shown = {each.path for each in differences.changes(before, waiting.body)}
+    assert f"members[{VICTIM}].sealing_key" in shown
+
+
+def test_what_is_signed_is_what_was_shown_whatever_comes_after(fed: Federation) -> None:
+    node = fed.nodes["nhco"]
+    members_documents.submit_document(fed.hub, "mpc", proposal(fed))
+    federation.share_documents(fed)
+    (waiting,) = inbox.inbox(node)
+    other = Policy.FromString(waiting.envelope.payload)
+    other.title_en = "Another"
+    accepted.accept_listing(node, listing(proposed=[fed.nodes["mpc"].world.sign(other)]))
+    signed = inbox.approve(node, waiting, "")
+    assert (signed.payload, signed.payload_type) == (waiting.envelope.payload, waiting.envelope.payload_type)
+    assert signing.digest(signed) == waiting.standing.digest
+
+
+def test_a_digest_is_taken_in_words_and_never_that_of_another(fed: Federation) -> None:
+    node = fed.nodes["nhco"]
+    members_documents.submit_document(fed.hub, "mpc", proposal(fed))
+    federation.share_documents(fed)
+    (waiting,) = inbox.inbox(node)
+    digest = waiting.standing.digest
+    near = bytes([digest[0] ^ 1]) + digest[1:]
+    for language in ("th", "en"):
+        said = " ".join(spoken_digest.words_of(digest, language))
+        assert inbox.approve(node, waiting, said).payload == waiting.envelope.payload
+        with pytest.raises(Unproven) as wrong:
+            inbox.approve(node, waiting, " ".join(spoken_digest.words_of(near, language)))
+        assert wrong.value.code == "digest_differs"
+    with pytest.raises(Malformed):
+        inbox.approve(node, waiting, digest.hex()[:12])
+
+
+@pytest.mark.parametrize("text", ["\x1b[2K\x1b[1Afake", "ศูนย์ \u202e0000 tsegid", "one\ntwo"])
+def test_a_text_that_speaks_to_the_terminal_reaches_no_inbox(fed: Federation, text: str) -> None:
+    body = Policy.FromString(proposal(fed).payload)
+    body.title_en = text
+    envelope = fed.nodes["mpc"].world.sign(body)
+    with pytest.raises(SamprasanError) as refused:
+        members_documents.submit_document(fed.hub, "mpc", envelope)
+    assert refused.value.code == "document_text"
+    accepted.accept_listing(fed.nodes["nhco"], listing(proposed=[envelope]))
+    assert inbox.inbox(fed.nodes["nhco"]) == []
