@@ -496,6 +496,11 @@ def _template(make_signer: Callable[[bytes], Signer], verify: Verify) -> Federat
     return made
 
 
+def made() -> Federation:
+    """A federation as :func:`make` gives copies of; to be copied."""
+    return _template(KeySigner, verify_ed25519)
+
+
 def copy_of(template: Federation, make_database: MakeStore, seed: int) -> Federation:
     """The same federation in SQLite databases of its own, with its own clock and chance."""
     databases = {name: make_database(name) for name in template.parties}

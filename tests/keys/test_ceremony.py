@@ -90,9 +90,9 @@ def hold(
     found = held_under(roster)
     lines, commitments, values = {}, {}, {}
     for number, dealer in enumerate(found.dealers):
-        chance = bytes([seed, number]) * 64
-        lines[dealer] = ceremony.draw(found, dealer, (old or {}).get(dealer), chance)
-        message = commit(ceremony.commit(found, dealer, lines[dealer], NOW + number, 77 + number))
+        secret = bytes([seed, number]) * 16
+        lines[dealer] = ceremony.draw(found, dealer, (old or {}).get(dealer), secret)
+        message = commit(ceremony.commit(found, dealer, lines[dealer]))
         commitments[dealer] = signing.seal(message, SIGNERS[dealer])
     seen = ceremony.transcript(found, commitments)
     for dealer in found.dealers:

@@ -8,6 +8,10 @@ share is the sum of what it was told; the sum of the constants is the key, which
 - New shares of the same key: holders of old shares deal, and a dealer's constant is its share times its Lagrange
   coefficient, which its old commitment proves.  All three do that to refresh, the other two to repair a lost share.
 
+A dealer draws the same line whenever it draws for the same roster and attempt, so that one that is restored in the
+middle repeats itself, and no two ceremonies share a line: from two points of a line its constant follows, which is the
+dealer's old share where new shares of a key are dealt.
+
 Messages can be judged by anybody: a fault is two signed messages that contradict each other, or one that contradicts
 itself.
 """
@@ -27,8 +31,7 @@ from samprasan.v1.documents_pb2 import LinkingKey, Roster, ShareCommitment
 from samprasan.v1.envelope_pb2 import Envelope
 
 LINE_BYTES = 2 * ristretto.SCALAR_BYTES
-RANDOM_BYTES = 128
-RESULT_LIFETIME_MS = 30 * DAY_MS  # as long as any joint document waits for approvals
+RESULT_LIFETIME_MS = 30 * DAY_MS  # what every joint document says; nodes confirm a result however long it takes
 _TAG = b"samprasan/v1/ceremony"
 _POINTS_BYTES = 2 * ristretto.ELEMENT_BYTES
 
@@ -102,22 +105,31 @@ class Fault:
     reason: str
 
 
-def draw(ceremony: Ceremony, dealer: str, old_share: Share | None, random_bytes: bytes) -> Line:
-    """A dealer's line, from 128 random bytes; ``old_share`` if new shares of a key are dealt."""
-    slope = pseudonym.random_scalar(random_bytes[64:])
+def draw(ceremony: Ceremony, dealer: str, old_share: Share | None, secret: bytes) -> Line:
+    """A dealer's line, always the same for one ceremony.
+
+    It follows from ``old_share`` if new shares of a key are dealt, else from ``secret``, 32 bytes of the dealer's
+    keyring that nobody else has.
+    """
     if ceremony.old_key is None:
-        return Line(pseudonym.random_scalar(random_bytes[:64]), slope)
+        return Line(_derived(ceremony, dealer, secret, b"/constant"), _derived(ceremony, dealer, secret, b"/slope"))
     if old_share is None:
         raise Malformed("share")
-    return Line(ceremony.weight(dealer) * old_share.scalar % ristretto.ORDER, slope)
+    own = ristretto.encode_scalar(old_share.scalar)
+    constant = ceremony.weight(dealer) * old_share.scalar % ristretto.ORDER
+    return Line(constant, _derived(ceremony, dealer, own, b"/slope"))
 
 
-def commit(ceremony: Ceremony, dealer: str, line: Line, now: int, nonce: int) -> DealerCommitment:
-    """Round 1.  ``nonce`` is a fresh random scalar."""
+def _derived(ceremony: Ceremony, dealer: str, secret: bytes, what: bytes) -> int:
+    return ristretto.hash_to_scalar(secret + signing.encode(ceremony.id) + dealer.encode(), _TAG + what)
+
+
+def commit(ceremony: Ceremony, dealer: str, line: Line) -> DealerCommitment:
+    """Round 1, always the same for one line of one ceremony."""
+    nonce = _derived(ceremony, dealer, line.encode(), b"/nonce")
     message = DealerCommitment(
         ceremony=ceremony.id,
         dealer=dealer,
-        created_at=now,
         points=ristretto.multiply_base(line.constant) + ristretto.multiply_base(line.slope),
     )
     challenge = _challenge(message, ristretto.multiply_base(nonce))
@@ -202,7 +214,6 @@ def result(ceremony: Ceremony, commitments: Mapping[str, Envelope]) -> Roster:
     made.CopyFrom(ceremony.roster)
     made.federation_id = ceremony.federation_id
     made.version += 1
-    made.created_at = max(each.created_at for each in opened)
     made.expires_at = made.created_at + RESULT_LIFETIME_MS
     made.ClearField("plan")
     replaces = not made.HasField("linking") or made.linking.key_epoch == key.key_epoch
@@ -210,8 +221,16 @@ def result(ceremony: Ceremony, commitments: Mapping[str, Envelope]) -> Roster:
     return made
 
 
+def may_show_values(ceremony: Ceremony) -> bool:
+    """Whether values may be shown to others as evidence: never those of a line whose constant is a share."""
+    return ceremony.old_key is None
+
+
 def find_fault(ceremony: Ceremony, commitments: Iterable[Envelope], values: Iterable[Envelope]) -> Fault | None:
-    """The first fault that these messages prove; their signatures were verified before."""
+    """The first fault that these messages prove; their signatures were verified before.
+
+    That a value was told beside two transcripts is none: a node that is restored may have seen other commitments.
+    """
     seen: dict[tuple[str, str], bytes] = {}
     known: dict[str, DealerCommitment] = {}
     for envelope in commitments:
@@ -223,7 +242,7 @@ def find_fault(ceremony: Ceremony, commitments: Iterable[Envelope], values: Iter
         known[made.dealer] = made
     for envelope in values:
         told = DealerValue.FromString(envelope.payload)
-        if seen.setdefault((told.dealer, told.holder), envelope.payload) != envelope.payload:
+        if seen.setdefault((told.dealer, told.holder), told.value) != told.value:
             return Fault(told.dealer, "two_values")
         commitment = known.get(told.dealer)
         if commitment and not _holds(check_value, ceremony, commitment, told):

@@ -41,6 +41,10 @@ class Identity:
         """What stands for a record id that is made from a person's id: keyed, so that nobody can guess it."""
         return "#" + self.vault.index(b"record/" + record_id.encode()).hex()[:_RECORD_HASH_DIGITS]
 
+    def ceremony_secret(self) -> bytes:
+        """What this node draws lines of new linking keys from, 32 bytes."""
+        return self.vault.index(b"ceremony")
+
     def tombstone(self, source: str, record_id: str) -> bytes:
         """What is kept of an erased record, so that it does not come back: a keyed hash, 32 bytes."""
         return self.vault.index(b"erased/" + source.encode() + b"\0" + record_id.encode())

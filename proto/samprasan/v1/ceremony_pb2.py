@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from samprasan.v1 import envelope_pb2 as samprasan_dot_v1_dot_envelope__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsamprasan/v1/ceremony.proto\x12\x0csamprasan.v1\x1a\x1bsamprasan/v1/envelope.proto\"K\n\nCeremonyId\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x15\n\rroster_digest\x18\x02 \x01(\x0c\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\"\x81\x01\n\x10\x44\x65\x61lerCommitment\x12*\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x18.samprasan.v1.CeremonyId\x12\x0e\n\x06\x64\x65\x61ler\x18\x02 \x01(\t\x12\x12\n\ncreated_at\x18\x03 \x01(\x03\x12\x0e\n\x06points\x18\x04 \x01(\x0c\x12\r\n\x05proof\x18\x05 \x01(\x0c\"|\n\x0b\x44\x65\x61lerValue\x12*\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x18.samprasan.v1.CeremonyId\x12\x0e\n\x06\x64\x65\x61ler\x18\x02 \x01(\t\x12\x0e\n\x06holder\x18\x03 \x01(\t\x12\x12\n\ntranscript\x18\x04 \x01(\x0c\x12\r\n\x05value\x18\x05 \x01(\x0c\"q\n\tComplaint\x12*\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x18.samprasan.v1.CeremonyId\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12(\n\x08\x65vidence\x18\x03 \x03(\x0b\x32\x16.samprasan.v1.Envelopeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsamprasan/v1/ceremony.proto\x12\x0csamprasan.v1\x1a\x1bsamprasan/v1/envelope.proto\"K\n\nCeremonyId\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x15\n\rroster_digest\x18\x02 \x01(\x0c\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\"m\n\x10\x44\x65\x61lerCommitment\x12*\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x18.samprasan.v1.CeremonyId\x12\x0e\n\x06\x64\x65\x61ler\x18\x02 \x01(\t\x12\x0e\n\x06points\x18\x03 \x01(\x0c\x12\r\n\x05proof\x18\x04 \x01(\x0c\"|\n\x0b\x44\x65\x61lerValue\x12*\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x18.samprasan.v1.CeremonyId\x12\x0e\n\x06\x64\x65\x61ler\x18\x02 \x01(\t\x12\x0e\n\x06holder\x18\x03 \x01(\t\x12\x12\n\ntranscript\x18\x04 \x01(\x0c\x12\r\n\x05value\x18\x05 \x01(\x0c\"q\n\tComplaint\x12*\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x18.samprasan.v1.CeremonyId\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12(\n\x08\x65vidence\x18\x03 \x03(\x0b\x32\x16.samprasan.v1.Envelopeb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,10 +34,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CEREMONYID']._serialized_start=74
   _globals['_CEREMONYID']._serialized_end=149
-  _globals['_DEALERCOMMITMENT']._serialized_start=152
-  _globals['_DEALERCOMMITMENT']._serialized_end=281
-  _globals['_DEALERVALUE']._serialized_start=283
-  _globals['_DEALERVALUE']._serialized_end=407
-  _globals['_COMPLAINT']._serialized_start=409
-  _globals['_COMPLAINT']._serialized_end=522
+  _globals['_DEALERCOMMITMENT']._serialized_start=151
+  _globals['_DEALERCOMMITMENT']._serialized_end=260
+  _globals['_DEALERVALUE']._serialized_start=262
+  _globals['_DEALERVALUE']._serialized_end=386
+  _globals['_COMPLAINT']._serialized_start=388
+  _globals['_COMPLAINT']._serialized_end=501
 # @@protoc_insertion_point(module_scope)

@@ -63,15 +63,12 @@ class DealerCommitment(_message.Message):
 
     CEREMONY_FIELD_NUMBER: _builtins.int
     DEALER_FIELD_NUMBER: _builtins.int
-    CREATED_AT_FIELD_NUMBER: _builtins.int
     POINTS_FIELD_NUMBER: _builtins.int
     PROOF_FIELD_NUMBER: _builtins.int
     dealer: _builtins.str
     """Who deals: the signer."""
-    created_at: _builtins.int
-    """When it was made, milliseconds since the Unix epoch. The newest of all dates the result."""
     points: _builtins.bytes
-    """constant · G and slope · G, two ristretto255 elements, 64 bytes."""
+    """constant · G and slope · G, two ristretto255 elements, 64 bytes. The same whenever the dealer draws it for this ceremony."""
     proof: _builtins.bytes
     """Schnorr proof that the dealer knows the constant: challenge and response, 64 bytes."""
     @_builtins.property
@@ -83,13 +80,12 @@ class DealerCommitment(_message.Message):
         *,
         ceremony: Global___CeremonyId | None = ...,
         dealer: _builtins.str = ...,
-        created_at: _builtins.int = ...,
         points: _builtins.bytes = ...,
         proof: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ceremony", b"ceremony"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ceremony", b"ceremony", "created_at", b"created_at", "dealer", b"dealer", "points", b"points", "proof", b"proof"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ceremony", b"ceremony", "dealer", b"dealer", "points", b"points", "proof", b"proof"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -152,7 +148,9 @@ class Complaint(_message.Message):
 
     @_builtins.property
     def evidence(self) -> _containers.RepeatedCompositeFieldContainer[_envelope_pb2.Envelope]:
-        """Signed messages of this ceremony as they came. Limit: 16."""
+        """Signed messages of this ceremony as they came; values only where a new key is made, never of a line whose constant
+        is a share. Limit: 16.
+        """
 
     def __init__(
         self,

@@ -225,7 +225,7 @@ def test_who_holds_the_entry_does_not_give_it_up(busy_fed: Federation) -> None:
     listing.proposed.append(proposed)
     accepted.accept_listing(mpc, listing)
     (waiting,) = inbox.inbox(mpc)
-    code = refused(inbox.approve, mpc, waiting.short_id, "")
+    code = refused(inbox.approve, mpc, waiting, "")
     assert code == "cut_held"
 
 

@@ -16,7 +16,7 @@ from samprasan.keys.sharing import Share
 from samprasan.node import limits, tables
 from samprasan.node import store as node_store
 from samprasan.node.documents import inbox, proposals
-from samprasan.node.linking import ceremony, questions, shares
+from samprasan.node.linking import ceremony, letters, questions, shares
 from samprasan.v1.ceremony_pb2 import CeremonyId, Complaint, DealerCommitment, DealerValue
 from samprasan.v1.envelope_pb2 import Envelope
 
@@ -228,8 +228,8 @@ def another_commitment(fed: Federation, agency: str) -> Envelope:
     with node.db.read() as tx:
         agreed = node_store.documents.agreed_on(tx)
     found = rules.Ceremony(agreed.federation_id, agreed.required_roster, agreed.roster_digest, 1)
-    line = rules.draw(found, agency, None, node.world.random_bytes(rules.RANDOM_BYTES))
-    return node.world.sign(rules.commit(found, agency, line, node.world.now(), 5))
+    line = rules.draw(found, agency, None, node.world.random_bytes(32))
+    return node.world.sign(rules.commit(found, agency, line))
 
 
 def test_who_shows_two_faces_is_named_once_the_others_compare(young: Federation) -> None:
@@ -404,6 +404,114 @@ def test_a_question_from_before_a_refresh_is_asked_anew(fed: Federation) -> None
         assert tx.execute(sa.select(tables.subjects.c.account_id)).scalar() is not None
         states_ = set(tx.execute(sa.select(tables.questions.c.state)).scalars())
     assert states_ == {"stale", "answered"}
+
+
+def plan_refresh(fed: Federation) -> None:
+    """The plan is in force everywhere, and nobody has begun."""
+    proposal = proposals.propose_ceremony(fed.nodes["mpc"], proposals.REFRESH)
+    documents.submit_document(fed.hub, "mpc", proposal)
+    documents.submit_document(fed.hub, "codi", fed.nodes["codi"].world.sign(opened(proposal)))
+    federation.share_documents(fed)
+
+
+@pytest.mark.parametrize("has_key", [True, False])
+def test_a_dealer_that_is_restored_in_the_middle_says_the_same_again(
+    fed: Federation, young: Federation, has_key: bool
+) -> None:
+    if has_key:
+        plan_refresh(fed)
+    world = fed if has_key else young
+    node = world.nodes["nhco"]
+    with node.db.engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        before = driver.serialize()
+    world.run()
+    first = all_shares(world)
+    driver.deserialize(before)
+    world.clock.now_ms += 86_400_000
+    with node.db.read() as tx:
+        assert tx.execute(sa.select(sa.func.count()).select_from(tables.ceremonies)).scalar_one() == 0
+    ceremony.advance(node)
+    again = [letter.envelope for _, letter in ceremony.unposted_letters(node)]
+    assert len(again) == 2
+    assert len({each.SerializeToString() for each in again}) == 1
+    assert len(first) == 3
+    restored = copy_of_line(node)
+    driver.deserialize(before)
+    ceremony.advance(node)
+    assert copy_of_line(node) == restored
+    assert [letter.envelope for _, letter in ceremony.unposted_letters(node)] == again
+
+
+def copy_of_line(node: NodeParty) -> bytes:
+    with node.db.read() as tx:
+        sealed = tx.execute(sa.select(tables.ceremonies.c.sealed_line)).scalar_one()
+    return node.identity.vault.open("ceremonies.sealed_line", sealed)
+
+
+def test_a_bad_value_of_new_shares_is_shown_to_nobody_and_another_attempt_succeeds(
+    fed: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = pseudonyms(fed)
+
+    def change(message: DealerValue) -> None:
+        if (message.dealer, message.holder) == ("mpc", "codi"):
+            message.value = ristretto.encode_scalar(5)
+
+    sent: list[Envelope] = []
+    seal = letters.seal
+
+    def noted(node: Any, letter: letters.Letter) -> bytes:
+        sent.append(letter.envelope)
+        return seal(node, letter)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(letters, "seal", noted)
+        spoil(patch, "value_for", change)
+        plan_refresh(fed)
+        fed.run()
+    assert states(fed)["codi"] == ("aborted", "mpc")
+    assert {states(fed)[agency][0] for agency in ("mpc", "nhco")} == {"confirmed"}
+    federation.share_documents(fed)
+    assert standing(fed, "nhco")["waiting_for"] == ["codi"]
+    complaints = [Complaint.FromString(each.payload) for each in sent if each.payload_type.endswith("complaint")]
+    assert {each.holder for each in complaints} == {"codi"}
+    shown = {each.payload_type for complaint in complaints for each in complaint.evidence}
+    assert shown == {signing.payload_type(DealerCommitment)}
+    ceremony.restart(fed.nodes["nhco"])
+    fed.run()
+    fed.run()
+    assert pseudonyms(fed) == before
+    assert [each.share_version for each in all_shares(fed)] == [2, 2, 2]
+
+
+def test_a_value_of_a_share_is_taken_from_nobody_but_its_dealer_for_its_holder(fed: Federation) -> None:
+    plan_refresh(fed)
+    mpc, codi = fed.nodes["mpc"], fed.nodes["codi"]
+    with mpc.db.read() as tx:
+        found = ceremony._planned(tx, mpc.identity)
+    assert found is not None
+    value = mpc.world.sign(
+        DealerValue(ceremony=found.id, dealer="mpc", holder="nhco", value=ristretto.encode_scalar(5))
+    )
+    complaint = mpc.world.sign(Complaint(ceremony=found.id, holder="mpc", evidence=[value]))
+    for envelope in (value, complaint):
+        with pytest.raises(Malformed):
+            ceremony.accept_message(codi, "mpc", envelope)
+    fed.run()
+    assert [each.share_version for each in all_shares(fed)] == [2, 2, 2]
+
+
+def test_what_came_of_a_ceremony_takes_effect_however_long_its_last_holder_was_away(fed: Federation) -> None:
+    plan_refresh(fed)
+    gone = fed.nodes.pop("nhco")
+    for _ in range(4):
+        fed.deliver(m for node in fed.nodes.values() for m in node.tick() if m.to != "nhco")
+        fed.clock.now_ms += 20 * 86_400_000
+    fed.nodes["nhco"] = gone
+    for _ in range(3):
+        fed.run()
+    assert [each.share_version for each in all_shares(fed)] == [2, 2, 2]
 
 
 def lose(node: NodeParty) -> None:

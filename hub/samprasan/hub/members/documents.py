@@ -46,13 +46,10 @@ def submit_document(hub: Hub, agency: str, envelope: Envelope) -> None:
         counted = {key for judge in judges if judge for key in rosters.signing_keys(judge)}
         merged = _merged(Envelope.FromString(stored) if stored else None, envelope, counted)
         found = documents.check_signatures(merged, body, current, hub.world.verify)
-        if (
-            agency not in documents.check_signatures(envelope, body, current, hub.world.verify).signed
-        ):  # nor is another's catalogue
-            raise Unproven("approval_not_ones_own", agency=agency)
-        _check_next(
-            body, store.documents.version_in_force(tx, found.kind, found.series), agreed.federation_id, hub.world.now()
-        )
+        _check_own(agency, documents.check_signatures(envelope, body, current, hub.world.verify))
+        in_force = store.documents.version_in_force(tx, found.kind, found.series)
+        _check_next(body, in_force, agreed.federation_id)
+        _check_time(body, current, hub.world.now())
         if stored is None:
             _check_room(tx, body, complete=found.complete, now=hub.world.now())
         if found.complete and isinstance(body, Roster) and current is not None:
@@ -62,6 +59,12 @@ def submit_document(hub: Hub, agency: str, envelope: Envelope) -> None:
         store.documents.save(tx, found, merged.SerializeToString(), hub.world.now(), active=found.complete)
         if found.complete:
             _take_effect(tx, hub.world, found)
+
+
+def _check_own(agency: str, brought: Standing) -> None:
+    """Nobody brings another's signature alone, nor another's catalogue."""
+    if agency not in brought.signed:
+        raise Unproven("approval_not_ones_own", agency=agency)
 
 
 def _check_recovery(tx: Tx, world: World, body: Body) -> None:
@@ -167,24 +170,41 @@ def _merged(stored: Envelope | None, envelope: Envelope, counted: set[bytes]) ->
 
 
 def _drop_expired(hub: Hub) -> None:
-    """Make room: what was not approved in time is nobody's any more.  Roster 1 waits as long as it takes."""
+    """Make room: what was not approved in time is nobody's any more.  Roster 1 waits as long as it takes.
+
+    So does the result of a key ceremony: the nodes send it again.
+    """
     if not hub.world.is_right():
         return
     now = hub.world.now()
     with hub.db.begin() as tx:
-        for data in store.documents.proposed(tx):
+        current = store.documents.agreed_on(tx).roster
+        for data, proposed_at in store.documents.proposed_with_time(tx):
             envelope = Envelope.FromString(data)
             body = documents.read(envelope)
-            if body.expires_at <= now and not (isinstance(body, Roster) and body.version == 1):
+            is_result = _waits_for_nodes(body, current)
+            ends = proposed_at + limits.DOCUMENT_LIFETIME_MS if is_result else body.expires_at
+            if ends <= now and not (isinstance(body, Roster) and body.version == 1):
                 store.documents.drop(tx, signing.digest(envelope))
 
 
-def _check_next(body: Body, version_in_force: int, federation_id: bytes, now: int) -> None:
+def _waits_for_nodes(body: Body, current: Roster | None) -> bool:
+    """Whether it is what came of a key ceremony, whose date is that of its plan."""
+    return isinstance(body, Roster) and bool(rosters.confirming(body, current))
+
+
+def _check_next(body: Body, version_in_force: int, federation_id: bytes) -> None:
     kind = documents.kind_name(documents.kind_of(body))
     if body.version != version_in_force + 1:
         raise Refused("document_version", kind=kind, version=body.version, expected=version_in_force + 1)
     if body.federation_id != federation_id:
         raise Unproven("federation", kind=kind)
+
+
+def _check_time(body: Body, current: Roster | None, now: int) -> None:
+    if _waits_for_nodes(body, current):
+        return
+    kind = documents.kind_name(documents.kind_of(body))
     if body.expires_at > now + 2 * limits.DOCUMENT_LIFETIME_MS:
         raise Malformed("document_form", kind=kind, problem="expires_at")
     if body.expires_at <= now and not (kind == "roster" and body.version == 1):

@@ -66,6 +66,12 @@ def proposed(tx: sa.Connection) -> list[bytes]:
     return list(tx.execute(query.order_by(documents.c.proposed_at, documents.c.digest)).scalars())
 
 
+def proposed_with_time(tx: sa.Connection) -> list[tuple[bytes, int]]:
+    """Envelopes that wait for approvals, and when each came first, milliseconds since the Unix epoch."""
+    query = sa.select(documents.c.envelope, documents.c.proposed_at).where(~documents.c.active)
+    return [(row.envelope, row.proposed_at) for row in tx.execute(query)]
+
+
 _VERSION = sa.select(sa.func.max(documents.c.version)).where(
     documents.c.kind == sa.bindparam("of_kind"), documents.c.series == sa.bindparam("of_series"), documents.c.active
 )

@@ -12,7 +12,7 @@ from typing import Any
 from google.protobuf.message import Message
 from samprasan.edge.database import Database, Tx, take_turn
 from samprasan.edge.world import World
-from samprasan.keys import ceremony, documents, pseudonym, rosters, signing
+from samprasan.keys import ceremony, documents, rosters, signing
 from samprasan.keys.ceremony import Ceremony, Fault, Line
 from samprasan.keys.errors import Malformed, Refused, Unproven
 from samprasan.node import limits, store
@@ -134,24 +134,33 @@ class _Kept:
     """The messages of one attempt that are kept: commitments by dealer, values by (dealer, holder)."""
 
     commitments: dict[str, Envelope] = field(default_factory=dict)
-    values: dict[tuple[str, str], Envelope] = field(default_factory=dict)
+    values: dict[tuple[str, str], Envelope] = field(default_factory=dict)  # of those that fit the commitments, if any
     every_commitment: list[Envelope] = field(default_factory=list)
     every_value: list[Envelope] = field(default_factory=list)
 
     @classmethod
     def load(cls, tx: Tx, identity: Identity, found: Ceremony) -> "_Kept":
-        kept = cls()
+        kept, told = cls(), []
         for row in store.ceremony.messages(tx, found.roster_digest, found.attempt):
             envelope = _unsealed(identity, _ENVELOPE, row.sealed_envelope)
             if row.dealer not in found.dealers:
                 continue
             if row.holder:
-                kept.values.setdefault((row.dealer, row.holder), envelope)
-                kept.every_value.append(envelope)
+                told.append((row.dealer, row.holder, envelope))
             else:
                 kept.commitments.setdefault(row.dealer, envelope)
                 kept.every_commitment.append(envelope)
+        kept._add_values(found, told)
         return kept
+
+    def _add_values(self, found: Ceremony, told: list[tuple[str, str, Envelope]]) -> None:
+        complete = len(self.commitments) == len(found.dealers)
+        seen = ceremony.transcript(found, self.commitments) if complete else b""
+        for dealer, holder, envelope in told:
+            self.every_value.append(envelope)
+            fits = DealerValue.FromString(envelope.payload).transcript == seen
+            if fits or (dealer, holder) not in self.values:
+                self.values[dealer, holder] = envelope
 
     def values_for(self, holder: str) -> dict[str, DealerValue]:
         """Dealer → what it told the holder."""
@@ -162,13 +171,12 @@ class _Kept:
         """The first fault that the messages prove."""
         return ceremony.find_fault(found, self.every_commitment, self.every_value)
 
-    def evidence(self, culprit: str) -> list[Envelope]:
-        """What proves a fault of ``culprit``."""
-        of_values = [each for each in self.every_value if DealerValue.FromString(each.payload).dealer == culprit]
-        of_lines = [
-            each for each in self.every_commitment if DealerCommitment.FromString(each.payload).dealer == culprit
-        ]
-        return [*of_lines, *of_values][: limits.EVIDENCE_MAX]
+    def evidence(self, found: Ceremony, culprit: str) -> list[Envelope]:
+        """What proves a fault of ``culprit`` and may be shown; nothing, if only values would."""
+        shown = [each for each in self.every_commitment if DealerCommitment.FromString(each.payload).dealer == culprit]
+        if ceremony.may_show_values(found):
+            shown += [each for each in self.every_value if DealerValue.FromString(each.payload).dealer == culprit]
+        return shown[: limits.EVIDENCE_MAX]
 
 
 @dataclass(frozen=True)
@@ -190,7 +198,7 @@ class _Course:
         fault = kept.fault(self.found)
         if fault is not None:
             self._stand(row, ABORTED, fault.agency, fault.reason)
-            self._complain(kept.evidence(fault.agency))
+            self._complain(kept.evidence(self.found, fault.agency))
         elif row.state != CONFIRMED and len(kept.commitments) == len(self.found.dealers):
             self._tell(row, kept)
             self._add_up(row, kept)
@@ -204,11 +212,10 @@ class _Course:
         old_share = shares.share_held(self.tx, self.node.identity, found.old_key) if found.old_key is not None else None
         if found.old_key is not None and old_share is None:
             return None
-        line = ceremony.draw(found, agency, old_share, self.node.world.random_bytes(ceremony.RANDOM_BYTES))
+        line = ceremony.draw(found, agency, old_share, self.node.identity.ceremony_secret())
         sealed = self.node.identity.seal(self.node.world, _LINE, line.encode())
         store.ceremony.begin_attempt(self.tx, found.roster_digest, found.attempt, sealed)
-        nonce = pseudonym.random_scalar(self.node.world.random_bytes(64))
-        commitment = ceremony.commit(found, agency, line, self.node.world.now(), nonce)
+        commitment = ceremony.commit(found, agency, line)
         _keep(self.tx, self.node, commitment, self._sent(commitment, self._others()))
         return store.ceremony.newest(self.tx, found.roster_digest)
 
@@ -300,6 +307,8 @@ def _keep_signed(tx: Tx, node: Node, roster: Roster, envelope: Envelope, sender:
     if envelope.payload_type == signing.payload_type(DealerValue):
         kind = DealerValue
     message: DealerCommitment | DealerValue = signing.decode(kind, envelope.payload)
+    if isinstance(message, DealerValue) and not _is_for(tx, node, message, shown=sender is None):
+        raise Malformed("ceremony_message", agency=message.dealer)
     key = rosters.member(roster, sender or message.dealer).signing_key
     node.world.open(envelope, kind, key)
     if sender not in (None, message.dealer) or not _is_readable(tx, message.ceremony):
@@ -310,6 +319,16 @@ def _keep_signed(tx: Tx, node: Node, roster: Roster, envelope: Envelope, sender:
     if store.ceremony.message_count(tx, message.dealer) >= limits.CEREMONY_MESSAGES_MAX:
         raise Refused("ceremony_messages_over_limit", agency=message.dealer, most=limits.CEREMONY_MESSAGES_MAX)
     _keep(tx, node, message, envelope)
+
+
+def _is_for(tx: Tx, node: Node, message: DealerValue, *, shown: bool) -> bool:
+    """Whether this node may keep a value: its own, or one that was shown and hides no share."""
+    if not shown:
+        return message.holder == node.identity.agency
+    found = _planned(tx, node.identity)
+    if found is None or message.ceremony.roster_digest != found.roster_digest:
+        return False
+    return ceremony.may_show_values(found)
 
 
 def _is_readable(tx: Tx, named: CeremonyId) -> bool:
