@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsamprasan/v1/envelope.proto\x12\x0csamprasan.v1\"^\n\x08\x45nvelope\x12\x14\n\x0cpayload_type\x18\x01 \x01(\t\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\x12+\n\nsignatures\x18\x03 \x03(\x0b\x32\x17.samprasan.v1.Signature\"D\n\x06Parcel\x12&\n\x06letter\x18\x01 \x01(\x0b\x32\x16.samprasan.v1.Envelope\x12\x12\n\ncheckpoint\x18\x02 \x01(\x0c\".\n\tSignature\x12\x0e\n\x06key_id\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsamprasan/v1/envelope.proto\x12\x0csamprasan.v1\"^\n\x08\x45nvelope\x12\x14\n\x0cpayload_type\x18\x01 \x01(\t\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\x12+\n\nsignatures\x18\x03 \x03(\x0b\x32\x17.samprasan.v1.Signature\"k\n\x06Parcel\x12\x15\n\rfederation_id\x18\x01 \x01(\x0c\x12\x0e\n\x06reader\x18\x02 \x01(\t\x12&\n\x06letter\x18\x03 \x01(\x0b\x32\x16.samprasan.v1.Envelope\x12\x12\n\ncheckpoint\x18\x04 \x01(\x0c\".\n\tSignature\x12\x0e\n\x06key_id\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENVELOPE']._serialized_start=45
   _globals['_ENVELOPE']._serialized_end=139
   _globals['_PARCEL']._serialized_start=141
-  _globals['_PARCEL']._serialized_end=209
-  _globals['_SIGNATURE']._serialized_start=211
-  _globals['_SIGNATURE']._serialized_end=257
+  _globals['_PARCEL']._serialized_end=248
+  _globals['_SIGNATURE']._serialized_start=250
+  _globals['_SIGNATURE']._serialized_end=296
 # @@protoc_insertion_point(module_scope)

@@ -54,29 +54,39 @@ Global___Envelope: _TypeAlias = Envelope  # noqa: Y015
 
 @_typing.final
 class Parcel(_message.Message):
-    """What a piece of mail holds, sealed for its reader: the hub sees a length. Limit: 256 KiB."""
+    """What a piece of mail holds, signed by its sender and sealed for its reader: the hub sees a length. Payload type "parcel".
+    Limit: 256 KiB.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    FEDERATION_ID_FIELD_NUMBER: _builtins.int
+    READER_FIELD_NUMBER: _builtins.int
     LETTER_FIELD_NUMBER: _builtins.int
     CHECKPOINT_FIELD_NUMBER: _builtins.int
+    federation_id: _builtins.bytes
+    """The federation, 16 bytes."""
+    reader: _builtins.str
+    """Whom it is for."""
     checkpoint: _builtins.bytes
     """The newest checkpoint of the log that the sender knows (C2SP tlog-checkpoint), so that a hub which shows agencies
     different logs is found out; empty if it knows none. Limit: 8 KiB.
     """
     @_builtins.property
     def letter(self) -> Global___Envelope:
-        """The signed message."""
+        """The signed message, which may be shown to others."""
 
     def __init__(
         self,
         *,
+        federation_id: _builtins.bytes = ...,
+        reader: _builtins.str = ...,
         letter: Global___Envelope | None = ...,
         checkpoint: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["letter", b"letter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "letter", b"letter"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "federation_id", b"federation_id", "letter", b"letter", "reader", b"reader"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -15,7 +15,7 @@ from samprasan.node.linking.letters import Letter
 from samprasan.node.rows import present
 from samprasan.node.session import mail
 from samprasan.v1 import hub_pb2, linking_pb2, log_pb2
-from samprasan.v1.envelope_pb2 import Envelope
+from samprasan.v1.envelope_pb2 import Envelope, Parcel
 
 from tests import federation
 from tests.federation import SAMPLES, Federation, deed
@@ -225,6 +225,29 @@ def test_mail_to_another_reader_cannot_be_opened(fed: Federation) -> None:
         piece = hub_pb2.Mail(number=1, sender=sender, sealed=sealed)
         with pytest.raises(Unproven):
             letters.unseal(fed.nodes[reader], piece)
+
+
+def test_nobody_puts_another_checkpoint_beside_a_letter_or_sends_it_to_somebody_else(fed: Federation) -> None:
+    letter = question(fed)
+    mpc, reader = fed.nodes["mpc"], fed.nodes[letter.to]
+    other = next(agency for agency in fed.nodes if agency not in (letter.to, "mpc"))
+    with mpc.db.read() as tx:
+        agreed = store.documents.agreed_on(tx)
+    parcel = Parcel(federation_id=agreed.federation_id, reader=letter.to, letter=letter.envelope, checkpoint=b"another")
+    signed = mpc.world.sign(parcel)
+    not_signed = Envelope(payload_type=signed.payload_type, payload=signed.payload)
+    misdirected = mpc.world.sign(Parcel(federation_id=agreed.federation_id, reader=other, letter=letter.envelope))
+    by_another = fed.nodes[other].world.sign(parcel)
+    for envelope in (not_signed, misdirected, by_another, letter.envelope):
+        sealed = sealing.seal_for(
+            sealing.sealing_public_key(reader.identity.mail_key),
+            envelope.SerializeToString(),
+            letters._context(agreed.federation_id, "mpc", letter.to),
+        )
+        with pytest.raises(SamprasanError):
+            letters.unseal(reader, hub_pb2.Mail(number=1, sender="mpc", sealed=sealed))
+    piece = hub_pb2.Mail(number=1, sender="mpc", sealed=letters.seal(mpc, letter))
+    assert letters.unseal(reader, piece).letter == letter.envelope
 
 
 def test_a_peer_that_does_not_answer_is_passed_over(fed: Federation) -> None:

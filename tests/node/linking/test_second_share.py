@@ -111,7 +111,7 @@ class World:
             for key in (self.thief.identity.mail_key, STOLEN_MAIL_KEY):
                 with suppress(SamprasanError):
                     plain = sealing.open_sealed(key, sealed, letters._context(federation_id, sender, reader))
-                    yield from parts_of(Parcel.FromString(plain).letter)
+                    yield from parts_of(Parcel.FromString(Envelope.FromString(plain).payload).letter)
         self.mail = []
 
     def stolen(self) -> dict[tuple[str, int, int], int]:

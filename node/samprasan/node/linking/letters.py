@@ -1,12 +1,12 @@
 """Letters between nodes: a signed message, sealed so that only its reader opens it and the hub learns a length.
 
-With it goes the newest checkpoint of the hub's log that the sender knows.
+With it goes the newest checkpoint of the hub's log that the sender knows, under a signature over both: else a hub that
+had the message from somebody could put another checkpoint beside it.
 """
 
 from dataclasses import dataclass
 
-from google.protobuf.message import DecodeError
-from samprasan.keys import rosters, sealing
+from samprasan.keys import rosters, sealing, signing
 from samprasan.keys.errors import Malformed
 from samprasan.node import store
 from samprasan.node.identity import Node
@@ -25,20 +25,32 @@ class Letter:
 def seal(node: Node, letter: Letter) -> bytes:
     """The letter as the hub carries it."""
     with node.db.read() as tx:
-        reader = rosters.member(store.documents.agreed_on(tx).required_roster, letter.to)
-        context = _context(store.documents.agreed_on(tx).federation_id, node.identity.agency, letter.to)
-        parcel = Parcel(letter=letter.envelope, checkpoint=store.log_views.newest(tx))
-    return sealing.seal_for(reader.sealing_key, parcel.SerializeToString(), context)
+        agreed = store.documents.agreed_on(tx)
+        parcel = Parcel(
+            federation_id=agreed.federation_id,
+            reader=letter.to,
+            letter=letter.envelope,
+            checkpoint=store.log_views.newest(tx),
+        )
+    reader = rosters.member(agreed.required_roster, letter.to)
+    context = _context(agreed.federation_id, node.identity.agency, letter.to)
+    return sealing.seal_for(reader.sealing_key, node.world.sign(parcel).SerializeToString(), context)
 
 
 def unseal(node: Node, mail: hub_pb2.Mail) -> Parcel:
-    """What is in a piece of mail; Unproven ``mail_unopenable``, Malformed ``not_canonical``."""
+    """What is in a piece of mail, if its sender has signed all of it for this node.
+
+    Raises Unproven ``mail_unopenable`` or ``signature``, Malformed ``not_canonical`` or ``mail_unreadable``.
+    """
     with node.db.read() as tx:
-        context = _context(store.documents.agreed_on(tx).federation_id, mail.sender, node.identity.agency)
-    try:
-        return Parcel.FromString(node.identity.open_mail(mail.sealed, context))
-    except DecodeError as problem:
-        raise Malformed("not_canonical", kind="Parcel") from problem
+        agreed = store.documents.agreed_on(tx)
+    context = _context(agreed.federation_id, mail.sender, node.identity.agency)
+    envelope = signing.read_envelope(node.identity.open_mail(mail.sealed, context))
+    sender = rosters.member(agreed.required_roster, mail.sender)
+    parcel = node.world.open(envelope, Parcel, sender.signing_key)
+    if (parcel.federation_id, parcel.reader) != (agreed.federation_id, node.identity.agency):
+        raise Malformed("mail_unreadable", agency=mail.sender)
+    return parcel
 
 
 def _context(federation_id: bytes, sender: str, reader: str) -> bytes:
