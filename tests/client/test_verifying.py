@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from samprasan.client import verifying
 from samprasan.hub import store
 from samprasan.hub.log import audit
+from samprasan.hub.log import checkpoints as hub_checkpoints
 from samprasan.hub.tables import checkpoints, log
 from samprasan.keys import checkpoint
 from samprasan.keys.errors import Malformed, SamprasanError, Unproven
@@ -161,6 +162,47 @@ def test_lengths_that_lie_are_malformed(settled: Federation) -> None:
         lie = length.to_bytes(4, "big") + whole["log"][4:]
         with pytest.raises(Malformed):
             verified(settled, packed(whole | {"log": lie}))
+
+
+@pytest.mark.parametrize("given", [[], ["mpc"]])
+def test_a_log_that_too_few_have_seen_is_refused(settled: Federation, tmp_path: Path, given: list[str]) -> None:
+    """The hub signs any checkpoint; who is shown another log than everybody has nobody's word for it."""
+    whole = parts(exported(settled))
+    lines = whole["checkpoint"].decode().splitlines(keepends=True)
+    hidden = "".join(each for each in lines if not each.startswith("\N{EM DASH} ") or is_of(each, given))
+    data = packed(whole | {"checkpoint": hidden.encode()})
+    assert verified(settled, data).problems == [f"{len(given)} agencies cosigned the checkpoint, 2 are needed"]
+    assert verifying.verify(io.BytesIO(data), federation_id(settled), len(given)).problems == []
+    file = tmp_path / "hidden.bundle"
+    file.write_bytes(data)
+    asked = ("verify", str(file), "--federation", federation_id(settled), "--lang", "en")
+    refused = commands.client(*asked)
+    assert refused.returncode == 1
+    assert "2 are needed" in refused.stdout
+    assert commands.client(*asked, "--witnesses", str(len(given))).returncode == 0
+    whole_one = ("verify", "--federation", federation_id(settled), "--witnesses", "4")
+    full = tmp_path / "full.bundle"
+    full.write_bytes(exported(settled))
+    assert commands.client(*whole_one, str(full)).returncode == 1
+
+
+def is_of(line: str, agencies: list[str]) -> bool:
+    """Whether a signature's line is the hub's, or of one of them."""
+    agency = line.split()[1].split("/")[2:]
+    return not agency or agency[0] in agencies
+
+
+def test_what_is_exported_is_what_a_quorum_has_seen(settled: Federation) -> None:
+    with federation.copied(settled) as fed:
+        publish(fed, "nhco")
+        fed.clock.now_ms += 60_000
+        fed.hub.tick()
+        with fed.hub.db.read() as tx:
+            offered = checkpoint.read(hub_checkpoints.offered_note(tx)).checkpoint.size
+        report = verified(fed, exported(fed))
+    assert report.problems == []
+    assert len(report.cosigned) >= 2
+    assert report.witnessed < offered == report.batches
 
 
 def test_the_command_line_says_what_it_found(settled: Federation, tmp_path: Path) -> None:

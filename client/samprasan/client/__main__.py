@@ -28,10 +28,15 @@ def client() -> None:
 def verify(
     bundle: Annotated[Path, typer.Argument(help="From: samprasan-hub audit --export BUNDLE.")],
     federation: Annotated[str, typer.Option(help="The federation's id, from an agency's own: samprasan-node status.")],
+    witnesses: Annotated[
+        int | None, typer.Option(min=0, help="Agencies that must have cosigned; else as a joint document needs.")
+    ] = None,
     as_json: Json = False,
     lang: Lang = None,
 ) -> int:
     """Verify an exported log offline: signatures, chains, tree, cosignatures, rules; exit 1 if anything is wrong.
+
+    A log whose checkpoint too few agencies cosigned is refused: perhaps nobody but you was shown it.
 
     Example: samprasan-client verify log.bundle --federation 3f9a1c77d2e03f9a1c77d2e03f9a1c77
     """
@@ -39,14 +44,16 @@ def verify(
     from samprasan.keys.errors import Refused
 
     try:
-        with bundle.open("rb") as file:
-            report = verifying.verify(file, federation)
+        with bundle.open("rb") as file, command.bar(words("verifying")) as progress:
+            report = verifying.verify(file, federation, witnesses, progress)
     except OSError as problem:
         raise Refused("file_missing", file=bundle.name) from problem
     document = report.as_document()
     verdict = words("verified" if document["ok"] else "not_verified", batches=report.batches, updates=report.updates)
     seen = words("witnessed", size=report.witnessed, agencies=", ".join(report.cosigned) or "-")
-    command.answer(document, as_json, verdict, seen, *document["problems"])
+    unseen = report.batches - report.witnessed
+    later = [words("unwitnessed", entries=unseen)] if unseen > 0 else []
+    command.answer(document, as_json, verdict, seen, *later, *document["problems"])
     return 0 if document["ok"] else 1
 
 

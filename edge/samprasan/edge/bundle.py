@@ -44,6 +44,11 @@ class Bundle:
     checkpoint: bytes
     _file: zipfile.ZipFile
 
+    @property
+    def log_bytes(self) -> int:
+        """How long the log says that it is, for progress alone."""
+        return self._file.getinfo("log").file_size if "log" in self._file.namelist() else 0
+
     def entries(self) -> Iterator[tuple[bytes, bytes]]:
         """Batch and receipt of each entry.  Raises Malformed ``bundle``."""
         with _opened(self._file, "log") as part:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, BinaryIO, NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 from samprasan.edge import logs, texts
@@ -140,6 +140,18 @@ def counting() -> Iterator[Callable[[str, int], None]]:
             bars.advance(tasks[what], rows)
 
         yield done if sys.stderr.isatty() else lambda _what, _rows: None
+
+
+@contextmanager
+def bar(what: str) -> Iterator[Callable[[float], Callable[[int], None]]]:
+    """A bar on stderr for a person: called with what there is in all, it gives what to tell each step to."""
+    with Progress(TextColumn(what), BarColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as bars:
+
+        def begin(total: float) -> Callable[[int], None]:
+            task = bars.add_task(what, total=total)
+            return lambda done: bars.advance(task, done)
+
+        yield begin if sys.stderr.isatty() else lambda _total: lambda _done: None
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def export(db: Database, file: BinaryIO) -> int:
     """Write what anybody needs to verify the log without this hub; how many entries."""
     with db.read() as tx:
         entries = ((row.batch, row.receipt) for row in store.log.entries(tx))
-        return bundle.write(file, store.documents.active(tx), checkpoints.offered_note(tx), entries)
+        return bundle.write(file, store.documents.active(tx), checkpoints.witnessed_note(tx), entries)
 
 
 def _tree_problems(tx: Tx) -> Iterator[str]:

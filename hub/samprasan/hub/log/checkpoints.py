@@ -81,6 +81,14 @@ def offered_note(tx: Tx) -> bytes:
     return b"" if newest is None else _cosigned(tx, newest)
 
 
+def witnessed_note(tx: Tx) -> bytes:
+    """The newest checkpoint that as many agencies cosigned as a joint document needs; else the one that is offered."""
+    roster = store.documents.agreed_on(tx).roster
+    size = store.checkpoints.newest_cosigned(tx, roster.threshold) if roster else 0
+    found = store.checkpoints.find(tx, size) if size else None
+    return offered_note(tx) if found is None else _cosigned(tx, found)
+
+
 def final_note(tx: Tx) -> bytes:
     """The newest checkpoint that every agency has cosigned, with their cosignatures; empty before there is one."""
     sizes = set(store.checkpoints.newest_by_agency(tx).values())

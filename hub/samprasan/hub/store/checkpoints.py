@@ -57,6 +57,12 @@ def add_cosignature(tx: sa.Connection, size: int, given: Given) -> None:
         tx.execute(cosignatures.insert().values(row | {"signature": word.signature}))
 
 
+def newest_cosigned(tx: sa.Connection, agencies: int) -> int:
+    """The size of the newest checkpoint that so many agencies cosigned; 0 if there is none."""
+    by_size = sa.select(cosignatures.c.size).group_by(cosignatures.c.size).having(sa.func.count() >= agencies)
+    return tx.execute(by_size.order_by(cosignatures.c.size.desc()).limit(1)).scalar() or 0
+
+
 def newest_by_agency(tx: sa.Connection) -> dict[str, int]:
     """Agency → size of the newest checkpoint that it cosigned."""
     query = sa.select(cosignatures.c.agency, sa.func.max(cosignatures.c.size)).group_by(cosignatures.c.agency)
