@@ -123,13 +123,14 @@ LIMITS: dict[str, tuple[int, Try]] = {
     "ACCOUNTS_PER_REQUEST_MAX": (limits.ACCOUNTS_PER_REQUEST_MAX, accounts_in_a_request),
     "MAIL_BYTES_MAX": (limits.MAIL_BYTES_MAX, mail_bytes),
     "MAIL_WAITING_MAX": (limits.MAIL_WAITING_MAX, mail_waiting),
-    "DOCUMENTS_PROPOSED_MAX": (limits.DOCUMENTS_PROPOSED_MAX, documents_proposed),
+    "PROPOSALS_OF_ONE_MAX": (limits.PROPOSALS_OF_ONE_MAX, documents_proposed),
     "DOCUMENT_BYTES_MAX": (limits.DOCUMENT_BYTES_MAX, document_bytes),
     "REFUSALS_PER_AGENCY_MAX": (limits.REFUSALS_PER_AGENCY_MAX, refusals),
 }
 # They bound what the hub itself does, not what others may send: tests/hub/process/test_sequencer.py and tests/wire.
 OF_ITS_OWN = {
     "ADMISSIONS_UNUSED_MAX",  # tests/hub/accounts/test_opening.py
+    "PROPOSALS_OF_ONE_BYTES_MAX",  # tests/hub/members/test_documents.py
     "CATALOGUES_PER_DAY_MAX",  # tests/node/counter/test_redemption.py, as is the next
     "BENEFITS_EVER_MAX",
     "SKETCH_CELLS_MAX",
@@ -176,8 +177,8 @@ def test_at_seventy_per_cent_status_names_the_setting(fed: Federation) -> None:
     assert settings(fed) == {}
     mail_waiting(fed, 1)
     assert settings(fed) == {("mail_waiting_max", "mpc → nhco"): 700}
-    documents_proposed(fed, 23)
-    assert settings(fed)["documents_proposed_max", ""] == 23
+    documents_proposed(fed, 7)
+    assert settings(fed)["proposals_of_one_max", "mpc"] == 7
 
 
 def test_an_agencys_awards_of_a_day_are_watched(fed: Federation) -> None:

@@ -13,11 +13,14 @@ import grpc
 from samprasan.edge import wire
 from samprasan.edge.world import system_clock
 from samprasan.keys import certificates
+from samprasan.keys.errors import Malformed
 from samprasan.keys.invitation import Invitation
 from samprasan.v1 import hub_pb2, hub_pb2_grpc
 from samprasan.v1.envelope_pb2 import Envelope
 
 RECONCILE_SECONDS = 600.0  # a million accounts take seconds on both sides
+LISTING_SECONDS = 120.0
+LISTING_BYTES_MAX = 64 * 1024 * 1024  # a hundred times what a federation of years has
 RECOVER_SECONDS = 6 * 3600.0  # a whole log, batch by batch
 
 
@@ -161,10 +164,14 @@ class Connection:
 
     async def list_documents(self) -> hub_pb2.ListDocumentsResponse:
         """What is in force and what waits."""
-        response: hub_pb2.ListDocumentsResponse = await self._ask(
-            self._hub.ListDocuments, hub_pb2.ListDocumentsRequest()
-        )
-        return response
+        listing, size = hub_pb2.ListDocumentsResponse(), 0
+        pages = self._hub.ListDocuments(hub_pb2.ListDocumentsRequest(), timeout=LISTING_SECONDS, metadata=self._now())
+        async for page in _streamed(pages):
+            size += page.ByteSize()
+            if size > LISTING_BYTES_MAX:
+                raise Malformed("listing_over_limit", bytes_max=LISTING_BYTES_MAX)
+            listing.MergeFrom(page)
+        return listing
 
     async def witness(self, request: hub_pb2.WitnessRequest) -> hub_pb2.WitnessResponse:
         """The newest checkpoint, with the proofs asked for."""

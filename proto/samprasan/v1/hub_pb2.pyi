@@ -1732,7 +1732,9 @@ Global___ListDocumentsRequest: _TypeAlias = ListDocumentsRequest  # noqa: Y015
 
 @_typing.final
 class ListDocumentsResponse(_message.Message):
-    """Documents with all signatures known to the hub, which the reader verifies itself."""
+    """Documents with all signatures known to the hub, which the reader verifies itself. A page of them: the lists of all pages,
+    one behind the other, are the listing.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -156,7 +156,7 @@ class HubStub(object):
                 request_serializer=samprasan_dot_v1_dot_hub__pb2.SubmitDocumentRequest.SerializeToString,
                 response_deserializer=samprasan_dot_v1_dot_hub__pb2.SubmitDocumentResponse.FromString,
                 _registered_method=True)
-        self.ListDocuments = channel.unary_unary(
+        self.ListDocuments = channel.unary_stream(
                 '/samprasan.v1.Hub/ListDocuments',
                 request_serializer=samprasan_dot_v1_dot_hub__pb2.ListDocumentsRequest.SerializeToString,
                 response_deserializer=samprasan_dot_v1_dot_hub__pb2.ListDocumentsResponse.FromString,
@@ -357,7 +357,7 @@ def add_HubServicer_to_server(servicer, server):
                     request_deserializer=samprasan_dot_v1_dot_hub__pb2.SubmitDocumentRequest.FromString,
                     response_serializer=samprasan_dot_v1_dot_hub__pb2.SubmitDocumentResponse.SerializeToString,
             ),
-            'ListDocuments': grpc.unary_unary_rpc_method_handler(
+            'ListDocuments': grpc.unary_stream_rpc_method_handler(
                     servicer.ListDocuments,
                     request_deserializer=samprasan_dot_v1_dot_hub__pb2.ListDocumentsRequest.FromString,
                     response_serializer=samprasan_dot_v1_dot_hub__pb2.ListDocumentsResponse.SerializeToString,
@@ -658,7 +658,7 @@ class Hub(object):
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/samprasan.v1.Hub/ListDocuments',

@@ -82,7 +82,7 @@ class HubStub:
     """Lets the hub forget mail that was dealt with."""
     SubmitDocument: _grpc.UnaryUnaryMultiCallable[_hub_pb2.SubmitDocumentRequest, _hub_pb2.SubmitDocumentResponse]
     """Proposes a joint document, or adds the caller's signature to one."""
-    ListDocuments: _grpc.UnaryUnaryMultiCallable[_hub_pb2.ListDocumentsRequest, _hub_pb2.ListDocumentsResponse]
+    ListDocuments: _grpc.UnaryStreamMultiCallable[_hub_pb2.ListDocumentsRequest, _hub_pb2.ListDocumentsResponse]
     """The documents in force and those that wait for approvals."""
     Witness: _grpc.UnaryUnaryMultiCallable[_hub_pb2.WitnessRequest, _hub_pb2.WitnessResponse]
     """The newest checkpoint of the log, with proof that it goes on from what the caller has seen and holds its receipts."""
@@ -120,7 +120,7 @@ class HubAsyncStub(HubStub):
     """Lets the hub forget mail that was dealt with."""
     SubmitDocument: _aio.UnaryUnaryMultiCallable[_hub_pb2.SubmitDocumentRequest, _hub_pb2.SubmitDocumentResponse]  # type: ignore[assignment]
     """Proposes a joint document, or adds the caller's signature to one."""
-    ListDocuments: _aio.UnaryUnaryMultiCallable[_hub_pb2.ListDocumentsRequest, _hub_pb2.ListDocumentsResponse]  # type: ignore[assignment]
+    ListDocuments: _aio.UnaryStreamMultiCallable[_hub_pb2.ListDocumentsRequest, _hub_pb2.ListDocumentsResponse]  # type: ignore[assignment]
     """The documents in force and those that wait for approvals."""
     Witness: _aio.UnaryUnaryMultiCallable[_hub_pb2.WitnessRequest, _hub_pb2.WitnessResponse]  # type: ignore[assignment]
     """The newest checkpoint of the log, with proof that it goes on from what the caller has seen and holds its receipts."""
@@ -215,7 +215,7 @@ class HubServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _hub_pb2.ListDocumentsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_hub_pb2.ListDocumentsResponse, _abc.Awaitable[_hub_pb2.ListDocumentsResponse]]:
+    ) -> _typing.Union[_abc.Iterator[_hub_pb2.ListDocumentsResponse], _abc.AsyncIterator[_hub_pb2.ListDocumentsResponse]]:
         """The documents in force and those that wait for approvals."""
 
     @_abc_1.abstractmethod

@@ -3,7 +3,10 @@
 from typing import Any
 
 import pytest
+from samprasan.hub import limits
 from samprasan.hub import store as hub_store
+from samprasan.hub.integrators import approval
+from samprasan.hub.integrators.approval import Proposal
 from samprasan.hub.members import documents as members_documents
 from samprasan.keys import documents, signing
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
@@ -147,6 +150,54 @@ def test_a_node_believes_no_other_document_in_the_place_of_one_it_believed(fed: 
     with pytest.raises(Unproven) as refused:
         node_agreeing.accept_listing(node, hub_pb2.ListDocumentsResponse(active=[other]))
     assert refused.value.code == "document_replaced"
+
+
+def test_who_fills_its_own_share_of_the_inbox_keeps_nobody_else_out(fed: Federation) -> None:
+    for number in range(limits.PROPOSALS_OF_ONE_MAX):
+        submit(fed, "mpc", changed_policy(fed, title_en=f"Policy {number}"))
+    with pytest.raises(Refused) as refused:
+        submit(fed, "mpc", changed_policy(fed, title_en="One more"))
+    assert refused.value.code == "inbox_full"
+    submit(fed, "nhco", signed_by(fed, changed_policy(fed, title_en="Of another"), "nhco"))
+    wanted = Proposal("app", "App", "Shows credits", (), streams=1, snapshots_per_day=1, days=30)
+    approval.propose(fed.hub, wanted)
+    federation.share_documents(fed)
+    assert len(inbox.inbox(fed.nodes["codi"])) == limits.PROPOSALS_OF_ONE_MAX + 2
+
+
+def test_what_one_lays_before_the_others_is_limited_in_bytes_too_and_told_in_pages(fed: Federation) -> None:
+    taken = 0
+    for number in range(limits.PROPOSALS_OF_ONE_MAX):
+        envelope = large_policy(fed, number)
+        taken += envelope.ByteSize()
+        if taken > limits.PROPOSALS_OF_ONE_BYTES_MAX:
+            with pytest.raises(Refused) as refused:
+                submit(fed, "mpc", envelope)
+            assert refused.value.code == "inbox_full"
+            break
+        submit(fed, "mpc", envelope)
+    else:
+        pytest.fail("nothing was refused")
+    listing = members_documents.list_documents(fed.hub.db)
+    pages = members_documents.document_pages(fed.hub.db)
+    joined = hub_pb2.ListDocumentsResponse()
+    for page in pages:
+        joined.MergeFrom(page)
+    assert joined == listing
+    assert len(pages) > 3
+    assert max(page.ByteSize() for page in pages) < limits.DOCUMENTS_PAGE_BYTES + limits.DOCUMENT_BYTES_MAX // 8
+
+
+def large_policy(fed: Federation, number: int) -> Envelope:
+    """As many categories as there may be."""
+    body = Policy.FromString(proposal(fed).payload)
+    first = body.categories[0]
+    del body.categories[:]
+    for index in range(documents.CATEGORIES_MAX):
+        body.categories.add().CopyFrom(first)
+        body.categories[-1].code = f"large.{number:02}-{index:03}"
+        body.categories[-1].title_th = "ก" * 100
+    return fed.nodes["mpc"].world.sign(body)
 
 
 class Newborn:

@@ -502,7 +502,7 @@ def test_a_listing_that_was_overtaken_is_no_fault(counter: Federation) -> None:
 
 
 def test_a_full_inbox_keeps_nobody_from_publishing(counter: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_limits, "DOCUMENTS_PROPOSED_MAX", 0)
+    monkeypatch.setattr(hub_limits, "PROPOSALS_OF_ONE_MAX", 0)
     federation.publish(counter, "nhco")
     monkeypatch.setattr(hub_limits, "CATALOGUES_PER_DAY_MAX", 1)
     with pytest.raises(Refused) as refused:

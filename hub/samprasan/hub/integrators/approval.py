@@ -14,10 +14,12 @@ from samprasan.edge.database import Database, Tx, take_turn
 from samprasan.edge.world import World
 from samprasan.hub import limits, store
 from samprasan.hub.identity import Hub
+from samprasan.hub.members import documents as members_documents
 from samprasan.hub.members.joining import Authority
 from samprasan.keys import certificates, documents, signing
 from samprasan.keys.durations import DAY_MS
 from samprasan.keys.errors import Malformed, Refused, Unavailable, Unproven
+from samprasan.keys.rosters import HUB
 from samprasan.ledger import calendar, scopes
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.documents_pb2 import Integrator, IntegratorQuotas, Scope
@@ -64,8 +66,6 @@ def propose(hub: Hub, wanted: Proposal, *, replace: bool = False) -> bytes:
         if _waits(tx, wanted.name) and not replace:
             raise Refused("integrator_waits", name=wanted.name)
         store.documents.drop_proposed(tx, log.DOCUMENT_KIND_INTEGRATOR, version, wanted.name)
-        if len(store.documents.proposed(tx)) >= limits.DOCUMENTS_PROPOSED_MAX:
-            raise Refused("inbox_full", most=limits.DOCUMENTS_PROPOSED_MAX)
         composed = Integrator(
             federation_id=agreed.federation_id,
             version=version,
@@ -80,7 +80,8 @@ def propose(hub: Hub, wanted: Proposal, *, replace: bool = False) -> bytes:
         )
         envelope = signing.seal(composed)
         found = documents.check_signatures(envelope, documents.read(envelope), agreed.roster, hub.world.verify)
-        store.documents.save(tx, found, envelope.SerializeToString(), now, active=False)
+        members_documents.check_room(tx, HUB, envelope)
+        store.documents.save(tx, found, envelope.SerializeToString(), now, active=False, proposed_by=HUB)
     return found.digest
 
 

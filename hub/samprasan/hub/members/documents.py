@@ -51,12 +51,15 @@ def submit_document(hub: Hub, agency: str, envelope: Envelope) -> None:
         _check_next(body, in_force, agreed.federation_id)
         _check_time(body, current, hub.world.now())
         if stored is None:
-            _check_room(tx, body, complete=found.complete, now=hub.world.now())
+            if not found.complete:
+                check_room(tx, agency, envelope)
+            _check_catalogue(tx, body, hub.world.now())
         if found.complete and isinstance(body, Roster) and current is not None:
             _end_rotation(tx, current, body)
         if found.complete and isinstance(body, Cut):
             signing.add_signature(merged, hub.world.signer)  # should the hub lose it, this proves that it took effect
-        store.documents.save(tx, found, merged.SerializeToString(), hub.world.now(), active=found.complete)
+        data, now = merged.SerializeToString(), hub.world.now()
+        store.documents.save(tx, found, data, now, active=found.complete, proposed_by=agency)
         if found.complete:
             _take_effect(tx, hub.world, found)
 
@@ -94,6 +97,21 @@ def list_documents(db: Database) -> hub_pb2.ListDocumentsResponse:
         )
 
 
+def document_pages(db: Database) -> list[hub_pb2.ListDocumentsResponse]:
+    """The same in pages that fit into one message each: their lists, one behind the other."""
+    pages = [hub_pb2.ListDocumentsResponse()]
+    left = limits.DOCUMENTS_PAGE_BYTES
+    listing = list_documents(db)
+    for envelopes, name in ((listing.active, "active"), (listing.proposed, "proposed")):
+        for envelope in envelopes:
+            if (size := envelope.ByteSize()) > left and left < limits.DOCUMENTS_PAGE_BYTES:
+                pages.append(hub_pb2.ListDocumentsResponse())
+                left = limits.DOCUMENTS_PAGE_BYTES
+            getattr(pages[-1], name).append(envelope)
+            left -= size
+    return pages
+
+
 def compose_roster(hub: Hub, tls_ca: bytes) -> bool:
     """Once every invited agency has joined: lay roster 1, unsigned, before the agencies.  Says whether it did."""
     with hub.db.begin() as tx:
@@ -120,14 +138,20 @@ def compose_roster(hub: Hub, tls_ca: bytes) -> bool:
         body = documents.read(envelope)
         store.documents.drop_proposed(tx, log_pb2.DOCUMENT_KIND_ROSTER, 1)
         found = documents.check_signatures(envelope, body, None, hub.world.verify)
-        store.documents.save(tx, found, envelope.SerializeToString(), now, active=False)
+        store.documents.save(tx, found, envelope.SerializeToString(), now, active=False, proposed_by=rosters.HUB)
         return True
 
 
-def _check_room(tx: Tx, body: Body, *, complete: bool, now: int) -> None:
-    """An inbox is to be read by people; what an agency publishes by itself has limits at the hub."""
-    if not complete and len(store.documents.proposed(tx)) >= limits.DOCUMENTS_PROPOSED_MAX:
-        raise Refused("inbox_full", most=limits.DOCUMENTS_PROPOSED_MAX)
+def check_room(tx: Tx, proposer: str, envelope: Envelope) -> None:
+    """An inbox is to be read by people, and what one fills is its own share of it; else Refused ``inbox_full``."""
+    count, size = store.documents.proposals_by_proposer(tx).get(proposer, (0, 0))
+    is_full = count >= limits.PROPOSALS_OF_ONE_MAX
+    if is_full or size + envelope.ByteSize() > limits.PROPOSALS_OF_ONE_BYTES_MAX:
+        raise Refused("inbox_full", count=count, most=limits.PROPOSALS_OF_ONE_MAX)
+
+
+def _check_catalogue(tx: Tx, body: Body, now: int) -> None:
+    """What an agency publishes by itself has limits at the hub."""
     if not isinstance(body, Catalogue):
         return
     since = now - DAY_MS

@@ -151,11 +151,14 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         running.ring()
         return hub_pb2.SubmitDocumentResponse()
 
-    async def ListDocuments(self, request: hub_pb2.ListDocumentsRequest, context: Any) -> hub_pb2.ListDocumentsResponse:
-        """See :func:`samprasan.hub.members.documents.list_documents`."""
+    async def ListDocuments(
+        self, request: hub_pb2.ListDocumentsRequest, context: Any
+    ) -> AsyncIterator[hub_pb2.ListDocumentsResponse]:
+        """See :func:`samprasan.hub.members.documents.document_pages`."""
         running = self._running
         await callers.agency_of(running, context, to_recover=True)
-        return await running.read(documents.list_documents, running.hub.db)
+        for page in await running.read(documents.document_pages, running.hub.db):
+            yield page
 
     async def Witness(self, request: hub_pb2.WitnessRequest, context: Any) -> hub_pb2.WitnessResponse:
         """See :func:`samprasan.hub.log.checkpoints.answer_question`."""

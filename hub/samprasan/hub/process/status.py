@@ -44,8 +44,9 @@ def _limits(tx: Tx, now: int) -> Iterator[Nearing]:
         yield Nearing("mail_waiting_max", f"{sender} → {reader}", count, limits.MAIL_WAITING_MAX)
     for agency, count in store.log.refusals_by_agency(tx).items():
         yield Nearing("refusals_per_agency_max", agency, count, limits.REFUSALS_PER_AGENCY_MAX)
-    proposed = len(store.documents.proposed(tx))
-    yield Nearing("documents_proposed_max", "", proposed, limits.DOCUMENTS_PROPOSED_MAX)
+    for proposer, (count, size) in store.documents.proposals_by_proposer(tx).items():
+        yield Nearing("proposals_of_one_max", proposer, count, limits.PROPOSALS_OF_ONE_MAX)
+        yield Nearing("proposals_of_one_bytes_max", proposer, size, limits.PROPOSALS_OF_ONE_BYTES_MAX)
 
 
 def status(db: Database, now: int) -> dict[str, Any]:

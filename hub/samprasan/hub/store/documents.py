@@ -98,8 +98,15 @@ def in_force(tx: sa.Connection, digests: Iterable[bytes]) -> set[bytes]:
     return {row.digest for row in rows_where_in(tx, documents, documents.c.digest, digests) if row.active}
 
 
-def save(tx: sa.Connection, found: Standing, envelope: bytes, now: int, *, active: bool) -> None:
-    """Store the document, or the signatures and standing it has now."""
+def proposals_by_proposer(tx: sa.Connection) -> dict[str, tuple[int, int]]:
+    """Agency, or ``hub`` → how many of its proposals wait, and their bytes."""
+    columns = (documents.c.proposed_by, sa.func.count(), sa.func.sum(sa.func.length(documents.c.envelope)))
+    query = sa.select(*columns).where(~documents.c.active).group_by(documents.c.proposed_by)
+    return {row[0]: (row[1], int(row[2])) for row in tx.execute(query)}
+
+
+def save(tx: sa.Connection, found: Standing, envelope: bytes, now: int, *, active: bool, proposed_by: str = "") -> None:
+    """Store the document, or the signatures and standing it has now; ``proposed_by`` is who brought it first."""
     values = {"envelope": envelope, "active": active}
     changed = tx.execute(documents.update().where(documents.c.digest == found.digest).values(values))
     if not changed.rowcount:
@@ -109,6 +116,7 @@ def save(tx: sa.Connection, found: Standing, envelope: bytes, now: int, *, activ
             "series": found.series,
             "version": found.version,
             "proposed_at": now,
+            "proposed_by": proposed_by,
         }
         tx.execute(documents.insert().values(new | values))
     tx.execute(head.update().values(documents_changed=head.c.documents_changed + 1))

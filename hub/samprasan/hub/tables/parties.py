@@ -73,6 +73,7 @@ documents = sa.Table(
     sa.Column("proposed_at", sa.BigInteger, nullable=False),
     sa.Column("envelope", sa.LargeBinary, nullable=False, comment="With every signature known so far."),
     sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("proposed_by", AGENCY, nullable=False, comment="Whose allowance it takes while it waits."),
 )
 mailbox = sa.Table(
     "mailbox",
