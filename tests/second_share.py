@@ -1,7 +1,9 @@
 """What one party could compute of others' shares, from all that it has ever seen.
 
-Every point that was published is an unknown logarithm.  What is public of ceremonies are equations between them; each
-secret that the party has read is one more.  Whatever follows from all of them together is found by elimination.
+Every point that was published is an unknown logarithm.  What is public of ceremonies are equations between them, the
+proofs of commitments and the three points of a key included; each secret that the party has read is one more.  Whatever
+follows from all of them together is found by elimination.  What it does not find: lines that depend on each other in
+another way than by having a point in common.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,7 +12,9 @@ from itertools import product
 
 from samprasan.keys import ristretto
 from samprasan.keys.ceremony import Ceremony
+from samprasan.keys.pseudonym import Proof
 from samprasan.v1.ceremony_pb2 import DealerCommitment
+from samprasan.v1.documents_pb2 import LinkingKey
 
 _KNOWN = b""  # stands for the number 1 in an equation
 
@@ -63,10 +67,18 @@ class Line:
     dealer: str
     constant: bytes
     slope: bytes
+    proof: Proof
 
     @classmethod
     def of(cls, ceremony: Ceremony, message: DealerCommitment) -> "Line":
-        return cls(ceremony, message.dealer, *ristretto.elements(message.points))
+        constant, slope = ristretto.elements(message.points)
+        return cls(ceremony, message.dealer, constant, slope, Proof.decode(message.proof))
+
+    @property
+    def nonce(self) -> bytes:
+        """The point of the proof's nonce."""
+        challenged = ristretto.multiply(self.proof.challenge, self.constant)
+        return ristretto.add(ristretto.multiply_base(self.proof.response), challenged)
 
     def at(self, index: int) -> bytes:
         """The point of its value for the holder with that index."""
@@ -76,6 +88,12 @@ class Line:
     def place(self) -> tuple[bytes, int]:
         """Which attempt of which ceremony."""
         return self.ceremony.roster_digest, self.ceremony.attempt
+
+
+def of_key(key: LinkingKey) -> dict[bytes, int]:
+    """The three points of a key lie on one line."""
+    first, second, third = sorted(key.commitments, key=lambda entry: entry.index)
+    return _combined(_combined({first.point: 1}, {second.point: 1}, -2), {third.point: 1}, 1)
 
 
 def public(lines: Iterable[Line]) -> Iterator[dict[bytes, int]]:

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 import pytest
-from samprasan.keys import documents, rosters, signing
+from samprasan.keys import documents, ristretto, rosters, signing
 from samprasan.keys.errors import Malformed, Refused
 from samprasan.keys.signing import KeySigner
-from samprasan.v1.documents_pb2 import HubKeys, LinkingPlan, Member, Roster
+from samprasan.v1.documents_pb2 import HubKeys, LinkingKey, LinkingPlan, Member, Roster
 
 AGENCIES = ("codi", "mpc", "nhco")
 SIGNERS = {agency: KeySigner(bytes([number]) * 32) for number, agency in enumerate(AGENCIES, 1)}
@@ -57,7 +57,117 @@ def lower_threshold(roster: Roster) -> None:
     roster.threshold = 1
 
 
-@pytest.mark.parametrize("change", [rename, change_sealing_key, change_signing_key, change_hub, lower_threshold])
+def add_member(roster: Roster) -> None:
+    roster.members.add(agency="zz", name="Zz", signing_key=KeySigner(bytes([6]) * 32).public_key, sealing_key=bytes(32))
+
+
+def remove_member(roster: Roster) -> None:
+    del roster.members[0]
+
+
+def key(epoch: int, version: int) -> LinkingKey:
+    points = {index: ristretto.multiply_base(5 + 3 * index) for index in (1, 2, 3)}
+    made = LinkingKey(key_epoch=epoch, share_version=version, transcript=bytes(32))
+    for index, agency in enumerate(AGENCIES, 1):
+        made.commitments.add(agency=agency, index=index, point=points[index])
+    return made
+
+
+def with_keys(linking: LinkingKey | None, coming: LinkingKey | None = None) -> Callable[[Roster], None]:
+    def change(roster: Roster) -> None:
+        for name, each in (("linking", linking), ("next", coming)):
+            getattr(roster, "ClearField")(name)  # noqa: B009
+            if each is not None:
+                getattr(roster, name).CopyFrom(each)
+
+    return change
+
+
+def planned(epoch: int, version: int) -> Callable[[Roster], None]:
+    def change(roster: Roster) -> None:
+        roster.plan.CopyFrom(LinkingPlan(key_epoch=epoch, share_version=version, dealers=AGENCIES))
+
+    return change
+
+
+def no_plan(roster: Roster) -> None:
+    roster.ClearField("plan")
+
+
+KEY, RENEWED, COMING = key(1, 1), key(1, 2), key(2, 1)
+GOOD = {
+    "the first key": ((with_keys(None), planned(1, 1)), (with_keys(KEY), no_plan)),
+    "new shares": ((with_keys(KEY), planned(1, 2)), (with_keys(RENEWED), no_plan)),
+    "a key beside it": ((with_keys(KEY), planned(2, 1)), (with_keys(KEY, COMING), no_plan)),
+    "new shares of the next": ((with_keys(KEY, COMING), planned(2, 2)), (with_keys(KEY, key(2, 2)), no_plan)),
+    "the end of a rotation": ((with_keys(KEY, COMING),), (with_keys(COMING),)),
+    "its end while a plan stands": ((with_keys(KEY, COMING), planned(1, 2)), (with_keys(COMING), no_plan)),
+}
+BAD = {
+    "moved into the place of the next": ((with_keys(KEY),), (with_keys(None, KEY), planned(1, 2))),
+    "moved without a plan": ((with_keys(KEY),), (with_keys(None, KEY),)),
+    "dropped": ((with_keys(KEY),), (with_keys(None),)),
+    "dropped as if its plan were held": ((with_keys(KEY), planned(1, 2)), (with_keys(None), no_plan)),
+    "made by nobody": ((with_keys(KEY),), (with_keys(RENEWED),)),
+    "of another version than planned": ((with_keys(KEY), planned(1, 2)), (with_keys(key(1, 3)), no_plan)),
+    "another beside what was planned": ((with_keys(KEY), planned(1, 2)), (with_keys(RENEWED, COMING), no_plan)),
+    "the first of another epoch": ((with_keys(None), planned(1, 1)), (with_keys(COMING), no_plan)),
+    "the next dropped": ((with_keys(KEY, COMING),), (with_keys(KEY),)),
+}
+
+
+def succession(case: tuple[tuple[Callable[[Roster], None], ...], tuple[Callable[[Roster], None], ...]]) -> None:
+    before = next_one(*case[0])
+    after = next_one(*case[0], *case[1])
+    before.version = 1
+    rosters.check_succession(after, before)
+
+
+@pytest.mark.parametrize("case", GOOD)
+def test_a_linking_key_comes_from_its_ceremony_and_goes_with_its_rotation(case: str) -> None:
+    succession(GOOD[case])
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_no_other_way_leads_to_a_linking_key(case: str) -> None:
+    with pytest.raises(Refused) as refused:
+        succession(BAD[case])
+    assert refused.value.code in {"roster_change", "roster_mixed"}
+
+
+def test_a_next_key_stands_beside_one_in_force() -> None:
+    with pytest.raises(Malformed) as refused:
+        documents.read(signing.seal(next_one(with_keys(None, KEY))))
+    assert refused.value.values["problem"] == "next"
+
+
+@pytest.mark.parametrize("change", [add_member, remove_member])
+def test_who_takes_part_is_for_all_of_the_old_to_say(change: Callable[[Roster], None]) -> None:
+    body = next_one(change)
+    rosters.check_succession(body, FIRST)
+    newcomer = KeySigner(bytes([6]) * 32)
+
+    def is_complete(*signers: KeySigner) -> bool:
+        return documents.check_signatures(signing.seal(body, *signers), body, FIRST, signing.verify_ed25519).complete
+
+    assert not is_complete(SIGNERS["codi"], SIGNERS["nhco"], newcomer)
+    assert not is_complete(*list(SIGNERS.values())[1:], newcomer)
+    assert is_complete(*SIGNERS.values(), newcomer)
+
+
+def test_less_than_half_decide_nothing() -> None:
+    with pytest.raises(Malformed) as refused:
+        documents.read(signing.seal(next_one(lower_threshold)))
+    assert refused.value.values["problem"] == "threshold"
+
+
+def test_the_hubs_keys_stay() -> None:
+    with pytest.raises(Refused) as refused:
+        rosters.check_succession(next_one(change_hub), FIRST)
+    assert (refused.value.code, refused.value.values) == ("roster_change", {"field": "hub"})
+
+
+@pytest.mark.parametrize("change", [rename, change_sealing_key, change_signing_key, lower_threshold, add_member])
 def test_a_roster_with_a_plan_changes_nothing_but_the_plan(change: Callable[[Roster], None]) -> None:
     rosters.check_succession(next_one(plan), FIRST)
     rosters.check_succession(next_one(change), FIRST)

@@ -12,8 +12,8 @@ A dealer draws the same line whenever it draws for the same roster and attempt, 
 middle repeats itself, and no two ceremonies share a line: from two points of a line its constant follows, which is the
 dealer's old share where new shares of a key are dealt.
 
-Messages can be judged by anybody: a fault is two signed messages that contradict each other, or one that contradicts
-itself.
+A fault is two signed messages of a dealer that contradict each other, or one that contradicts itself.  Commitments can
+be judged by anybody; values only by their holder, where new shares are dealt.
 """
 
 import hashlib
@@ -21,8 +21,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from samprasan.keys import pseudonym, ristretto, sharing, signing
-from samprasan.keys.durations import DAY_MS
+from samprasan.keys import pseudonym, ristretto, rosters, sharing, signing
 from samprasan.keys.errors import Malformed, SamprasanError, Unproven
 from samprasan.keys.rosters import linking_keys
 from samprasan.keys.sharing import Share
@@ -31,7 +30,6 @@ from samprasan.v1.documents_pb2 import LinkingKey, Roster, ShareCommitment
 from samprasan.v1.envelope_pb2 import Envelope
 
 LINE_BYTES = 2 * ristretto.SCALAR_BYTES
-RESULT_LIFETIME_MS = 30 * DAY_MS  # what every joint document says; nodes confirm a result however long it takes
 _TAG = b"samprasan/v1/ceremony"
 _POINTS_BYTES = 2 * ristretto.ELEMENT_BYTES
 
@@ -214,7 +212,7 @@ def result(ceremony: Ceremony, commitments: Mapping[str, Envelope]) -> Roster:
     made.CopyFrom(ceremony.roster)
     made.federation_id = ceremony.federation_id
     made.version += 1
-    made.expires_at = made.created_at + RESULT_LIFETIME_MS
+    made.expires_at = made.created_at + rosters.RESULT_LIFETIME_MS
     made.ClearField("plan")
     replaces = not made.HasField("linking") or made.linking.key_epoch == key.key_epoch
     (made.linking if replaces else made.next).CopyFrom(key)

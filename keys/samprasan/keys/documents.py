@@ -1,11 +1,12 @@
 """Joint documents: what the agencies agreed on, signed by enough of them, version after version.
 
 A document of version N+1 takes effect when the threshold of the roster in force has signed it; a roster also needs its
-own threshold and each member of whom it says something new, and roster 1 every agency it names.  One key counts once,
-versions have no gap, approvals after the document's ``expires_at`` do not count (the hub stops collecting them; what is
-complete stays complete).  A roster that changes a linking key needs every holder of a share of it: its signature says
-that the ceremony came out so for it, too.  A catalogue is its owner's alone: one signature, and versions of its own.
-What concerns one integrator has versions of its own, too.
+own threshold and each member of whom it says something new; one that changes who takes part or how many decide needs
+all of the old; and roster 1 every agency it names.  One key counts once, versions have no gap, approvals after the
+document's ``expires_at`` do not count (the hub stops collecting them; what is complete stays complete; what came of a
+ceremony is confirmed however long it takes).  A roster that changes a linking key needs every holder of a share of it:
+its signature says that the ceremony came out so for it, too.  A catalogue is its owner's alone: one signature, and
+versions of its own.  What concerns one integrator has versions of its own, too.
 """
 
 import hashlib
@@ -141,8 +142,10 @@ def check_signatures(envelope: Envelope, body: Body, roster: Roster | None, veri
     signed: frozenset[str] = frozenset()
     missing: frozenset[str] = frozenset()
     complete = True
+    by_judge = []
     for judge in judges:
-        found = by_judge = signers_of(envelope, rosters.signing_keys(judge), verify)
+        found = signers_of(envelope, rosters.signing_keys(judge), verify)
+        by_judge.append(found)
         everyone = frozenset(entry.agency for entry in judge.members)
         needed = len(everyone) if roster is None else judge.threshold
         if owner := owner_of(body):
@@ -152,7 +155,8 @@ def check_signatures(envelope: Envelope, body: Body, roster: Roster | None, veri
         complete = complete and len(found) >= needed
     if isinstance(body, Roster):
         complete = complete and rosters.confirming(body, roster) <= signed
-        complete = complete and rosters.changed_members(body, roster) <= by_judge
+        complete = complete and rosters.changed_members(body, roster) <= by_judge[-1]
+        complete = complete and (roster is None or rosters.bound_members(body, roster) <= by_judge[0])
     digest = hashlib.sha256(envelope.payload).digest()
     return Standing(
         kind=kind_of(body),

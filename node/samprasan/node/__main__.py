@@ -284,7 +284,7 @@ def approvals_approve(
     opened = homes.open_home(home)
     waiting = commands_approvals.find(opened, id)
     command.answer(None, False, formats.joint_document(commands_approvals.shown(opened, waiting)))
-    if not digest and not (sys.stdin.isatty() and typer.confirm(words("approve_question"))):
+    if not digest and not (sys.stdin.isatty() and sys.stdout.isatty() and typer.confirm(words("approve_question"))):
         raise Refused("digest_needed")
     commands_approvals.approve(opened, waiting, digest)
     command.answer(None, False, words("approved", id=id))

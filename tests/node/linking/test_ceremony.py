@@ -566,6 +566,7 @@ def test_people_cannot_approve_what_only_a_ceremony_confirms(fed: Federation) ->
     forged.CopyFrom(agreed.required_roster)
     forged.ClearField("plan")
     forged.version += 1
+    forged.linking.share_version += 1
     for entry, scalar in zip(forged.linking.commitments, (3, 4, 5), strict=True):
         entry.point = ristretto.multiply_base(scalar)
     documents.submit_document(fed.hub, "nhco", proposer.world.sign(forged))

@@ -20,12 +20,12 @@ from samprasan.node import tables
 from samprasan.node.documents import accepted, inbox, proposals
 from samprasan.node.linking import ceremony, letters
 from samprasan.v1.ceremony_pb2 import Complaint, DealerCommitment, DealerValue
-from samprasan.v1.documents_pb2 import Roster
+from samprasan.v1.documents_pb2 import LinkingKey, Roster
 from samprasan.v1.envelope_pb2 import Envelope, Parcel
 
 from tests import federation
 from tests.federation import Federation, Message, NodeParty
-from tests.second_share import Equations, Line, public
+from tests.second_share import Equations, Line, of_key, public
 
 THIEF = "codi"
 STEPS = 90
@@ -65,11 +65,13 @@ class World:
             with suppress(SamprasanError):
                 deed(self)
                 self.done.append(deed.__name__)
-            self.look()
+            for node in self.fed.nodes.values():
+                self.look(node)
 
     def tick(self) -> None:
         for node in self.fed.nodes.values():
             self.waiting += node.tick()
+            self.look(node)
 
     def deliver(self, *, is_good_line: bool) -> None:
         message = self.waiting.pop(0 if is_good_line else self.chance.randrange(len(self.waiting)))
@@ -80,28 +82,34 @@ class World:
             return
         if fate < 0.2:
             self.waiting.append(message)
-        self.waiting += self.fed.parties[message.to].receive(message)
+        party = self.fed.parties[message.to]
+        self.waiting += party.receive(message)
+        if message.kind in {"mail", "listed"} and isinstance(party, NodeParty):
+            self.look(party)
 
     # What the thief learns.
 
-    def look(self) -> None:
-        for node in self.fed.nodes.values():
-            with node.db.read() as tx:
-                agreed = node_store.documents.agreed_on(tx)
-                self.rosters[agreed.roster_digest] = agreed.required_roster
-                kept = list(tx.execute(sa.select(tables.ceremony_messages.c.sealed_envelope)).scalars())
-            envelopes = [opened(node, "ceremony_messages.sealed_envelope", each) for each in kept]
-            types = {each: Envelope.FromString(each).payload_type for each in envelopes}
-            commits = signing.payload_type(DealerCommitment)
-            self.commitments |= {each for each, kind in types.items() if kind == commits}
-            self.read |= set(types) if node is self.thief else set()
-        self.read |= set(self._opened_mail())
-        with self.thief.db.read() as tx:
-            for sealed in tx.execute(sa.select(tables.shares.c.sealed_share)).scalars():
-                self.secrets.add(Share.decode(opened(self.thief, "shares.sealed_share", sealed)).scalar)
-            for sealed in tx.execute(sa.select(tables.ceremonies.c.sealed_line)).scalars():
-                line = rules.Line.decode(opened(self.thief, "ceremonies.sealed_line", sealed)) if sealed else None
-                self.secrets |= {line.constant, line.slope} if line else set()
+    def look(self, node: NodeParty) -> None:
+        """Before it forgets anything: what the thief reads, and of the others what is public."""
+        with node.db.read() as tx:
+            agreed = node_store.documents.agreed_on(tx)
+            self.rosters[agreed.roster_digest] = agreed.required_roster
+            kept = list(tx.execute(sa.select(tables.ceremony_messages.c.sealed_envelope)).scalars())
+            lines = list(tx.execute(sa.select(tables.ceremonies.c.sealed_line)).scalars())
+            shares = list(tx.execute(sa.select(tables.shares.c.sealed_share)).scalars())
+        self._note(
+            [opened(node, "ceremony_messages.sealed_envelope", each) for each in kept], is_read=node is self.thief
+        )
+        if node is self.thief:
+            self._note(list(self._opened_mail()), is_read=True)
+            drawn = [rules.Line.decode(opened(node, "ceremonies.sealed_line", each)) for each in lines if each]
+            self.secrets |= {each.constant for each in drawn} | {each.slope for each in drawn}
+            self.secrets |= {Share.decode(opened(node, "shares.sealed_share", each)).scalar for each in shares}
+
+    def _note(self, envelopes: list[bytes], *, is_read: bool) -> None:
+        commits = signing.payload_type(DealerCommitment)
+        self.commitments |= {each for each in envelopes if Envelope.FromString(each).payload_type == commits}
+        self.read |= set(envelopes) if is_read else set()
 
     def _opened_mail(self) -> Iterator[bytes]:
         """With every key that the thief has, and the hub's copy of every letter."""
@@ -116,32 +124,38 @@ class World:
 
     def stolen(self) -> dict[tuple[str, int, int], int]:
         """Shares of others that follow from what the thief knows: agency, epoch and version."""
+        equations = self._equations()
+        found = {}
+        for key in self._keys():
+            for entry in key.commitments:
+                share = equations.solve(entry.point)
+                if share is not None and entry.agency != THIEF:
+                    assert ristretto.multiply_base(share) == entry.point
+                    found[entry.agency, key.key_epoch, key.share_version] = share
+        return found
+
+    def _equations(self) -> Equations:
         equations = Equations()
         lines = list(self._lines())
-        for terms in public(lines):
+        for terms in [*public(lines), *map(of_key, self._keys())]:
             equations.add(terms)
+        for line in lines:
+            equations.add({line.nonce: 1, line.constant: -line.proof.challenge}, line.proof.response)
         for secret in self.secrets:
             equations.add({ristretto.multiply_base(secret): 1}, secret)
         for value in self._values():
-            for line in lines:
-                told = ristretto.decode_scalar(value.value)
-                is_of = (line.dealer, *line.place) == (
-                    value.dealer,
-                    value.ceremony.roster_digest,
-                    value.ceremony.attempt,
-                )
+            place = (value.ceremony.roster_digest, value.ceremony.attempt)
+            of_dealer = [each for each in lines if (each.dealer, each.place) == (value.dealer, place)]
+            assert of_dealer, "a value whose line nobody noted"
+            told = ristretto.decode_scalar(value.value)
+            for line in of_dealer:
                 index = line.ceremony.holders[value.holder]
-                if is_of and ristretto.multiply_base(told) == line.at(index):
+                if ristretto.multiply_base(told) == line.at(index):
                     equations.add({line.constant: 1, line.slope: index}, told)
-        found = {}
-        for roster in self.rosters.values():
-            for key in rosters.linking_keys(roster):
-                for entry in key.commitments:
-                    share = equations.solve(entry.point)
-                    if share is not None and entry.agency != THIEF:
-                        assert ristretto.multiply_base(share) == entry.point
-                        found[entry.agency, key.key_epoch, key.share_version] = share
-        return found
+        return equations
+
+    def _keys(self) -> list[LinkingKey]:
+        return [key for roster in self.rosters.values() for key in rosters.linking_keys(roster)]
 
     def _lines(self) -> Iterator[Line]:
         for data in self.commitments:
@@ -344,7 +358,7 @@ def mail_keys_change_beside_a_plan(patch: pytest.MonkeyPatch) -> None:
         if rosters.member(body, node.identity.agency).signing_key != node.world.signer.public_key:
             raise Unproven("roster_not_ours")
 
-    patch.setattr(rosters, "_parts", lambda _roster: {})
+    patch.setattr(rosters, "_parts", lambda _roster, _stay: {})
     patch.setattr(rosters, "changed_members", lambda _body, _roster: frozenset())
     for module in (accepted, inbox):
         patch.setattr(module, "check_roster_is_ours", looks_at_its_signing_key)
@@ -366,10 +380,23 @@ def lines_follow_from_share_and_attempt(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rules, "_derived", derived)
 
 
+def nonces_follow_from_the_constant(patch: pytest.MonkeyPatch) -> None:
+    """Two attempts prove the same constant with the same nonce: everybody can compute it."""
+    derived = rules._derived
+
+    def repeating(found: Ceremony, dealer: str, secret: bytes, what: bytes) -> int:
+        if what != b"/nonce":
+            return derived(found, dealer, secret, what)
+        return ristretto.hash_to_scalar(secret[: ristretto.SCALAR_BYTES], what)
+
+    patch.setattr(rules, "_derived", repeating)
+
+
 @pytest.mark.parametrize(
     "plant",
     [
         pytest.param(mail_keys_change_beside_a_plan, marks=pytest.mark.rest),
+        pytest.param(nonces_follow_from_the_constant, marks=pytest.mark.rest),
         pytest.param(lines_are_random_and_values_are_evidence, marks=pytest.mark.long),
         pytest.param(lines_follow_from_share_and_attempt, marks=pytest.mark.long),
     ],

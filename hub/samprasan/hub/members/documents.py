@@ -196,7 +196,7 @@ def _merged(stored: Envelope | None, envelope: Envelope, counted: set[bytes]) ->
 def _drop_expired(hub: Hub) -> None:
     """Make room: what was not approved in time is nobody's any more.  Roster 1 waits as long as it takes.
 
-    So does the result of a key ceremony: the nodes send it again.
+    What came of a key ceremony goes a month after it came here; the nodes send it again.
     """
     if not hub.world.is_right():
         return
@@ -206,15 +206,15 @@ def _drop_expired(hub: Hub) -> None:
         for data, proposed_at in store.documents.proposed_with_time(tx):
             envelope = Envelope.FromString(data)
             body = documents.read(envelope)
-            is_result = _waits_for_nodes(body, current)
-            ends = proposed_at + limits.DOCUMENT_LIFETIME_MS if is_result else body.expires_at
+            is_confirmed = _is_confirmed_by_nodes(body, current)
+            ends = proposed_at + limits.DOCUMENT_LIFETIME_MS if is_confirmed else body.expires_at
             if ends <= now and not (isinstance(body, Roster) and body.version == 1):
                 store.documents.drop(tx, signing.digest(envelope))
 
 
-def _waits_for_nodes(body: Body, current: Roster | None) -> bool:
-    """Whether it is what came of a key ceremony, whose date is that of its plan."""
-    return isinstance(body, Roster) and bool(rosters.confirming(body, current))
+def _is_confirmed_by_nodes(body: Body, current: Roster | None) -> bool:
+    """Whether no person approves it in time: roster 1 waits for the last agency, a ceremony's result for its nodes."""
+    return isinstance(body, Roster) and (body.version == 1 or rosters.is_result(body, current))
 
 
 def _check_next(body: Body, version_in_force: int, federation_id: bytes) -> None:
@@ -226,10 +226,8 @@ def _check_next(body: Body, version_in_force: int, federation_id: bytes) -> None
 
 
 def _check_time(body: Body, current: Roster | None, now: int) -> None:
-    if _waits_for_nodes(body, current):
-        return
     kind = documents.kind_name(documents.kind_of(body))
     if body.expires_at > now + 2 * limits.DOCUMENT_LIFETIME_MS:
         raise Malformed("document_form", kind=kind, problem="expires_at")
-    if body.expires_at <= now and not (kind == "roster" and body.version == 1):
+    if body.expires_at <= now and not _is_confirmed_by_nodes(body, current):
         raise Refused("document_expired", kind=kind, version=body.version)

@@ -14,6 +14,8 @@ from samprasan.ledger import calendar
 from samprasan.node.imports.importer import Rejection
 
 _WORDS_A_LINE = 8
+_LINE_CHARACTERS = 80
+_GOES_ON = "      │ "
 words = Words("samprasan.node")
 labels = Words("samprasan.node.documents")
 
@@ -51,17 +53,25 @@ def joint_document(document: dict[str, Any]) -> str:
     """What ``approvals show`` answers, for people: first all of it, then what it changes, then its digest as words."""
     spoken = document["words"][texts.language()].split()
     said = [words("joint_document", **document)]
-    said += [f"  {path}: {value}" for path, value in document["content"].items()]
+    said += [line for path, value in document["content"].items() for line in _wrapped(f"  {path}: {value}")]
     said += [f"  {words('joint_here')}: {name}: {_told(value)}" for name, value in document["here"].items()]
     if document["instead_of"]:
         said.append(words("joint_changes", version=document["instead_of"]))
         for each in document["changes"]:
             said.append(f"  {each['path']} ({labels(each['name'])})")
-            said += [f"    {sign} {each[side]}" for sign, side in (("-", "before"), ("+", "after")) if each[side]]
+            told = [f"    {sign} {each[side]}" for sign, side in (("-", "before"), ("+", "after")) if each[side]]
+            said += [line for each in told for line in _wrapped(each)]
     said += [words("joint_signed", signed=", ".join(document["signed"]), missing=", ".join(document["missing"]))]
     said += [words("joint_digest", digest=document["digest"])]
     said += [f"  {' '.join(spoken[at : at + _WORDS_A_LINE])}" for at in range(0, len(spoken), _WORDS_A_LINE)]
     return "\n".join(said)
+
+
+def _wrapped(line: str) -> list[str]:
+    """A line that fits, and what goes on behind a mark, so that no text can look like the next line."""
+    first, rest = line[:_LINE_CHARACTERS], line[_LINE_CHARACTERS:]
+    step = _LINE_CHARACTERS - len(_GOES_ON)
+    return [first, *(_GOES_ON + rest[at : at + step] for at in range(0, len(rest), step))]
 
 
 def _told(value: object) -> str:

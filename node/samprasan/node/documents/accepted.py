@@ -39,6 +39,7 @@ def accept_listing(node: Node, listing: hub_pb2.ListDocumentsResponse) -> None:
             try:
                 body = documents.read(envelope)
                 _check_content(body)
+                _check_federation(body, store.documents.agreed_on(tx).federation_id)
                 found = documents.check_signatures(envelope, body, current, node.world.verify)
             except SamprasanError:
                 continue  # not for any inbox; the hub will not get it into force either
@@ -87,8 +88,7 @@ def _activate(tx: Tx, node: Node, envelope: Envelope) -> None:
     elif body.version != in_force + 1 and not documents.series_of(body):
         raise Unproven("document_skipped", kind=documents.kind_name(kind), version=body.version)
     _check_content(body)
-    if body.federation_id != agreed.federation_id:
-        raise Unproven("federation", kind=documents.kind_name(kind))
+    _check_federation(body, agreed.federation_id)
     found = documents.check_signatures(envelope, body, agreed.roster, node.world.verify)
     _follow(tx, node, body, found.digest)
     store.documents.save(tx, found, envelope.SerializeToString(), active=True)
@@ -103,8 +103,13 @@ def _follow(tx: Tx, node: Node, body: Body, digest: bytes) -> None:
         moves.carry_out_approved(tx, node.world, digest)
     if isinstance(body, Cut):
         cut.carry_out(tx, node, body)
-    if isinstance(body, Roster) and current and body.linking.key_epoch != current.linking.key_epoch:
+    if isinstance(body, Roster) and current and current.HasField("next") and body.linking == current.next:
         _end_rotation(tx, body)
+
+
+def _check_federation(body: Body, federation_id: bytes) -> None:
+    if body.federation_id != federation_id:
+        raise Unproven("federation", kind=documents.kind_name(documents.kind_of(body)))
 
 
 def _check_content(body: Body) -> None:
@@ -115,6 +120,7 @@ def _check_content(body: Body) -> None:
 
 
 def _end_rotation(tx: Tx, body: Roster) -> None:
+    """``body`` names the next key alone."""
     store.awards.lock(tx)
     store.subjects.drop_other_keys(tx, body.linking.key_epoch)
     store.subjects.remove(tx, store.subjects.erased(tx))

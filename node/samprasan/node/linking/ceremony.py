@@ -172,7 +172,7 @@ class _Kept:
         return ceremony.find_fault(found, self.every_commitment, self.every_value)
 
     def evidence(self, found: Ceremony, culprit: str) -> list[Envelope]:
-        """What proves a fault of ``culprit`` and may be shown; nothing, if only values would."""
+        """What of ``culprit`` may be shown: commitments, and values where a new key is made."""
         shown = [each for each in self.every_commitment if DealerCommitment.FromString(each.payload).dealer == culprit]
         if ceremony.may_show_values(found):
             shown += [each for each in self.every_value if DealerValue.FromString(each.payload).dealer == culprit]

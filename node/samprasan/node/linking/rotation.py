@@ -88,6 +88,7 @@ def close_rotation(node: Node) -> list[Envelope]:
             until = made.expires_at
         else:
             until = max(Roster.FromString(each.payload).expires_at for each in proposed)
+            until = min(until, now + limits.DOCUMENT_LIFETIME_MS)
         store.rotation.close_rotation(tx, until)
     return [_signed(node.world, each) for each in proposed]
 
