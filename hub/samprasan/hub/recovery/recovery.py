@@ -155,7 +155,7 @@ def _asks_for_something(tx: Tx) -> bool:
 
 
 def _hear_of_cuts(tx: Tx, world: World, agency: str, requests: Sequence[hub_pb2.RefeedRequest]) -> None:
-    """Believe cuts that the hub has lost with its log; Refused ``refeed_stale`` from who does not know the newest."""
+    """Believe cuts that the hub has lost with its log; Unavailable ``refeed_stale`` if the newest is unknown there."""
     for request in requests:
         known = store.documents.agreed_on(tx)
         if request.HasField("cut") and signing.digest(request.cut) not in known.digests:
@@ -167,7 +167,7 @@ def _hear_of_cuts(tx: Tx, world: World, agency: str, requests: Sequence[hub_pb2.
             attachments.put_in_force(tx, world, [request.cut])
             store.recovery.start_over(tx, agency, body.version)
     if store.recovery.believed(tx, agency) < store.documents.agreed_on(tx).cut_version:
-        raise Refused("refeed_stale")
+        raise Unavailable("refeed_stale")
 
 
 def _ended(tx: Tx, agency: str, size: int, note: bytes) -> None:

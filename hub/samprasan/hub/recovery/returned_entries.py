@@ -7,7 +7,7 @@ from samprasan.edge.world import World
 from samprasan.hub import limits, store
 from samprasan.hub.store.recovery import Refed, RefedAccount
 from samprasan.keys import checkpoint, evaluation_totals, rosters, signing
-from samprasan.keys.errors import Refused, Unproven
+from samprasan.keys.errors import Unavailable, Unproven
 from samprasan.ledger import batch_form
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
@@ -34,7 +34,7 @@ def entry(tx: Tx, world: World, keys: dict[str, set[bytes]], agency: str, given:
         if (found.agency, found.seq, found.batch_digest) != (of_whom, batch.seq, digest):
             raise Unproven("receipt_foreign", seq=batch.seq)
         if found.cuts != store.documents.agreed_on(tx).cuts_at(found.log_index):
-            raise Refused("refeed_stale")
+            raise Unavailable("refeed_stale")
         index, receipt = found.log_index, given.receipt.SerializeToString()
     more = _named_documents(tx, agency, batch, given).SerializeToString()
     return Refed(
