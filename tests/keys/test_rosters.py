@@ -116,23 +116,25 @@ BAD = {
 }
 
 
-def succession(case: tuple[tuple[Callable[[Roster], None], ...], tuple[Callable[[Roster], None], ...]]) -> None:
-    before = next_one(*case[0])
-    after = next_one(*case[0], *case[1])
+def refusal(case: tuple[tuple[Callable[[Roster], None], ...], tuple[Callable[[Roster], None], ...]]) -> str:
+    """The code with which the second roster is refused behind the first; empty if it follows."""
+    before, after = next_one(*case[0]), next_one(*case[0], *case[1])
     before.version = 1
-    rosters.check_succession(after, before)
+    try:
+        rosters.check_succession(after, before)
+    except Refused as problem:
+        return problem.code
+    return ""
 
 
 @pytest.mark.parametrize("case", GOOD)
 def test_a_linking_key_comes_from_its_ceremony_and_goes_with_its_rotation(case: str) -> None:
-    succession(GOOD[case])
+    assert refusal(GOOD[case]) == ""
 
 
 @pytest.mark.parametrize("case", BAD)
 def test_no_other_way_leads_to_a_linking_key(case: str) -> None:
-    with pytest.raises(Refused) as refused:
-        succession(BAD[case])
-    assert refused.value.code in {"roster_change", "roster_mixed"}
+    assert refusal(BAD[case]) in {"roster_change", "roster_mixed"}
 
 
 def test_a_next_key_stands_beside_one_in_force() -> None:

@@ -1,5 +1,6 @@
 """``samprasan-client``: the command line of whoever reads what the federation shows."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -41,11 +42,13 @@ def verify(
     Example: samprasan-client verify log.bundle --federation 3f9a1c77d2e03f9a1c77d2e03f9a1c77
     """
     from samprasan.client import verifying
+    from samprasan.edge import bundle as bundles
     from samprasan.keys.errors import Refused
 
     try:
-        with bundle.open("rb") as file, command.bar(words("verifying")) as progress:
-            report = verifying.verify(file, federation, witnesses, progress)
+        with bundle.open("rb") as file, ExitStack() as stack:
+            bar = command.progress_bar(words("verifying"), bundles.log_bytes(file), quiet=as_json)
+            report = verifying.verify(file, federation, witnesses, stack.enter_context(bar))
     except OSError as problem:
         raise Refused("file_missing", file=bundle.name) from problem
     document = report.as_document()

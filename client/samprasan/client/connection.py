@@ -19,7 +19,7 @@ from samprasan.v1 import hub_pb2, hub_pb2_grpc
 from samprasan.v1.envelope_pb2 import Envelope
 
 RECONCILE_SECONDS = 600.0  # a million accounts take seconds on both sides
-LISTING_SECONDS = 120.0
+LISTING_SECONDS = 120.0  # megabytes over a bad line
 LISTING_BYTES_MAX = 64 * 1024 * 1024  # a hundred times what a federation of years has
 RECOVER_SECONDS = 6 * 3600.0  # a whole log, batch by batch
 

@@ -13,14 +13,14 @@ def verify(
     file: BinaryIO,
     federation_id: str,
     witnesses: int | None = None,
-    progress: Callable[[float], Callable[[int], None]] = lambda _total: lambda _bytes: None,
+    done: Callable[[int], None] = lambda _bytes: None,
 ) -> Report:
     """What a bundle proves.
 
     The id is the first 16 bytes of roster 1's digest, in hexadecimal: everything else follows from what that roster's
     agencies signed.  ``witnesses`` is how many of them have to have cosigned the checkpoint; else as many as a joint
-    document needs: a log that no quorum has seen is one that the hub may show to its reader alone.  ``progress`` is
-    given the bytes in all, and what it returns the bytes that were read.
+    document needs: a log that no quorum has seen is one that the hub may show to its reader alone.  ``done`` is told
+    how many more bytes of the log were read.
 
     Raises Malformed ``bundle``, Unproven ``federation`` for another federation's.
     """
@@ -28,7 +28,6 @@ def verify(
     auditor = Auditor(opened.documents, opened.checkpoint, verify_ed25519)
     if auditor.agreed.federation_id.hex() != federation_id.strip().lower():
         raise Unproven("federation", kind="bundle")
-    done = progress(opened.log_bytes)
     for batch, receipt in opened.entries():
         auditor.check_entry(batch, receipt)
         done(len(batch) + len(receipt))

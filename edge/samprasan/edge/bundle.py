@@ -44,11 +44,6 @@ class Bundle:
     checkpoint: bytes
     _file: zipfile.ZipFile
 
-    @property
-    def log_bytes(self) -> int:
-        """How long the log says that it is, for progress alone."""
-        return self._file.getinfo("log").file_size if "log" in self._file.namelist() else 0
-
     def entries(self) -> Iterator[tuple[bytes, bytes]]:
         """Batch and receipt of each entry.  Raises Malformed ``bundle``."""
         with _opened(self._file, "log") as part:
@@ -58,6 +53,14 @@ class Bundle:
                 if receipt is None:
                     raise Malformed("bundle", problem="a batch without receipt")
                 yield batch, receipt
+
+
+def log_bytes(file: BinaryIO) -> int:
+    """The length of the log in a bundle, as the bundle says: for progress alone; 0 if it is none."""
+    try:
+        return zipfile.ZipFile(file).getinfo("log").file_size
+    except (zipfile.BadZipFile, KeyError, OSError, ValueError):
+        return 0
 
 
 def read(file: BinaryIO) -> Bundle:

@@ -15,7 +15,15 @@ from typing import Annotated, Any, BinaryIO, NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 from samprasan.edge import logs, texts
@@ -143,15 +151,15 @@ def counting() -> Iterator[Callable[[str, int], None]]:
 
 
 @contextmanager
-def bar(what: str) -> Iterator[Callable[[float], Callable[[int], None]]]:
-    """A bar on stderr for a person: called with what there is in all, it gives what to tell each step to."""
-    with Progress(TextColumn(what), BarColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as bars:
-
-        def begin(total: float) -> Callable[[int], None]:
-            task = bars.add_task(what, total=total)
-            return lambda done: bars.advance(task, done)
-
-        yield begin if sys.stderr.isatty() else lambda _total: lambda _done: None
+def progress_bar(what: str, total: float, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr for a person; nothing for scripts.  It gives a function that is told how much more is done."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _done: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done: progress.advance(task, done)
 
 
 @contextmanager

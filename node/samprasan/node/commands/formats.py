@@ -1,13 +1,8 @@
-"""How commands show rows, moments, days and progress to people."""
+"""How commands show rows, moments, days and joint documents to people."""
 
-import contextlib
-import sys
-from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from samprasan.edge import texts
 from samprasan.edge.texts import Words
 from samprasan.ledger import calendar
@@ -18,18 +13,6 @@ _LINE_CHARACTERS = 80
 _GOES_ON = "      │ "
 words = Words("samprasan.node")
 labels = Words("samprasan.node.documents")
-
-
-@contextlib.contextmanager
-def progress_bar(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr that counts rows; nothing for scripts."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda _rows: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(words("importing"), total=total)
-        yield lambda rows: progress.advance(task, rows)
 
 
 def rejection_message(each: Rejection) -> str:

@@ -41,7 +41,7 @@ def import_(
     from samprasan.ledger.limit_usage import Nearing
     from samprasan.node import home as homes
     from samprasan.node import limits
-    from samprasan.node.commands.formats import progress_bar, rejection_message
+    from samprasan.node.commands.formats import rejection_message
     from samprasan.node.exports import export as exports_export
     from samprasan.node.exports import profile as exports_profile
     from samprasan.node.imports import importer
@@ -55,7 +55,7 @@ def import_(
     if rows.is_near:
         get_logger("node").warning("limit is near", setting=rows.setting, used=rows.used, most=rows.most)
     with contextlib.ExitStack() as stack:
-        advance = stack.enter_context(progress_bar(export.count, quiet=as_json))
+        advance = stack.enter_context(command.progress_bar(words("importing"), export.count, quiet=as_json))
         watcher = importer.Watcher(progress=advance)
         if rejects:
             watcher = importer.Watcher(advance, stack.enter_context(spreadsheet.written(rejects, export.header)))
