@@ -25,7 +25,7 @@ from samprasan.hub import store as hub_store
 from samprasan.hub.accounts import opening, rekey, totals
 from samprasan.hub.identity import Hub
 from samprasan.hub.log import checkpoints, intake, recall
-from samprasan.hub.members import documents, hello, joining, mailbox
+from samprasan.hub.members import dissent, documents, hello, joining, mailbox
 from samprasan.hub.recovery import recovery
 from samprasan.keys import certificates, sealing
 from samprasan.keys.errors import SamprasanError, Unavailable
@@ -151,6 +151,9 @@ class HubParty(Hub):
             case "witness":
                 answer = checkpoints.answer_question(self.db, agency, body.request)
                 return [Message(self.name, agency, "witnessed", (body, answer))]
+            case "dissent":
+                dissent.submit_dissent(self, agency, body)
+                return []
             case "cosign":
                 checkpoints.accept_cosignature(self, agency, body)
                 return []

@@ -131,6 +131,7 @@ LIMITS: dict[str, tuple[int, Try]] = {
 OF_ITS_OWN = {
     "ADMISSIONS_UNUSED_MAX",  # tests/hub/accounts/test_opening.py
     "PROPOSALS_OF_ONE_BYTES_MAX",  # tests/hub/members/test_documents.py
+    "WITHDRAWN_PER_DAY_MAX",  # tests/hub/members/test_dissent.py
     "CATALOGUES_PER_DAY_MAX",  # tests/node/counter/test_redemption.py, as is the next
     "BENEFITS_EVER_MAX",
     "SKETCH_CELLS_MAX",

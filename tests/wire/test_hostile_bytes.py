@@ -24,7 +24,10 @@ from samprasan.keys import certificates
 from tests.local import Live
 from tests.wire.connections import NOW, Shown, address, authority_of, nodes_own, shown_by
 
-UNARY = ("Hello", "OpenAccounts", "GetTotals", "PostMail", "AcknowledgeMail", "SubmitDocument", "ListDocuments")
+UNARY = (
+    *("Hello", "OpenAccounts", "GetTotals", "PostMail", "AcknowledgeMail"),
+    *("SubmitDocument", "SubmitDissent", "ListDocuments"),
+)
 GRANTED_SECONDS = 10.0
 CERTIFICATES = 700
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

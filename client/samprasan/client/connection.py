@@ -54,6 +54,9 @@ class Hub(Protocol):
     async def submit_document(self, document: Envelope) -> None:
         """Propose or approve."""
 
+    async def submit_dissent(self, dissent: Envelope) -> bool:
+        """Decline or withdraw; whether the proposal is over."""
+
     async def list_documents(self) -> hub_pb2.ListDocumentsResponse:
         """What is in force and what waits."""
 
@@ -161,6 +164,12 @@ class Connection:
     async def submit_document(self, document: Envelope) -> None:
         """Propose or approve."""
         await self._ask(self._hub.SubmitDocument, hub_pb2.SubmitDocumentRequest(document=document))
+
+    async def submit_dissent(self, dissent: Envelope) -> bool:
+        """Decline or withdraw; whether the proposal is over."""
+        request = hub_pb2.SubmitDissentRequest(dissent=dissent)
+        response: hub_pb2.SubmitDissentResponse = await self._ask(self._hub.SubmitDissent, request)
+        return response.over
 
     async def list_documents(self) -> hub_pb2.ListDocumentsResponse:
         """What is in force and what waits."""

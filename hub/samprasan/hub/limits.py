@@ -17,6 +17,7 @@ ADMISSION_LIFETIME_MS = 2 * DAY_MS  # a node that is down over a weekend asks ag
 DOCUMENT_LIFETIME_MS = 30 * DAY_MS  # time to gather approvals
 PROPOSALS_OF_ONE_MAX = 10  # of one agency, or of the hub's operator, at once: an inbox that people can still read
 PROPOSALS_OF_ONE_BYTES_MAX = 1024 * 1024  # of one: four of the largest
+WITHDRAWN_PER_DAY_MAX = 20  # by one agency, which could propose again each time: everybody reads each of them
 DOCUMENTS_PAGE_BYTES = 256 * 1024  # of a listing: one document may be as large
 CATALOGUES_PER_DAY_MAX = 50  # of one agency; each is kept for the audit
 BENEFITS_EVER_MAX = 5000  # of one agency; what was given of each stays counted

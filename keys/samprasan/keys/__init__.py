@@ -3,6 +3,7 @@
 Each module imports only what stands below it.
 
 - ``ceremony``: a linking key that no dealer knows alone
+- ``dissents``: an agency's no to a proposed document
 - ``documents``: joint documents and their signatures
 - ``rosters``: who takes part, and what one roster may change of the one before
 - ``spoken_digest``: a digest as words

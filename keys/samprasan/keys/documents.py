@@ -11,7 +11,7 @@ versions of its own.  What concerns one integrator has versions of its own, too.
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,39 +133,55 @@ def check_signatures(envelope: Envelope, body: Body, roster: Roster | None, veri
     Raises Unproven ``key_twice`` and ``signature``, Refused ``document_version`` or ``roster_mixed`` if ``body`` is a
     roster that does not follow the one in force.
     """
-    judges = [roster] if roster else []
     if isinstance(body, Roster):
         rosters.check_succession(body, roster)
-        judges.append(body)
     elif roster is None:
         raise Refused("no_roster")
-    signed: frozenset[str] = frozenset()
-    missing: frozenset[str] = frozenset()
-    complete = True
-    by_judge = []
-    for judge in judges:
-        found = signers_of(envelope, rosters.signing_keys(judge), verify)
-        by_judge.append(found)
-        everyone = frozenset(entry.agency for entry in judge.members)
-        needed = len(everyone) if roster is None else judge.threshold
-        if owner := owner_of(body):
-            found, everyone, needed = found & {owner}, frozenset({owner}), 1
-        signed |= found
-        missing |= everyone - found
-        complete = complete and len(found) >= needed
-    if isinstance(body, Roster):
-        complete = complete and rosters.confirming(body, roster) <= signed
-        complete = complete and rosters.changed_members(body, roster) <= by_judge[-1]
-        complete = complete and (roster is None or rosters.bound_members(body, roster) <= by_judge[0])
-    digest = hashlib.sha256(envelope.payload).digest()
+    judges = _judges(body, roster)
+    asked = [_asked(body, judge) for judge in judges]
+    by_judge = [
+        signers_of(envelope, rosters.signing_keys(judge), verify) & everyone
+        for judge, everyone in zip(judges, asked, strict=True)
+    ]
     return Standing(
         kind=kind_of(body),
         series=series_of(body),
         version=body.version,
-        digest=digest,
-        signed=signed,
-        missing=missing,
-        complete=complete,
+        digest=hashlib.sha256(envelope.payload).digest(),
+        signed=frozenset().union(*by_judge),
+        missing=frozenset().union(*(everyone - signed for everyone, signed in zip(asked, by_judge, strict=True))),
+        complete=_suffice(body, roster, by_judge),
+    )
+
+
+def can_complete(body: Body, roster: Roster, declined: Set[str]) -> bool:
+    """Whether ``body`` could still take effect behind ``roster`` without these agencies."""
+    return _suffice(body, roster, [_asked(body, judge) - declined for judge in _judges(body, roster)])
+
+
+def _judges(body: Body, roster: Roster | None) -> list[Roster]:
+    """The rosters of which each has to agree: that in force, and a roster itself."""
+    return [*([roster] if roster else []), *([body] if isinstance(body, Roster) else [])]
+
+
+def _asked(body: Body, judge: Roster) -> frozenset[str]:
+    """Whose signatures count for that roster."""
+    owner = owner_of(body)
+    return frozenset({owner}) if owner else frozenset(entry.agency for entry in judge.members)
+
+
+def _suffice(body: Body, roster: Roster | None, by_judge: Sequence[frozenset[str]]) -> bool:
+    """Whether it is enough that these sign; ``by_judge`` says it for each of :func:`_judges`."""
+    for judge, signed in zip(_judges(body, roster), by_judge, strict=True):
+        needed = len(judge.members) if roster is None else judge.threshold
+        if len(signed) < (1 if owner_of(body) else needed):
+            return False
+    if not isinstance(body, Roster):
+        return True
+    return (
+        rosters.confirming(body, roster) <= frozenset().union(*by_judge)
+        and rosters.changed_members(body, roster) <= by_judge[-1]
+        and (roster is None or rosters.bound_members(body, roster) <= by_judge[0])
     )
 
 

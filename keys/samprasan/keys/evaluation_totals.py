@@ -7,12 +7,10 @@ it covers accounts that the requester asks for, and nobody is told to have asked
 from collections.abc import Iterable, Mapping
 
 from samprasan.keys import signing
-from samprasan.keys.errors import Malformed, Unproven
+from samprasan.keys.errors import Unproven
 from samprasan.keys.signing import Verify
-from samprasan.v1.envelope_pb2 import Envelope, Signature
+from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.linking_pb2 import EvaluationTotal
-
-_SIGNATURE_BYTES = 64
 
 
 def read(envelope: Envelope) -> EvaluationTotal:
@@ -30,19 +28,10 @@ def check(
     nothing in it but their two signatures: it goes into the hub's chain as it is.
     """
     body = read(envelope)
-    if envelope.SerializeToString(deterministic=True) != _plain(envelope).SerializeToString(deterministic=True):
-        raise Malformed("not_canonical", kind="Envelope")
+    signing.expect_bare(envelope, 2)
     both = {body.requester, body.evaluator}
     own = {key: agency for agency in sorted(both) for key in keys.get(agency, ())}
     is_of_two = len(both) == 2 and body.federation_id == federation_id and body.total > 0
     if not is_of_two or signing.signers_of(envelope, own, verify) != both:
         raise Unproven("evaluation_total", agency=body.requester)
     return body
-
-
-def _plain(envelope: Envelope) -> Envelope:
-    """The envelope with its first two signatures, and nothing that has no field."""
-    signatures = [
-        Signature(key_id=each.key_id, signature=each.signature[:_SIGNATURE_BYTES]) for each in envelope.signatures[:2]
-    ]
-    return Envelope(payload_type=envelope.payload_type, payload=envelope.payload, signatures=signatures)

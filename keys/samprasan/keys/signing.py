@@ -19,6 +19,7 @@ from samprasan.v1.envelope_pb2 import Envelope, Signature
 ENVELOPE_BYTES_MAX = 1 << 20  # one gRPC message carries one envelope
 SIGNATURES_MAX = 32  # a roster is signed by the agencies of the old one and of the new one, 16 at most each
 _KEY_BYTES = 32
+_SIGNATURE_BYTES = 64
 _FIELD = 2**255 - 19
 _Y_MASK = 2**255 - 1
 # y of the eight points whose order divides 8: the identity, the point of order 2, those of order 4, and of order 8.
@@ -157,6 +158,18 @@ def expect_type(envelope: Envelope, kind: type[Message]) -> None:
         raise Malformed("payload_type", expected=payload_type(kind))
     if len(envelope.payload) > ENVELOPE_BYTES_MAX or len(envelope.signatures) > SIGNATURES_MAX:
         raise Malformed("envelope_over_limit", bytes_max=ENVELOPE_BYTES_MAX, signatures_max=SIGNATURES_MAX)
+
+
+def expect_bare(envelope: Envelope, signatures: int) -> None:
+    """That the envelope holds nothing but its payload and so many signatures; else Malformed ``not_canonical``.
+
+    For what goes into the log as it is: no room is left in it for anything else.
+    """
+    bare = Envelope(payload_type=envelope.payload_type, payload=envelope.payload)
+    for each in envelope.signatures[:signatures]:
+        bare.signatures.add(key_id=each.key_id[:_KEY_BYTES], signature=each.signature[:_SIGNATURE_BYTES])
+    if encode(envelope) != encode(bare):
+        raise Malformed("not_canonical", kind="Envelope")
 
 
 def check_signature(envelope: Envelope, kind: type[Message], public_key: bytes, verify: Verify) -> None:

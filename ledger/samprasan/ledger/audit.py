@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from samprasan.keys import chain, checkpoint, documents, evaluation_totals, merkle, rosters, signing
+from samprasan.keys import chain, checkpoint, dissents, documents, evaluation_totals, merkle, rosters, signing
 from samprasan.keys.chain import Fit, Head
 from samprasan.keys.errors import SamprasanError
 from samprasan.keys.signing import Verify
@@ -133,6 +133,7 @@ class Auditor:
             (receipt.appended_at >= self._appended_at, "goes back in time"),
             (well_formed, "is not well formed"),
             (self._are_signed(batch), "tells of evaluations that not both agencies signed"),
+            (self._end_proposals(batch), "ends a proposal that took effect, or that nobody said no to"),
         ):
             if not holds:
                 self.report.problems.append(f"log entry {index} ({batch.agency} {batch.seq}) {what}")
@@ -147,6 +148,15 @@ class Auditor:
         except SamprasanError:
             return False
         return True
+
+    def _end_proposals(self, batch: log.Batch) -> bool:
+        said = [update.withdrawn for update in batch.updates if update.HasField("withdrawn")]
+        try:
+            for each in said:
+                dissents.check_end(each.digest, each.dissents, self.agreed.federation_id, self._keys, self._verify)
+        except SamprasanError:
+            return False
+        return self.agreed.digests.isdisjoint(each.digest for each in said)
 
     def _fold(self, found: Read) -> None:
         entry = Entry(found.batch, found.receipt.appended_at)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from samprasan.keys import evaluation_totals
 from samprasan.keys.durations import DAY_MS
 from samprasan.keys.errors import SamprasanError
-from samprasan.keys.rosters import HUB, is_agency_code
+from samprasan.keys.rosters import HUB, MEMBERS_MAX, is_agency_code
 from samprasan.ledger.toml_fields import CODE
 from samprasan.v1 import log_pb2 as log
 
@@ -113,6 +113,10 @@ def _reads_activate(activate: log.Activate) -> bool:
     return len(activate.digest) == DIGEST_BYTES and activate.version > 0 and activate.document > 0
 
 
+def _reads_withdrawn(withdrawn: log.Withdrawn) -> bool:
+    return len(withdrawn.digest) == DIGEST_BYTES and 0 < len(withdrawn.dissents) <= MEMBERS_MAX
+
+
 _PURPOSES = frozenset({log.PURPOSE_SHARE, log.PURPOSE_REDEEM, log.PURPOSE_INTEGRATORS})
 _KINDS = frozenset(set(log.SubjectKind.values()) - {log.SUBJECT_KIND_UNSPECIFIED})
 _REVERSE_REASONS = frozenset({log.REVERSE_REASON_RECORD_CHANGED, log.REVERSE_REASON_IMPORT_UNDONE})
@@ -133,5 +137,6 @@ _HUB_CHANGES: dict[str, Callable[[Any], bool]] = {
     "activate": _reads_activate,
     "expire": _reads_expire,
     "evaluated": _reads_evaluated,
+    "withdrawn": _reads_withdrawn,
     "turn": lambda turn: turn.day > 0 and len(turn.prefix) <= PREFIX_BYTES_MAX,
 }

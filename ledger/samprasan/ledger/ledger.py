@@ -95,7 +95,7 @@ def _hub_update(step: Step, update: log.Update, activated: Activated) -> Decline
         admissions.turn(step, update.turn)
     elif update.HasField("expire"):
         return holds.expire(step, update.expire)
-    else:
+    elif update.HasField("activate"):
         document = activated.get(update.activate.digest)
         if isinstance(document, Roster):
             step.changes.key_epochs = frozenset(each.key_epoch for each in linking_keys(document))

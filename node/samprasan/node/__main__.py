@@ -1,7 +1,6 @@
 """``samprasan-node``: the command line of an agency's IT team."""
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,13 +8,11 @@ import typer
 from samprasan.edge import command
 from samprasan.edge.command import Home, Json, Lang
 from samprasan.edge.texts import Words
-from samprasan.keys.errors import Refused
-from samprasan.node.commands import counter, linking_key, moves, proof, records, recovery, subjects
+from samprasan.node.commands import counter, inbox, linking_key, moves, proof, records, recovery, subjects
 
 app = command.application("An agency's Samprasan node: imports deeds, links subjects, sends signed updates.")
-approvals = command.application("Joint documents that wait for this agency.")
 policy = command.application("The joint policy.")
-app.add_typer(approvals, name="approvals", invoke_without_command=True)
+app.add_typer(inbox.approvals, name="approvals", invoke_without_command=True)
 app.add_typer(policy, name="policy")
 app.add_typer(linking_key.linking, name="linking")
 app.add_typer(records.imports, name="imports")
@@ -207,87 +204,6 @@ def compact(home: Home, lang: Lang = None) -> None:
     database.compact(db)
     db.close()
     command.answer(None, False, words("compact_done"))
-
-
-@approvals.callback()
-def approvals_default(
-    context: typer.Context,
-    home: Annotated[Path | None, typer.Option("--home", envvar="SAMPRASAN_HOME", help="Folder of the node.")] = None,
-    as_json: Json = False,
-    lang: Lang = None,
-) -> None:
-    """Without a command: list what waits."""
-    if context.invoked_subcommand is None:
-        if home is None:
-            raise typer.BadParameter("--home")
-        approvals_list(home, as_json, lang)
-
-
-@approvals.command("list")
-def approvals_list(home: Home, as_json: Json = False, lang: Lang = None) -> None:
-    """List the joint documents that wait, and who signed them.
-
-    Example: samprasan-node approvals list --home /srv/node
-    """
-    from samprasan.node import home as homes
-    from samprasan.node.commands import approvals as commands_approvals
-
-    opened = homes.open_home(home)
-    document = commands_approvals.inbox(opened)
-    rows = [
-        [each["id"], each["kind"], each["version"], ", ".join(each["signed"]), ", ".join(each["missing"])]
-        for each in document["waiting"]
-    ]
-    columns = ["id", words("kind"), words("version"), words("signed"), words("missing")]
-    command.answer(document, as_json, command.table(words("approvals"), columns, rows))
-
-
-@approvals.command("show")
-def approvals_show(
-    id: Annotated[str, typer.Argument(help="From the list.")],  # noqa: A002
-    home: Home,
-    as_json: Json = False,
-    lang: Lang = None,
-) -> None:
-    """Show every field of a document, what it changes, who signed it, and its digest as words.
-
-    Example: samprasan-node approvals show 3f9a1c77d2e0 --home /srv/node
-    """
-    from samprasan.node import home as homes
-    from samprasan.node.commands import approvals as commands_approvals
-    from samprasan.node.commands import formats
-
-    opened = homes.open_home(home)
-    document = commands_approvals.shown(opened, commands_approvals.find(opened, id))
-    command.answer(document, as_json, formats.joint_document(document))
-
-
-@approvals.command("approve")
-def approvals_approve(
-    id: Annotated[str, typer.Argument(help="From the list.")],  # noqa: A002
-    home: Home,
-    digest: Annotated[
-        str, typer.Option(help="The digest, in digits or words, that the agencies read to each other.")
-    ] = "",
-    lang: Lang = None,
-) -> None:
-    """Show a document, ask, sign just that for this agency and send the signature.
-
-    With --digest it does not ask; roster 1 needs it.
-
-    Example: samprasan-node approvals approve 3f9a1c77d2e0 --digest "acorn zipper …" --home /srv/node
-    """
-    from samprasan.node import home as homes
-    from samprasan.node.commands import approvals as commands_approvals
-    from samprasan.node.commands import formats
-
-    opened = homes.open_home(home)
-    waiting = commands_approvals.find(opened, id)
-    command.answer(None, False, formats.joint_document(commands_approvals.shown(opened, waiting)))
-    if not digest and not (sys.stdin.isatty() and sys.stdout.isatty() and typer.confirm(words("approve_question"))):
-        raise Refused("digest_needed")
-    commands_approvals.approve(opened, waiting, digest)
-    command.answer(None, False, words("approved", id=id))
 
 
 @policy.callback()

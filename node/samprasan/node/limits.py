@@ -23,6 +23,7 @@ CEREMONY_MESSAGES_MAX = 64  # kept of one dealer: two for each attempt, and few 
 ATTEMPTS_AHEAD_MAX = 8  # a node that was away may have missed a few
 UNLINK_GRACE_MS = 7 * DAY_MS  # an export that says no by mistake can be put right before accounts are given up
 ACCOUNTS_PER_REQUEST = 1000  # the hub's limit
+ENDED_SHOWN_MAX = 50  # proposals that are over, of a month
 DOCUMENT_LIFETIME_MS = 30 * DAY_MS  # time to gather approvals
 CLOCK_OFF_MS_MAX = 120_000  # PROTOCOL: alarm beyond
 CAP_WAIT_MS_MIN = 600_000  # before what a cap of the day stopped is tried again, however wrong a clock is

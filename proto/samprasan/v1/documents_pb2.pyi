@@ -20,6 +20,40 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _DissentReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DissentReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DissentReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DISSENT_REASON_UNSPECIFIED: _DissentReason.ValueType  # 0
+    DISSENT_REASON_MISTAKE: _DissentReason.ValueType  # 1
+    """It says something that is not right."""
+    DISSENT_REASON_UNCLEAR: _DissentReason.ValueType  # 2
+    """It does not say enough to decide on."""
+    DISSENT_REASON_LATER: _DissentReason.ValueType  # 3
+    """Right, but not now."""
+    DISSENT_REASON_NOT_AGREED: _DissentReason.ValueType  # 4
+    """The agency does not want it."""
+    DISSENT_REASON_WITHDRAWN: _DissentReason.ValueType  # 5
+    """Its proposer takes it back."""
+
+class DissentReason(_DissentReason, metaclass=_DissentReasonEnumTypeWrapper):
+    """Why an agency does not approve. Public. No text: it would stand in the log for ever."""
+
+DISSENT_REASON_UNSPECIFIED: DissentReason.ValueType  # 0
+DISSENT_REASON_MISTAKE: DissentReason.ValueType  # 1
+"""It says something that is not right."""
+DISSENT_REASON_UNCLEAR: DissentReason.ValueType  # 2
+"""It does not say enough to decide on."""
+DISSENT_REASON_LATER: DissentReason.ValueType  # 3
+"""Right, but not now."""
+DISSENT_REASON_NOT_AGREED: DissentReason.ValueType  # 4
+"""The agency does not want it."""
+DISSENT_REASON_WITHDRAWN: DissentReason.ValueType  # 5
+"""Its proposer takes it back."""
+Global___DissentReason: _TypeAlias = DissentReason  # noqa: Y015
+
 class _MoveReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -616,6 +650,50 @@ class Move(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Move: _TypeAlias = Move  # noqa: Y015
+
+@_typing.final
+class Dissent(_message.Message):
+    """An agency's no to a proposal. Payload type "dissent". Public to the federation. Whoever signed the proposal cannot say no
+    any more; its proposer withdraws it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEDERATION_ID_FIELD_NUMBER: _builtins.int
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    AGENCY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    federation_id: _builtins.bytes
+    """The federation, 16 bytes."""
+    document: _log_pb2.DocumentKind.ValueType
+    """Of what kind the proposal is."""
+    version: _builtins.int
+    """Its version."""
+    digest: _builtins.bytes
+    """SHA-256 of its payload, 32 bytes."""
+    agency: _builtins.str
+    """Who says it, and signs."""
+    reason: Global___DissentReason.ValueType
+    """Why."""
+    def __init__(
+        self,
+        *,
+        federation_id: _builtins.bytes = ...,
+        document: _log_pb2.DocumentKind.ValueType = ...,
+        version: _builtins.int = ...,
+        digest: _builtins.bytes = ...,
+        agency: _builtins.str = ...,
+        reason: Global___DissentReason.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agency", b"agency", "digest", b"digest", "document", b"document", "federation_id", b"federation_id", "reason", b"reason", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Dissent: _TypeAlias = Dissent  # noqa: Y015
 
 @_typing.final
 class Cut(_message.Message):

@@ -1714,6 +1714,52 @@ class SubmitDocumentResponse(_message.Message):
 Global___SubmitDocumentResponse: _TypeAlias = SubmitDocumentResponse  # noqa: Y015
 
 @_typing.final
+class SubmitDissentRequest(_message.Message):
+    """A no to a proposal."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DISSENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def dissent(self) -> _envelope_pb2.Envelope:
+        """Payload type "dissent", signed by the caller."""
+
+    def __init__(
+        self,
+        *,
+        dissent: _envelope_pb2.Envelope | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["dissent", b"dissent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dissent", b"dissent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitDissentRequest: _TypeAlias = SubmitDissentRequest  # noqa: Y015
+
+@_typing.final
+class SubmitDissentResponse(_message.Message):
+    """It is stored."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OVER_FIELD_NUMBER: _builtins.int
+    over: _builtins.bool
+    """The proposal is over: the hub's chain says so."""
+    def __init__(
+        self,
+        *,
+        over: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["over", b"over"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitDissentResponse: _TypeAlias = SubmitDissentResponse  # noqa: Y015
+
+@_typing.final
 class ListDocumentsRequest(_message.Message):
     """Asks for documents."""
 
@@ -1740,6 +1786,7 @@ class ListDocumentsResponse(_message.Message):
 
     ACTIVE_FIELD_NUMBER: _builtins.int
     PROPOSED_FIELD_NUMBER: _builtins.int
+    DISSENTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def active(self) -> _containers.RepeatedCompositeFieldContainer[_envelope_pb2.Envelope]:
         """In force, in the order they took effect. Documents of every kind and all versions."""
@@ -1748,15 +1795,20 @@ class ListDocumentsResponse(_message.Message):
     def proposed(self) -> _containers.RepeatedCompositeFieldContainer[_envelope_pb2.Envelope]:
         """Waiting for approvals, oldest first. Roster 1 waits without any signature."""
 
+    @_builtins.property
+    def dissents(self) -> _containers.RepeatedCompositeFieldContainer[_envelope_pb2.Envelope]:
+        """What was said against those that wait. Payload type "dissent"."""
+
     def __init__(
         self,
         *,
         active: _abc.Iterable[_envelope_pb2.Envelope] | None = ...,
         proposed: _abc.Iterable[_envelope_pb2.Envelope] | None = ...,
+        dissents: _abc.Iterable[_envelope_pb2.Envelope] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "proposed", b"proposed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "dissents", b"dissents", "proposed", b"proposed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -156,6 +156,11 @@ class HubStub(object):
                 request_serializer=samprasan_dot_v1_dot_hub__pb2.SubmitDocumentRequest.SerializeToString,
                 response_deserializer=samprasan_dot_v1_dot_hub__pb2.SubmitDocumentResponse.FromString,
                 _registered_method=True)
+        self.SubmitDissent = channel.unary_unary(
+                '/samprasan.v1.Hub/SubmitDissent',
+                request_serializer=samprasan_dot_v1_dot_hub__pb2.SubmitDissentRequest.SerializeToString,
+                response_deserializer=samprasan_dot_v1_dot_hub__pb2.SubmitDissentResponse.FromString,
+                _registered_method=True)
         self.ListDocuments = channel.unary_stream(
                 '/samprasan.v1.Hub/ListDocuments',
                 request_serializer=samprasan_dot_v1_dot_hub__pb2.ListDocumentsRequest.SerializeToString,
@@ -260,6 +265,13 @@ class HubServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SubmitDissent(self, request, context):
+        """The caller's no to a proposal: it declines, or withdraws what it proposed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListDocuments(self, request, context):
         """The documents in force and those that wait for approvals.
         """
@@ -356,6 +368,11 @@ def add_HubServicer_to_server(servicer, server):
                     servicer.SubmitDocument,
                     request_deserializer=samprasan_dot_v1_dot_hub__pb2.SubmitDocumentRequest.FromString,
                     response_serializer=samprasan_dot_v1_dot_hub__pb2.SubmitDocumentResponse.SerializeToString,
+            ),
+            'SubmitDissent': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitDissent,
+                    request_deserializer=samprasan_dot_v1_dot_hub__pb2.SubmitDissentRequest.FromString,
+                    response_serializer=samprasan_dot_v1_dot_hub__pb2.SubmitDissentResponse.SerializeToString,
             ),
             'ListDocuments': grpc.unary_stream_rpc_method_handler(
                     servicer.ListDocuments,
@@ -637,6 +654,33 @@ class Hub(object):
             '/samprasan.v1.Hub/SubmitDocument',
             samprasan_dot_v1_dot_hub__pb2.SubmitDocumentRequest.SerializeToString,
             samprasan_dot_v1_dot_hub__pb2.SubmitDocumentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitDissent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/samprasan.v1.Hub/SubmitDissent',
+            samprasan_dot_v1_dot_hub__pb2.SubmitDissentRequest.SerializeToString,
+            samprasan_dot_v1_dot_hub__pb2.SubmitDissentResponse.FromString,
             options,
             channel_credentials,
             insecure,

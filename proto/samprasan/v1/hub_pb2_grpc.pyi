@@ -82,6 +82,8 @@ class HubStub:
     """Lets the hub forget mail that was dealt with."""
     SubmitDocument: _grpc.UnaryUnaryMultiCallable[_hub_pb2.SubmitDocumentRequest, _hub_pb2.SubmitDocumentResponse]
     """Proposes a joint document, or adds the caller's signature to one."""
+    SubmitDissent: _grpc.UnaryUnaryMultiCallable[_hub_pb2.SubmitDissentRequest, _hub_pb2.SubmitDissentResponse]
+    """The caller's no to a proposal: it declines, or withdraws what it proposed."""
     ListDocuments: _grpc.UnaryStreamMultiCallable[_hub_pb2.ListDocumentsRequest, _hub_pb2.ListDocumentsResponse]
     """The documents in force and those that wait for approvals."""
     Witness: _grpc.UnaryUnaryMultiCallable[_hub_pb2.WitnessRequest, _hub_pb2.WitnessResponse]
@@ -120,6 +122,8 @@ class HubAsyncStub(HubStub):
     """Lets the hub forget mail that was dealt with."""
     SubmitDocument: _aio.UnaryUnaryMultiCallable[_hub_pb2.SubmitDocumentRequest, _hub_pb2.SubmitDocumentResponse]  # type: ignore[assignment]
     """Proposes a joint document, or adds the caller's signature to one."""
+    SubmitDissent: _aio.UnaryUnaryMultiCallable[_hub_pb2.SubmitDissentRequest, _hub_pb2.SubmitDissentResponse]  # type: ignore[assignment]
+    """The caller's no to a proposal: it declines, or withdraws what it proposed."""
     ListDocuments: _aio.UnaryStreamMultiCallable[_hub_pb2.ListDocumentsRequest, _hub_pb2.ListDocumentsResponse]  # type: ignore[assignment]
     """The documents in force and those that wait for approvals."""
     Witness: _aio.UnaryUnaryMultiCallable[_hub_pb2.WitnessRequest, _hub_pb2.WitnessResponse]  # type: ignore[assignment]
@@ -209,6 +213,14 @@ class HubServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_hub_pb2.SubmitDocumentResponse, _abc.Awaitable[_hub_pb2.SubmitDocumentResponse]]:
         """Proposes a joint document, or adds the caller's signature to one."""
+
+    @_abc_1.abstractmethod
+    def SubmitDissent(
+        self,
+        request: _hub_pb2.SubmitDissentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hub_pb2.SubmitDissentResponse, _abc.Awaitable[_hub_pb2.SubmitDissentResponse]]:
+        """The caller's no to a proposal: it declines, or withdraws what it proposed."""
 
     @_abc_1.abstractmethod
     def ListDocuments(

@@ -468,6 +468,7 @@ class Update(_message.Message):
     EXPIRE_FIELD_NUMBER: _builtins.int
     TURN_FIELD_NUMBER: _builtins.int
     EVALUATED_FIELD_NUMBER: _builtins.int
+    WITHDRAWN_FIELD_NUMBER: _builtins.int
     op_id: _builtins.bytes
     """Chosen by the agency, unique for it for ever: a UUIDv7 with its time cut to the day, 16 bytes. Empty in the hub's chain."""
     @_builtins.property
@@ -522,6 +523,10 @@ class Update(_message.Message):
     def evaluated(self) -> Global___Evaluated:
         """An agency has had ids evaluated."""
 
+    @_builtins.property
+    def withdrawn(self) -> Global___Withdrawn:
+        """A proposal is over."""
+
     def __init__(
         self,
         *,
@@ -539,12 +544,13 @@ class Update(_message.Message):
         expire: Global___Expire | None = ...,
         turn: Global___Turn | None = ...,
         evaluated: Global___Evaluated | None = ...,
+        withdrawn: Global___Withdrawn | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["activate", b"activate", "admitted", b"admitted", "award", b"award", "change", b"change", "evaluated", b"evaluated", "expire", b"expire", "link", b"link", "post", b"post", "refund", b"refund", "reserve", b"reserve", "reverse", b"reverse", "turn", b"turn", "unlink", b"unlink", "void", b"void"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activate", b"activate", "admitted", b"admitted", "award", b"award", "change", b"change", "evaluated", b"evaluated", "expire", b"expire", "link", b"link", "post", b"post", "refund", b"refund", "reserve", b"reserve", "reverse", b"reverse", "turn", b"turn", "unlink", b"unlink", "void", b"void", "withdrawn", b"withdrawn"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate", b"activate", "admitted", b"admitted", "award", b"award", "change", b"change", "evaluated", b"evaluated", "expire", b"expire", "link", b"link", "op_id", b"op_id", "post", b"post", "refund", b"refund", "reserve", b"reserve", "reverse", b"reverse", "turn", b"turn", "unlink", b"unlink", "void", b"void"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activate", b"activate", "admitted", b"admitted", "award", b"award", "change", b"change", "evaluated", b"evaluated", "expire", b"expire", "link", b"link", "op_id", b"op_id", "post", b"post", "refund", b"refund", "reserve", b"reserve", "reverse", b"reverse", "turn", b"turn", "unlink", b"unlink", "void", b"void", "withdrawn", b"withdrawn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["link", "unlink", "award", "reverse", "reserve", "post", "void", "refund", "admitted", "activate", "expire", "turn", "evaluated"]  # noqa: Y015
+    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["link", "unlink", "award", "reverse", "reserve", "post", "void", "refund", "admitted", "activate", "expire", "turn", "evaluated", "withdrawn"]  # noqa: Y015
     _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_change) -> _WhichOneofReturnType_change | None: ...
 
@@ -963,6 +969,34 @@ class Activate(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Activate: _TypeAlias = Activate  # noqa: Y015
+
+@_typing.final
+class Withdrawn(_message.Message):
+    """A proposal can never take effect any more. In the hub's chain; seen by every agency."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIGEST_FIELD_NUMBER: _builtins.int
+    DISSENTS_FIELD_NUMBER: _builtins.int
+    digest: _builtins.bytes
+    """SHA-256 of its payload, 32 bytes."""
+    @_builtins.property
+    def dissents(self) -> _containers.RepeatedCompositeFieldContainer[_envelope_pb2.Envelope]:
+        """Payload type "dissent": its proposer's, or those that leave too few who may still sign. Limit: 16."""
+
+    def __init__(
+        self,
+        *,
+        digest: _builtins.bytes = ...,
+        dissents: _abc.Iterable[_envelope_pb2.Envelope] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "dissents", b"dissents"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Withdrawn: _TypeAlias = Withdrawn  # noqa: Y015
 
 @_typing.final
 class Receipt(_message.Message):

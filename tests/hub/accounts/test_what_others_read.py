@@ -19,7 +19,7 @@ from tests.reconciling import busy
 
 # What everybody reads: the changes of the hub's own chain, joint documents, letters, and what the hub tells all alike.
 OF_THE_HUB: tuple[Descriptor, ...] = (
-    *(each.DESCRIPTOR for each in (log.Admitted, log.Activate, log.Expire, log.Turn, log.Receipt)),
+    *(each.DESCRIPTOR for each in (log.Admitted, log.Activate, log.Expire, log.Turn, log.Withdrawn, log.Receipt)),
     *documents_pb2.DESCRIPTOR.message_types_by_name.values(),
     *linking_pb2.DESCRIPTOR.message_types_by_name.values(),
     *ceremony_pb2.DESCRIPTOR.message_types_by_name.values(),

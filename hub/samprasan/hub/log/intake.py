@@ -262,6 +262,7 @@ def enter_batches(
         receipts.append(receipt)
         rows.append(_row(submission, log_index, receipt))
     store.ledger.save(tx, every_change, operations)
+    store.dissents.end(tx, _withdrawn(entries))
     store.changes.save(tx, told)
     store.log.append(tx, rows, entries[-1][1] if entries else 0)
     for agency, by_secret in used.items():
@@ -269,6 +270,16 @@ def enter_batches(
         store.pseudonyms.forget_if_nobodys(tx, set(by_secret.values()) - every_change.accounts.keys())
     store.pseudonyms.forget(tx, [key for key, totals in every_change.accounts.items() if totals.closed])
     return receipts
+
+
+def _withdrawn(entries: Sequence[tuple[Submission, int]]) -> dict[bytes, int]:
+    """Digests of proposals that are over → since when."""
+    return {
+        update.withdrawn.digest: appended_at
+        for submission, appended_at in entries
+        for update in submission.batch.updates
+        if update.HasField("withdrawn")
+    }
 
 
 def _used(submission: Submission, outcomes: Sequence[log.Outcome]) -> dict[bytes, bytes]:
@@ -309,6 +320,8 @@ def _touch(named: Touched, agency: str, update: log.Update, activated: Activated
             named.told_of.add(evaluation_totals.read(change.total).requester)
         case "turn":
             named.turns.add((change.day, change.prefix))
+        case "withdrawn":
+            pass  # it is about no account
         case "activate":
             document = activated.get(change.digest)
             if isinstance(document, Catalogue):

@@ -41,6 +41,7 @@ def submit_document(hub: Hub, agency: str, envelope: Envelope) -> None:
         if digest in agreed.digests:
             return  # a confirmation that came twice, or after the others sufficed
         _check_recovery(tx, hub.world, body)
+        _check_not_over(tx, digest, body)
         stored = store.documents.find(tx, digest)
         judges = [current, body] if isinstance(body, Roster) else [current]
         counted = {key for judge in judges if judge for key in rosters.signing_keys(judge)}
@@ -58,6 +59,7 @@ def submit_document(hub: Hub, agency: str, envelope: Envelope) -> None:
             _end_rotation(tx, current, body)
         if found.complete and isinstance(body, Cut):
             signing.add_signature(merged, hub.world.signer)  # should the hub lose it, this proves that it took effect
+        store.dissents.drop(tx, digest, agency)  # it has changed its mind
         data, now = merged.SerializeToString(), hub.world.now()
         store.documents.save(tx, found, data, now, active=found.complete, proposed_by=agency)
         if found.complete:
@@ -68,6 +70,12 @@ def _check_own(agency: str, brought: Standing) -> None:
     """Nobody brings another's signature alone, nor another's catalogue."""
     if agency not in brought.signed:
         raise Unproven("approval_not_ones_own", agency=agency)
+
+
+def _check_not_over(tx: Tx, digest: bytes, body: Body) -> None:
+    """What the log says is over stays so, whoever still has signatures under it."""
+    if store.dissents.is_over(tx, digest):
+        raise Refused("document_withdrawn", kind=documents.kind_name(documents.kind_of(body)), version=body.version)
 
 
 def _check_recovery(tx: Tx, world: World, body: Body) -> None:
@@ -94,6 +102,7 @@ def list_documents(db: Database) -> hub_pb2.ListDocumentsResponse:
         return hub_pb2.ListDocumentsResponse(
             active=[Envelope.FromString(each) for each in store.documents.current(tx)],
             proposed=[Envelope.FromString(each) for each in store.documents.proposed(tx)],
+            dissents=[Envelope.FromString(each) for each in store.dissents.waiting(tx)],
         )
 
 
@@ -102,8 +111,8 @@ def document_pages(db: Database) -> list[hub_pb2.ListDocumentsResponse]:
     pages = [hub_pb2.ListDocumentsResponse()]
     left = limits.DOCUMENTS_PAGE_BYTES
     listing = list_documents(db)
-    for envelopes, name in ((listing.active, "active"), (listing.proposed, "proposed")):
-        for envelope in envelopes:
+    for name in ("active", "proposed", "dissents"):
+        for envelope in getattr(listing, name):
             if (size := envelope.ByteSize()) > left and left < limits.DOCUMENTS_PAGE_BYTES:
                 pages.append(hub_pb2.ListDocumentsResponse())
                 left = limits.DOCUMENTS_PAGE_BYTES
@@ -147,7 +156,8 @@ def check_room(tx: Tx, proposer: str, envelope: Envelope) -> None:
     count, size = store.documents.proposals_by_proposer(tx).get(proposer, (0, 0))
     is_full = count >= limits.PROPOSALS_OF_ONE_MAX
     if is_full or size + envelope.ByteSize() > limits.PROPOSALS_OF_ONE_BYTES_MAX:
-        raise Refused("inbox_full", count=count, most=limits.PROPOSALS_OF_ONE_MAX)
+        kib = limits.PROPOSALS_OF_ONE_BYTES_MAX // 1024
+        raise Refused("inbox_full", count=count, most=limits.PROPOSALS_OF_ONE_MAX, kib=kib)
 
 
 def _check_catalogue(tx: Tx, body: Body, now: int) -> None:

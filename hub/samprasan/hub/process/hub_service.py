@@ -12,7 +12,7 @@ from samprasan.hub import limits
 from samprasan.hub.accounts import opening, rekey, totals
 from samprasan.hub.integrators import handle_token
 from samprasan.hub.log import checkpoints, intake, recall
-from samprasan.hub.members import documents, hello, joining, mailbox
+from samprasan.hub.members import dissent, documents, hello, joining, mailbox
 from samprasan.hub.process import callers
 from samprasan.hub.process.running import Running
 from samprasan.hub.recovery import recovery
@@ -150,6 +150,14 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         await running.write(documents.submit_document, running.hub, agency, request.document)
         running.ring()
         return hub_pb2.SubmitDocumentResponse()
+
+    async def SubmitDissent(self, request: hub_pb2.SubmitDissentRequest, context: Any) -> hub_pb2.SubmitDissentResponse:
+        """See :func:`samprasan.hub.members.dissent.submit_dissent`."""
+        running = self._running
+        agency = await callers.agency_of(running, context)
+        over = await running.write(dissent.submit_dissent, running.hub, agency, request.dissent)
+        running.ring()
+        return hub_pb2.SubmitDissentResponse(over=over)
 
     async def ListDocuments(
         self, request: hub_pb2.ListDocumentsRequest, context: Any

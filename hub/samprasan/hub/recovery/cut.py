@@ -81,14 +81,14 @@ def _submission(entry: Refed) -> Submission:
 
 
 def _again(tx: Tx, world: World, entry: Refed, moment: int) -> None:
-    """What the hub's own entry said: evaluations, admissions, documents.
+    """What the hub's own entry said: evaluations, admissions, documents, and proposals that are over.
 
     Which holds run out and which accounts close, it sees again by itself.
     """
     news = list(attachments.documents_of(entry))
     attachments.put_in_force(tx, world, news)
     updates = _submission(entry).batch.updates
-    again = [each for each in updates if each.WhichOneof("change") in {"evaluated", "admitted", "activate"}]
+    again = [each for each in updates if each.WhichOneof("change") not in {"expire", "turn"}]
     _append_own(tx, world, again, moment)
 
 

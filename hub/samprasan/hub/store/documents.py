@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 from samprasan.edge.database import rows_where_in
-from samprasan.hub.tables import documents, head
+from samprasan.hub.tables import dissents, documents, head
 from samprasan.keys.documents import Standing
 from samprasan.keys.rosters import HUB
 from samprasan.ledger import agreement
@@ -119,18 +119,33 @@ def save(tx: sa.Connection, found: Standing, envelope: bytes, now: int, *, activ
             "proposed_by": proposed_by,
         }
         tx.execute(documents.insert().values(new | values))
+    note_change(tx)
+
+
+def note_change(tx: sa.Connection) -> None:
+    """Whoever listens is to list them again."""
     tx.execute(head.update().values(documents_changed=head.c.documents_changed + 1))
+
+
+def proposer_of(tx: sa.Connection, digest: bytes) -> str | None:
+    """Who brought the proposal with that digest, if it waits."""
+    own = (documents.c.digest == digest, ~documents.c.active)
+    return tx.execute(sa.select(documents.c.proposed_by).where(*own)).scalar()
 
 
 def drop(tx: sa.Connection, digest: bytes) -> None:
     """Forget one document."""
     tx.execute(documents.delete().where(documents.c.digest == digest))
+    tx.execute(dissents.delete().where(dissents.c.digest == digest))
+    note_change(tx)
 
 
 def drop_proposed(tx: sa.Connection, kind: int, version: int, series: str = "") -> None:
     """Forget proposals of ``kind`` and ``series`` up to ``version``: another document has taken their place."""
-    own = (documents.c.kind == kind, documents.c.series == series, ~documents.c.active)
-    tx.execute(documents.delete().where(*own, documents.c.version <= version))
+    own = (documents.c.kind == kind, documents.c.series == series, ~documents.c.active, documents.c.version <= version)
+    of_own = dissents.c.digest.in_(sa.select(documents.c.digest).where(*own))
+    tx.execute(dissents.delete().where(of_own))
+    tx.execute(documents.delete().where(*own))
 
 
 def changed(tx: sa.Connection) -> int:

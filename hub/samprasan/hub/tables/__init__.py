@@ -43,6 +43,7 @@ from samprasan.hub.tables.ledger import (
 )
 from samprasan.hub.tables.parties import (
     certificates,
+    dissents,
     documents,
     integrator_certificates,
     integrators,
@@ -50,6 +51,7 @@ from samprasan.hub.tables.parties import (
     mailbox,
     presence,
     subscriptions,
+    withdrawn,
 )
 from samprasan.hub.tables.refeeding import recovery, refed, refed_accounts, refed_evaluations, refeeders
 
@@ -66,6 +68,7 @@ __all__ = [
     "cosignatures",
     "counted",
     "damages",
+    "dissents",
     "documents",
     "evaluations",
     "head",
@@ -95,4 +98,5 @@ __all__ = [
     "subscriptions",
     "tree",
     "uses",
+    "withdrawn",
 ]

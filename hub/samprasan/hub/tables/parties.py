@@ -75,6 +75,20 @@ documents = sa.Table(
     sa.Column("active", sa.Boolean, nullable=False),
     sa.Column("proposed_by", AGENCY, nullable=False, comment="Whose allowance it takes while it waits."),
 )
+dissents = sa.Table(
+    "dissents",
+    metadata,
+    sa.Column("digest", DIGEST, primary_key=True, comment="Of the proposal."),
+    sa.Column("agency", AGENCY, primary_key=True),
+    sa.Column("envelope", sa.LargeBinary, nullable=False, comment="Signed by the agency."),
+)
+withdrawn = sa.Table(
+    "withdrawn",
+    metadata,
+    sa.Column("digest", DIGEST, primary_key=True, comment="Of a proposal that can never take effect any more."),
+    sa.Column("withdrawn_at", sa.BigInteger, nullable=False),
+    sa.Column("proposed_by", AGENCY, nullable=False, comment="Empty if it is not known any more."),
+)
 mailbox = sa.Table(
     "mailbox",
     metadata,

@@ -2,6 +2,7 @@
 
 Each module imports only what stands below it.
 
+- ``inbox``: ``approvals list``, ``show``, ``approve``, ``decline`` and ``withdraw``
 - ``moves``: ``merge``, ``split`` and ``moves``
 - ``counter``: ``redeem``, ``redemptions`` and ``benefit``
 - ``linking_key``: ``linking refresh``, ``repair``, ``rotate``, ``restart`` and ``grant``

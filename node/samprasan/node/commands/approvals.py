@@ -8,7 +8,7 @@ from samprasan.edge.texts import Words
 from samprasan.keys import documents, signing, spoken_digest
 from samprasan.keys.documents import Body
 from samprasan.keys.errors import LANGUAGES, Refused, Unavailable
-from samprasan.ledger import scopes
+from samprasan.ledger import calendar, scopes
 from samprasan.node.commands import hub_calls
 from samprasan.node.deeds import moves
 from samprasan.node.documents import accepted, differences, proposals
@@ -32,7 +32,17 @@ def inbox(opened: Home) -> dict[str, Any]:
     except Unavailable:
         fresh = False
     waiting = [_summary(each) for each in documents_inbox.inbox(opened.node)]
-    return {"waiting": waiting, "fresh": fresh}
+    ended = [
+        {
+            "id": each.id,
+            "kind": each.kind,
+            "version": each.version,
+            "ended_on": calendar.day_of(each.ended_at).isoformat(),
+            "declined": dict(each.dissents),
+        }
+        for each in documents_inbox.ended(opened.node)
+    ]
+    return {"waiting": waiting, "ended": ended, "fresh": fresh}
 
 
 def find(opened: Home, short_id: str) -> Waiting:
@@ -60,6 +70,16 @@ def shown(opened: Home, waiting: Waiting) -> dict[str, Any]:
 def approve(opened: Home, waiting: Waiting, spoken: str) -> None:
     """Sign the very document that was shown, and bring the signature to the hub."""
     hub_calls.submit(opened, documents_inbox.approve(opened.node, waiting, spoken))
+
+
+def decline(opened: Home, waiting: Waiting, reason: str, spoken: str) -> bool:
+    """Sign a no to the very document that was shown, and bring it to the hub; whether the document is over with it."""
+    return hub_calls.submit_dissent(opened, documents_inbox.decline(opened.node, waiting, reason, spoken))
+
+
+def withdraw(opened: Home, waiting: Waiting, spoken: str) -> None:
+    """Take back the very document that was shown."""
+    hub_calls.submit_dissent(opened, documents_inbox.withdraw(opened.node, waiting, spoken))
 
 
 def propose_policy(opened: Home, text: str) -> dict[str, Any]:
@@ -114,6 +134,7 @@ def _summary(waiting: Waiting) -> dict[str, Any]:
         "digest": found.digest.hex(),
         "signed": sorted(found.signed),
         "missing": sorted(found.missing),
+        "declined": dict(waiting.dissents),
     }
 
 

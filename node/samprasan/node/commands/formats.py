@@ -44,10 +44,21 @@ def joint_document(document: dict[str, Any]) -> str:
             said.append(f"  {each['path']} ({labels(each['name'])})")
             told = [f"    {sign} {each[side]}" for sign, side in (("-", "before"), ("+", "after")) if each[side]]
             said += [line for each in told for line in _wrapped(each)]
-    said += [words("joint_signed", signed=", ".join(document["signed"]), missing=", ".join(document["missing"]))]
+    said += [words("joint_signed", signed=", ".join(document["signed"]), missing=still_missing(document))]
     said += [words("joint_digest", digest=document["digest"])]
     said += [f"  {' '.join(spoken[at : at + _WORDS_A_LINE])}" for at in range(0, len(spoken), _WORDS_A_LINE)]
     return "\n".join(said)
+
+
+def still_missing(document: dict[str, Any]) -> str:
+    """Who has not signed a document, and of those who said no, why."""
+    reasons = {each: f" ({words('reason_' + why)})" for each, why in document["declined"].items()}
+    return ", ".join(each + reasons.get(each, "") for each in document["missing"])
+
+
+def said_no(document: dict[str, Any]) -> str:
+    """Who ended a document, and why."""
+    return ", ".join(f"{each} ({words('reason_' + why)})" for each, why in document["declined"].items())
 
 
 def _wrapped(line: str) -> list[str]:

@@ -240,3 +240,10 @@ def submit(opened: Home, envelope: Envelope) -> None:
     """Bring a signed document to the hub, and hear what came of it."""
     asyncio.run(serve.ask(opened.connect, lambda hub: hub.submit_document(envelope)))
     refresh(opened)
+
+
+def submit_dissent(opened: Home, envelope: Envelope) -> bool:
+    """Bring a no to a proposal to the hub; whether the proposal is over."""
+    is_over = asyncio.run(serve.ask(opened.connect, lambda hub: hub.submit_dissent(envelope)))
+    refresh(opened)
+    return is_over

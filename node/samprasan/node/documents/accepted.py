@@ -4,8 +4,10 @@ The node checks every signature itself; the hub only carries.  Roster 1 is belie
 the hub that the invite pinned, and it is approved only with the digest that the agencies read to each other.
 """
 
+from collections.abc import Iterable, Mapping
+
 from samprasan.edge.database import Database, Tx, take_turn
-from samprasan.keys import documents, rosters, sealing, signing
+from samprasan.keys import dissents, documents, rosters, sealing, signing
 from samprasan.keys.documents import Body
 from samprasan.keys.errors import SamprasanError, Unproven
 from samprasan.ledger import benefits, policy
@@ -34,7 +36,9 @@ def accept_listing(node: Node, listing: hub_pb2.ListDocumentsResponse) -> None:
         for envelope in listing.active:
             _activate(tx, node, envelope)
         store.documents.clear_proposed(tx)
+        store.dissents.clear(tx)
         current = store.documents.agreed_on(tx).roster
+        waiting: dict[bytes, tuple[int, int]] = {}
         for envelope in listing.proposed:
             try:
                 body = documents.read(envelope)
@@ -43,7 +47,23 @@ def accept_listing(node: Node, listing: hub_pb2.ListDocumentsResponse) -> None:
                 found = documents.check_signatures(envelope, body, current, node.world.verify)
             except SamprasanError:
                 continue  # not for any inbox; the hub will not get it into force either
-            store.documents.save(tx, found, envelope.SerializeToString(), active=False)
+            if not store.dissents.is_over(tx, found.digest):
+                store.documents.save(tx, found, envelope.SerializeToString(), active=False)
+                waiting[found.digest] = (found.kind, found.version)
+        _note_dissents(tx, node, listing.dissents, waiting)
+
+
+def _note_dissents(tx: Tx, node: Node, envelopes: Iterable[Envelope], waiting: Mapping[bytes, tuple[int, int]]) -> None:
+    """Keep what was said against proposals that wait (digest → kind and version); what nobody signed is left."""
+    agreed = store.documents.agreed_on(tx)
+    for envelope in envelopes:
+        try:
+            said = dissents.check(envelope, agreed.federation_id, agreed.signing_keys, node.world.verify)
+        except SamprasanError:
+            continue
+        is_new = said.agency not in store.dissents.against(tx, said.digest)
+        if is_new and waiting.get(said.digest) == (said.document, said.version):
+            store.dissents.add(tx, said.digest, said.agency, dissents.reason_of(said))
 
 
 def lost_by_hub(node: Node, listing: hub_pb2.ListDocumentsResponse) -> list[Envelope]:
@@ -83,6 +103,8 @@ def _activate(tx: Tx, node: Node, envelope: Envelope) -> None:
             raise Unproven("document_replaced", kind=documents.kind_name(kind), version=body.version)
         return
     documents.believe(envelope, agreed.roster, node.world.verify)
+    if store.dissents.is_over(tx, signing.digest(envelope)):
+        raise Unproven("document_revived", id=signing.digest(envelope).hex()[:12])
     if isinstance(body, Roster):
         check_roster_is_ours(body, node)
     elif body.version != in_force + 1 and not documents.series_of(body):

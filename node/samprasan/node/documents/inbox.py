@@ -1,15 +1,17 @@
 """The inbox of joint documents: what waits for this agency, and its approval."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from samprasan.keys import documents, rosters, signing, spoken_digest
+from samprasan.keys import dissents, documents, rosters, signing, spoken_digest
 from samprasan.keys.documents import Body, Standing
 from samprasan.keys.errors import Refused, Unproven
-from samprasan.node import store
+from samprasan.node import limits, store
 from samprasan.node.documents.accepted import check_roster_is_ours
 from samprasan.node.identity import Node
 from samprasan.node.recovery import cut
-from samprasan.v1.documents_pb2 import Catalogue, Cut, Integrator, Policy, Roster
+from samprasan.v1 import log_pb2 as log
+from samprasan.v1.documents_pb2 import Catalogue, Cut, Dissent, Integrator, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
 
 
@@ -20,6 +22,7 @@ class Waiting:
     standing: Standing
     body: Body
     envelope: Envelope
+    dissents: Mapping[str, str]  # agency → its reason
 
     @property
     def short_id(self) -> str:
@@ -36,11 +39,11 @@ def inbox(node: Node) -> list[Waiting]:
     """What waits, with who signed it so far."""
     with node.db.read() as tx:
         current = store.documents.agreed_on(tx).roster
-        found = [Envelope.FromString(data) for data in store.documents.proposed(tx)]
-    waiting = []
-    for envelope in found:
-        body = documents.read(envelope)
-        waiting.append(Waiting(documents.check_signatures(envelope, body, current, node.world.verify), body, envelope))
+        waiting = []
+        for envelope in map(Envelope.FromString, store.documents.proposed(tx)):
+            body = documents.read(envelope)
+            standing = documents.check_signatures(envelope, body, current, node.world.verify)
+            waiting.append(Waiting(standing, body, envelope, store.dissents.against(tx, standing.digest)))
     return waiting
 
 
@@ -90,3 +93,56 @@ def approve(node: Node, waiting: Waiting, spoken: str) -> Envelope:
     signed = Envelope(payload_type=waiting.envelope.payload_type, payload=waiting.envelope.payload)
     signing.add_signature(signed, node.world.signer)
     return signed
+
+
+def decline(node: Node, waiting: Waiting, reason: str, spoken: str = "") -> Envelope:
+    """A signed no to the very document that ``waiting`` is, to be submitted.
+
+    Raises Refused ``approval_given`` once it has signed it, Malformed ``dissent_reason``, Unproven ``digest_differs``.
+    """
+    if node.identity.agency in waiting.standing.signed:
+        raise Refused("approval_given")
+    return _dissent(node, waiting, reason, spoken)
+
+
+def withdraw(node: Node, waiting: Waiting, spoken: str = "") -> Envelope:
+    """A signed word that the agency takes back what it proposed.
+
+    Raises Refused ``not_its_proposal`` if it has not signed it, Unproven ``digest_differs``.
+    """
+    if node.identity.agency not in waiting.standing.signed:
+        raise Refused("not_its_proposal")
+    return _dissent(node, waiting, dissents.WITHDRAWN, spoken)
+
+
+def _dissent(node: Node, waiting: Waiting, reason: str, spoken: str) -> Envelope:
+    if spoken and spoken_digest.parse(spoken) != waiting.standing.digest:
+        raise Unproven("digest_differs")
+    with node.db.read() as tx:
+        federation_id = store.documents.agreed_on(tx).federation_id
+    return dissents.compose(federation_id, waiting.standing, node.identity.agency, reason, node.world.signer)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A proposal that is over: which, since when (milliseconds), and who said no why."""
+
+    id: str
+    kind: str
+    version: int
+    ended_at: int
+    dissents: Mapping[str, str]
+
+
+def ended(node: Node) -> list[Ended]:
+    """Proposals that have ended within a month, the newest first."""
+    with node.db.read() as tx:
+        since = node.world.now() - limits.DOCUMENT_LIFETIME_MS
+        rows = store.dissents.over_since(tx, since, limits.ENDED_SHOWN_MAX)
+    found = []
+    for row in rows:
+        said = [Dissent.FromString(each.payload) for each in log.Withdrawn.FromString(row.dissents).dissents]
+        kind, version = documents.kind_name(said[0].document), said[0].version
+        reasons = {each.agency: dissents.reason_of(each) for each in said}
+        found.append(Ended(short_id(row.digest), kind, version, row.ended_at, reasons))
+    return found

@@ -6,8 +6,8 @@ holds a receipt or a checkpoint of can be made again without the hub.
 
 from collections.abc import Sequence
 
-from samprasan.edge.database import Database, take_turn
-from samprasan.keys import chain, rosters, signing
+from samprasan.edge.database import Database, Tx, take_turn
+from samprasan.keys import chain, dissents, rosters, signing
 from samprasan.keys.chain import Fit
 from samprasan.keys.errors import Unavailable, Unproven
 from samprasan.node import store
@@ -26,7 +26,8 @@ def kept_up_to(db: Database) -> int:
 def keep_entries(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
     """Keep what comes next of the hub's chain; what comes behind something that is not here is left.
 
-    Raises Unproven ``signature``, ``receipt_foreign``; ``hub_chain_fork`` for an entry that is not what is kept.
+    Raises Unproven ``signature``, ``receipt_foreign``; ``hub_chain_fork`` for an entry that is not what is kept;
+    ``dissent``, ``document_revived`` for the end of a proposal that nobody said no to, or that is in force here.
     """
     if not entries:
         return
@@ -47,6 +48,7 @@ def keep_entries(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
             match chain.fit(head, batch.seq, batch.previous):
                 case Fit.NEXT:
                     linking_use.note_batch(tx, node, batch, receipt.appended_at)
+                    _note_ends(tx, node, batch, receipt.appended_at)
                     store.hub_chain.add(tx, batch.seq, receipt.log_index, digest, entry.SerializeToString())
                     head = chain.Head(batch.seq, digest)
                 case Fit.KNOWN if store.hub_chain.digest_at(tx, batch.seq) == digest:
@@ -55,3 +57,15 @@ def keep_entries(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
                     return
                 case _:
                     raise Unproven("hub_chain_fork", seq=batch.seq)
+
+
+def _note_ends(tx: Tx, node: Node, batch: log.Batch, appended_at: int) -> None:
+    """Keep which proposals the next batch of the hub's chain says are over."""
+    for update in batch.updates:
+        if update.HasField("withdrawn"):
+            digest, agreed = update.withdrawn.digest, store.documents.agreed_on(tx)
+            said = (digest, update.withdrawn.dissents, agreed.federation_id)
+            dissents.check_end(*said, agreed.signing_keys, node.world.verify)
+            if digest in agreed.digests:
+                raise Unproven("document_revived", id=digest.hex()[:12])
+            store.dissents.end(tx, digest, appended_at, update.withdrawn.SerializeToString())

@@ -79,6 +79,20 @@ documents = sa.Table(
     sa.Column("envelope", sa.LargeBinary, nullable=False),
     sa.Column("active", sa.Boolean, nullable=False),
 )
+dissents = sa.Table(
+    "dissents",
+    metadata,
+    sa.Column("digest", DIGEST, primary_key=True, comment="Of a proposal that waits."),
+    sa.Column("agency", AGENCY, primary_key=True),
+    sa.Column("reason", sa.String(16), nullable=False),
+)
+ended = sa.Table(
+    "ended",
+    metadata,
+    sa.Column("digest", DIGEST, primary_key=True, comment="Of a proposal that can never take effect any more."),
+    sa.Column("ended_at", sa.BigInteger, nullable=False, index=True),
+    sa.Column("dissents", sa.LargeBinary, nullable=False, comment="What ended it, as the hub's chain says it."),
+)
 notes = sa.Table(
     "notes",
     metadata,

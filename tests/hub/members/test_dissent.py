@@ -1,0 +1,268 @@
+"""A no to a proposal: signed, told to all, and in the log where it decides; nothing brings the proposal back."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from samprasan.hub import limits
+from samprasan.hub import store as hub_store
+from samprasan.hub.log import audit, intake
+from samprasan.hub.members import dissent, documents
+from samprasan.keys import dissents, rosters, signing
+from samprasan.keys.durations import DAY_MS
+from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
+from samprasan.node.documents import accepted, inbox
+from samprasan.node.documents.inbox import Waiting
+from samprasan.v1 import hub_pb2
+from samprasan.v1 import log_pb2 as log
+from samprasan.v1.documents_pb2 import Dissent, Roster
+from samprasan.v1.envelope_pb2 import Envelope
+
+from tests import federation, rotating
+from tests.disaster import is_sound, replace_hub, standing
+from tests.federation import AGENCIES, Federation, deed
+from tests.policies import proposal
+
+
+def proposed(fed: Federation) -> Envelope:
+    """A policy that mpc has proposed and every agency has heard of."""
+    envelope = proposal(fed)
+    documents.submit_document(fed.hub, "mpc", envelope)
+    federation.share_documents(fed)
+    return envelope
+
+
+def waiting(fed: Federation, agency: str) -> Waiting:
+    (found,) = inbox.inbox(fed.nodes[agency])
+    return found
+
+
+def decline(fed: Federation, agency: str, reason: str = "mistake") -> bool:
+    is_over = dissent.submit_dissent(fed.hub, agency, inbox.decline(fed.nodes[agency], waiting(fed, agency), reason))
+    federation.share_documents(fed)
+    return is_over
+
+
+def withdraw(fed: Federation, agency: str = "mpc") -> bool:
+    is_over = dissent.submit_dissent(fed.hub, agency, inbox.withdraw(fed.nodes[agency], waiting(fed, agency)))
+    federation.share_documents(fed)
+    return is_over
+
+
+def approve(fed: Federation, agency: str) -> Envelope:
+    return inbox.approve(fed.nodes[agency], waiting(fed, agency), "")
+
+
+def refused_with(step: Callable[[], Any]) -> str:
+    with pytest.raises(SamprasanError) as refused:
+        step()
+    return refused.value.code
+
+
+def policy_in_force(fed: Federation) -> int:
+    with fed.hub.db.read() as tx:
+        return max(hub_store.documents.agreed_on(tx).policies)
+
+
+def test_a_proposal_is_over_once_too_few_are_left_to_sign_it(fed: Federation) -> None:
+    envelope = proposed(fed)
+    assert not decline(fed, "nhco", "later"), "two of three can still sign"
+    assert [dict(waiting(fed, each).dissents) for each in AGENCIES] == [{"nhco": "later"}] * len(AGENCIES)
+    signed = approve(fed, "codi")  # somebody keeps it
+    assert decline(fed, "codi")
+    assert [inbox.inbox(node) for node in fed.nodes.values()] == [[]] * len(AGENCIES)
+    for agency, late in (("codi", signed), ("mpc", envelope)):
+        assert refused_with(lambda: documents.submit_document(fed.hub, agency, late)) == "document_withdrawn"  # noqa: B023
+    assert policy_in_force(fed) == 1
+    fed.run()
+    for node in fed.nodes.values():
+        (told,) = inbox.ended(node)
+        assert (told.kind, told.version, dict(told.dissents)) == ("policy", 2, {"codi": "mistake", "nhco": "later"})
+    assert is_sound(fed.hub)
+    documents.submit_document(fed.hub, "mpc", proposed_later(fed))  # the version is free for another one
+
+
+def proposed_later(fed: Federation) -> Envelope:
+    fed.clock.now_ms += 1_000
+    return proposal(fed)
+
+
+def test_its_proposer_withdraws_it_whoever_has_signed(fed: Federation) -> None:
+    envelope = proposed(fed)
+    signed = approve(fed, "codi")
+    assert withdraw(fed)
+    assert refused_with(lambda: documents.submit_document(fed.hub, "codi", signed)) == "document_withdrawn"
+    assert refused_with(lambda: documents.submit_document(fed.hub, "mpc", envelope)) == "document_withdrawn"
+    fed.run()
+    assert [dict(each.dissents) for each in inbox.ended(fed.nodes["nhco"])] == [{"mpc": "withdrawn"}]
+    assert is_sound(fed.hub)
+
+
+def test_who_changes_their_mind_approves(fed: Federation) -> None:
+    proposed(fed)
+    decline(fed, "nhco")
+    documents.submit_document(fed.hub, "nhco", approve(fed, "nhco"))
+    federation.share_documents(fed)
+    assert policy_in_force(fed) == 2
+    assert inbox.inbox(fed.nodes["mpc"]) == []
+    assert inbox.ended(fed.nodes["mpc"]) == []
+
+
+def test_a_second_no_of_one_agency_changes_nothing(fed: Federation) -> None:
+    proposed(fed)
+    for reason in ("mistake", "later", "mistake"):
+        assert not decline(fed, "nhco", reason)
+    assert dict(waiting(fed, "codi").dissents) == {"nhco": "mistake"}
+    with fed.hub.db.read() as tx:
+        before = hub_store.documents.changed(tx)
+    decline(fed, "nhco", "unclear")
+    with fed.hub.db.read() as tx:
+        assert hub_store.documents.changed(tx) == before, "nobody has to list them again"
+
+
+def test_who_signed_cannot_decline_and_who_did_not_propose_cannot_withdraw(fed: Federation) -> None:
+    proposed(fed)
+    assert refused_with(lambda: decline(fed, "mpc")) == "approval_given"
+    assert refused_with(lambda: withdraw(fed, "nhco")) == "not_its_proposal"
+    for agency, reason, code in (("mpc", "later", "approval_given"), ("nhco", dissents.WITHDRAWN, "not_its_proposal")):
+        said = signed_no(fed, agency, waiting(fed, agency), reason)
+        assert refused_with(lambda: dissent.submit_dissent(fed.hub, agency, said)) == code  # noqa: B023
+
+
+def signed_no(fed: Federation, agency: str, proposal: Waiting, reason: str = "mistake") -> Envelope:
+    """Whatever its own node thinks of it."""
+    with fed.hub.db.read() as tx:
+        federation_id = hub_store.documents.agreed_on(tx).federation_id
+    return dissents.compose(federation_id, proposal.standing, agency, reason, fed.nodes[agency].world.signer)
+
+
+FORGED: dict[str, Callable[[Federation, Dissent], Envelope]] = {
+    "anothers": lambda fed, body: signing.seal(body, fed.nodes["codi"].world.signer),
+    "by two": lambda fed, body: signing.seal(body, *(fed.nodes[each].world.signer for each in ("nhco", "codi"))),
+    "by nobody": lambda fed, body: signing.seal(body),
+    "of another federation": lambda fed, body: changed(fed, body, federation_id=bytes(16)),
+    "without a reason": lambda fed, body: changed(fed, body, reason=0),
+    "with a reason that is not known": lambda fed, body: changed(fed, body, reason=77),
+    "of another kind": lambda fed, body: changed(fed, body, document=log.DOCUMENT_KIND_ROSTER),
+    "of another version": lambda fed, body: changed(fed, body, version=3),
+    "of a proposal that is not there": lambda fed, body: changed(fed, body, digest=bytes(32)),
+    "in another's name": lambda fed, body: changed(fed, body, agency="codi"),
+    "of the hub": lambda fed, body: changed(fed, body, agency="hub"),
+    "with something else beside it": lambda fed, body: stuffed(changed(fed, body)),
+}
+
+
+def changed(fed: Federation, body: Dissent, **changes: Any) -> Envelope:
+    for name, value in changes.items():
+        setattr(body, name, value)
+    return fed.nodes["nhco"].world.sign(body)
+
+
+def stuffed(envelope: Envelope) -> Envelope:
+    return Envelope.FromString(envelope.SerializeToString() + b"\x7a\x03abc")
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_nothing_but_ones_own_no_counts(fed: Federation, what: str) -> None:
+    proposed(fed)
+    own = inbox.decline(fed.nodes["nhco"], waiting(fed, "nhco"), "mistake")
+    forged = FORGED[what](fed, Dissent.FromString(own.payload))
+    with pytest.raises((Malformed, Unproven, Refused)):
+        dissent.submit_dissent(fed.hub, "nhco", forged)
+    for node in fed.nodes.values():  # nor at a node whose hub passes it on
+        listing = documents.list_documents(fed.hub.db)
+        listing.dissents.append(forged)
+        accepted.accept_listing(node, listing)
+        assert not waiting(fed, node.name).dissents
+    assert dissent.submit_dissent(fed.hub, "nhco", own) is False
+
+
+def test_what_nodes_confirm_themselves_nobody_declines(fed: Federation) -> None:
+    rotating.start(fed)
+    with fed.hub.db.read() as tx:
+        planned = hub_store.documents.agreed_on(tx).required_roster
+    made = Roster()
+    made.CopyFrom(planned)
+    made.version, made.expires_at = planned.version + 1, planned.created_at + rosters.RESULT_LIFETIME_MS
+    made.ClearField("plan")
+    made.next.CopyFrom(planned.linking)
+    made.next.key_epoch, made.next.share_version = planned.plan.key_epoch, 1
+    documents.submit_document(fed.hub, "mpc", fed.nodes["mpc"].world.sign(made))
+    federation.share_documents(fed)
+    assert refused_with(lambda: decline(fed, "codi")) == "confirmed_by_ceremony"
+    assert refused_with(lambda: withdraw(fed)) == "confirmed_by_ceremony"
+
+
+def test_an_agency_withdraws_so_many_a_day(fed: Federation) -> None:
+    for _ in range(limits.WITHDRAWN_PER_DAY_MAX):
+        documents.submit_document(fed.hub, "mpc", proposed_later(fed))
+        federation.share_documents(fed)
+        withdraw(fed)
+    documents.submit_document(fed.hub, "mpc", proposed_later(fed))
+    federation.share_documents(fed)
+    assert refused_with(lambda: withdraw(fed)) == "withdrawals_over_limit"
+    fed.clock.now_ms += DAY_MS
+    assert withdraw(fed)
+
+
+def test_a_hub_that_lost_the_end_of_a_proposal_has_it_back(busy_fed: Federation) -> None:
+    fed = busy_fed
+    proposed(fed)
+    yesterday = federation.copy_of(fed, federation.memory_database, 5)  # it waits there
+    signed, late = approve(fed, "codi"), signed_no(fed, "nhco", waiting(fed, "nhco"))
+    withdraw(fed)
+    fed.give("nhco", deed(100, 4))
+    fed.run()
+    replace_hub(fed, yesterday)
+    assert refused_with(lambda: dissent.submit_dissent(fed.hub, "nhco", late)) == "hub_recovering"
+    fed.run()
+    assert standing(fed.hub) is None
+    assert is_sound(fed.hub)
+    assert refused_with(lambda: documents.submit_document(fed.hub, "codi", signed)) == "document_withdrawn"
+    assert documents.list_documents(fed.hub.db).proposed == []
+
+
+# A hub that is a member's friend.
+
+
+def test_a_node_does_not_believe_what_its_log_says_is_over(fed: Federation) -> None:
+    envelope = proposed(fed)
+    signed = approve(fed, "codi")
+    withdraw(fed)
+    fed.run()
+    signing.add_signature(signed, fed.nodes["mpc"].world.signer)
+    assert signing.digest(signed) == signing.digest(envelope)
+    for node in fed.nodes.values():
+        listing = hub_pb2.ListDocumentsResponse(proposed=[signed])
+        accepted.accept_listing(node, listing)
+        assert inbox.inbox(node) == []
+        code = refused_with(lambda: accepted.accept_listing(node, hub_pb2.ListDocumentsResponse(active=[signed])))  # noqa: B023
+        assert code == "document_revived"
+
+
+def test_the_end_of_what_is_in_force_or_nobody_declined_is_not_kept(fed: Federation) -> None:
+    envelope = proposed(fed)
+    own = inbox.decline(fed.nodes["nhco"], waiting(fed, "nhco"), "mistake")
+    digest = signing.digest(envelope)
+    documents.submit_document(fed.hub, "codi", approve(fed, "codi"))
+    federation.share_documents(fed)
+    fed.run()
+    with fed.hub.db.begin() as tx:
+        withdrawn = log.Withdrawn(digest=digest, dissents=[own])
+        intake.append_own(tx, fed.hub.world, [log.Update(withdrawn=withdrawn)])
+    fed.run()
+    assert {each.code for each in fed.nodes["mpc"].errors} == {"document_revived"}
+    found = audit.audit(fed.hub, fed.hub.world.signer.public_key).problems
+    assert any("ends a proposal that took effect" in each for each in found)
+
+
+def test_no_hub_ends_a_proposal_by_itself(fed: Federation) -> None:
+    digest = signing.digest(proposed(fed))
+    foreign = signing.seal(Dissent(digest=digest, agency="nhco"), fed.hub.world.signer)
+    with fed.hub.db.begin() as tx:
+        withdrawn = log.Withdrawn(digest=digest, dissents=[foreign])
+        intake.append_own(tx, fed.hub.world, [log.Update(withdrawn=withdrawn)])
+    fed.run()
+    assert {each.code for each in fed.nodes["mpc"].errors} == {"dissent"}
+    found = audit.audit(fed.hub, fed.hub.world.signer.public_key).problems
+    assert any("nobody said no to" in each for each in found)
