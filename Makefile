@@ -66,7 +66,7 @@ check: ## everything that CI runs
 	echo "== check: $$(($$(date +%s) - begun)) s (budget 720 s)"
 	echo "== all checks passed"
 
-check-long: $(READY) ## every suite at its full size, with fresh seeds; writes docs/figures.md (an hour and a half)
+check-long: $(READY) ## every suite at its full size, with fresh seeds; writes docs/figures.md (two and a half hours)
 	@test -x $(DEBIAN) && $(MAKE) --no-print-directory .venv-debian/.installed
 	$(BIN)/python deploy/checks/long.py $(SUITES)
 

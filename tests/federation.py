@@ -192,6 +192,7 @@ class NodeParty(Node):
         super().__init__(db, world, identity, TLS_CA)
         self.after_seq: int | None = None
         self.shown: tuple[node_witnessing.Question, hub_pb2.WitnessResponse] | None = None  # until it has kept up
+        self.on_way: set[object] = set()  # since the last tick
         self.errors: list[SamprasanError] = []
 
     def with_clock(self, clock: Callable[[], int]) -> "NodeParty":
@@ -206,6 +207,7 @@ class NodeParty(Node):
     def tick(self) -> list[Message]:
         """A new session: hello; and everything that may not have arrived is sent again."""
         self.after_seq = None
+        self.on_way.clear()
         redemption.expire(self.db, self.world.now())
         leaving.forget_rested(self)
         questions.ask_peers(self)
@@ -221,6 +223,7 @@ class NodeParty(Node):
     def restart(self) -> None:
         """What was only in memory is gone."""
         self.after_seq = self.shown = None
+        self.on_way.clear()
 
     def receive(self, message: Message) -> list[Message]:
         """Deal with an answer or a piece of mail; what is refused is remembered for the test to see."""
@@ -246,6 +249,7 @@ class NodeParty(Node):
             case "opened" | "rekeyed":
                 take = linking_accounts.accept_accounts if message.kind == "opened" else rotation.accept_rekeyed
                 take(self, *body)
+                self.on_way.discard("accounts")
                 return [*self._accounts(), *self._batches(), *self._ceremony()]
             case "posted":
                 return self._posted(body)
@@ -342,20 +346,30 @@ class NodeParty(Node):
     def _ceremony(self) -> list[Message]:
         """Go on with a key ceremony, and send what it has to say."""
         ceremony.advance(self)
-        waiting = ceremony.unposted_letters(self)
+        waiting = [each for each in ceremony.unposted_letters(self) if each[0] not in self.on_way]
+        self.on_way.update(letter_id for letter_id, _ in waiting)
         confirmed = ceremony.confirmation(self)
-        out = [self._post(letter_id, letter) for letter_id, letter in waiting]
-        ends = rotation.close_rotation(self)
-        return [*out, *(self._to_hub("submit", each) for each in ([confirmed] if confirmed else []) + ends)]
+        said = [
+            each for each in [confirmed, *rotation.close_rotation(self)] if each and each.payload not in self.on_way
+        ]
+        self.on_way.update(each.payload for each in said)
+        return [
+            *(self._post(letter_id, letter) for letter_id, letter in waiting),
+            *(self._to_hub("submit", each) for each in said),
+        ]
 
     def _questions(self) -> list[Message]:
         return [self._post(request_id, letter) for request_id, letter in questions.unposted_letters(self)]
 
     def _accounts(self) -> list[Message]:
+        if "accounts" in self.on_way:
+            return []
         request = linking_accounts.accounts_request(self)
         keys = rotation.rekey_request(self)
         wanted = [self._to_hub("open_accounts", request)] if request else []
-        return [*wanted, self._to_hub("rekey", keys)] if keys else wanted
+        wanted += [self._to_hub("rekey", keys)] if keys else []
+        self.on_way.update(["accounts"] if wanted else [])
+        return wanted
 
     def _post(self, request_id: bytes | int | None, letter: letters.Letter) -> Message:
         sealed = letters.seal(self, letter)

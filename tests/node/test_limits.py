@@ -129,6 +129,7 @@ OF_ITS_OWN = {
     "UNPACKED_SHARE_MAX",
     "TEXT_BYTES_MAX",
     "REDEMPTIONS_LISTED_MAX",  # of a list that may be as long as one likes
+    "ENDED_SHOWN_MAX",  # likewise
     "OFFICER_CHARACTERS_MAX",  # tests/node/deeds/test_moves.py
     "ROW_CHARACTERS_MAX",  # cuts and refuses nothing
     "ELEMENTS_ANSWERED_MAX",

@@ -16,6 +16,7 @@ from samprasan.ledger import batch_form, calendar
 from samprasan.node import store as node_store
 from samprasan.node.linking import evaluation_totals
 from samprasan.v1 import log_pb2 as log
+from samprasan.v1.documents_pb2 import LinkingKey
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.linking_pb2 import EvaluationTotal
 
@@ -28,11 +29,11 @@ COMMUNITIES = [parse(Scheme.REGISTRY, str(number), "codi.council") for number in
 
 
 class Turncoat(NodeParty):
-    """The enemy's node: it goes on answering letters, so that it stays a member; all else is :class:`Enemy`'s."""
+    """The enemy's node: it answers letters and holds ceremonies, so that it stays a member; all else is the enemy's."""
 
     def tick(self) -> list[Message]:
-        """It reads its mail."""
-        return [self._to_hub("fetch", 0)]
+        """It reads its mail, and goes on with a ceremony."""
+        return [self._to_hub("fetch", 0), *self._ceremony()]
 
     def receive(self, message: Message) -> list[Message]:
         """It answers what peers ask, and has no letter twice."""
@@ -48,6 +49,7 @@ class Enemy:
     fed: Federation
     chance: random.Random
     with_operator: bool
+    with_papers: bool  # it deals with documents, ceremonies and letters, too
     head: Head = field(default_factory=Head)
     drawn: Counter[str] = field(default_factory=Counter)
     accounts: list[bytes] = field(default_factory=list)
@@ -60,6 +62,9 @@ class Enemy:
     others_secrets: list[bytes] = field(default_factory=list)
     others_awards: list[bytes] = field(default_factory=list)
     awarded: dict[bytes, bytes] = field(default_factory=dict)  # by op_id, to which account
+    papers: list[Envelope] = field(default_factory=list)  # documents
+    sealed: list[bytes] = field(default_factory=list)  # letters
+    dealt: list[Envelope] = field(default_factory=list)  # ceremony messages
     shown: list[bytes] = field(default_factory=list)  # accounts whose totals the hub has shown it, since last looked at
 
     def __post_init__(self) -> None:
@@ -70,8 +75,19 @@ class Enemy:
             self.head = node_store.batches.head(tx)
             self.own = [row.account_id for row in node_store.subjects.named_by_hub(tx, 0, 1_000) if row.account_id]
             agreed = node_store.documents.agreed_on(tx)
-            self.federation_id, self.linking = agreed.federation_id, agreed.required_roster.linking
+            self.federation_id = agreed.federation_id
         self.keys = [each.public_subject_key() for each in COMMUNITIES]
+
+    @property
+    def name(self) -> str:
+        """Its code."""
+        return ENEMY
+
+    @property
+    def linking(self) -> LinkingKey:
+        """The linking key in force."""
+        with self.node.db.read() as tx:
+            return node_store.documents.agreed_on(tx).required_roster.linking
 
     # What it sends to the hub.
 

@@ -12,14 +12,13 @@ from samprasan.keys.durations import DAY_MS
 from samprasan.keys.errors import SamprasanError
 from samprasan.keys.identifiers import Scheme, parse
 from samprasan.ledger import calendar
-from samprasan.node.linking import evaluation_totals, letters
-from samprasan.node.linking.letters import Letter
+from samprasan.node.linking import evaluation_totals
 from samprasan.v1 import documents_pb2, hub_pb2, linking_pb2
 from samprasan.v1 import log_pb2 as log
-from samprasan.v1.envelope_pb2 import Envelope
 
 from tests import federation
 from tests.sim.adversary import COMMUNITIES, ENEMY, REMEMBERED, Enemy
+from tests.sim.papers import PAPERS, post_letter
 
 _BOTH = (log.PURPOSE_SHARE, log.PURPOSE_REDEEM)
 _NEW_PEOPLE = 1_000  # numbers of people whom no honest agency knows
@@ -181,7 +180,7 @@ def _evaluate(enemy: Enemy) -> None:
         blinded=b"".join(pseudonym.blind(each.domain_bytes(), scalar) for each in people),
         acknowledged=signed if enemy.chance.random() < 0.8 else enemy.made_up(ENEMY, peer),
     )
-    _post_letter(enemy, peer, enemy.node.world.sign(request))
+    post_letter(enemy, peer, enemy.node.world.sign(request))
 
 
 def _answer_unasked(enemy: Enemy) -> None:
@@ -197,12 +196,7 @@ def _answer_unasked(enemy: Enemy) -> None:
         evaluated=enemy.chance.randbytes(32),
         proof=enemy.chance.randbytes(64),
     )
-    _post_letter(enemy, peer, enemy.node.world.sign(answer))
-
-
-def _post_letter(enemy: Enemy, peer: str, envelope: Envelope) -> None:
-    sealed = letters.seal(enemy.node, Letter(peer, envelope))
-    enemy.ask("post", (None, hub_pb2.PostMailRequest(to=peer, sealed=sealed)))
+    post_letter(enemy, peer, enemy.node.world.sign(answer))
 
 
 def _report(enemy: Enemy) -> None:
@@ -311,7 +305,7 @@ def _publish(enemy: Enemy) -> None:
     federation.share_documents(enemy.fed)
 
 
-_KINDS: list[tuple[str, Callable[[Enemy], None]]] = [
+_OF_CREDITS: list[tuple[str, Callable[[Enemy], None]]] = [
     *[_update("link", _link)] * 4,
     _update("unlink", _unlink),
     _update("unlink_unused", _unlink_unused),
@@ -339,12 +333,17 @@ _KINDS: list[tuple[str, Callable[[Enemy], None]]] = [
     *[("round", _go_round)] * 3,
     ("publish", _publish),
 ]
-KINDS = frozenset(kind for kind, _ in _KINDS)
+_ALL = [*_OF_CREDITS, *PAPERS]
+
+
+def kinds(*, with_papers: bool) -> set[str]:
+    """Every kind of deed that such an enemy does."""
+    return {kind for kind, _ in (_ALL if with_papers else _OF_CREDITS)}
 
 
 def act(enemy: Enemy) -> str:
     """It does something; which kind of deed."""
-    kind, does = enemy.chance.choice(_KINDS)
+    kind, does = enemy.chance.choice(_ALL if enemy.with_papers else _OF_CREDITS)
     enemy.drawn[kind] += 1
     does(enemy)
     return kind

@@ -5,16 +5,24 @@ The attacker is a member agency with valid keys, alone, or with the hub's operat
 
 import inspect
 import textwrap
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from google.protobuf.message import Message
 from samprasan.hub.accounts import evaluations, totals
+from samprasan.hub.members import dissent
+from samprasan.hub.members import documents as hub_documents
 from samprasan.hub.store import ledger as stored
+from samprasan.keys import documents, signing
+from samprasan.keys.signing import Verify
 from samprasan.ledger import admissions, batch_form, corrections, holds, lots
 from samprasan.ledger.state import AccountId, Step
+from samprasan.node.documents import differences
+from samprasan.node.documents.differences import Change
 from samprasan.v1 import log_pb2 as log
+from samprasan.v1.envelope_pb2 import Envelope
 
 
 def _edit(patch: pytest.MonkeyPatch, owner: Any, name: str, old: str, new: str) -> None:
@@ -218,6 +226,61 @@ def batch_in_anothers_name(patch: pytest.MonkeyPatch) -> None:
     _edit(patch, batch_form, "check", "batch.agency != signer or batch.federation_id", "batch.federation_id")
 
 
+# Documents.
+
+
+def limits_are_not_shown(patch: pytest.MonkeyPatch) -> None:
+    """What a policy changes of the limits is not printed."""
+    # Gain: an officer who reads that only the title is new signs a policy under which its proposer may do anything.
+    every = differences.changes
+
+    def some(before: Message, after: Message) -> list[Change]:
+        return [each for each in every(before, after) if not each.path.startswith("limits")]
+
+    patch.setattr(differences, "changes", some)
+
+
+def what_is_over_can_take_effect(patch: pytest.MonkeyPatch) -> None:
+    """The hub takes signatures under a proposal that its chain says is over."""
+    # Gain: keeps the signatures that others have given, and puts it into force when nobody looks any more.
+    patch.setattr(hub_documents, "_check_not_over", lambda *_: None)
+
+
+def anybody_withdraws(patch: pytest.MonkeyPatch) -> None:
+    """A proposal is over when any agency says that it is withdrawn."""
+    # Gain: nobody but the attacker ever gets a document into force.
+    _edit(
+        patch,
+        dissent,
+        "_check_may_say",
+        "if store.documents.proposer_of(tx, said.digest) != said.agency:",
+        "if store.documents.proposer_of(tx, said.digest) is None:",
+    )
+
+
+def inbox_has_one_allowance(patch: pytest.MonkeyPatch) -> None:
+    """All proposals that wait are counted against who proposes."""
+    # Gain: ten proposals of the attacker, and nobody else can propose anything for a month.
+    _edit(
+        patch,
+        hub_documents,
+        "check_room",
+        "store.documents.proposals_by_proposer(tx).get(proposer, (0, 0))",
+        "map(sum, zip(*store.documents.proposals_by_proposer(tx).values(), (0, 0)))",
+    )
+
+
+def signatures_are_not_verified(patch: pytest.MonkeyPatch) -> None:
+    """A signature counts for whose key it names."""
+    # Gain: signatures that stood under something else make any document complete.
+    signers_of = signing.signers_of
+
+    def by_name(envelope: Envelope, keys: Mapping[bytes, str], _verify: Verify) -> frozenset[str]:
+        return signers_of(envelope, keys, lambda *_: True)
+
+    patch.setattr(documents, "signers_of", by_name)
+
+
 FOUND_SOON: list[Callable[[pytest.MonkeyPatch], None]] = [  # within a few worlds
     no_cap_of_a_day,
     unlink_closes_an_account_of_others,
@@ -238,4 +301,9 @@ FOUND_LATE: list[Callable[[pytest.MonkeyPatch], None]] = [
     op_id_twice_in_a_batch,
     balance_is_read_after_unlink,
     batch_in_anothers_name,
+    limits_are_not_shown,
+    what_is_over_can_take_effect,
+    anybody_withdraws,
+    inbox_has_one_allowance,
+    signatures_are_not_verified,
 ]

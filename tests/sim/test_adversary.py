@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -17,13 +17,15 @@ from tests import federation
 from tests.federation import SAMPLES
 from tests.reconciling import reconcile
 from tests.sim.adversary import COMMUNITIES, ENEMY, Enemy
-from tests.sim.deeds import KINDS, act
+from tests.sim.deeds import act, kinds
 from tests.sim.holes import FOUND_LATE, FOUND_SOON
+from tests.sim.officers import Officers
+from tests.sim.papers import OF_PAPER
 from tests.sim.simulation import STEPS, Faults, Seeds, Simulation
 from tests.sim.watch import Watch
 
 PARTS = 4  # to be spread over workers; every other world has the operator on the enemy's side
-SEEDS = (4, 8, 300)  # in make test, in make check, in a long run
+SEEDS = (4, 8, 1_000)  # in make test, in make check, in a long run
 SEEDS_TO_FIND_A_HOLE = 200
 DAY_CAP, WRITE_OFF_CAP, UPDATE_MAX = 300, 100, 100
 COMMUNITIES_FROM = 70_000  # numbers of their records
@@ -40,9 +42,11 @@ class Hostile(Simulation):
     """Two agencies do their work beside an enemy."""
 
     with_operator: bool = False
+    with_papers: bool = False
     until_found: bool = False
     enemy: Enemy = field(init=False)
     watch: Watch = field(init=False)
+    officers: Officers = field(init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,8 +60,9 @@ class Hostile(Simulation):
         federation.propose_policy(self.fed, text)
         federation.publish(self.fed, "mpc")
         self.at_counter.owners = (ENEMY, ENEMY, "mpc")
-        self.enemy = Enemy(self.fed, self.chance, self.with_operator)
+        self.enemy = Enemy(self.fed, self.chance, self.with_operator, self.with_papers)
         self.watch = Watch(self.fed, self.enemy, DAY_CAP, WRITE_OFF_CAP)
+        self.officers = Officers(self.fed, self.chance)
 
     @property
     def agencies(self) -> list[str]:
@@ -74,6 +79,9 @@ class Hostile(Simulation):
             self.fed.clock.now_ms += self.chance.randrange(FORWARD_MS)
         if self._strikes(20):
             self._import_of_community(number)
+        if self.with_papers and self._strikes(20):
+            self.officers.work()
+            self._tell(f"step {number}, officers", self.officers.problems())
         if self._strikes(500):
             super()._step(number)
             return
@@ -84,7 +92,12 @@ class Hostile(Simulation):
         found = list(self.watch.problems(kind))
         if number % 20 == 0:
             found += [*self.watch.strangers(), *self.watch.opened_unseen(), *self.watch.uses()]
-        self.problems += [f"step {number}, {kind}: {each}" for each in found]
+        if kind in OF_PAPER:
+            found += self.officers.problems()
+        self._tell(f"step {number}, {kind}", found)
+
+    def _tell(self, when: str, found: Iterable[str]) -> None:
+        self.problems += [f"{when}: {each}" for each in found]
         if self.problems and self.until_found:
             raise _Found
 
@@ -112,7 +125,9 @@ def run(seed: int, steps: int = STEPS, *, until_found: bool = False) -> Hostile:
     """A whole world; an error that is not ours ends it and is a problem too."""
     leaving = seed % 4 > 1
     faults = Faults(forgotten=0) if leaving else Faults()  # what is forgotten, and corrected then, is told twice
-    world = Hostile(seed, faults, leaving, with_operator=seed % 2 == 1, until_found=until_found)
+    world = Hostile(
+        seed, faults, leaving, with_operator=seed % 2 == 1, with_papers=not leaving, until_found=until_found
+    )
     try:
         world.run(steps)
     except _Found:
@@ -133,7 +148,7 @@ def test_an_enemy_with_valid_keys_reaches_nothing(
         world = run(number * PARTS + part)
         drawn += world.enemy.drawn
         assert world.problems == [], f"seed {world.seed}"
-    assert drawn.keys() == KINDS, "every kind of deed is drawn"
+    assert drawn.keys() == kinds(with_papers=world.with_papers), "every kind of deed is drawn"
     record_property("deeds of the enemy", ", ".join(f"{kind} {count}" for kind, count in sorted(drawn.items())))
 
 

@@ -9,6 +9,7 @@ from samprasan.hub import store as hub_store
 from samprasan.hub.log import audit, intake
 from samprasan.hub.members import dissent, documents
 from samprasan.keys import dissents, rosters, signing
+from samprasan.keys import documents as joint
 from samprasan.keys.durations import DAY_MS
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
 from samprasan.node.documents import accepted, inbox
@@ -254,6 +255,18 @@ def test_the_end_of_what_is_in_force_or_nobody_declined_is_not_kept(fed: Federat
     assert {each.code for each in fed.nodes["mpc"].errors} == {"document_revived"}
     found = audit.audit(fed.hub, fed.hub.world.signer.public_key).problems
     assert any("ends a proposal that took effect" in each for each in found)
+
+
+def test_two_documents_of_one_version_are_found_out_by_the_log(fed: Federation) -> None:
+    """Both are signed by enough, one of whom signs everything; the hub shows nhco the one, and the others the other."""
+    shown = signing.seal(joint.read(proposed(fed)), *(fed.nodes[each].world.signer for each in ("mpc", "codi")))
+    fed.clock.now_ms += 1_000
+    other = signing.seal(joint.read(proposal(fed)), *(fed.nodes[each].world.signer for each in ("mpc", "codi")))
+    accepted.accept_listing(fed.nodes["nhco"], hub_pb2.ListDocumentsResponse(active=[shown]))
+    documents.submit_document(fed.hub, "mpc", other)
+    fed.run()
+    assert {each.code for each in fed.nodes["nhco"].errors} == {"document_replaced"}
+    assert fed.nodes["mpc"].errors == []
 
 
 def test_no_hub_ends_a_proposal_by_itself(fed: Federation) -> None:

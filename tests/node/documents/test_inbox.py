@@ -49,6 +49,22 @@ def test_a_refresh_that_takes_anothers_mail_is_refused_by_the_hub_and_by_every_n
         assert believed.value.code == "roster_mixed"
 
 
+def test_a_list_that_was_on_its_way_takes_nothing_out_of_force(fed: Federation) -> None:
+    """``sync`` fetched it before the document took effect, and keeps it after ``serve`` has kept two newer ones."""
+    envelope = proposal(fed)
+    members_documents.submit_document(fed.hub, "mpc", envelope)
+    late = members_documents.list_documents(fed.hub.db)
+    federation.share_documents(fed)
+    node = fed.nodes["codi"]
+    (waiting,) = inbox.inbox(node)
+    members_documents.submit_document(fed.hub, "codi", inbox.approve(node, waiting, ""))
+    federation.share_documents(fed)
+    accepted.accept_listing(node, late)
+    assert accepted.is_in_force(node.db, waiting.standing.digest)
+    assert inbox.inbox(node) == []
+    federation.share_documents(fed)
+
+
 def test_keys_are_taken_over_by_nobody_but_their_owner(fed: Federation) -> None:
     def change(roster: Roster) -> None:
         roster.ClearField("plan")

@@ -47,7 +47,8 @@ def accept_listing(node: Node, listing: hub_pb2.ListDocumentsResponse) -> None:
                 found = documents.check_signatures(envelope, body, current, node.world.verify)
             except SamprasanError:
                 continue  # not for any inbox; the hub will not get it into force either
-            if not store.dissents.is_over(tx, found.digest):
+            in_force = store.documents.version_in_force(tx, found.kind, found.series)
+            if found.version > in_force and not store.dissents.is_over(tx, found.digest):  # else the list is an old one
                 store.documents.save(tx, found, envelope.SerializeToString(), active=False)
                 waiting[found.digest] = (found.kind, found.version)
         _note_dissents(tx, node, listing.dissents, waiting)

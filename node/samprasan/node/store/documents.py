@@ -49,6 +49,12 @@ def save(tx: sa.Connection, found: Standing, envelope: bytes, *, active: bool) -
         tx.execute(documents.insert().values(new | values))
 
 
+def is_another(tx: sa.Connection, kind: int, version: int, digest: bytes) -> bool:
+    """Whether another document than that is in force here under a version that all agencies count."""
+    own = (documents.c.kind == kind, documents.c.series == "", documents.c.version == version, documents.c.active)
+    return tx.execute(sa.select(documents.c.digest).where(*own, documents.c.digest != digest)).first() is not None
+
+
 def is_proposed(tx: sa.Connection, digest: bytes) -> bool:
     """Whether the document waits for approvals, as far as this node has heard."""
     return (

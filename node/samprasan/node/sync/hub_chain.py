@@ -7,7 +7,7 @@ holds a receipt or a checkpoint of can be made again without the hub.
 from collections.abc import Sequence
 
 from samprasan.edge.database import Database, Tx, take_turn
-from samprasan.keys import chain, dissents, rosters, signing
+from samprasan.keys import chain, dissents, documents, rosters, signing
 from samprasan.keys.chain import Fit
 from samprasan.keys.errors import Unavailable, Unproven
 from samprasan.node import store
@@ -27,7 +27,8 @@ def keep_entries(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
     """Keep what comes next of the hub's chain; what comes behind something that is not here is left.
 
     Raises Unproven ``signature``, ``receipt_foreign``; ``hub_chain_fork`` for an entry that is not what is kept;
-    ``dissent``, ``document_revived`` for the end of a proposal that nobody said no to, or that is in force here.
+    ``dissent``, ``document_revived`` for the end of a proposal that nobody said no to, or that is in force here;
+    ``document_replaced`` for a document that took effect in the log and is another one here.
     """
     if not entries:
         return
@@ -48,7 +49,7 @@ def keep_entries(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
             match chain.fit(head, batch.seq, batch.previous):
                 case Fit.NEXT:
                     linking_use.note_batch(tx, node, batch, receipt.appended_at)
-                    _note_ends(tx, node, batch, receipt.appended_at)
+                    _note_documents(tx, node, batch, receipt.appended_at)
                     store.hub_chain.add(tx, batch.seq, receipt.log_index, digest, entry.SerializeToString())
                     head = chain.Head(batch.seq, digest)
                 case Fit.KNOWN if store.hub_chain.digest_at(tx, batch.seq) == digest:
@@ -59,9 +60,16 @@ def keep_entries(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
                     raise Unproven("hub_chain_fork", seq=batch.seq)
 
 
-def _note_ends(tx: Tx, node: Node, batch: log.Batch, appended_at: int) -> None:
-    """Keep which proposals the next batch of the hub's chain says are over."""
+def _note_documents(tx: Tx, node: Node, batch: log.Batch, appended_at: int) -> None:
+    """Keep which proposals the next batch of the hub's chain says are over; what it puts in force is what is so here.
+
+    A hub that shows two agencies two documents, both signed by enough, puts one of them into a log that all witness.
+    """
     for update in batch.updates:
+        if update.HasField("activate"):
+            named = update.activate
+            if store.documents.is_another(tx, named.document, named.version, named.digest):
+                raise Unproven("document_replaced", kind=documents.kind_name(named.document), version=named.version)
         if update.HasField("withdrawn"):
             digest, agreed = update.withdrawn.digest, store.documents.agreed_on(tx)
             said = (digest, update.withdrawn.dissents, agreed.federation_id)
