@@ -192,7 +192,7 @@ class NodeParty(Node):
         super().__init__(db, world, identity, TLS_CA)
         self.after_seq: int | None = None
         self.shown: tuple[node_witnessing.Question, hub_pb2.WitnessResponse] | None = None  # until it has kept up
-        self.on_way: set[object] = set()  # since the last tick
+        self.on_way: set[object] = set()  # a service posts a letter, and waits for its answer, before the next round
         self.errors: list[SamprasanError] = []
 
     def with_clock(self, clock: Callable[[], int]) -> "NodeParty":

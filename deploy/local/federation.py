@@ -26,7 +26,7 @@ from samprasan.hub.members import joining
 from samprasan.keys.invitation import Invitation
 from samprasan.keys.keyring import write_private
 from samprasan.node import home as node_homes
-from samprasan.node.commands import approvals, hub_calls
+from samprasan.node.commands import hub_calls, joint_documents
 
 AGENCIES = {
     "mpc": "ศูนย์คุณธรรม (องค์การมหาชน)",
@@ -90,14 +90,14 @@ class Federation:
             node_homes.join(node_homes.open_home(self.home(agency)), invite)
         homes = {agency: node_homes.open_home(self.home(agency)) for agency in AGENCIES}
         # What people do by telephone: everybody reads the same digest.
-        (waiting,) = approvals.inbox(homes["mpc"])["waiting"]
+        (waiting,) = joint_documents.inbox(homes["mpc"])["waiting"]
         for home in homes.values():
-            approvals.approve(home, approvals.find(home, waiting["id"]), waiting["digest"])
+            joint_documents.approve(home, joint_documents.find(home, waiting["id"]), waiting["digest"])
         for home in homes.values():
             hub_calls.refresh(home)
         self.start(*AGENCIES)  # the nodes begin the key ceremony by themselves
-        proposed = approvals.propose_policy(homes["mpc"], (SAMPLES / "policy.toml").read_text("utf-8"))
-        approvals.approve(homes["nhco"], approvals.find(homes["nhco"], proposed["id"]), "")
+        proposed = joint_documents.propose_policy(homes["mpc"], (SAMPLES / "policy.toml").read_text("utf-8"))
+        joint_documents.approve(homes["nhco"], joint_documents.find(homes["nhco"], proposed["id"]), "")
         for home in homes.values():
             hub_calls.refresh(home)
         for home in homes.values():

@@ -39,7 +39,7 @@ class Officers:
     chance: random.Random
     yes: dict[bytes, set[str]] = field(default_factory=lambda: defaultdict(set))
     no: dict[bytes, set[str]] = field(default_factory=lambda: defaultdict(set))
-    read: dict[bytes, Body | None] = field(default_factory=dict)
+    read: dict[bytes, Body] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)  # codes of what they could not do
 
     def __post_init__(self) -> None:
@@ -134,8 +134,9 @@ class Officers:
     def _of_documents(self, where: str, envelopes: list[Envelope], over: set[bytes]) -> Iterator[str]:
         for envelope in envelopes:
             digest = signing.digest(envelope)
-            body = self.read.setdefault(digest, None) or documents.read(envelope)
-            self.read[digest] = body
+            if digest not in self.read:
+                self.read[digest] = documents.read(envelope)
+            body = self.read[digest]
             if digest in over:
                 yield f"{where}: a document is in force that was withdrawn or declined"
             if isinstance(body, Roster) and not self._has_same_members(body):

@@ -1,20 +1,21 @@
 """An agency's no to a proposed document, signed: it declines it, or withdraws what it proposed."""
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 
-from samprasan.keys import documents, rosters, signing
+from samprasan.keys import rosters, signing
 from samprasan.keys.documents import Body, Standing
-from samprasan.keys.errors import Malformed, Unproven
+from samprasan.keys.errors import Malformed, Refused, Unproven
 from samprasan.keys.signing import Signer, Verify
 from samprasan.v1.documents_pb2 import (
     DISSENT_REASON_UNSPECIFIED,
     DISSENT_REASON_WITHDRAWN,
+    Cut,
     Dissent,
     DissentReason,
     Roster,
 )
 from samprasan.v1.envelope_pb2 import Envelope
-from samprasan.v1.log_pb2 import DocumentKind
+from samprasan.v1.log_pb2 import DOCUMENT_KIND_UNSPECIFIED, DocumentKind
 
 WITHDRAWN = "withdrawn"
 _REASONS = {
@@ -22,6 +23,7 @@ _REASONS = {
     for name, number in DissentReason.items()
     if number != DISSENT_REASON_UNSPECIFIED
 }
+_KINDS = set(DocumentKind.values()) - {DOCUMENT_KIND_UNSPECIFIED}
 REASONS_TO_DECLINE = tuple(name for number, name in _REASONS.items() if number != DISSENT_REASON_WITHDRAWN)
 """``"mistake"``, ``"unclear"``, ``"later"``, ``"not_agreed"``."""
 
@@ -51,7 +53,7 @@ def reason_of(body: Dissent) -> str:
 
 
 def check(envelope: Envelope, federation_id: bytes, keys: Mapping[str, Iterable[bytes]], verify: Verify) -> Dissent:
-    """What it says, if the agency that it names signed it, by any of its ``keys`` (agency → public keys).
+    """The no inside, if the agency that it names signed it, by any of its ``keys`` (agency → public keys).
 
     Raises Malformed, Unproven ``signature``, or ``dissent`` for another federation's or one of no kind.  It goes
     into the log as it is, so there is room for nothing else in it.
@@ -60,7 +62,7 @@ def check(envelope: Envelope, federation_id: bytes, keys: Mapping[str, Iterable[
     signing.expect_bare(envelope, 1)
     body = signing.decode(Dissent, envelope.payload)
     is_members = rosters.is_agency_code(body.agency) and body.federation_id == federation_id
-    is_known = body.reason in _REASONS and body.document in DocumentKind.values()
+    is_known = body.reason in _REASONS and body.document in _KINDS
     if not is_members or not is_known:
         raise Unproven("dissent", agency=body.agency)
     return signing.open_by_any(envelope, Dissent, keys.get(body.agency, ()), verify)
@@ -73,19 +75,30 @@ def check_end(
     keys: Mapping[str, Iterable[bytes]],
     verify: Verify,
 ) -> list[Dissent]:
-    """What ends the proposal with that digest: at least one no to it, and nothing else.
+    """The noes that end the proposal with that digest: at least one, and all of one kind and version.
 
-    Whether so many are enough, only who has the proposal can say.  Raises Malformed, Unproven as :func:`check`.
+    Whether so many are enough, only an agency with the proposal can say.  Raises Malformed, Unproven as :func:`check`,
+    or Unproven ``end_unproven``.
     """
     found = [check(each, federation_id, keys, verify) for each in envelopes]
-    if not found or any(each.digest != digest for each in found):
-        raise Unproven("dissent", agency=rosters.HUB)
+    about = {(each.digest, each.document, each.version) for each in found}
+    if len(about) != 1 or found[0].digest != digest:
+        raise Unproven("end_unproven")
     return found
 
 
-def is_over(body: Body, roster: Roster, said: Iterable[Dissent]) -> bool:
-    """Whether what was ``said`` against ``body`` ends it: its proposer withdraws it, or too few may still sign."""
-    listed = list(said)
-    declined: Set[str] = {each.agency for each in listed}
-    is_withdrawn = any(each.reason == DISSENT_REASON_WITHDRAWN for each in listed)
-    return is_withdrawn or not documents.can_complete(body, roster, declined)
+def takes_back(envelope: Envelope) -> bool:
+    """Whether it says that its agency withdraws what it proposed."""
+    return Dissent.FromString(envelope.payload).reason == DISSENT_REASON_WITHDRAWN
+
+
+def check_declinable(body: Body, roster: Roster | None) -> None:
+    """That agencies decide on ``body``, and that there is a log to say it in.
+
+    Raises Refused ``confirmed_by_ceremony``, or ``not_declinable`` for roster 1 and for a cut, which takes effect while
+    the hub appends nothing.
+    """
+    if isinstance(body, Roster) and rosters.is_result(body, roster):
+        raise Refused("confirmed_by_ceremony")
+    if isinstance(body, Cut) or (isinstance(body, Roster) and body.version == 1):
+        raise Refused("not_declinable")

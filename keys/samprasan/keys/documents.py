@@ -113,6 +113,11 @@ def series_of(body: Body) -> str:
     return body.name if isinstance(body, Integrator) else owner_of(body)
 
 
+def counts_alone(kind: DocumentKind.ValueType) -> bool:
+    """Whether all documents of a kind are versions of one, so that no two are in force under the same number."""
+    return kind not in {DOCUMENT_KIND_CATALOGUE, DOCUMENT_KIND_INTEGRATOR}
+
+
 def read(envelope: Envelope) -> Body:
     """The document inside, well-formed but not yet believed.  Raises Malformed."""
     kind = _BY_PAYLOAD_TYPE.get(envelope.payload_type, Policy)

@@ -161,7 +161,7 @@ def expect_type(envelope: Envelope, kind: type[Message]) -> None:
 
 
 def expect_bare(envelope: Envelope, signatures: int) -> None:
-    """That the envelope holds nothing but its payload and so many signatures; else Malformed ``not_canonical``.
+    """Raise Malformed ``not_canonical`` unless the envelope holds nothing but its payload and so many signatures.
 
     For what goes into the log as it is: no room is left in it for anything else.
     """

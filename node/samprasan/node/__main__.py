@@ -8,11 +8,11 @@ import typer
 from samprasan.edge import command
 from samprasan.edge.command import Home, Json, Lang
 from samprasan.edge.texts import Words
-from samprasan.node.commands import counter, inbox, linking_key, moves, proof, records, recovery, subjects
+from samprasan.node.commands import approvals, counter, linking_key, moves, proof, records, recovery, subjects
 
 app = command.application("An agency's Samprasan node: imports deeds, links subjects, sends signed updates.")
 policy = command.application("The joint policy.")
-app.add_typer(inbox.approvals, name="approvals", invoke_without_command=True)
+app.add_typer(approvals.approvals, name="approvals", invoke_without_command=True)
 app.add_typer(policy, name="policy")
 app.add_typer(linking_key.linking, name="linking")
 app.add_typer(records.imports, name="imports")
@@ -223,9 +223,9 @@ def policy_propose(
     Example: samprasan-node policy propose policy.toml --home /srv/node
     """
     from samprasan.node import home as homes
-    from samprasan.node.commands import approvals as commands_approvals
+    from samprasan.node.commands import joint_documents
 
-    document = commands_approvals.propose_policy(homes.open_home(home), records.text_in(file))
+    document = joint_documents.propose_policy(homes.open_home(home), records.text_in(file))
     command.answer(document, as_json, words("proposed", **document))
 
 

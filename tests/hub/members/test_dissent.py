@@ -1,22 +1,31 @@
 """A no to a proposal: signed, told to all, and in the log where it decides; nothing brings the proposal back."""
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from samprasan.edge.texts import Words
 from samprasan.hub import limits
 from samprasan.hub import store as hub_store
-from samprasan.hub.log import audit, intake
+from samprasan.hub import tables as hub_tables
+from samprasan.hub.log import audit, intake, recall
 from samprasan.hub.members import dissent, documents
 from samprasan.keys import dissents, rosters, signing
 from samprasan.keys import documents as joint
 from samprasan.keys.durations import DAY_MS
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
+from samprasan.node import tables as node_tables
+from samprasan.node.commands.approvals import Reason
 from samprasan.node.documents import accepted, inbox
 from samprasan.node.documents.inbox import Waiting
+from samprasan.node.session import documents as session_documents
+from samprasan.node.sync import hub_chain
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
-from samprasan.v1.documents_pb2 import Dissent, Roster
+from samprasan.v1.documents_pb2 import Cut, Dissent, Roster
 from samprasan.v1.envelope_pb2 import Envelope
 
 from tests import federation, rotating
@@ -102,9 +111,11 @@ def test_its_proposer_withdraws_it_whoever_has_signed(fed: Federation) -> None:
 def test_who_changes_their_mind_approves(fed: Federation) -> None:
     proposed(fed)
     decline(fed, "nhco")
+    late = signed_no(fed, "codi", waiting(fed, "codi"))
     documents.submit_document(fed.hub, "nhco", approve(fed, "nhco"))
     federation.share_documents(fed)
     assert policy_in_force(fed) == 2
+    assert refused_with(lambda: dissent.submit_dissent(fed.hub, "codi", late)) == "approval_unknown"
     assert inbox.inbox(fed.nodes["mpc"]) == []
     assert inbox.ended(fed.nodes["mpc"]) == []
 
@@ -142,6 +153,7 @@ FORGED: dict[str, Callable[[Federation, Dissent], Envelope]] = {
     "by two": lambda fed, body: signing.seal(body, *(fed.nodes[each].world.signer for each in ("nhco", "codi"))),
     "by nobody": lambda fed, body: signing.seal(body),
     "of another federation": lambda fed, body: changed(fed, body, federation_id=bytes(16)),
+    "of no kind": lambda fed, body: changed(fed, body, document=0),
     "without a reason": lambda fed, body: changed(fed, body, reason=0),
     "with a reason that is not known": lambda fed, body: changed(fed, body, reason=77),
     "of another kind": lambda fed, body: changed(fed, body, document=log.DOCUMENT_KIND_ROSTER),
@@ -192,6 +204,98 @@ def test_what_nodes_confirm_themselves_nobody_declines(fed: Federation) -> None:
     federation.share_documents(fed)
     assert refused_with(lambda: decline(fed, "codi")) == "confirmed_by_ceremony"
     assert refused_with(lambda: withdraw(fed)) == "confirmed_by_ceremony"
+
+
+def test_what_was_said_against_a_document_in_force_is_forgotten(fed: Federation) -> None:
+    proposed(fed)
+    decline(fed, "nhco")
+    documents.submit_document(fed.hub, "codi", approve(fed, "codi"))
+    assert policy_in_force(fed) == 2
+    assert list(documents.list_documents(fed.hub.db).dissents) == []
+    with fed.hub.db.read() as tx:
+        assert tx.execute(sa.select(hub_tables.dissents)).all() == []
+
+
+def test_catalogues_that_others_publish_are_nobodys_to_decline(fed: Federation) -> None:
+    federation.publish(fed, "codi")
+    (first,) = [each for each in documents.list_documents(fed.hub.db).active if each.payload_type.endswith("catalogue")]
+    federation.publish(fed, "codi", federation.CATALOGUE.replace("credits = 10", "credits = 11"))
+    with fed.hub.db.read() as tx:
+        roster = hub_store.documents.agreed_on(tx).required_roster
+    standing = joint.check_signatures(first, joint.read(first), roster, signing.verify_ed25519)
+    said = signed_no(fed, "mpc", Waiting(standing, joint.read(first), first, {}))
+    assert refused_with(lambda: dissent.submit_dissent(fed.hub, "mpc", said)) == "approval_unknown"
+
+
+def test_roster_1_and_a_cut_are_not_declined(fed: Federation) -> None:
+    with fed.hub.db.read() as tx:
+        roster = hub_store.documents.agreed_on(tx).required_roster
+    first, cut = Roster(version=1), Cut(version=1)
+    for body in (first, cut):
+        assert refused_with(lambda: dissents.check_declinable(body, roster)) == "not_declinable"  # noqa: B023
+    dissents.check_declinable(Roster(version=9), roster)
+
+
+def test_a_no_whose_answer_was_lost_comes_again_and_one_that_comes_late_is_refused(fed: Federation) -> None:
+    proposed(fed)
+    withdrawal, late = (
+        signed_no(fed, *each)
+        for each in (("mpc", waiting(fed, "mpc"), dissents.WITHDRAWN), ("nhco", waiting(fed, "nhco"), "later"))
+    )
+    assert dissent.submit_dissent(fed.hub, "mpc", withdrawal)
+    assert dissent.submit_dissent(fed.hub, "mpc", withdrawal)
+    assert refused_with(lambda: dissent.submit_dissent(fed.hub, "nhco", late)) == "document_withdrawn"
+
+
+def test_a_node_that_lost_everything_hears_again_what_is_over(fed: Federation) -> None:
+    proposed(fed)
+    withdraw(fed)
+    fed.run()
+    with fed.nodes["nhco"].db.begin() as tx:
+        for table in (node_tables.ended, node_tables.activations, node_tables.hub_entries):
+            tx.execute(table.delete())
+    fed.run()
+    assert [dict(each.dissents) for each in inbox.ended(fed.nodes["nhco"])] == [{"mpc": "withdrawn"}]
+
+
+def test_a_no_with_a_key_that_a_node_has_not_heard_of_comes_behind_the_roster(fed: Federation) -> None:
+    """A node that was away gets the log first; it looks at the documents, and then again."""
+    node = fed.nodes["nhco"]
+    proposed(fed)
+    withdraw(fed)
+    entries = recall.recalled(fed.hub.db, "nhco", True, hub_chain.kept_up_to(node.db))
+    session = FakeSession(node, FakeHub(fed))
+    real = signing.open_by_any
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(signing, "open_by_any", lambda *told: real(*told) if session.hub.listed else unknown())
+        asyncio.run(session_documents.keep_entries(session, entries))  # type: ignore[arg-type]
+    assert [dict(each.dissents) for each in inbox.ended(node)] == [{"mpc": "withdrawn"}]
+    assert session.hub.listed == 1
+
+
+def unknown() -> None:
+    raise Unproven("signature", kind="Dissent")
+
+
+@dataclass
+class FakeHub:
+    """It lists what the real one has, and counts."""
+
+    fed: Federation
+    listed: int = 0
+
+    async def list_documents(self) -> hub_pb2.ListDocumentsResponse:
+        self.listed += 1
+        return documents.list_documents(self.fed.hub.db)
+
+
+@dataclass
+class FakeSession:
+    node: federation.NodeParty
+    hub: FakeHub
+
+    async def step(self, step: Callable[..., Any], *arguments: Any) -> Any:
+        return step(*arguments)
 
 
 def test_an_agency_withdraws_so_many_a_day(fed: Federation) -> None:
@@ -257,15 +361,23 @@ def test_the_end_of_what_is_in_force_or_nobody_declined_is_not_kept(fed: Federat
     assert any("ends a proposal that took effect" in each for each in found)
 
 
-def test_two_documents_of_one_version_are_found_out_by_the_log(fed: Federation) -> None:
+@pytest.mark.parametrize("log_first", [False, True])
+def test_two_documents_of_one_version_are_found_out_by_the_log(fed: Federation, log_first: bool) -> None:
     """Both are signed by enough, one of whom signs everything; the hub shows nhco the one, and the others the other."""
     shown = signing.seal(joint.read(proposed(fed)), *(fed.nodes[each].world.signer for each in ("mpc", "codi")))
     fed.clock.now_ms += 1_000
     other = signing.seal(joint.read(proposal(fed)), *(fed.nodes[each].world.signer for each in ("mpc", "codi")))
-    accepted.accept_listing(fed.nodes["nhco"], hub_pb2.ListDocumentsResponse(active=[shown]))
+    nhco = fed.nodes["nhco"]
+    if log_first:
+        documents.submit_document(fed.hub, "mpc", other)
+        hub_chain.keep_entries(nhco, recall.recalled(fed.hub.db, "nhco", True, hub_chain.kept_up_to(nhco.db)))
+        lie = hub_pb2.ListDocumentsResponse(active=[shown])
+        assert refused_with(lambda: accepted.accept_listing(nhco, lie)) == "document_replaced"
+        return
+    accepted.accept_listing(nhco, hub_pb2.ListDocumentsResponse(active=[shown]))
     documents.submit_document(fed.hub, "mpc", other)
     fed.run()
-    assert {each.code for each in fed.nodes["nhco"].errors} == {"document_replaced"}
+    assert {each.code for each in nhco.errors} == {"document_replaced"}
     assert fed.nodes["mpc"].errors == []
 
 
@@ -277,5 +389,12 @@ def test_no_hub_ends_a_proposal_by_itself(fed: Federation) -> None:
         intake.append_own(tx, fed.hub.world, [log.Update(withdrawn=withdrawn)])
     fed.run()
     assert {each.code for each in fed.nodes["mpc"].errors} == {"dissent"}
+    assert refused_with(lambda: dissents.check_end(digest, [], b"", {}, signing.verify_ed25519)) == "end_unproven"
     found = audit.audit(fed.hub, fed.hub.world.signer.public_key).problems
     assert any("nobody said no to" in each for each in found)
+
+
+def test_every_reason_can_be_given_and_read() -> None:
+    assert tuple(Reason) == dissents.REASONS_TO_DECLINE
+    words = Words("samprasan.node")
+    assert all(words(f"reason_{each}") for each in (*Reason, dissents.WITHDRAWN))

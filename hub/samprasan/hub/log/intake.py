@@ -14,7 +14,7 @@ from samprasan.edge.world import World
 from samprasan.hub import limits, store
 from samprasan.hub.identity import Hub
 from samprasan.hub.store.ledger import Touched
-from samprasan.keys import chain, evaluation_totals, rosters, signing
+from samprasan.keys import chain, dissents, evaluation_totals, rosters, signing
 from samprasan.keys.chain import Fit, Head
 from samprasan.keys.errors import Malformed, SamprasanError, Unavailable, Unproven
 from samprasan.ledger import admissions, batch_form, calendar, changes, ledger
@@ -262,7 +262,7 @@ def enter_batches(
         receipts.append(receipt)
         rows.append(_row(submission, log_index, receipt))
     store.ledger.save(tx, every_change, operations)
-    store.dissents.end(tx, _withdrawn(entries))
+    _end_proposals(tx, entries)
     store.changes.save(tx, told)
     store.log.append(tx, rows, entries[-1][1] if entries else 0)
     for agency, by_secret in used.items():
@@ -272,14 +272,13 @@ def enter_batches(
     return receipts
 
 
-def _withdrawn(entries: Sequence[tuple[Submission, int]]) -> dict[bytes, int]:
-    """Digests of proposals that are over → since when."""
-    return {
-        update.withdrawn.digest: appended_at
-        for submission, appended_at in entries
-        for update in submission.batch.updates
-        if update.HasField("withdrawn")
-    }
+def _end_proposals(tx: Tx, entries: Sequence[tuple[Submission, int]]) -> None:
+    """Proposals that the batches say are over."""
+    for submission, appended_at in entries:
+        for update in submission.batch.updates:
+            if update.HasField("withdrawn"):
+                taken_back = any(map(dissents.takes_back, update.withdrawn.dissents))
+                store.dissents.end_proposal(tx, update.withdrawn.digest, appended_at, taken_back=taken_back)
 
 
 def _used(submission: Submission, outcomes: Sequence[log.Outcome]) -> dict[bytes, bytes]:

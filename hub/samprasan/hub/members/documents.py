@@ -73,7 +73,7 @@ def _check_own(agency: str, brought: Standing) -> None:
 
 
 def _check_not_over(tx: Tx, digest: bytes, body: Body) -> None:
-    """What the log says is over stays so, whoever still has signatures under it."""
+    """Raise Refused ``document_withdrawn`` if the log says that it is over, whoever still has signatures under it."""
     if store.dissents.is_over(tx, digest):
         raise Refused("document_withdrawn", kind=documents.kind_name(documents.kind_of(body)), version=body.version)
 

@@ -1,13 +1,11 @@
 """What agencies said against proposals, and the proposals that are over."""
 
-from collections.abc import Mapping
-
 import sqlalchemy as sa
 from samprasan.hub.store import documents as stored
 from samprasan.hub.tables import dissents, documents, withdrawn
 
 
-def against(tx: sa.Connection, digest: bytes) -> dict[str, bytes]:
+def said_against(tx: sa.Connection, digest: bytes) -> dict[str, bytes]:
     """Agency → its envelope, against the proposal with that digest."""
     query = sa.select(dissents.c.agency, dissents.c.envelope).where(dissents.c.digest == digest)
     return {row.agency: row.envelope for row in tx.execute(query.order_by(dissents.c.agency))}
@@ -15,11 +13,14 @@ def against(tx: sa.Connection, digest: bytes) -> dict[str, bytes]:
 
 def waiting(tx: sa.Connection) -> list[bytes]:
     """Every envelope against a proposal that waits."""
-    return list(tx.execute(sa.select(dissents.c.envelope).order_by(dissents.c.digest, dissents.c.agency)).scalars())
+    query = sa.select(dissents.c.envelope).join(documents, documents.c.digest == dissents.c.digest)
+    query = query.where(~documents.c.active).order_by(dissents.c.digest, dissents.c.agency)
+    return list(tx.execute(query).scalars())
 
 
-def add(tx: sa.Connection, digest: bytes, agency: str, envelope: bytes) -> None:
-    """Store an agency's first."""
+def put(tx: sa.Connection, digest: bytes, agency: str, envelope: bytes) -> None:
+    """Store what an agency says, in the place of what it said before."""
+    drop(tx, digest, agency)
     tx.execute(dissents.insert().values(digest=digest, agency=agency, envelope=envelope))
     stored.note_change(tx)
 
@@ -29,16 +30,14 @@ def drop(tx: sa.Connection, digest: bytes, agency: str) -> None:
     tx.execute(dissents.delete().where(dissents.c.digest == digest, dissents.c.agency == agency))
 
 
-def end(tx: sa.Connection, digests: Mapping[bytes, int]) -> None:
-    """Proposals that are over: digest → since when, milliseconds since the Unix epoch.  Nothing of them is kept."""
-    for digest, since in digests.items():
-        if is_over(tx, digest):
-            continue
-        row = {"digest": digest, "withdrawn_at": since, "proposed_by": stored.proposer_of(tx, digest) or ""}
-        tx.execute(withdrawn.insert().values(row))
-        tx.execute(dissents.delete().where(dissents.c.digest == digest))
-        tx.execute(documents.delete().where(documents.c.digest == digest, ~documents.c.active))
-        stored.note_change(tx)
+def end_proposal(tx: sa.Connection, digest: bytes, since: int, *, taken_back: bool) -> None:
+    """A proposal is over since then, milliseconds since the Unix epoch; what was said against it stays."""
+    if is_over(tx, digest):
+        return
+    proposer = stored.proposer_of(tx, digest) or ""
+    tx.execute(withdrawn.insert().values(digest=digest, ended_at=since, proposed_by=proposer, taken_back=taken_back))
+    tx.execute(documents.delete().where(documents.c.digest == digest, ~documents.c.active))
+    stored.note_change(tx)
 
 
 def is_over(tx: sa.Connection, digest: bytes) -> bool:
@@ -46,7 +45,7 @@ def is_over(tx: sa.Connection, digest: bytes) -> bool:
     return tx.execute(sa.select(withdrawn.c.digest).where(withdrawn.c.digest == digest)).first() is not None
 
 
-def over_since(tx: sa.Connection, proposer: str, since: int) -> int:
-    """How many proposals of one agency have ended since, milliseconds since the Unix epoch."""
-    own = (withdrawn.c.proposed_by == proposer, withdrawn.c.withdrawn_at >= since)
+def count_withdrawn_since(tx: sa.Connection, proposer: str, since: int) -> int:
+    """How many proposals of its own an agency has withdrawn since, milliseconds since the Unix epoch."""
+    own = (withdrawn.c.proposed_by == proposer, withdrawn.c.taken_back, withdrawn.c.ended_at >= since)
     return tx.execute(sa.select(sa.func.count()).where(*own)).scalar_one()

@@ -108,6 +108,8 @@ def proposals_by_proposer(tx: sa.Connection) -> dict[str, tuple[int, int]]:
 def save(tx: sa.Connection, found: Standing, envelope: bytes, now: int, *, active: bool, proposed_by: str = "") -> None:
     """Store the document, or the signatures and standing it has now; ``proposed_by`` is who brought it first."""
     values = {"envelope": envelope, "active": active}
+    if active:
+        tx.execute(dissents.delete().where(dissents.c.digest == found.digest))
     changed = tx.execute(documents.update().where(documents.c.digest == found.digest).values(values))
     if not changed.rowcount:
         new = {
@@ -123,12 +125,12 @@ def save(tx: sa.Connection, found: Standing, envelope: bytes, now: int, *, activ
 
 
 def note_change(tx: sa.Connection) -> None:
-    """Whoever listens is to list them again."""
+    """Tell everybody to list them again."""
     tx.execute(head.update().values(documents_changed=head.c.documents_changed + 1))
 
 
 def proposer_of(tx: sa.Connection, digest: bytes) -> str | None:
-    """Who brought the proposal with that digest, if it waits."""
+    """The agency that brought the proposal with that digest, or ``hub``; None if none waits."""
     own = (documents.c.digest == digest, ~documents.c.active)
     return tx.execute(sa.select(documents.c.proposed_by).where(*own)).scalar()
 

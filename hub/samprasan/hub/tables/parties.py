@@ -86,8 +86,9 @@ withdrawn = sa.Table(
     "withdrawn",
     metadata,
     sa.Column("digest", DIGEST, primary_key=True, comment="Of a proposal that can never take effect any more."),
-    sa.Column("withdrawn_at", sa.BigInteger, nullable=False),
+    sa.Column("ended_at", sa.BigInteger, nullable=False),
     sa.Column("proposed_by", AGENCY, nullable=False, comment="Empty if it is not known any more."),
+    sa.Column("taken_back", sa.Boolean, nullable=False, comment="By its proposer; else it was declined."),
 )
 mailbox = sa.Table(
     "mailbox",

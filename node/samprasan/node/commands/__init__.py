@@ -2,7 +2,7 @@
 
 Each module imports only what stands below it.
 
-- ``inbox``: ``approvals list``, ``show``, ``approve``, ``decline`` and ``withdraw``
+- ``approvals``: ``approvals list``, ``show``, ``approve``, ``decline`` and ``withdraw``
 - ``moves``: ``merge``, ``split`` and ``moves``
 - ``counter``: ``redeem``, ``redemptions`` and ``benefit``
 - ``linking_key``: ``linking refresh``, ``repair``, ``rotate``, ``restart`` and ``grant``
@@ -11,7 +11,7 @@ Each module imports only what stands below it.
 - ``records``: ``import``, ``imports``, ``profile`` and ``deed``
 - ``recovery``: ``backup``, ``restore``, ``recover``, ``cut`` and ``orphans``
 - ``doctor``: what ``doctor`` looks at
-- ``approvals``: the inbox and proposals as documents for people and scripts
+- ``joint_documents``: the inbox and proposals as answers for people and scripts
 - ``hub_calls``: steps and a connection together: balance, redeem, publish, submit
 - ``formats``: rows, moments, days and progress as people read them
 """

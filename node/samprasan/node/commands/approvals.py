@@ -1,152 +1,161 @@
-"""The inbox of joint documents as commands show it: what waits, what it changes, and what this agency proposes."""
+"""The commands about the inbox of joint documents: ``approvals``."""
 
-import asyncio
-from dataclasses import asdict
-from typing import Any
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+from samprasan.edge import command
+from samprasan.edge.command import Home, Json, Lang
 from samprasan.edge.texts import Words
-from samprasan.keys import documents, signing, spoken_digest
-from samprasan.keys.documents import Body
-from samprasan.keys.errors import LANGUAGES, Refused, Unavailable
-from samprasan.ledger import calendar, scopes
-from samprasan.node.commands import hub_calls
-from samprasan.node.deeds import moves
-from samprasan.node.documents import accepted, differences, proposals
-from samprasan.node.documents import inbox as documents_inbox
-from samprasan.node.documents.inbox import Waiting
-from samprasan.node.home import Home
-from samprasan.node.process import serve
-from samprasan.node.recovery import cut
-from samprasan.node.sync import hello
-from samprasan.v1.documents_pb2 import Cut, Integrator, Move
-from samprasan.v1.envelope_pb2 import Envelope
+from samprasan.keys.errors import Refused
 
+if TYPE_CHECKING:
+    from rich.table import Table
+    from samprasan.node.documents.inbox import Waiting
+    from samprasan.node.home import Home as Opened
+
+approvals = command.application("Joint documents that wait for this agency.")
 words = Words("samprasan.node")
+Id = Annotated[str, typer.Argument(help="From the list.")]
+Digest = Annotated[str, typer.Option(help="The digest, in digits or words, that the agencies read to each other.")]
 
 
-def inbox(opened: Home) -> dict[str, Any]:
-    """The answer of ``approvals list``: as fresh as the hub can be reached."""
-    fresh = True
-    try:
-        hub_calls.refresh(opened)
-    except Unavailable:
-        fresh = False
-    waiting = [_summary(each) for each in documents_inbox.inbox(opened.node)]
-    ended = [
-        {
-            "id": each.id,
-            "kind": each.kind,
-            "version": each.version,
-            "ended_on": calendar.day_of(each.ended_at).isoformat(),
-            "declined": dict(each.dissents),
-        }
-        for each in documents_inbox.ended(opened.node)
+class Reason(StrEnum):
+    """Why an agency declines: :data:`samprasan.keys.dissents.REASONS_TO_DECLINE`."""
+
+    MISTAKE = "mistake"
+    UNCLEAR = "unclear"
+    LATER = "later"
+    NOT_AGREED = "not_agreed"
+
+
+@approvals.callback()
+def approvals_default(
+    context: typer.Context,
+    home: Annotated[Path | None, typer.Option("--home", envvar="SAMPRASAN_HOME", help="Folder of the node.")] = None,
+    as_json: Json = False,
+    lang: Lang = None,
+) -> None:
+    """Without a command: list what waits."""
+    if context.invoked_subcommand is None:
+        if home is None:
+            raise typer.BadParameter("--home")
+        approvals_list(home, as_json, lang)
+
+
+@approvals.command("list")
+def approvals_list(home: Home, as_json: Json = False, lang: Lang = None) -> None:
+    """List the joint documents that wait, who signed or declined them, and what has ended within a month.
+
+    Example: samprasan-node approvals list --home /srv/node
+    """
+    from samprasan.node import home as homes
+    from samprasan.node.commands import joint_documents
+
+    document = joint_documents.inbox(homes.open_home(home))
+    command.answer(document, as_json, _listed(document))
+    if document["ended"] and not as_json:
+        command.answer(None, False, _ended(document))
+
+
+def _listed(document: dict[str, Any]) -> "Table":
+    from samprasan.node.commands import formats
+
+    rows = [
+        [each["id"], each["kind"], each["version"], ", ".join(each["signed"]), formats.still_missing(each)]
+        for each in document["waiting"]
     ]
-    return {"waiting": waiting, "ended": ended, "fresh": fresh}
+    columns = ["id", words("kind"), words("version"), words("signed"), words("missing")]
+    return command.table(words("approvals"), columns, rows)
 
 
-def find(opened: Home, short_id: str) -> Waiting:
-    """The document of that row of the list, as the hub has it now."""
-    hub_calls.refresh(opened)
-    try:
-        return documents_inbox.find(opened.node, short_id)
-    except Refused:
-        hub_calls.refresh(opened)  # a list that was on its way may have emptied the inbox again
-        return documents_inbox.find(opened.node, short_id)
+def _ended(document: dict[str, Any]) -> "Table":
+    from samprasan.node.commands import formats
+
+    rows = [
+        [each["id"], each["kind"], each["version"], formats.day(each["ended_on"]), formats.said_no(each)]
+        for each in document["ended"]
+    ]
+    columns = ["id", words("kind"), words("version"), words("ended_on"), words("said_no")]
+    return command.table(words("approvals_ended"), columns, rows)
 
 
-def shown(opened: Home, waiting: Waiting) -> dict[str, Any]:
-    """The answer of ``approvals show``: every field, and every change of what is in force."""
-    before = documents_inbox.predecessor(opened.node, waiting.body)
-    return _summary(waiting) | {
-        "words": {each: " ".join(spoken_digest.words_of(waiting.standing.digest, each)) for each in LANGUAGES},
-        "content": {each.path: each.value for each in differences.lines(waiting.body)},
-        "instead_of": before.version if before else None,
-        "changes": [asdict(each) for each in differences.changes(before, waiting.body)] if before else [],
-        "here": _meaning_here(opened, waiting.body),
-    }
+@approvals.command("show")
+def approvals_show(id: Id, home: Home, as_json: Json = False, lang: Lang = None) -> None:  # noqa: A002
+    """Show every field of a document, what it changes, who signed it, and its digest as words.
+
+    Example: samprasan-node approvals show 3f9a1c77d2e0 --home /srv/node
+    """
+    from samprasan.node import home as homes
+    from samprasan.node.commands import formats, joint_documents
+
+    opened = homes.open_home(home)
+    document = joint_documents.shown(opened, joint_documents.find(opened, id))
+    command.answer(document, as_json, formats.joint_document(document))
 
 
-def approve(opened: Home, waiting: Waiting, spoken: str) -> None:
-    """Sign the very document that was shown, and bring the signature to the hub."""
-    hub_calls.submit(opened, documents_inbox.approve(opened.node, waiting, spoken))
+@approvals.command("approve")
+def approvals_approve(id: Id, home: Home, digest: Digest = "", lang: Lang = None) -> None:  # noqa: A002
+    """Show a document, ask, sign just that for this agency and send the signature.
+
+    With --digest it does not ask; roster 1 needs it.
+
+    Example: samprasan-node approvals approve 3f9a1c77d2e0 --digest "acorn zipper …" --home /srv/node
+    """
+    from samprasan.node.commands import joint_documents
+
+    opened, waiting = _shown(home, id, digest, "approve_question")
+    joint_documents.approve(opened, waiting, digest)
+    command.answer(None, False, words("approved", id=id))
 
 
-def decline(opened: Home, waiting: Waiting, reason: str, spoken: str) -> bool:
-    """Sign a no to the very document that was shown, and bring it to the hub; whether the document is over with it."""
-    return hub_calls.submit_dissent(opened, documents_inbox.decline(opened.node, waiting, reason, spoken))
+@approvals.command("decline")
+def approvals_decline(
+    id: Id,  # noqa: A002
+    home: Home,
+    reason: Annotated[Reason, typer.Option(help="Why; every agency reads it.")],
+    digest: Digest = "",
+    lang: Lang = None,
+) -> None:
+    """Show a document, ask, and say no to it for this agency; who changes their mind approves it.
+
+    It is over for everybody once too few are left who may still sign.  With --digest, which a script needs, it does not
+    ask.
+
+    Example: samprasan-node approvals decline 3f9a1c77d2e0 --reason mistake --home /srv/node
+    """
+    from samprasan.node.commands import joint_documents
+
+    opened, waiting = _shown(home, id, digest, "decline_question")
+    is_over = joint_documents.decline(opened, waiting, reason.value, digest)
+    command.answer(None, False, words("declined_and_over" if is_over else "declined_document", id=id))
 
 
-def withdraw(opened: Home, waiting: Waiting, spoken: str) -> None:
-    """Take back the very document that was shown."""
-    hub_calls.submit_dissent(opened, documents_inbox.withdraw(opened.node, waiting, spoken))
+@approvals.command("withdraw")
+def approvals_withdraw(id: Id, home: Home, digest: Digest = "", lang: Lang = None) -> None:  # noqa: A002
+    """Show a document that this agency proposed, ask, and take it back: nobody can put it into force any more.
+
+    With --digest, which a script needs, it does not ask.
+
+    Example: samprasan-node approvals withdraw 3f9a1c77d2e0 --home /srv/node
+    """
+    from samprasan.node.commands import joint_documents
+
+    opened, waiting = _shown(home, id, digest, "withdraw_question")
+    joint_documents.withdraw(opened, waiting, digest)
+    command.answer(None, False, words("withdrawn_document", id=id))
 
 
-def propose_policy(opened: Home, text: str) -> dict[str, Any]:
-    """Sign a policy as a proposal and bring it to the hub."""
-    hub_calls.refresh(opened)
-    return _proposed(opened, proposals.propose_policy(opened.node, text))
+def _shown(home: Path, id: str, digest: str, question: str) -> tuple["Opened", "Waiting"]:  # noqa: A002
+    """The document, once it was shown and somebody has said yes; else Refused ``digest_needed``."""
+    from samprasan.node import home as homes
+    from samprasan.node.commands import formats, joint_documents
 
-
-def propose_ceremony(opened: Home, purpose: str) -> dict[str, Any]:
-    """Sign the next roster, which plans a key ceremony, as a proposal and bring it to the hub."""
-    hub_calls.refresh(opened)
-    node = opened.node
-    return _proposed(opened, proposals.propose_ceremony(node, purpose))
-
-
-def propose_grant(opened: Home, elements: int, days: int) -> dict[str, Any]:
-    """Sign a grant for this agency as a proposal and bring it to the hub."""
-    hub_calls.refresh(opened)
-    node = opened.node
-    return _proposed(opened, proposals.propose_grant(node, elements, days))
-
-
-def propose_cut(opened: Home) -> dict[str, Any]:
-    """Sign, as a proposal, that the log goes on without what the hub has lost and nobody has; bring it to the hub."""
-    node = opened.node
-    said = hello.compose_hello(node)
-    answer = asyncio.run(serve.ask(opened.connect, lambda hub: hub.hello(said.request)))
-    hub_calls.refresh(opened)
-    return _proposed(opened, proposals.propose_cut(node, answer.rest))
-
-
-def _proposed(opened: Home, envelope: Envelope) -> dict[str, Any]:
-    hub_calls.submit(opened, envelope)
-    body = documents.read(envelope)
-    node = opened.node
-    digest = signing.digest(envelope)
-    waits = not accepted.is_in_force(node.db, digest)  # a list that was on its way may have emptied the inbox again
-    return {
-        "kind": documents.kind_name(documents.kind_of(body)),
-        "version": body.version,
-        "id": documents_inbox.short_id(digest) if waits else "",
-        "waiting": waits,
-    }
-
-
-def _summary(waiting: Waiting) -> dict[str, Any]:
-    found = waiting.standing
-    return {
-        "id": waiting.short_id,
-        "kind": documents.kind_name(found.kind),
-        "version": found.version,
-        "digest": found.digest.hex(),
-        "signed": sorted(found.signed),
-        "missing": sorted(found.missing),
-        "declined": dict(waiting.dissents),
-    }
-
-
-def _meaning_here(opened: Home, body: Body) -> dict[str, Any]:
-    """What this node alone knows of it."""
-    if isinstance(body, Move):
-        with opened.node.db.read() as tx:
-            return {"known_here": moves.masked_name(tx, opened.node.identity, body)}
-    if isinstance(body, Cut):
-        with opened.node.db.read() as tx:
-            size, sent_again = cut.batches_affected(tx, body)
-        return {"entries_left": size, "own_batches_sent_again": sent_again}
-    if isinstance(body, Integrator):
-        return {"scope": scopes.words_of(body.scope) or [words("everything")]}
-    return {}
+    opened = homes.open_home(home)
+    waiting = joint_documents.find(opened, id)
+    command.answer(None, False, formats.joint_document(joint_documents.shown(opened, waiting)))
+    if not digest and not (sys.stdin.isatty() and sys.stdout.isatty() and typer.confirm(words(question))):
+        raise Refused("digest_needed" if question == "approve_question" else "yes_needed")
+    return opened, waiting

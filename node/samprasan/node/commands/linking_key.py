@@ -78,15 +78,15 @@ def grant(
     Example: samprasan-node linking grant --elements 500000 --days 30 --home /srv/node
     """
     from samprasan.node import home as homes
-    from samprasan.node.commands import approvals
+    from samprasan.node.commands import joint_documents
 
-    document = approvals.propose_grant(homes.open_ready(home), elements, days)
+    document = joint_documents.propose_grant(homes.open_ready(home), elements, days)
     command.answer(document, as_json, words("proposed", **document))
 
 
 def _propose(home: Home, purpose: str, *, as_json: bool) -> None:
     from samprasan.node import home as homes
-    from samprasan.node.commands import approvals
+    from samprasan.node.commands import joint_documents
 
-    document = approvals.propose_ceremony(homes.open_ready(home), purpose)
+    document = joint_documents.propose_ceremony(homes.open_ready(home), purpose)
     command.answer(document, as_json, words("proposed", **document))

@@ -78,9 +78,9 @@ def cut(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     Example: samprasan-node cut --home /srv/node
     """
     from samprasan.node import home as homes
-    from samprasan.node.commands import approvals
+    from samprasan.node.commands import joint_documents
 
-    document = approvals.propose_cut(homes.open_ready(home))
+    document = joint_documents.propose_cut(homes.open_ready(home))
     command.answer(document, as_json, words("proposed", **document))
 
 

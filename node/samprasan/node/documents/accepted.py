@@ -36,7 +36,7 @@ def accept_listing(node: Node, listing: hub_pb2.ListDocumentsResponse) -> None:
         for envelope in listing.active:
             _activate(tx, node, envelope)
         store.documents.clear_proposed(tx)
-        store.dissents.clear(tx)
+        store.dissents.forget_all(tx)
         current = store.documents.agreed_on(tx).roster
         waiting: dict[bytes, tuple[int, int]] = {}
         for envelope in listing.proposed:
@@ -62,9 +62,9 @@ def _note_dissents(tx: Tx, node: Node, envelopes: Iterable[Envelope], waiting: M
             said = dissents.check(envelope, agreed.federation_id, agreed.signing_keys, node.world.verify)
         except SamprasanError:
             continue
-        is_new = said.agency not in store.dissents.against(tx, said.digest)
+        is_new = said.agency not in store.dissents.reasons_against(tx, said.digest)
         if is_new and waiting.get(said.digest) == (said.document, said.version):
-            store.dissents.add(tx, said.digest, said.agency, dissents.reason_of(said))
+            store.dissents.note(tx, said.digest, said.agency, dissents.reason_of(said))
 
 
 def lost_by_hub(node: Node, listing: hub_pb2.ListDocumentsResponse) -> list[Envelope]:
@@ -104,8 +104,11 @@ def _activate(tx: Tx, node: Node, envelope: Envelope) -> None:
             raise Unproven("document_replaced", kind=documents.kind_name(kind), version=body.version)
         return
     documents.believe(envelope, agreed.roster, node.world.verify)
-    if store.dissents.is_over(tx, signing.digest(envelope)):
-        raise Unproven("document_revived", id=signing.digest(envelope).hex()[:12])
+    digest = signing.digest(envelope)
+    if store.dissents.is_over(tx, digest):
+        raise Unproven("document_revived", id=digest.hex()[:12])
+    if documents.counts_alone(kind) and store.documents.is_another(tx, kind, body.version, digest):
+        raise Unproven("document_replaced", kind=documents.kind_name(kind), version=body.version)
     if isinstance(body, Roster):
         check_roster_is_ours(body, node)
     elif body.version != in_force + 1 and not documents.series_of(body):

@@ -39,11 +39,13 @@ def inbox(node: Node) -> list[Waiting]:
     """What waits, with who signed it so far."""
     with node.db.read() as tx:
         current = store.documents.agreed_on(tx).roster
-        waiting = []
-        for envelope in map(Envelope.FromString, store.documents.proposed(tx)):
-            body = documents.read(envelope)
-            standing = documents.check_signatures(envelope, body, current, node.world.verify)
-            waiting.append(Waiting(standing, body, envelope, store.dissents.against(tx, standing.digest)))
+        found = [Envelope.FromString(data) for data in store.documents.proposed(tx)]
+        reasons = {each: store.dissents.reasons_against(tx, each) for each in map(signing.digest, found)}
+    waiting = []
+    for envelope in found:
+        body = documents.read(envelope)
+        standing = documents.check_signatures(envelope, body, current, node.world.verify)
+        waiting.append(Waiting(standing, body, envelope, reasons[standing.digest]))
     return waiting
 
 
@@ -96,9 +98,10 @@ def approve(node: Node, waiting: Waiting, spoken: str) -> Envelope:
 
 
 def decline(node: Node, waiting: Waiting, reason: str, spoken: str = "") -> Envelope:
-    """A signed no to the very document that ``waiting`` is, to be submitted.
+    """Compose a signed no to the very document that ``waiting`` is, to be submitted.
 
-    Raises Refused ``approval_given`` once it has signed it, Malformed ``dissent_reason``, Unproven ``digest_differs``.
+    Raises Refused ``approval_given`` once it has signed it, ``not_declinable``, ``confirmed_by_ceremony``; Malformed
+    ``dissent_reason``; Unproven ``digest_differs``.
     """
     if node.identity.agency in waiting.standing.signed:
         raise Refused("approval_given")
@@ -106,9 +109,10 @@ def decline(node: Node, waiting: Waiting, reason: str, spoken: str = "") -> Enve
 
 
 def withdraw(node: Node, waiting: Waiting, spoken: str = "") -> Envelope:
-    """A signed word that the agency takes back what it proposed.
+    """Compose the agency's signed word that it takes back what it proposed.
 
-    Raises Refused ``not_its_proposal`` if it has not signed it, Unproven ``digest_differs``.
+    Raises Refused ``not_its_proposal`` if it has not signed it, ``not_declinable``, ``confirmed_by_ceremony``; Unproven
+    ``digest_differs``.
     """
     if node.identity.agency not in waiting.standing.signed:
         raise Refused("not_its_proposal")
@@ -119,7 +123,9 @@ def _dissent(node: Node, waiting: Waiting, reason: str, spoken: str) -> Envelope
     if spoken and spoken_digest.parse(spoken) != waiting.standing.digest:
         raise Unproven("digest_differs")
     with node.db.read() as tx:
-        federation_id = store.documents.agreed_on(tx).federation_id
+        agreed = store.documents.agreed_on(tx)
+    dissents.check_declinable(waiting.body, agreed.roster)
+    federation_id = agreed.federation_id
     return dissents.compose(federation_id, waiting.standing, node.identity.agency, reason, node.world.signer)
 
 
@@ -138,7 +144,7 @@ def ended(node: Node) -> list[Ended]:
     """Proposals that have ended within a month, the newest first."""
     with node.db.read() as tx:
         since = node.world.now() - limits.DOCUMENT_LIFETIME_MS
-        rows = store.dissents.over_since(tx, since, limits.ENDED_SHOWN_MAX)
+        rows = store.dissents.ended_since(tx, since, limits.ENDED_SHOWN_MAX)
     found = []
     for row in rows:
         said = [Dissent.FromString(each.payload) for each in log.Withdrawn.FromString(row.dissents).dissents]

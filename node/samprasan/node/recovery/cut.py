@@ -64,6 +64,7 @@ def carry_out(tx: Tx, node: Node, body: Cut) -> None:
     deed_ids = store.awards.unsettle(tx, first)
     awards.AwardQueue(tx, node.world, node.world.now()).correct(store.deeds.of_ids(tx, deed_ids))
     store.hub_chain.forget_from(tx, size)
+    store.documents.forget_activations(tx, size)
     linking_use.count_again(tx, node)
     store.log_views.forget_after(tx, size)
     store.log_views.note_heard(tx, rosters.HUB, body.checkpoint, node.world.now())  # the log is to go on from there

@@ -1,10 +1,15 @@
 """Joint documents over a connection: fetch what is in force and what waits, give back what the hub has lost."""
 
+from collections.abc import Sequence
+
 from samprasan.edge.logs import get_logger
-from samprasan.keys.errors import SamprasanError
+from samprasan.keys.errors import SamprasanError, Unproven
 from samprasan.node.documents import accepted
 from samprasan.node.session.session import Session
+from samprasan.node.sync import hub_chain
+from samprasan.v1 import hub_pb2
 
+_OF_KEYS = {"signature", "dissent", "evaluation_total"}
 logger = get_logger("node")
 
 
@@ -18,3 +23,17 @@ async def fetch_documents(session: Session) -> None:
             await session.hub.submit_document(lost)
         except SamprasanError as problem:  # it recovers, or too much time has passed
             logger.warning("document not taken back", code=problem.code)
+
+
+async def keep_entries(session: Session, entries: Sequence[hub_pb2.LogEntry]) -> None:
+    """Keep what comes next of the hub's own chain; raises as :func:`hub_chain.keep_entries`.
+
+    What was signed with a key that this node has not heard of is looked at again with the newest documents.
+    """
+    try:
+        await session.step(hub_chain.keep_entries, session.node, entries)
+    except Unproven as problem:
+        if problem.code not in _OF_KEYS:
+            raise
+        await fetch_documents(session)
+        await session.step(hub_chain.keep_entries, session.node, entries)

@@ -115,9 +115,9 @@ async def keep_up(session: Session, own_seq: int) -> None:
         async for entry in session.hub.recall(hub_pb2.RecallRequest(own=True, after_seq=kept)):
             some.append(entry)
             if len(some) == limits.BATCHES_READ_AT_ONCE:
-                await session.step(hub_chain.keep_entries, node, some)
+                await documents.keep_entries(session, some)
                 some = []
-        await session.step(hub_chain.keep_entries, node, some)
+        await documents.keep_entries(session, some)
         if await session.step(hub_chain.kept_up_to, node.db) == kept:
             raise Unproven("hub_chain_fork", seq=kept + 1)  # it says that there is more, and shows none
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from samprasan.edge.logs import get_logger
 from samprasan.keys.errors import Unavailable, Unproven
 from samprasan.node import limits
-from samprasan.node.session import hello, live
+from samprasan.node.session import documents, hello, live
 from samprasan.node.session.session import Session
 from samprasan.node.sync import batches, halt, hub_chain, receipts
 from samprasan.v1 import hub_pb2
@@ -25,7 +25,7 @@ async def run(session: Session, after_seq: int) -> None:
                 refusal = await session.step(receipts.accept_refusal, node, response.refusal)
                 logger.error("batch refused", seq=refusal.seq, reason=refusal.reason)
                 raise Unproven("batch_refused", seq=refusal.seq)
-            await session.step(hub_chain.keep_entries, node, response.own)
+            await documents.keep_entries(session, response.own)
             await hello.keep_up(session, response.own_seq)
             await session.step(receipts.settle, node, response.receipt)
             room.release()

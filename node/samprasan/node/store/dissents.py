@@ -14,23 +14,23 @@ class Ended(NamedTuple):
     dissents: bytes
 
 
-def against(tx: sa.Connection, digest: bytes) -> dict[str, str]:
+def reasons_against(tx: sa.Connection, digest: bytes) -> dict[str, str]:
     """Agency → its reason, of those that said no to the proposal with that digest."""
     query = sa.select(dissents.c.agency, dissents.c.reason).where(dissents.c.digest == digest)
     return {row.agency: row.reason for row in tx.execute(query.order_by(dissents.c.agency))}
 
 
-def add(tx: sa.Connection, digest: bytes, agency: str, reason: str) -> None:
+def note(tx: sa.Connection, digest: bytes, agency: str, reason: str) -> None:
     """What an agency said against a proposal that waits."""
     tx.execute(dissents.insert().values(digest=digest, agency=agency, reason=reason))
 
 
-def clear(tx: sa.Connection) -> None:
+def forget_all(tx: sa.Connection) -> None:
     """Forget what was said: the hub's list replaces it."""
     tx.execute(dissents.delete())
 
 
-def end(tx: sa.Connection, digest: bytes, ended_at: int, said: bytes) -> None:
+def end_proposal(tx: sa.Connection, digest: bytes, ended_at: int, said: bytes) -> None:
     """A proposal is over since then, milliseconds since the Unix epoch; ``said`` is what the hub's chain has of it."""
     if is_over(tx, digest):
         return
@@ -43,7 +43,7 @@ def is_over(tx: sa.Connection, digest: bytes) -> bool:
     return tx.execute(sa.select(ended.c.digest).where(ended.c.digest == digest)).first() is not None
 
 
-def over_since(tx: sa.Connection, since: int, most: int) -> list[Ended]:
+def ended_since(tx: sa.Connection, since: int, most: int) -> list[Ended]:
     """Proposals that have ended since, the newest first."""
     query = sa.select(ended).where(ended.c.ended_at >= since).order_by(ended.c.ended_at.desc(), ended.c.digest)
     return [Ended(row.digest, row.ended_at, row.dissents) for row in tx.execute(query.limit(most))]

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from samprasan.keys.documents import Standing
 from samprasan.ledger import agreement
 from samprasan.ledger.agreement import Agreed
-from samprasan.node.tables import documents
+from samprasan.node.tables import activations, documents
 
 _LATER = documents.alias()
 _OWN = (_LATER.c.kind == documents.c.kind, _LATER.c.series == documents.c.series, _LATER.c.active)
@@ -49,10 +49,30 @@ def save(tx: sa.Connection, found: Standing, envelope: bytes, *, active: bool) -
         tx.execute(documents.insert().values(new | values))
 
 
+def note_activation(tx: sa.Connection, digest: bytes, kind: int, version: int, log_index: int) -> None:
+    """Keep that the hub's chain puts a document into force."""
+    row = {"digest": digest, "kind": kind, "version": version, "log_index": log_index}
+    if tx.execute(sa.select(activations.c.digest).where(activations.c.digest == digest)).first() is None:
+        tx.execute(activations.insert().values(row))
+
+
+def forget_activations(tx: sa.Connection, log_index: int) -> None:
+    """Forget those from there on: the log was cut."""
+    tx.execute(activations.delete().where(activations.c.log_index >= log_index))
+
+
 def is_another(tx: sa.Connection, kind: int, version: int, digest: bytes) -> bool:
-    """Whether another document than that is in force here under a version that all agencies count."""
-    own = (documents.c.kind == kind, documents.c.series == "", documents.c.version == version, documents.c.active)
-    return tx.execute(sa.select(documents.c.digest).where(*own, documents.c.digest != digest)).first() is not None
+    """Whether another document than that is in force under the version, here or by the hub's chain.
+
+    Of kinds that all agencies count alike; an owner's catalogue and an integrator have versions of their own.
+    """
+    here = (documents.c.kind == kind, documents.c.series == "", documents.c.version == version, documents.c.active)
+    in_log = (activations.c.kind == kind, activations.c.version == version)
+    queries = (
+        sa.select(documents.c.digest).where(*here, documents.c.digest != digest),
+        sa.select(activations.c.digest).where(*in_log, activations.c.digest != digest),
+    )
+    return any(tx.execute(query).first() is not None for query in queries)
 
 
 def is_proposed(tx: sa.Connection, digest: bytes) -> bool:

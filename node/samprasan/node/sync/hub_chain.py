@@ -49,7 +49,7 @@ def keep_entries(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
             match chain.fit(head, batch.seq, batch.previous):
                 case Fit.NEXT:
                     linking_use.note_batch(tx, node, batch, receipt.appended_at)
-                    _note_documents(tx, node, batch, receipt.appended_at)
+                    _note_documents(tx, node, batch, receipt)
                     store.hub_chain.add(tx, batch.seq, receipt.log_index, digest, entry.SerializeToString())
                     head = chain.Head(batch.seq, digest)
                 case Fit.KNOWN if store.hub_chain.digest_at(tx, batch.seq) == digest:
@@ -60,20 +60,31 @@ def keep_entries(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
                     raise Unproven("hub_chain_fork", seq=batch.seq)
 
 
-def _note_documents(tx: Tx, node: Node, batch: log.Batch, appended_at: int) -> None:
-    """Keep which proposals the next batch of the hub's chain says are over; what it puts in force is what is so here.
+def _note_documents(tx: Tx, node: Node, batch: log.Batch, receipt: log.Receipt) -> None:
+    """Keep which proposals the next batch of the hub's chain says are over, and which documents take effect.
 
     A hub that shows two agencies two documents, both signed by enough, puts one of them into a log that all witness.
     """
-    for update in batch.updates:
+    updates = [each for each in batch.updates if each.HasField("activate") or each.HasField("withdrawn")]
+    if not updates:
+        return
+    take_turn(tx, "samprasan: documents")  # a list that comes at once sees what this says, or this what the list says
+    agreed = store.documents.agreed_on(tx)
+    for update in updates:
         if update.HasField("activate"):
-            named = update.activate
-            if store.documents.is_another(tx, named.document, named.version, named.digest):
-                raise Unproven("document_replaced", kind=documents.kind_name(named.document), version=named.version)
-        if update.HasField("withdrawn"):
-            digest, agreed = update.withdrawn.digest, store.documents.agreed_on(tx)
-            said = (digest, update.withdrawn.dissents, agreed.federation_id)
-            dissents.check_end(*said, agreed.signing_keys, node.world.verify)
-            if digest in agreed.digests:
-                raise Unproven("document_revived", id=digest.hex()[:12])
-            store.dissents.end(tx, digest, appended_at, update.withdrawn.SerializeToString())
+            _note_activation(tx, update.activate, receipt.log_index)
+            continue
+        withdrawn = update.withdrawn
+        dissents.check_end(
+            withdrawn.digest, withdrawn.dissents, agreed.federation_id, agreed.signing_keys, node.world.verify
+        )
+        if withdrawn.digest in agreed.digests:
+            raise Unproven("document_revived", id=withdrawn.digest.hex()[:12])
+        store.dissents.end_proposal(tx, withdrawn.digest, receipt.appended_at, withdrawn.SerializeToString())
+
+
+def _note_activation(tx: Tx, said: log.Activate, log_index: int) -> None:
+    if documents.counts_alone(said.document):
+        if store.documents.is_another(tx, said.document, said.version, said.digest):
+            raise Unproven("document_replaced", kind=documents.kind_name(said.document), version=said.version)
+        store.documents.note_activation(tx, said.digest, said.document, said.version, log_index)

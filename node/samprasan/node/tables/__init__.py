@@ -14,6 +14,7 @@ Each module imports only what stands below it.
 from samprasan.node.tables.columns import metadata
 from samprasan.node.tables.counter import hold_updates, moved, moves, moving, redemptions
 from samprasan.node.tables.exchange import (
+    activations,
     batches,
     checkpoints,
     decisions,
@@ -40,6 +41,7 @@ from samprasan.node.tables.linking import (
 from samprasan.node.tables.people import awards, deeds, earlier, erased, imports, restated, subjects
 
 __all__ = [
+    "activations",
     "awards",
     "batches",
     "ceremonies",

@@ -93,6 +93,14 @@ ended = sa.Table(
     sa.Column("ended_at", sa.BigInteger, nullable=False, index=True),
     sa.Column("dissents", sa.LargeBinary, nullable=False, comment="What ended it, as the hub's chain says it."),
 )
+activations = sa.Table(
+    "activations",
+    metadata,
+    sa.Column("digest", DIGEST, primary_key=True, comment="Of a document that the hub's chain puts into force."),
+    sa.Column("kind", sa.SmallInteger, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("log_index", sa.BigInteger, nullable=False),
+)
 notes = sa.Table(
     "notes",
     metadata,

@@ -20,6 +20,7 @@ def upgrade() -> None:
     op.create_table(
         "withdrawn",
         sa.Column("digest", sa.LargeBinary(length=32), primary_key=True, comment=over),
-        sa.Column("withdrawn_at", sa.BigInteger, nullable=False),
+        sa.Column("ended_at", sa.BigInteger, nullable=False),
         sa.Column("proposed_by", sa.String(length=16), nullable=False, comment=unknown),
+        sa.Column("taken_back", sa.Boolean, nullable=False, comment="By its proposer; else it was declined."),
     )
