@@ -130,8 +130,9 @@ proto: .venv-proto/.installed ## generate code from the messages
 bench: $(READY) .venv-psi/.installed ## measure, and print both sides and the ratio
 	@$(BIN)/python -m tests.bench
 
-docs: $(READY) ## write the reference pages from the code
+docs: $(READY) ## write the reference pages and the vectors from the code
 	@$(BIN)/python docs/generate.py
+	$(BIN)/python deploy/checks/vectors.py --write
 
 pins: ## pin every dependency anew, with hashes
 	@compile="$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url --no-emit-find-links"

@@ -59,7 +59,6 @@ def check(envelope: Envelope, federation_id: bytes, keys: Mapping[str, Iterable[
     into the log as it is, so there is room for nothing else in it.
     """
     signing.expect_type(envelope, Dissent)
-    signing.expect_bare(envelope, 1)
     body = signing.decode(Dissent, envelope.payload)
     is_members = rosters.is_agency_code(body.agency) and body.federation_id == federation_id
     is_known = body.reason in _REASONS and body.document in _KINDS
@@ -98,7 +97,7 @@ def check_declinable(body: Body, roster: Roster | None) -> None:
     Raises Refused ``confirmed_by_ceremony``, or ``not_declinable`` for roster 1 and for a cut, which takes effect while
     the hub appends nothing.
     """
-    if isinstance(body, Roster) and rosters.is_result(body, roster):
+    if isinstance(body, Roster) and body.version > 1 and rosters.confirming(body, roster):
         raise Refused("confirmed_by_ceremony")
     if isinstance(body, Cut) or (isinstance(body, Roster) and body.version == 1):
         raise Refused("not_declinable")

@@ -1,12 +1,12 @@
 """Joint documents: what the agencies agreed on, signed by enough of them, version after version.
 
 A document of version N+1 takes effect when the threshold of the roster in force has signed it; a roster also needs its
-own threshold and each member of whom it says something new; one that changes who takes part or how many decide needs
-all of the old; and roster 1 every agency it names.  One key counts once, versions have no gap, approvals after the
-document's ``expires_at`` do not count (the hub stops collecting them; what is complete stays complete; what came of a
-ceremony is confirmed however long it takes).  A roster that changes a linking key needs every holder of a share of it:
-its signature says that the ceremony came out so for it, too.  A catalogue is its owner's alone: one signature, and
-versions of its own.  What concerns one integrator has versions of its own, too.
+own threshold and each member of whom it says something new, with the key it had and the key it gets; one that changes
+who takes part or how many decide needs all of the old; and roster 1 every agency it names.  One key counts once,
+versions have no gap, approvals after the document's ``expires_at`` do not count (the hub stops collecting them; what is
+complete stays complete; what came of a ceremony is confirmed however long it takes).  A roster that changes a linking
+key needs every holder of a share of it: its signature says that the ceremony came out so for it, too.  A catalogue is
+its owner's alone: one signature, and versions of its own.  What concerns one integrator has versions of its own, too.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import Message
-from samprasan.keys import checkpoint, plain_text, rosters
+from samprasan.keys import checkpoint, identifiers, plain_text, rosters
 from samprasan.keys.durations import DAY_MS
 from samprasan.keys.errors import Malformed, Refused, Unproven
 from samprasan.keys.rosters import FEDERATION_ID_BYTES, MEMBERS_MAX, is_agency_code
@@ -148,13 +148,16 @@ def check_signatures(envelope: Envelope, body: Body, roster: Roster | None, veri
         signers_of(envelope, rosters.signing_keys(judge), verify) & everyone
         for judge, everyone in zip(judges, asked, strict=True)
     ]
+    # A member of before is named by the key of before: one that the proposal alone gives it is perhaps not its own.
+    before = asked[0] if len(asked) > 1 else frozenset()
+    signed = by_judge[0].union(by_judge[-1] - before)
     return Standing(
         kind=kind_of(body),
         series=series_of(body),
         version=body.version,
         digest=hashlib.sha256(envelope.payload).digest(),
-        signed=frozenset().union(*by_judge),
-        missing=frozenset().union(*(everyone - signed for everyone, signed in zip(asked, by_judge, strict=True))),
+        signed=signed,
+        missing=frozenset().union(*asked) - signed,
         complete=_suffice(body, roster, by_judge),
     )
 
@@ -162,6 +165,15 @@ def check_signatures(envelope: Envelope, body: Body, roster: Roster | None, veri
 def can_complete(body: Body, roster: Roster, declined: Set[str]) -> bool:
     """Whether ``body`` could still take effect behind ``roster`` without these agencies."""
     return _suffice(body, roster, [_asked(body, judge) - declined for judge in _judges(body, roster)])
+
+
+def is_in_time(body: Body, roster: Roster | None, moment: int) -> bool:
+    """Whether ``body`` may take effect behind ``roster`` at that moment, milliseconds since the Unix epoch.
+
+    Roster 1 waits for everybody, what came of a ceremony for its nodes, and a cut until all that it leaves is there.
+    """
+    waits = isinstance(body, Roster) and (body.version == 1 or bool(rosters.confirming(body, roster)))
+    return waits or isinstance(body, Cut) or moment < body.expires_at
 
 
 def _judges(body: Body, roster: Roster | None) -> list[Roster]:
@@ -187,7 +199,13 @@ def _suffice(body: Body, roster: Roster | None, by_judge: Sequence[frozenset[str
         rosters.confirming(body, roster) <= frozenset().union(*by_judge)
         and rosters.changed_members(body, roster) <= by_judge[-1]
         and (roster is None or rosters.bound_members(body, roster) <= by_judge[0])
+        and (roster is None or _changed_of_before(body, roster) <= by_judge[0])
     )
+
+
+def _changed_of_before(body: Roster, roster: Roster) -> frozenset[str]:
+    """Members of ``roster`` of whom ``body`` says something else."""
+    return rosters.changed_members(body, roster) & {each.agency for each in roster.members}
 
 
 def believe(envelope: Envelope, roster: Roster | None, verify: Verify) -> Body:
@@ -204,8 +222,11 @@ def believe(envelope: Envelope, roster: Roster | None, verify: Verify) -> Body:
 def _check_form(body: Body) -> None:
     if body.version < 1 or body.expires_at <= body.created_at:
         raise Malformed("document_form", kind=kind_name(kind_of(body)), problem="version, created_at or expires_at")
-    if unseen := next(_not_plain(body), ""):
-        raise Malformed("document_text", kind=kind_name(kind_of(body)), field=unseen)
+    for field, text in _texts(body):
+        if not plain_text.is_plain(text):
+            raise Malformed("document_text", kind=kind_name(kind_of(body)), field=field)
+        if identifiers.holds_id(text):
+            raise Malformed("document_id", kind=kind_name(kind_of(body)), field=field)
     if isinstance(body, Roster):
         rosters.check_form(body)
         return
@@ -214,14 +235,14 @@ def _check_form(body: Body) -> None:
             raise Malformed("document_form", kind=kind_name(kind_of(body)), problem=problem)
 
 
-def _not_plain(message: Message) -> Iterator[str]:
-    """The names of the fields, at any depth, with a text that does not show as itself."""
+def _texts(message: Message) -> Iterator[tuple[str, str]]:
+    """Every text, at any depth, with the name of its field."""
     for field, value in message.ListFields():
         for each in value if field.is_repeated else [value]:
             if isinstance(each, Message):
-                yield from _not_plain(each)
-            elif isinstance(each, str) and not plain_text.is_plain(each):
-                yield field.name
+                yield from _texts(each)
+            elif isinstance(each, str):
+                yield field.name, each
 
 
 def _form_of(body: Policy | Grant | Move | Catalogue | Cut | Integrator) -> list[tuple[bool, str]]:

@@ -28,10 +28,9 @@ def check(
     nothing in it but their two signatures: it goes into the hub's chain as it is.
     """
     body = read(envelope)
-    signing.expect_bare(envelope, 2)
     both = {body.requester, body.evaluator}
     own = {key: agency for agency in sorted(both) for key in keys.get(agency, ())}
-    is_of_two = len(both) == 2 and body.federation_id == federation_id and body.total > 0
+    is_of_two = len(both) == len(envelope.signatures) == 2 and body.federation_id == federation_id and body.total > 0
     if not is_of_two or signing.signers_of(envelope, own, verify) != both:
         raise Unproven("evaluation_total", agency=body.requester)
     return body

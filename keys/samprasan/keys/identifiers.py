@@ -22,6 +22,9 @@ _WEIGHTED_ZEROS = sum(_WEIGHTS) * ord("0")
 _REGISTRY_ID_MAX = 64  # longest id seen in a register: 17 characters
 
 
+_WRITTEN = re.compile(r"(?<!\d)\d[ -]?\d{4}[ -]?\d{5}[ -]?\d{2}[ -]?\d(?!\d)")
+
+
 class Scheme(StrEnum):
     """How an id is to be read."""
 
@@ -77,6 +80,11 @@ class Identifier:
 def fold_digits(text: str) -> str:
     """``text`` with Thai digits as ASCII digits."""
     return text if text.isascii() else text.translate(_THAI_DIGITS)
+
+
+def holds_id(text: str) -> bool:
+    """Whether ``text`` has a 13-digit id of a citizen or a juristic person in it, written as ids are."""
+    return any(_is_secret(re.sub("[ -]", "", each)) for each in _WRITTEN.findall(fold_digits(text)))
 
 
 def check_digit(twelve: str) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Set
 from typing import Any
 
-from samprasan.keys import sharing
+from samprasan.keys import sealing, sharing
 from samprasan.keys.durations import DAY_MS
 from samprasan.keys.errors import Malformed, Refused, SamprasanError
 from samprasan.keys.signing import encode
@@ -17,7 +17,7 @@ QUORUM = 2  # shares that it takes to use the linking key
 _DIGEST_BYTES = 32
 NAME_LENGTH_MAX = 200
 RESULT_LIFETIME_MS = 30 * DAY_MS  # what every joint document says; nodes confirm a result however long it takes
-_AGENCY = re.compile(r"[a-z0-9]{2,16}")
+_AGENCY = re.compile(r"[a-z][a-z0-9]{1,15}")
 
 
 def check_agency_code(agency: str) -> None:
@@ -144,7 +144,7 @@ def check_form(roster: Roster) -> None:
     require(all(0 < len(entry.name) <= NAME_LENGTH_MAX for entry in roster.members), "name")
     require(len(codes) < 2 * roster.threshold <= 2 * len(codes), "threshold")
     require(all(len(key) == 32 for key in signing_keys_) and len(signing_keys_) == len(codes) + 1, "signing_key")
-    require(all(len(entry.sealing_key) == 32 for entry in roster.members), "sealing_key")
+    require(all(sealing.is_sound(entry.sealing_key) for entry in roster.members), "sealing_key")
     keys = linking_keys(roster)
     require(all(_is_sound(key, frozenset(codes)) for key in keys), "linking")
     # A key in roster 1 would be one that somebody dealt: the agencies' ceremony comes behind it.

@@ -9,7 +9,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
-from samprasan.keys.errors import Unproven
+from samprasan.keys.errors import Malformed, Unproven
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -21,8 +21,22 @@ def sealing_public_key(private_key: bytes) -> bytes:
     return X25519PrivateKey.from_private_bytes(private_key).public_key().public_bytes_raw()
 
 
+def is_sound(public_key: bytes) -> bool:
+    """Whether mail can be sealed for a raw X25519 key: 32 bytes, and not one of small order (RFC 7748 section 6.1)."""
+    try:
+        X25519PrivateKey.from_private_bytes(bytes(KEY_BYTES)).exchange(X25519PublicKey.from_public_bytes(public_key))
+    except ValueError:
+        return False
+    return True
+
+
 def seal_for(public_key: bytes, plaintext: bytes, context: bytes) -> bytes:
-    """``plaintext`` that only the holder of the key opens, and only with the same ``context``."""
+    """``plaintext`` that only the holder of the key opens, and only with the same ``context``.
+
+    Raises Malformed ``sealing_key`` for a key that is not sound.
+    """
+    if not is_sound(public_key):
+        raise Malformed("sealing_key")
     return _SUITE.encrypt(plaintext, X25519PublicKey.from_public_bytes(public_key), info=context)
 
 

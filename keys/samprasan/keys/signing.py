@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from google.protobuf.message import DecodeError, Message
+from google.protobuf.unknown_fields import UnknownFieldSet
 from samprasan.keys.errors import Malformed, Unproven
 from samprasan.v1.envelope_pb2 import Envelope, Signature
 
@@ -153,22 +154,17 @@ def read_envelope(data: bytes) -> Envelope:
 
 
 def expect_type(envelope: Envelope, kind: type[Message]) -> None:
-    """That the envelope says it carries a ``kind`` and keeps the limits; else Malformed."""
+    """That the envelope says it carries a ``kind``, keeps the limits, and holds nothing besides; else Malformed.
+
+    What no signature covers would be stored, and carried to everybody, and seen by nobody.
+    """
     if envelope.payload_type != payload_type(kind):
         raise Malformed("payload_type", expected=payload_type(kind))
     if len(envelope.payload) > ENVELOPE_BYTES_MAX or len(envelope.signatures) > SIGNATURES_MAX:
         raise Malformed("envelope_over_limit", bytes_max=ENVELOPE_BYTES_MAX, signatures_max=SIGNATURES_MAX)
-
-
-def expect_bare(envelope: Envelope, signatures: int) -> None:
-    """Raise Malformed ``not_canonical`` unless the envelope holds nothing but its payload and so many signatures.
-
-    For what goes into the log as it is: no room is left in it for anything else.
-    """
-    bare = Envelope(payload_type=envelope.payload_type, payload=envelope.payload)
-    for each in envelope.signatures[:signatures]:
-        bare.signatures.add(key_id=each.key_id[:_KEY_BYTES], signature=each.signature[:_SIGNATURE_BYTES])
-    if encode(envelope) != encode(bare):
+    sizes = {(len(each.key_id), len(each.signature)) for each in envelope.signatures}
+    is_bare = not any(len(UnknownFieldSet(each)) for each in (envelope, *envelope.signatures))
+    if not is_bare or not sizes <= {(_KEY_BYTES, _SIGNATURE_BYTES)}:
         raise Malformed("not_canonical", kind="Envelope")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from samprasan.keys import chain, checkpoint, dissents, documents, evaluation_totals, merkle, rosters, signing
 from samprasan.keys.chain import Fit, Head
+from samprasan.keys.documents import Body
 from samprasan.keys.errors import SamprasanError
 from samprasan.keys.signing import Verify
 from samprasan.ledger import agreement, batch_form, ledger, verify
@@ -64,6 +65,7 @@ class Auditor:
         self._verify = check
         self._keys: dict[str, set[bytes]] = {rosters.HUB: set(hub_keys)}
         self._roster: Roster | None = None
+        self._documents: dict[bytes, tuple[Body, Roster | None]] = {}  # with the roster that each came behind
         believed = [data for data in envelopes if self._believes(data)]
         self.agreed = agreement.read_documents(believed)
         self._heads: dict[str, Head] = {}
@@ -77,6 +79,7 @@ class Auditor:
         except SamprasanError as problem:
             self.report.problems.append(f"a document in force: {problem}")
             return False
+        self._documents[signing.digest(signing.read_envelope(data))] = (body, self._roster)
         if isinstance(body, Roster):
             self._roster = body
             self._keys[rosters.HUB].add(body.hub.signing_key)
@@ -133,6 +136,7 @@ class Auditor:
             (receipt.appended_at >= self._appended_at, "goes back in time"),
             (well_formed, "is not well formed"),
             (self._are_signed(batch), "tells of evaluations that not both agencies signed"),
+            (self._are_in_time(batch, receipt), "puts a document into force whose time was over"),
             (self._end_proposals(batch), "ends a proposal that took effect, or that nobody said no to"),
         ):
             if not holds:
@@ -148,6 +152,11 @@ class Auditor:
         except SamprasanError:
             return False
         return True
+
+    def _are_in_time(self, batch: log.Batch, receipt: log.Receipt) -> bool:
+        named = (update.activate.digest for update in batch.updates if update.HasField("activate"))
+        found = (self._documents[digest] for digest in named if digest in self._documents)
+        return all(documents.is_in_time(body, roster, receipt.appended_at) for body, roster in found)
 
     def _end_proposals(self, batch: log.Batch) -> bool:
         said = [update.withdrawn for update in batch.updates if update.HasField("withdrawn")]

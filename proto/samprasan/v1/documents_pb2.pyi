@@ -232,7 +232,7 @@ class Member(_message.Message):
     SIGNING_KEY_FIELD_NUMBER: _builtins.int
     SEALING_KEY_FIELD_NUMBER: _builtins.int
     agency: _builtins.str
-    """Its code: 2 to 16 lower-case letters or digits, never "hub"."""
+    """Its code: 2 to 16 lower-case letters or digits, a letter first, never "hub"."""
     name: _builtins.str
     """Its name for people. Limit: 200 characters."""
     signing_key: _builtins.bytes

@@ -233,7 +233,10 @@ def test_roster_1_and_a_cut_are_not_declined(fed: Federation) -> None:
     first, cut = Roster(version=1), Cut(version=1)
     for body in (first, cut):
         assert refused_with(lambda: dissents.check_declinable(body, roster)) == "not_declinable"  # noqa: B023
-    dissents.check_declinable(Roster(version=9), roster)
+    later = Roster()
+    later.CopyFrom(roster)
+    later.version += 1
+    dissents.check_declinable(later, roster)
 
 
 def test_a_no_whose_answer_was_lost_comes_again_and_one_that_comes_late_is_refused(fed: Federation) -> None:
@@ -359,6 +362,30 @@ def test_the_end_of_what_is_in_force_or_nobody_declined_is_not_kept(fed: Federat
     assert {each.code for each in fed.nodes["mpc"].errors} == {"document_revived"}
     found = audit.audit(fed.hub, fed.hub.world.signer.public_key).problems
     assert any("ends a proposal that took effect" in each for each in found)
+
+
+@pytest.mark.parametrize("log_first", [False, True])
+def test_a_proposal_whose_time_is_over_cannot_take_effect(
+    fed: Federation, log_first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A friend of the hub's operator signs it when everybody has forgotten it."""
+    proposed(fed)
+    signed, late = approve(fed, "codi"), fed.nodes["nhco"]
+    fed.clock.now_ms += 400 * DAY_MS
+    monkeypatch.setattr(documents, "_check_time", lambda *_: None)
+    monkeypatch.setattr(documents, "_drop_expired", lambda _hub: None)
+    documents.submit_document(fed.hub, "codi", signed)
+    assert policy_in_force(fed) == 2
+    if log_first:
+        hub_chain.keep_entries(late, recall.recalled(fed.hub.db, "nhco", True, hub_chain.kept_up_to(late.db)))
+        listing = documents.list_documents(fed.hub.db)
+        assert refused_with(lambda: accepted.accept_listing(late, listing)) == "document_late"
+    else:
+        federation.share_documents(fed)
+        fed.run()
+        assert {each.code for each in late.errors} == {"document_late"}
+    found = audit.audit(fed.hub, fed.hub.world.signer.public_key).problems
+    assert any("whose time was over" in each for each in found)
 
 
 @pytest.mark.parametrize("log_first", [False, True])

@@ -3,9 +3,13 @@
 from collections.abc import Callable
 
 import pytest
+from google.protobuf.message import Message
+from samprasan.hub import store as hub_store
 from samprasan.hub.members import documents as members_documents
-from samprasan.keys import rosters, signing, spoken_digest
+from samprasan.keys import documents, rosters, sealing, signing, spoken_digest
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
+from samprasan.keys.identifiers import check_digit
+from samprasan.keys.signing import KeySigner
 from samprasan.node.documents import accepted, differences, inbox, proposals
 from samprasan.v1 import hub_pb2
 from samprasan.v1.documents_pb2 import Policy, Roster
@@ -126,3 +130,92 @@ def test_a_text_that_speaks_to_the_terminal_reaches_no_inbox(fed: Federation, te
     assert refused.value.code == "document_text"
     accepted.accept_listing(fed.nodes["nhco"], listing(proposed=[envelope]))
     assert inbox.inbox(fed.nodes["nhco"]) == []
+
+
+def test_no_entry_changes_without_the_key_that_it_had(fed: Federation) -> None:
+    """The thief gives its victim both keys of its own, signs as the victim, and talks one officer into it."""
+    own = KeySigner(bytes([9]) * 32)
+    roster = Roster.FromString(proposals.propose_ceremony(fed.nodes[THIEF], proposals.REFRESH).payload)
+    roster.ClearField("plan")
+    entry = rosters.member(roster, VICTIM)
+    entry.signing_key, entry.sealing_key = own.public_key, sealing.sealing_public_key(bytes([77]) * 32)
+    signers = (fed.nodes[THIEF].world.signer, own, fed.nodes["nhco"].world.signer)
+    stolen = signing.seal(roster, *signers)
+    members_documents.submit_document(fed.hub, THIEF, stolen)
+    federation.share_documents(fed)
+    for node in fed.nodes.values():
+        (waiting,) = inbox.inbox(node)
+        assert VICTIM not in waiting.standing.signed, "it is not named by a key that it is only to get"
+        with pytest.raises(Unproven) as refused:
+            accepted.accept_listing(node, listing(active=[stolen]))
+        assert refused.value.code == "document_signatures"
+    signing.add_signature(stolen, fed.nodes[VICTIM].world.signer)  # a planned change: old and new key both sign
+    with fed.hub.db.read() as tx:
+        before = hub_store.documents.agreed_on(tx).roster
+    assert documents.check_signatures(stolen, roster, before, signing.verify_ed25519).complete
+
+
+STUFFED: dict[str, Callable[[Envelope], None]] = {
+    "beside a signature": lambda envelope: stuff(envelope.signatures[0]),
+    "beside the payload": lambda envelope: stuff(envelope),
+    "behind a signature": lambda envelope: lengthen(envelope, "signature"),
+    "in the name of a key": lambda envelope: lengthen(envelope, "key_id"),
+}
+
+
+def stuff(message: Message) -> None:
+    """A field that nobody knows, with something to read in it."""
+    message.MergeFromString(b"\x7a\x05hello")
+
+
+def lengthen(envelope: Envelope, field: str) -> None:
+    setattr(envelope.signatures[0], field, getattr(envelope.signatures[0], field) + b"hello")
+
+
+@pytest.mark.parametrize("where", STUFFED)
+def test_nothing_rides_along_with_a_signature(fed: Federation, where: str) -> None:
+    """It would be stored and carried to everybody, and no digest, list or audit would show it."""
+    envelope = proposals.publish(fed.nodes["codi"], federation.CATALOGUE)
+    STUFFED[where](envelope)
+    with pytest.raises(Malformed):
+        members_documents.submit_document(fed.hub, "codi", envelope)
+    with pytest.raises(Malformed):
+        accepted.accept_listing(fed.nodes["mpc"], listing(active=[envelope]))
+
+
+@pytest.mark.parametrize("key", [bytes(32), b"\1" + bytes(31), b"\xec" + b"\xff" * 30 + b"\x7f"])
+def test_a_mail_key_for_which_nothing_can_be_sealed_is_refused(fed: Federation, key: bytes) -> None:
+    roster = Roster.FromString(proposals.propose_ceremony(fed.nodes[THIEF], proposals.REFRESH).payload)
+    roster.ClearField("plan")
+    rosters.member(roster, THIEF).sealing_key = key
+    with pytest.raises(Malformed) as refused:
+        members_documents.submit_document(fed.hub, THIEF, fed.nodes[THIEF].world.sign(roster))
+    assert refused.value.values["problem"] == "sealing_key"
+    with pytest.raises(Malformed):
+        sealing.seal_for(key, b"letter", b"")
+
+
+WRITTEN = ("ของ 1-1017-00230-70-{}", "110170023070{}", "เลข ๑๑๐๑๗๐๐๒๓๐๗๐{} ครับ", "1 1017 00230 70 {}")
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_no_id_stands_in_a_document(fed: Federation, written: str) -> None:
+    text = written.format(check_digit("110170023070"))
+    body = Policy.FromString(proposal(fed).payload)
+    body.title_th = text
+    with pytest.raises(Malformed) as refused:
+        members_documents.submit_document(fed.hub, "mpc", fed.nodes["mpc"].world.sign(body))
+    assert refused.value.code == "document_id"
+    assert text not in refused.value.text("en")
+    body.title_th = "โทร 02-141-9700, 081 234 5678"
+    members_documents.submit_document(fed.hub, "mpc", fed.nodes["mpc"].world.sign(body))
+
+
+def test_the_same_approval_again_is_told_nobody(fed: Federation) -> None:
+    envelope = proposal(fed)
+    members_documents.submit_document(fed.hub, "mpc", envelope)
+    with fed.hub.db.read() as tx:
+        before = hub_store.documents.changed(tx)
+    members_documents.submit_document(fed.hub, "mpc", envelope)
+    with fed.hub.db.read() as tx:
+        assert hub_store.documents.changed(tx) == before

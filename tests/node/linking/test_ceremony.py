@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import combinations, permutations
 from typing import Any
 
@@ -324,14 +325,36 @@ def test_nobody_fills_a_node_with_messages(young: Federation) -> None:
         message = unreadable(young, ceremony=CeremonyId(roster_digest=number.to_bytes(32, "big")))
         ceremony.accept_message(codi, "mpc", message)
 
-    for number in range(limits.CEREMONY_MESSAGES_MAX):
+    for number in range(2 * limits.CEREMONY_MESSAGES_MAX):
         send(number)
-    with pytest.raises(Refused) as refused:
-        send(limits.CEREMONY_MESSAGES_MAX)
-    assert refused.value.code == "ceremony_messages_over_limit"
+    with codi.db.read() as tx:
+        own = sa.select(sa.func.count()).where(tables.ceremony_messages.c.dealer == "mpc")
+        kept = tx.execute(own).scalar_one()
+    assert kept == 1, "of rosters that it has not heard of, the last one"
+    young.run()
+    assert len(all_shares(young)) == 3, "they have not taken up the room of those that count"
 
 
-def agree(fed: Federation, proposer: str, approver: str, purpose: str) -> None:
+def test_attempts_that_somebody_else_begins_take_up_nobodys_room(fed: Federation) -> None:
+    """codi begins attempt after attempt, which the others follow; their messages of the last one still have room."""
+    mpc, nhco, codi = (fed.nodes[each] for each in ("mpc", "nhco", "codi"))
+    agree(fed, "nhco", "mpc", proposals.REFRESH, held=False)
+    for _ in range(limits.CEREMONY_MESSAGES_MAX + 4):
+        ceremony.restart(codi)
+        letters = [letter for _, letter in ceremony.unposted_letters(codi)]
+        for letter_id, _ in ceremony.unposted_letters(codi):
+            ceremony.mark_posted(codi.db, letter_id)
+        for letter in letters:
+            with suppress(SamprasanError):
+                ceremony.accept_message(fed.nodes[letter.to], "codi", letter.envelope)
+        for one, other in ((mpc, nhco), (nhco, mpc)):
+            for letter_id, letter in ceremony.unposted_letters(one):
+                ceremony.mark_posted(one.db, letter_id)
+                if letter.to == other.name and letter.envelope.payload_type.endswith("commitment"):
+                    ceremony.accept_message(other, one.name, letter.envelope)
+
+
+def agree(fed: Federation, proposer: str, approver: str, purpose: str, *, held: bool = True) -> None:
     """Propose a ceremony, approve it, and hold it."""
     node, other = fed.nodes[proposer], fed.nodes[approver]
     proposal = proposals.propose_ceremony(node, purpose)
@@ -340,7 +363,9 @@ def agree(fed: Federation, proposer: str, approver: str, purpose: str) -> None:
     (waiting,) = inbox.inbox(other)
     signed = inbox.approve(other, waiting, "")
     documents.submit_document(fed.hub, approver, signed)
-    fed.run()
+    federation.share_documents(fed)
+    if held:
+        fed.run()
 
 
 def meet(fed: Federation, *agencies: str) -> int:

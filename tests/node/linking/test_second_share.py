@@ -11,10 +11,11 @@ import pytest
 import sqlalchemy as sa
 from samprasan.hub.members import documents as members_documents
 from samprasan.keys import ceremony as rules
-from samprasan.keys import pseudonym, ristretto, rosters, sealing, signing
+from samprasan.keys import documents, pseudonym, ristretto, rosters, sealing, signing
 from samprasan.keys.ceremony import Ceremony
 from samprasan.keys.errors import SamprasanError, Unproven
 from samprasan.keys.sharing import Share
+from samprasan.keys.signing import KeySigner
 from samprasan.node import store as node_store
 from samprasan.node import tables
 from samprasan.node.documents import accepted, inbox, proposals
@@ -33,6 +34,7 @@ SEEDS_TO_FIND = 100
 ROUNDS = 4  # in which everything is delivered
 PURPOSES = (proposals.REFRESH, proposals.REFRESH, proposals.REPAIR, proposals.ROTATE)
 STOLEN_MAIL_KEY = bytes([77]) * 32
+STOLEN_SIGNER = KeySigner(bytes([9]) * 32)
 Seeds = Callable[[int, int, int], Iterator[int]]
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -214,9 +216,12 @@ def steal_mail(world: World) -> None:
     roster = Roster.FromString(proposals.propose_ceremony(world.thief, purpose).payload)
     victim = world.chance.choice([each for each in sorted(world.fed.nodes) if each != THIEF])
     rosters.member(roster, victim).sealing_key = sealing.sealing_public_key(STOLEN_MAIL_KEY)
-    if world.chance.random() < 0.3:
+    if world.chance.random() < 0.5:
         roster.ClearField("plan")
     envelope = world.thief.world.sign(roster)
+    if world.chance.random() < 0.5:  # the victim's signature is the thief's, too
+        rosters.member(roster, victim).signing_key = STOLEN_SIGNER.public_key
+        envelope = signing.seal(roster, world.thief.world.signer, STOLEN_SIGNER)
     with suppress(SamprasanError):
         members_documents.submit_document(world.fed.hub, THIEF, envelope)
     agree(world)
@@ -364,6 +369,11 @@ def mail_keys_change_beside_a_plan(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(module, "check_roster_is_ours", looks_at_its_signing_key)
 
 
+def entries_change_without_the_key_they_had(patch: pytest.MonkeyPatch) -> None:
+    """Who puts a key of its own into another's entry signs as the other."""
+    patch.setattr(documents, "_changed_of_before", lambda _body, _roster: frozenset())
+
+
 def lines_are_random_and_values_are_evidence(patch: pytest.MonkeyPatch) -> None:
     """A node that is restored in the middle draws another line; who sees both shows what it was told."""
     chance = random.Random(5)
@@ -396,6 +406,7 @@ def nonces_follow_from_the_constant(patch: pytest.MonkeyPatch) -> None:
     "plant",
     [
         pytest.param(mail_keys_change_beside_a_plan, marks=pytest.mark.rest),
+        pytest.param(entries_change_without_the_key_they_had, marks=pytest.mark.long),
         pytest.param(nonces_follow_from_the_constant, marks=pytest.mark.rest),
         pytest.param(lines_are_random_and_values_are_evidence, marks=pytest.mark.long),
         pytest.param(lines_follow_from_share_and_attempt, marks=pytest.mark.long),

@@ -25,32 +25,27 @@ def submit_document(hub: Hub, agency: str, envelope: Envelope) -> None:
     Raises Malformed for what cannot be read, Unproven for signatures that do not hold or are not the caller's, Refused
     for a version that does not come next, a document that expired, or an inbox that is full.
     """
-    if len(envelope.payload) > limits.DOCUMENT_BYTES_MAX:
-        raise Malformed("envelope_over_limit", bytes_max=limits.DOCUMENT_BYTES_MAX, signatures_max=1)
-    body = documents.read(envelope)
-    if isinstance(body, Policy):
-        policy.from_document(body)
-    elif isinstance(body, Catalogue):
-        benefits.from_document(body)
+    body = _read(envelope)
     _drop_expired(hub)
     with hub.db.begin() as tx:
-        store.log.lock_head(tx)
+        head = store.log.lock_head(tx)
         agreed = store.documents.agreed_on(tx)
         current = agreed.roster
         digest = signing.digest(envelope)
         if digest in agreed.digests:
             return  # a confirmation that came twice, or after the others sufficed
-        _check_recovery(tx, hub.world, body)
-        _check_not_over(tx, digest, body)
+        _check_open(tx, hub.world, digest, body)
         stored = store.documents.find(tx, digest)
         judges = [current, body] if isinstance(body, Roster) else [current]
         counted = {key for judge in judges if judge for key in rosters.signing_keys(judge)}
         merged = _merged(Envelope.FromString(stored) if stored else None, envelope, counted)
         found = documents.check_signatures(merged, body, current, hub.world.verify)
         _check_own(agency, documents.check_signatures(envelope, body, current, hub.world.verify))
+        if merged.SerializeToString() == stored:
+            return  # it came twice: nobody has to list it again
         in_force = store.documents.version_in_force(tx, found.kind, found.series)
         _check_next(body, in_force, agreed.federation_id)
-        _check_time(body, current, hub.world.now())
+        _check_time(body, current, max(hub.world.now(), head.appended_at))
         if stored is None:
             if not found.complete:
                 check_room(tx, agency, envelope)
@@ -66,24 +61,38 @@ def submit_document(hub: Hub, agency: str, envelope: Envelope) -> None:
             _take_effect(tx, hub.world, found)
 
 
+def _read(envelope: Envelope) -> Body:
+    if len(envelope.payload) > limits.DOCUMENT_BYTES_MAX:
+        raise Malformed("envelope_over_limit", bytes_max=limits.DOCUMENT_BYTES_MAX, signatures_max=1)
+    body = documents.read(envelope)
+    if isinstance(body, Policy):
+        policy.from_document(body)
+    elif isinstance(body, Catalogue):
+        benefits.from_document(body)
+    return body
+
+
 def _check_own(agency: str, brought: Standing) -> None:
     """Nobody brings another's signature alone, nor another's catalogue."""
     if agency not in brought.signed:
         raise Unproven("approval_not_ones_own", agency=agency)
 
 
-def _check_not_over(tx: Tx, digest: bytes, body: Body) -> None:
-    """Raise Refused ``document_withdrawn`` if the log says that it is over, whoever still has signatures under it."""
-    if store.dissents.is_over(tx, digest):
-        raise Refused("document_withdrawn", kind=documents.kind_name(documents.kind_of(body)), version=body.version)
+def _check_open(tx: Tx, world: World, digest: bytes, body: Body) -> None:
+    """Raise if the document is over, or a hub that recovers puts nothing into force but the cut that it needs.
 
-
-def _check_recovery(tx: Tx, world: World, body: Body) -> None:
-    """A hub that recovers puts nothing into force but the cut that it needs."""
+    What the log says is over stays so, whoever still has signatures under it: Refused ``document_withdrawn``.
+    """
     if isinstance(body, Cut):
         recovery.check_cut(tx, world, body)
     elif store.recovery.current(tx) is not None:
         raise Unavailable("hub_recovering")
+    _check_not_over(tx, digest, body)
+
+
+def _check_not_over(tx: Tx, digest: bytes, body: Body) -> None:
+    if store.dissents.is_over(tx, digest):
+        raise Refused("document_withdrawn", kind=documents.kind_name(documents.kind_of(body)), version=body.version)
 
 
 def _take_effect(tx: Tx, world: World, found: Standing) -> None:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from samprasan.edge.database import Tx
 from samprasan.hub import limits, store
 from samprasan.hub.identity import Hub
-from samprasan.keys import certificates, plain_text, rosters, signing
+from samprasan.keys import certificates, plain_text, rosters, sealing, signing
 from samprasan.keys.errors import Malformed, Refused, Unproven
 from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -54,8 +54,8 @@ def examine(hub: Hub, request: hub_pb2.JoinRequest) -> hub_pb2.Application:
         if store.members.find_invite(tx, hashlib.sha256(request.invite_secret).digest()) is None:
             raise Refused("invite_unknown")
     application = signing.decode(hub_pb2.Application, request.application.payload)
-    sizes = (len(application.signing_key), len(application.sealing_key))
-    if sizes != (32, 32) or len(application.certificate_request) > certificates.REQUEST_BYTES_MAX:
+    sound = len(application.signing_key) == 32 and sealing.is_sound(application.sealing_key)
+    if not sound or len(application.certificate_request) > certificates.REQUEST_BYTES_MAX:
         raise Malformed("application")
     return hub.world.open(request.application, hub_pb2.Application, application.signing_key)
 

@@ -104,11 +104,7 @@ def _activate(tx: Tx, node: Node, envelope: Envelope) -> None:
             raise Unproven("document_replaced", kind=documents.kind_name(kind), version=body.version)
         return
     documents.believe(envelope, agreed.roster, node.world.verify)
-    digest = signing.digest(envelope)
-    if store.dissents.is_over(tx, digest):
-        raise Unproven("document_revived", id=digest.hex()[:12])
-    if documents.counts_alone(kind) and store.documents.is_another(tx, kind, body.version, digest):
-        raise Unproven("document_replaced", kind=documents.kind_name(kind), version=body.version)
+    _check_log(tx, envelope, body, agreed.roster)
     if isinstance(body, Roster):
         check_roster_is_ours(body, node)
     elif body.version != in_force + 1 and not documents.series_of(body):
@@ -118,6 +114,18 @@ def _activate(tx: Tx, node: Node, envelope: Envelope) -> None:
     found = documents.check_signatures(envelope, body, agreed.roster, node.world.verify)
     _follow(tx, node, body, found.digest)
     store.documents.save(tx, found, envelope.SerializeToString(), active=True)
+
+
+def _check_log(tx: Tx, envelope: Envelope, body: Body, roster: Roster | None) -> None:
+    """That the log, as far as it is kept here, says nothing else of the document; else Unproven."""
+    kind, digest = documents.kind_of(body), signing.digest(envelope)
+    if store.dissents.is_over(tx, digest):
+        raise Unproven("document_revived", id=digest.hex()[:12])
+    if documents.counts_alone(kind) and store.documents.is_another(tx, kind, body.version, digest):
+        raise Unproven("document_replaced", kind=documents.kind_name(kind), version=body.version)
+    moment = store.documents.activated_at(tx, digest)
+    if moment is not None and not documents.is_in_time(body, roster, moment):
+        raise Unproven("document_late", kind=documents.kind_name(kind), version=body.version)
 
 
 def _follow(tx: Tx, node: Node, body: Body, digest: bytes) -> None:

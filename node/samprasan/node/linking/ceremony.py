@@ -316,9 +316,24 @@ def _keep_signed(tx: Tx, node: Node, roster: Roster, envelope: Envelope, sender:
     agreed = store.documents.agreed_on(tx)
     if message.ceremony.roster_digest in agreed.digests - {agreed.roster_digest}:
         return  # of a roster that was in force once: late, and of no use
-    if store.ceremony.message_count(tx, message.dealer) >= limits.CEREMONY_MESSAGES_MAX:
-        raise Refused("ceremony_messages_over_limit", agency=message.dealer, most=limits.CEREMONY_MESSAGES_MAX)
+    _make_room(tx, message, is_known=message.ceremony.roster_digest == agreed.roster_digest)
     _keep(tx, node, message, envelope)
+
+
+def _make_room(tx: Tx, message: DealerCommitment | DealerValue, *, is_known: bool) -> None:
+    """Forget what a dealer's message makes useless, where there are many; Refused ``ceremony_messages_over_limit``.
+
+    Of the ceremony in force, earlier attempts; else every other ceremony, of which this node has not heard yet.  Else
+    others could start attempts, or name rosters, until nobody's messages have room.
+    """
+    dealer, named, most = message.dealer, message.ceremony, limits.CEREMONY_MESSAGES_MAX
+    if not is_known:
+        known = store.documents.agreed_on(tx).roster_digest
+        store.ceremony.forget_other_rosters(tx, dealer, named.roster_digest, known)
+    elif store.ceremony.message_count(tx, dealer, named.roster_digest) >= most:
+        store.ceremony.forget_earlier_attempts(tx, dealer, named.roster_digest, named.attempt)
+    if store.ceremony.message_count(tx, dealer, named.roster_digest) >= most:
+        raise Refused("ceremony_messages_over_limit", agency=dealer, most=most)
 
 
 def _is_for(tx: Tx, node: Node, message: DealerValue, *, shown: bool) -> bool:

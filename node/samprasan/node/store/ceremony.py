@@ -46,10 +46,22 @@ def messages(tx: sa.Connection, roster_digest: bytes, attempt: int) -> list[Cere
     return rows_as(CeremonyMessageRow, tx.execute(query.order_by(ceremony_messages.c.digest)))
 
 
-def message_count(tx: sa.Connection, dealer: str) -> int:
-    """How many messages of a dealer are kept."""
-    query = sa.select(sa.func.count()).select_from(ceremony_messages).where(ceremony_messages.c.dealer == dealer)
-    return tx.execute(query).scalar_one()
+def message_count(tx: sa.Connection, dealer: str, roster_digest: bytes) -> int:
+    """How many messages of a dealer are kept of what a roster plans."""
+    own = (ceremony_messages.c.dealer == dealer, ceremony_messages.c.roster_digest == roster_digest)
+    return tx.execute(sa.select(sa.func.count()).select_from(ceremony_messages).where(*own)).scalar_one()
+
+
+def forget_earlier_attempts(tx: sa.Connection, dealer: str, roster_digest: bytes, attempt: int) -> None:
+    """Forget a dealer's messages of attempts before that one."""
+    own = (ceremony_messages.c.dealer == dealer, ceremony_messages.c.roster_digest == roster_digest)
+    tx.execute(ceremony_messages.delete().where(*own, ceremony_messages.c.attempt < attempt))
+
+
+def forget_other_rosters(tx: sa.Connection, dealer: str, *roster_digests: bytes) -> None:
+    """Forget a dealer's messages but for those of what these rosters plan."""
+    others = ceremony_messages.c.roster_digest.not_in(roster_digests)
+    tx.execute(ceremony_messages.delete().where(ceremony_messages.c.dealer == dealer, others))
 
 
 def has_message(tx: sa.Connection, digest: bytes) -> bool:

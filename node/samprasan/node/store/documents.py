@@ -5,6 +5,9 @@ from samprasan.keys.documents import Standing
 from samprasan.ledger import agreement
 from samprasan.ledger.agreement import Agreed
 from samprasan.node.tables import activations, documents
+from samprasan.v1.documents_pb2 import Roster
+from samprasan.v1.envelope_pb2 import Envelope
+from samprasan.v1.log_pb2 import DOCUMENT_KIND_ROSTER, Activate
 
 _LATER = documents.alias()
 _OWN = (_LATER.c.kind == documents.c.kind, _LATER.c.series == documents.c.series, _LATER.c.active)
@@ -49,11 +52,29 @@ def save(tx: sa.Connection, found: Standing, envelope: bytes, *, active: bool) -
         tx.execute(documents.insert().values(new | values))
 
 
-def note_activation(tx: sa.Connection, digest: bytes, kind: int, version: int, log_index: int) -> None:
-    """Keep that the hub's chain puts a document into force."""
-    row = {"digest": digest, "kind": kind, "version": version, "log_index": log_index}
-    if tx.execute(sa.select(activations.c.digest).where(activations.c.digest == digest)).first() is None:
-        tx.execute(activations.insert().values(row))
+def note_activation(tx: sa.Connection, said: Activate, log_index: int, appended_at: int) -> None:
+    """Keep that the hub's chain puts a document into force, with the place and the moment that it first had."""
+    row = {"digest": said.digest, "kind": said.document, "version": said.version}
+    if activated_at(tx, said.digest) is None:
+        tx.execute(activations.insert().values(row | {"log_index": log_index, "appended_at": appended_at}))
+
+
+def activated_at(tx: sa.Connection, digest: bytes) -> int | None:
+    """When the hub's chain put the document into force, milliseconds since the Unix epoch, as far as it is kept."""
+    return tx.execute(sa.select(activations.c.appended_at).where(activations.c.digest == digest)).scalar()
+
+
+def find_active(tx: sa.Connection, digest: bytes) -> bytes | None:
+    """The envelope of a document that is, or was, in force here."""
+    own = (documents.c.digest == digest, documents.c.active)
+    return tx.execute(sa.select(documents.c.envelope).where(*own)).scalar()
+
+
+def roster(tx: sa.Connection, version: int) -> Roster | None:
+    """The roster that was in force under that version."""
+    own = (documents.c.kind == DOCUMENT_KIND_ROSTER, documents.c.version == version, documents.c.active)
+    data = tx.execute(sa.select(documents.c.envelope).where(*own)).scalar()
+    return Roster.FromString(Envelope.FromString(data).payload) if data else None
 
 
 def forget_activations(tx: sa.Connection, log_index: int) -> None:

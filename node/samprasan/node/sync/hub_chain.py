@@ -15,6 +15,8 @@ from samprasan.node.identity import Node
 from samprasan.node.linking import linking_use
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
+from samprasan.v1.documents_pb2 import Roster
+from samprasan.v1.envelope_pb2 import Envelope
 
 
 def kept_up_to(db: Database) -> int:
@@ -28,7 +30,8 @@ def keep_entries(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
 
     Raises Unproven ``signature``, ``receipt_foreign``; ``hub_chain_fork`` for an entry that is not what is kept;
     ``dissent``, ``document_revived`` for the end of a proposal that nobody said no to, or that is in force here;
-    ``document_replaced`` for a document that took effect in the log and is another one here.
+    ``document_replaced`` for a document that took effect in the log and is another one here, ``document_late`` for one
+    whose time was over then.
     """
     if not entries:
         return
@@ -72,7 +75,7 @@ def _note_documents(tx: Tx, node: Node, batch: log.Batch, receipt: log.Receipt) 
     agreed = store.documents.agreed_on(tx)
     for update in updates:
         if update.HasField("activate"):
-            _note_activation(tx, update.activate, receipt.log_index)
+            _note_activation(tx, update.activate, receipt)
             continue
         withdrawn = update.withdrawn
         dissents.check_end(
@@ -83,8 +86,13 @@ def _note_documents(tx: Tx, node: Node, batch: log.Batch, receipt: log.Receipt) 
         store.dissents.end_proposal(tx, withdrawn.digest, receipt.appended_at, withdrawn.SerializeToString())
 
 
-def _note_activation(tx: Tx, said: log.Activate, log_index: int) -> None:
-    if documents.counts_alone(said.document):
-        if store.documents.is_another(tx, said.document, said.version, said.digest):
-            raise Unproven("document_replaced", kind=documents.kind_name(said.document), version=said.version)
-        store.documents.note_activation(tx, said.digest, said.document, said.version, log_index)
+def _note_activation(tx: Tx, said: log.Activate, receipt: log.Receipt) -> None:
+    kind, version = documents.kind_name(said.document), said.version
+    if documents.counts_alone(said.document) and store.documents.is_another(tx, said.document, version, said.digest):
+        raise Unproven("document_replaced", kind=kind, version=version)
+    if (data := store.documents.find_active(tx, said.digest)) is not None:
+        body = documents.read(Envelope.FromString(data))
+        before = store.documents.roster(tx, version - 1) if isinstance(body, Roster) else None
+        if not documents.is_in_time(body, before, receipt.appended_at):
+            raise Unproven("document_late", kind=kind, version=version)
+    store.documents.note_activation(tx, said, receipt.log_index, receipt.appended_at)

@@ -100,6 +100,7 @@ activations = sa.Table(
     sa.Column("kind", sa.SmallInteger, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("log_index", sa.BigInteger, nullable=False),
+    sa.Column("appended_at", sa.BigInteger, nullable=False),
 )
 notes = sa.Table(
     "notes",

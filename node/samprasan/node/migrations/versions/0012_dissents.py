@@ -29,4 +29,5 @@ def upgrade() -> None:
         sa.Column("kind", sa.SmallInteger, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("log_index", sa.BigInteger, nullable=False),
+        sa.Column("appended_at", sa.BigInteger, nullable=False),
     )
