@@ -5,6 +5,8 @@ over a connection it keeps, as a counter would.
 """
 
 import asyncio
+import itertools
+import secrets
 import socket
 import ssl
 import subprocess
@@ -19,15 +21,19 @@ from federation import Federation as LocalFederation
 from samprasan.client.connection import Hub
 from samprasan.edge import wire
 from samprasan.edge.configuration import address_of
-from samprasan.keys import certificates
+from samprasan.keys import certificates, dissents, documents, signing
 from samprasan.node import home as node_homes
+from samprasan.node.documents import proposals
 from samprasan.node.home import Home
 from samprasan.node.process import serve
 from samprasan.v1 import hub_pb2
+from samprasan.v1.documents_pb2 import MOVE_REASON_WRONG_ID, Move
 
 CALLS = 1500
 WARM_UP = 200
-ATTACKS = ("strangers shaking hands", "a member sending junk calls", "a member pushing junk batches")
+FLOOD = "a member flooding proposals, moves and letters"
+ATTACKS = ("strangers shaking hands", "a member sending junk calls", "a member pushing junk batches", FLOOD)
+LETTER_BYTES = 100_000
 
 
 def run(folder: Path) -> None:
@@ -72,6 +78,8 @@ def attack(name: str, home: Home) -> None:
     """Until killed."""
     if name == ATTACKS[0]:
         shake_hands(home)
+    elif name == FLOOD:
+        asyncio.run(serve.ask(home.connect, lambda hub: flood(home, hub)))
     else:
         asyncio.run(junk(home, push=name == ATTACKS[2]))
 
@@ -88,6 +96,46 @@ def shake_hands(home: Home) -> None:
                 secured.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(100))
         except OSError:
             continue
+
+
+async def flood(home: Home, hub: Hub) -> None:
+    """Well-formed: sixteen at a time, proposals that are withdrawn, moves, and letters that nobody can open."""
+    node = home.node
+
+    async def propose(number: int) -> None:
+        envelope = proposals.propose_grant(node, 1 + number % 1_000, 1 + number % 300)
+        await hub.submit_document(envelope)
+        found = documents.read(envelope)
+        standing = documents.Standing(
+            documents.kind_of(found), "", found.version, signing.digest(envelope), frozenset(), frozenset(), False
+        )
+        said = dissents.compose(
+            found.federation_id, standing, node.identity.agency, dissents.WITHDRAWN, node.world.signer
+        )
+        await hub.submit_dissent(said)
+
+    async def move(number: int) -> None:
+        grant = documents.read(proposals.propose_grant(node, 1, 1))
+        body = Move(
+            federation_id=grant.federation_id,
+            version=1,
+            created_at=grant.created_at,
+            expires_at=grant.expires_at,
+            agency=node.identity.agency,
+            account=number.to_bytes(16, "big"),
+            awards=1,
+            credits=1,
+            reason=MOVE_REASON_WRONG_ID,
+            move_id=secrets.token_bytes(16),
+        )
+        await hub.submit_document(node.world.sign(body))
+
+    async def write(_number: int) -> None:
+        await hub.post_mail("mpc", secrets.token_bytes(LETTER_BYTES))
+
+    for number in itertools.count():
+        acts = (act(number * 16 + place) for place in range(4) for act in (propose, move, write, write))
+        await asyncio.gather(*acts, return_exceptions=True)
 
 
 async def junk(home: Home, *, push: bool) -> None:
