@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.sim.simulation import begun_federation
+from tests.sim.stores import begun_federation
 
 
 @pytest.fixture(autouse=True, scope="session")

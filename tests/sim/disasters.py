@@ -18,7 +18,8 @@ from samprasan.v1.documents_pb2 import Cut
 
 from tests import federation
 from tests.federation import HubParty, Message, NodeParty
-from tests.sim.simulation import NO_FAULTS, Faults, SimulatedStore, Simulation, simulated_database
+from tests.sim.simulation import NO_FAULTS, Faults, Simulation
+from tests.sim.stores import SimulatedStore, simulated_database
 
 R = TypeVar("R", bound=Simulation)
 SNAPSHOTS_KEPT = 3

@@ -16,7 +16,8 @@ from samprasan.v1 import log_pb2 as log
 
 from tests import federation, reading
 from tests.reading import Integration
-from tests.sim.simulation import SUBJECTS, Faults, Simulation
+from tests.sim.simulation import Faults, Simulation
+from tests.sim.stores import SUBJECTS
 from tests.validator import Due, Judge, Record, Truth
 
 PENDING_MAX = 6  # words that are on their way to a slow reader

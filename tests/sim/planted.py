@@ -13,7 +13,7 @@ from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 
 from tests.federation import NodeParty
-from tests.sim import simulation
+from tests.sim import simulation, stores
 from tests.sim.simulation import Faults
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -27,9 +27,9 @@ def no_duplicate_check(patch: pytest.MonkeyPatch) -> None:
 
 def acknowledged_before_durable(patch: pytest.MonkeyPatch) -> None:
     """The hub's database no longer syncs a commit before the receipt goes out."""
-    make = simulation.simulated_database
+    make = stores.simulated_database
 
-    def unsynced(party: str) -> simulation.SimulatedStore:
+    def unsynced(party: str) -> stores.SimulatedStore:
         db = make(party)
         if party == "hub":
             db.raw().execute("PRAGMA synchronous = OFF")

@@ -1,22 +1,18 @@
 """A simulated world around the real steps: network, clock and disk with seeded faults.
 
-One step is one delivered message, one timer, one import or one crash.  The same seed gives the same trace.  A store
-keeps what was committed only if SQLite was told to sync each commit (it reads the pragma that the product set);
-otherwise a crash takes back everything since the last sync.
+One step is one delivered message, one timer, one import or one crash.  The same seed gives the same trace.
 """
 
 import hashlib
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from functools import cache
-from typing import Any, ClassVar
+from typing import Any
 
 import sqlalchemy as sa
-from samprasan.edge import database
-from samprasan.edge.database import Database, rows_as
+from samprasan.edge.database import rows_as
 from samprasan.hub import store as hub_store
 from samprasan.hub.log import audit
 from samprasan.hub.tables import subjects as hub_subjects
@@ -29,125 +25,30 @@ from samprasan.node import limits
 from samprasan.node import store as node_store
 from samprasan.node.counter import balance, consent, erasure
 from samprasan.node.imports import undo
-from samprasan.node.imports.deed import Consents, Deed
+from samprasan.node.imports.deed import Deed
 from samprasan.node.rows import SubjectRow
 from samprasan.node.sync import halt, outbox
 from samprasan.node.tables import awards, batches, subjects
 from samprasan.v1 import hub_pb2, log_pb2
 
 from tests import federation
-from tests.federation import Federation, HubParty, Message, NodeParty, SeededSigner
+from tests.federation import Federation, HubParty, Message, NodeParty
 from tests.sim.counters import Counters
+from tests.sim.stores import (
+    SUBJECTS,
+    Crash,
+    SimulatedStore,
+    SkewedClock,
+    begun_federation,
+    made_deed,
+    simulated_database,
+)
 
-SQLITE_FULL = 2
 Seeds = Callable[[int, int, int], Iterator[int]]  # the fixture that gives seeds to try
-COMMITS_PER_SYNC = 20  # of a database that does not sync by itself
 CHECK_EVERY = 100
-EARLIER_FROM = 50_000  # numbers of records that were imported before
 SKEW_MS = 60_000  # a node's clock may be a minute off
-SUBJECTS = 40
 LEAVERS = 6
 WAITS_MS = (DAY_MS, 3 * DAY_MS, 9 * DAY_MS)
-
-
-class Crash(BaseException):
-    """A process ends here, in the middle of a step."""
-
-
-class SimulatedStore(Database):
-    """SQLite in memory that can lose what was not synced, and whose commits can be the moment of a crash.
-
-    Once it is closed another world gets its engine, which knows its statements already.
-    """
-
-    idle: ClassVar[list[sa.Engine]] = []
-
-    def __init__(self, engine: sa.Engine) -> None:
-        super().__init__(engine)
-        self.crash_at_commit = ""
-        self._commits = 0
-        self._durable: bytes | None = None
-
-    @contextmanager
-    def begin(self) -> Iterator[sa.Connection]:
-        """A write transaction; "before" a crash its writes are lost, "after" they are kept and the answer is lost."""
-        if self._durable is None and not self._syncs() and not self._is_empty():
-            self._durable = self.raw().serialize()
-        with super().begin() as tx:
-            yield tx
-            if self.crash_at_commit == "before":
-                raise Crash
-        self._commits += 1
-        if self._commits % COMMITS_PER_SYNC == 0:
-            self.sync()
-        if self.crash_at_commit == "after":
-            raise Crash
-
-    def close(self) -> None:
-        """Let another world have the engine; this one has none any more."""
-        if hasattr(self, "engine"):
-            self.raw().execute("PRAGMA synchronous = FULL")
-            self.idle.append(self.engine)
-            del self.engine
-
-    def sync(self) -> None:
-        """What was committed so far is safe."""
-        if self._durable is not None:
-            self._durable = self.raw().serialize()
-
-    def lose_unsynced(self) -> None:
-        """The power went off."""
-        self.crash_at_commit = ""
-        if self._durable is not None:
-            self.raw().deserialize(self._durable)
-
-    def _syncs(self) -> bool:
-        (level,) = self.raw().execute("PRAGMA synchronous").fetchone()
-        return int(level) >= SQLITE_FULL
-
-    def _is_empty(self) -> bool:
-        (pages,) = self.raw().execute("PRAGMA page_count").fetchone()
-        return int(pages) == 0
-
-    def raw(self) -> Any:
-        """The one sqlite3 connection behind the database."""
-        return self.engine.raw_connection().driver_connection
-
-
-@dataclass(frozen=True)
-class SkewedClock:
-    """A node's own clock."""
-
-    clock: federation.Clock
-    skew_ms: int
-
-    def __call__(self) -> int:
-        return self.clock() + self.skew_ms
-
-
-def simulated_database(_party: str) -> SimulatedStore:
-    """A database for one party, for a copy."""
-    idle = SimulatedStore.idle
-    return SimulatedStore(idle.pop() if idle else database.open_database("sqlite://").engine)
-
-
-@cache
-def begun_federation() -> tuple[Federation, list[tuple[str, int, Deed]]]:
-    """A federation that has run for a while: people are linked, have credits, and can redeem them.
-
-    With every record that was imported: agency, import, and what it says.
-    """
-    begun = federation.make(federation.memory_database, -1, SeededSigner, SeededSigner.verify)
-    federation.publish(begun)
-    earlier = []
-    for place, agency in enumerate(begun.nodes):
-        for subject in range(place, SUBJECTS, 2):
-            made = _made(EARLIER_FROM + subject, subject, 2, consents=True)
-            import_id = begun.give(agency, made).import_id
-            assert import_id is not None
-            earlier.append((agency, import_id, made))
-    begun.run()
-    return begun, earlier
 
 
 @dataclass(frozen=True)
@@ -345,12 +246,12 @@ class Simulation:
             return
         consents = self.chance.random() < 0.9
         subject = self.chance.randrange(SUBJECTS) + (0 if consents else SUBJECTS)  # nobody changes his mind here
-        self._give(agency, _made(number, subject, 2, consents=consents))
+        self._give(agency, made_deed(number, subject, 2, consents=consents))
 
     def _leave(self, number: int) -> None:
         """Somebody comes, takes consent back, agrees again, or is erased; at one agency, whatever the others know."""
         agency = self.chance.choice(self.agencies)
-        made = _made(number, self.chance.randrange(LEAVERS), 2, consents=True)
+        made = made_deed(number, self.chance.randrange(LEAVERS), 2, consents=True)
         node = self.fed.nodes[agency]
         at = (node, made.subject)
         what = self.chance.choice(("import", "import", "withdraw", "withdraw", "give", "wait", "wait", "erase"))
@@ -515,11 +416,6 @@ class Simulation:
         for seq, receipt in seen:
             if receipts.get((node.name, seq)) != receipt:
                 self.problems.append(f"{node.name} holds a receipt for batch {seq} that the log does not")
-
-
-def _made(number: int, subject: int, hours: int, *, consents: bool) -> Deed:
-    share = Consents(share=consents, redeem=consents)
-    return federation.deed(number, subject, quantity=Decimal(hours), credits=8 * hours, consents=share)
 
 
 def run(seed: int, steps: int, faults: Faults | None = None, *, leaving: bool = False) -> Simulation:

@@ -27,7 +27,8 @@ from tests.leaving import available, leave
 from tests.moving import approve, confirm, propose_split
 from tests.reconciling import reconcile
 from tests.redemptions import wish
-from tests.sim.simulation import Seeds, begun_federation
+from tests.sim.simulation import Seeds
+from tests.sim.stores import begun_federation
 
 STEPS = 40
 PEOPLE = 4
