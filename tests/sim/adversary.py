@@ -63,6 +63,7 @@ class Enemy:
     others_awards: list[bytes] = field(default_factory=list)
     awarded: dict[bytes, bytes] = field(default_factory=dict)  # by op_id, to which account
     papers: list[Envelope] = field(default_factory=list)  # documents
+    noes: list[Envelope] = field(default_factory=list)  # against documents
     sealed: list[bytes] = field(default_factory=list)  # letters
     dealt: list[Envelope] = field(default_factory=list)  # ceremony messages
     shown: list[bytes] = field(default_factory=list)  # accounts whose totals the hub has shown it, since last looked at

@@ -128,9 +128,15 @@ def _revive(enemy: Enemy) -> None:
         over = set(tx.execute(sa.select(hub_tables.withdrawn.c.digest)).scalars())
     for paper in enemy.papers:
         if signing.digest(paper) in over:
-            made = Envelope(payload_type=paper.payload_type, payload=paper.payload, signatures=paper.signatures)
-            signing.add_signature(made, enemy.node.world.signer)
-            enemy.ask("submit", made)
+            enemy.ask("submit", _with_its_own(enemy, paper))
+
+
+def _with_its_own(enemy: Enemy, paper: Envelope) -> Envelope:
+    """The paper, with its signature beside those that it has seen."""
+    made = Envelope(payload_type=paper.payload_type, payload=paper.payload, signatures=paper.signatures)
+    if all(each.key_id != signing.key_id(enemy.node.world.signer.public_key) for each in made.signatures):
+        signing.add_signature(made, enemy.node.world.signer)
+    return made
 
 
 def _say_no(enemy: Enemy) -> None:
@@ -147,6 +153,7 @@ def _say_no(enemy: Enemy) -> None:
     said = dissents.compose(enemy.federation_id, standing, agency, reason, enemy.node.world.signer)
     if enemy.chance.random() < 0.2:
         said = enemy.node.world.sign(swapped(enemy.chance, Dissent.FromString(said.payload)))
+    enemy.noes = [*enemy.noes[-REMEMBERED:], said]
     enemy.ask("dissent", said)
 
 
@@ -159,22 +166,26 @@ def _propose_as_operator(enemy: Enemy) -> None:
 
 
 def _list_otherwise(enemy: Enemy) -> None:
-    """Its friend tells one node that something else is proposed, or in force."""
+    """Its friend tells one node that something else is proposed, declined, or in force."""
     if not enemy.with_operator:
         return
+    victim = enemy.fed.nodes[enemy.chance.choice(enemy.others)]
+    with victim.db.read() as tx:
+        over = [each for each in enemy.papers if node_store.dissents.is_over(tx, signing.digest(each))]
     paper = _a_paper(enemy)
-    if enemy.chance.random() < 0.7:
+    if over and enemy.chance.random() < 0.5:
+        paper = _with_its_own(enemy, enemy.chance.choice(over))
+    elif enemy.chance.random() < 0.7:
         with suppress(SamprasanError):
-            body = swapped(enemy.chance, documents.read(paper))
             signatures = paper.signatures
-            paper = enemy.node.world.sign(body)
+            paper = enemy.node.world.sign(swapped(enemy.chance, documents.read(paper)))
             paper.signatures.extend(signatures)
-    listing = hub_pb2.ListDocumentsResponse()
-    if _is_complete(enemy, paper):
+    if _is_complete(enemy, paper) and signing.digest(paper) not in map(signing.digest, over):
         return  # a node believes it, and says so once the log names another one
+    listing = hub_pb2.ListDocumentsResponse(dissents=enemy.noes[-3:])
     getattr(listing, enemy.chance.choice(("active", "proposed"))).append(paper)
     with suppress(SamprasanError):
-        accepted.accept_listing(enemy.fed.nodes[enemy.chance.choice(enemy.others)], listing)
+        accepted.accept_listing(victim, listing)
 
 
 def _is_complete(enemy: Enemy, paper: Envelope) -> bool:

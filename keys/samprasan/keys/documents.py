@@ -127,6 +127,13 @@ def read(envelope: Envelope) -> Body:
     return body
 
 
+def check_texts(body: Body) -> None:
+    """That no text of a new document has a 13-digit id in it, written as ids are; else Malformed ``document_id``."""
+    for field, text in _texts(body):
+        if identifiers.holds_id(text):
+            raise Malformed("document_id", kind=kind_name(kind_of(body)), field=field)
+
+
 def federation_id(roster_1: Envelope) -> bytes:
     """The first 16 bytes of SHA-256 of roster 1's payload."""
     return hashlib.sha256(roster_1.payload).digest()[:FEDERATION_ID_BYTES]
@@ -171,9 +178,10 @@ def is_in_time(body: Body, roster: Roster | None, moment: int) -> bool:
     """Whether ``body`` may take effect behind ``roster`` at that moment, milliseconds since the Unix epoch.
 
     Roster 1 waits for everybody, what came of a ceremony for its nodes, and a cut until all that it leaves is there.
+    Nobody approves a catalogue, so that it cannot come too late.
     """
     waits = isinstance(body, Roster) and (body.version == 1 or bool(rosters.confirming(body, roster)))
-    return waits or isinstance(body, Cut) or moment < body.expires_at
+    return waits or isinstance(body, Cut | Catalogue) or moment < body.expires_at
 
 
 def _judges(body: Body, roster: Roster | None) -> list[Roster]:
@@ -225,8 +233,6 @@ def _check_form(body: Body) -> None:
     for field, text in _texts(body):
         if not plain_text.is_plain(text):
             raise Malformed("document_text", kind=kind_name(kind_of(body)), field=field)
-        if identifiers.holds_id(text):
-            raise Malformed("document_id", kind=kind_name(kind_of(body)), field=field)
     if isinstance(body, Roster):
         rosters.check_form(body)
         return

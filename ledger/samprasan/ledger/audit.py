@@ -136,7 +136,7 @@ class Auditor:
             (receipt.appended_at >= self._appended_at, "goes back in time"),
             (well_formed, "is not well formed"),
             (self._are_signed(batch), "tells of evaluations that not both agencies signed"),
-            (self._are_in_time(batch, receipt), "puts a document into force whose time was over"),
+            (self._are_in_time(batch, receipt), "puts a document into force whose time was over, or as another one"),
             (self._end_proposals(batch), "ends a proposal that took effect, or that nobody said no to"),
         ):
             if not holds:
@@ -154,9 +154,16 @@ class Auditor:
         return True
 
     def _are_in_time(self, batch: log.Batch, receipt: log.Receipt) -> bool:
-        named = (update.activate.digest for update in batch.updates if update.HasField("activate"))
-        found = (self._documents[digest] for digest in named if digest in self._documents)
-        return all(documents.is_in_time(body, roster, receipt.appended_at) for body, roster in found)
+        found = [
+            (update.activate, *self._documents[update.activate.digest])
+            for update in batch.updates
+            if update.HasField("activate") and update.activate.digest in self._documents
+        ]
+        return all(
+            (documents.kind_of(body), body.version) == (said.document, said.version)
+            and documents.is_in_time(body, roster, receipt.appended_at)
+            for said, body, roster in found
+        )
 
     def _end_proposals(self, batch: log.Batch) -> bool:
         said = [update.withdrawn for update in batch.updates if update.HasField("withdrawn")]

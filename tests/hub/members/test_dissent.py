@@ -364,28 +364,59 @@ def test_the_end_of_what_is_in_force_or_nobody_declined_is_not_kept(fed: Federat
     assert any("ends a proposal that took effect" in each for each in found)
 
 
+def put_in_force(fed: Federation, envelope: Envelope, **said: Any) -> None:
+    """Whatever the hub's own code thinks of it; its log may say something else of it."""
+    with fed.hub.db.begin() as tx:
+        roster = hub_store.documents.agreed_on(tx).required_roster
+        found = joint.check_signatures(envelope, joint.read(envelope), roster, signing.verify_ed25519)
+        hub_store.documents.save(tx, found, envelope.SerializeToString(), fed.clock(), active=True)
+        fields: dict[str, Any] = {"document": found.kind, "version": found.version, "digest": found.digest} | said
+        intake.append_own(tx, fed.hub.world, [log.Update(activate=log.Activate(**fields))])
+
+
 @pytest.mark.parametrize("log_first", [False, True])
-def test_a_proposal_whose_time_is_over_cannot_take_effect(
-    fed: Federation, log_first: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("days", "said", "code"),
+    [
+        (400, {}, "document_late"),
+        (0, {"document": log.DOCUMENT_KIND_CATALOGUE}, "document_replaced"),
+        (0, {"version": 9}, "document_replaced"),
+    ],
+)
+def test_what_the_log_says_of_a_document_has_to_be_so(
+    fed: Federation, days: int, said: dict[str, Any], code: str, log_first: bool
 ) -> None:
-    """A friend of the hub's operator signs it when everybody has forgotten it."""
+    """A friend of the operator signs it when everybody has forgotten it, or the log names it as another one."""
     proposed(fed)
     signed, late = approve(fed, "codi"), fed.nodes["nhco"]
-    fed.clock.now_ms += 400 * DAY_MS
-    monkeypatch.setattr(documents, "_check_time", lambda *_: None)
-    monkeypatch.setattr(documents, "_drop_expired", lambda _hub: None)
-    documents.submit_document(fed.hub, "codi", signed)
-    assert policy_in_force(fed) == 2
+    signing.add_signature(signed, fed.nodes["mpc"].world.signer)
+    fed.clock.now_ms += days * DAY_MS
+    put_in_force(fed, signed, **said)
     if log_first:
         hub_chain.keep_entries(late, recall.recalled(fed.hub.db, "nhco", True, hub_chain.kept_up_to(late.db)))
         listing = documents.list_documents(fed.hub.db)
-        assert refused_with(lambda: accepted.accept_listing(late, listing)) == "document_late"
+        assert refused_with(lambda: accepted.accept_listing(late, listing)) == code
     else:
         federation.share_documents(fed)
         fed.run()
-        assert {each.code for each in late.errors} == {"document_late"}
+        assert {each.code for each in late.errors} == {code}
     found = audit.audit(fed.hub, fed.hub.world.signer.public_key).problems
-    assert any("whose time was over" in each for each in found)
+    assert any("whose time was over, or as another one" in each for each in found)
+
+
+def test_a_document_whose_time_runs_out_in_the_middle_does_not_take_effect(fed: Federation) -> None:
+    """The log is ahead of the hub's clock, which was set back."""
+    proposed(fed)
+    signed = approve(fed, "codi")
+    ends = joint.read(signed).expires_at
+    before = fed.clock()
+    fed.clock.now_ms = ends
+    fed.give("mpc", deed(1, 1))
+    fed.run()
+    fed.clock.now_ms = max(before, ends - 1)
+    assert refused_with(lambda: documents.submit_document(fed.hub, "codi", signed)) == "document_expired"
+    assert policy_in_force(fed) == 1
+    assert is_sound(fed.hub)
 
 
 @pytest.mark.parametrize("log_first", [False, True])

@@ -12,7 +12,7 @@ from samprasan.hub.recovery import cut, recovery
 from samprasan.keys import documents, rosters, sharing, signing
 from samprasan.keys.documents import Body, Standing
 from samprasan.keys.durations import DAY_MS
-from samprasan.keys.errors import Malformed, Refused, Unavailable, Unproven
+from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailable, Unproven
 from samprasan.ledger import benefits, policy
 from samprasan.v1 import hub_pb2, log_pb2
 from samprasan.v1.documents_pb2 import Catalogue, Cut, HubKeys, LinkingPlan, Member, Policy, Roster
@@ -28,7 +28,7 @@ def submit_document(hub: Hub, agency: str, envelope: Envelope) -> None:
     body = _read(envelope)
     _drop_expired(hub)
     with hub.db.begin() as tx:
-        head = store.log.lock_head(tx)
+        store.log.lock_head(tx)
         agreed = store.documents.agreed_on(tx)
         current = agreed.roster
         digest = signing.digest(envelope)
@@ -45,7 +45,7 @@ def submit_document(hub: Hub, agency: str, envelope: Envelope) -> None:
             return  # it came twice: nobody has to list it again
         in_force = store.documents.version_in_force(tx, found.kind, found.series)
         _check_next(body, in_force, agreed.federation_id)
-        _check_time(body, current, max(hub.world.now(), head.appended_at))
+        _check_time(body, current, hub.world.now())
         if stored is None:
             if not found.complete:
                 check_room(tx, agency, envelope)
@@ -59,12 +59,15 @@ def submit_document(hub: Hub, agency: str, envelope: Envelope) -> None:
         store.documents.save(tx, found, data, now, active=found.complete, proposed_by=agency)
         if found.complete:
             _take_effect(tx, hub.world, found)
+            if not documents.is_in_time(body, current, store.log.head_now(tx).appended_at):
+                raise _expired(body)  # its time ran out between one look at the clock and the next
 
 
 def _read(envelope: Envelope) -> Body:
     if len(envelope.payload) > limits.DOCUMENT_BYTES_MAX:
         raise Malformed("envelope_over_limit", bytes_max=limits.DOCUMENT_BYTES_MAX, signatures_max=1)
     body = documents.read(envelope)
+    documents.check_texts(body)
     if isinstance(body, Policy):
         policy.from_document(body)
     elif isinstance(body, Catalogue):
@@ -224,7 +227,11 @@ def _drop_expired(hub: Hub) -> None:
         current = store.documents.agreed_on(tx).roster
         for data, proposed_at in store.documents.proposed_with_time(tx):
             envelope = Envelope.FromString(data)
-            body = documents.read(envelope)
+            try:
+                body = documents.read(envelope)
+            except SamprasanError:  # an earlier version took what this one does not read
+                store.documents.drop(tx, signing.digest(envelope))
+                continue
             is_confirmed = _is_confirmed_by_nodes(body, current)
             ends = proposed_at + limits.DOCUMENT_LIFETIME_MS if is_confirmed else body.expires_at
             if ends <= now and not (isinstance(body, Roster) and body.version == 1):
@@ -249,4 +256,8 @@ def _check_time(body: Body, current: Roster | None, now: int) -> None:
     if body.expires_at > now + 2 * limits.DOCUMENT_LIFETIME_MS:
         raise Malformed("document_form", kind=kind, problem="expires_at")
     if body.expires_at <= now and not _is_confirmed_by_nodes(body, current):
-        raise Refused("document_expired", kind=kind, version=body.version)
+        raise _expired(body)
+
+
+def _expired(body: Body) -> Refused:
+    return Refused("document_expired", kind=documents.kind_name(documents.kind_of(body)), version=body.version)

@@ -42,6 +42,7 @@ def accept_listing(node: Node, listing: hub_pb2.ListDocumentsResponse) -> None:
         for envelope in listing.proposed:
             try:
                 body = documents.read(envelope)
+                documents.check_texts(body)
                 _check_content(body)
                 _check_federation(body, store.documents.agreed_on(tx).federation_id)
                 found = documents.check_signatures(envelope, body, current, node.world.verify)
@@ -123,8 +124,10 @@ def _check_log(tx: Tx, envelope: Envelope, body: Body, roster: Roster | None) ->
         raise Unproven("document_revived", id=digest.hex()[:12])
     if documents.counts_alone(kind) and store.documents.is_another(tx, kind, body.version, digest):
         raise Unproven("document_replaced", kind=documents.kind_name(kind), version=body.version)
-    moment = store.documents.activated_at(tx, digest)
-    if moment is not None and not documents.is_in_time(body, roster, moment):
+    said = store.documents.activation(tx, digest)
+    if said is not None and (said.kind, said.version) != (kind, body.version):
+        raise Unproven("document_replaced", kind=documents.kind_name(kind), version=body.version)
+    if said is not None and not documents.is_in_time(body, roster, said.appended_at):
         raise Unproven("document_late", kind=documents.kind_name(kind), version=body.version)
 
 

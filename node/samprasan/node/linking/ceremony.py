@@ -316,23 +316,32 @@ def _keep_signed(tx: Tx, node: Node, roster: Roster, envelope: Envelope, sender:
     agreed = store.documents.agreed_on(tx)
     if message.ceremony.roster_digest in agreed.digests - {agreed.roster_digest}:
         return  # of a roster that was in force once: late, and of no use
-    _make_room(tx, message, is_known=message.ceremony.roster_digest == agreed.roster_digest)
+    if store.ceremony.has_message(tx, signing.digest(envelope)):
+        return
+    is_known = message.ceremony.roster_digest == agreed.roster_digest
+    if is_known or sender is not None:  # what somebody else shows takes nobody's room
+        _make_room(tx, message, is_known=is_known)
+    _check_room(tx, message)
     _keep(tx, node, message, envelope)
 
 
 def _make_room(tx: Tx, message: DealerCommitment | DealerValue, *, is_known: bool) -> None:
-    """Forget what a dealer's message makes useless, where there are many; Refused ``ceremony_messages_over_limit``.
+    """Forget what a dealer's message makes useless, where there are many.
 
     Of the ceremony in force, earlier attempts; else every other ceremony, of which this node has not heard yet.  Else
     others could start attempts, or name rosters, until nobody's messages have room.
     """
-    dealer, named, most = message.dealer, message.ceremony, limits.CEREMONY_MESSAGES_MAX
+    dealer, named = message.dealer, message.ceremony
     if not is_known:
         known = store.documents.agreed_on(tx).roster_digest
         store.ceremony.forget_other_rosters(tx, dealer, named.roster_digest, known)
-    elif store.ceremony.message_count(tx, dealer, named.roster_digest) >= most:
+    elif store.ceremony.message_count(tx, dealer, named.roster_digest) >= limits.CEREMONY_MESSAGES_MAX:
         store.ceremony.forget_earlier_attempts(tx, dealer, named.roster_digest, named.attempt)
-    if store.ceremony.message_count(tx, dealer, named.roster_digest) >= most:
+
+
+def _check_room(tx: Tx, message: DealerCommitment | DealerValue) -> None:
+    dealer, most = message.dealer, limits.CEREMONY_MESSAGES_MAX
+    if store.ceremony.message_count(tx, dealer, message.ceremony.roster_digest) >= most:
         raise Refused("ceremony_messages_over_limit", agency=dealer, most=most)
 
 

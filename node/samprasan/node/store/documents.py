@@ -1,5 +1,7 @@
 """Joint documents as this node believes them, and those that wait for its approval."""
 
+from typing import NamedTuple
+
 import sqlalchemy as sa
 from samprasan.keys.documents import Standing
 from samprasan.ledger import agreement
@@ -55,13 +57,23 @@ def save(tx: sa.Connection, found: Standing, envelope: bytes, *, active: bool) -
 def note_activation(tx: sa.Connection, said: Activate, log_index: int, appended_at: int) -> None:
     """Keep that the hub's chain puts a document into force, with the place and the moment that it first had."""
     row = {"digest": said.digest, "kind": said.document, "version": said.version}
-    if activated_at(tx, said.digest) is None:
+    if activation(tx, said.digest) is None:
         tx.execute(activations.insert().values(row | {"log_index": log_index, "appended_at": appended_at}))
 
 
-def activated_at(tx: sa.Connection, digest: bytes) -> int | None:
-    """When the hub's chain put the document into force, milliseconds since the Unix epoch, as far as it is kept."""
-    return tx.execute(sa.select(activations.c.appended_at).where(activations.c.digest == digest)).scalar()
+class Activation(NamedTuple):
+    """As what the hub's chain put a document into force, and when, milliseconds since the Unix epoch."""
+
+    kind: int
+    version: int
+    appended_at: int
+
+
+def activation(tx: sa.Connection, digest: bytes) -> Activation | None:
+    """What the hub's chain says of the document, as far as it is kept."""
+    columns = (activations.c.kind, activations.c.version, activations.c.appended_at)
+    row = tx.execute(sa.select(*columns).where(activations.c.digest == digest)).first()
+    return Activation(*row) if row else None
 
 
 def find_active(tx: sa.Connection, digest: bytes) -> bytes | None:

@@ -88,10 +88,13 @@ def _note_documents(tx: Tx, node: Node, batch: log.Batch, receipt: log.Receipt) 
 
 def _note_activation(tx: Tx, said: log.Activate, receipt: log.Receipt) -> None:
     kind, version = documents.kind_name(said.document), said.version
+    replaced = Unproven("document_replaced", kind=kind, version=version)
     if documents.counts_alone(said.document) and store.documents.is_another(tx, said.document, version, said.digest):
-        raise Unproven("document_replaced", kind=kind, version=version)
+        raise replaced
     if (data := store.documents.find_active(tx, said.digest)) is not None:
         body = documents.read(Envelope.FromString(data))
+        if (documents.kind_of(body), body.version) != (said.document, version):
+            raise replaced
         before = store.documents.roster(tx, version - 1) if isinstance(body, Roster) else None
         if not documents.is_in_time(body, before, receipt.appended_at):
             raise Unproven("document_late", kind=kind, version=version)
