@@ -19,7 +19,7 @@ from samprasan.keys import documents, signing
 from samprasan.keys.signing import Verify
 from samprasan.ledger import admissions, batch_form, corrections, holds, lots
 from samprasan.ledger.state import AccountId, Step
-from samprasan.node.documents import accepted, differences
+from samprasan.node.documents import differences
 from samprasan.node.documents.differences import Change
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
@@ -246,12 +246,6 @@ def what_is_over_can_take_effect(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(hub_documents, "_check_not_over", lambda *_: None)
 
 
-def nodes_believe_what_is_over(patch: pytest.MonkeyPatch) -> None:
-    """A node takes a document for one in force, whatever the log says of it."""
-    # Gain, with the operator: what was withdrawn comes into force at one agency, which goes by it alone.
-    _edit(patch, accepted, "_check_log", "if store.dissents.is_over(tx, digest):", "if digest is None:")
-
-
 def anybody_withdraws(patch: pytest.MonkeyPatch) -> None:
     """A proposal is over when any agency says that it is withdrawn."""
     # Gain: nobody but the attacker ever gets a document into force.
@@ -309,7 +303,6 @@ FOUND_LATE: list[Callable[[pytest.MonkeyPatch], None]] = [
     batch_in_anothers_name,
     limits_are_not_shown,
     what_is_over_can_take_effect,
-    nodes_believe_what_is_over,
     anybody_withdraws,
     inbox_has_one_allowance,
     signatures_are_not_verified,

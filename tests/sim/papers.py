@@ -133,9 +133,13 @@ def _revive(enemy: Enemy) -> None:
 
 def _with_its_own(enemy: Enemy, paper: Envelope) -> Envelope:
     """The paper, with its signature beside those that it has seen."""
-    made = Envelope(payload_type=paper.payload_type, payload=paper.payload, signatures=paper.signatures)
-    if all(each.key_id != signing.key_id(enemy.node.world.signer.public_key) for each in made.signatures):
-        signing.add_signature(made, enemy.node.world.signer)
+    by_key = {
+        each.key_id: each for other in enemy.papers if other.payload == paper.payload for each in other.signatures
+    }
+    made = Envelope(payload_type=paper.payload_type, payload=paper.payload)
+    by_key.pop(signing.key_id(enemy.node.world.signer.public_key), None)
+    made.signatures.extend(by_key.values())
+    signing.add_signature(made, enemy.node.world.signer)
     return made
 
 
@@ -173,8 +177,8 @@ def _list_otherwise(enemy: Enemy) -> None:
     with victim.db.read() as tx:
         over = [each for each in enemy.papers if node_store.dissents.is_over(tx, signing.digest(each))]
     paper = _a_paper(enemy)
-    if over and enemy.chance.random() < 0.5:
-        paper = _with_its_own(enemy, enemy.chance.choice(over))
+    if over and enemy.chance.random() < 0.7:
+        paper = _with_its_own(enemy, over[-1])  # of the latest, the version may still be free
     elif enemy.chance.random() < 0.7:
         with suppress(SamprasanError):
             signatures = paper.signatures
@@ -183,7 +187,7 @@ def _list_otherwise(enemy: Enemy) -> None:
     if _is_complete(enemy, paper) and signing.digest(paper) not in map(signing.digest, over):
         return  # a node believes it, and says so once the log names another one
     listing = hub_pb2.ListDocumentsResponse(dissents=enemy.noes[-3:])
-    getattr(listing, enemy.chance.choice(("active", "proposed"))).append(paper)
+    getattr(listing, enemy.chance.choice(("active", "active", "proposed"))).append(paper)
     with suppress(SamprasanError):
         accepted.accept_listing(victim, listing)
 
@@ -259,7 +263,7 @@ PAPERS: list[tuple[str, Callable[[Enemy], None]]] = [
     ("revive", _revive),
     *[("say_no", _say_no)] * 2,
     ("propose_as_operator", _propose_as_operator),
-    ("list_otherwise", _list_otherwise),
+    *[("list_otherwise", _list_otherwise)] * 2,
     ("ceremony_message", _ceremony_message),
     ("letters", _letters),
 ]
