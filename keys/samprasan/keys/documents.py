@@ -91,8 +91,8 @@ class Standing:
 
 
 def kind_name(kind: DocumentKind.ValueType) -> str:
-    """``"roster"``, ``"policy"``, ``"grant"``, ``"move"``, ``"catalogue"``, ``"cut"`` or ``"integrator"``."""
-    return _NAMES[kind]
+    """``"roster"``, ``"policy"``, ``"grant"``, ``"move"``, ``"catalogue"``, ``"cut"``, ``"integrator"``; else a number."""
+    return _NAMES.get(kind, str(kind))
 
 
 def kind_of(body: Body) -> DocumentKind.ValueType:

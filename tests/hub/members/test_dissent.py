@@ -381,6 +381,7 @@ def put_in_force(fed: Federation, envelope: Envelope, **said: Any) -> None:
         (400, {}, "document_late"),
         (0, {"document": log.DOCUMENT_KIND_CATALOGUE}, "document_replaced"),
         (0, {"version": 9}, "document_replaced"),
+        (0, {"document": 99}, "document_replaced"),
     ],
 )
 def test_what_the_log_says_of_a_document_has_to_be_so(
