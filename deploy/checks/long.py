@@ -51,7 +51,7 @@ class Result(NamedTuple):
 
 SUITES = [
     Suite("worlds", 1_500, OURS, "-n 2 --long tests/sim --ignore tests/sim/test_adversary.py"),
-    Suite("hostile-worlds", 4_500, OURS, "-n 2 --long tests/sim/test_adversary.py"),
+    Suite("hostile-worlds", 4_500, OURS, "-n 2 --dist worksteal --long tests/sim/test_adversary.py"),
     Suite("second-share", 1_500, OURS, "-n 2 --long tests/node/linking/test_second_share.py"),
     Suite("kills", 600, OURS, "-n 2 --long tests/kills"),
     Suite("two-counters", 600, OURS, "--long tests/wire/test_counters.py -k two_agencies"),

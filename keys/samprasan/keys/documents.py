@@ -91,7 +91,7 @@ class Standing:
 
 
 def kind_name(kind: DocumentKind.ValueType) -> str:
-    """``"roster"``, ``"policy"``, ``"grant"``, ``"move"``, ``"catalogue"``, ``"cut"``, ``"integrator"``; else a number."""
+    """``"roster"``, ``"policy"``, ``"grant"``, ``"move"``, ``"catalogue"``, ``"cut"``, ``"integrator"`` or a number."""
     return _NAMES.get(kind, str(kind))
 
 
