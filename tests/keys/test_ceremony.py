@@ -29,7 +29,7 @@ def roster_1() -> Roster:
         expires_at=NOW + 1,
         threshold=2,
         members=[
-            Member(agency=agency, name=agency, signing_key=SIGNERS[agency].public_key, sealing_key=bytes(32))
+            Member(agency=agency, name=agency, signing_key=SIGNERS[agency].public_key, sealing_key=bytes([7]) * 32)
             for agency in AGENCIES
         ],
         hub=HubKeys(signing_key=b"h" * 32, tls_ca=b"ca"),

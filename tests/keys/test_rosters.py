@@ -58,7 +58,9 @@ def lower_threshold(roster: Roster) -> None:
 
 
 def add_member(roster: Roster) -> None:
-    roster.members.add(agency="zz", name="Zz", signing_key=KeySigner(bytes([6]) * 32).public_key, sealing_key=bytes(32))
+    roster.members.add(
+        agency="zz", name="Zz", signing_key=KeySigner(bytes([6]) * 32).public_key, sealing_key=bytes([7]) * 32
+    )
 
 
 def remove_member(roster: Roster) -> None:
@@ -194,10 +196,13 @@ def test_nobodys_entry_changes_without_their_own_signature(change: Callable[[Ros
         return documents.check_signatures(signing.seal(body, *signers), body, FIRST, signing.verify_ed25519).complete
 
     assert not is_complete(*others)
-    own = KeySigner(bytes([5]) * 32) if change is change_signing_key else SIGNERS[whose]
-    assert is_complete(*others, own)
+    new = KeySigner(bytes([5]) * 32)
     if change is change_signing_key:
         assert not is_complete(*others, SIGNERS[whose]), "the key that is named has to sign"
+        assert not is_complete(*others, new), "so has the one that it had, or whoever names a key is the other"
+        assert is_complete(*others, SIGNERS[whose], new)
+    else:
+        assert is_complete(*others, SIGNERS[whose])
 
 
 def test_a_text_that_does_not_show_as_itself_is_not_read() -> None:

@@ -157,5 +157,5 @@ def _shown(home: Path, id: str, digest: str, question: str) -> tuple["Opened", "
     waiting = joint_documents.find(opened, id)
     command.answer(None, False, formats.joint_document(joint_documents.shown(opened, waiting)))
     if not digest and not (sys.stdin.isatty() and sys.stdout.isatty() and typer.confirm(words(question))):
-        raise Refused("digest_needed" if question == "approve_question" else "yes_needed")
+        raise Refused("digest_needed") if question == "approve_question" else Refused("yes_needed")
     return opened, waiting
