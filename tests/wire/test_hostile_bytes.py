@@ -29,7 +29,7 @@ UNARY = (
     *("SubmitDocument", "SubmitDissent", "ListDocuments"),
 )
 GRANTED_SECONDS = 10.0
-CERTIFICATES = 700
+CERTIFICATES = 900
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
