@@ -113,6 +113,11 @@ def series_of(body: Body) -> str:
     return body.name if isinstance(body, Integrator) else owner_of(body)
 
 
+def short_id(digest: bytes) -> str:
+    """A document as people name it in a list of their own: the first 12 hexadecimal digits of its digest."""
+    return digest.hex()[:12]
+
+
 def counts_alone(kind: DocumentKind.ValueType) -> bool:
     """Whether all documents of a kind are versions of one, so that no two are in force under the same number."""
     return kind not in {DOCUMENT_KIND_CATALOGUE, DOCUMENT_KIND_INTEGRATOR}

@@ -136,7 +136,10 @@ class Auditor:
             (receipt.appended_at >= self._appended_at, "goes back in time"),
             (well_formed, "is not well formed"),
             (self._are_signed(batch), "tells of evaluations that not both agencies signed"),
-            (self._are_in_time(batch, receipt), "puts a document into force whose time was over, or as another one"),
+            (
+                self._activates_rightly(batch, receipt),
+                "puts a document into force whose time was over, or as another one",
+            ),
             (self._end_proposals(batch), "ends a proposal that took effect, or that nobody said no to"),
         ):
             if not holds:
@@ -153,7 +156,7 @@ class Auditor:
             return False
         return True
 
-    def _are_in_time(self, batch: log.Batch, receipt: log.Receipt) -> bool:
+    def _activates_rightly(self, batch: log.Batch, receipt: log.Receipt) -> bool:
         found = [
             (update.activate, *self._documents[update.activate.digest])
             for update in batch.updates

@@ -339,6 +339,7 @@ def test_attempts_that_somebody_else_begins_take_up_nobodys_room(fed: Federation
     """codi begins attempt after attempt, which the others follow; their messages of the last one still have room."""
     mpc, nhco, codi = (fed.nodes[each] for each in ("mpc", "nhco", "codi"))
     agree(fed, "nhco", "mpc", proposals.REFRESH, held=False)
+    newest: dict[str, bytes] = {}
     for _ in range(limits.CEREMONY_MESSAGES_MAX + 4):
         ceremony.restart(codi)
         letters = [letter for _, letter in ceremony.unposted_letters(codi)]
@@ -352,6 +353,12 @@ def test_attempts_that_somebody_else_begins_take_up_nobodys_room(fed: Federation
                 ceremony.mark_posted(one.db, letter_id)
                 if letter.to == other.name and letter.envelope.payload_type.endswith("commitment"):
                     ceremony.accept_message(other, one.name, letter.envelope)
+                    newest[one.name] = signing.digest(letter.envelope)
+    for one, other in ((mpc, nhco), (nhco, mpc)):
+        with other.db.read() as tx:
+            assert node_store.ceremony.has_message(tx, newest[one.name])
+            kept = sa.select(sa.func.count()).where(tables.ceremony_messages.c.dealer == one.name)
+            assert tx.execute(kept).scalar_one() <= limits.CEREMONY_MESSAGES_MAX
 
 
 def agree(fed: Federation, proposer: str, approver: str, purpose: str, *, held: bool = True) -> None:

@@ -12,8 +12,6 @@ from samprasan.v1 import log_pb2 as log
 from samprasan.v1.documents_pb2 import DISSENT_REASON_WITHDRAWN, Dissent
 from samprasan.v1.envelope_pb2 import Envelope
 
-SHORT_DIGITS = 12  # of a digest, as nodes name documents in their lists
-
 
 def submit_dissent(hub: Hub, agency: str, envelope: Envelope) -> bool:
     """Store the caller's no to a proposal, its first alone; whether the proposal is over.
@@ -37,7 +35,7 @@ def submit_dissent(hub: Hub, agency: str, envelope: Envelope) -> bool:
             raise Refused("document_withdrawn", kind=documents.kind_name(said.document), version=said.version)
         proposer = store.documents.proposer_of(tx, said.digest)
         if proposer is None:
-            raise Refused("approval_unknown", id=said.digest.hex()[:SHORT_DIGITS])
+            raise Refused("approval_unknown", id=documents.short_id(said.digest))
         proposal = Envelope.FromString(store.documents.find(tx, said.digest) or b"")
         body = documents.read(proposal)
         standing = documents.check_signatures(proposal, body, agreed.roster, hub.world.verify)
@@ -70,9 +68,8 @@ def _store(tx: Tx, hub: Hub, body: Body, said: Dissent, envelope: Envelope) -> b
         known[said.agency] = envelope.SerializeToString()
     members = {each.agency for each in roster.members}
     every = [Envelope.FromString(data) for agency, data in known.items() if agency in members]
-    withdrawn = [each for each in every if Dissent.FromString(each.payload).reason == DISSENT_REASON_WITHDRAWN]
-    declined = {Dissent.FromString(each.payload).agency for each in every}
-    if not withdrawn and documents.can_complete(body, roster, declined):
+    withdrawn = [each for each in every if dissents.takes_back(each)]
+    if not withdrawn and documents.can_complete(body, roster, known.keys() & members):
         return False
     update = log.Update(withdrawn=log.Withdrawn(digest=said.digest, dissents=withdrawn or every))
     intake.append_own(tx, hub.world, [update])

@@ -90,10 +90,6 @@ def _check_open(tx: Tx, world: World, digest: bytes, body: Body) -> None:
         recovery.check_cut(tx, world, body)
     elif store.recovery.current(tx) is not None:
         raise Unavailable("hub_recovering")
-    _check_not_over(tx, digest, body)
-
-
-def _check_not_over(tx: Tx, digest: bytes, body: Body) -> None:
     if store.dissents.is_over(tx, digest):
         raise Refused("document_withdrawn", kind=documents.kind_name(documents.kind_of(body)), version=body.version)
 

@@ -120,7 +120,7 @@ def _proposed(opened: Home, envelope: Envelope) -> dict[str, Any]:
     return {
         "kind": documents.kind_name(documents.kind_of(body)),
         "version": body.version,
-        "id": documents_inbox.short_id(digest) if waits else "",
+        "id": documents.short_id(digest) if waits else "",
         "waiting": waits,
     }
 

@@ -121,7 +121,7 @@ def _check_log(tx: Tx, envelope: Envelope, body: Body, roster: Roster | None) ->
     """That the log, as far as it is kept here, says nothing else of the document; else Unproven."""
     kind, digest = documents.kind_of(body), signing.digest(envelope)
     if store.dissents.is_over(tx, digest):
-        raise Unproven("document_revived", id=digest.hex()[:12])
+        raise Unproven("document_revived", id=documents.short_id(digest))
     if documents.counts_alone(kind) and store.documents.is_another(tx, kind, body.version, digest):
         raise Unproven("document_replaced", kind=documents.kind_name(kind), version=body.version)
     said = store.documents.activation(tx, digest)

@@ -27,12 +27,7 @@ class Waiting:
     @property
     def short_id(self) -> str:
         """Names a row of this agency's own list, and nothing else."""
-        return short_id(self.standing.digest)
-
-
-def short_id(digest: bytes) -> str:
-    """A document as people name it: the first 12 hexadecimal digits of its digest."""
-    return digest.hex()[:12]
+        return documents.short_id(self.standing.digest)
 
 
 def inbox(node: Node) -> list[Waiting]:
@@ -150,5 +145,5 @@ def ended(node: Node) -> list[Ended]:
         said = [Dissent.FromString(each.payload) for each in log.Withdrawn.FromString(row.dissents).dissents]
         kind, version = documents.kind_name(said[0].document), said[0].version
         reasons = {each.agency: dissents.reason_of(each) for each in said}
-        found.append(Ended(short_id(row.digest), kind, version, row.ended_at, reasons))
+        found.append(Ended(documents.short_id(row.digest), kind, version, row.ended_at, reasons))
     return found

@@ -82,7 +82,7 @@ def _note_documents(tx: Tx, node: Node, batch: log.Batch, receipt: log.Receipt) 
             withdrawn.digest, withdrawn.dissents, agreed.federation_id, agreed.signing_keys, node.world.verify
         )
         if withdrawn.digest in agreed.digests:
-            raise Unproven("document_revived", id=withdrawn.digest.hex()[:12])
+            raise Unproven("document_revived", id=documents.short_id(withdrawn.digest))
         store.dissents.end_proposal(tx, withdrawn.digest, receipt.appended_at, withdrawn.SerializeToString())
 
 
