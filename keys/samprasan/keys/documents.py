@@ -185,7 +185,7 @@ def is_in_time(body: Body, roster: Roster | None, moment: int) -> bool:
     Roster 1 waits for everybody, what came of a ceremony for its nodes, and a cut until all that it leaves is there.
     Nobody approves a catalogue, so that it cannot come too late.
     """
-    waits = isinstance(body, Roster) and (body.version == 1 or bool(rosters.confirming(body, roster)))
+    waits = isinstance(body, Roster) and (body.version == 1 or rosters.is_result(body, roster))
     return waits or isinstance(body, Cut | Catalogue) or moment < body.expires_at
 
 

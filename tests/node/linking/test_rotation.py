@@ -11,6 +11,7 @@ from samprasan.hub.accounts import rekey as accounts_rekey
 from samprasan.hub.members import documents
 from samprasan.hub.process import status as process_status
 from samprasan.hub.tables import rekeyed, subjects
+from samprasan.keys import documents as keys_documents
 from samprasan.keys import sharing, signing
 from samprasan.keys.errors import Refused, SamprasanError
 from samprasan.keys.identifiers import Scheme, parse
@@ -24,6 +25,8 @@ from samprasan.node.rows import present
 from samprasan.node.tables import shares as node_shares
 from samprasan.node.tables import subjects as node_subjects
 from samprasan.v1 import hub_pb2, log_pb2
+from samprasan.v1.documents_pb2 import Roster
+from samprasan.v1.envelope_pb2 import Envelope
 
 from tests import federation
 from tests.federation import Federation, Message, deed
@@ -322,15 +325,69 @@ def rounds(fed: Federation, drop: Callable[[Message], bool], count: int = 6) -> 
         federation.share_documents(fed)
 
 
+def is_codis_signature(message: Message) -> bool:
+    """Whether codi sends a document, which a rotation needs to end."""
+    return message.sender == "codi" and message.kind == "submit"
+
+
+def wait_until_all_sign_again(fed: Federation) -> None:
+    """Go on to the next hour in which nodes sign a rotation's end."""
+    fed.clock.now_ms += limits.ROTATION_AGAIN_MS - fed.clock() % limits.ROTATION_AGAIN_MS
+
+
 def test_a_rotation_whose_last_roster_nobody_completed_in_time_gets_another(fed: Federation) -> None:
     populate(fed)
     start(fed)
     go_on_until_next(fed)
-    rounds(fed, lambda message: message.sender == "codi" and message.kind == "submit")
+    rounds(fed, is_codis_signature)
     assert epoch(fed) == (1, 2)
     fed.clock.now_ms += 31 * DAY_MS
+    wait_until_all_sign_again(fed)
     go_on(fed)
     assert epoch(fed) == epoch(fed, "codi") == (2, 0)
+
+
+def test_who_does_not_sign_the_end_keeps_nobody_from_being_linked_for_long(fed: Federation) -> None:
+    wait_until_all_sign_again(fed)
+    fed.clock.now_ms += limits.ROTATION_CLOSING_MS  # the next such hour is more than an hour off
+    populate(fed)
+    start(fed)
+    go_on_until_next(fed)
+    rounds(fed, is_codis_signature)
+    fed.give("mpc", deed(50, 50))
+    rounds(fed, is_codis_signature)
+    before = available(fed)
+    fed.clock.now_ms += limits.ROTATION_CLOSING_MS + limits.CLOCK_OFF_MS_MAX
+    rounds(fed, is_codis_signature)
+    assert (available(fed) - before, epoch(fed)) == (16, (1, 2))
+
+    wait_until_all_sign_again(fed)
+    rounds(fed, is_codis_signature)
+    fed.give("mpc", deed(51, 51))
+    rounds(fed, is_codis_signature)
+    assert available(fed) - before == 16
+    wait_until_all_sign_again(fed)
+    go_on(fed)
+    go_on(fed)
+    assert (available(fed) - before, epoch(fed)) == (32, (2, 0))
+
+
+def test_a_last_roster_counts_no_longer_than_nobody_is_linked(fed: Federation) -> None:
+    populate(fed)
+    start(fed)
+    go_on_until_next(fed)
+    rounds(fed, is_codis_signature)
+    with fed.nodes["mpc"].db.read() as tx:
+        agreed = node_store.documents.agreed_on(tx)
+        (data,) = node_store.documents.proposed(tx)
+    last = Roster.FromString(Envelope.FromString(data).payload)
+    end = last.expires_at
+    assert last == rotation.last_roster(agreed.required_roster, agreed.federation_id, last.created_at, end)
+    in_time = [keys_documents.is_in_time(last, agreed.roster, each) for each in (end - 1, end)]
+    assert in_time == [True, False]
+    with fed.nodes["mpc"].db.read() as tx:
+        closing = [node_store.rotation.is_closing(tx, end + each) for each in (0, limits.CLOCK_OFF_MS_MAX)]
+    assert closing == [True, False]
 
 
 def test_a_key_that_comes_after_the_rotation_is_not_kept(fed: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -406,7 +463,7 @@ def test_while_the_old_key_goes_those_who_wait_to_be_linked_hold_up_nobody_else(
     fed.give("mpc", *(deed(number, number) for number in range(100, 110)))
     run_without(fed, "hello")
     with mpc.db.begin() as tx:
-        node_store.rotation.close_rotation(tx, fed.clock() + DAY_MS)
+        node_store.rotation.close_rotation(tx, fed.clock())
     fed.give("mpc", deed(2, 1))
     fed.run()
     assert available(fed) == 32

@@ -2,8 +2,9 @@
 
 A ceremony has put the next key into the roster, and both are answered.  This node looks its linked subjects up again
 (:func:`samprasan.node.linking.questions.ask_peers`) and tells the hub.  Once the hub says that all have moved, each
-node signs a roster without the old key.  That roster needs every holder, and from signing it until it is in force a
-node opens and links nobody under the old key: so nobody is left behind.
+node signs a roster without the old key.  That roster needs every holder, and from signing it until it is in force or
+out of date a node opens and links nobody under the old key: so nobody is left behind.  It is soon out of date, or one
+holder that does not sign would keep everybody waiting.
 """
 
 from collections.abc import Sequence
@@ -68,7 +69,7 @@ def accept_rekeyed(node: Node, request: hub_pb2.RekeyRequest, envelopes: Sequenc
 def close_rotation(node: Node) -> list[Envelope]:
     """Rosters without the old key, with this node's signature, to be submitted; none while anybody stays behind.
 
-    One that another node proposed is signed as it is; else this node proposes its own.
+    One that another node proposed is signed as it is, if it ends in time; else this node proposes its own.
     """
     with node.db.read() as tx:
         if not _everybody_moved(tx):
@@ -81,16 +82,26 @@ def close_rotation(node: Node) -> list[Envelope]:
         agreed = store.documents.agreed_on(tx)
         found = [Envelope.FromString(data) for data in store.documents.proposed(tx)]
         now = node.world.now()
-        proposed = [each for each in found if _is_last(each, agreed.required_roster, now)]
+        begun = _closes_at(store.rotation.closed_at(tx), now)
+        expires_at = begun + limits.ROTATION_CLOSING_MS
+        if not begun <= now < expires_at:
+            return []
+        proposed = [each for each in found if _is_last(each, agreed.required_roster, now, expires_at)]
         if not proposed:
-            made = last_roster(agreed.required_roster, agreed.federation_id, now, now + limits.DOCUMENT_LIFETIME_MS)
-            proposed = [signing.seal(made)]
-            until = made.expires_at
-        else:
-            until = max(Roster.FromString(each.payload).expires_at for each in proposed)
-            until = min(until, now + limits.DOCUMENT_LIFETIME_MS)
-        store.rotation.close_rotation(tx, until)
+            proposed = [signing.seal(last_roster(agreed.required_roster, agreed.federation_id, begun, expires_at))]
+        store.rotation.close_rotation(tx, begun)
     return [_signed(node.world, each) for each in proposed]
+
+
+def _closes_at(closed_at: int | None, now: int) -> int:
+    """When the hour begins, or began, in which this node signs.
+
+    The first begins now; the later ones are the same for all nodes, so that nobody is kept waiting in the others.
+    """
+    if closed_at is None:
+        return now
+    is_over = now >= closed_at + limits.ROTATION_CLOSING_MS + limits.CLOCK_OFF_MS_MAX
+    return now - now % limits.ROTATION_AGAIN_MS if is_over else closed_at
 
 
 def is_running(db: Database) -> bool:
@@ -130,10 +141,10 @@ def last_roster(current: Roster, federation_id: bytes, created_at: int, expires_
     return made
 
 
-def _is_last(envelope: Envelope, current: Roster, now: int) -> bool:
-    """Whether it only drops the old key, and may still be approved."""
+def _is_last(envelope: Envelope, current: Roster, now: int, expires_at: int) -> bool:
+    """Whether it only drops the old key, may still be approved, and not after ``expires_at``."""
     body = documents.read(envelope)
-    if not isinstance(body, Roster) or body.expires_at <= now:
+    if not isinstance(body, Roster) or not now < body.expires_at <= expires_at:
         return False
     return body == last_roster(current, body.federation_id, body.created_at, body.expires_at)
 

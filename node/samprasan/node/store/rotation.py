@@ -1,17 +1,25 @@
 """While the linking key is rotated: how far it is, and until when no account may be opened under the old one."""
 
 import sqlalchemy as sa
+from samprasan.node import limits
 from samprasan.node.store import facts as notes_store
 
 
 def is_closing(tx: sa.Connection, now: int) -> bool:
     """Whether this node signed that everybody has moved: nobody may be opened under the old key meanwhile."""
-    return now < int(notes_store.get(tx, notes_store.ROTATION_CLOSING) or 0)
+    closed = closed_at(tx)
+    return closed is not None and now < closed + limits.ROTATION_CLOSING_MS + limits.CLOCK_OFF_MS_MAX
 
 
-def close_rotation(tx: sa.Connection, until: int) -> None:
-    """Everybody has moved, as this node signs; what it signed ends at ``until``."""
-    notes_store.write(tx, notes_store.ROTATION_CLOSING, str(until))
+def closed_at(tx: sa.Connection) -> int | None:
+    """When the hour began in which this node last signed a rotation's end; None if it signed none of this one."""
+    said = notes_store.get(tx, notes_store.ROTATION_CLOSING)
+    return None if said is None else int(said)
+
+
+def close_rotation(tx: sa.Connection, begun: int) -> None:
+    """Everybody has moved, as this node signs in the hour that began at ``begun``."""
+    notes_store.write(tx, notes_store.ROTATION_CLOSING, str(begun))
 
 
 def note_left(tx: sa.Connection, key_epoch: int, not_moved: int) -> None:
