@@ -152,6 +152,14 @@ def test_an_enemy_with_valid_keys_reaches_nothing(
     record_property("deeds of the enemy", ", ".join(f"{kind} {count}" for kind, count in sorted(drawn.items())))
 
 
+@pytest.mark.parametrize("plant", [*FOUND_SOON, *FOUND_LATE])
+def test_a_hole_fits_the_code_as_it_stands(
+    plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+    monkeypatch.undo()
+
+
 @pytest.mark.parametrize(
     "plant",
     [
