@@ -1,7 +1,7 @@
-"""Faults cost nothing at first, then more and more, and are forgotten."""
+"""Faults cost nothing at first, then more and more, and are forgotten; who calls too fast waits its turn."""
 
 from samprasan.edge import throttle
-from samprasan.edge.throttle import Patience
+from samprasan.edge.throttle import Pace, Patience
 
 
 def test_the_wait_doubles_after_a_few_faults_and_has_an_end() -> None:
@@ -33,3 +33,26 @@ def test_it_remembers_no_more_callers_than_it_may() -> None:
         patient.fault(str(number), 0.0)
     assert patient.wait_seconds("quiet longest", 1.0) == 0
     assert patient.wait_seconds("quiet", 1.0) > 0
+
+
+def test_so_many_go_at_once_and_the_others_in_their_turn() -> None:
+    pace = Pace(at_once=3, per_second=2.0)
+    assert [pace.wait_seconds("a", 10.0) for _ in range(5)] == [0, 0, 0, 0.5, 1.0]
+    assert pace.wait_seconds("b", 10.0) == 0
+    assert pace.wait_seconds("a", 11.0) == 0.5
+    assert [pace.wait_seconds("a", 100.0) for _ in range(4)] == [0, 0, 0, 0.5]
+
+
+def test_what_would_wait_too_long_takes_nobodys_turn() -> None:
+    pace = Pace(at_once=1, per_second=1.0)
+    waits = [pace.wait_seconds("a", 0.0) for _ in range(20)]
+    assert waits == [*map(float, range(9)), *[9.0] * 11]
+    assert pace.wait_seconds("a", 1.0) == throttle.WAIT_SECONDS_MAX
+
+
+def test_a_pace_remembers_no_more_callers_than_it_may() -> None:
+    pace = Pace(at_once=1, per_second=1.0)
+    for number in range(throttle.CALLERS_MAX + 1):
+        pace.wait_seconds(str(number), 0.0)
+    assert pace.wait_seconds("0", 0.0) == 0
+    assert pace.wait_seconds(str(throttle.CALLERS_MAX), 0.0) == 1

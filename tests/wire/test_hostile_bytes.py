@@ -6,6 +6,7 @@ import socket
 import ssl
 import struct
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -14,12 +15,13 @@ from typing import Any
 
 import grpc
 import pytest
-from samprasan.edge import wire
+from samprasan.edge import throttle, wire
 from samprasan.edge.configuration import address_of
 from samprasan.hub import home as hub_homes
 from samprasan.hub import limits
 from samprasan.hub.tables import certificates as issued
 from samprasan.keys import certificates
+from samprasan.v1 import hub_pb2
 
 from tests.local import Live
 from tests.wire.connections import NOW, Shown, address, authority_of, nodes_own, shown_by
@@ -66,8 +68,8 @@ def nhcos_own(live: Live) -> Shown:
     return nodes_own(live, "nhco")
 
 
-def channel(live: Live, agency: str = "codi", **options: int) -> grpc.aio.Channel:
-    shown = own(live, agency)
+def channel(live: Live, agency: str = "codi", shown: Shown | None = None, **options: int) -> grpc.aio.Channel:
+    shown = shown or own(live, agency)
     credentials = wire.channel_credentials(
         certificates.pem_of(authority_of(live)), shown.key, certificates.pem_of(shown.certificate)
     )
@@ -293,6 +295,31 @@ def test_who_goes_on_making_faults_waits_and_nobody_else_does(live: Live) -> Non
 
     taken = asyncio.run(junk())
     assert max(taken[:8]) < 0.5 < sum(taken[8:])
+    answers_at_once(live)
+
+
+def test_who_writes_to_others_too_fast_waits_and_is_refused_before_many_wait(live: Live) -> None:
+    waiting, shown = round(limits.FOR_OTHERS_PER_SECOND * throttle.WAIT_SECONDS_MAX), own(live)
+    letter = hub_pb2.PostMailRequest(to="mpc", sealed=b"nobody can open it").SerializeToString()
+
+    async def post(count: int) -> Counter[str]:
+        async with channel(live, shown=shown, use_local_subchannel_pool=1) as opened:
+            method: Any = opened.unary_unary("/samprasan.v1.Hub/PostMail")
+            calls = [method(letter, timeout=GRANTED_SECONDS) for _ in range(count)]
+            ended = [asyncio.create_task(call.code()) for call in calls]
+            await asyncio.wait(ended, timeout=2)
+            found = Counter(each.result().name if each.done() else "waits" for each in ended)
+            for call in calls:
+                call.cancel()
+            return found
+
+    async def flood(*counts: int) -> Counter[str]:
+        return sum(await asyncio.gather(*map(post, counts)), Counter())
+
+    found = asyncio.run(flood(limits.FOR_OTHERS_AT_ONCE, waiting, 9))
+    assert found["OK"] >= limits.FOR_OTHERS_AT_ONCE, found
+    assert waiting // 2 < found["waits"] <= waiting, found
+    assert found["UNAVAILABLE"] == found.total() - found["OK"] - found["waits"] > 0
     answers_at_once(live)
 
 

@@ -1,4 +1,4 @@
-"""Who keeps sending what cannot be read or believed waits longer and longer before it is listened to again.
+"""Callers that take more than their share wait: who keeps making faults, and who sends faster than it may.
 
 Without it one broken or hostile caller takes as much of the server as everybody else together.  A few faults cost
 nothing; the wait doubles from then on; a minute without a fault forgets them.
@@ -35,6 +35,27 @@ class Patience:
     def _count(self, caller: str, now: float) -> int:
         count, at = self._faults.get(caller, (0, now))
         return 0 if now - at > FORGOTTEN_SECONDS else count
+
+
+@dataclass
+class Pace:
+    """So many calls at once and so many a second of each caller; what comes faster waits its turn.
+
+    ``now`` is seconds of any clock that goes on.
+    """
+
+    at_once: int
+    per_second: float
+    _turns: dict[str, float] = field(default_factory=dict)  # when the next call has its turn, had none gone at once
+
+    def wait_seconds(self, caller: str, now: float) -> float:
+        """How long the caller's next call is to wait; it counts unless that is more than ``WAIT_SECONDS_MAX``."""
+        turn = max(self._turns.pop(caller, now), now)
+        wait = max(0.0, turn - now - (self.at_once - 1) / self.per_second)
+        self._turns[caller] = turn + (1 / self.per_second if wait <= WAIT_SECONDS_MAX else 0.0)
+        if len(self._turns) > CALLERS_MAX:
+            del self._turns[next(iter(self._turns))]
+        return wait
 
 
 @dataclass

@@ -7,7 +7,7 @@ so offering a suite there that no P-256 certificate can serve leaves TLS 1.3 as 
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
-from samprasan.edge.throttle import Patience
+from samprasan.edge.throttle import WAIT_SECONDS_MAX, Pace, Patience
 from samprasan.keys.certificates import HUB_NAME
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailable, Unproven
 from samprasan.ledger.limit_usage import Nearing
@@ -33,7 +33,7 @@ PENDING_SECONDS_MAX = 120  # 10,000 streams take 40 s to begin
 PENDING_REQUESTS_MAX = 20_000  # a reconnect storm waits its turn instead of being cancelled
 CLOCK_KEY = "samprasan-now"  # metadata of a call: the caller's clock, milliseconds since the Unix epoch
 DEADLINE_SECONDS = 20.0  # for every unary call
-_COSTLY = frozenset({"streams_over_limit"})  # honest, but whoever goes on is to wait too
+_COSTLY = frozenset({"calls_over_limit", "streams_over_limit"})  # honest, but whoever goes on is to wait too
 _DOMAIN = "samprasan"
 _TRAILER_BYTES_MAX = 4_096
 
@@ -166,11 +166,13 @@ def warn_if_large(log: Any, method: str, request: Any) -> None:
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
     """Turns our errors into gRPC status, and writes one canonical line a call: method, code, milliseconds.
 
-    Who keeps making faults waits before its next call is looked at: see :mod:`.throttle`.
+    Who keeps making faults waits before its next call is looked at, and so does who calls a method of ``paces`` faster
+    than it may: see :mod:`.throttle`.
     """
 
-    def __init__(self, logger: Any) -> None:
+    def __init__(self, logger: Any, paces: Mapping[str, Pace] | None = None) -> None:
         self._logger = logger
+        self._paces = paces or {}
         self._patience = Patience()
 
     async def intercept_service(self, continuation: Any, details: grpc.HandlerCallDetails) -> Any:
@@ -196,6 +198,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             started = time.monotonic()
             await self._listen(context)
             try:
+                await self._keep_pace(method, context)
                 is_one = isinstance(request, Message | _Unreadable)
                 if is_one:
                     _check_readable(request)
@@ -247,6 +250,15 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
     async def _listen(self, context: Any) -> None:
         """Let who made many faults wait; of a stream nothing is read meanwhile, so what it sends stays where it is."""
         if wait := self._patience.wait_seconds(_caller(context), time.monotonic()):
+            await asyncio.sleep(wait)
+
+    async def _keep_pace(self, method: str, context: Any) -> None:
+        """Let who calls too fast wait; Unavailable ``calls_over_limit`` where too many wait."""
+        pace = self._paces.get(method)
+        wait = pace.wait_seconds(_caller(context), time.monotonic()) if pace else 0.0
+        if wait > WAIT_SECONDS_MAX:
+            raise Unavailable("calls_over_limit")
+        if wait:
             await asyncio.sleep(wait)
 
     def _log(self, method: str, started: float, code: str, error: str = "") -> None:

@@ -117,18 +117,22 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         """Mail as it comes, and a word when documents change; the first word comes at once."""
         running = self._running
         agency, number, documents_seen = await callers.agency_of(running, context), request.after, -1
+        now = asyncio.get_running_loop().time
+        next_word = now()
         while not running.draining:
-            bell = running.news
+            bell, wait = running.news, NEWS_WAIT_SECONDS
             documents_changed = (await running.read(mailbox.news_numbers, running.hub.db))[1]
-            if documents_changed != documents_seen:
-                documents_seen = documents_changed
+            if documents_changed != documents_seen and now() < next_word:
+                wait = next_word - now()
+            elif documents_changed != documents_seen:
+                documents_seen, next_word = documents_changed, now() + limits.DOCUMENTS_NEWS_SECONDS
                 yield hub_pb2.ReceiveMailResponse(documents_changed=hub_pb2.DocumentsChanged())
             while mails := await running.read(mailbox.mail_after, running.hub.db, agency, number):
                 for mail in mails:
                     number = mail.number
                     yield hub_pb2.ReceiveMailResponse(mail=mail)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(NEWS_WAIT_SECONDS):
+                async with asyncio.timeout(wait):
                     await bell.wait()
 
     async def AcknowledgeMail(

@@ -10,6 +10,8 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from samprasan.edge import garbage_collection, wire
 from samprasan.edge.logs import get_logger
+from samprasan.edge.throttle import Pace
+from samprasan.hub import limits
 from samprasan.hub.identity import Hub
 from samprasan.hub.members.joining import Authority
 from samprasan.hub.process import background
@@ -57,10 +59,20 @@ class Servers:
         self.running.threads.shutdown()
 
 
+def _paces() -> dict[str, Pace]:
+    """How fast one agency may write; a stream keeps its own pace by what is on its way."""
+    for_others = Pace(limits.FOR_OTHERS_AT_ONCE, limits.FOR_OTHERS_PER_SECOND)
+    writing = Pace(limits.WRITES_AT_ONCE, limits.WRITES_PER_SECOND)
+    return {
+        **dict.fromkeys(("PostMail", "SubmitDocument", "SubmitDissent"), for_others),
+        **dict.fromkeys(("Hello", "OpenAccounts", "Rekey", "AcknowledgeMail", "Cosign"), writing),
+    }
+
+
 async def start(hub: Hub, authority: Authority, listening: Listening, showing: Showing) -> Servers:
     """Both listeners, serving.  Raises Refused ``address_taken``."""
     running = Running(hub, authority, showing)
-    interceptors = [wire.ErrorInterceptor(logger)]
+    interceptors = [wire.ErrorInterceptor(logger, _paces())]
     hub_server = grpc.aio.server(interceptors=interceptors, options=wire.SERVER_OPTIONS)
     hub_pb2_grpc.add_HubServicer_to_server(HubServicer(running), hub_server)
     changes_pb2_grpc.add_ChangesServicer_to_server(ChangesServicer(running), hub_server)
