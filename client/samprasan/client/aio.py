@@ -174,7 +174,11 @@ async def _once(
             yield part
     call = stub.Follow(following.follow_request())
     try:
-        while (word := await asyncio.wait_for(call.read(), SILENCE_SECONDS_MAX)) is not grpc.aio.EOF:
+        while True:
+            async with asyncio.timeout(SILENCE_SECONDS_MAX):  # wait_for may swallow a cancellation
+                word = await call.read()
+            if word is grpc.aio.EOF:
+                return
             if word.HasField("too_old"):
                 following.lose_place(word.too_old, start_over=start_over)
                 return
