@@ -23,7 +23,7 @@ from samprasan.node.states import AwardState, RedemptionState
 
 from tests import federation
 from tests.federation import Federation, deed
-from tests.leaving import available, leave
+from tests.leaving import available, leave, run_without
 from tests.moving import approve, confirm, propose_split
 from tests.reconciling import reconcile
 from tests.redemptions import wish
@@ -131,6 +131,10 @@ class Walk:
     def runs(self, _: str) -> None:
         self.fed.run()
 
+    def sends(self, _: str) -> None:
+        """Receipts are still on their way."""
+        run_without(self.fed, "pushed")
+
 
 _DEEDS: list[Callable[[Walk, str], None]] = [
     *[Walk.imports_records] * 4,
@@ -144,6 +148,7 @@ _DEEDS: list[Callable[[Walk, str], None]] = [
     Walk.refunds,
     *[Walk.waits] * 2,
     *[Walk.runs] * 4,
+    Walk.sends,
 ]
 
 
@@ -227,6 +232,15 @@ def whose_owner_was_erased(fed: Federation) -> None:
     erasure.erase(fed.nodes["mpc"], deed(1, 2).subject)
 
 
+def whose_next_owner_was_erased_on_the_way(fed: Federation) -> None:
+    """A record is somebody else's, who is erased before the receipt comes."""
+    fed.give("mpc", deed(1, 1), deed(2, 1), deed(3, 2))
+    fed.run()
+    fed.give("mpc", deed(1, 2))
+    run_without(fed, "pushed")
+    erasure.erase(fed.nodes["mpc"], deed(1, 2).subject)
+
+
 def erased_while_a_hold_is_open(fed: Federation) -> None:
     left_open_elsewhere(fed)
     redemption.request_redemption(fed.nodes["mpc"], wish(2, reserve_only=True))
@@ -298,6 +312,7 @@ def taken_back_from_another_after_it_was_over(fed: Federation) -> None:
         changed_without_consent,
         of_somebody_else_who_does_not_share,
         whose_owner_was_erased,
+        whose_next_owner_was_erased_on_the_way,
         erased_while_a_hold_is_open,
         erased_and_back,
         left_and_back_on_another_account,

@@ -67,6 +67,13 @@ def keep_erased(tx: sa.Connection, subject_id: int) -> None:
     tx.execute(awards.update().where(*others).values(deed_id=NO_DEED))
 
 
+def end_replaced(tx: sa.Connection, op_ids: Iterable[bytes]) -> None:
+    """Others took the place of these awards: nobody else says so if their successors were erased on the way."""
+    stands = {"deed_id": NO_DEED, "state": AwardState.SETTLED}
+    over = [row.award_id for row in rows_as(AwardRow, rows_where_in(tx, awards, awards.c.op_id, op_ids, **stands))]
+    update_where_in(tx, awards, awards.c.award_id, over, state=AwardState.REPLACED)
+
+
 def kept(tx: sa.Connection) -> list[KeptRow]:
     """Orphans that two people keep: subject, dimension and credits."""
     query = sa.select(*(awards.c[name] for name in KeptRow._fields)).join(

@@ -57,6 +57,7 @@ def settle_in(tx: Tx, world: World, stored: BatchRow, receipt: log.Receipt, enve
     reasons = {each.op_id: came.reason for each, came in zip(batch.updates, receipt.outcomes, strict=True)}
     store.redemptions.settle(tx, receipt.seq, reasons, receipt.appended_at)
     awards.forget_gone(tx, store.awards.settle(tx, receipt.seq, came))
+    store.orphans.end_replaced(tx, _replaced(batch, receipt))
     if found.declined:
         store.orphans.undecide(tx, [op_id for op_id, _ in found.declined])
     back = store.links.returning(tx, found.linked)
@@ -90,6 +91,12 @@ def _came(batch: log.Batch, receipt: log.Receipt) -> Iterator[tuple[bytes, Came]
         if update.WhichOneof("change") in {"award", "reverse"} and update.op_id not in seen:
             seen.add(update.op_id)
             yield update.op_id, Came(outcome.reason, update.reverse.reason, outcome.left, outcome.owed)
+
+
+def _replaced(batch: log.Batch, receipt: log.Receipt) -> list[bytes]:
+    """Awards of which others took the place."""
+    outcomes = zip(batch.updates, receipt.outcomes, strict=True)
+    return [each.award.replaces for each, came in outcomes if each.award.replaces and not came.reason]
 
 
 def _is_late(told: Came) -> bool:
