@@ -298,14 +298,13 @@ def test_who_goes_on_making_faults_waits_and_nobody_else_does(live: Live) -> Non
     answers_at_once(live)
 
 
-def test_who_writes_to_others_too_fast_waits_and_is_refused_before_many_wait(live: Live) -> None:
-    waiting, shown = round(limits.FOR_OTHERS_PER_SECOND * throttle.WAIT_SECONDS_MAX), own(live)
-    letter = hub_pb2.PostMailRequest(to="mpc", sealed=b"nobody can open it").SerializeToString()
+async def flood(live: Live, shown: Shown, method: str, data: bytes, count: int) -> Counter[str]:
+    """What comes within two seconds of so many calls at once, a few over each connection."""
 
-    async def post(count: int) -> Counter[str]:
+    async def some(count: int) -> Counter[str]:
         async with channel(live, shown=shown, use_local_subchannel_pool=1) as opened:
-            method: Any = opened.unary_unary("/samprasan.v1.Hub/PostMail")
-            calls = [method(letter, timeout=GRANTED_SECONDS) for _ in range(count)]
+            stub: Any = opened.unary_unary(f"/samprasan.v1.Hub/{method}")
+            calls = [stub(data, timeout=GRANTED_SECONDS) for _ in range(count)]
             ended = [asyncio.create_task(call.code()) for call in calls]
             await asyncio.wait(ended, timeout=2)
             found = Counter(each.result().name if each.done() else "waits" for each in ended)
@@ -313,13 +312,32 @@ def test_who_writes_to_others_too_fast_waits_and_is_refused_before_many_wait(liv
                 call.cancel()
             return found
 
-    async def flood(*counts: int) -> Counter[str]:
-        return sum(await asyncio.gather(*map(post, counts)), Counter())
+    each = wire.STREAMS_PER_CONNECTION_MAX // 2
+    counts = [min(each, count - first) for first in range(0, count, each)]
+    return sum(await asyncio.gather(*map(some, counts)), Counter())
 
-    found = asyncio.run(flood(limits.FOR_OTHERS_AT_ONCE, waiting, 9))
+
+def test_who_writes_to_others_too_fast_waits_and_is_refused_before_many_wait_and_nobody_else_does(live: Live) -> None:
+    letter = hub_pb2.PostMailRequest(to="mpc", sealed=b"nobody can open it").SerializeToString()
+    waiting = round(limits.FOR_OTHERS_PER_SECOND * throttle.WAIT_SECONDS_MAX)
+
+    async def both() -> tuple[Counter[str], ...]:
+        enemy = flood(live, own(live), "PostMail", letter, limits.FOR_OTHERS_AT_ONCE + waiting + 9)
+        return await asyncio.gather(enemy, flood(live, own(live, "nhco"), "PostMail", letter, 9))
+
+    found, others = asyncio.run(both())
     assert found["OK"] >= limits.FOR_OTHERS_AT_ONCE, found
     assert waiting // 2 < found["waits"] <= waiting, found
     assert found["UNAVAILABLE"] == found.total() - found["OK"] - found["waits"] > 0
+    assert others == {"OK": 9}
+    answers_at_once(live)
+
+
+@pytest.mark.parametrize("method", ["SubmitDocument", "SubmitDissent", "AcknowledgeMail", "OpenAccounts", "Hello"])
+def test_no_more_calls_of_one_agency_wait_than_fit_into_memory(live: Live, method: str) -> None:
+    at_once = limits.WRITES_AT_ONCE if method in {"AcknowledgeMail", "OpenAccounts", "Hello"} else 0
+    found = asyncio.run(flood(live, own(live), method, b"", at_once + throttle.WAITING_MAX + 100))
+    assert found["UNAVAILABLE"] >= 30, found
     answers_at_once(live)
 
 

@@ -10,6 +10,7 @@ FREE_FAULTS = 8  # a client of another version fails a few times before somebody
 FIRST_WAIT_SECONDS = 0.02
 WAIT_SECONDS_MAX = 8.0
 FORGOTTEN_SECONDS = 60.0
+WAITING_MAX = 64  # calls of one caller, each with a message of up to 1 MiB in memory
 CALLERS_MAX = 10_000  # remembered at once; beyond, the one that was quiet longest is forgotten
 
 

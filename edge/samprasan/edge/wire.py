@@ -7,6 +7,7 @@ so offering a suite there that no P-256 certificate can serve leaves TLS 1.3 as 
 import asyncio
 import os
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
@@ -19,7 +20,7 @@ from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
-from samprasan.edge.throttle import WAIT_SECONDS_MAX, Pace, Patience
+from samprasan.edge.throttle import WAIT_SECONDS_MAX, WAITING_MAX, Pace, Patience
 from samprasan.keys.certificates import HUB_NAME
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailable, Unproven
 from samprasan.ledger.limit_usage import Nearing
@@ -174,6 +175,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         self._logger = logger
         self._paces = paces or {}
         self._patience = Patience()
+        self._waiting: Counter[str] = Counter()
 
     async def intercept_service(self, continuation: Any, details: grpc.HandlerCallDetails) -> Any:
         """Wrap the handler that would have served the call."""
@@ -196,9 +198,8 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
     def _answering(self, method: str, serve: Callable[..., Any]) -> Callable[..., Any]:
         async def answer(request: Any, context: Any) -> Any:
             started = time.monotonic()
-            await self._listen(context)
             try:
-                await self._keep_pace(method, context)
+                await self._wait_for_turn(method, context)
                 is_one = isinstance(request, Message | _Unreadable)
                 if is_one:
                     _check_readable(request)
@@ -215,8 +216,8 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
     def _streaming(self, method: str, serve: Callable[..., Any]) -> Callable[..., Any]:
         async def stream(request: Any, context: Any) -> None:
             started = time.monotonic()
-            await self._listen(context)
             try:
+                await self._wait_for_turn(method, context)
                 is_one = isinstance(request, Message | _Unreadable)
                 if is_one:
                     _check_readable(request)
@@ -247,19 +248,26 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         context.set_trailing_metadata(status.trailing_metadata)
         await context.abort(status.code, status.details)
 
-    async def _listen(self, context: Any) -> None:
-        """Let who made many faults wait; of a stream nothing is read meanwhile, so what it sends stays where it is."""
-        if wait := self._patience.wait_seconds(_caller(context), time.monotonic()):
-            await asyncio.sleep(wait)
+    async def _wait_for_turn(self, method: str, context: Any) -> None:
+        """Let who made many faults wait, and who calls too fast; Unavailable ``calls_over_limit`` where too many wait.
 
-    async def _keep_pace(self, method: str, context: Any) -> None:
-        """Let who calls too fast wait; Unavailable ``calls_over_limit`` where too many wait."""
-        pace = self._paces.get(method)
-        wait = pace.wait_seconds(_caller(context), time.monotonic()) if pace else 0.0
-        if wait > WAIT_SECONDS_MAX:
+        Of a stream nothing is read meanwhile, so what it sends stays where it is.
+        """
+        caller, now = _caller(context), time.monotonic()
+        wait, pace = self._patience.wait_seconds(caller, now), self._paces.get(method)
+        if pace is not None:
+            wait = max(wait, pace.wait_seconds(caller, now))
+        if not wait:
+            return
+        if wait > WAIT_SECONDS_MAX or self._waiting[caller] >= WAITING_MAX:
             raise Unavailable("calls_over_limit")
-        if wait:
+        self._waiting[caller] += 1
+        try:
             await asyncio.sleep(wait)
+        finally:
+            self._waiting[caller] -= 1
+            if not self._waiting[caller]:
+                del self._waiting[caller]
 
     def _log(self, method: str, started: float, code: str, error: str = "") -> None:
         milliseconds = round((time.monotonic() - started) * 1000, 1)

@@ -18,6 +18,7 @@ from samprasan.node.recovery import cut
 from samprasan.v1 import hub_pb2
 from samprasan.v1.documents_pb2 import Catalogue, Cut, Grant, Move, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
+from samprasan.v1.log_pb2 import DOCUMENT_KIND_ROSTER
 
 
 def is_in_force(db: Database, digest: bytes) -> bool:
@@ -34,6 +35,8 @@ def accept_listing(node: Node, listing: hub_pb2.ListDocumentsResponse) -> None:
     with node.db.begin() as tx:
         take_turn(tx, "samprasan: documents")
         for envelope in listing.active:
+            if _is_early(tx, envelope):
+                break  # what comes behind it is judged by it
             _activate(tx, node, envelope)
         store.documents.clear_proposed(tx)
         store.dissents.forget_all(tx)
@@ -93,6 +96,28 @@ def has_roster(db: Database) -> bool:
         return store.documents.agreed_on(tx).roster is not None
 
 
+def lacks_roster(db: Database) -> bool:
+    """Whether the log, as far as it is kept here, puts a roster into force that is not in force here yet."""
+    with db.read() as tx:
+        newest = store.documents.newest_activated(tx, DOCUMENT_KIND_ROSTER)
+        return newest > store.documents.version_in_force(tx, DOCUMENT_KIND_ROSTER)
+
+
+def _is_early(tx: Tx, envelope: Envelope) -> bool:
+    """Whether it ends a rotation, and the log kept here does not say yet that it took effect, and when.
+
+    This node forgets the old key with it, and could not take that back if the hub lost the newest of its log.
+    """
+    body, current = documents.read(envelope), store.documents.agreed_on(tx).roster
+    if not isinstance(body, Roster) or current is None or body.version <= current.version:
+        return False
+    return _ends_rotation(body, current) and store.documents.activation(tx, signing.digest(envelope)) is None
+
+
+def _ends_rotation(body: Roster, current: Roster) -> bool:
+    return current.HasField("next") and body.linking == current.next
+
+
 def _activate(tx: Tx, node: Node, envelope: Envelope) -> None:
     body = documents.read(envelope)
     kind = documents.kind_of(body)
@@ -140,7 +165,7 @@ def _follow(tx: Tx, node: Node, body: Body, digest: bytes) -> None:
         moves.carry_out_approved(tx, node.world, digest)
     if isinstance(body, Cut):
         cut.carry_out(tx, node, body)
-    if isinstance(body, Roster) and current and current.HasField("next") and body.linking == current.next:
+    if isinstance(body, Roster) and current and _ends_rotation(body, current):
         _end_rotation(tx, body)
 
 

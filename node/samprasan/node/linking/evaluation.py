@@ -93,7 +93,7 @@ def _charge(node: Node, asked: _Asked, share: Share | None) -> Letter | int:
         if request.expires_at <= now:
             return refusal(linking_pb2.EVAL_REFUSAL_REASON_EXPIRED)
         if remembered is not None and remembered.answer:
-            return Letter(request.requester, Envelope.FromString(remembered.answer))
+            return Letter(request.requester, Envelope.FromString(remembered.answer), at_no_charge=True)
         evaluation_totals.hear_acknowledged(tx, node, request.requester, request.acknowledged)
         if share is None:
             return refusal(linking_pb2.EVAL_REFUSAL_REASON_EPOCH)
@@ -173,4 +173,4 @@ def _refusal(
         reason=reason,
         **more,
     )
-    return Letter(request.requester, node.world.sign(refusal))
+    return Letter(request.requester, node.world.sign(refusal), at_no_charge=True)

@@ -16,10 +16,11 @@ from samprasan.v1.envelope_pb2 import Envelope, Parcel
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A signed message for the agency ``to``."""
+    """A signed message for the agency ``to``; ``at_no_charge`` if it could have as many of them as it likes."""
 
     to: str
     envelope: Envelope
+    at_no_charge: bool = False
 
 
 def seal(node: Node, letter: Letter) -> bytes:

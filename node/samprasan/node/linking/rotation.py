@@ -69,7 +69,7 @@ def accept_rekeyed(node: Node, request: hub_pb2.RekeyRequest, envelopes: Sequenc
 def close_rotation(node: Node) -> list[Envelope]:
     """Rosters without the old key, with this node's signature, to be submitted; none while anybody stays behind.
 
-    One that another node proposed is signed as it is, if it ends in time; else this node proposes its own.
+    This node's own, and those that others proposed, if they end in time.
     """
     with node.db.read() as tx:
         if not _everybody_moved(tx):
@@ -82,26 +82,27 @@ def close_rotation(node: Node) -> list[Envelope]:
         agreed = store.documents.agreed_on(tx)
         found = [Envelope.FromString(data) for data in store.documents.proposed(tx)]
         now = node.world.now()
-        begun = _closes_at(store.rotation.closed_at(tx), now)
-        expires_at = begun + limits.ROTATION_CLOSING_MS
-        if not begun <= now < expires_at:
+        begun = _hour_of_signing(store.rotation.closing_hour(tx), now)
+        if begun is None:
             return []
-        proposed = [each for each in found if _is_last(each, agreed.required_roster, now, expires_at)]
-        if not proposed:
-            proposed = [signing.seal(last_roster(agreed.required_roster, agreed.federation_id, begun, expires_at))]
+        expires_at = begun + limits.ROTATION_CLOSING_MS
+        own = signing.seal(last_roster(agreed.required_roster, agreed.federation_id, begun, expires_at))
+        others = [each for each in found if _is_last(each, agreed.required_roster, now, expires_at)]
         store.rotation.close_rotation(tx, begun)
-    return [_signed(node.world, each) for each in proposed]
+    return [_signed(node.world, each) for each in [own, *(each for each in others if each.payload != own.payload)]]
 
 
-def _closes_at(closed_at: int | None, now: int) -> int:
-    """When the hour begins, or began, in which this node signs.
+def _hour_of_signing(before: int | None, now: int) -> int | None:
+    """When the hour began in which this node signs now; None if it signs nothing.
 
-    The first begins now; the later ones are the same for all nodes, so that nobody is kept waiting in the others.
+    ``before`` is when the last one began.  The first begins now; the later ones are the same for all nodes, and four
+    hours apart, so that nobody is kept waiting in the others.
     """
-    if closed_at is None:
+    if before is None or before > now:  # a clock that was ahead
         return now
-    is_over = now >= closed_at + limits.ROTATION_CLOSING_MS + limits.CLOCK_OFF_MS_MAX
-    return now - now % limits.ROTATION_AGAIN_MS if is_over else closed_at
+    aligned = now - now % limits.ROTATION_AGAIN_MS
+    begun = aligned if aligned >= before + limits.ROTATION_AGAIN_MS else before
+    return begun if now < begun + limits.ROTATION_CLOSING_MS else None
 
 
 def is_running(db: Database) -> bool:
@@ -142,9 +143,9 @@ def last_roster(current: Roster, federation_id: bytes, created_at: int, expires_
 
 
 def _is_last(envelope: Envelope, current: Roster, now: int, expires_at: int) -> bool:
-    """Whether it only drops the old key, may still be approved, and not after ``expires_at``."""
+    """Whether it only drops the old key, and may be approved for a while yet, but not after ``expires_at``."""
     body = documents.read(envelope)
-    if not isinstance(body, Roster) or not now < body.expires_at <= expires_at:
+    if not isinstance(body, Roster) or not now + limits.CLOCK_OFF_MS_MAX < body.expires_at <= expires_at:
         return False
     return body == last_roster(current, body.federation_id, body.created_at, body.expires_at)
 

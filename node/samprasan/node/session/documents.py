@@ -28,7 +28,8 @@ async def fetch_documents(session: Session) -> None:
 async def keep_entries(session: Session, entries: Sequence[hub_pb2.LogEntry]) -> None:
     """Keep what comes next of the hub's own chain; raises as :func:`hub_chain.keep_entries`.
 
-    What was signed with a key that this node has not heard of is looked at again with the newest documents.
+    What was signed with a key that this node has not heard of is looked at again with the newest documents, which are
+    fetched too if a roster took effect that is not here.
     """
     try:
         await session.step(hub_chain.keep_entries, session.node, entries)
@@ -37,3 +38,6 @@ async def keep_entries(session: Session, entries: Sequence[hub_pb2.LogEntry]) ->
             raise
         await fetch_documents(session)
         await session.step(hub_chain.keep_entries, session.node, entries)
+    lacks_roster = bool(entries) and await session.step(accepted.lacks_roster, session.node.db)
+    if lacks_roster:
+        await fetch_documents(session)

@@ -1,8 +1,12 @@
 """Mail from other nodes: which step deals with which letter, and the task that reads this node's box."""
 
+import time
+
 from samprasan.edge.logs import get_logger
+from samprasan.edge.throttle import Allowance
 from samprasan.keys import signing
 from samprasan.keys.errors import Malformed, SamprasanError, Unavailable
+from samprasan.node import limits
 from samprasan.node.documents import accepted
 from samprasan.node.identity import Node
 from samprasan.node.linking import ceremony, evaluation, letters, questions
@@ -54,16 +58,22 @@ async def run(session: Session) -> None:
 
 
 async def post_letter(session: Session, letter: Letter) -> bool:
-    """Whether the letter is in its reader's box; a full box is tried again later."""
+    """Whether the letter is in its reader's box; one that it does not go into now is tried again later."""
     sealed = await session.step(letters.seal, session.node, letter)
     try:
         await session.hub.post_mail(letter.to, sealed)
     except Unavailable as problem:
-        if problem.code != "mailbox_full":
+        if problem.code not in {"mailbox_full", "calls_over_limit"}:
             raise
-        logger.warning("mailbox full", reader=letter.to)
+        logger.warning("letter not posted", reader=letter.to, code=problem.code)
         return False
     return True
+
+
+def _may_be_answered(session: Session, agency: str) -> bool:
+    """Whether an agency that is charged nothing for it gets another answer now."""
+    most = Allowance(limits.FREE_ANSWERS_AT_ONCE, limits.FREE_ANSWERS_PER_SECOND)
+    return session.free_answers.setdefault(agency, most).admit(time.monotonic())
 
 
 async def _deal_with(session: Session, piece: hub_pb2.Mail) -> None:
@@ -81,6 +91,8 @@ async def _deal_with(session: Session, piece: hub_pb2.Mail) -> None:
         logger.warning("mail dropped", sender=piece.sender, code=problem.code)
     except Exception:  # one bad letter must not come back for ever and stop everything else
         logger.error("mail dropped", sender=piece.sender, code="failed", exc_info=True)
+    if letter is not None and letter.at_no_charge and not _may_be_answered(session, letter.to):
+        letter = None  # the question ends by itself; it would keep others' letters waiting
     if letter is not None and not await post_letter(session, letter):
         return  # not acknowledged: it comes again with the next session
     await session.hub.acknowledge_mail(piece.number)

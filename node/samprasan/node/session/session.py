@@ -8,6 +8,7 @@ from typing import ParamSpec, TypeVar
 
 from samprasan.client.connection import Hub
 from samprasan.edge.logs import get_logger
+from samprasan.edge.throttle import Allowance
 from samprasan.keys.errors import SamprasanError, Unavailable
 from samprasan.node.identity import Node
 from samprasan.node.proof import witness
@@ -16,7 +17,7 @@ from samprasan.node.session.live import Live
 P = ParamSpec("P")
 T = TypeVar("T")
 PATIENCE_SECONDS = 60.0  # between tries of a task that an operator, another agency or the developers have to help
-_ITS_OWN = frozenset({"log_damaged", "reconcile_busy"})  # the hub answers: everything else goes on
+_ITS_OWN = frozenset({"calls_over_limit", "log_damaged", "reconcile_busy"})  # the hub answers: everything else goes on
 logger = get_logger("node")
 
 
@@ -25,8 +26,8 @@ class Session:
     """A node, a connection to its hub, and what was told over it.
 
     A ``patient`` session goes on after a fault of ours; else it is raised, since somebody waits for a command.
-    ``told`` has the ids evaluated without use, by agency, that were logged already; who holds ``quiet`` keeps new
-    batches from being sent.
+    ``told`` has the ids evaluated without use, by agency, that were logged already; ``free_answers`` what each agency
+    may still be answered at no charge; who holds ``quiet`` keeps new batches from being sent.
     """
 
     node: Node
@@ -34,6 +35,7 @@ class Session:
     live: Live
     patient: bool = True
     told: dict[str, tuple[int, int]] = field(default_factory=dict)
+    free_answers: dict[str, Allowance] = field(default_factory=dict)
     quiet: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def step(self, step: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:

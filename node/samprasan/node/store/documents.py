@@ -76,6 +76,11 @@ def activation(tx: sa.Connection, digest: bytes) -> Activation | None:
     return Activation(*row) if row else None
 
 
+def newest_activated(tx: sa.Connection, kind: int) -> int:
+    """The newest version of a kind of which there is one series that the hub's chain puts into force; 0 if none."""
+    return tx.execute(sa.select(sa.func.max(activations.c.version)).where(activations.c.kind == kind)).scalar() or 0
+
+
 def find_active(tx: sa.Connection, digest: bytes) -> bytes | None:
     """The envelope of a document that is, or was, in force here."""
     own = (documents.c.digest == digest, documents.c.active)

@@ -7,11 +7,11 @@ from samprasan.node.store import facts as notes_store
 
 def is_closing(tx: sa.Connection, now: int) -> bool:
     """Whether this node signed that everybody has moved: nobody may be opened under the old key meanwhile."""
-    closed = closed_at(tx)
-    return closed is not None and now < closed + limits.ROTATION_CLOSING_MS + limits.CLOCK_OFF_MS_MAX
+    begun = closing_hour(tx)
+    return begun is not None and begun <= now < begun + limits.ROTATION_CLOSING_MS + limits.CLOCK_OFF_MS_MAX
 
 
-def closed_at(tx: sa.Connection) -> int | None:
+def closing_hour(tx: sa.Connection) -> int | None:
     """When the hour began in which this node last signed a rotation's end; None if it signed none of this one."""
     said = notes_store.get(tx, notes_store.ROTATION_CLOSING)
     return None if said is None else int(said)

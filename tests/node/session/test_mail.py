@@ -1,0 +1,72 @@
+"""What a node answers to mail, and how often it does so at no charge."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from samprasan.keys.errors import Unavailable
+from samprasan.node import limits
+from samprasan.node.linking.letters import Letter
+from samprasan.node.session import mail
+from samprasan.node.session.live import Live
+from samprasan.node.session.session import Session
+from samprasan.v1 import hub_pb2
+from samprasan.v1.envelope_pb2 import Envelope
+
+MANY = limits.FREE_ANSWERS_AT_ONCE + 30
+NOBODY: Any = SimpleNamespace(db=None)
+
+
+class HubOfMail:
+    """Hands out mail of nhco and then of codi, and keeps what comes back."""
+
+    def __init__(self, problem: str | None = None) -> None:
+        self.posted: list[str] = []
+        self.acknowledged: list[int] = []
+        self._problem = problem
+
+    async def receive_mail(self, after: int) -> Any:
+        for number in range(after + 1, 2 * MANY + 1):
+            sender = "nhco" if number <= MANY else "codi"
+            yield hub_pb2.ReceiveMailResponse(mail=hub_pb2.Mail(number=number, sender=sender))
+
+    async def post_mail(self, to: str, _sealed: bytes) -> None:
+        if self._problem:
+            raise Unavailable(self._problem)
+        self.posted.append(to)
+
+    async def acknowledge_mail(self, number: int) -> None:
+        self.acknowledged.append(number)
+
+
+async def read_all(monkeypatch: pytest.MonkeyPatch, hub: HubOfMail, *, at_no_charge: bool) -> None:
+    """A session reads the box to its end; every piece asks for an answer."""
+    monkeypatch.setattr("samprasan.node.session.mail.accepted.has_roster", lambda _: True)
+    monkeypatch.setattr("samprasan.node.session.mail.letters.seal", lambda *_: b"")
+    monkeypatch.setattr(mail, "read_letter", lambda _, piece: Letter(piece.sender, Envelope(), at_no_charge))
+    shown: Any = hub
+    with pytest.raises(Unavailable):  # the hub says no more
+        await mail.run(Session(NOBODY, shown, Live()))
+
+
+async def test_one_agency_is_answered_so_often_at_no_charge_and_others_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hub = HubOfMail()
+    await read_all(monkeypatch, hub, at_no_charge=True)
+    counts = [hub.posted.count(each) for each in ("nhco", "codi")]
+    assert all(limits.FREE_ANSWERS_AT_ONCE <= each <= limits.FREE_ANSWERS_AT_ONCE + 5 for each in counts), counts
+    assert len(hub.acknowledged) == 2 * MANY
+
+
+async def test_what_is_charged_is_answered_always(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = HubOfMail()
+    await read_all(monkeypatch, hub, at_no_charge=False)
+    assert len(hub.posted) == 2 * MANY
+
+
+@pytest.mark.parametrize("problem", ["mailbox_full", "calls_over_limit"])
+async def test_mail_whose_answer_does_not_go_out_now_comes_again(monkeypatch: pytest.MonkeyPatch, problem: str) -> None:
+    hub = HubOfMail(problem)
+    await read_all(monkeypatch, hub, at_no_charge=False)
+    assert hub.acknowledged == []
