@@ -1,5 +1,7 @@
 """An entry that the hub has lost and nobody has is given up by the agencies' word; nothing else is given up with it."""
 
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 from samprasan.hub import store as hub_store
@@ -16,13 +18,13 @@ from samprasan.node.documents import accepted, inbox, proposals
 from samprasan.node.proof import witness as node_witnessing
 from samprasan.node.recovery import refeed
 from samprasan.node.rows import present
-from samprasan.node.sync import halt, hello, outbox, receipts
+from samprasan.node.sync import halt, hello, hub_chain, outbox, receipts
 from samprasan.node.tables import awards
 from samprasan.v1 import hub_pb2
 from samprasan.v1.documents_pb2 import Cut
 from samprasan.v1.envelope_pb2 import Envelope
 
-from tests import federation, reading
+from tests import federation, reading, rotating
 from tests.disaster import ask_for_rice, is_sound, replace_hub, restored, standing
 from tests.federation import AGENCIES, Federation, deed
 from tests.reading import Integration
@@ -109,6 +111,27 @@ async def test_what_nobody_has_is_given_up_and_the_rest_stays(busy_fed: Federati
     assert state_of(fed, "codi", 20) == state_of(before, "codi", 20)
     now, then = (status.status(each.hub.db, fed.clock())["totals"] for each in (fed, before))
     assert now == then
+
+
+def test_a_node_that_does_not_know_yet_that_a_rotation_has_ended_takes_a_cut(busy_fed: Federation) -> None:
+    fed = busy_fed
+    codi: Any = fed.nodes["codi"]
+    hear = codi.receive
+    rotating.start(fed)
+    rotating.go_on_until_next(fed)
+    codi.receive = lambda message: [] if message.kind == "recalled" else hear(message)
+    rotating.go_on(fed)
+    assert (rotating.epoch(fed), rotating.epoch(fed, "codi")) == ((2, 0), (1, 2))
+    lose(fed)
+    agree(fed)
+    fed.run()
+    assert standing(fed.hub) is None
+    del codi.receive
+    rotating.go_on(fed, 4)
+    assert rotating.epoch(fed, "codi") == (2, 0)
+    with codi.db.read() as tx:
+        assert node_store.documents.agreed_on(tx).cut_version == 1
+    assert hub_chain.kept_up_to(codi.db) == hub_chain.kept_up_to(fed.nodes["nhco"].db)
 
 
 def test_what_integrators_know_of_the_rest_keeps_its_ids(busy_fed: Federation) -> None:

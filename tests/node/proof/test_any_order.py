@@ -241,6 +241,22 @@ def whose_next_owner_was_erased_on_the_way(fed: Federation) -> None:
     erasure.erase(fed.nodes["mpc"], deed(1, 2).subject)
 
 
+def that_a_third_one_has_by_then(fed: Federation) -> None:
+    """The same, and the record is somebody else's once more before the receipt comes."""
+    fed.give("mpc", deed(1, 1), deed(2, 1), deed(3, 2), deed(4, 3))
+    fed.run()
+    fed.give("mpc", deed(1, 2))
+    run_without(fed, "pushed")
+    fed.give("mpc", deed(1, 3))
+    erasure.erase(fed.nodes["mpc"], deed(1, 2).subject)
+
+
+def whose_award_another_record_took_meanwhile(fed: Federation) -> None:
+    """The same, and another record of the first one's says just what the first one's award says."""
+    whose_next_owner_was_erased_on_the_way(fed)
+    fed.give("mpc", deed(5, 1))
+
+
 def erased_while_a_hold_is_open(fed: Federation) -> None:
     left_open_elsewhere(fed)
     redemption.request_redemption(fed.nodes["mpc"], wish(2, reserve_only=True))
@@ -313,6 +329,8 @@ def taken_back_from_another_after_it_was_over(fed: Federation) -> None:
         of_somebody_else_who_does_not_share,
         whose_owner_was_erased,
         whose_next_owner_was_erased_on_the_way,
+        that_a_third_one_has_by_then,
+        whose_award_another_record_took_meanwhile,
         erased_while_a_hold_is_open,
         erased_and_back,
         left_and_back_on_another_account,

@@ -456,3 +456,17 @@ async def test_who_left_and_came_back_since_is_still_there(busy_fed: Federation)
     row = subject_of(fed.nodes["mpc"], 1)
     assert (bool(row.share), bool(row.redeem), row.unlink_at, row.withdrawn) == (True, True, None, 0)
     assert await agrees(fed)
+
+
+def test_an_award_stands_again_if_what_was_to_replace_it_was_erased_and_declined_behind_a_cut(fed: Federation) -> None:
+    fed.give("mpc", deed(1, 1), deed(2, 2))
+    fed.run()
+    fed.give("mpc", deed(2, 2, quantity=Decimal(5)))
+    fed.run()
+    node = fed.nodes["mpc"]
+    with node.db.begin() as tx:
+        op_ids = {row.op_id: row.subject_id for row in tx.execute(sa.select(awards).where(awards.c.replaces.is_(None)))}
+        tx.execute(awards.update().where(awards.c.op_id.in_(op_ids)).values(state="replaced"))
+        node_store.orphans.stand_again(tx, op_ids)
+        found = [row.state for row in tx.execute(sa.select(awards).order_by(awards.c.award_id))]
+    assert found == ["settled", "replaced", "settled"], "what another award replaced does not stand"

@@ -34,10 +34,11 @@ def accept_listing(node: Node, listing: hub_pb2.ListDocumentsResponse) -> None:
     """
     with node.db.begin() as tx:
         take_turn(tx, "samprasan: documents")
+        is_early = False
         for envelope in listing.active:
-            if _is_early(tx, envelope):
-                break  # what comes behind it is judged by it
-            _activate(tx, node, envelope)
+            is_early = is_early or _is_early(tx, envelope)
+            if not is_early or envelope.payload_type == signing.payload_type(Cut):
+                _activate(tx, node, envelope)  # the others are judged by the roster that is early
         store.documents.clear_proposed(tx)
         store.dissents.forget_all(tx)
         current = store.documents.agreed_on(tx).roster

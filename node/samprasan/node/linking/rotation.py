@@ -98,7 +98,7 @@ def _hour_of_signing(before: int | None, now: int) -> int | None:
     ``before`` is when the last one began.  The first begins now; the later ones are the same for all nodes, and four
     hours apart, so that nobody is kept waiting in the others.
     """
-    if before is None or before > now:  # a clock that was ahead
+    if before is None or before > now + limits.CLOCK_OFF_MS_MAX:  # the clock was ahead
         return now
     aligned = now - now % limits.ROTATION_AGAIN_MS
     begun = aligned if aligned >= before + limits.ROTATION_AGAIN_MS else before

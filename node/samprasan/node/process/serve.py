@@ -106,9 +106,11 @@ async def compare(node: Node, hub: Hub, *, repair: bool) -> "tuple[Outcome, list
 
 async def recover(node: Node, hub: Hub) -> Recovered:
     """Take back the node's own chain as far as the log has it.  Raises Unavailable ``hub_recovering``."""
-    await hello.greet(Session(node, hub, Live()))
+    session = Session(node, hub, Live())
+    _, answer = await hello.greet(session)
     listing = await hub.list_documents()
     await asyncio.to_thread(accepted.accept_listing, node, listing)
+    await hello.keep_up(session, answer.own_head.seq)  # it says under which linking key the subjects are known now
     batches = given_up = 0
     after_seq = await asyncio.to_thread(replay.common_seq, node.db)
     async for entry in hub.recall(hub_pb2.RecallRequest(after_seq=after_seq)):

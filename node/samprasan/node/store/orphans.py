@@ -67,11 +67,25 @@ def keep_erased(tx: sa.Connection, subject_id: int) -> None:
     tx.execute(awards.update().where(*others).values(deed_id=NO_DEED))
 
 
-def end_replaced(tx: sa.Connection, op_ids: Iterable[bytes]) -> None:
-    """Others took the place of these awards: nobody else says so if their successors were erased on the way."""
-    stands = {"deed_id": NO_DEED, "state": AwardState.SETTLED}
-    over = [row.award_id for row in rows_as(AwardRow, rows_where_in(tx, awards, awards.c.op_id, op_ids, **stands))]
+def end_replaced(tx: sa.Connection, op_ids: Iterable[bytes]) -> set[int]:
+    """Others took the place of these awards: nobody else says so if their successors were erased on the way.
+
+    Returns the deeds that were thought to have one of them.
+    """
+    stand = rows_where_in(tx, awards, awards.c.op_id, op_ids, state=AwardState.SETTLED)
+    over = {row.award_id: row.deed_id for row in rows_as(AwardRow, stand)}
     update_where_in(tx, awards, awards.c.award_id, over, state=AwardState.REPLACED)
+    return set(over.values()) - {NO_DEED}
+
+
+def stand_again(tx: sa.Connection, op_ids: Iterable[bytes]) -> None:
+    """What was to take the place of these awards did not, behind a cut: those that nothing else replaces stand."""
+    later = awards.alias()
+    named = [row.award_id for row in rows_as(AwardRow, rows_where_in(tx, awards, awards.c.op_id, op_ids))]
+    for award_id in named:
+        is_replaced = sa.exists().where(later.c.replaces == awards.c.op_id, later.c.state != AwardState.DECLINED)
+        erased = (awards.c.award_id == award_id, awards.c.state == AwardState.REPLACED, ~is_replaced)
+        tx.execute(awards.update().where(*erased).values(state=AwardState.SETTLED))
 
 
 def kept(tx: sa.Connection) -> list[KeptRow]:

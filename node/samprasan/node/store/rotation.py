@@ -8,7 +8,9 @@ from samprasan.node.store import facts as notes_store
 def is_closing(tx: sa.Connection, now: int) -> bool:
     """Whether this node signed that everybody has moved: nobody may be opened under the old key meanwhile."""
     begun = closing_hour(tx)
-    return begun is not None and begun <= now < begun + limits.ROTATION_CLOSING_MS + limits.CLOCK_OFF_MS_MAX
+    if begun is None:
+        return False
+    return -limits.CLOCK_OFF_MS_MAX <= now - begun < limits.ROTATION_CLOSING_MS + limits.CLOCK_OFF_MS_MAX
 
 
 def closing_hour(tx: sa.Connection) -> int | None:

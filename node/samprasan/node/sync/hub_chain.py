@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from samprasan.edge.database import Database, Tx, take_turn
 from samprasan.keys import chain, dissents, documents, rosters, signing
 from samprasan.keys.chain import Fit
-from samprasan.keys.errors import Unavailable, Unproven
+from samprasan.keys.errors import SamprasanError, Unavailable, Unproven
 from samprasan.node import store
 from samprasan.node.identity import Node
 from samprasan.node.linking import linking_use
@@ -35,6 +35,16 @@ def keep_entries(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
     """
     if not entries:
         return
+    try:
+        _keep_entries(node, entries)
+    except SamprasanError:
+        for entry in entries if len(entries) > 1 else ():
+            _keep_entries(node, [entry])
+        raise
+
+
+def _keep_entries(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
+    """All of them, or none."""
     with node.db.begin() as tx:
         take_turn(tx, "samprasan: hub chain")  # serve and sync at once both recall what comes next
         key = store.documents.agreed_on(tx).required_roster.hub.signing_key

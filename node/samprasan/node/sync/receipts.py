@@ -57,13 +57,14 @@ def settle_in(tx: Tx, world: World, stored: BatchRow, receipt: log.Receipt, enve
     reasons = {each.op_id: came.reason for each, came in zip(batch.updates, receipt.outcomes, strict=True)}
     store.redemptions.settle(tx, receipt.seq, reasons, receipt.appended_at)
     awards.forget_gone(tx, store.awards.settle(tx, receipt.seq, came))
-    store.orphans.end_replaced(tx, _replaced(batch, receipt))
+    astray = store.orphans.end_replaced(tx, _replaced(batch, receipt, came_to_be=True))
     if found.declined:
         store.orphans.undecide(tx, [op_id for op_id, _ in found.declined])
     back = store.links.returning(tx, found.linked)
     store.links.settle(tx, found.linked)
     if store.documents.agreed_on(tx).cut_version:
         _mind_the_cut(tx, receipt.seq, found)
+        store.orphans.stand_again(tx, _replaced(batch, receipt, came_to_be=False))
     leaving.forget(tx, store.links.subjects_of(tx, found.given_up))
     leaving.leave(tx, found.left, receipt.appended_at)
     store.links.postpone(tx, found.held, world.now() + limits.HOLD_SECONDS * 1000)
@@ -73,7 +74,7 @@ def settle_in(tx: Tx, world: World, stored: BatchRow, receipt: log.Receipt, enve
     lost += [*found.unheld, *(op_id for op_id, reason in found.declined if reason in _AGAIN)]
     late = store.awards.deeds_of(tx, receipt.seq, [op_id for op_id, told in came.items() if _is_late(told)])
     told = store.awards.deeds_told_of(tx, back)
-    again = store.deeds.of_ids(tx, store.awards.deeds_of(tx, receipt.seq, lost) | moved | late | told)
+    again = store.deeds.of_ids(tx, store.awards.deeds_of(tx, receipt.seq, lost) | moved | late | told | astray)
     awards.AwardQueue(tx, world, world.now()).correct(again)
     is_full = any(reason == log.DECLINE_REASON_DAY_CAP_REACHED for _, reason in found.declined)
     if late or is_full:
@@ -93,10 +94,10 @@ def _came(batch: log.Batch, receipt: log.Receipt) -> Iterator[tuple[bytes, Came]
             yield update.op_id, Came(outcome.reason, update.reverse.reason, outcome.left, outcome.owed)
 
 
-def _replaced(batch: log.Batch, receipt: log.Receipt) -> list[bytes]:
-    """Awards of which others took the place."""
+def _replaced(batch: log.Batch, receipt: log.Receipt, *, came_to_be: bool) -> list[bytes]:
+    """Awards of which others took the place, or did not."""
     outcomes = zip(batch.updates, receipt.outcomes, strict=True)
-    return [each.award.replaces for each, came in outcomes if each.award.replaces and not came.reason]
+    return [each.award.replaces for each, came in outcomes if each.award.replaces and came_to_be != bool(came.reason)]
 
 
 def _is_late(told: Came) -> bool:
