@@ -255,6 +255,11 @@ def orphan_doubled(tx: sa.Connection, seq: int) -> None:
     update_where_in(tx, awards, awards.c.award_id, doubled, deed_id=0)
 
 
+def op_ids_in(tx: sa.Connection, seq: int) -> set[bytes]:
+    """The op_ids of the awards and reversals in the batch ``seq`` that are kept here."""
+    return set(tx.execute(sa.select(awards.c.op_id).where(awards.c.seq == seq)).scalars())
+
+
 def deeds_of(tx: sa.Connection, seq: int, op_ids: Iterable[bytes]) -> set[int]:
     """The deeds of these awards of the batch ``seq``."""
     rows = tx.execute(sa.select(awards.c.deed_id, awards.c.op_id).where(awards.c.seq == seq))

@@ -3,7 +3,7 @@
 A receipt settles or declines everything in its batch; a refusal takes the batch out of the chain.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -57,14 +57,17 @@ def settle_in(tx: Tx, world: World, stored: BatchRow, receipt: log.Receipt, enve
     reasons = {each.op_id: came.reason for each, came in zip(batch.updates, receipt.outcomes, strict=True)}
     store.redemptions.settle(tx, receipt.seq, reasons, receipt.appended_at)
     awards.forget_gone(tx, store.awards.settle(tx, receipt.seq, came))
-    astray = store.orphans.end_replaced(tx, _replaced(batch, receipt, came_to_be=True))
+    erased = reasons.keys() - store.awards.op_ids_in(tx, receipt.seq)  # their subjects were, on the way
+    astray = store.orphans.end_replaced(
+        tx, [each for each, reason in _replaced_by(batch, erased, reasons) if not reason]
+    )
     if found.declined:
         store.orphans.undecide(tx, [op_id for op_id, _ in found.declined])
     back = store.links.returning(tx, found.linked)
     store.links.settle(tx, found.linked)
     if store.documents.agreed_on(tx).cut_version:
         _mind_the_cut(tx, receipt.seq, found)
-        store.orphans.stand_again(tx, _replaced(batch, receipt, came_to_be=False))
+        store.orphans.stand_again(tx, [each for each, reason in _replaced_by(batch, erased, reasons) if reason])
     leaving.forget(tx, store.links.subjects_of(tx, found.given_up))
     leaving.leave(tx, found.left, receipt.appended_at)
     store.links.postpone(tx, found.held, world.now() + limits.HOLD_SECONDS * 1000)
@@ -94,10 +97,13 @@ def _came(batch: log.Batch, receipt: log.Receipt) -> Iterator[tuple[bytes, Came]
             yield update.op_id, Came(outcome.reason, update.reverse.reason, outcome.left, outcome.owed)
 
 
-def _replaced(batch: log.Batch, receipt: log.Receipt, *, came_to_be: bool) -> list[bytes]:
-    """Awards of which others took the place, or did not."""
-    outcomes = zip(batch.updates, receipt.outcomes, strict=True)
-    return [each.award.replaces for each, came in outcomes if each.award.replaces and came_to_be != bool(came.reason)]
+def _replaced_by(batch: log.Batch, op_ids: Set[bytes], reasons: Mapping[bytes, int]) -> list[tuple[bytes, int]]:
+    """Awards of which these updates were to take the place, and why they did not; 0: they did."""
+    return [
+        (each.award.replaces, reasons[each.op_id])
+        for each in batch.updates
+        if each.op_id in op_ids and each.award.replaces
+    ]
 
 
 def _is_late(told: Came) -> bool:
