@@ -257,6 +257,18 @@ def whose_award_another_record_took_meanwhile(fed: Federation) -> None:
     fed.give("mpc", deed(5, 1))
 
 
+def whose_award_another_record_took_while_it_was_taken_back(fed: Federation) -> None:
+    """A record is revoked, then somebody else's, who is erased before the first receipt comes."""
+    fed.give("mpc", deed(1, 1), deed(2, 1))
+    fed.run()
+    fed.give("mpc", deed(1, 1, status="revoked"))
+    run_without(fed, "pushed")
+    fed.give("mpc", deed(1, 2, consents=Consents(False, False)))
+    erasure.erase(fed.nodes["mpc"], deed(1, 2).subject)
+    fed.give("mpc", deed(5, 1))
+    run_without(fed, "pushed")
+
+
 def erased_while_a_hold_is_open(fed: Federation) -> None:
     left_open_elsewhere(fed)
     redemption.request_redemption(fed.nodes["mpc"], wish(2, reserve_only=True))
@@ -331,6 +343,7 @@ def taken_back_from_another_after_it_was_over(fed: Federation) -> None:
         whose_next_owner_was_erased_on_the_way,
         that_a_third_one_has_by_then,
         whose_award_another_record_took_meanwhile,
+        whose_award_another_record_took_while_it_was_taken_back,
         erased_while_a_hold_is_open,
         erased_and_back,
         left_and_back_on_another_account,

@@ -97,8 +97,11 @@ def kept(tx: sa.Connection) -> list[KeptRow]:
 
 
 def adopt_orphans(tx: sa.Connection) -> int:
-    """Give first awards that wait to be sealed the orphans that say the same; how many."""
-    orphan = awards.alias()
+    """Give first awards that wait to be sealed the orphans that say the same; how many.
+
+    An orphan that is just being taken back is none.
+    """
+    orphan, later = awards.alias(), awards.alias()
     same = sa.and_(
         orphan.c.subject_id == awards.c.subject_id,
         orphan.c.dimension == awards.c.dimension,
@@ -108,6 +111,9 @@ def adopt_orphans(tx: sa.Connection) -> int:
         orphan.c.state == AwardState.SETTLED,
         orphan.c.reverse_reason == 0,
         ~sa.exists().where(decisions.c.award_id == orphan.c.award_id, *_TAKEN_BACK),
+        ~sa.exists().where(
+            later.c.deed_id == NO_DEED, later.c.replaces == orphan.c.op_id, later.c.state == AwardState.QUEUED
+        ),
     )
     first = (
         awards.c.state == AwardState.QUEUED,
