@@ -28,18 +28,19 @@ from samprasan.node.process import serve
 from samprasan.v1.documents_pb2 import MOVE_REASON_WRONG_ID, Move
 
 FLOOD = "a member flooding proposals, moves and letters"
-ATTACKS = ("strangers shaking hands", "a member sending junk calls", "a member pushing junk batches", FLOOD)
+STRANGERS, CALLS, BATCHES = "strangers shaking hands", "a member sending junk calls", "a member pushing junk batches"
+ATTACKS = {STRANGERS: "nhco", FLOOD: "nhco", CALLS: "nhco", BATCHES: "codi"}  # each by an agency that need not wait yet
 LETTER_BYTES = 100_000
 
 
 def attack(name: str, home: Home) -> None:
     """Until killed."""
-    if name == ATTACKS[0]:
+    if name == STRANGERS:
         shake_hands(home)
     elif name == FLOOD:
         asyncio.run(serve.ask(home.connect, lambda hub: flood(home, hub)))
     else:
-        asyncio.run(junk(home, push=name == ATTACKS[2]))
+        asyncio.run(junk(home, push=name == BATCHES))
 
 
 def count() -> None:

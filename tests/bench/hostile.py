@@ -33,8 +33,8 @@ def run(folder: Path) -> None:
         home = node_homes.open_home(served.home("mpc"))
         idle = asyncio.run(serve.ask(home.connect, latencies))
         print(f"a node's call, hub idle: {shown(idle)}", flush=True)
-        for attack in ATTACKS:
-            found, answers = under_attack(attack, served.home("nhco"), home)
+        for attack, enemy in ATTACKS.items():
+            found, answers = under_attack(attack, served.home(enemy), home)
             ratio = found[1] / idle[1]
             print(f"… with {attack} ({answers:,} answers): {shown(found)}, p99 {ratio:.1f} × idle", flush=True)
         home.node.db.close()

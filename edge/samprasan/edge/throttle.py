@@ -10,7 +10,8 @@ FREE_FAULTS = 8  # a client of another version fails a few times before somebody
 FIRST_WAIT_SECONDS = 0.02
 WAIT_SECONDS_MAX = 8.0
 FORGOTTEN_SECONDS = 60.0
-WAITING_MAX = 64  # calls of one caller, each with a message of up to 1 MiB in memory
+WAITING_BYTES_MAX = 64 << 20  # of one caller, whose messages stay in memory while they wait
+WAITING_CALL_BYTES = 4_096  # what a call takes beside its message
 CALLERS_MAX = 10_000  # remembered at once; beyond, the one that was quiet longest is forgotten
 
 

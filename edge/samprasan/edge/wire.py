@@ -20,7 +20,7 @@ from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
-from samprasan.edge.throttle import WAIT_SECONDS_MAX, WAITING_MAX, Pace, Patience
+from samprasan.edge.throttle import WAIT_SECONDS_MAX, WAITING_BYTES_MAX, WAITING_CALL_BYTES, Pace, Patience
 from samprasan.keys.certificates import HUB_NAME
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailable, Unproven
 from samprasan.ledger.limit_usage import Nearing
@@ -199,7 +199,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         async def answer(request: Any, context: Any) -> Any:
             started = time.monotonic()
             try:
-                await self._wait_for_turn(method, context)
+                await self._wait_for_turn(method, request, context)
                 is_one = isinstance(request, Message | _Unreadable)
                 if is_one:
                     _check_readable(request)
@@ -217,7 +217,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         async def stream(request: Any, context: Any) -> None:
             started = time.monotonic()
             try:
-                await self._wait_for_turn(method, context)
+                await self._wait_for_turn(method, request, context)
                 is_one = isinstance(request, Message | _Unreadable)
                 if is_one:
                     _check_readable(request)
@@ -248,7 +248,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         context.set_trailing_metadata(status.trailing_metadata)
         await context.abort(status.code, status.details)
 
-    async def _wait_for_turn(self, method: str, context: Any) -> None:
+    async def _wait_for_turn(self, method: str, request: Any, context: Any) -> None:
         """Let who made many faults wait, and who calls too fast; Unavailable ``calls_over_limit`` where too many wait.
 
         Of a stream nothing is read meanwhile, so what it sends stays where it is.
@@ -259,13 +259,14 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             wait = max(wait, pace.wait_seconds(caller, now))
         if not wait:
             return
-        if wait > WAIT_SECONDS_MAX or self._waiting[caller] >= WAITING_MAX:
+        size = WAITING_CALL_BYTES + (request.ByteSize() if isinstance(request, Message) else 0)
+        if wait > WAIT_SECONDS_MAX or self._waiting[caller] + size > WAITING_BYTES_MAX:
             raise Unavailable("calls_over_limit")
-        self._waiting[caller] += 1
+        self._waiting[caller] += size
         try:
             await asyncio.sleep(wait)
         finally:
-            self._waiting[caller] -= 1
+            self._waiting[caller] -= size
             if not self._waiting[caller]:
                 del self._waiting[caller]
 
