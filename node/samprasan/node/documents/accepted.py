@@ -109,6 +109,8 @@ def _is_early(tx: Tx, envelope: Envelope) -> bool:
 
     This node forgets the old key with it, and could not take that back if the hub lost the newest of its log.
     """
+    if envelope.payload_type != signing.payload_type(Roster):
+        return False
     body, current = documents.read(envelope), store.documents.agreed_on(tx).roster
     if not isinstance(body, Roster) or current is None or body.version <= current.version:
         return False

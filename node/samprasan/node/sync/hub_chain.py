@@ -38,9 +38,10 @@ def keep_entries(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
     try:
         _keep_entries(node, entries)
     except SamprasanError:
-        for entry in entries if len(entries) > 1 else ():
+        if len(entries) == 1:
+            raise
+        for entry in entries:  # those before the one that does not fit stay
             _keep_entries(node, [entry])
-        raise
 
 
 def _keep_entries(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:

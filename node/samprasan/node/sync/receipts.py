@@ -58,16 +58,15 @@ def settle_in(tx: Tx, world: World, stored: BatchRow, receipt: log.Receipt, enve
     store.redemptions.settle(tx, receipt.seq, reasons, receipt.appended_at)
     awards.forget_gone(tx, store.awards.settle(tx, receipt.seq, came))
     erased = reasons.keys() - store.awards.op_ids_in(tx, receipt.seq)  # their subjects were, on the way
-    astray = store.orphans.end_replaced(
-        tx, [each for each, reason in _replaced_by(batch, erased, reasons) if not reason]
-    )
+    before = _replaced_by(batch, erased, reasons)
+    astray = store.orphans.end_replaced(tx, [op_id for op_id, reason in before if not reason])
     if found.declined:
         store.orphans.undecide(tx, [op_id for op_id, _ in found.declined])
     back = store.links.returning(tx, found.linked)
     store.links.settle(tx, found.linked)
     if store.documents.agreed_on(tx).cut_version:
         _mind_the_cut(tx, receipt.seq, found)
-        store.orphans.stand_again(tx, [each for each, reason in _replaced_by(batch, erased, reasons) if reason])
+        store.orphans.stand_again(tx, [op_id for op_id, reason in before if reason])
     leaving.forget(tx, store.links.subjects_of(tx, found.given_up))
     leaving.leave(tx, found.left, receipt.appended_at)
     store.links.postpone(tx, found.held, world.now() + limits.HOLD_SECONDS * 1000)
