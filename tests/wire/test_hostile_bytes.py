@@ -341,15 +341,6 @@ def test_calls_of_one_agency_that_are_too_many_wait(live: Live, method: str) -> 
     answers_at_once(live)
 
 
-def test_no_more_calls_of_one_agency_wait_than_fit_into_memory(live: Live) -> None:
-    large = hub_pb2.PostMailRequest(to="mpc", sealed=bytes(wire.MESSAGE_BYTES_MAX - 1_000)).SerializeToString()
-    before = hub_memory_mebibytes(live)
-    found = asyncio.run(flood(live, own(live), "PostMail", large, throttle.WAITING_BYTES_MAX // len(large) + 60, 5))
-    assert found["UNAVAILABLE"] > 0, found
-    assert hub_memory_mebibytes(live) - before < 300
-    answers_at_once(live)
-
-
 def test_one_agency_pushes_over_eight_streams_and_no_more(live: Live) -> None:
     async def never() -> AsyncIterator[bytes]:
         await asyncio.sleep(GRANTED_SECONDS)
