@@ -26,14 +26,14 @@ WARM_UP = 200
 
 
 def run(folder: Path) -> None:
-    """Print the node's p50 and p99, idle and under each attack."""
+    """Print the node's p50 and p99, idle before each attack and under it."""
     served = LocalFederation(folder)
     try:
         served.set_up()
         home = node_homes.open_home(served.home("mpc"))
-        idle = asyncio.run(serve.ask(home.connect, latencies))
-        print(f"a node's call, hub idle: {shown(idle)}", flush=True)
         for attack, enemy in ATTACKS.items():
+            idle = asyncio.run(serve.ask(home.connect, latencies))
+            print(f"a node's call, hub idle: {shown(idle)}", flush=True)
             found, answers = under_attack(attack, served.home(enemy), home)
             ratio = found[1] / idle[1]
             print(f"… with {attack} ({answers:,} answers): {shown(found)}, p99 {ratio:.1f} × idle", flush=True)

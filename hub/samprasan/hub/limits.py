@@ -30,7 +30,7 @@ PUSH_GROUP_MAX = 32  # batches in one commit: larger groups gain under 2 % and d
 READING_THREADS = 4
 FOR_OTHERS_AT_ONCE, FOR_OTHERS_PER_SECOND = 50, 5.0  # letters and documents of an agency: other nodes work on each
 WRITES_AT_ONCE, WRITES_PER_SECOND = 200, 50.0  # other calls of an agency that write: a node makes a few a second
-DOCUMENTS_NEWS_SECONDS = 0.5  # between two words that documents changed: each node asks for all of them then
+DOCUMENTS_NEWS_SECONDS = 1  # between two words that documents changed: each node asks for all of them then
 ROSTER_THRESHOLD_SHARE = 2  # a joint document needs more than one part in two of the agencies
 
 # Witnessing.

@@ -29,6 +29,8 @@ def visible(text: str, *, keep: str = "") -> str:
 
     Inside a JSON text it means the same afterwards.
     """
+    if _ALPHABET.fullmatch(text):
+        return text
     return "".join(each if each in keep or _shows(each) else _escaped(each) for each in text)
 
 

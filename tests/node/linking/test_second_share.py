@@ -405,7 +405,7 @@ def nonces_follow_from_the_constant(patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "plant",
     [
-        pytest.param(mail_keys_change_beside_a_plan, marks=pytest.mark.rest),
+        pytest.param(mail_keys_change_beside_a_plan, marks=pytest.mark.long),
         pytest.param(entries_change_without_the_key_they_had, marks=pytest.mark.long),
         pytest.param(nonces_follow_from_the_constant, marks=pytest.mark.rest),
         pytest.param(lines_are_random_and_values_are_evidence, marks=pytest.mark.long),
