@@ -9,7 +9,7 @@ from samprasan.node import limits
 from samprasan.node.counter import consent
 from samprasan.node.tables import subjects
 
-from tests.federation import Federation, deed
+from tests.federation import Federation, Message, deed
 
 ALL = ("share", "redeem", "integrators")
 
@@ -44,11 +44,15 @@ def available(fed: Federation) -> int:
         return int(hub_store.ledger.federation_totals(tx)["available"])
 
 
-def run_without(fed: Federation, kind: str) -> None:
-    """Deliver everything but messages of one kind."""
+def run_without(fed: Federation, kind: str) -> list[Message]:
+    """Deliver everything but messages of one kind; those."""
+    kept_back = []
     for _ in range(3):
         waiting = [message for node in fed.nodes.values() for message in node.tick()]
         while waiting:
             message = waiting.pop(0)
-            if message.kind != kind:
+            if message.kind == kind:
+                kept_back.append(message)
+            else:
                 waiting.extend(fed.parties[message.to].receive(message))
+    return kept_back

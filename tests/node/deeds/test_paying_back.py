@@ -17,7 +17,7 @@ from samprasan.node.sync import outbox
 
 from tests import federation
 from tests.federation import SAMPLES, Federation, deed
-from tests.leaving import close_what_rests, leave
+from tests.leaving import close_what_rests, leave, run_without
 from tests.log_entries import batches
 from tests.reconciling import reconcile
 from tests.redemptions import wish
@@ -178,6 +178,21 @@ async def test_an_award_over_the_cap_of_the_day_goes_by_itself_when_the_next_has
         fed.run()
         assert owned(fed)[0] == expected
     assert status.status(node, None)["deeds"]["waiting"] == 0
+    await agree(fed)
+
+
+async def test_what_becomes_less_goes_on_though_the_day_is_full(fed: Federation) -> None:
+    lower_caps(fed, credits_per_update_max=20, credits_per_agency_day_max=40)
+    fed.give("mpc", deed(1, 1))
+    fed.run()
+    fed.give("mpc", deed(2, 2), deed(3, 3))
+    receipt = run_without(fed, "pushed")[0]
+    fed.give("mpc", deed(1, 1, quantity=Decimal(1), credits=8), deed(4, 4))
+    node = fed.nodes["mpc"]
+    node.receive(receipt)
+    fed.run()
+    assert owned(fed)[0] == 24, "eight of the first, sixteen of the second"
+    assert status.status(node, None)["deeds"]["waiting"] == 2
     await agree(fed)
 
 

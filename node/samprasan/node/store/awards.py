@@ -208,9 +208,16 @@ def put_off(tx: sa.Connection, deed_ids: Collection[int]) -> None:
 
 
 def put_off_all(tx: sa.Connection) -> None:
-    """Nothing more is awarded today; what is taken back goes on."""
+    """Nothing more is awarded today; what is taken back or becomes less goes on."""
+    before = awards.alias()
+    is_no_more = sa.exists().where(
+        before.c.deed_id == awards.c.deed_id,
+        before.c.op_id == awards.c.replaces,
+        before.c.subject_id == awards.c.subject_id,
+        before.c.credits >= awards.c.credits,
+    )
     waiting = (awards.c.state == AwardState.QUEUED, awards.c.seq.is_(None), awards.c.reverse_reason == 0)
-    tx.execute(awards.update().where(*waiting).values(state=AwardState.WAITING))
+    tx.execute(awards.update().where(*waiting, ~is_no_more).values(state=AwardState.WAITING))
 
 
 def take_up(tx: sa.Connection) -> None:
