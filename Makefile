@@ -66,11 +66,11 @@ check: ## everything that CI runs
 	echo "== check: $$(($$(date +%s) - begun)) s (budget 720 s)"
 	echo "== all checks passed"
 
-check-long: $(READY) ## every suite at its full size, with fresh seeds; writes docs/figures.md (two and a half hours)
+check-long: $(READY) ## every suite at full size; writes docs/figures.md (2.5 hours)
 	@test -x $(DEBIAN) && $(MAKE) --no-print-directory .venv-debian/.installed
 	$(BIN)/python deploy/checks/long.py $(SUITES)
 
-static: $(READY) .venv-proto/.installed
+static: $(READY) .venv-proto/.installed ## style, types, imports, messages, secrets; no test
 	@begun=$$(date +%s)
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --quiet --check .
@@ -80,43 +80,43 @@ static: $(READY) .venv-proto/.installed
 	$(BIN)/buf format --diff --exit-code
 	$(BIN)/python deploy/checks/generated.py
 	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
-	echo "== static: $$(($$(date +%s) - begun)) s (budget 40 s)"
+	echo "== static: $$(($$(date +%s) - begun)) s (budget 30 s)"
 
-unit: $(READY)
+unit: $(READY) ## what mirrors the source, and the rules of the house
 	@$(call suite,unit,130,$(PYTEST) -n 2 $(PART) tests/house tests/keys tests/ledger tests/edge tests/client tests/hub tests/node)
 
-fuzz: $(READY)
+fuzz: $(READY) ## bytes that nobody would send
 	@$(call suite,fuzzing,20,$(PYTEST) -n 2 $(PART) tests/fuzz)
 
-wire: $(READY)
+wire: $(READY) ## real processes over mutual TLS
 	@$(call suite,wire,100,$(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder $(PART) tests/wire)
 
-sim: $(READY)
+sim: $(READY) ## the simulation, its disasters and its enemy
 	@$(call suite,simulation,50,$(PYTEST) -n 2 $(PART) tests/sim)
 
-kills: $(READY)
+kills: $(READY) ## hub and nodes killed at any moment
 	@$(call suite,kills,20,$(PYTEST) -n 2 tests/kills)
 
-documentation: $(READY)
+documentation: $(READY) ## every documented command
 	@$(call suite,docs,40,$(PYTEST) -n 2 $(PART) tests/docs)
 
-rest: $(READY) ## what make check adds to make test: all that needs PostgreSQL, the demo, and more seeds
+rest: $(READY) ## tests that make check adds: PostgreSQL, the demo, more seeds
 	@$(call suite,rest,240,$(PYTEST) -n 2 --part rest tests)
 
-packaging: $(READY)
+packaging: $(READY) ## the tests of make package
 	@$(call suite,package,20,$(PYTEST) tests/package)
 
-package: $(READY) ## build wheel, sdist and bill of materials into dist/, twice, and compare
+package: $(READY) ## wheel, sdist, bill of materials into dist/, twice, compared
 	@$(BIN)/python deploy/checks/package.py
 
-debian: $(READY) ## sessions, the main job, kills and PostgreSQL with Debian's own Python, if it is another one
+debian: $(READY) ## sessions, kills, PostgreSQL with Debian's own Python
 	@ours=$$($(BIN)/python -c "import sys; print(sys.version)")
 	theirs=$$($(DEBIAN) -c "import sys; print(sys.version)" 2> /dev/null || true)
 	if [ -z "$$theirs" ] || [ "$$ours" = "$$theirs" ]; then
 		echo "== Debian's Python: none, or the one in use"
 	else
 		$(MAKE) --no-print-directory .venv-debian/.installed
-		$(call suite,Debian's Python,120,.venv-debian/bin/python -m pytest -q -n 2 $(SMOKE))
+		$(call suite,Debian's Python,60,.venv-debian/bin/python -m pytest -q -n 2 $(SMOKE))
 	fi
 
 format: $(READY) ## put code and messages into one form

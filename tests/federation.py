@@ -329,7 +329,7 @@ class NodeParty(Node):
     def _batches(self) -> list[Message]:
         found = []
         while self.after_seq is not None:
-            batch = batches.next_batch(self, self.after_seq)
+            batch = batches.seal_next_batch(self, self.after_seq)
             if batch is None:
                 break
             self.after_seq = batch[0]

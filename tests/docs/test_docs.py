@@ -14,7 +14,7 @@ from tests import shell
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["docs/start.md", "docs/operating/hub.md", "docs/operating/node.md", "docs/integrating/quickstart.md"]
-MARKDOWN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
+MARKDOWN = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PAGE_SECONDS = 180
 
@@ -60,10 +60,9 @@ def test_the_readmes_python_is_that_of_an_app() -> None:
 def test_make_demo_ends_with_the_expected_totals() -> None:
     done = subprocess.run(["make", "demo"], cwd=ROOT, capture_output=True, text=True, timeout=PAGE_SECONDS)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "68063 credits of 417 subjects: as expected; audit ok: True" in done.stdout
-    assert "spent once: True; audit ok: True" in done.stdout
-    assert "the app saw it once: True" in done.stdout
-    assert "71799 credits of 414 subjects: as expected; audit ok: True" in done.stdout
+    printed, _ = blocks(ROOT / "README.md", "text")
+    assert "68063 credits of 417 subjects: as expected; audit ok: True" in printed
+    assert [line for line in printed.splitlines() if line not in done.stdout] == []
 
 
 def generator() -> ModuleType:

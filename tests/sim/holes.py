@@ -128,7 +128,13 @@ def replacing_escapes_the_cap_of_the_day(patch: pytest.MonkeyPatch) -> None:
     """An award that replaces another is not held against the day's cap, however much larger it is."""
     # Gain: awards of 1 credit within the cap, each replaced by one of credits_per_update_max: as many credits on a day
     # as it likes.  What one update may have at most is all that is left.
-    _edit(patch, corrections, "_over_cap", "if spendable and ", "if spendable and not step.update.award.replaces and ")
+    _edit(
+        patch,
+        corrections,
+        "_over_cap",
+        "if sum(each.spendable",
+        "if not step.update.award.replaces and sum(each.spendable",
+    )
 
 
 def no_cap_of_a_day(patch: pytest.MonkeyPatch) -> None:

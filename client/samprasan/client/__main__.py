@@ -10,7 +10,7 @@ from samprasan.edge import command
 from samprasan.edge.command import Json, Lang
 from samprasan.edge.texts import Words
 
-app = command.application("For readers of a Samprasan federation.")
+app = command.program("For readers of a Samprasan federation.")
 app.command()(commands.request)
 app.command()(commands.accept)
 app.command()(commands.snapshot)
@@ -18,11 +18,6 @@ app.command()(commands.follow)
 app.command()(commands.resolve)
 app.command()(commands.protos)
 words = Words("samprasan.client")
-
-
-@app.callback()
-def client() -> None:
-    """For readers of a Samprasan federation."""
 
 
 @app.command()

@@ -10,6 +10,7 @@ import resource
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, NoReturn
 
@@ -58,6 +59,27 @@ def application(help_text: str) -> typer.Typer:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,  # its tracebacks show values
     )
+
+
+def program(help_text: str) -> typer.Typer:
+    """The application of a whole program, which also tells its version."""
+    app = application(help_text)
+
+    @app.callback()
+    def _tell(
+        _version: Annotated[
+            bool, typer.Option("--version", help="Print the version and end.", is_eager=True, callback=_tell_version)
+        ] = False,
+    ) -> None:
+        pass
+
+    return app
+
+
+def _tell_version(is_asked: bool) -> None:
+    if is_asked:
+        print(metadata.version("samprasan"))
+        raise typer.Exit
 
 
 def main(app: typer.Typer, arguments: Sequence[str] | None = None) -> NoReturn:

@@ -10,7 +10,7 @@ from samprasan.edge.command import Home, Json, Lang
 from samprasan.edge.texts import Words
 from samprasan.hub.commands import integrators, recovery
 
-app = command.application("The Samprasan hub: orders signed updates, keeps shared totals, knows nobody.")
+app = command.program("The Samprasan hub: orders signed updates, keeps shared totals, knows nobody.")
 app.add_typer(integrators.integrator, name="integrator")
 app.command()(integrators.publish)
 app.command()(recovery.backup)

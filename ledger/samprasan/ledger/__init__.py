@@ -12,6 +12,7 @@
 - ``admissions``: how Links begin and end
 - ``corrections``: awards, and what corrects them
 - ``holds``: credits and stock set aside
+- ``day_caps``: what an agency may still do on a day
 - ``state``: accounts, links, holds, and a batch's changes on top
 - ``lots``: whose credits an account holds
 - ``benefits``: catalogues

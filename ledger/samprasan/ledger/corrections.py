@@ -12,7 +12,7 @@ op_id; any other correction is declined.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from samprasan.ledger import calendar, lots
+from samprasan.ledger import calendar, day_caps, lots
 from samprasan.ledger.lots import Key
 from samprasan.ledger.state import NO_DECLINE, AccountId, Correction, Decline, Step, Totals
 from samprasan.v1 import log_pb2 as log
@@ -71,7 +71,7 @@ def reverse(step: Step, op_id: bytes, made: log.Reverse) -> Decline:
     assert account is not None
     key = _lot(step)
     missing = max(0, reversed_.credits - lots.unspent(account.lots, key))
-    step.left = max(0, missing - _may_write_off(step))
+    step.left = max(0, missing - day_caps.may_write_off(step))
     if step.left == reversed_.credits:
         return log.DECLINE_REASON_WRITE_OFF_CAP_REACHED
     taken = ((reversed_.dimension, step.left - reversed_.credits),)
@@ -156,21 +156,13 @@ def _carry_out(step: Step, effects: Sequence[Effect]) -> None:
 
 
 def _over_cap(step: Step, effects: Sequence[Effect]) -> Decline:
-    limits = step.limits
-    if limits is None:
+    if step.limits is None:
         return log.DECLINE_REASON_POLICY_UNKNOWN
-    spendable = sum(each.spendable for each in effects)
-    if spendable and step.spendable_on_day + spendable > limits.credits_per_agency_day_max:
+    if sum(each.spendable for each in effects) > day_caps.may_become_spendable(step):
         return log.DECLINE_REASON_DAY_CAP_REACHED
-    if sum(each.missing for each in effects) > _may_write_off(step):
+    if sum(each.missing for each in effects) > day_caps.may_write_off(step):
         return log.DECLINE_REASON_WRITE_OFF_CAP_REACHED
     return NO_DECLINE
-
-
-def _may_write_off(step: Step) -> int:
-    """How much more the agency may write off today."""
-    most = step.limits.write_offs_per_agency_day_max if step.limits else 0
-    return max(0, most - step.written_off_on_day)
 
 
 def _correction_declined(step: Step, award_op_id: bytes) -> Decline:

@@ -10,7 +10,7 @@ have in a period is counted over all agencies.
 
 from collections.abc import Mapping
 
-from samprasan.ledger import lots
+from samprasan.ledger import day_caps, lots
 from samprasan.ledger.benefits import Benefit, Catalogue
 from samprasan.ledger.lots import Parts
 from samprasan.ledger.state import NO_DECLINE, AccountId, Decline, Hold, Offer, Step, Totals
@@ -147,7 +147,7 @@ def _not_allowed(step: Step, wanted: log.Reserve, account: Totals | None) -> Dec
     limits = step.limits
     if limits is None or not 0 < wanted.ttl_seconds <= limits.hold_seconds_max:
         return log.DECLINE_REASON_TTL_INVALID
-    if step.reserved_on_day + wanted.credits > limits.reserves_per_agency_day_max:
+    if wanted.credits > day_caps.may_reserve(step):
         return log.DECLINE_REASON_RESERVE_CAP_REACHED
     return NO_DECLINE
 

@@ -10,7 +10,7 @@ from samprasan.edge.command import Home, Json, Lang
 from samprasan.edge.texts import Words
 from samprasan.node.commands import approvals, counter, linking_key, moves, proof, records, recovery, subjects
 
-app = command.application("An agency's Samprasan node: imports deeds, links subjects, sends signed updates.")
+app = command.program("An agency's Samprasan node: imports deeds, links subjects, sends signed updates.")
 policy = command.application("The joint policy.")
 app.add_typer(approvals.approvals, name="approvals", invoke_without_command=True)
 app.add_typer(policy, name="policy")

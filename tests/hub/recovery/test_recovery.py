@@ -592,7 +592,7 @@ def test_what_stood_in_a_gap_follows_from_the_receipts_behind_it(busy_fed: Feder
         mpc = fed.nodes["mpc"]
         with mpc.db.read() as tx:
             seq = node_store.batches.head(tx).seq
-        assert batches.next_batch(mpc, seq)
+        assert batches.seal_next_batch(mpc, seq)
     for _ in range(3):
         fed.run()
     assert standing(fed.hub) is None

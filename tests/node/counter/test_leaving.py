@@ -188,11 +188,11 @@ def test_consent_given_again_while_the_unlink_is_on_its_way_waits_for_its_receip
     node = fed.nodes["mpc"]
     leave(fed, 1)
     seq = outbox.outbox(node.db, fed.clock()).head.seq
-    found = sync_batches.next_batch(node, seq)
+    found = sync_batches.seal_next_batch(node, seq)
     assert found is not None
     give(fed, 1, "share", "redeem")
     fed.give("mpc", deed(2, 1))
-    assert sync_batches.next_batch(node, found[0]) is None
+    assert sync_batches.seal_next_batch(node, found[0]) is None
     fed.run()
     assert changes(fed) == ["link", "award", "unlink", "link", "award"]
     assert available(fed) == 32
@@ -285,7 +285,7 @@ def test_a_refused_batch_brings_the_unlink_back(fed: Federation) -> None:
     fed.run()
     node = fed.nodes["mpc"]
     leave(fed, 1)
-    found = sync_batches.next_batch(node, outbox.outbox(node.db, fed.clock()).head.seq)
+    found = sync_batches.seal_next_batch(node, outbox.outbox(node.db, fed.clock()).head.seq)
     assert found is not None
     refusal = log.Refusal(
         federation_id=log.Batch.FromString(found[1].payload).federation_id,
@@ -419,12 +419,12 @@ class TestRecordsOfPeopleWhoLeft:
         fed.run()
         node = fed.nodes["mpc"]
         leave(fed, 1)
-        first = sync_batches.next_batch(node, outbox.outbox(node.db, fed.clock()).head.seq)
+        first = sync_batches.seal_next_batch(node, outbox.outbox(node.db, fed.clock()).head.seq)
         assert first is not None
         with node.db.begin() as tx:  # as if the Link had not been looked at
             tx.execute(subjects.update().where(subjects.c.linked == 1).values(linked=6))
         fed.give("mpc", deed(1, 2))
-        second = sync_batches.next_batch(node, first[0])
+        second = sync_batches.seal_next_batch(node, first[0])
         assert second is not None
         fed.run()
         assert owned(fed, 2) == 32

@@ -154,7 +154,7 @@ def test_a_post_that_comes_too_late_is_declined_and_the_hold_is_over_on_both_sid
     ask(counter, reserve_only=True)
     counter.run()
     redemption.post(node, (1).to_bytes(16, "big"), None)
-    sealed = sync_batches.next_batch(node, len(batches(counter)))
+    sealed = sync_batches.seal_next_batch(node, len(batches(counter)))
     assert sealed is not None
     counter.clock.now_ms += limits.HOLD_SECONDS * 1000
     counter.run()
@@ -340,7 +340,7 @@ def test_who_is_erased_is_nobody_in_what_was_redeemed(counter: Federation) -> No
 def test_a_refused_batch_leaves_the_redemption_to_be_sent_again(counter: Federation) -> None:
     ask(counter)
     node = counter.nodes["mpc"]
-    batch = sync_batches.next_batch(node, len(batches(counter)))
+    batch = sync_batches.seal_next_batch(node, len(batches(counter)))
     assert batch is not None
     refusal = log.Refusal(
         federation_id=log.Batch.FromString(batch[1].payload).federation_id,
@@ -465,7 +465,7 @@ def test_an_unlink_that_comes_while_a_hold_is_open_is_tried_again_later(counter:
 def test_who_agrees_again_while_an_unlink_is_on_its_way_is_linked_anew_for_whoever_waits(counter: Federation) -> None:
     node = counter.nodes["mpc"]
     consent.withdraw(node, PERSON, ("share", "redeem", "integrators"))
-    sealed = sync_batches.next_batch(node, len(batches(counter)))
+    sealed = sync_batches.seal_next_batch(node, len(batches(counter)))
     assert sealed is not None
     consent.give(node, PERSON, ("share", "redeem"))
     ask(counter)

@@ -123,7 +123,7 @@ def test_what_has_left_is_told_to_be_pending(counter: Federation, monkeypatch: p
     node = counter.nodes["mpc"]
 
     async def sealed_meanwhile(*_: Any) -> bool:
-        assert batches.next_batch(node, outbox.outbox(node.db, counter.clock()).head.seq)
+        assert batches.seal_next_batch(node, outbox.outbox(node.db, counter.clock()).head.seq)
         raise Refused("node_restored")
 
     monkeypatch.setattr(serve, "settle", sealed_meanwhile)

@@ -117,7 +117,7 @@ def in_flight(fed: Federation) -> tuple[int, Any]:
 
 
 def _sealed(node: Any) -> tuple[int, Any]:
-    found = sync_batches.next_batch(node, outbox.outbox(node.db, node.world.now()).head.seq)
+    found = sync_batches.seal_next_batch(node, outbox.outbox(node.db, node.world.now()).head.seq)
     assert found is not None
     return found
 
@@ -134,7 +134,7 @@ def test_a_correction_waits_for_the_receipt_of_what_it_corrects(fed: Federation)
     node = fed.nodes["mpc"]
     seq, envelope = _sealed(node)
     fed.give("mpc", deed(1, 1, quantity="5"))
-    assert sync_batches.next_batch(node, seq) is None
+    assert sync_batches.seal_next_batch(node, seq) is None
     arrive(fed, envelope)
     fed.run()
     assert changes(fed) == ["award", "award", "award"]
@@ -407,7 +407,7 @@ def test_nothing_is_sealed_beside_an_import(fed_on_each: Federation) -> None:
     node = fed.nodes["mpc"]
     after_seq = outbox.outbox(node.db, node.world.now()).head.seq
     sealed: list[Any] = []
-    sealing = threading.Thread(target=lambda: sealed.append(sync_batches.next_batch(node, after_seq)))
+    sealing = threading.Thread(target=lambda: sealed.append(sync_batches.seal_next_batch(node, after_seq)))
 
     def meanwhile(_rows: int) -> None:
         sealing.start()

@@ -89,7 +89,7 @@ async def test_batches_sealed_since_the_restore_leave_the_chain(busy_fed: Federa
     fed.give("mpc", deed(50, 3), deed(51, 4))
     with node.db.read() as tx:
         seq = node_store.batches.head(tx).seq
-    assert batches.next_batch(node, seq) is not None
+    assert batches.seal_next_batch(node, seq) is not None
     fed.run()
     assert node.errors[-1].code in {"chain_fork", "node_went_back"}
     fed.recover("mpc")
@@ -380,7 +380,7 @@ async def test_an_orphan_that_is_taken_back_is_not_adopted(busy_fed: Federation,
     if sealed:
         with node.db.read() as tx:
             seq = node_store.batches.head(tx).seq
-        assert batches.next_batch(node, seq) is not None
+        assert batches.seal_next_batch(node, seq) is not None
     fed.give("mpc", deed(50, 3))
     for _ in range(3):
         fed.run()

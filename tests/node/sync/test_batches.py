@@ -86,7 +86,7 @@ def test_a_history_that_differs_halts_sending_until_somebody_looked(
     assert refused.value.code == code
     fed.give("mpc", deed(2, 1))
     assert outbox.outbox(node.db, node.world.now()).halted == code
-    assert sync_batches.next_batch(node, 1) is None
+    assert sync_batches.seal_next_batch(node, 1) is None
     halt.resume_sending(node.db)
     fed.run()
     assert len(batches(fed)) == 2
@@ -106,7 +106,7 @@ def test_a_lost_receipt_is_asked_for_again(fed: Federation) -> None:
     fed.run()
     fed.give("mpc", deed(2, 1))
     node = fed.nodes["mpc"]
-    found = sync_batches.next_batch(node, 1)
+    found = sync_batches.seal_next_batch(node, 1)
     assert found is not None
     fed.ask_hub("mpc", "push", found[1])
     assert outbox.outbox(node.db, node.world.now()).in_flight == 1
@@ -120,7 +120,7 @@ def test_a_refused_batch_goes_back_to_the_outbox_and_out_again_under_the_same_se
     fed.run()
     fed.give("mpc", deed(2, 1))
     node, hub = fed.nodes["mpc"], fed.hub
-    found = sync_batches.next_batch(node, 1)
+    found = sync_batches.seal_next_batch(node, 1)
     assert found is not None
     refusal = log.Refusal(agency="mpc", seq=2, batch_digest=signing.digest(found[1]))
     receipts.accept_refusal(node, hub.world.sign(refusal))

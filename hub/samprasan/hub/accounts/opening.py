@@ -44,7 +44,7 @@ def open_accounts(hub: Hub, agency: str, request: hub_pb2.OpenAccountsRequest) -
             raise Refused("key_epoch", in_force=in_force)
         _check_registries(agreed, request, hub.world.now())
         intake.turn_due_in(tx, hub.world)  # nobody gets an account that is about to close
-        account_of = _accounts_of(tx, hub.world, keys)
+        account_of = _find_or_make_accounts(tx, hub.world, keys)
         heard = evaluations.news(tx, hub.world, request.evaluated, agency)
         wanted = {account_of[key]: (key[1], key[2]) for key in keys}
         told, new = _admissions_to(tx, hub.world, agency, wanted)
@@ -90,8 +90,8 @@ def forget_lapsed(hub: Hub) -> bool:
     return bool(lapsed)
 
 
-def _accounts_of(tx: Tx, world: World, keys: Sequence[Key]) -> dict[Key, bytes]:
-    """The account of each subject; a new one for who has none."""
+def _find_or_make_accounts(tx: Tx, world: World, keys: Sequence[Key]) -> dict[Key, bytes]:
+    """The account of each subject; who has none is given a new one."""
     found = store.pseudonyms.accounts_of(tx, keys)
     made = {key: world.random_bytes(ID_BYTES) for key in dict.fromkeys(keys) if key not in found}
     store.pseudonyms.add(tx, made)

@@ -69,7 +69,7 @@ class Conversation:
         asked = list(ask.account_ids)
         if len(asked) > limits.ACCOUNTS_PER_REQUEST_MAX or any(len(each) != ID_BYTES for each in asked):
             raise Malformed("request", limit=limits.ACCOUNTS_PER_REQUEST_MAX)
-        found = [_told(each, self.have.get(each, NOTHING)) for each in asked]
+        found = [_contribution_message(each, self.have.get(each, NOTHING)) for each in asked]
         return hub_pb2.ReconcileResponse(told=hub_pb2.ReconcileTold(accounts=found))
 
 
@@ -149,7 +149,7 @@ def _whole(row: LogRow, index: int) -> tuple[Batch, Receipt]:
     return Batch.FromString(Envelope.FromString(row.batch).payload), receipt
 
 
-def _told(account_id: bytes, have: Contribution) -> hub_pb2.AccountContribution:
+def _contribution_message(account_id: bytes, have: Contribution) -> hub_pb2.AccountContribution:
     if not have.linked:
         return hub_pb2.AccountContribution(account_id=account_id)
     return hub_pb2.AccountContribution(account_id=account_id, earned=have[:4], spent=have.spent, linked=True)

@@ -64,7 +64,7 @@ def _store(tx: Tx, hub: Hub, body: Body, said: Dissent, envelope: Envelope) -> b
     roster = store.documents.agreed_on(tx).required_roster
     known = store.dissents.said_against(tx, said.digest)
     if said.agency not in known or said.reason == DISSENT_REASON_WITHDRAWN:
-        store.dissents.put(tx, said.digest, said.agency, envelope.SerializeToString())
+        store.dissents.save(tx, said.digest, said.agency, envelope.SerializeToString())
         known[said.agency] = envelope.SerializeToString()
     members = {each.agency for each in roster.members}
     every = [Envelope.FromString(data) for agency, data in known.items() if agency in members]

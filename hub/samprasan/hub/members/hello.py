@@ -42,7 +42,7 @@ def answer_hello(hub: Hub, agency: str, request: hub_pb2.HelloRequest) -> hub_pb
             roster_version=store.documents.version_in_force(tx, log_pb2.DOCUMENT_KIND_ROSTER),
             policy_version=store.documents.version_in_force(tx, log_pb2.DOCUMENT_KIND_POLICY),
             rotation=hub_pb2.Rotation(key_epoch=running.key_epoch, not_moved=running.not_moved) if running else None,
-            linking_use=[_told(each) for each in probing_alarm.linking_use(tx, now)],
+            linking_use=[_use_message(each) for each in probing_alarm.linking_use(tx, now)],
             recovering=recovers,
             refeed=recovers and recovery.is_wanted(tx, agency),
             own_head=hub_pb2.Head(seq=own.seq, digest=own.digest),
@@ -58,7 +58,7 @@ def _hear_of_evaluations(tx: Tx, hub: Hub, agency: str, told: Sequence[Envelope]
         intake.append_own(tx, hub.world, found)
 
 
-def _told(use: probing_alarm.Use) -> hub_pb2.LinkingUse:
+def _use_message(use: probing_alarm.Use) -> hub_pb2.LinkingUse:
     return hub_pb2.LinkingUse(
         agency=use.agency,
         evaluated=use.evaluated,

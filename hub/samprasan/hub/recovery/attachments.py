@@ -52,7 +52,7 @@ def tie_accounts(tx: Tx, since: int, *, is_whole: bool) -> list[log.Update]:
     for part in _known_parts(tx):
         live = [each for each, _ in part if each.admission and each.lapses_at > since]
         _tie(tx, live if is_whole else [each for each, _ in part])
-        lost += _admissions_of(tx, live)
+        lost += _remember_admissions(tx, live)
     return lost
 
 
@@ -96,7 +96,7 @@ def _parts(tx: Tx) -> Iterator[list[RefedAccount]]:
         after = (part[-1].agency, part[-1].account_id)
 
 
-def _admissions_of(tx: Tx, told: Sequence[RefedAccount]) -> list[log.Update]:
+def _remember_admissions(tx: Tx, told: Sequence[RefedAccount]) -> list[log.Update]:
     """Remember the secrets of admissions that are not used; the admissions of which the log says nothing."""
     tags = {admissions.tag_of(each.agency, each.account_id, each.admission): each for each in told}
     said: dict[tuple[str, bytes], Admission] = {}

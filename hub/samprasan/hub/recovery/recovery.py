@@ -128,7 +128,7 @@ def accept_returned(hub: Hub, agency: str, requests: Sequence[hub_pb2.RefeedRequ
                 case "entry":
                     found = returned_entries.entry(tx, hub.world, keys, agency, request.entry)
                     if found.log_index is not None and found.log_index < size:
-                        taken += _mended(tx, hub.world, keys, found)
+                        taken += _mend(tx, hub.world, keys, found)
                     elif recovers and returned_entries.may_follow(tx, found, entries):
                         entries.append(found)
                 case "account" if recovers:
@@ -140,7 +140,7 @@ def accept_returned(hub: Hub, agency: str, requests: Sequence[hub_pb2.RefeedRequ
         store.recovery.add_returned(tx, entries, accounts)
         store.recovery.add_evaluations(tx, told)
         for note in checkpoints:
-            _ended(tx, agency, size, note)
+            _end_refeed(tx, agency, size, note)
     return taken + len(entries)
 
 
@@ -170,12 +170,12 @@ def _hear_of_cuts(tx: Tx, world: World, agency: str, requests: Sequence[hub_pb2.
         raise Unavailable("refeed_stale")
 
 
-def _ended(tx: Tx, agency: str, size: int, note: bytes) -> None:
+def _end_refeed(tx: Tx, agency: str, size: int, note: bytes) -> None:
     """The agency says that it has given back all it holds: of what it showed a receipt the hub signs no second one."""
     shown = store.recovery.shown(tx, agency)
     if shown >= size and not store.recovery.between(tx, shown, shown + 1):
         raise Unproven("refeed_withheld", agency=agency)
-    store.recovery.has_fed(tx, agency, note)
+    store.recovery.mark_fed(tx, agency, note)
 
 
 def advance_recovery(hub: Hub) -> None:
@@ -184,7 +184,7 @@ def advance_recovery(hub: Hub) -> None:
     An entry that does not come out as its receipt says is told in :func:`recovery_progress`, and nothing goes on.
     """
     try:
-        while _some(hub):
+        while _put_some_back(hub):
             pass
     except Unproven as problem:
         with hub.db.begin() as tx:
@@ -242,7 +242,7 @@ def _damage(tx: Tx, world: World, keys: dict[str, set[bytes]], index: int, store
     return scrub.damage_of(stored, world, keys, leaf)
 
 
-def _mended(tx: Tx, world: World, keys: dict[str, set[bytes]], found: Refed) -> int:
+def _mend(tx: Tx, world: World, keys: dict[str, set[bytes]], found: Refed) -> int:
     """Put back an entry that is damaged; one that differs from a sound one is kept, for the operator to see."""
     index = found.log_index
     assert index is not None
@@ -266,7 +266,7 @@ def _mended(tx: Tx, world: World, keys: dict[str, set[bytes]], found: Refed) -> 
     return 1
 
 
-def _some(hub: Hub) -> bool:
+def _put_some_back(hub: Hub) -> bool:
     """Put some entries back; whether there may be more."""
     with hub.db.begin() as tx:
         row = store.recovery.current(tx)
@@ -275,7 +275,7 @@ def _some(hub: Hub) -> bool:
         head = store.log.lock_head(tx)
         if row.cut:
             if not cut.continue_cut(tx, hub.world):
-                store.recovery.has_cut(tx)
+                store.recovery.end_cut(tx)
             return True
         roster = store.documents.agreed_on(tx).required_roster
         fed = store.recovery.checkpoints(tx)
@@ -283,15 +283,15 @@ def _some(hub: Hub) -> bool:
         if not fed.keys() >= set(agencies):
             return False
         run = store.recovery.run_from(tx, head.size, limits.PUSH_GROUP_MAX)
-        run = run or _searched(tx, hub.world, head, agencies, row.searched)
+        run = run or _search(tx, hub.world, head, agencies, row.searched)
         if run:
             _enter(tx, hub.world, head.size, run)
             return True
         return _is_whole(tx, head.size) and _end(tx, hub.world)
 
 
-def _searched(tx: Tx, world: World, head: LogHead, agencies: Sequence[str], in_vain: str) -> list[Refed]:
-    """What :func:`lost_receipts.filled` finds; it is not asked again about what it has looked for ``in_vain``."""
+def _search(tx: Tx, world: World, head: LogHead, agencies: Sequence[str], in_vain: str) -> list[Refed]:
+    """Search by :func:`lost_receipts.filled`, but not again for what was looked for ``in_vain``; what was found."""
     beyond = _beyond(tx, head.size)
     about = f"{head.size} {[each.size for each in beyond]} {store.recovery.given_back(tx)}"
     if about == in_vain:

@@ -18,7 +18,7 @@ def waiting(tx: sa.Connection) -> list[bytes]:
     return list(tx.execute(query).scalars())
 
 
-def put(tx: sa.Connection, digest: bytes, agency: str, envelope: bytes) -> None:
+def save(tx: sa.Connection, digest: bytes, agency: str, envelope: bytes) -> None:
     """Store what an agency says, in the place of what it said before."""
     drop(tx, digest, agency)
     tx.execute(dissents.insert().values(digest=digest, agency=agency, envelope=envelope))

@@ -95,7 +95,7 @@ def cut(tx: sa.Connection) -> None:
     tx.execute(recovery.update().values(cut=True, problem=""))
 
 
-def has_cut(tx: sa.Connection) -> None:
+def end_cut(tx: sa.Connection) -> None:
     """What stood behind the cut is in the log again."""
     tx.execute(refed.delete())
     tx.execute(recovery.update().values(cut=False))
@@ -149,7 +149,7 @@ def shown(tx: sa.Connection, agency: str) -> int:
     return -1 if found is None else int(found)
 
 
-def has_fed(tx: sa.Connection, agency: str, checkpoint: bytes) -> None:
+def mark_fed(tx: sa.Connection, agency: str, checkpoint: bytes) -> None:
     """The agency has given back all it holds."""
     upsert_rows(tx, refeeders, [(agency, shown(tx, agency), checkpoint, believed(tx, agency))])
 

@@ -37,7 +37,7 @@ def joint_document(document: dict[str, Any]) -> str:
     spoken = document["words"][texts.language()].split()
     said = [words("joint_document", **document)]
     said += [line for path, value in document["content"].items() for line in _wrapped(f"  {path}: {value}")]
-    said += [f"  {words('joint_here')}: {name}: {_told(value)}" for name, value in document["here"].items()]
+    said += [f"  {words('joint_here')}: {name}: {_text_of(value)}" for name, value in document["here"].items()]
     if document["instead_of"]:
         said.append(words("joint_changes", version=document["instead_of"]))
         for each in document["changes"]:
@@ -68,7 +68,7 @@ def _wrapped(line: str) -> list[str]:
     return [first, *(_GOES_ON + rest[at : at + step] for at in range(0, len(rest), step))]
 
 
-def _told(value: object) -> str:
+def _text_of(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else "-" if value is None else str(value)
 
 

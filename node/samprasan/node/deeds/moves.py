@@ -256,7 +256,7 @@ def _carry_out(tx: Tx, world: World, move: MoveRow, checker: str) -> None:
     deeds = _deeds(tx, move)
     if deeds:
         (wrong,) = store.subjects.of_ids(tx, [move.subject_id])
-        right_id = _right_subject(tx, move, wrong.kind, agrees=all(deed.share for deed in deeds))
+        right_id = _find_or_add_right(tx, move, wrong.kind, agrees=all(deed.share for deed in deeds))
         changed = [deed._replace(subject_id=right_id) for deed in deeds]
         deed_ids = [deed.deed_id for deed in deeds]
         store.deeds.replace(tx, changed)
@@ -267,8 +267,8 @@ def _carry_out(tx: Tx, world: World, move: MoveRow, checker: str) -> None:
     store.moves.end_move(tx, move.move_id, MoveState.DONE, checker.strip())
 
 
-def _right_subject(tx: Tx, move: MoveRow, kind: int, *, agrees: bool) -> int:
-    """The subject with the right id; a new one agrees to what the records say."""
+def _find_or_add_right(tx: Tx, move: MoveRow, kind: int, *, agrees: bool) -> int:
+    """The subject with the right id, added if it is new; then it agrees to what the records say."""
     known = store.subjects.find(tx, move.id_index)
     if known is not None:
         return known.subject_id

@@ -197,12 +197,12 @@ class _Import:
     def run(self, rows: Iterable[tuple[int, Row]]) -> None:
         """Take every row in, chunk by chunk; then keep the report."""
         for chunk in _chunks(rows):
-            self._take(chunk)
+            self._import_chunk(chunk)
             self._watcher.progress(len(chunk))
         self.report.import_id = self._import_id
         store.deeds.set_counts(self._tx, self._import_id, json.dumps(self.report.counts()))
 
-    def _take(self, chunk: list[tuple[int, Row]]) -> None:
+    def _import_chunk(self, chunk: list[tuple[int, Row]]) -> None:
         readable = list(self._readable(chunk))
         known = store.deeds.known(self._tx, self._source, [deed.record_id for *_, deed in readable])
         fingerprints = [self._vault.index(b"deed/" + deed.says()) for *_, deed in readable]

@@ -34,7 +34,7 @@ class Writer:
 
     def add(self, deeds: Sequence[tuple[Deed, bytes]]) -> None:
         """Store new deeds, each with its fingerprint."""
-        subject_ids = self._subject_ids([deed for deed, _ in deeds])
+        subject_ids = self._store_subjects([deed for deed, _ in deeds])
         rows = []
         for (deed, fingerprint), subject_id in zip(deeds, subject_ids, strict=True):
             rows.append(self._row(self._next_deed, deed, fingerprint, subject_id))
@@ -46,7 +46,7 @@ class Writer:
         """Store deeds that say something else than they did, or that come back after they were undone."""
         if not deeds:
             return
-        subject_ids = self._subject_ids([deed for deed, *_ in deeds])
+        subject_ids = self._store_subjects([deed for deed, *_ in deeds])
         rows = [
             self._row(before.deed_id, deed, fingerprint, subject_id)
             for (deed, fingerprint, before), subject_id in zip(deeds, subject_ids, strict=True)
@@ -55,8 +55,8 @@ class Writer:
         store.deeds.replace(self._tx, rows)
         self._award_queue.correct(rows)
 
-    def _subject_ids(self, deeds: Sequence[Deed]) -> list[int]:
-        """The deeds' subjects, stored with what this import says of them."""
+    def _store_subjects(self, deeds: Sequence[Deed]) -> list[int]:
+        """Store the deeds' subjects with what this import says of them; their ids."""
         indexes = [self._identity.index(deed.subject) for deed in deeds]
         known = store.subjects.by_index(self._tx, dict.fromkeys(indexes))
         said: dict[bytes, tuple[Consents, Deed]] = {}

@@ -197,7 +197,7 @@ class _Course:
         kept = _Kept.load(self.tx, self.node.identity, self.found)
         fault = kept.fault(self.found)
         if fault is not None:
-            self._stand(row, ABORTED, fault.agency, fault.reason)
+            self._set_state(row, ABORTED, fault.agency, fault.reason)
             self._complain(kept.evidence(self.found, fault.agency))
         elif row.state != CONFIRMED and len(kept.commitments) == len(self.found.dealers):
             self._tell(row, kept)
@@ -216,7 +216,7 @@ class _Course:
         sealed = self.node.identity.seal(self.node.world, _LINE, line.encode())
         store.ceremony.begin_attempt(self.tx, found.roster_digest, found.attempt, sealed)
         commitment = ceremony.commit(found, agency, line)
-        _keep(self.tx, self.node, commitment, self._sent(commitment, self._others()))
+        _keep(self.tx, self.node, commitment, self._send(commitment, self._others()))
         return store.ceremony.newest(self.tx, found.roster_digest)
 
     def _tell(self, row: CeremonyRow, kept: _Kept) -> None:
@@ -228,7 +228,7 @@ class _Course:
         seen = ceremony.transcript(self.found, kept.commitments)
         for holder in self.found.holders:
             value = ceremony.value_for(self.found, agency, holder, line, seen)
-            envelope = self._sent(value, [holder] if holder != agency else [])
+            envelope = self._send(value, [holder] if holder != agency else [])
             if holder == agency:
                 _keep(self.tx, self.node, value, envelope)
                 kept.values[agency, agency] = envelope
@@ -241,7 +241,7 @@ class _Course:
         differing = sorted(dealer for dealer, value in told.items() if value.transcript != seen)
         if differing:
             if row.state == OPEN:
-                self._stand(row, DISPUTED, differing[0], "transcript")
+                self._set_state(row, DISPUTED, differing[0], "transcript")
                 self._complain(list(kept.commitments.values()))
             return
         if len(told) < len(found.dealers):
@@ -260,18 +260,18 @@ class _Course:
         signed = self.node.world.sign(result).SerializeToString()
         store.ceremony.change(self.tx, row, state=CONFIRMED, result=signed, culprit=None, reason=None)
 
-    def _stand(self, row: CeremonyRow, state: str, culprit: str, reason: str) -> None:
+    def _set_state(self, row: CeremonyRow, state: str, culprit: str, reason: str) -> None:
         store.ceremony.change(self.tx, row, state=state, culprit=culprit, reason=reason)
 
     def _complain(self, evidence: Iterable[Envelope]) -> None:
         complaint = Complaint(ceremony=self.found.id, holder=self.node.identity.agency, evidence=evidence)
-        self._sent(complaint, self._others())
+        self._send(complaint, self._others())
 
     def _others(self) -> list[str]:
         return [holder for holder in self.found.holders if holder != self.node.identity.agency]
 
-    def _sent(self, message: Message, readers: Iterable[str]) -> Envelope:
-        """``message`` signed, with a letter for each reader stored to be posted."""
+    def _send(self, message: Message, readers: Iterable[str]) -> Envelope:
+        """Sign ``message``, and store a letter for each reader to be posted; the signed message."""
         envelope = self.node.world.sign(message)
         for reader in readers:
             sealed = self.node.identity.seal(self.node.world, _LETTER, envelope.SerializeToString())

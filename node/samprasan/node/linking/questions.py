@@ -36,7 +36,7 @@ def ask_peers(node: Node) -> None:
         take_turn(tx, "samprasan: ask")
         store.questions.expire_questions(tx, now)
         keys = _keys_held(tx, node.identity)
-        open_questions = _still_open(tx, keys, now)
+        open_questions = _close_stale(tx, keys, now)
         asked_about = {who for row in open_questions for who, _ in _plan(node.identity, row.sealed_plan)}
         if len(open_questions) >= limits.QUESTIONS_OPEN_MAX:
             return
@@ -214,8 +214,8 @@ def _keys_held(tx: Tx, identity: Identity) -> tuple[LinkingKey | None, LinkingKe
     return in_force, coming
 
 
-def _still_open(tx: Tx, keys: Iterable[LinkingKey | None], now: int) -> list[QuestionRow]:
-    """Questions that may still be answered; those of earlier shares cannot be used any more and are closed."""
+def _close_stale(tx: Tx, keys: Iterable[LinkingKey | None], now: int) -> list[QuestionRow]:
+    """Close questions of earlier shares, which cannot be used any more; those that may still be answered."""
     live = [key for key in keys if key is not None]
     found = store.questions.open_questions(tx, now)
     stale = [row for row in found if live and not any(_is_of(key, row) for key in live)]

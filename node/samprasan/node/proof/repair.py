@@ -61,7 +61,7 @@ def repair(db: Database, differences: Sequence[Difference], seq: int) -> list[Re
         for account_id, standing in proved.items():
             if account_id in of_account:
                 found += _restore_awards(tx, account_id, of_account[account_id], standing)
-        found += _orphan(tx, subjects)
+        found += _mark_orphans(tx, subjects)
         found += _adopt(tx, subjects)
         found += _restore_deeds(tx, subjects)
         return found
@@ -101,7 +101,7 @@ def _restore_awards(
         yield Repair("award_restored", account_id, "")
 
 
-def _orphan(tx: Tx, subjects: dict[int, bytes]) -> Iterator[Repair]:
+def _mark_orphans(tx: Tx, subjects: dict[int, bytes]) -> Iterator[Repair]:
     for award_id, subject_id in store.record_totals.without_deed(tx, subjects):
         store.awards.mark_orphan(tx, award_id)
         yield Repair("orphaned", subjects[subject_id], "")

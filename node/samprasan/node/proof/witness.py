@@ -87,7 +87,7 @@ def accept_answer(node: Node, asked: Question, answer: hub_pb2.WitnessResponse) 
         take_turn(tx, _TURN)
         if (store.documents.agreed_on(tx).origin, store.log_views.newest(tx)) != (asked.origin, asked.own):
             return None  # another process of this node has asked meanwhile
-        note = _judged(tx, node.world, asked, answer)
+        note = _judge(tx, node.world, asked, answer)
         if isinstance(note, Unproven):
             store.facts.write(tx, store.facts.HALTED, note.code)
         keys = _keys(tx)
@@ -206,8 +206,8 @@ def _check_form(asked: Question, answer: hub_pb2.WitnessResponse) -> None:
         raise Malformed("checkpoint")
 
 
-def _judged(tx: Tx, world: World, asked: Question, answer: hub_pb2.WitnessResponse) -> Note | Unproven:
-    """The hub's note, stored with what it proves; or what is wrong with the log, any evidence being stored."""
+def _judge(tx: Tx, world: World, asked: Question, answer: hub_pb2.WitnessResponse) -> Note | Unproven:
+    """Store the hub's note with what it proves, or evidence against it; the note, or what is wrong with the log."""
     if not answer.checkpoint:
         return Unproven("log_went_back", size=0, seen=asked.own_size)
     note = _believed(tx, world, answer.checkpoint)

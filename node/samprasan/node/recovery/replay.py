@@ -154,7 +154,7 @@ class _Replay:
                 return
             if store.subjects.mirror_link(self._tx, account_id, bits, now) is None:
                 if not store.subjects.return_to(self._tx, account_id):
-                    self._unnamed(account_id)
+                    self._add_unnamed(account_id)
                 store.subjects.mirror_link(self._tx, account_id, bits, now)
             self._seal(account_id, bits)
         elif applied and store.subjects.mirror_link(self._tx, update.unlink.account_id, 0, now) is not None:
@@ -164,7 +164,7 @@ class _Replay:
     def _seal(self, account_id: bytes, bits: int) -> None:
         store.links.seal(self._tx, [(row.subject_id, bits) for row in store.links.subjects_of(self._tx, [account_id])])
 
-    def _unnamed(self, account_id: bytes) -> None:
+    def _add_unnamed(self, account_id: bytes) -> None:
         """Somebody with that account: the agency linked them, and nobody here knows whom."""
         sealed = [self._identity.seal(self._world, column, b"") for column in (ID_COLUMN, NAME_COLUMN)]
         store.subjects.add_unnamed(self._tx, account_id, self._world.random_bytes(32), (sealed[0], sealed[1]))

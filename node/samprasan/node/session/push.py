@@ -44,7 +44,7 @@ async def _batches(session: Session, after_seq: int, room: asyncio.Semaphore) ->
         while True:
             news = session.live.sending.next()
             async with session.quiet:
-                found = await session.step(batches.next_batch, node, after_seq)
+                found = await session.step(batches.seal_next_batch, node, after_seq)
             if found is not None:
                 break
             await live.wait_for_news(news)

@@ -22,8 +22,8 @@ _SHARE = 1 << log.PURPOSE_SHARE
 _PURPOSES = (log.PURPOSE_SHARE, log.PURPOSE_REDEEM, log.PURPOSE_INTEGRATORS)
 
 
-def next_batch(node: Node, after_seq: int) -> tuple[int, Envelope] | None:
-    """The batch behind ``after_seq`` to send now: one that is sealed, else a new one; None if there is nothing."""
+def seal_next_batch(node: Node, after_seq: int) -> tuple[int, Envelope] | None:
+    """Seal what is to go behind ``after_seq``, unless a batch is sealed; that batch, or None if there is nothing."""
     with node.db.read() as tx:
         if store.facts.get(tx, store.facts.HALTED):
             return None
