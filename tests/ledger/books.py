@@ -10,6 +10,8 @@ from samprasan.ledger.policy import Policy
 from samprasan.ledger.state import Entry, State
 from samprasan.v1 import documents_pb2 as documents
 from samprasan.v1 import log_pb2 as log
+from samprasan.v1.envelope_pb2 import Envelope
+from samprasan.v1.linking_pb2 import EvaluationTotal
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -57,7 +59,10 @@ class Ledger:
 
     def opened(self, *account_ids: bytes) -> "Ledger":
         activate = log.Update(activate=log.Activate(document=log.DOCUMENT_KIND_POLICY, version=1, digest=b"p" * 32))
-        self.apply("hub", activate, *(admitted(agency, each) for each in account_ids for agency in AGENCIES))
+        covered = [evaluated(each, by) for each, by in zip(AGENCIES, AGENCIES[1:] + AGENCIES[:1], strict=True)]
+        admissions_to_all = [admitted(agency, each) for each in account_ids for agency in AGENCIES]
+        key = log.Update(activate=log.Activate(document=log.DOCUMENT_KIND_ROSTER, version=1, digest=b"r" * 32))
+        self.apply("hub", key, activate, *covered, *admissions_to_all)
         self.publish(b"c")
         return self
 
@@ -97,7 +102,12 @@ def benefit(code: str, **changes: Any) -> Benefit:
 
 CATALOGUE = Catalogue("codi", 1, {code: benefit(code, **changes) for code, changes in KINDS.items()})
 DEARER = Catalogue("codi", 2, {"any": benefit("any", credits=12), "few": benefit("few", stock=2)})
-ACTIVATED: dict[bytes, Policy | Catalogue] = {b"p" * 32: POLICY, b"c" * 32: CATALOGUE, b"d" * 32: DEARER}
+ACTIVATED: dict[bytes, Policy | Catalogue | documents.Roster] = {
+    b"r" * 32: documents.Roster(linking=documents.LinkingKey(key_epoch=1)),
+    b"p" * 32: POLICY,
+    b"c" * 32: CATALOGUE,
+    b"d" * 32: DEARER,
+}
 
 
 def op_id(number: int) -> bytes:
@@ -115,9 +125,15 @@ def admitted(agency: str, account_id: bytes, secret: bytes = SECRET, **changes: 
         "agency": agency,
         "tag": admissions.tag_of(agency, account_id, secret),
         "kind": log.SUBJECT_KIND_PERSON,
+        "key_epoch": 1,
         "lapses_at": NOW + ADMITTED_MS,
     }
     return log.Update(admitted=log.Admitted(**(values | changes)))
+
+
+def evaluated(requester: str, evaluator: str, total: int = 1_000) -> log.Update:
+    said = EvaluationTotal(requester=requester, evaluator=evaluator, total=total)
+    return log.Update(evaluated=log.Evaluated(total=Envelope(payload=said.SerializeToString())))
 
 
 def award(op: int = 1, **changes: Any) -> log.Update:

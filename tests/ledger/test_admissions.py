@@ -1,5 +1,7 @@
 """Who may act on an account: whom the hub admitted to it; and how an account rests before it is nobody's."""
 
+from typing import Any
+
 import pytest
 from samprasan.ledger import admissions, ledger, verify
 from samprasan.v1 import log_pb2 as log
@@ -62,8 +64,8 @@ def test_an_admission_is_spent_once_and_an_open_link_changes_without_one() -> No
     books.at += 8 * DAY_MS
     books.turn()
     assert books.apply("mpc", link(ACCOUNT, (1,), 12)) == [NOT_ADMITTED], "it left too long ago"
-    books.apply("hub", admitted("mpc", ACCOUNT))
-    assert books.apply("mpc", link(ACCOUNT, (1,), 13)) == [NOT_ADMITTED], "the same word again admits nobody again"
+    assert books.apply("hub", admitted("mpc", ACCOUNT)) == [NOT_ADMITTED], "the same word again counts for nothing"
+    assert books.apply("mpc", link(ACCOUNT, (1,), 13)) == [NOT_ADMITTED]
     books.apply("hub", admitted("mpc", ACCOUNT, FRESH, lapses_at=books.at + DAY_MS))
     assert books.apply("mpc", link(ACCOUNT, (1,), 14, FRESH)) == [ledger.APPLIED]
 
@@ -77,12 +79,24 @@ def test_an_admission_lapses(later: int, outcome: log.Outcome) -> None:
 
 def test_an_admission_is_over_with_its_linking_key() -> None:
     books = Ledger().opened()
-    for agency, epoch in (("mpc", 1), ("nhco", 2), ("codi", 0)):
-        books.apply("hub", admitted(agency, ACCOUNT, key_epoch=epoch))
+    books.apply("hub", admitted("mpc", ACCOUNT), admitted("nhco", ACCOUNT, key_epoch=2))
+    books.apply("hub", admitted("codi", OTHER, kind=log.SUBJECT_KIND_COMMUNITY, key_epoch=0))
     books.state.key_epochs = frozenset({2})
     assert books.apply("mpc", link(ACCOUNT, (1,), 1)) == [NOT_ADMITTED]
     assert books.apply("nhco", link(ACCOUNT, (1,), 1)) == [ledger.APPLIED]
-    assert books.apply("codi", link(ACCOUNT, (1,), 1)) == [ledger.APPLIED], "a public id is of no key"
+    assert books.apply("codi", link(OTHER, (1,), 1)) == [ledger.APPLIED], "a public id is of no key"
+
+
+@pytest.mark.parametrize(("opened", "other"), [(1, 0), (0, 1)])
+def test_an_account_is_of_pseudonyms_or_of_a_public_id_and_so_is_every_admission_to_it(opened: int, other: int) -> None:
+    books = Ledger().opened()
+    of_a_firm: dict[str, Any] = {"kind": log.SUBJECT_KIND_ORGANIZATION}
+    books.apply("hub", admitted("mpc", ACCOUNT, key_epoch=opened, **of_a_firm))
+    books.apply("hub", admitted("codi", ACCOUNT, key_epoch=other, **of_a_firm))
+    assert books.apply("mpc", link(ACCOUNT, (1,), 1)) == [ledger.APPLIED]
+    assert books.apply("codi", link(ACCOUNT, (1, 2), 2)) == [NOT_ADMITTED]
+    books.apply("hub", admitted("codi", ACCOUNT, FRESH, key_epoch=opened, **of_a_firm))
+    assert books.apply("codi", link(ACCOUNT, (1, 2), 3, FRESH)) == [ledger.APPLIED]
 
 
 def test_the_first_link_says_what_kind_the_account_is_of_and_nobody_changes_it() -> None:
@@ -104,8 +118,8 @@ def test_an_unused_admission_can_be_given_up_and_touches_nobody() -> None:
 
 def test_only_accounts_that_took_an_evaluation_count_as_used() -> None:
     books = Ledger().opened()
-    books.state.key_epochs = frozenset({1})
-    books.apply("hub", admitted("mpc", ACCOUNT, key_epoch=1), admitted("mpc", OTHER))
+    public: dict[str, Any] = {"kind": log.SUBJECT_KIND_COMMUNITY, "key_epoch": 0}
+    books.apply("hub", admitted("mpc", ACCOUNT), admitted("mpc", OTHER, **public))
     books.apply("mpc", link(ACCOUNT, (1, 2), 1), link(OTHER, (1, 2), 2))
     books.apply("mpc", award(3), award(4), award(5, account_id=OTHER))
     assert books.state.agencies["mpc"].used == 1

@@ -44,7 +44,7 @@ def test_an_award_adds_to_one_dimension_and_can_be_spent() -> None:
     )
     lots = (Lot("mpc", 0, 0, 15),)
     assert books.state.accounts[ACCOUNT] == Totals(
-        log.SUBJECT_KIND_PERSON, earned=(5, 0, 10, 0), available=15, links=1, lots=lots
+        log.SUBJECT_KIND_PERSON, earned=(5, 0, 10, 0), available=15, links=1, lots=lots, only_of="mpc"
     )
     assert books.state.agencies["mpc"].earned == 15
 

@@ -31,12 +31,14 @@ def closes_on(left_on: date) -> date:
     return left_on + timedelta(days=REST_DAYS + 1)
 
 
-def admit(step: Step, admitted: log.Admitted) -> None:
-    """The agency may begin a Link; the same word again changes nothing."""
-    if step.admission(admitted.agency, admitted.tag) is None:
-        made = Admission(admitted.kind, admitted.key_epoch, admitted.lapses_at)
-        step.changes.admissions[admitted.agency, admitted.tag] = made
-        step.count(admitted.agency, admitted=admitted.key_epoch > 0)
+def admit(step: Step, admitted: log.Admitted) -> Decline:
+    """The agency may begin a Link; declined if the log has said so before, so that nobody counts it twice."""
+    if step.admission(admitted.agency, admitted.tag) is not None:
+        return log.DECLINE_REASON_NOT_ADMITTED
+    made = Admission(admitted.kind, admitted.key_epoch, admitted.lapses_at)
+    step.changes.admissions[admitted.agency, admitted.tag] = made
+    step.count(admitted.agency, admitted=admitted.key_epoch > 0)
+    return NO_DECLINE
 
 
 def evaluate(step: Step, evaluated: log.Evaluated) -> None:
@@ -104,18 +106,21 @@ def _begin(step: Step, wanted: log.Link) -> Decline:
         return NO_DECLINE
     tag = tag_of(step.agency, wanted.account_id, wanted.admission)
     admission = step.admission(step.agency, tag)
-    if admission is None or not step.is_usable(admission) or (account and account.kind != admission.kind):
+    if admission is None or not step.is_usable(admission):
+        return log.DECLINE_REASON_NOT_ADMITTED
+    is_public = not admission.key_epoch
+    if account and (account.kind, account.is_public) != (admission.kind, is_public):
         return log.DECLINE_REASON_NOT_ADMITTED
     if account is None:
-        by_pseudonym = admission.key_epoch > 0
-        step.changes.accounts[wanted.account_id] = Totals(admission.kind, only_of=step.agency if by_pseudonym else "")
-        step.alone += by_pseudonym
+        opened = Totals(admission.kind, only_of="" if is_public else step.agency, is_public=is_public)
+        step.changes.accounts[wanted.account_id] = opened
+        step.alone += not is_public
     elif account.is_over(step.day):
         return log.DECLINE_REASON_ACCOUNT_CLOSED
     elif account.only_of not in ("", step.agency):
         step.changes.accounts[wanted.account_id] = account._replace(only_of="")
         step.share(account.only_of)
-    if not admission.key_epoch:
+    if is_public:
         step.changes.links[step.agency, wanted.account_id] = frozenset({USED})  # no id was evaluated for it
     step.changes.admissions[step.agency, tag] = admission._replace(is_over=True)
     return NO_DECLINE

@@ -69,6 +69,7 @@ class Auditor:
         believed = [data for data in envelopes if self._believes(data)]
         self.agreed = agreement.read_documents(believed)
         self._heads: dict[str, Head] = {}
+        self._newest: dict[tuple[int, str], int] = {}  # version in force, by kind and series
         self._appended_at = 0
         self._tree = merkle.Growing()
         self._note = self._read(note)
@@ -140,6 +141,7 @@ class Auditor:
                 self._activates_rightly(batch, receipt),
                 "puts a document into force whose time was over, or as another one",
             ),
+            (self._activates_newer(batch), "puts a document into force again, or an older one behind a newer"),
             (self._end_proposals(batch), "ends a proposal that took effect, or that nobody said no to"),
         ):
             if not holds:
@@ -167,6 +169,16 @@ class Auditor:
             and documents.is_in_time(body, roster, receipt.appended_at)
             for said, body, roster in found
         )
+
+    def _activates_newer(self, batch: log.Batch) -> bool:
+        is_newer = True
+        for update in batch.updates:
+            if update.activate.digest in self._documents:
+                body, _ = self._documents[update.activate.digest]
+                key = (int(documents.kind_of(body)), documents.series_of(body))
+                is_newer &= body.version > self._newest.get(key, 0)
+                self._newest[key] = body.version
+        return is_newer
 
     def _end_proposals(self, batch: log.Batch) -> bool:
         said = [update.withdrawn for update in batch.updates if update.HasField("withdrawn")]

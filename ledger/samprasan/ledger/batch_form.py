@@ -63,7 +63,12 @@ def _may_admit(change: Any) -> bool:
 
 def _reads_admitted(admitted: log.Admitted) -> bool:
     of_whom = is_agency_code(admitted.agency) and len(admitted.tag) == ID_BYTES
-    return of_whom and admitted.kind in _KINDS and admitted.lapses_at > 0
+    return of_whom and admitted.kind in _KINDS and admitted.lapses_at > 0 and may_be_public(admitted)
+
+
+def may_be_public(admitted: log.Admitted) -> bool:
+    """Whether the admission is by pseudonym, or of a kind of which there are public ids: no person has one."""
+    return admitted.key_epoch > 0 or admitted.kind != log.SUBJECT_KIND_PERSON
 
 
 def _reads_evaluated(evaluated: log.Evaluated) -> bool:

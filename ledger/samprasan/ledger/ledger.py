@@ -88,8 +88,8 @@ def _outcome(reason: Decline) -> log.Outcome:
 
 def _hub_update(step: Step, update: log.Update, activated: Activated) -> Decline:
     if update.HasField("admitted"):
-        admissions.admit(step, update.admitted)
-    elif update.HasField("evaluated"):
+        return admissions.admit(step, update.admitted)
+    if update.HasField("evaluated"):
         admissions.evaluate(step, update.evaluated)
     elif update.HasField("turn"):
         admissions.turn(step, update.turn)

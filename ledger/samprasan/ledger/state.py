@@ -37,6 +37,7 @@ class Totals(NamedTuple):
     lots: Lots = ()
     owed: Debts = ()
     only_of: str = ""  # opened by pseudonym, the one agency that was ever linked to it; empty: several were
+    is_public: bool = False  # opened by a public id
     closes_on: int = 0  # the day, YYYYMMDD, on which it closes unless somebody links to it; 0: it is linked
 
     def is_over(self, day: int) -> bool:

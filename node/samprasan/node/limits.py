@@ -29,6 +29,7 @@ ACCOUNTS_PER_REQUEST = 1000  # the hub's limit
 ENDED_SHOWN_MAX = 50  # proposals that are over, of a month
 DOCUMENT_LIFETIME_MS = 30 * DAY_MS  # time to gather approvals
 CLOCK_OFF_MS_MAX = 120_000  # PROTOCOL: alarm beyond
+LOG_AHEAD_MS_MAX = DAY_MS  # this node's clock may be hours off; of a day that has not come there are no caps
 CAP_WAIT_MS_MIN = 600_000  # before what a cap of the day stopped is tried again, however wrong a clock is
 HOLD_SECONDS = 600  # what is spent at once needs no more
 RESERVED_SECONDS = 86_400  # a benefit that waits to be fetched

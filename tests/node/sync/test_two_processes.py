@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from samprasan.hub.log import checkpoints, recall
 from samprasan.node import store
+from samprasan.node.linking import linking_use
 from samprasan.node.proof import witness
 from samprasan.node.sync import hub_chain
 
@@ -54,6 +55,7 @@ def test_the_hubs_chain_is_kept_once(fed_on_each: Federation, monkeypatch: pytes
     kept = hub_chain.kept_up_to(node.db)
     with node.db.begin() as tx:
         store.hub_chain.forget_from(tx, 0)
+        linking_use.count_again(tx, node)
     entries = list(recall.recalled(fed.hub.db, "mpc", True, 0))
     with monkeypatch.context() as patch:
         patch.setattr(store.hub_chain, "head", meeting(store.hub_chain.head))

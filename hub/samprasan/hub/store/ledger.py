@@ -248,6 +248,7 @@ def _accounts(rows: Iterable[Sequence[Any]]) -> dict[bytes, Totals]:
         text,
         only_of,
         closes_on,
+        is_public,
     ) in rows:
         written_off, available, pending, held, spent, expired = plain
         earned = (health, economy, social, environment)
@@ -268,6 +269,7 @@ def _accounts(rows: Iterable[Sequence[Any]]) -> dict[bytes, Totals]:
             owed=owed,
             only_of=only_of,
             closes_on=closes_on,
+            is_public=bool(is_public),
         )
     return found
 
@@ -276,7 +278,8 @@ def _account_row(account_id: bytes, totals: Totals) -> tuple[Any, ...]:
     spendable = (totals.written_off, totals.available, totals.pending, totals.held, totals.spent, totals.expired)
     lots = lots_store.written(totals.lots, totals.owed)
     linked = (totals.links, totals.closed, totals.shown_by)
-    return (account_id, totals.kind, *totals.earned, *spendable, *linked, lots, totals.only_of, totals.closes_on)
+    opened = (totals.only_of, totals.closes_on, totals.is_public)
+    return (account_id, totals.kind, *totals.earned, *spendable, *linked, lots, *opened)
 
 
 def _agency_row(agency: str, totals: AgencyTotals) -> tuple[Any, ...]:

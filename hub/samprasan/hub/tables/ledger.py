@@ -18,6 +18,7 @@ accounts = sa.Table(
     sa.Column("lots", sa.Text, nullable=False, comment="Whose credits are available, and what is owed to them, JSON."),
     sa.Column("only_of", AGENCY, nullable=False, comment="The one agency that was ever linked; empty: several were."),
     sa.Column("closes_on", sa.Integer, nullable=False, comment="YYYYMMDD; 0: somebody is linked to it."),
+    sa.Column("is_public", sa.Boolean, nullable=False, comment="It was opened by a public id."),
     sa.Index("accounts_closes_on", "closes_on", sqlite_where=RESTS, postgresql_where=RESTS),
 )
 subjects = sa.Table(

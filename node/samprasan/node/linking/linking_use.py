@@ -10,7 +10,8 @@ from datetime import timedelta
 from typing import Any
 
 from samprasan.edge.database import Tx
-from samprasan.ledger import calendar, probing
+from samprasan.keys.errors import Unproven
+from samprasan.ledger import batch_form, calendar, probing
 from samprasan.ledger.agreement import Agreed
 from samprasan.node import limits, store
 from samprasan.node.identity import Node
@@ -21,21 +22,29 @@ from samprasan.v1 import log_pb2 as log
 _HUB_SAYS = ("evaluated", "used", "unused", "alone", "probing")
 
 
-def note_batch(tx: Tx, node: Node, batch: log.Batch, appended_at: int) -> None:
-    """Count what the next batch of the hub's chain says.
+def note_batch(tx: Tx, node: Node, batch: log.Batch, receipt: log.Receipt) -> None:
+    """Count what the next batch of the hub's chain says, as far as it took effect.
 
-    Raises Unproven ``evaluation_total`` for an evaluation that not both agencies signed.
+    Raises Unproven ``evaluation_total`` for an evaluation that not both agencies signed, ``admissions_uncovered`` for
+    an agency admitted to more accounts than ids were evaluated for it, or to a person without any.
     """
-    day = calendar.packed(calendar.day_of(appended_at))
+    day = calendar.packed(calendar.day_of(receipt.appended_at))
     admitted: dict[str, int] = {}
-    for update in batch.updates:
+    for update, outcome in zip(batch.updates, receipt.outcomes, strict=False):
+        if outcome.kind != log.OUTCOME_KIND_APPLIED:
+            continue
         if update.HasField("evaluated"):
             requester, more = evaluation_totals.hear_of_chain(tx, node, update.evaluated.total)
             store.evaluation_totals.count(tx, requester, day, evaluated=more)
+        elif update.HasField("admitted") and not batch_form.may_be_public(update.admitted):
+            raise Unproven("admissions_uncovered", agency=update.admitted.agency)
         elif update.HasField("admitted") and update.admitted.key_epoch:
             admitted[update.admitted.agency] = admitted.get(update.admitted.agency, 0) + 1
     for agency, more in admitted.items():
         store.evaluation_totals.count(tx, agency, day, admitted=more)
+        evaluated, in_all = store.evaluation_totals.count_of(tx, agency)
+        if in_all > evaluated:
+            raise Unproven("admissions_uncovered", agency=agency)
 
 
 def count_again(tx: Tx, node: Node) -> None:
@@ -46,7 +55,7 @@ def count_again(tx: Tx, node: Node) -> None:
         for row in rows:
             entry = hub_pb2.LogEntry.FromString(row.entry)
             receipt = log.Receipt.FromString(entry.receipt.payload)
-            note_batch(tx, node, log.Batch.FromString(entry.batch.payload), receipt.appended_at)
+            note_batch(tx, node, log.Batch.FromString(entry.batch.payload), receipt)
             seq = row.seq
 
 

@@ -62,16 +62,17 @@ def note_activation(tx: sa.Connection, said: Activate, log_index: int, appended_
 
 
 class Activation(NamedTuple):
-    """As what the hub's chain put a document into force, and when, milliseconds since the Unix epoch."""
+    """As what the hub's chain put a document into force, where, and when, milliseconds since the Unix epoch."""
 
     kind: int
     version: int
+    log_index: int
     appended_at: int
 
 
 def activation(tx: sa.Connection, digest: bytes) -> Activation | None:
     """What the hub's chain says of the document, as far as it is kept."""
-    columns = (activations.c.kind, activations.c.version, activations.c.appended_at)
+    columns = (activations.c.kind, activations.c.version, activations.c.log_index, activations.c.appended_at)
     row = tx.execute(sa.select(*columns).where(activations.c.digest == digest)).first()
     return Activation(*row) if row else None
 

@@ -62,6 +62,13 @@ def counts(tx: sa.Connection, until: int) -> dict[str, tuple[int, int]]:
     return {row[0]: (int(row[1]), int(row[2])) for row in tx.execute(query.group_by(linking_counts.c.agency))}
 
 
+def count_of(tx: sa.Connection, agency: str) -> tuple[int, int]:
+    """Ids ever evaluated for the agency, and its admissions, as the hub's chain says."""
+    sums = [sa.func.coalesce(sa.func.sum(linking_counts.c[name]), 0) for name in ("evaluated", "admitted")]
+    row = tx.execute(sa.select(*sums).where(linking_counts.c.agency == agency)).one()
+    return int(row[0]), int(row[1])
+
+
 def forget_chain(tx: sa.Connection) -> None:
     """Count anew what the hub's chain says."""
     tx.execute(linking_counts.delete())

@@ -10,7 +10,7 @@ from samprasan.edge.database import Database, Tx, take_turn
 from samprasan.keys import chain, dissents, documents, rosters, signing
 from samprasan.keys.chain import Fit
 from samprasan.keys.errors import SamprasanError, Unavailable, Unproven
-from samprasan.node import store
+from samprasan.node import limits, store
 from samprasan.node.identity import Node
 from samprasan.node.linking import linking_use
 from samprasan.v1 import hub_pb2
@@ -31,7 +31,8 @@ def keep_entries(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
     Raises Unproven ``signature``, ``receipt_foreign``; ``hub_chain_fork`` for an entry that is not what is kept;
     ``dissent``, ``document_revived`` for the end of a proposal that nobody said no to, or that is in force here;
     ``document_replaced`` for a document that took effect in the log and is another one here, ``document_late`` for one
-    whose time was over then.
+    whose time was over then, ``document_again`` for one that took effect before; ``admissions_uncovered`` for
+    admissions to more accounts than ids were evaluated for; Unavailable ``log_ahead``.
     """
     if not entries:
         return
@@ -42,6 +43,16 @@ def keep_entries(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
             raise
         for entry in entries:  # those before the one that does not fit stay
             _keep_entries(node, [entry])
+
+
+def check_moment(node: Node, receipt: log.Receipt) -> None:
+    """Whether the log is less than a day ahead of this node's clock: else the hub could begin days, with their caps.
+
+    Raises Unavailable ``log_ahead``.
+    """
+    ahead_ms = receipt.appended_at - node.world.now()
+    if ahead_ms > limits.LOG_AHEAD_MS_MAX:
+        raise Unavailable("log_ahead", seconds=round(ahead_ms / 1000))
 
 
 def _keep_entries(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
@@ -56,13 +67,15 @@ def _keep_entries(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
             receipt = node.world.open(entry.receipt, log.Receipt, key)
             digest = signing.digest(entry.batch)
             named = (receipt.agency, receipt.seq, receipt.batch_digest)
-            if named != (rosters.HUB, batch.seq, digest) or batch.agency != rosters.HUB:
+            whole = len(receipt.outcomes) == len(batch.updates)
+            if named != (rosters.HUB, batch.seq, digest) or batch.agency != rosters.HUB or not whole:
                 raise Unproven("receipt_foreign", seq=batch.seq)
+            check_moment(node, receipt)
             if receipt.cuts != agreed.cuts_at(receipt.log_index):
                 raise Unavailable("log_cut")
             match chain.fit(head, batch.seq, batch.previous):
                 case Fit.NEXT:
-                    linking_use.note_batch(tx, node, batch, receipt.appended_at)
+                    linking_use.note_batch(tx, node, batch, receipt)
                     _note_documents(tx, node, batch, receipt)
                     store.hub_chain.add(tx, batch.seq, receipt.log_index, digest, entry.SerializeToString())
                     head = chain.Head(batch.seq, digest)
@@ -99,6 +112,9 @@ def _note_documents(tx: Tx, node: Node, batch: log.Batch, receipt: log.Receipt) 
 
 def _note_activation(tx: Tx, said: log.Activate, receipt: log.Receipt) -> None:
     kind, version = documents.kind_name(said.document), said.version
+    noted = store.documents.activation(tx, said.digest)
+    if noted is not None and noted.log_index != receipt.log_index:
+        raise Unproven("document_again", kind=kind, version=version)
     replaced = Unproven("document_replaced", kind=kind, version=version)
     if documents.counts_alone(said.document) and store.documents.is_another(tx, said.document, version, said.digest):
         raise replaced

@@ -16,7 +16,7 @@ from samprasan.node.deeds import awards
 from samprasan.node.identity import Node
 from samprasan.node.rows import BatchRow
 from samprasan.node.store.awards import Came
-from samprasan.node.sync import leaving
+from samprasan.node.sync import hub_chain, leaving
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
 
@@ -32,11 +32,13 @@ def settle(node: Node, envelope: Envelope) -> log.Receipt:
     because their account had gone are made anew, for the account that the subject gets instead, and so are those that
     were to take the place of an award to somebody who had left.  What was told of somebody who comes back is worked out
     anew.
-    Raises Unproven ``receipt_foreign`` for a receipt of a batch that this node did not make.
+    Raises Unproven ``receipt_foreign`` for a receipt of a batch that this node did not make; Unavailable ``log_cut``,
+    ``log_ahead``.
     """
     with node.db.begin() as tx:
         store.awards.lock(tx)
         receipt = node.world.open(envelope, log.Receipt, store.documents.agreed_on(tx).required_roster.hub.signing_key)
+        hub_chain.check_moment(node, receipt)
         if receipt.cuts != store.documents.agreed_on(tx).cuts_at(receipt.log_index):
             raise Unavailable("log_cut")
         stored = store.batches.find(tx, receipt.seq)
