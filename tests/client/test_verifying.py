@@ -200,9 +200,37 @@ def test_what_is_exported_is_what_a_quorum_has_seen(settled: Federation) -> None
         with fed.hub.db.read() as tx:
             offered = checkpoint.read(hub_checkpoints.offered_note(tx)).checkpoint.size
         report = verified(fed, exported(fed))
-    assert report.problems == []
-    assert len(report.cosigned) >= 2
-    assert report.witnessed < offered == report.batches
+        assert report.problems == []
+        assert len(report.cosigned) >= 2
+        assert report.witnessed == report.batches < offered
+        whole = parts(exported(fed))
+        with fed.hub.db.read() as tx:
+            later = list(store.log.entries(tx, report.batches))
+            documents = b"".join(len(each).to_bytes(4, "big") + each for each in store.documents.active(tx))
+        tail = b"".join(len(each).to_bytes(4, "big") + each for row in later for each in (row.batch, row.receipt))
+        unseen = packed(whole | {"log": whole["log"] + tail, "documents": documents})
+        assert "are behind the checkpoint" in verified(fed, unseen).problems[0]
+        assert verifying.verify(io.BytesIO(unseen), federation_id(fed), 0).problems == []
+
+
+def test_every_document_is_there_that_the_log_puts_into_force_and_no_other(settled: Federation) -> None:
+    whole = parts(exported(settled))
+    listed: list[bytes] = []
+    data = whole["documents"]
+    while data:
+        size = 4 + int.from_bytes(data[:4], "big")
+        listed, data = [*listed, data[:size]], data[size:]
+    for left_out in range(1, len(listed)):
+        fewer = b"".join(listed[:left_out] + listed[left_out + 1 :])
+        assert verified(settled, packed(whole | {"documents": fewer})).problems
+    with federation.copied(settled) as fed:
+        publish(fed, "nhco")
+        with fed.hub.db.read() as tx:
+            more = b"".join(len(each).to_bytes(4, "big") + each for each in store.documents.active(tx))
+    assert (
+        "1 documents are here that the log does not put into force"
+        in verified(settled, packed(whole | {"documents": more})).problems
+    )
 
 
 def test_the_command_line_says_what_it_found(settled: Federation, tmp_path: Path) -> None:

@@ -137,7 +137,8 @@ OF_ITS_OWN = {
     "SKETCH_CELLS_MAX",
     "PUSH_IN_FLIGHT_MAX",
     "PUSH_GROUP_MAX",
-    "PUSH_STREAMS_PER_AGENCY_MAX",
+    "STREAMS_PER_AGENCY_MAX",
+    "WRITES_IN_A_ROW_MAX",  # tests/hub/process/test_sequencer.py
     "CHANGES_KEPT_DAYS_MAX",  # tests/hub/integrators/test_approval.py
     "PAGE_BYTES_MAX",  # tests/hub/integrators/test_reader.py, as are the next
     "RECENT_CHANGES_MAX",

@@ -124,6 +124,7 @@ OF_ITS_OWN = {
     "TOTALS_UNACKNOWLEDGED_MAX",  # tests/node/linking/test_evaluation_totals.py
     "QUESTION_DOUBLINGS_MAX",
     "CLOCK_OFF_MS_MAX",
+    "LOG_AHEAD_MS_MAX",  # tests/node/sync/test_lying_hub.py
     "REJECTIONS_LISTED_MAX",  # tests/wire/test_records.py
     "UNPACKED_BYTES_MAX",  # tests/node/exports/test_export.py, the zip bombs
     "UNPACKED_SHARE_MAX",
@@ -133,8 +134,9 @@ OF_ITS_OWN = {
     "OFFICER_CHARACTERS_MAX",  # tests/node/deeds/test_moves.py
     "ROW_CHARACTERS_MAX",  # cuts and refuses nothing
     "ELEMENTS_ANSWERED_MAX",
-    "ATTEMPTS_AHEAD_MAX",  # tests/node/linking/test_ceremony.py, as are the next two
+    "ATTEMPTS_AHEAD_MAX",  # tests/node/linking/test_ceremony.py, as are the next three
     "CEREMONY_MESSAGES_MAX",
+    "CEREMONY_MESSAGE_BYTES_MAX",
     "EVIDENCE_MAX",
 }
 

@@ -357,7 +357,7 @@ def test_one_agency_pushes_over_eight_streams_and_no_more(live: Live) -> None:
                 call.cancel()
             return found
 
-    assert asyncio.run(codes(limits.PUSH_STREAMS_PER_AGENCY_MAX - 1)) == []  # codi's own node has one too
+    assert asyncio.run(codes(limits.STREAMS_PER_AGENCY_MAX - 1)) == []  # codi's own node has one too
     time.sleep(0.5)
-    refused = asyncio.run(codes(limits.PUSH_STREAMS_PER_AGENCY_MAX + 1))
+    refused = asyncio.run(codes(limits.STREAMS_PER_AGENCY_MAX + 1))
     assert set(refused) == {grpc.StatusCode.FAILED_PRECONDITION}

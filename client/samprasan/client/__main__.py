@@ -49,9 +49,7 @@ def verify(
     document = report.as_document()
     verdict = words("verified" if document["ok"] else "not_verified", batches=report.batches, updates=report.updates)
     seen = words("witnessed", size=report.witnessed, agencies=", ".join(report.cosigned) or "-")
-    unseen = report.batches - report.witnessed
-    later = [words("unwitnessed", entries=unseen)] if unseen > 0 else []
-    command.answer(document, as_json, verdict, seen, *later, *document["problems"])
+    command.answer(document, as_json, verdict, seen, *document["problems"])
     return 0 if document["ok"] else 1
 
 

@@ -19,8 +19,8 @@ def verify(
 
     The id is the first 16 bytes of roster 1's digest, in hexadecimal: everything else follows from what that roster's
     agencies signed.  ``witnesses`` is how many of them have to have cosigned the checkpoint; else as many as a joint
-    document needs: a log that no quorum has seen is one that the hub may show to its reader alone.  ``done`` is told
-    how many more bytes of the log were read.
+    document needs: a log that no quorum has seen is one that the hub may show to its reader alone, and so is what
+    comes behind the checkpoint, unless ``witnesses`` is 0.  ``done`` is told how many more bytes of the log were read.
 
     Raises Malformed ``bundle``, Unproven ``federation`` for another federation's.
     """
@@ -35,4 +35,7 @@ def verify(
     needed = auditor.agreed.required_roster.threshold if witnesses is None else witnesses
     if len(report.cosigned) < needed:
         report.problems.append(f"{len(report.cosigned)} agencies cosigned the checkpoint, {needed} are needed")
+    if needed and report.batches > report.witnessed:
+        unseen = report.batches - report.witnessed
+        report.problems.append(f"{unseen} entries are behind the checkpoint: perhaps nobody but you was shown them")
     return report

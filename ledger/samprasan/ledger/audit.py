@@ -16,7 +16,7 @@ from samprasan.keys.signing import Verify
 from samprasan.ledger import agreement, batch_form, ledger, verify
 from samprasan.ledger.state import Entry, State
 from samprasan.v1 import log_pb2 as log
-from samprasan.v1.documents_pb2 import Roster
+from samprasan.v1.documents_pb2 import Cut, Roster
 
 PROBLEMS_MAX = 100  # the first hundred tell what happened; a broken log has one an entry
 
@@ -69,6 +69,7 @@ class Auditor:
         believed = [data for data in envelopes if self._believes(data)]
         self.agreed = agreement.read_documents(believed)
         self._heads: dict[str, Head] = {}
+        self._activated: set[bytes] = set()
         self._newest: dict[tuple[int, str], int] = {}  # version in force, by kind and series
         self._appended_at = 0
         self._tree = merkle.Growing()
@@ -139,7 +140,7 @@ class Auditor:
             (self._are_signed(batch), "tells of evaluations that not both agencies signed"),
             (
                 self._activates_rightly(batch, receipt),
-                "puts a document into force whose time was over, or as another one",
+                "puts a document into force whose time was over, or as another one, or one that is not here",
             ),
             (self._activates_newer(batch), "puts a document into force again, or an older one behind a newer"),
             (self._end_proposals(batch), "ends a proposal that took effect, or that nobody said no to"),
@@ -159,11 +160,10 @@ class Auditor:
         return True
 
     def _activates_rightly(self, batch: log.Batch, receipt: log.Receipt) -> bool:
-        found = [
-            (update.activate, *self._documents[update.activate.digest])
-            for update in batch.updates
-            if update.HasField("activate") and update.activate.digest in self._documents
-        ]
+        said = [update.activate for update in batch.updates if update.HasField("activate")]
+        if not self._documents.keys() >= {each.digest for each in said}:
+            return False
+        found = [(each, *self._documents[each.digest]) for each in said]
         return all(
             (documents.kind_of(body), body.version) == (said.document, said.version)
             and documents.is_in_time(body, roster, receipt.appended_at)
@@ -173,6 +173,7 @@ class Auditor:
     def _activates_newer(self, batch: log.Batch) -> bool:
         is_newer = True
         for update in batch.updates:
+            self._activated.add(update.activate.digest)
             if update.activate.digest in self._documents:
                 body, _ = self._documents[update.activate.digest]
                 key = (int(documents.kind_of(body)), documents.series_of(body))
@@ -205,6 +206,9 @@ class Auditor:
     def finish(self) -> Report:
         """What was found, once every entry was taken."""
         self.report.root = self._tree.root()
+        documents_of_log = {each for each, (body, _) in self._documents.items() if not isinstance(body, Cut)}
+        if unused := documents_of_log - self._activated:
+            self.report.problems.append(f"{len(unused)} documents are here that the log does not put into force")
         if self.report.witnessed > self._tree.size:
             self.report.problems.append(f"the checkpoint names {self.report.witnessed} entries")
         self.report.problems += verify.breaches(self.state)

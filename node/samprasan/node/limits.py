@@ -22,6 +22,7 @@ ROTATION_AGAIN_MS = 4 * ROTATION_CLOSING_MS  # at 0, 4, 8, 12, 16 and 20 h UTC, 
 REQUEST_ID_BYTES = 16  # random, so that no two requests of an agency meet
 EPOCH_RETRY_MS = 15_000  # a peer that has not heard of the newest roster yet has by then
 EVIDENCE_MAX = 16  # a complaint shows at most some commitments of each of three dealers, or values of one
+CEREMONY_MESSAGE_BYTES_MAX = 2_048  # they have some 300; a complaint shows many of them in one letter
 CEREMONY_MESSAGES_MAX = 64  # kept of one dealer of one ceremony: two for each attempt, and few come to nothing
 ATTEMPTS_AHEAD_MAX = 8  # a node that was away may have missed a few
 UNLINK_GRACE_MS = 7 * DAY_MS  # an export that says no by mistake can be put right before accounts are given up

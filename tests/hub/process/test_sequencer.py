@@ -47,8 +47,32 @@ def test_batches_that_wait_enter_together_and_other_writes_keep_their_turn() -> 
     assert [each.result(5).payload_type for each in before] == ["a"] * 3
     assert between.result(5) == "between"
     assert [each.result(5).payload_type for each in after] == ["b"] * (limits.PUSH_GROUP_MAX + 1)
-    assert slow.groups == [3, limits.PUSH_GROUP_MAX, 1]
+    assert slow.groups == [limits.PUSH_GROUP_MAX, 4]
     slow.sequencer.close()
+
+
+def test_nobody_waits_for_all_that_somebody_else_has_sent() -> None:
+    slow = Slow()
+    many = [slow.submit("a") for _ in range(3 * limits.PUSH_GROUP_MAX)]
+    calls = [slow.sequencer.call(lambda: None) for _ in range(2 * limits.WRITES_IN_A_ROW_MAX)]
+    one, last = slow.submit("b"), slow.submit("c")
+    order: list[str] = []
+    for name, future in (("a", many[limits.PUSH_GROUP_MAX]), ("b", one), ("c", last), ("call", calls[-1])):
+        future.add_done_callback(lambda _, name=name: order.append(name))  # type: ignore[misc]
+    slow.gate.set()
+    slow.sequencer.close()
+    assert order == ["b", "c", "call", "a"]
+
+
+def test_batches_that_look_much_up_in_the_log_enter_few_at_a_time() -> None:
+    slow = Slow()
+    award = log.Update(award=log.Award(replaces=b"o" * 16))
+    batch = log.Batch(updates=[award] * (limits.CORRECTIONS_AT_ONCE // 2))
+    for _ in range(5):
+        slow.sequencer.submit(Submission("a", b"", b"", batch))
+    slow.gate.set()
+    slow.sequencer.close()
+    assert slow.groups == [2, 2, 1]
 
 
 def test_callers_that_give_up_do_not_stop_it() -> None:

@@ -1,6 +1,7 @@
 """What a member could lay before the others, and what an officer's yes is bound to."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from google.protobuf.message import Message
@@ -10,9 +11,10 @@ from samprasan.keys import documents, rosters, sealing, signing, spoken_digest
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
 from samprasan.keys.identifiers import check_digit
 from samprasan.keys.signing import KeySigner
+from samprasan.node import store
 from samprasan.node.documents import accepted, differences, inbox, proposals
 from samprasan.v1 import hub_pb2
-from samprasan.v1.documents_pb2 import Policy, Roster
+from samprasan.v1.documents_pb2 import MOVE_REASON_WRONG_ID, Move, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
 
 from tests import federation
@@ -67,6 +69,53 @@ def test_a_list_that_was_on_its_way_takes_nothing_out_of_force(fed: Federation) 
     assert accepted.is_in_force(node.db, waiting.standing.digest)
     assert inbox.inbox(node) == []
     federation.share_documents(fed)
+
+
+def test_what_is_in_force_is_looked_at_once_however_many_there_are(
+    fed: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be thousands of moves, and every approval makes every node read the list."""
+    mpc, before = fed.nodes["mpc"], members_documents.list_documents(fed.hub.db)
+    with mpc.db.read() as tx:
+        agreed = store.documents.agreed_on(tx)
+    moves = []
+    for version in range(1, 101):
+        body = Move(
+            federation_id=agreed.federation_id,
+            version=version,
+            created_at=fed.clock(),
+            expires_at=fed.clock() + 1_000_000,
+            agency="codi",
+            account=version.to_bytes(16, "big"),
+            awards=1,
+            credits=1,
+            reason=MOVE_REASON_WRONG_ID,
+            move_id=version.to_bytes(16, "big"),
+        )
+        moves.append(signing.seal(body, fed.nodes["codi"].world.signer, fed.nodes["nhco"].world.signer))
+    asked: list[None] = []
+    agreed_on = store.documents.agreed_on
+
+    def counted(tx: Any) -> Any:
+        asked.append(None)
+        return agreed_on(tx)
+
+    monkeypatch.setattr(store.documents, "agreed_on", counted)
+    for most in (5, 5):
+        accepted.accept_listing(mpc, listing(active=[*before.active, *moves]))
+        assert len(asked) <= most
+        asked.clear()
+    with mpc.db.read() as tx:
+        assert {signing.digest(each) for each in moves} <= agreed_on(tx).digests
+
+
+def test_only_what_comes_next_is_laid_before_people(fed: Federation) -> None:
+    mpc = fed.nodes["mpc"]
+    policy = Policy.FromString(proposal(fed).payload)
+    policy.version += 1
+    skipping = mpc.world.sign(policy)
+    accepted.accept_listing(mpc, listing(active=[], proposed=[skipping]))
+    assert inbox.inbox(mpc) == []
 
 
 def test_keys_are_taken_over_by_nobody_but_their_owner(fed: Federation) -> None:

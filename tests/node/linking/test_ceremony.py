@@ -534,6 +534,30 @@ def test_a_value_of_a_share_is_taken_from_nobody_but_its_dealer_for_its_holder(f
     assert [each.share_version for each in all_shares(fed)] == [2, 2, 2]
 
 
+def test_no_message_is_kept_that_fills_a_complaint_by_itself(fed: Federation) -> None:
+    plan_refresh(fed)
+    mpc, codi = fed.nodes["mpc"], fed.nodes["codi"]
+    with mpc.db.read() as tx:
+        found = ceremony._planned(tx, mpc.identity)
+    assert found is not None
+    large = mpc.world.sign(DealerCommitment(ceremony=found.id, dealer="mpc", points=bytes(200_000)))
+    with pytest.raises(Malformed):
+        ceremony.accept_message(codi, "mpc", large)
+    fed.run()
+    assert [each.share_version for each in all_shares(fed)] == [2, 2, 2]
+
+
+def test_letters_of_earlier_attempts_are_not_posted_any_more(fed: Federation) -> None:
+    plan_refresh(fed)
+    mpc = fed.nodes["mpc"]
+    for _ in range(5):
+        ceremony.restart(mpc)
+    assert len(ceremony.unposted_letters(mpc)) == 2
+    for _ in range(3):
+        fed.run()
+    assert [each.share_version for each in all_shares(fed)] == [2, 2, 2]
+
+
 def test_what_came_of_a_ceremony_takes_effect_however_long_its_last_holder_was_away(fed: Federation) -> None:
     plan_refresh(fed)
     gone = fed.nodes.pop("nhco")

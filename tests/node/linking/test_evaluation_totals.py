@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from samprasan.hub import store as hub_store
+from samprasan.keys import signing
 from samprasan.keys.errors import Unproven
 from samprasan.node import limits, store
 from samprasan.node.linking import evaluation, evaluation_totals, questions
@@ -101,6 +102,22 @@ def test_an_evaluator_that_counts_more_than_was_asked_is_not_believed(fed: Feder
         questions.accept_answer(mpc, peer.name, answer.envelope)
     assert unproven.value.code == "evaluation_overstated"
     assert row(mpc, "mpc", peer.name).acknowledged == b""
+
+
+def test_an_evaluator_that_refuses_cannot_say_that_it_evaluated(fed: Federation) -> None:
+    """Else it could make another look as if it tried ids out, which the next evaluator is asked about again."""
+    mpc = fed.nodes["mpc"]
+    peer, question = new_question(fed, 1)
+    request = linking_pb2.EvalRequest.FromString(question.payload)
+    reason, total = linking_pb2.EVAL_REFUSAL_REASON_UNACKNOWLEDGED, evaluated(fed, 1, "mpc", peer.name, peer.name)
+    said = evaluation._refusal(peer, request, signing.digest(question), reason, total=total)
+    with pytest.raises(Unproven) as unproven:
+        questions.accept_refusal(mpc, peer.name, said.envelope)
+    assert unproven.value.code == "evaluation_overstated"
+    refused = evaluation._refusal(peer, request, signing.digest(question), linking_pb2.EVAL_REFUSAL_REASON_QUOTA)
+    for _ in range(2):
+        questions.accept_refusal(mpc, peer.name, refused.envelope)
+    assert row(mpc, "mpc", peer.name) == row(mpc, "mpc", peer.name)._replace(elements=0, acknowledged=b"")
 
 
 def test_a_total_of_another_is_not_signed(fed: Federation) -> None:

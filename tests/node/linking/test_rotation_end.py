@@ -1,6 +1,7 @@
 """The end of a rotation: all sign that the old key goes, in the same hours, and nobody is linked under it meanwhile."""
 
 import pytest
+from samprasan.hub import limits as hub_limits
 from samprasan.hub.members import documents
 from samprasan.keys import documents as keys_documents
 from samprasan.keys.errors import Refused
@@ -97,7 +98,9 @@ def test_a_clock_that_was_ahead_holds_up_nothing(fed: Federation) -> None:
     assert epoch(fed) == (2, 0)
 
 
-def test_what_somebody_lets_run_out_at_once_keeps_nobody_from_signing(fed: Federation) -> None:
+def test_what_somebody_lets_run_out_at_once_keeps_nobody_from_signing(
+    fed: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     populate(fed)
     start(fed)
     go_on_until_next(fed)
@@ -107,7 +110,12 @@ def test_what_somebody_lets_run_out_at_once_keeps_nobody_from_signing(fed: Feder
         agreed = node_store.documents.agreed_on(tx)
     for seconds in (1, 60):
         last = rotation.last_roster(agreed.required_roster, agreed.federation_id, now, now + seconds * 1_000)
-        documents.submit_document(fed.hub, "codi", codi.world.sign(last))
+        with pytest.raises(Refused) as refused:
+            documents.submit_document(fed.hub, "codi", codi.world.sign(last))
+        assert refused.value.code == "document_expired"
+        with monkeypatch.context() as patch:  # the hub is the enemy's friend
+            patch.setattr(hub_limits, "DOCUMENT_LIFETIME_MS_MIN", 0)
+            documents.submit_document(fed.hub, "codi", codi.world.sign(last))
     federation.share_documents(fed)
     (signed,) = rotation.close_rotation(mpc)
     body = Roster.FromString(signed.payload)

@@ -4,10 +4,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from samprasan.keys.errors import Unavailable
+from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailable
 from samprasan.node import limits
 from samprasan.node.linking.letters import Letter
-from samprasan.node.session import mail
+from samprasan.node.session import ceremony, mail
 from samprasan.node.session.live import Live
 from samprasan.node.session.session import Session
 from samprasan.v1 import hub_pb2
@@ -63,6 +63,18 @@ async def test_what_is_charged_is_answered_always(monkeypatch: pytest.MonkeyPatc
     hub = HubOfMail()
     await read_all(monkeypatch, hub, at_no_charge=False)
     assert len(hub.posted) == 2 * MANY
+
+
+@pytest.mark.parametrize("problem", [Malformed("request"), Refused("no_roster")])
+async def test_a_letter_of_a_ceremony_that_can_never_go_keeps_no_other_waiting(
+    monkeypatch: pytest.MonkeyPatch, problem: SamprasanError
+) -> None:
+    async def refuse(*_: Any) -> bool:
+        raise problem
+
+    monkeypatch.setattr(mail, "post_letter", refuse)
+    nobody: Any = None
+    assert await ceremony._is_dealt_with(Session(NOBODY, nobody, Live()), Letter("nhco", Envelope()))
 
 
 @pytest.mark.parametrize("problem", ["mailbox_full", "calls_over_limit"])

@@ -1,6 +1,7 @@
 """Audit: the log is verified and the rules applied anew, then the tables and the tree have to say the same."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import BinaryIO
 
 from samprasan.edge import bundle
@@ -8,10 +9,13 @@ from samprasan.edge.database import Database, Tx
 from samprasan.hub import store
 from samprasan.hub.identity import Hub
 from samprasan.hub.log import checkpoints
-from samprasan.keys import merkle
+from samprasan.keys import checkpoint, merkle, rosters, signing
 from samprasan.keys.errors import SamprasanError
 from samprasan.ledger import verify
 from samprasan.ledger.audit import Auditor, Report
+from samprasan.v1.documents_pb2 import Cut
+from samprasan.v1.envelope_pb2 import Envelope
+from samprasan.v1.log_pb2 import Batch
 
 
 def audit(hub: Hub, hub_key: bytes) -> Report:
@@ -36,10 +40,25 @@ def audit(hub: Hub, hub_key: bytes) -> Report:
 
 
 def export(db: Database, file: BinaryIO) -> int:
-    """Write what anybody needs to verify the log without this hub; how many entries."""
+    """Write what anybody needs to verify the log without this hub, as far as it was witnessed; how many entries."""
     with db.read() as tx:
-        entries = ((row.batch, row.receipt) for row in store.log.entries(tx))
-        return bundle.write(file, store.documents.active(tx), checkpoints.witnessed_note(tx), entries)
+        note = checkpoints.witnessed_note(tx)
+        size = checkpoint.read(note).checkpoint.size if note else store.log.head_now(tx).size
+        entries = ((row.batch, row.receipt) for row in islice(store.log.entries(tx), size))
+        return bundle.write(file, _documents_until(tx, size), note, entries)
+
+
+def _documents_until(tx: Tx, size: int) -> list[bytes]:
+    """Those in force that the first ``size`` entries put into force, and every cut: receipts tell of it at once."""
+    activated = {
+        update.activate.digest
+        for row in store.log.of_agency(tx, rosters.HUB)
+        if row.log_index < size
+        for update in Batch.FromString(Envelope.FromString(row.batch).payload).updates
+    }
+    opened = [(data, Envelope.FromString(data)) for data in store.documents.active(tx)]
+    cut = signing.payload_type(Cut)
+    return [data for data, each in opened if each.payload_type == cut or signing.digest(each) in activated]
 
 
 def _tree_problems(tx: Tx) -> Iterator[str]:

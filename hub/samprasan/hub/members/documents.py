@@ -48,6 +48,7 @@ def submit_document(hub: Hub, agency: str, envelope: Envelope) -> None:
         _check_time(body, current, hub.world.now())
         if stored is None:
             if not found.complete:
+                _check_time_left(body, current, hub.world.now())
                 check_room(tx, agency, envelope)
             _check_catalogue(tx, body, hub.world.now())
         if found.complete and isinstance(body, Roster) and current is not None:
@@ -252,6 +253,12 @@ def _check_time(body: Body, current: Roster | None, now: int) -> None:
     if body.expires_at > now + 2 * limits.DOCUMENT_LIFETIME_MS:
         raise Malformed("document_form", kind=kind, problem="expires_at")
     if body.expires_at <= now and not _is_confirmed_by_nodes(body, current):
+        raise _expired(body)
+
+
+def _check_time_left(body: Body, current: Roster | None, now: int) -> None:
+    """A proposal is to be read by people, and is news to every node."""
+    if body.expires_at < now + limits.DOCUMENT_LIFETIME_MS_MIN and not _is_confirmed_by_nodes(body, current):
         raise _expired(body)
 
 

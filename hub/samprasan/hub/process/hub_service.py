@@ -71,24 +71,21 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         """See :mod:`samprasan.hub.log.intake`.  Batches are read ahead; answers keep their order."""
         running = self._running
         agency = await callers.agency_of(running, context)
-        if running.pushing[agency] >= limits.PUSH_STREAMS_PER_AGENCY_MAX:
-            raise Refused("streams_over_limit", agency=agency, most=limits.PUSH_STREAMS_PER_AGENCY_MAX)
-        ahead: asyncio.Queue[_Ahead | None] = asyncio.Queue(limits.PUSH_IN_FLIGHT_MAX)
-        reader = asyncio.create_task(self._read_ahead(agency, request_iterator, ahead))
-        running.pushing[agency] += 1
-        kept = 0
-        try:
-            while (next_one := await ahead.get()) is not None:
-                response = _push_response(await asyncio.wrap_future(next_one.answer))
-                kept = max(kept, next_one.own_seq)
-                before = await running.read(recall.own_before, running.hub.db, response.receipt, kept)
-                response.own_seq, own = before
-                response.own.extend(own)
-                kept += len(own)
-                yield response
-        finally:
-            running.pushing[agency] -= 1
-            reader.cancel()
+        with running.one_more_stream("Push", agency):
+            ahead: asyncio.Queue[_Ahead | None] = asyncio.Queue(limits.PUSH_IN_FLIGHT_MAX)
+            reader = asyncio.create_task(self._read_ahead(agency, request_iterator, ahead))
+            kept = 0
+            try:
+                while (next_one := await ahead.get()) is not None:
+                    response = _push_response(await asyncio.wrap_future(next_one.answer))
+                    kept = max(kept, next_one.own_seq)
+                    before = await running.read(recall.own_before, running.hub.db, response.receipt, kept)
+                    response.own_seq, own = before
+                    response.own.extend(own)
+                    kept += len(own)
+                    yield response
+            finally:
+                reader.cancel()
 
     async def _read_ahead(self, agency: str, requests: Any, ahead: "asyncio.Queue[_Ahead | None]") -> None:
         running = self._running
@@ -119,21 +116,22 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         agency, number, documents_seen = await callers.agency_of(running, context), request.after, -1
         now = asyncio.get_running_loop().time
         next_word = now()
-        while not running.draining:
-            bell, wait = running.news, NEWS_WAIT_SECONDS
-            documents_changed = (await running.read(mailbox.news_numbers, running.hub.db))[1]
-            if documents_changed != documents_seen and now() < next_word:
-                wait = next_word - now()
-            elif documents_changed != documents_seen:
-                documents_seen, next_word = documents_changed, now() + limits.DOCUMENTS_NEWS_SECONDS
-                yield hub_pb2.ReceiveMailResponse(documents_changed=hub_pb2.DocumentsChanged())
-            while mails := await running.read(mailbox.mail_after, running.hub.db, agency, number):
-                for mail in mails:
-                    number = mail.number
-                    yield hub_pb2.ReceiveMailResponse(mail=mail)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    await bell.wait()
+        with running.one_more_stream("ReceiveMail", agency):
+            while not running.draining:
+                bell, wait = running.news, NEWS_WAIT_SECONDS
+                documents_changed = (await running.read(mailbox.news_numbers, running.hub.db))[1]
+                if documents_changed != documents_seen and now() < next_word:
+                    wait = next_word - now()
+                elif documents_changed != documents_seen:
+                    documents_seen, next_word = documents_changed, now() + limits.DOCUMENTS_NEWS_SECONDS
+                    yield hub_pb2.ReceiveMailResponse(documents_changed=hub_pb2.DocumentsChanged())
+                while mails := await running.read(mailbox.mail_after, running.hub.db, agency, number):
+                    for mail in mails:
+                        number = mail.number
+                        yield hub_pb2.ReceiveMailResponse(mail=mail)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await bell.wait()
 
     async def AcknowledgeMail(
         self, request: hub_pb2.AcknowledgeMailRequest, context: Any
@@ -168,9 +166,10 @@ class HubServicer(hub_pb2_grpc.HubServicer):
     ) -> AsyncIterator[hub_pb2.ListDocumentsResponse]:
         """See :func:`samprasan.hub.members.documents.document_pages`."""
         running = self._running
-        await callers.agency_of(running, context, to_recover=True)
-        for page in await running.read(documents.document_pages, running.hub.db):
-            yield page
+        agency = await callers.agency_of(running, context, to_recover=True)
+        with running.one_more_stream("ListDocuments", agency):
+            for page in await running.read(documents.document_pages, running.hub.db):
+                yield page
 
     async def Witness(self, request: hub_pb2.WitnessRequest, context: Any) -> hub_pb2.WitnessResponse:
         """See :func:`samprasan.hub.log.checkpoints.answer_question`."""
@@ -245,10 +244,11 @@ class HubServicer(hub_pb2_grpc.HubServicer):
         running = self._running
         agency = await callers.agency_of(running, context, to_recover=True)
         after = request.after_seq
-        while entries := await running.read(recall.recalled, running.hub.db, agency, request.own, after):
-            for entry in entries:
-                yield hub_pb2.RecallResponse(entry=entry)
-            after += len(entries)
+        with running.one_more_stream("Recall", agency):
+            while entries := await running.read(recall.recalled, running.hub.db, agency, request.own, after):
+                for entry in entries:
+                    yield hub_pb2.RecallResponse(entry=entry)
+                after += len(entries)
 
     async def Refeed(self, request_iterator: Any, context: Any) -> hub_pb2.RefeedResponse:
         """See :mod:`samprasan.hub.recovery.recovery`."""

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +16,7 @@ from samprasan.hub.integrators.recent_changes import RecentChanges
 from samprasan.hub.log import intake
 from samprasan.hub.members.joining import Authority
 from samprasan.hub.process.sequencer import Sequencer
+from samprasan.keys.errors import Refused
 from samprasan.keys.handles import SECRET_BYTES
 
 P = ParamSpec("P")
@@ -46,7 +47,7 @@ class Running:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     recent_changes: RecentChanges = field(default_factory=RecentChanges)
     following: Counter[str] = field(default_factory=Counter)
-    pushing: Counter[str] = field(default_factory=Counter)
+    streams: Counter[tuple[str, str]] = field(default_factory=Counter)  # by method and agency
     reconciling: set[str] = field(default_factory=set)
     refeeding: set[str] = field(default_factory=set)
     approvals: "dict[str, tuple[asyncio.Future[Approved], float]]" = field(default_factory=dict)
@@ -68,6 +69,17 @@ class Running:
     async def write(self, step: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """Run a step that writes, in its turn on the sequencer."""
         return await asyncio.wrap_future(self.sequencer.call(partial(step, *arguments, **named)))
+
+    @contextlib.contextmanager
+    def one_more_stream(self, method: str, agency: str) -> Iterator[None]:
+        """Count a stream of an agency while it lasts; Refused ``streams_over_limit`` if it has too many."""
+        if self.streams[method, agency] >= limits.STREAMS_PER_AGENCY_MAX:
+            raise Refused("streams_over_limit", agency=agency, most=limits.STREAMS_PER_AGENCY_MAX)
+        self.streams[method, agency] += 1
+        try:
+            yield
+        finally:
+            self.streams[method, agency] -= 1
 
     def ring(self) -> None:
         """Wake every stream that waits for news."""

@@ -60,12 +60,16 @@ class Servers:
 
 
 def _paces() -> dict[str, Pace]:
-    """How fast one agency may write; a stream keeps its own pace by what is on its way."""
+    """How fast one agency may call; a stream that was begun keeps its own pace by what is on its way."""
     for_others = Pace(limits.FOR_OTHERS_AT_ONCE, limits.FOR_OTHERS_PER_SECOND)
     writing = Pace(limits.WRITES_AT_ONCE, limits.WRITES_PER_SECOND)
+    reading = Pace(limits.READS_AT_ONCE, limits.READS_PER_SECOND)
+    looking = Pace(limits.LOOKS_AT_ONCE, limits.LOOKS_PER_SECOND)
     return {
         **dict.fromkeys(("PostMail", "SubmitDocument", "SubmitDissent"), for_others),
         **dict.fromkeys(("Hello", "OpenAccounts", "Rekey", "AcknowledgeMail", "Cosign"), writing),
+        **dict.fromkeys(("ListDocuments", "Recall", "ReceiveMail", "Reconcile", "Witness"), reading),
+        **dict.fromkeys(("GetTotals", "IssueToken"), looking),
     }
 
 

@@ -74,6 +74,7 @@ documents = sa.Table(
     sa.Column("envelope", sa.LargeBinary, nullable=False, comment="With every signature known so far."),
     sa.Column("active", sa.Boolean, nullable=False),
     sa.Column("proposed_by", AGENCY, nullable=False, comment="Whose allowance it takes while it waits."),
+    sa.Index("documents_versions", "kind", "series", "version"),
 )
 dissents = sa.Table(
     "dissents",

@@ -11,6 +11,7 @@ from samprasan.keys import dissents, documents, rosters, sealing, signing
 from samprasan.keys.documents import Body
 from samprasan.keys.errors import SamprasanError, Unproven
 from samprasan.ledger import benefits, policy
+from samprasan.ledger.agreement import Agreed
 from samprasan.node import store
 from samprasan.node.deeds import moves
 from samprasan.node.identity import Node
@@ -34,26 +35,31 @@ def accept_listing(node: Node, listing: hub_pb2.ListDocumentsResponse) -> None:
     """
     with node.db.begin() as tx:
         take_turn(tx, "samprasan: documents")
-        is_early = False
+        agreed, is_early = store.documents.agreed_on(tx), False
         for envelope in listing.active:
-            is_early = is_early or _is_early(tx, envelope)
+            if signing.digest(envelope) in agreed.digests:
+                continue
+            is_early = is_early or _is_early(tx, envelope, agreed.roster)
             if not is_early or envelope.payload_type == signing.payload_type(Cut):
-                _activate(tx, node, envelope)  # the others are judged by the roster that is early
+                _activate(tx, node, envelope, agreed)  # the others are judged by the roster that is early
+                if envelope.payload_type != signing.payload_type(Move):  # of which there are many, and none changes it
+                    agreed = store.documents.agreed_on(tx)
         store.documents.clear_proposed(tx)
         store.dissents.forget_all(tx)
-        current = store.documents.agreed_on(tx).roster
+        agreed = store.documents.agreed_on(tx)
         waiting: dict[bytes, tuple[int, int]] = {}
         for envelope in listing.proposed:
             try:
                 body = documents.read(envelope)
                 documents.check_texts(body)
                 _check_content(body)
-                _check_federation(body, store.documents.agreed_on(tx).federation_id)
-                found = documents.check_signatures(envelope, body, current, node.world.verify)
+                _check_federation(body, agreed.federation_id)
+                found = documents.check_signatures(envelope, body, agreed.roster, node.world.verify)
             except SamprasanError:
                 continue  # not for any inbox; the hub will not get it into force either
             in_force = store.documents.version_in_force(tx, found.kind, found.series)
-            if found.version > in_force and not store.dissents.is_over(tx, found.digest):  # else the list is an old one
+            is_next = found.version == in_force + 1  # else it would be compared with what it does not follow
+            if is_next and not store.dissents.is_over(tx, found.digest):
                 store.documents.save(tx, found, envelope.SerializeToString(), active=False)
                 waiting[found.digest] = (found.kind, found.version)
         _note_dissents(tx, node, listing.dissents, waiting)
@@ -104,14 +110,14 @@ def lacks_roster(db: Database) -> bool:
         return newest > store.documents.version_in_force(tx, DOCUMENT_KIND_ROSTER)
 
 
-def _is_early(tx: Tx, envelope: Envelope) -> bool:
+def _is_early(tx: Tx, envelope: Envelope, current: Roster | None) -> bool:
     """Whether it ends a rotation, and the log kept here does not say yet that it took effect, and when.
 
     This node forgets the old key with it, and could not take that back if the hub lost the newest of its log.
     """
     if envelope.payload_type != signing.payload_type(Roster):
         return False
-    body, current = documents.read(envelope), store.documents.agreed_on(tx).roster
+    body = documents.read(envelope)
     if not isinstance(body, Roster) or current is None or body.version <= current.version:
         return False
     return _ends_rotation(body, current) and store.documents.activation(tx, signing.digest(envelope)) is None
@@ -121,17 +127,14 @@ def _ends_rotation(body: Roster, current: Roster) -> bool:
     return current.HasField("next") and body.linking == current.next
 
 
-def _activate(tx: Tx, node: Node, envelope: Envelope) -> None:
+def _activate(tx: Tx, node: Node, envelope: Envelope, agreed: Agreed) -> None:
     body = documents.read(envelope)
     kind = documents.kind_of(body)
-    agreed = store.documents.agreed_on(tx)
     in_force = store.documents.version_in_force(tx, kind, documents.series_of(body))
     if body.version < in_force and documents.series_of(body):
         return  # a listing that was on its way when a later one was taken
     if body.version <= in_force:
-        if signing.digest(envelope) not in agreed.digests:
-            raise Unproven("document_replaced", kind=documents.kind_name(kind), version=body.version)
-        return
+        raise Unproven("document_replaced", kind=documents.kind_name(kind), version=body.version)
     documents.believe(envelope, agreed.roster, node.world.verify)
     _check_log(tx, envelope, body, agreed.roster)
     if isinstance(body, Roster):
@@ -141,7 +144,7 @@ def _activate(tx: Tx, node: Node, envelope: Envelope) -> None:
     _check_content(body)
     _check_federation(body, agreed.federation_id)
     found = documents.check_signatures(envelope, body, agreed.roster, node.world.verify)
-    _follow(tx, node, body, found.digest)
+    _follow(tx, node, body, found.digest, agreed.roster)
     store.documents.save(tx, found, envelope.SerializeToString(), active=True)
 
 
@@ -159,9 +162,8 @@ def _check_log(tx: Tx, envelope: Envelope, body: Body, roster: Roster | None) ->
         raise Unproven("document_late", kind=documents.kind_name(kind), version=body.version)
 
 
-def _follow(tx: Tx, node: Node, body: Body, digest: bytes) -> None:
+def _follow(tx: Tx, node: Node, body: Body, digest: bytes, current: Roster | None) -> None:
     """Do what a document that comes into force brings with it here."""
-    current = store.documents.agreed_on(tx).roster
     if isinstance(body, Grant) and body.agency == node.identity.agency:
         store.questions.ask_again(tx)  # peers that had enough of this node's questions
     if isinstance(body, Move) and body.agency == node.identity.agency:

@@ -215,6 +215,7 @@ class _Course:
         line = ceremony.draw(found, agency, old_share, self.node.identity.ceremony_secret())
         sealed = self.node.identity.seal(self.node.world, _LINE, line.encode())
         store.ceremony.begin_attempt(self.tx, found.roster_digest, found.attempt, sealed)
+        store.ceremony.drop_unposted(self.tx)  # of attempts before
         commitment = ceremony.commit(found, agency, line)
         _keep(self.tx, self.node, commitment, self._send(commitment, self._others()))
         return store.ceremony.newest(self.tx, found.roster_digest)
@@ -307,7 +308,10 @@ def _keep_signed(tx: Tx, node: Node, roster: Roster, envelope: Envelope, sender:
     if envelope.payload_type == signing.payload_type(DealerValue):
         kind = DealerValue
     message: DealerCommitment | DealerValue = signing.decode(kind, envelope.payload)
-    if isinstance(message, DealerValue) and not _is_for(tx, node, message, shown=sender is None):
+    is_of_use = len(envelope.payload) <= limits.CEREMONY_MESSAGE_BYTES_MAX
+    if isinstance(message, DealerValue):
+        is_of_use = is_of_use and _is_for(tx, node, message, shown=sender is None)
+    if not is_of_use:
         raise Malformed("ceremony_message", agency=message.dealer)
     key = rosters.member(roster, sender or message.dealer).signing_key
     node.world.open(envelope, kind, key)

@@ -66,6 +66,12 @@ def count_asked(tx: Tx, node: Node, evaluator: str, elements: int) -> None:
     store.evaluation_totals.save(tx, row._replace(elements=row.elements + elements))
 
 
+def count_refused(tx: Tx, node: Node, evaluator: str, elements: int) -> None:
+    """The evaluator has refused so many, without evaluating them: it may not say that it had."""
+    row = store.evaluation_totals.of_pair(tx, node.identity.agency, evaluator)
+    store.evaluation_totals.save(tx, row._replace(elements=max(0, row.elements - elements)))
+
+
 def accept_total(tx: Tx, node: Node, evaluator: str, envelope: Envelope) -> None:
     """Sign the evaluator's total, if this node asked for so many.
 

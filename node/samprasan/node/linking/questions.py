@@ -22,6 +22,11 @@ from samprasan.v1.documents_pb2 import LinkingKey, ShareCommitment
 from samprasan.v1.envelope_pb2 import Envelope
 
 _SOON_AGAIN = {linking_pb2.EVAL_REFUSAL_REASON_EPOCH, linking_pb2.EVAL_REFUSAL_REASON_UNACKNOWLEDGED}
+_NOT_EVALUATED = {  # an honest evaluator gives these reasons before it counts the question
+    linking_pb2.EVAL_REFUSAL_REASON_QUOTA,
+    linking_pb2.EVAL_REFUSAL_REASON_BAD_ELEMENT,
+    linking_pb2.EVAL_REFUSAL_REASON_UNACKNOWLEDGED,
+}
 _PLAN = "questions.sealed_plan"
 _PLAN_ROW = 8 + ristretto.SCALAR_BYTES
 
@@ -173,16 +178,19 @@ def accept_refusal(node: Node, sender: str, envelope: Envelope) -> linking_pb2.E
     with node.db.begin() as tx:
         public_key = rosters.member(store.documents.agreed_on(tx).required_roster, sender).signing_key
         refusal = node.world.open(envelope, linking_pb2.EvalRefusal, public_key)
-        if refusal.reason == linking_pb2.EVAL_REFUSAL_REASON_UNACKNOWLEDGED:
-            evaluation_totals.accept_total(tx, node, sender, refusal.total)
         question = store.questions.question(tx, refusal.request_id)
-        if question is not None and question.state == QuestionState.OPEN and question.digest == refusal.request_digest:
+        is_ours = question is not None and (question.digest, question.evaluator) == (refusal.request_digest, sender)
+        if question is not None and is_ours and question.state == QuestionState.OPEN:
+            if refusal.reason in _NOT_EVALUATED:
+                evaluation_totals.count_refused(tx, node, sender, question.elements)
             is_behind = refusal.reason in _SOON_AGAIN
             pause = limits.EPOCH_RETRY_MS if is_behind else limits.QUESTION_LIFETIME_MS
             granted = store.documents.agreed_on(tx).grant_of(_asked(question).requester, node.world.now())
             told = 0 if granted else refusal.retry_at  # the peer may not have heard of the grant yet
             retry_at = max(told, node.world.now() + pause)
             store.questions.close_question(tx, refusal.request_id, QuestionState.REFUSED, retry_at)
+        if refusal.reason == linking_pb2.EVAL_REFUSAL_REASON_UNACKNOWLEDGED:
+            evaluation_totals.accept_total(tx, node, sender, refusal.total)
     return refusal
 
 

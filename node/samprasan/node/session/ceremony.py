@@ -3,8 +3,9 @@
 import asyncio
 
 from samprasan.edge.logs import get_logger
-from samprasan.keys.errors import Refused
+from samprasan.keys.errors import Malformed, Refused
 from samprasan.node.linking import ceremony, rotation
+from samprasan.node.linking.letters import Letter
 from samprasan.node.session import live, mail
 from samprasan.node.session.session import PATIENCE_SECONDS, Session
 from samprasan.v1.envelope_pb2 import Envelope
@@ -22,7 +23,7 @@ async def run(session: Session) -> None:
         async with session.patiently("ceremony"):
             await session.step(ceremony.advance, node)
             for letter_id, letter in await session.step(ceremony.unposted_letters, node):
-                if await mail.post_letter(session, letter):
+                if await _is_dealt_with(session, letter):
                     await session.step(ceremony.mark_posted, node.db, letter_id)
             confirmed = await session.step(ceremony.confirmation, node)
             now = asyncio.get_running_loop().time()
@@ -31,6 +32,15 @@ async def run(session: Session) -> None:
                 if each.payload not in submitted:
                     submitted[each.payload] = now + await _submitted_for(session, each)
         await live.wait_for_news(news)
+
+
+async def _is_dealt_with(session: Session, letter: Letter) -> bool:
+    """Whether the letter is posted, or never can be: the others behind it are not to wait for it."""
+    try:
+        return await mail.post_letter(session, letter)
+    except (Malformed, Refused) as problem:
+        logger.error("letter given up", reader=letter.to, code=problem.code)
+        return True
 
 
 async def _submitted_for(session: Session, document: Envelope) -> float:

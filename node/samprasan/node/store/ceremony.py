@@ -95,6 +95,11 @@ def drop_letter(tx: sa.Connection, letter_id: int) -> None:
     tx.execute(change_.values(posted=True))
 
 
+def drop_unposted(tx: sa.Connection) -> None:
+    """Letters that have not left are of no use any more."""
+    tx.execute(ceremony_letters.update().where(~ceremony_letters.c.posted).values(posted=True))
+
+
 def save_share(tx: sa.Connection, point: bytes, sealed_share: bytes, roster_digest: bytes) -> None:
     """A share of this node's, sealed."""
     tx.execute(shares.delete().where(shares.c.point == point))

@@ -78,6 +78,7 @@ documents = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("envelope", sa.LargeBinary, nullable=False),
     sa.Column("active", sa.Boolean, nullable=False),
+    sa.Index("documents_versions", "kind", "series", "version"),
 )
 dissents = sa.Table(
     "dissents",
@@ -101,6 +102,7 @@ activations = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("log_index", sa.BigInteger, nullable=False),
     sa.Column("appended_at", sa.BigInteger, nullable=False),
+    sa.Index("activations_versions", "kind", "version"),
 )
 notes = sa.Table(
     "notes",
