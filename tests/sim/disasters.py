@@ -145,7 +145,7 @@ class Cutting(Restoring):
             agreed = hub_store.documents.agreed_on(tx)
         if rest:
             now = self.fed.clock()
-            values = {"version": agreed.cut_version + 1, "created_at": now, "expires_at": now + 60_000}
+            values = {"version": agreed.cut_version + 1, "created_at": now, "expires_at": now + 3_600_000}
             document = Cut(federation_id=agreed.federation_id, checkpoint=rest, **values)
             for agency in self.chance.sample(sorted(self.fed.nodes), 2):
                 documents.submit_document(hub, agency, self.fed.nodes[agency].world.sign(document))

@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from samprasan.keys.errors import Refused, Unavailable, Unproven
 from samprasan.node.process import reconnect, serve
 from samprasan.node.session import ceremony, hello, linking, live, mail, push, session, tasks, witness
+from samprasan.node.sync import batches
 from structlog.testing import capture_logs
 
 GONE = Unavailable("hub_unreachable", status="gone")
@@ -203,3 +205,21 @@ async def test_a_counter_is_told_of_a_fault_of_ours(failing: Callable[..., None]
 
     with pytest.raises(KeyError):
         await serve.settle(NOBODY, connect, 10, lambda: False)
+
+
+async def test_nothing_is_sealed_for_a_session_that_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its call reads on for a while; a counter that gives up meanwhile could not take back what it has asked for."""
+    asked = asyncio.Event()
+
+    def nothing_yet(*_: object) -> None:
+        asked.set()
+
+    monkeypatch.setattr(batches, "seal_next_batch", nothing_yet)
+    made = session.Session(SimpleNamespace(db=None), NOBODY, live.Live())  # type: ignore[arg-type]
+    waiting = asyncio.ensure_future(anext(push._batches(made, 0, asyncio.Semaphore(1))))
+    await asked.wait()
+    monkeypatch.setattr(batches, "seal_next_batch", lambda *_: pytest.fail("sealed"))
+    made.is_over = True
+    made.live.wake_all()
+    with pytest.raises(StopAsyncIteration):
+        await waiting

@@ -41,13 +41,15 @@ async def _batches(session: Session, after_seq: int, room: asyncio.Semaphore) ->
     node = session.node
     while True:
         await room.acquire()
-        while True:
+        found = None
+        while found is None:
             news = session.live.sending.next()
             async with session.quiet:
+                if session.is_over:  # the call reads on for a while: what is sealed now would be told to have left
+                    return
                 found = await session.step(batches.seal_next_batch, node, after_seq)
-            if found is not None:
-                break
-            await live.wait_for_news(news)
+            if found is None:
+                await live.wait_for_news(news)
         after_seq, envelope = found
         kept = await session.step(hub_chain.kept_up_to, node.db)
         yield hub_pb2.PushRequest(batch=envelope, own_seq=kept)

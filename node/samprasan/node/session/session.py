@@ -27,7 +27,8 @@ class Session:
 
     A ``patient`` session goes on after a fault of ours; else it is raised, since somebody waits for a command.
     ``told`` has the ids evaluated without use, by agency, that were logged already; ``free_answers`` what each agency
-    may still be answered at no charge; who holds ``quiet`` keeps new batches from being sent.
+    may still be answered at no charge; who holds ``quiet`` keeps new batches from being sent.  What sends may outlive
+    the session for a while: once it ``is_over``, nothing new begins.
     """
 
     node: Node
@@ -37,6 +38,7 @@ class Session:
     told: dict[str, tuple[int, int]] = field(default_factory=dict)
     free_answers: dict[str, Allowance] = field(default_factory=dict)
     quiet: asyncio.Lock = field(default_factory=asyncio.Lock)
+    is_over: bool = False
 
     async def step(self, step: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """Run a step in a thread."""

@@ -31,6 +31,7 @@ async def run(session: Session) -> None:
         # which wraps what is raised inside it before Python 3.11.4.
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        session.is_over = True
         for each in tasks:
             each.cancel()
         try:
