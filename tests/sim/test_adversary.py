@@ -27,7 +27,7 @@ from tests.sim.watch import Watch
 PARTS = 4  # to be spread over workers; every other world has the operator on the enemy's side
 SEEDS = (4, 8, 1_000)  # in make test, in make check, in a long run
 SEEDS_TO_FIND_A_HOLE = 200
-DAY_CAP, WRITE_OFF_CAP, UPDATE_MAX = 300, 100, 100
+DAY_CAP, WRITE_OFF_CAP, RESERVE_CAP, UPDATE_MAX = 300, 100, 200, 100
 COMMUNITIES_FROM = 70_000  # numbers of their records
 FORWARD_MS = 43_200_000
 DAYS_TO_SETTLE = 3
@@ -55,13 +55,14 @@ class Hostile(Simulation):
             ("credits_per_update_max", "500", UPDATE_MAX),
             ("credits_per_agency_day_max", "1_000_000", DAY_CAP),
             ("write_offs_per_agency_day_max", "100_000", WRITE_OFF_CAP),
+            ("reserves_per_agency_day_max", "1_000_000", RESERVE_CAP),
         ):
             text = text.replace(f"{name} = {before}", f"{name} = {most}")
         federation.propose_policy(self.fed, text)
         federation.publish(self.fed, "mpc")
         self.at_counter.owners = (ENEMY, ENEMY, "mpc")
         self.enemy = Enemy(self.fed, self.chance, self.with_operator, self.with_papers)
-        self.watch = Watch(self.fed, self.enemy, DAY_CAP, WRITE_OFF_CAP)
+        self.watch = Watch(self.fed, self.enemy, DAY_CAP, WRITE_OFF_CAP, RESERVE_CAP)
         self.officers = Officers(self.fed, self.chance)
 
     @property

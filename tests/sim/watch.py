@@ -18,7 +18,7 @@ from tests.federation import Federation
 from tests.sim.adversary import ENEMY, Enemy
 
 _ACCOUNTS = "SELECT account_id, available, held, spent, written_off, links, closed, closes_on, lots FROM accounts"
-_HOLDS = "SELECT agency, hold_id, account_id, owner, posted, refunded FROM holds"
+_HOLDS = "SELECT agency, hold_id, account_id, owner, credits, posted, refunded FROM holds"
 _USES = "SELECT uses.count, offers.message FROM uses JOIN offers USING (owner, benefit)"
 
 
@@ -30,8 +30,10 @@ class Watch:
     enemy: Enemy
     cap: int
     write_off_cap: int
+    reserve_cap: int
     made: Counter[int] = field(default_factory=Counter)
     lost: Counter[int] = field(default_factory=Counter)
+    reserved: Counter[int] = field(default_factory=Counter)
     before: dict[bytes, Any] = field(default_factory=dict)
     holds: dict[tuple[str, bytes], Any] = field(default_factory=dict)
     links: dict[bytes, frozenset[int]] = field(default_factory=dict)
@@ -63,6 +65,10 @@ class Watch:
             yield f"{self.made[today]} credits became spendable on one day"
         if self.lost[today] > self.write_off_cap:
             yield f"{self.lost[today]} credits were written off on one day"
+        new = [each for key, each in self._holds().items() if key not in self.holds and key[0] == ENEMY]
+        self.reserved[today] += sum(each.credits for each in new)
+        if self.reserved[today] > self.reserve_cap:
+            yield f"{self.reserved[today]} credits were set aside on one day"
         yield from self._beyond_its_links()
 
     def _beyond_its_links(self) -> Iterator[str]:
