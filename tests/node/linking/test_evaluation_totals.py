@@ -120,6 +120,26 @@ def test_an_evaluator_that_refuses_cannot_say_that_it_evaluated(fed: Federation)
     assert row(mpc, "mpc", peer.name) == row(mpc, "mpc", peer.name)._replace(elements=0, acknowledged=b"")
 
 
+def test_what_was_refused_is_refused_again_whatever_has_come_meanwhile(fed: Federation) -> None:
+    """A letter may come twice; the requester has taken the question off what it asked for."""
+    peer = fed.nodes["nhco"]
+    request = linking_pb2.EvalRequest.FromString(new_question(fed, 1)[1].payload)
+    request.evaluator = "nhco"
+    envelope = fed.nodes["mpc"].world.sign(request)
+    with peer.db.begin() as tx:
+        for _ in range(limits.TOTALS_UNACKNOWLEDGED_MAX):
+            evaluation_totals.count_evaluated(tx, peer, "mpc", 1)
+    refused = evaluation.answer_question(peer, "mpc", envelope).envelope
+    with peer.db.begin() as tx:
+        tx.execute(totals_table.delete())
+    assert evaluation.answer_question(peer, "mpc", envelope).envelope == refused
+    fed.clock.now_ms = request.expires_at
+    late = evaluation.answer_question(peer, "mpc", envelope).envelope
+    reason = linking_pb2.EvalRefusal.FromString(late.payload).reason
+    assert reason in {linking_pb2.EVAL_REFUSAL_REASON_EXPIRED, linking_pb2.EVAL_REFUSAL_REASON_UNACKNOWLEDGED}
+    assert row(peer, "mpc", "nhco").elements == 0
+
+
 def test_a_total_of_another_is_not_signed(fed: Federation) -> None:
     mpc = fed.nodes["mpc"]
     with mpc.db.begin() as tx:

@@ -1,10 +1,12 @@
 """What the hub's operator could put into its chain for a friend's sake: every node and every audit finds it out."""
 
+from typing import Any
+
 import pytest
 from samprasan.hub import store as hub_store
 from samprasan.hub.log import audit, intake
 from samprasan.keys.durations import DAY_MS
-from samprasan.ledger import admissions, batch_form
+from samprasan.ledger import admissions, batch_form, ledger
 from samprasan.node.linking import linking_use
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
@@ -68,6 +70,30 @@ def test_an_admission_told_twice_counts_once(fed: Federation) -> None:
         (use,) = [each for each in linking_use.linking_use(tx, fed.clock()) if each["agency"] == "mpc"]
     assert use["admitted"] == 2
     assert problems(fed) == ""
+
+
+def test_an_admission_that_is_said_to_have_been_declined(fed: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the hub could honour it, and nobody but its friend would see the receipt of the Link."""
+    real = ledger.fold
+
+    def lying(*given: Any) -> Any:
+        state, outcomes = real(*given)
+        wrong = log.Outcome(kind=log.OUTCOME_KIND_DECLINED, reason=log.DECLINE_REASON_NOT_ADMITTED)
+        return state, [wrong for _ in outcomes]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "fold", lying)
+        with fed.hub.db.begin() as tx:
+            said = log.Admitted(
+                agency="codi",
+                tag=b"t" * 16,
+                kind=log.SUBJECT_KIND_PERSON,
+                key_epoch=1,
+                lapses_at=fed.clock() + DAY_MS,
+            )
+            intake.append_own(tx, fed.hub.world, [log.Update(admitted=said)])
+    assert "admissions_uncovered" in told(fed)
+    assert "the receipt tells other outcomes than the rules" in problems(fed)
 
 
 def test_a_day_that_has_not_come(fed: Federation) -> None:

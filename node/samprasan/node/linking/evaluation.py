@@ -15,6 +15,7 @@ from samprasan.ledger import calendar
 from samprasan.node import limits, store
 from samprasan.node.identity import Identity, Node
 from samprasan.node.linking import allowance, evaluation_totals, shares
+from samprasan.node.linking.allowance import Room
 from samprasan.node.linking.letters import Letter
 from samprasan.v1 import linking_pb2
 from samprasan.v1.envelope_pb2 import Envelope
@@ -100,13 +101,8 @@ def _charge(node: Node, asked: _Asked, share: Share | None) -> Letter | int:
         room = allowance.room_left(tx, request.requester, now)
         if remembered is not None:
             return room.in_all  # it was charged, and the process died before it had answered
-        if evaluation_totals.is_owing(tx, node, request.requester):
-            owed = evaluation_totals.total_for(tx, node, request.requester)
-            return refusal(linking_pb2.EVAL_REFUSAL_REASON_UNACKNOWLEDGED, total=owed)
-        if len(blinded) > room.in_all:
-            return refusal(linking_pb2.EVAL_REFUSAL_REASON_QUOTA, retry_at=allowance.tomorrow(now))
-        if asked.bad_index is not None:
-            return refusal(linking_pb2.EVAL_REFUSAL_REASON_BAD_ELEMENT, index=asked.bad_index)
+        if refused := _refused_for_good(tx, node, asked, room, now):
+            return refused
         evaluation_totals.count_evaluated(tx, node, request.requester, len(blinded))
         store.questions.add_evaluation(
             tx,
@@ -122,6 +118,35 @@ def _charge(node: Node, asked: _Asked, share: Share | None) -> Letter | int:
             grant_version=room.grant_version if len(blinded) > room.today else 0,
         )
         return room.in_all - len(blinded)
+
+
+def _refused_for_good(tx: Tx, node: Node, asked: _Asked, room: Room, now: int) -> Letter | None:
+    """A refusal that the requester takes off what it asked for; so the question is refused again if it comes again."""
+    request = asked.request
+    if evaluation_totals.is_owing(tx, node, request.requester):
+        owed = evaluation_totals.total_for(tx, node, request.requester)
+        said: dict[str, Any] = {"reason": linking_pb2.EVAL_REFUSAL_REASON_UNACKNOWLEDGED, "total": owed}
+    elif len(asked.blinded) > room.in_all:
+        said = {"reason": linking_pb2.EVAL_REFUSAL_REASON_QUOTA, "retry_at": allowance.tomorrow(now)}
+    elif asked.bad_index is not None:
+        said = {"reason": linking_pb2.EVAL_REFUSAL_REASON_BAD_ELEMENT, "index": asked.bad_index}
+    else:
+        return None
+    letter = _refusal(node, request, asked.digest, **said)
+    store.questions.add_evaluation(
+        tx,
+        requester=request.requester,
+        request_id=request.request_id,
+        digest=asked.digest,
+        purpose=request.purpose,
+        elements=0,
+        day=calendar.packed(calendar.day_of(now)),
+        answer=letter.envelope.SerializeToString(),
+        expires_at=min(request.expires_at, now + limits.REFUSAL_KEPT_MS),
+        granted=0,
+        grant_version=0,
+    )
+    return letter
 
 
 def _total(node: Node, requester: str) -> Envelope:

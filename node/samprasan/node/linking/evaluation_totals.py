@@ -131,7 +131,8 @@ def hear_of_chain(tx: Tx, node: Node, envelope: Envelope) -> tuple[str, int]:
     body = _both_signed(tx, node, envelope)
     row = store.evaluation_totals.of_pair(tx, body.requester, body.evaluator)
     more = max(0, body.total - row.heard)
-    store.evaluation_totals.save(tx, row._replace(heard=row.heard + more))
+    if more:
+        store.evaluation_totals.hear(tx, row, row.heard + more)
     return body.requester, more
 
 

@@ -5,7 +5,7 @@ Whether it used the accounts it asked for is the hub's word alone, and shown as 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -23,28 +23,41 @@ _HUB_SAYS = ("evaluated", "used", "unused", "alone", "probing")
 
 
 def note_batch(tx: Tx, node: Node, batch: log.Batch, receipt: log.Receipt) -> None:
-    """Count what the next batch of the hub's chain says, as far as it took effect.
+    """Count what the next batch of the hub's chain says.
 
     Raises Unproven ``evaluation_total`` for an evaluation that not both agencies signed, ``admissions_uncovered`` for
-    an agency admitted to more accounts than ids were evaluated for it, or to a person without any.
+    an agency admitted to more accounts than ids were evaluated for it, or to a person without any, and for an
+    admission of which the hub says that it took no effect though it is new, or that it did again.
     """
     day = calendar.packed(calendar.day_of(receipt.appended_at))
-    admitted: dict[str, int] = {}
-    for update, outcome in zip(batch.updates, receipt.outcomes, strict=False):
-        if outcome.kind != log.OUTCOME_KIND_APPLIED:
-            continue
+    said: dict[str, list[tuple[log.Admitted, bool]]] = {}
+    for update, outcome in zip(batch.updates, receipt.outcomes, strict=True):
         if update.HasField("evaluated"):
             requester, more = evaluation_totals.hear_of_chain(tx, node, update.evaluated.total)
             store.evaluation_totals.count(tx, requester, day, evaluated=more)
-        elif update.HasField("admitted") and not batch_form.may_be_public(update.admitted):
-            raise Unproven("admissions_uncovered", agency=update.admitted.agency)
-        elif update.HasField("admitted") and update.admitted.key_epoch:
-            admitted[update.admitted.agency] = admitted.get(update.admitted.agency, 0) + 1
-    for agency, more in admitted.items():
-        store.evaluation_totals.count(tx, agency, day, admitted=more)
-        evaluated, in_all = store.evaluation_totals.count_of(tx, agency)
-        if in_all > evaluated:
+        elif update.HasField("admitted"):
+            took_effect = outcome.kind == log.OUTCOME_KIND_APPLIED
+            said.setdefault(update.admitted.agency, []).append((update.admitted, took_effect))
+    for agency, admissions in said.items():
+        _note_admissions(tx, agency, day, admissions)
+
+
+def _note_admissions(tx: Tx, agency: str, day: int, said: Sequence[tuple[log.Admitted, bool]]) -> None:
+    """Each with whether the hub says that it took effect: it does once, and nobody has to believe the hub in that."""
+    known = store.evaluation_totals.tags_of(tx, agency, {each.tag for each, _ in said})
+    new: dict[bytes, log.Admitted] = {}
+    for each, took_effect in said:
+        is_new = each.tag not in known and each.tag not in new
+        if is_new != took_effect or not batch_form.may_be_public(each):
             raise Unproven("admissions_uncovered", agency=agency)
+        if is_new:
+            new[each.tag] = each
+    store.evaluation_totals.keep_tags(tx, agency, new.keys())
+    by_pseudonym = sum(each.key_epoch > 0 for each in new.values())
+    store.evaluation_totals.count(tx, agency, day, admitted=by_pseudonym)
+    evaluated, admitted = store.evaluation_totals.count_of(tx, agency)
+    if admitted > evaluated:
+        raise Unproven("admissions_uncovered", agency=agency)
 
 
 def count_again(tx: Tx, node: Node) -> None:

@@ -176,6 +176,7 @@ def accept_refusal(node: Node, sender: str, envelope: Envelope) -> linking_pb2.E
     Raises Unproven or Malformed if the refusal does not hold.
     """
     with node.db.begin() as tx:
+        take_turn(tx, "samprasan: ask")
         public_key = rosters.member(store.documents.agreed_on(tx).required_roster, sender).signing_key
         refusal = node.world.open(envelope, linking_pb2.EvalRefusal, public_key)
         question = store.questions.question(tx, refusal.request_id)

@@ -5,12 +5,12 @@ node signed as evaluator and the requester has not acknowledged.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
-from samprasan.edge.database import row_as, rows_as, upsert_rows
+from samprasan.edge.database import insert_rows, row_as, rows_as, rows_where_in, upsert_rows
 from samprasan.node.rows import EvaluationTotalRow
-from samprasan.node.tables import evaluation_totals, linking_counts
+from samprasan.node.tables import admitted, evaluation_totals, linking_counts
 
 
 def of_pair(tx: sa.Connection, requester: str, evaluator: str) -> EvaluationTotalRow:
@@ -69,7 +69,25 @@ def count_of(tx: sa.Connection, agency: str) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
+def hear(tx: sa.Connection, row: EvaluationTotalRow, heard: int) -> None:
+    """The hub's chain says so of the pair; what else is known of it may be changing beside this."""
+    pair = (evaluation_totals.c.requester == row.requester, evaluation_totals.c.evaluator == row.evaluator)
+    if not tx.execute(evaluation_totals.update().where(*pair).values(heard=heard)).rowcount:
+        save(tx, row._replace(heard=heard))
+
+
+def tags_of(tx: sa.Connection, agency: str, tags: Collection[bytes]) -> set[bytes]:
+    """Of these admissions of the agency, those that the hub's chain has told of."""
+    return {row.tag for row in rows_where_in(tx, admitted, admitted.c.tag, tags, agency=agency)}
+
+
+def keep_tags(tx: sa.Connection, agency: str, tags: Collection[bytes]) -> None:
+    """The hub's chain tells of these admissions."""
+    insert_rows(tx, admitted, [(agency, tag) for tag in tags])
+
+
 def forget_chain(tx: sa.Connection) -> None:
     """Count anew what the hub's chain says."""
+    tx.execute(admitted.delete())
     tx.execute(linking_counts.delete())
     tx.execute(evaluation_totals.update().values(heard=0))

@@ -120,7 +120,8 @@ def keep_answer(tx: sa.Connection, requester: str, request_id: bytes, answer: by
 
 
 def forget_answers(tx: sa.Connection, now: int) -> None:
-    """Answers to requests that have expired: nobody may ask for them again."""
+    """Answers to requests that have expired: nobody may ask for them again.  Of what was refused nothing is kept."""
+    tx.execute(evaluations.delete().where(evaluations.c.expires_at <= now, evaluations.c.elements == 0))
     expired = (evaluations.c.expires_at <= now, evaluations.c.answer != b"")
     tx.execute(evaluations.update().where(*expired).values(answer=b""))
 

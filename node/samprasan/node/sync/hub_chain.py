@@ -46,7 +46,7 @@ def keep_entries(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
 
 
 def check_moment(node: Node, receipt: log.Receipt) -> None:
-    """Whether the log is less than a day ahead of this node's clock: else the hub could begin days, with their caps.
+    """Whether the log is no more than hours ahead of this node's clock: else the hub could begin days, with their caps.
 
     Raises Unavailable ``log_ahead``.
     """

@@ -29,6 +29,7 @@ from samprasan.node.tables.exchange import (
     refused,
 )
 from samprasan.node.tables.linking import (
+    admitted,
     ceremonies,
     ceremony_letters,
     ceremony_messages,
@@ -42,6 +43,7 @@ from samprasan.node.tables.people import awards, deeds, earlier, erased, imports
 
 __all__ = [
     "activations",
+    "admitted",
     "awards",
     "batches",
     "ceremonies",

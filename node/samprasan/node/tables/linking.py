@@ -53,6 +53,12 @@ linking_counts = sa.Table(
     sa.Column("day", sa.Integer, primary_key=True, autoincrement=False, comment="YYYYMMDD, of the hub's chain."),
     *columns_of(sa.BigInteger, "evaluated", "admitted"),
 )
+admitted = sa.Table(
+    "admitted",
+    metadata,
+    sa.Column("agency", AGENCY, primary_key=True),
+    sa.Column("tag", ID, primary_key=True, comment="Of an admission that the hub's chain tells of."),
+)
 shares = sa.Table(
     "shares",
     metadata,
