@@ -3,11 +3,15 @@
 import json
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from samprasan.client.__main__ import app as client_app
 from samprasan.edge import command, texts
+from samprasan.hub.__main__ import app as hub_app
 from samprasan.keys.errors import Refused
+from samprasan.node.__main__ import app as node_app
 
 from tests.commands import _run
 
@@ -27,6 +31,12 @@ def test_an_unexpected_exception_shows_no_value(monkeypatch: pytest.MonkeyPatch)
     assert "fails:" in done.stderr
     assert "1101700203450" not in done.stderr + done.stdout
     assert "สมมติ" not in done.stderr + done.stdout
+
+
+def test_every_program_tells_its_version() -> None:
+    for program in (hub_app, node_app, client_app):
+        done = _run(program, ["--version"])
+        assert (done.returncode, done.stdout.strip()) == (0, metadata.version("samprasan"))
 
 
 HOSTILE = "[red]x[/red] :smile: \x1b[2K\u202e0000 \x9b1A"

@@ -142,7 +142,7 @@ class Auditor:
                 self._activates_rightly(batch, receipt),
                 "puts a document into force whose time was over, or as another one, or one that is not here",
             ),
-            (self._activates_newer(batch), "puts a document into force again, or an older one behind a newer"),
+            (self._note_activations(batch), "puts a document into force again, or an older one behind a newer"),
             (self._end_proposals(batch), "ends a proposal that took effect, or that nobody said no to"),
         ):
             if not holds:
@@ -170,7 +170,8 @@ class Auditor:
             for said, body, roster in found
         )
 
-    def _activates_newer(self, batch: log.Batch) -> bool:
+    def _note_activations(self, batch: log.Batch) -> bool:
+        """Keep which documents the log puts into force; whether each is newer than all of its series before."""
         is_newer = True
         for update in batch.updates:
             self._activated.add(update.activate.digest)

@@ -517,12 +517,17 @@ def test_a_bad_value_of_new_shares_is_shown_to_nobody_and_another_attempt_succee
     assert [each.share_version for each in all_shares(fed)] == [2, 2, 2]
 
 
+def planned(node: NodeParty) -> rules.Ceremony:
+    with node.db.read() as tx:
+        found = ceremony._planned(tx, node.identity)
+    assert found is not None
+    return found
+
+
 def test_a_value_of_a_share_is_taken_from_nobody_but_its_dealer_for_its_holder(fed: Federation) -> None:
     plan_refresh(fed)
     mpc, codi = fed.nodes["mpc"], fed.nodes["codi"]
-    with mpc.db.read() as tx:
-        found = ceremony._planned(tx, mpc.identity)
-    assert found is not None
+    found = planned(mpc)
     value = mpc.world.sign(
         DealerValue(ceremony=found.id, dealer="mpc", holder="nhco", value=ristretto.encode_scalar(5))
     )
@@ -537,9 +542,7 @@ def test_a_value_of_a_share_is_taken_from_nobody_but_its_dealer_for_its_holder(f
 def test_no_message_is_kept_that_fills_a_complaint_by_itself(fed: Federation) -> None:
     plan_refresh(fed)
     mpc, codi = fed.nodes["mpc"], fed.nodes["codi"]
-    with mpc.db.read() as tx:
-        found = ceremony._planned(tx, mpc.identity)
-    assert found is not None
+    found = planned(mpc)
     large = mpc.world.sign(DealerCommitment(ceremony=found.id, dealer="mpc", points=bytes(200_000)))
     with pytest.raises(Malformed):
         ceremony.accept_message(codi, "mpc", large)

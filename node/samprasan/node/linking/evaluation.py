@@ -104,18 +104,16 @@ def _charge(node: Node, asked: _Asked, share: Share | None) -> Letter | int:
         if refused := _refused_for_good(tx, node, asked, room, now):
             return refused
         evaluation_totals.count_evaluated(tx, node, request.requester, len(blinded))
-        store.questions.add_evaluation(
+        granted = max(0, len(blinded) - room.today)
+        _remember(
             tx,
-            requester=request.requester,
-            request_id=request.request_id,
-            digest=asked.digest,
-            purpose=request.purpose,
+            asked,
+            now,
             elements=len(blinded),
-            day=calendar.packed(calendar.day_of(now)),
             answer=b"",
             expires_at=request.expires_at,
-            granted=max(0, len(blinded) - room.today),
-            grant_version=room.grant_version if len(blinded) > room.today else 0,
+            granted=granted,
+            grant_version=room.grant_version if granted else 0,
         )
         return room.in_all - len(blinded)
 
@@ -133,20 +131,22 @@ def _refused_for_good(tx: Tx, node: Node, asked: _Asked, room: Room, now: int) -
     else:
         return None
     letter = _refusal(node, request, asked.digest, **said)
+    until = min(request.expires_at, now + limits.REFUSAL_KEPT_MS)
+    refused = letter.envelope.SerializeToString()
+    _remember(tx, asked, now, elements=0, answer=refused, expires_at=until, granted=0, grant_version=0)
+    return letter
+
+
+def _remember(tx: Tx, asked: _Asked, now: int, **what_came_of_it: Any) -> None:
     store.questions.add_evaluation(
         tx,
-        requester=request.requester,
-        request_id=request.request_id,
+        requester=asked.request.requester,
+        request_id=asked.request.request_id,
         digest=asked.digest,
-        purpose=request.purpose,
-        elements=0,
+        purpose=asked.request.purpose,
         day=calendar.packed(calendar.day_of(now)),
-        answer=letter.envelope.SerializeToString(),
-        expires_at=min(request.expires_at, now + limits.REFUSAL_KEPT_MS),
-        granted=0,
-        grant_version=0,
+        **what_came_of_it,
     )
-    return letter
 
 
 def _total(node: Node, requester: str) -> Envelope:
