@@ -58,6 +58,7 @@ SAMPLES = Path(__file__).parents[1] / "deploy" / "local" / "samples"
 START_MS = int(datetime(2026, 11, 23, 3, tzinfo=UTC).timestamp() * 1000)
 TO_RECOVER = frozenset({"hello", "list", "recall", "refeed", "submit"})  # what a hub that recovers answers
 GREETINGS = frozenset({"hello", "fetch", "witness", "witnessed"})  # the messages of a round without news
+LAST_WORDS = GREETINGS | {"cosign", "recall", "recalled"}  # those of a round behind which nothing is left to do
 ROUNDS = 4
 TLS_CA = b"the hub's authority"
 
@@ -415,11 +416,11 @@ class Federation:
         return {"hub": self.hub, **self.nodes}
 
     def run(self) -> None:
-        """Deliver everything, in order: two to four rounds of ticks, until one brings nothing but greetings."""
+        """Deliver everything, in order: one to four rounds of ticks, until one leads to no other."""
         self.hub.tick()
-        for number in range(ROUNDS):
+        for _ in range(ROUNDS):
             told = self.deliver(message for node in self.nodes.values() for message in node.tick())
-            if number and told <= GREETINGS:
+            if told <= LAST_WORDS:
                 return
 
     def deliver(self, messages: Iterable[Message]) -> set[str]:

@@ -34,23 +34,26 @@ class Database:
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
         """A write transaction: committed durably when the block ends, undone when it raises."""
-        with self._connected(writes=True) as connection, connection.begin():
+        with self._begun(writes=True) as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A transaction that only reads, all of it as of one moment."""
-        with self._connected(writes=False) as connection, connection.begin():
+        with self._begun(writes=False) as connection:
             yield connection
 
     @contextmanager
-    def _connected(self, *, writes: bool) -> Iterator[sa.Connection]:
+    def _begun(self, *, writes: bool) -> Iterator[sa.Connection]:
+        """A transaction.  SQLite's is begun here, not by a listener: with one, every statement looks for others."""
         try:
             with self.engine.connect() as connection:
-                options: dict[str, Any] = {"writes": writes}
                 if not writes and is_postgresql(connection):
-                    options["isolation_level"] = "REPEATABLE READ"
-                yield connection.execution_options(**options)
+                    connection.execution_options(isolation_level="REPEATABLE READ")
+                with connection.begin():
+                    if not is_postgresql(connection):
+                        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+                    yield connection
         except DBAPIError as problem:
             if _is_full(problem):
                 raise Unavailable("disk_full") from None
@@ -101,11 +104,6 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
         connection.execute("PRAGMA foreign_keys = ON")
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        writes = connection.get_execution_options().get("writes", True)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
 

@@ -56,6 +56,7 @@ def test_a_checkpoint_that_all_have_cosigned_is_final(fed_on_each: Federation) -
     fed = fed_on_each
     offered(fed)
     fed.run()
+    fed.run()  # each is shown who has cosigned
     found = standing(fed)
     assert found.final == found.size == size(fed)
     assert found.cosigned == dict.fromkeys(AGENCIES, found.size)
