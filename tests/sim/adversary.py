@@ -66,7 +66,11 @@ class Enemy:
     noes: list[Envelope] = field(default_factory=list)  # against documents
     sealed: list[bytes] = field(default_factory=list)  # letters
     dealt: list[Envelope] = field(default_factory=list)  # ceremony messages
-    shown: list[bytes] = field(default_factory=list)  # accounts whose totals the hub has shown it, since last looked at
+    entries: list[tuple[Envelope, Envelope]] = field(default_factory=list)  # batches of its chain and their receipts
+    # Accounts that the hub told it of since last looked at: by their totals, by what it did to them, by a token.
+    shown: list[bytes] = field(default_factory=list)
+    compared: list[bytes] = field(default_factory=list)
+    introduced: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         node = self.fed.nodes[ENEMY]
@@ -112,6 +116,7 @@ class Enemy:
         answer = self.ask("push", envelope)
         if isinstance(answer, Envelope) and answer.payload_type.endswith("receipt"):
             self.head = Head(batch.seq, signing.digest(envelope))
+            self.entries = [*self.entries[-REMEMBERED:], (envelope, answer)]
             self._learn(batch, log.Receipt.FromString(answer.payload))
 
     def _learn(self, batch: log.Batch, receipt: log.Receipt) -> None:

@@ -19,6 +19,7 @@ from samprasan.v1 import log_pb2 as log
 from tests import federation
 from tests.sim.adversary import COMMUNITIES, ENEMY, REMEMBERED, Enemy
 from tests.sim.papers import PAPERS, post_letter
+from tests.sim.upkeep import UPKEEP
 
 _BOTH = (log.PURPOSE_SHARE, log.PURPOSE_REDEEM)
 _NEW_PEOPLE = 1_000  # numbers of people whom no honest agency knows
@@ -332,6 +333,7 @@ _OF_CREDITS: list[tuple[str, Callable[[Enemy], None]]] = [
     ("turn", _turn),
     *[("round", _go_round)] * 3,
     ("publish", _publish),
+    *UPKEEP,
 ]
 _ALL = [*_OF_CREDITS, *PAPERS]
 

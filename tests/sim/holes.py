@@ -12,8 +12,10 @@ import pytest
 import sqlalchemy as sa
 from google.protobuf.message import Message
 from samprasan.hub.accounts import evaluations, totals
+from samprasan.hub.integrators import handle_token
 from samprasan.hub.members import dissent
 from samprasan.hub.members import documents as hub_documents
+from samprasan.hub.store import contributions
 from samprasan.hub.store import ledger as stored
 from samprasan.keys import documents, signing
 from samprasan.keys.signing import Verify
@@ -227,6 +229,21 @@ def balance_is_read_after_unlink(patch: pytest.MonkeyPatch) -> None:
     _edit(patch, totals, "read_totals", "log_pb2.PURPOSE_REDEEM not in agreed_to", "not agreed_to")
 
 
+def anybody_introduces(patch: pytest.MonkeyPatch) -> None:
+    """A token for an integrator is issued for any account."""
+    # Gain: with the id of an account (from a link that is over, or of the operator) and an integrator for a friend,
+    # whose handle belongs to whom, though the person never agreed to be shown.
+    refused = "PURPOSE_INTEGRATORS not in purposes or totals is None or not totals.is_shown"
+    _edit(patch, handle_token, "issue", refused, "totals is None")
+
+
+def comparing_tells_of_others(patch: pytest.MonkeyPatch) -> None:
+    """Who compares its books is told of accounts that others are linked to."""
+    # Gain: with the id of an account, how many credits somebody has who never agreed to anything with this agency.
+    own = "links.c.agency == agency, links.c.purposes >= _OPEN"
+    _edit(patch, contributions, "of_agency", own, "links.c.purposes >= _OPEN")
+
+
 # Whose batch it is.
 
 
@@ -311,6 +328,8 @@ FOUND_LATE: list[Callable[[pytest.MonkeyPatch], None]] = [
     anybody_refunds,
     once_more_than_a_subject_may,
     any_link_redeems,
+    anybody_introduces,
+    comparing_tells_of_others,
     op_id_twice_in_a_batch,
     balance_is_read_after_unlink,
     batch_in_anothers_name,

@@ -4,24 +4,28 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import pytest
 from samprasan.hub import store as hub_store
 from samprasan.hub.log import audit
 from samprasan.keys.durations import DAY_MS
+from samprasan.keys.errors import SamprasanError
 from samprasan.ledger import verify
 from samprasan.v1 import log_pb2 as log
 
-from tests import federation
+from tests import federation, reading
 from tests.federation import SAMPLES
 from tests.reconciling import reconcile
 from tests.sim.adversary import COMMUNITIES, ENEMY, Enemy
 from tests.sim.deeds import act, kinds
+from tests.sim.forgeries import FORGERIES
 from tests.sim.holes import FOUND_LATE, FOUND_SOON
 from tests.sim.officers import Officers
 from tests.sim.papers import OF_PAPER
 from tests.sim.simulation import STEPS, Faults, Seeds, Simulation
+from tests.sim.upkeep import APP
 from tests.sim.watch import Watch
 
 PARTS = 4  # to be spread over workers; every other world has the operator on the enemy's side
@@ -31,6 +35,7 @@ DAY_CAP, WRITE_OFF_CAP, RESERVE_CAP, UPDATE_MAX = 300, 100, 200, 100
 COMMUNITIES_FROM = 70_000  # numbers of their records
 FORWARD_MS = 43_200_000
 DAYS_TO_SETTLE = 3
+STEPS_BEFORE_FORGING = 60
 
 
 class _Found(Exception):
@@ -60,6 +65,8 @@ class Hostile(Simulation):
             text = text.replace(f"{name} = {before}", f"{name} = {most}")
         federation.propose_policy(self.fed, text)
         federation.publish(self.fed, "mpc")
+        reading.approve(self.fed, APP)
+        federation.share_documents(self.fed)
         self.at_counter.owners = (ENEMY, ENEMY, "mpc")
         self.enemy = Enemy(self.fed, self.chance, self.with_operator, self.with_papers)
         self.watch = Watch(self.fed, self.enemy, DAY_CAP, WRITE_OFF_CAP, RESERVE_CAP)
@@ -151,6 +158,34 @@ def test_an_enemy_with_valid_keys_reaches_nothing(
         assert world.problems == [], f"seed {world.seed}"
     assert drawn.keys() == kinds(with_papers=world.with_papers), "every kind of deed is drawn"
     record_property("deeds of the enemy", ", ".join(f"{kind} {count}" for kind, count in sorted(drawn.items())))
+
+
+@pytest.mark.rest
+@pytest.mark.parametrize("forge", FORGERIES)
+def test_what_the_operator_forges_is_found_by_a_node_or_an_audit(
+    forge: Callable[[Enemy], None], seeds: Seeds, record_property: Callable[[str, object], None]
+) -> None:
+    for seed in seeds(0, 1, 25):
+        world = Hostile(seed, Faults(), with_operator=True, with_papers=True)
+        world.run(STEPS_BEFORE_FORGING)
+        assert world.problems == []
+        assert told(world) == set(), "an honest log is believed"
+        forge(world.enemy)
+        found = told(world)
+        world.close()
+        assert found, f"seed {seed}"
+        record_property(forge.__name__, ", ".join(sorted(found)))
+
+
+def told(world: Hostile) -> set[str]:
+    """What honest nodes say of the log when they come next, and what an audit says of it."""
+    for agency in world.agencies:
+        world.fed.nodes[agency].errors.clear()
+    with suppress(SamprasanError):  # a node that has stopped goes no further
+        world.fed.run()
+    codes = {problem.code for agency in world.agencies for problem in world.fed.nodes[agency].errors}
+    problems = audit.audit(world.fed.hub, world.fed.hub.world.signer.public_key).problems
+    return codes | {re.sub(r"\d+", "N", each) for each in problems}
 
 
 @pytest.mark.parametrize("plant", [*FOUND_SOON, *FOUND_LATE])

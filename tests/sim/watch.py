@@ -12,7 +12,7 @@ from samprasan.ledger import calendar
 from samprasan.node.tables import evaluations, questions
 from samprasan.node.tables import subjects as node_subjects
 from samprasan.v1.documents_pb2 import Benefit
-from samprasan.v1.log_pb2 import PURPOSE_REDEEM
+from samprasan.v1.log_pb2 import PURPOSE_INTEGRATORS, PURPOSE_REDEEM
 
 from tests.federation import Federation
 from tests.sim.adversary import ENEMY, Enemy
@@ -41,7 +41,7 @@ class Watch:
     def begin(self) -> None:
         """The enemy is about to do something."""
         self.before, self.holds, self.links = self._accounts(), self._holds(), self._links()
-        self.enemy.shown = []
+        self.enemy.shown, self.enemy.compared, self.enemy.introduced = [], [], []
 
     def problems(self, kind: str) -> Iterator[str]:
         """What it has reached that it must not reach."""
@@ -81,12 +81,25 @@ class Watch:
         }
         if not may_redeem.issuperset(self.enemy.shown):
             yield "it was shown the balance of somebody who did not agree to redeem"
+        if not self._links().keys() >= set(self.enemy.compared):
+            yield "it was told what the hub has on an account that it is not linked to"
+        yield from self._introduced()
         for (agency, hold_id), now in self._holds().items():
             then = self.holds.get((agency, hold_id))
             if then is None and agency == ENEMY and now.account_id not in may_redeem:
                 yield "it set credits aside of somebody who did not agree to redeem"
             if then is not None and then != now and ENEMY not in (agency, now.owner):
                 yield "it changed a hold of others"
+
+    def _introduced(self) -> Iterator[str]:
+        """Tokens for integrators of somebody whom not every linked agency may show to them."""
+        links, own = hub_tables.links, self._links()
+        with self.fed.hub.db.read() as tx:
+            query = sa.select(links.c.purposes).where(links.c.account_id.in_(self.enemy.introduced))
+            agreed = [hub_store.ledger.purposes_of(each) for each in tx.execute(query).scalars()]
+        agreed += [own.get(each, frozenset()) for each in self.enemy.introduced]
+        if any(PURPOSE_INTEGRATORS not in each for each in agreed):
+            yield "it introduced somebody who did not agree to be shown to integrators"
 
     def _accounts(self) -> dict[bytes, Any]:
         with self.fed.hub.db.read() as tx:
