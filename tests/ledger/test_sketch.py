@@ -113,12 +113,12 @@ def test_any_two_sides(data: st.DataObject) -> None:
 @given(st.lists(st.tuples(st.integers(0, PRIME - 1), st.integers(0, PRIME - 1)), min_size=1, max_size=20))
 def test_products_are_those_of_whole_numbers(pairs: list[tuple[int, int]]) -> None:
     left, right = (np.array([pair[place] for pair in pairs], dtype=np.uint64) for place in (0, 1))
-    assert [int(each) for each in sketch._product(left, right)] == [a * b % PRIME for a, b in pairs]
+    assert [int(each) for each in sketch.product(left, right)] == [a * b % PRIME for a, b in pairs]
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1))
 def test_every_word_is_reduced(values: list[int]) -> None:
-    assert [int(each) for each in sketch._reduced(np.array(values, dtype=np.uint64))] == [v % PRIME for v in values]
+    assert [int(each) for each in sketch.reduced(np.array(values, dtype=np.uint64))] == [v % PRIME for v in values]
 
 
 def test_cells_do_not_depend_on_how_many_are_made_at_once() -> None:

@@ -67,16 +67,16 @@ class Side:
         """``contributions`` has one row of ``COMPONENTS`` integers for each account."""
         halves = np.frombuffer(b"".join(account_ids), dtype=">u8").astype(np.uint64).reshape(-1, 2)
         values = np.array(contributions, dtype=np.int64).reshape(-1, COMPONENTS)
-        self.ids = _reduced(
-            _times(_reduced(halves[:, 0]), keys.of_id[0])
-            + _times(_reduced(halves[:, 1]), keys.of_id[1])
+        self.ids = reduced(
+            _times(reduced(halves[:, 0]), keys.of_id[0])
+            + _times(reduced(halves[:, 1]), keys.of_id[1])
             + np.uint64(keys.of_id[2])
         )
         delta = np.zeros(len(values), dtype=np.uint64)
         for place, factor in enumerate(keys.coefficients):
             column = (values[:, place] % PRIME).astype(np.uint64)
-            delta = _reduced(delta + _times(column, factor))
-        self._delta, self._weighted = delta, _product(self.ids, delta)
+            delta = reduced(delta + _times(column, factor))
+        self._delta, self._weighted = delta, product(self.ids, delta)
         self._index = np.zeros(len(values), dtype=np.int64)
         self._state = self.ids.copy()
         self._made = 0
@@ -197,21 +197,21 @@ def _joined(parts: NDArray[np.float64]) -> int:
     return sum(int(part) << 21 * place for place, part in enumerate(parts)) % PRIME
 
 
-def _reduced(values: _Words) -> _Words:
+def reduced(values: _Words) -> _Words:
     """Modulo the prime, of values below 2**64."""
     folded = (values & np.uint64(PRIME)) + (values >> np.uint64(61))
     return np.where(folded >= np.uint64(PRIME), folded - np.uint64(PRIME), folded)
 
 
 def _times(values: _Words, factor: int) -> _Words:
-    return _product(values, np.full(1, factor, dtype=np.uint64))
+    return product(values, np.full(1, factor, dtype=np.uint64))
 
 
-def _product(left: _Words, right: _Words) -> _Words:
+def product(left: _Words, right: _Words) -> _Words:
     """Each left · right modulo the prime, of values below it; no step passes 64 bits."""
     low, half = np.uint64((1 << 31) - 1), np.uint64(31)
     left_high, left_low, right_high, right_low = left >> half, left & low, right >> half, right & low
     middle = left_high * right_low + left_low * right_high
     top = (left_high * right_high) << np.uint64(1)
     shifted = (middle >> np.uint64(30)) + ((middle & np.uint64((1 << 30) - 1)) << half)
-    return _reduced(_reduced(top + shifted) + left_low * right_low)
+    return reduced(reduced(top + shifted) + left_low * right_low)

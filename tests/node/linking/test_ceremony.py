@@ -519,7 +519,7 @@ def test_a_bad_value_of_new_shares_is_shown_to_nobody_and_another_attempt_succee
 
 def planned(node: NodeParty) -> rules.Ceremony:
     with node.db.read() as tx:
-        found = ceremony._planned(tx, node.identity)
+        found = ceremony.planned(tx, node.identity)
     assert found is not None
     return found
 

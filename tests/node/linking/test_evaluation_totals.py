@@ -110,11 +110,11 @@ def test_an_evaluator_that_refuses_cannot_say_that_it_evaluated(fed: Federation)
     peer, question = new_question(fed, 1)
     request = linking_pb2.EvalRequest.FromString(question.payload)
     reason, total = linking_pb2.EVAL_REFUSAL_REASON_UNACKNOWLEDGED, evaluated(fed, 1, "mpc", peer.name, peer.name)
-    said = evaluation._refusal(peer, request, signing.digest(question), reason, total=total)
+    said = evaluation.compose_refusal(peer, request, signing.digest(question), reason, total=total)
     with pytest.raises(Unproven) as unproven:
         questions.accept_refusal(mpc, peer.name, said.envelope)
     assert unproven.value.code == "evaluation_overstated"
-    refused = evaluation._refusal(peer, request, signing.digest(question), linking_pb2.EVAL_REFUSAL_REASON_QUOTA)
+    refused = evaluation.compose_refusal(peer, request, signing.digest(question), linking_pb2.EVAL_REFUSAL_REASON_QUOTA)
     for _ in range(2):
         questions.accept_refusal(mpc, peer.name, refused.envelope)
     assert row(mpc, "mpc", peer.name) == row(mpc, "mpc", peer.name)._replace(elements=0, acknowledged=b"")

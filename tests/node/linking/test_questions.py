@@ -242,7 +242,7 @@ def test_nobody_puts_another_checkpoint_beside_a_letter_or_sends_it_to_somebody_
         sealed = sealing.seal_for(
             sealing.sealing_public_key(reader.identity.mail_key),
             envelope.SerializeToString(),
-            letters._context(agreed.federation_id, "mpc", letter.to),
+            letters.context_of(agreed.federation_id, "mpc", letter.to),
         )
         with pytest.raises(SamprasanError):
             letters.unseal(reader, hub_pb2.Mail(number=1, sender="mpc", sealed=sealed))

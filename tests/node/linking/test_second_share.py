@@ -120,7 +120,7 @@ class World:
         for sender, reader, sealed in self.mail:
             for key in (self.thief.identity.mail_key, STOLEN_MAIL_KEY):
                 with suppress(SamprasanError):
-                    plain = sealing.open_sealed(key, sealed, letters._context(federation_id, sender, reader))
+                    plain = sealing.open_sealed(key, sealed, letters.context_of(federation_id, sender, reader))
                     yield from parts_of(Parcel.FromString(Envelope.FromString(plain).payload).letter)
         self.mail = []
 
@@ -271,7 +271,7 @@ def honest(world: World) -> NodeParty:
 def two_faces(world: World) -> None:
     """Another commitment of the thief's, with another slope, to one of the others."""
     with world.thief.db.read() as tx:
-        found = ceremony._planned(tx, world.thief.identity)
+        found = ceremony.planned(tx, world.thief.identity)
         row = node_store.ceremony.newest(tx, found.roster_digest) if found else None
     if found is None or row is None or row.sealed_line is None:
         return
@@ -284,7 +284,7 @@ def two_faces(world: World) -> None:
 def bad_value(world: World) -> None:
     """A value of the thief's that lies on no line: will its holder show what it has?"""
     with world.thief.db.read() as tx:
-        found = ceremony._planned(tx, world.thief.identity)
+        found = ceremony.planned(tx, world.thief.identity)
     if found is None:
         return
     for holder in found.holders:
@@ -296,7 +296,7 @@ def bad_value(world: World) -> None:
 def complain(world: World) -> None:
     """The thief shows the others whatever it has read."""
     with world.thief.db.read() as tx:
-        found = ceremony._planned(tx, world.thief.identity)
+        found = ceremony.planned(tx, world.thief.identity)
     if found is not None:
         shown = world.chance.sample(sorted(world.read), min(8, len(world.read)))
         evidence = [Envelope.FromString(each) for each in shown]

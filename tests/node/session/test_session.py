@@ -215,11 +215,20 @@ async def test_nothing_is_sealed_for_a_session_that_is_over(monkeypatch: pytest.
         asked.set()
 
     monkeypatch.setattr(batches, "seal_next_batch", nothing_yet)
-    made = session.Session(SimpleNamespace(db=None), NOBODY, live.Live())  # type: ignore[arg-type]
-    waiting = asyncio.ensure_future(anext(push._batches(made, 0, asyncio.Semaphore(1))))
+
+    class HubThatReadsOn:
+        """As gRPC does while its call is being taken down."""
+
+        async def push(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+            async for each in requests:
+                yield each
+
+    hub: Any = HubThatReadsOn()
+    made = session.Session(SimpleNamespace(db=None), hub, live.Live())  # type: ignore[arg-type]
+    waiting = asyncio.ensure_future(push.run(made, 0))
     await asked.wait()
     monkeypatch.setattr(batches, "seal_next_batch", lambda *_: pytest.fail("sealed"))
     made.is_over = True
     made.live.wake_all()
-    with pytest.raises(StopAsyncIteration):
+    with pytest.raises(Unavailable, match="stream ended"):
         await waiting

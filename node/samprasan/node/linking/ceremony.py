@@ -36,12 +36,12 @@ def advance(node: Node) -> None:
     What earlier rosters left behind is forgotten.
     """
     with node.db.read() as tx:
-        if _planned(tx, node.identity) is None and not store.ceremony.has_earlier(tx, *_in_force(tx)):
+        if planned(tx, node.identity) is None and not store.ceremony.has_earlier(tx, *_in_force(tx)):
             return
     with node.db.begin() as tx:
         take_turn(tx, "samprasan: ceremony")
         store.ceremony.forget_earlier(tx, *_in_force(tx))
-        found = _planned(tx, node.identity)
+        found = planned(tx, node.identity)
         if found is not None:
             _Course(tx, node, found).advance()
 
@@ -53,7 +53,7 @@ def restart(node: Node) -> int:
     """
     with node.db.begin() as tx:
         take_turn(tx, "samprasan: ceremony")
-        found = _planned(tx, node.identity)
+        found = planned(tx, node.identity)
         if found is None:
             raise Refused("no_ceremony")
         again = Ceremony(found.federation_id, found.roster, found.roster_digest, found.attempt + 1)
@@ -97,14 +97,14 @@ def mark_posted(db: Database, letter_id: int) -> None:
 def confirmation(node: Node) -> Envelope | None:
     """The next roster with this node's signature, to be submitted until it is in force; None if there is none."""
     with node.db.read() as tx:
-        found = _planned(tx, node.identity)
+        found = planned(tx, node.identity)
         row = store.ceremony.newest(tx, found.roster_digest) if found else None
     return Envelope.FromString(present(row.result)) if row and row.state == CONFIRMED else None
 
 
 def ceremony_status(tx: Tx, node: Node) -> dict[str, Any] | None:
     """Where the ceremony stands, for people and scripts; None if the roster in force plans none."""
-    found = _planned(tx, node.identity)
+    found = planned(tx, node.identity)
     row = store.ceremony.newest(tx, found.roster_digest) if found else None
     if found is None:
         return None
@@ -287,7 +287,7 @@ def _in_force(tx: Tx) -> tuple[bytes, list[bytes]]:
     return agreed.roster_digest, [entry.point for key in keys for entry in key.commitments]
 
 
-def _planned(tx: Tx, identity: Identity) -> Ceremony | None:
+def planned(tx: Tx, identity: Identity) -> Ceremony | None:
     """The ceremony of the roster in force, in its newest attempt; None if it plans none that concerns this node."""
     agreed = store.documents.agreed_on(tx)
     if agreed.roster is None or not agreed.roster.HasField("plan"):
@@ -353,7 +353,7 @@ def _is_for(tx: Tx, node: Node, message: DealerValue, *, shown: bool) -> bool:
     """Whether this node may keep a value: its own, or one that was shown and hides no share."""
     if not shown:
         return message.holder == node.identity.agency
-    found = _planned(tx, node.identity)
+    found = planned(tx, node.identity)
     if found is None or message.ceremony.roster_digest != found.roster_digest:
         return False
     return ceremony.may_show_values(found)

@@ -83,7 +83,7 @@ def _charge(node: Node, asked: _Asked, share: Share | None) -> Letter | int:
     request, blinded = asked.request, asked.blinded
 
     def refusal(reason: linking_pb2.EvalRefusalReason.ValueType, **more: Any) -> Letter:
-        return _refusal(node, request, asked.digest, reason, **more)
+        return compose_refusal(node, request, asked.digest, reason, **more)
 
     with node.db.begin() as tx:
         take_turn(tx, "samprasan: evaluate")
@@ -130,7 +130,7 @@ def _refused_for_good(tx: Tx, node: Node, asked: _Asked, room: Room, now: int) -
         said = {"reason": linking_pb2.EVAL_REFUSAL_REASON_BAD_ELEMENT, "index": asked.bad_index}
     else:
         return None
-    letter = _refusal(node, request, asked.digest, **said)
+    letter = compose_refusal(node, request, asked.digest, **said)
     until = min(request.expires_at, now + limits.REFUSAL_KEPT_MS)
     refused = letter.envelope.SerializeToString()
     _remember(tx, asked, now, elements=0, answer=refused, expires_at=until, granted=0, grant_version=0)
@@ -183,13 +183,14 @@ def _readable(element: bytes) -> bool:
     return True
 
 
-def _refusal(
+def compose_refusal(
     node: Node,
     request: linking_pb2.EvalRequest,
     digest: bytes,
     reason: linking_pb2.EvalRefusalReason.ValueType,
     **more: Any,
 ) -> Letter:
+    """A letter to who asked: this agency does not answer the question with that digest."""
     refusal = linking_pb2.EvalRefusal(
         federation_id=request.federation_id,
         request_id=request.request_id,

@@ -34,7 +34,7 @@ def seal(node: Node, letter: Letter) -> bytes:
             checkpoint=store.log_views.newest(tx),
         )
     reader = rosters.member(agreed.required_roster, letter.to)
-    context = _context(agreed.federation_id, node.identity.agency, letter.to)
+    context = context_of(agreed.federation_id, node.identity.agency, letter.to)
     return sealing.seal_for(reader.sealing_key, node.world.sign(parcel).SerializeToString(), context)
 
 
@@ -45,7 +45,7 @@ def unseal(node: Node, mail: hub_pb2.Mail) -> Parcel:
     """
     with node.db.read() as tx:
         agreed = store.documents.agreed_on(tx)
-    context = _context(agreed.federation_id, mail.sender, node.identity.agency)
+    context = context_of(agreed.federation_id, mail.sender, node.identity.agency)
     envelope = signing.read_envelope(node.identity.open_mail(mail.sealed, context))
     sender = rosters.member(agreed.required_roster, mail.sender)
     parcel = node.world.open(envelope, Parcel, sender.signing_key)
@@ -54,5 +54,6 @@ def unseal(node: Node, mail: hub_pb2.Mail) -> Parcel:
     return parcel
 
 
-def _context(federation_id: bytes, sender: str, reader: str) -> bytes:
+def context_of(federation_id: bytes, sender: str, reader: str) -> bytes:
+    """What a sealed letter is bound to (HPKE's ``info``, RFC 9180, 5.1): nobody else reads it, or is said to send it."""
     return b"samprasan/v1/mail/" + federation_id + f"/{sender}/{reader}".encode()
