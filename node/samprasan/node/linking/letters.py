@@ -55,5 +55,5 @@ def unseal(node: Node, mail: hub_pb2.Mail) -> Parcel:
 
 
 def context_of(federation_id: bytes, sender: str, reader: str) -> bytes:
-    """What a sealed letter is bound to (HPKE's ``info``, RFC 9180, 5.1): nobody else reads it, or is said to send it."""
+    """What a sealed letter is bound to (HPKE's ``info``, RFC 9180, 5.1): no other reader, no other sender."""
     return b"samprasan/v1/mail/" + federation_id + f"/{sender}/{reader}".encode()
