@@ -19,8 +19,17 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/pycache
 define suite
 	begun=$$(date +%s); $(3); echo "== $(1): $$(($$(date +%s) - begun)) s (budget $(2) s)"
 endef
+# $(call environment,FOLDER,PYTHON) installs what the tests need for another Python than the one in use.
+define environment
+	$(BIN)/uv venv --quiet --clear --python $(2) $(1)
+	VIRTUAL_ENV=$(1) $(BIN)/uv pip sync --quiet --require-hashes requirements-dev.txt requirements-uv.txt
+	VIRTUAL_ENV=$(1) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $(1)/.installed
+endef
 # Debian's own Python, where it is another than the one in use.
 DEBIAN := /usr/bin/python3
+# Newer ones, with which the long run tries everything, where they are found.
+NEWER := 3.12 3.13
 
 .PHONY: help demo test check check-long debian format proto bench docs pins static unit wire sim kills documentation packaging package fuzz rest
 
@@ -42,10 +51,10 @@ $(READY): requirements-uv.txt requirements-dev.txt pyproject.toml
 	touch $@
 
 .venv-debian/.installed: $(READY)
-	@$(BIN)/uv venv --quiet --clear --python $(DEBIAN) .venv-debian
-	VIRTUAL_ENV=.venv-debian $(BIN)/uv pip sync --quiet --require-hashes requirements-dev.txt requirements-uv.txt
-	VIRTUAL_ENV=.venv-debian $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
-	touch $@
+	@$(call environment,.venv-debian,$(DEBIAN))
+
+.venv-3.%/.installed: $(READY)
+	@$(call environment,.venv-3.$*,3.$*)
 
 .venv-psi/.installed: $(READY) requirements-psi.txt
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-psi
@@ -66,8 +75,11 @@ check: ## everything that CI runs
 	echo "== check: $$(($$(date +%s) - begun)) s (budget 720 s)"
 	echo "== all checks passed"
 
-check-long: $(READY) ## every suite at full size; writes docs/figures.md (2.5 hours)
-	@test -x $(DEBIAN) && $(MAKE) --no-print-directory .venv-debian/.installed
+check-long: $(READY) ## every suite at full size; writes docs/figures.md (3 hours)
+	@test ! -x $(DEBIAN) || $(MAKE) --no-print-directory .venv-debian/.installed
+	for each in $(NEWER); do
+		! $(BIN)/uv python find $$each > /dev/null 2>&1 || $(MAKE) --no-print-directory .venv-$$each/.installed
+	done
 	$(BIN)/python deploy/checks/long.py $(SUITES)
 
 static: $(READY) .venv-proto/.installed ## style, types, imports, messages, secrets; no test
