@@ -1,7 +1,9 @@
 """An exported log is verified by whoever has only the federation's id; nothing that was changed in it passes."""
 
 import io
+import os
 import random
+import re
 import zipfile
 from collections.abc import Iterator
 from functools import cache
@@ -21,7 +23,7 @@ from samprasan.node.counter import redemption
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import Receipt
 
-from tests import commands, federation
+from tests import commands, federation, terminal
 from tests.federation import AGENCIES, Federation, deed, publish
 from tests.redemptions import wish
 
@@ -245,3 +247,15 @@ def test_the_command_line_says_what_it_found(settled: Federation, tmp_path: Path
     assert commands.client("verify", str(bad), "--federation", federation_id(settled)).returncode == 1
     missing = commands.client("verify", str(tmp_path / "none"), "--federation", "00", "--lang", "en")
     assert (missing.returncode, "hint:" in missing.stderr) == (1, True)
+
+
+def test_a_person_sees_how_far_it_has_come_and_a_script_does_not(settled: Federation, tmp_path: Path) -> None:
+    file = tmp_path / "good.bundle"
+    file.write_bytes(exported(settled))
+    asked = ["verify", str(file), "--federation", federation_id(settled), "--lang", "en"]
+    ended, screen = terminal.run("samprasan.client", asked, "", {**os.environ, "TERM": "xterm", "COLUMNS": "80"})
+    assert ended == 0
+    bar, _, answer = screen.partition("The log is whole")
+    assert re.search(r"verifying.*100%", bar, re.DOTALL)
+    assert answer
+    assert "%" not in terminal.run("samprasan.client", [*asked, "--json"], "", dict(os.environ))[1]

@@ -30,7 +30,7 @@ def verify(
         raise Unproven("federation", kind="bundle")
     for batch, receipt in opened.entries():
         auditor.check_entry(batch, receipt)
-        done(len(batch) + len(receipt))
+        done(2 * bundle.LENGTH_BYTES + len(batch) + len(receipt))
     report = auditor.finish()
     needed = auditor.agreed.required_roster.threshold if witnesses is None else witnesses
     if len(report.cosigned) < needed:

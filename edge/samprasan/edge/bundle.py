@@ -16,7 +16,7 @@ from samprasan.keys.errors import Malformed
 from samprasan.keys.signing import ENVELOPE_BYTES_MAX
 
 DOCUMENTS_MAX = 100_000
-_LENGTH_BYTES = 4
+LENGTH_BYTES = 4  # before each envelope
 _MOMENT = (2000, 1, 1, 0, 0, 0)  # the same log makes the same bytes
 
 
@@ -87,7 +87,7 @@ def _part(name: str) -> zipfile.ZipInfo:
 
 
 def _put(part: IO[bytes], envelope: bytes) -> None:
-    part.write(len(envelope).to_bytes(_LENGTH_BYTES, "big") + envelope)
+    part.write(len(envelope).to_bytes(LENGTH_BYTES, "big") + envelope)
 
 
 def _opened(bundle: zipfile.ZipFile, name: str) -> IO[bytes]:
@@ -98,9 +98,9 @@ def _opened(bundle: zipfile.ZipFile, name: str) -> IO[bytes]:
 
 
 def _each(part: IO[bytes]) -> Iterator[bytes]:
-    while head := _some(part, _LENGTH_BYTES):
+    while head := _some(part, LENGTH_BYTES):
         length = int.from_bytes(head, "big")
-        if len(head) < _LENGTH_BYTES or length > 2 * ENVELOPE_BYTES_MAX:
+        if len(head) < LENGTH_BYTES or length > 2 * ENVELOPE_BYTES_MAX:
             raise Malformed("bundle", problem="length")
         envelope = _some(part, length)
         if len(envelope) < length:

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
+from samprasan.edge import command
 from samprasan.edge.texts import Words
 from samprasan.keys.errors import LANGUAGES
+from samprasan.node.commands import formats
 from samprasan.node.documents import differences
 from samprasan.v1.documents_pb2 import Catalogue, Cut, Grant, Integrator, Move, Policy, Roster
 
@@ -91,6 +93,41 @@ def test_two_documents_that_differ_are_printed_differently(kind: type[Message], 
         assert (differences.changes(one, other) == []) == same, f"seed {seed}"
         compared += not same
     assert compared > 40
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_documents_that_differ_look_different_on_the_screen(
+    kind: type[Message], seeds: Seeds, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compared = 0
+    for seed in seeds(20, 80, 4_000):
+        chance = random.Random(seed)
+        one = drawn(kind, chance)
+        other = changed(one, chance)
+        if one != other:
+            compared += 1
+            assert screen(one, capsys) != screen(other, capsys), f"seed {seed}"
+    assert compared > 8
+
+
+def screen(body: Any, capsys: pytest.CaptureFixture[str]) -> str:
+    """What ``approvals show`` prints; of the digest, which alone would tell two apart, it shows the same."""
+    document = {
+        "id": "0" * 12,
+        "kind": "policy",
+        "version": 2,
+        "digest": "0" * 64,
+        "signed": [],
+        "missing": [],
+        "declined": {},
+        "words": dict.fromkeys(LANGUAGES, "acorn " * 33),
+        "content": {each.path: each.value for each in differences.lines(body)},
+        "instead_of": None,
+        "changes": [],
+        "here": {},
+    }
+    command.answer(document, False, formats.joint_document(document))
+    return capsys.readouterr().out
 
 
 def test_what_comes_in_between_changes_no_line_of_the_others() -> None:
