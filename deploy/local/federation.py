@@ -25,6 +25,7 @@ from samprasan.hub import home as hub_homes
 from samprasan.hub.members import joining
 from samprasan.keys.invitation import Invitation
 from samprasan.keys.keyring import write_private
+from samprasan.node import certificate
 from samprasan.node import home as node_homes
 from samprasan.node.commands import hub_calls, joint_documents
 
@@ -87,7 +88,7 @@ class Federation:
                 agency, name, reached.join, reached.hub, opened.authority.certificate, secret, expires_at
             )
             write_private(invite, made_invite.encode())
-            node_homes.join(node_homes.open_home(self.home(agency)), invite)
+            certificate.join(node_homes.open_home(self.home(agency)), invite)
         homes = {agency: node_homes.open_home(self.home(agency)) for agency in AGENCIES}
         # What people do by telephone: everybody reads the same digest.
         (waiting,) = joint_documents.inbox(homes["mpc"])["waiting"]

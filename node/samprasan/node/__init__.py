@@ -6,6 +6,7 @@ Each module imports only what stands below it.
 - ``commands``: what an IT team types
 - ``process``: loops, threads, sockets
 - ``session``: one connection to the hub, a module a task
+- ``certificate``: join a hub; let the agency's own applications in
 - ``home``: the folder of a node, opened
 - ``documents``: what agencies sign together
 - ``recovery``: feed the hub again, replay the own chain

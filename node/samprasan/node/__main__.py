@@ -69,9 +69,10 @@ def join(
 
     Example: samprasan-node join mpc.invite --home /srv/node
     """
+    from samprasan.node import certificate
     from samprasan.node import home as homes
 
-    invitation = homes.join(homes.open_home(home), file)
+    invitation = certificate.join(homes.open_home(home), file)
     command.answer(None, False, words("join_done", hub=invitation.hub))
 
 
@@ -82,6 +83,7 @@ def serve(home: Home, lang: Lang = None) -> None:
     Example: samprasan-node serve --home /srv/node
     """
     from samprasan.edge import database, metrics
+    from samprasan.node import certificate
     from samprasan.node import home as homes
     from samprasan.node.process import local_service
     from samprasan.node.process import status as process_status
@@ -103,7 +105,8 @@ def serve(home: Home, lang: Lang = None) -> None:
 
     with metrics.served(opened.settings.metrics, read) as metrics_at:
         at, most = opened.settings.counter, opened.settings.offline_credits_max
-        asyncio.run(local_service.serve(node, opened.connect, at, most, homes.counter_credentials(opened), announce))
+        own = certificate.counter_credentials(opened)
+        asyncio.run(local_service.serve(node, opened.connect, at, most, own, announce))
     opened.node.db.close()
 
 
@@ -185,9 +188,10 @@ def application(
 
     Example: samprasan-node application frontdesk --out frontdesk.pem --home /srv/node
     """
+    from samprasan.node import certificate
     from samprasan.node import home as homes
 
-    homes.admit_application(homes.open_home(home), name, out)
+    certificate.admit_application(homes.open_home(home), name, out)
     command.answer(None, False, words("application_done", file=out.name))
 
 

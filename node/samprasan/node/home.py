@@ -1,25 +1,20 @@
 """A node's home: ``node.toml``, its keyring, its certificate and its database."""
 
-import asyncio
 import contextlib
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from samprasan.client import connection
 from samprasan.client.connection import Connection
 from samprasan.edge import backup, database
-from samprasan.edge.configuration import KEYRING, Settings, address_of
+from samprasan.edge.configuration import KEYRING, Settings
 from samprasan.edge.database import Database
 from samprasan.edge.world import World, in_threads, system_clock
 from samprasan.keys import certificates, rosters, sealing
-from samprasan.keys.errors import Malformed, Refused
-from samprasan.keys.invitation import INVITE_BYTES_MAX, Invitation
-from samprasan.keys.keyring import Keyring, write_private
+from samprasan.keys.errors import Refused
+from samprasan.keys.keyring import Keyring
 from samprasan.keys.sealing import Vault
 from samprasan.keys.signing import KeySigner
 from samprasan.ledger import calendar
@@ -28,15 +23,14 @@ from samprasan.node.identity import Identity, Node
 from samprasan.node.recovery import replay
 from samprasan.node.sync import halt, outbox
 from samprasan.node.tables import metadata
-from samprasan.v1 import hub_pb2
 
 MIGRATIONS = "samprasan.node"
 PROGRAM = "node"
-_AUTHORITY_FILE = "authority.der"
-_COUNTER_AUTHORITY_FILE = "counter-authority.crt"
-_CERTIFICATE_FILE = "certificate.der"
-_HUB_FILE = "hub"
-_FILES = ("node.toml", _AUTHORITY_FILE, _COUNTER_AUTHORITY_FILE, _CERTIFICATE_FILE, _HUB_FILE)
+AUTHORITY_FILE = "authority.der"
+COUNTER_AUTHORITY_FILE = "counter-authority.crt"
+CERTIFICATE_FILE = "certificate.der"
+HUB_FILE = "hub"
+_FILES = ("node.toml", AUTHORITY_FILE, COUNTER_AUTHORITY_FILE, CERTIFICATE_FILE, HUB_FILE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +65,7 @@ class Home:
 
     def hub_address(self) -> str:
         """Where the hub is; Refused ``not_joined`` before joining."""
-        path = self.path / _HUB_FILE
+        path = self.path / HUB_FILE
         if not path.exists() or self.certificate is None:
             raise Refused("not_joined", agency=self.settings.agency)
         return self.settings.hub or path.read_text("utf-8").strip()
@@ -99,7 +93,7 @@ def create(home: Path, agency: str, url: str, passphrase_file: str, passphrase: 
 
 def certificate_of(home: Path) -> bytes | None:
     """The client certificate in a home, DER; None before joining."""
-    path = home / _CERTIFICATE_FILE
+    path = home / CERTIFICATE_FILE
     return path.read_bytes() if path.exists() else None
 
 
@@ -113,7 +107,7 @@ def open_home(home: Path) -> Home:
     settings = NodeSettings.load(home)
     ring = settings.keyring()
     identity = Identity(settings.agency, Vault(ring.get("vault")), ring.get("sealing"))
-    authority = home / _AUTHORITY_FILE
+    authority = home / AUTHORITY_FILE
     node = Node(
         database.open_database(settings.database_url),
         World(KeySigner(ring.get("signing")), each=in_threads),
@@ -157,25 +151,6 @@ def open_ready(home: Path) -> Home:
     return opened
 
 
-def join(opened: Home, invite_file: Path) -> Invitation:
-    """Trade an invite for this node's certificate.  Refused ``invite_foreign`` for another agency's invite."""
-    try:
-        with invite_file.open("rb") as file:
-            invitation = Invitation.decode(file.read(INVITE_BYTES_MAX + 1))
-    except OSError as problem:
-        raise Refused("file_missing", file=invite_file.name) from problem
-    if invitation.agency != opened.settings.agency:
-        raise Refused("invite_foreign", agency=invitation.agency)
-    application = opened.node.world.sign(_application(opened))
-    certificate = asyncio.run(connection.join(invitation, application))
-    if certificates.agency_of(certificates.pem_of(certificate)) != opened.settings.agency:
-        raise Malformed("certificate")
-    write_private(opened.path / _AUTHORITY_FILE, invitation.authority)
-    write_private(opened.path / _HUB_FILE, invitation.hub.encode())
-    write_private(opened.path / _CERTIFICATE_FILE, certificate)
-    return invitation
-
-
 def back_up(home: Path, out: BinaryIO, progress: backup.Progress) -> dict[str, Any]:
     """Write everything of the home, as of now; what was written, in numbers."""
     opened = open_home(home)  # the passphrase has to be that of the keys in it
@@ -203,46 +178,3 @@ def restore(
             seq = outbox.outbox(db, system_clock()).head.seq
     made_at = calendar.iso(found.manifest.made_at)
     return {"agency": opened.settings.agency, "seq": seq, "made_at": made_at, "problems": problems}
-
-
-def counter_credentials(opened: Home) -> tuple[bytes, bytes, bytes] | None:
-    """Key, certificate and authority (PEM) of the local service's listener; None if it listens at a Unix socket."""
-    address = opened.settings.counter
-    if not address or address.startswith("unix:"):
-        return None
-    authority_key, authority = _counter_authority(opened)
-    key = certificates.new_key()
-    hosts = ("localhost", address_of(address)[0])
-    server = certificates.server_certificate(key, authority_key, authority, hosts, datetime.now(UTC))
-    return certificates.key_pem(key), certificates.pem_of(server), certificates.pem_of(authority)
-
-
-def admit_application(opened: Home, name: str, out: Path) -> None:
-    """Write a key, its certificate and the authority's for an application; Malformed ``agency_code``."""
-    rosters.check_agency_code(name)
-    authority_key, authority = _counter_authority(opened)
-    key = certificates.new_key()
-    request = certificates.certificate_request(key, name)
-    own = certificates.client_certificate(request, name, authority_key, authority, datetime.now(UTC))
-    parts = (certificates.key_pem(key), certificates.pem_of(own), certificates.pem_of(authority))
-    write_private(out, b"".join(parts))
-
-
-def _counter_authority(opened: Home) -> tuple[EllipticCurvePrivateKey, bytes]:
-    """The authority of the agency's own applications, made when it is first needed."""
-    path = opened.path / _COUNTER_AUTHORITY_FILE
-    if not path.exists():
-        key = certificates.new_key()
-        opened.ring.save("counter-authority", certificates.key_pem(key))
-        write_private(path, certificates.authority(key, datetime.now(UTC)))
-    return certificates.load_key(opened.ring.get("counter-authority")), path.read_bytes()
-
-
-def _application(opened: Home) -> hub_pb2.Application:
-    key = certificates.load_key(opened.ring.get("tls"))
-    return hub_pb2.Application(
-        agency=opened.settings.agency,
-        signing_key=opened.node.world.signer.public_key,
-        sealing_key=sealing.sealing_public_key(opened.node.identity.mail_key),
-        certificate_request=certificates.certificate_request(key, opened.settings.agency),
-    )
