@@ -58,7 +58,7 @@ SAMPLES = Path(__file__).parents[1] / "deploy" / "local" / "samples"
 START_MS = int(datetime(2026, 11, 23, 3, tzinfo=UTC).timestamp() * 1000)
 TO_RECOVER = frozenset({"hello", "list", "recall", "refeed", "submit"})  # what a hub that recovers answers
 GREETINGS = frozenset({"hello", "fetch", "witness", "witnessed"})  # the messages of a round without news
-LAST_WORDS = GREETINGS | {"cosign", "recall", "recalled"}  # those of a round behind which nothing is left to do
+LAST_WORDS = GREETINGS | {"cosign", "recall", "recalled"}  # those of a round behind which nobody has anything to send
 ROUNDS = 4
 TLS_CA = b"the hub's authority"
 

@@ -14,12 +14,14 @@ from samprasan.keys import dissents, documents, signing
 from samprasan.keys.documents import Standing
 from samprasan.keys.durations import DAY_MS
 from samprasan.ledger import admissions, batch_form, calendar, ledger
+from samprasan.ledger.state import Entry, State
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
 
 from tests.federation import deed
 from tests.sim import officers
 from tests.sim.adversary import ENEMY, Enemy
+from tests.sim.counters import Counters
 
 _NOBODYS = 90_000  # the number of a record that no other step makes
 _MUCH = 1_000_000
@@ -65,31 +67,31 @@ def _admitted(enemy: Enemy, count: int, **changes: int) -> list[log.Update]:
 
 
 def admits_to_more_than_was_evaluated(enemy: Enemy) -> None:
-    """More often than ids were evaluated for the enemy."""
+    """The enemy is admitted to more accounts than ids were evaluated for it."""
     with enemy.fed.hub.db.read() as tx:
         did = hub_store.ledger.agency_totals(tx)[ENEMY]
     _append(enemy, *_admitted(enemy, did.evaluated - did.admitted + 1, key_epoch=enemy.linking.key_epoch))
 
 
 def admits_to_a_person_as_if_public(enemy: Enemy) -> None:
-    """As if everybody knew who that is."""
+    """The enemy is admitted to a person's account as if by a public id."""
     _append(enemy, *_admitted(enemy, 1))
 
 
 def evaluates_for_it(enemy: Enemy) -> None:
-    """A total of evaluations that only the enemy signed."""
+    """The chain has a total of evaluations that only the enemy signed."""
     _append(enemy, log.Update(evaluated=log.Evaluated(total=enemy.made_up(ENEMY, enemy.chance.choice(enemy.others)))))
 
 
 def puts_into_force_what_nobody_signed(enemy: Enemy) -> None:
-    """The next policy, of which only the operator knows."""
+    """The next policy takes effect, of which only the operator knows."""
     version = officers.next_policy(enemy.fed, enemy.fed.clock()).version
     said = log.Activate(document=log.DOCUMENT_KIND_POLICY, version=version, digest=enemy.chance.randbytes(32))
     _append(enemy, log.Update(activate=said))
 
 
 def puts_into_force_what_is_not_complete(enemy: Enemy) -> None:
-    """A policy that the enemy alone has signed."""
+    """A policy takes effect that the enemy alone has signed."""
     body = officers.next_policy(enemy.fed, enemy.fed.clock())
     body.limits.credits_per_agency_day_max = _MUCH
     envelope = enemy.node.world.sign(body)
@@ -101,7 +103,7 @@ def puts_into_force_what_is_not_complete(enemy: Enemy) -> None:
 
 
 def puts_into_force_again(enemy: Enemy) -> None:
-    """What took effect before."""
+    """A document takes effect that did before."""
     with enemy.fed.hub.db.read() as tx:
         entries = [Envelope.FromString(row.batch) for row in hub_store.log.of_agency(tx, "hub")]
     updates = [each for entry in entries for each in log.Batch.FromString(entry.payload).updates]
@@ -109,7 +111,7 @@ def puts_into_force_again(enemy: Enemy) -> None:
 
 
 def ends_a_proposal(enemy: Enemy) -> None:
-    """Of an honest agency, with a no that the enemy signed in its name."""
+    """An honest agency's proposal is over, by a no that the enemy signed in its name."""
     agency = enemy.chance.choice(enemy.others)
     envelope = enemy.fed.nodes[agency].world.sign(officers.next_policy(enemy.fed, enemy.fed.clock()))
     standing = _standing(enemy, envelope)
@@ -124,23 +126,33 @@ def _standing(enemy: Enemy, envelope: Envelope) -> Standing:
 
 
 def begins_a_day(enemy: Enemy) -> None:
-    """That has not come, with its caps."""
+    """A day begins that has not come, with its caps."""
     day = calendar.packed(calendar.day_of(enemy.fed.clock() + 2 * DAY_MS))
     _append(enemy, log.Update(turn=log.Turn(day=day, prefix=b"")), later_ms=2 * DAY_MS)
 
 
 def goes_back(enemy: Enemy) -> None:
-    """To a day whose caps were not used up."""
+    """The log goes on at a day that is over, whose caps were not used up."""
     _append(enemy, log.Update(turn=log.Turn(day=calendar.packed(calendar.day_of(enemy.fed.clock())))), later_ms=-DAY_MS)
 
 
 def expires_what_is_held(enemy: Enemy) -> None:
-    """A hold that others may still use is over."""
+    """A hold that somebody may still use is over, as if a year had gone by."""
+    counters = Counters(enemy.fed, enemy.chance, enemy.others)
+    for number in range(_NOBODYS, _NOBODYS + 60):
+        counters.act(number, hostile=False)
+    enemy.fed.run()
     with enemy.fed.hub.db.read() as tx:
-        held = sorted(tx.execute(sa.select(hub_tables.holds.c.agency, hub_tables.holds.c.hold_id)))
-    agency, hold_id = enemy.chance.choice([tuple(row) for row in held] or [("mpc", enemy.chance.randbytes(16))])
+        query = sa.select(hub_tables.holds.c.agency, hub_tables.holds.c.hold_id)
+        held = list(tx.execute(query.where(hub_tables.holds.c.state == log.HOLD_STATE_HELD)))
+    agency, hold_id = enemy.chance.choice(held)
+    real = ledger.fold
+
+    def later(state: State, entry: Entry, *more: Any) -> Any:
+        return real(state, Entry(entry.batch, entry.appended_at + 366 * DAY_MS), *more)
+
     with pytest.MonkeyPatch.context() as patch:
-        _outcomes(patch, log.OUTCOME_KIND_APPLIED)
+        patch.setattr(ledger, "fold", later)
         _append(enemy, log.Update(expire=log.Expire(agency=agency, hold_id=hold_id)))
 
 
@@ -182,18 +194,19 @@ def signs_for_another(enemy: Enemy) -> None:
         intake.append_in(tx, hub.world, [submission])
 
 
-FORGERIES: list[Callable[[Enemy], None]] = [
-    admits_to_more_than_was_evaluated,
-    admits_to_a_person_as_if_public,
-    evaluates_for_it,
-    puts_into_force_what_nobody_signed,
-    puts_into_force_what_is_not_complete,
-    puts_into_force_again,
-    ends_a_proposal,
-    begins_a_day,
-    goes_back,
-    expires_what_is_held,
-    awards_what_no_rule_allows,
-    declines_what_others_award,
-    signs_for_another,
-]
+# What is forged, and what is said of it: a code of a node's error, or words of the audit.
+FORGERIES: dict[Callable[[Enemy], None], str] = {
+    admits_to_more_than_was_evaluated: "admissions_uncovered",
+    admits_to_a_person_as_if_public: "admissions_uncovered",
+    evaluates_for_it: "evaluations that not both agencies signed",
+    puts_into_force_what_nobody_signed: "or one that is not here",
+    puts_into_force_what_is_not_complete: "document_signatures",
+    puts_into_force_again: "document_again",
+    ends_a_proposal: "signature",
+    begins_a_day: "log_ahead",
+    goes_back: "goes back in time",
+    expires_what_is_held: "other outcomes than the rules",
+    awards_what_no_rule_allows: "other outcomes than the rules",
+    declines_what_others_award: "other outcomes than the rules",
+    signs_for_another: "node_went_back",
+}

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 import pytest
-import sqlalchemy as sa
+from samprasan.edge.database import Database
 from samprasan.node.states import (
     NEXT,
     AwardState,
@@ -32,7 +32,7 @@ SEEN_BY_CHANCE = {  # by a simulation of redemptions, corrections and crashes
 }
 
 
-def watch(db: sa.Engine) -> None:
+def watch(db: Database) -> None:
     """Note every change of a state in a table of its own."""
     with db.begin() as tx:
         tx.exec_driver_sql("CREATE TABLE changed (what TEXT, old TEXT, new TEXT)")
@@ -48,7 +48,7 @@ def test_states_follow_each_other_as_the_table_says(seeds: Seeds) -> None:
     for number in seeds(2, 4, 50):
         world = Simulation(number, Faults(forgotten=0, hostile=0))  # a node that cheats changes its own tables
         for node in world.fed.nodes.values():
-            watch(node.db.engine)
+            watch(node.db)
             node.db.sync()  # type: ignore[attr-defined]
         world.run(STEPS // 2)
         for node in world.fed.nodes.values():

@@ -18,7 +18,7 @@ _HUB_SECRET = b"s" * 32
 
 
 def _rekey(enemy: Enemy) -> None:
-    """Its accounts, or others', are somebody else under the next key, or under one that is in force."""
+    """Accounts are somebody else under the next key, before there is one, or under the one in force."""
     epoch = enemy.linking.key_epoch + enemy.chance.choice((0, 1, 1, 2))
     request = hub_pb2.RekeyRequest(request_id=enemy.chance.randbytes(16), key_epoch=epoch)
     for _ in range(enemy.chance.choice((1, 1, 3))):
@@ -43,7 +43,7 @@ def _cosign(enemy: Enemy) -> None:
 
 
 def _give_back(enemy: Enemy) -> None:
-    """What the hub never lost: entries that it has, others in their place, accounts, checkpoints and totals."""
+    """What the hub never lost, which it then does not take: its entries, others in their place, checkpoints, totals."""
     held = hub_pb2.RefeedRequest
     given = [held(evaluated=each) for each in enemy.totals()]
     if enemy.entries:

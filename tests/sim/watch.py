@@ -95,7 +95,8 @@ class Watch:
         """Tokens for integrators of somebody whom not every linked agency may show to them."""
         links, own = hub_tables.links, self._links()
         with self.fed.hub.db.read() as tx:
-            query = sa.select(links.c.purposes).where(links.c.account_id.in_(self.enemy.introduced))
+            is_open = (links.c.account_id.in_(self.enemy.introduced), links.c.purposes > 1)
+            query = sa.select(links.c.purposes).where(*is_open)
             agreed = [hub_store.ledger.purposes_of(each) for each in tx.execute(query).scalars()]
         agreed += [own.get(each, frozenset()) for each in self.enemy.introduced]
         if any(PURPOSE_INTEGRATORS not in each for each in agreed):
@@ -112,7 +113,8 @@ class Watch:
     def _links(self) -> dict[bytes, frozenset[int]]:
         links = hub_tables.links
         with self.fed.hub.db.read() as tx:
-            own = tx.execute(sa.select(links.c.account_id, links.c.purposes).where(links.c.agency == ENEMY))
+            query = sa.select(links.c.account_id, links.c.purposes).where(links.c.agency == ENEMY, links.c.purposes > 1)
+            own = tx.execute(query)
             return {row.account_id: hub_store.ledger.purposes_of(row.purposes) for row in own}
 
     def uses(self) -> Iterator[str]:

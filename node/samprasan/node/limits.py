@@ -38,6 +38,7 @@ RESERVED_SECONDS = 86_400  # a benefit that waits to be fetched
 REDEMPTIONS_LISTED_MAX = 10_000
 OFFICER_CHARACTERS_MAX = 100  # who did it, by name
 RECEIPTS_PER_QUESTION = 100  # the hub's limit
+ANSWERS_UNCOVERED_MAX = 200  # ten minutes of them; a hub that is well signs a checkpoint within seconds
 HEARD_LATE_MS = 600_000  # the hub may be busy; a log that others know of is not hidden for longer by accident
 BATCHES_READ_AT_ONCE = 50  # at most 50 MiB
 MENDED_AT_ONCE = 20  # damaged entries given back in one go: at most 20 MiB

@@ -5,14 +5,22 @@ from typing import Any
 import pytest
 from samprasan.hub import store as hub_store
 from samprasan.hub.log import audit, intake
+from samprasan.hub.recovery import recovery
+from samprasan.keys import signing
 from samprasan.keys.durations import DAY_MS
+from samprasan.keys.errors import Unproven
 from samprasan.ledger import admissions, batch_form, ledger
+from samprasan.node import limits
+from samprasan.node import store as node_store
 from samprasan.node.linking import linking_use
+from samprasan.node.proof import witness
+from samprasan.node.sync import halt, hub_chain
+from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
 
 from tests import federation
-from tests.federation import Federation, deed
+from tests.federation import Federation, HubParty, Message, deed
 from tests.signed_batches import Agency
 
 
@@ -117,3 +125,140 @@ def test_an_old_catalogue_again(fed: Federation) -> None:
         intake.append_own(tx, fed.hub.world, [first])
     assert "document_again" in told(fed)
     assert "puts a document into force again" in problems(fed)
+
+
+@pytest.fixture
+def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub does not hear what receipts nodes have: its own program would begin to recover what it seems to lack."""
+    monkeypatch.setattr(recovery, "hear_receipt", lambda *_: False)
+
+
+def with_false_receipts(fed: Federation, monkeypatch: pytest.MonkeyPatch, index: int) -> None:
+    """The hub answers mpc's next batch as if it had gone far behind the end of the log, and everything had counted."""
+    real = HubParty.receive
+
+    def receive(self: HubParty, message: Message) -> list[Message]:
+        answers = real(self, message)
+        for each in answers:
+            if each.kind == "pushed" and each.to == "mpc":
+                receipt = log.Receipt.FromString(each.body.payload)
+                receipt.log_index = index
+                for outcome in receipt.outcomes:
+                    outcome.CopyFrom(log.Outcome(kind=log.OUTCOME_KIND_APPLIED))
+                each.body.CopyFrom(fed.hub.world.sign(receipt))
+        return answers
+
+    monkeypatch.setattr(HubParty, "receive", receive)
+
+
+@pytest.mark.usefixtures("deaf")
+def test_a_receipt_of_a_place_that_the_log_never_comes_to(fed: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would never be proved; and a later one that is proved is not to hide it."""
+    monkeypatch.setattr(limits, "ANSWERS_UNCOVERED_MAX", 12)
+    fed.give("mpc", deed(1, 1))
+    fed.run()
+    node = fed.nodes["mpc"]
+    with monkeypatch.context() as patch:
+        with_false_receipts(fed, patch, 1 << 40)
+        fed.give("mpc", deed(2, 1))
+        fed.run()
+    node.errors.clear()
+    fed.give("mpc", deed(3, 1))
+    fed.run()
+    assert {each.code for each in node.errors} == {"receipt_disordered"}
+    node.errors.clear()
+    for _ in range(12):
+        fed.deliver(node.tick())
+    assert "receipt_uncovered" in {each.code for each in node.errors}
+    assert halt.halt_reason(node.db) == "receipt_uncovered"
+    halt.resume_sending(node.db)
+    node.errors.clear()
+    fed.deliver(node.tick())
+    assert "receipt_uncovered" not in {each.code for each in node.errors}, "who lets it go on has looked"
+
+
+def test_a_receipt_that_waits_for_a_checkpoint_for_a_while_is_none(
+    fed: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "ANSWERS_UNCOVERED_MAX", 4)
+    fed.run()
+    node = fed.nodes["mpc"]
+    for number in range(5):
+        fed.give("mpc", deed(number, number))
+        for _ in range(3):  # the hub signs no checkpoint meanwhile
+            fed.deliver(node.tick())
+        fed.hub.tick()
+        fed.deliver(node.tick())
+    assert node.errors == []
+    assert halt.halt_reason(node.db) == ""
+
+
+def shown(fed: Federation, index: int) -> hub_pb2.LogEntry:
+    """An entry of the hub's chain that one node alone is shown, said to stand there in the log."""
+    with fed.nodes["nhco"].db.read() as tx:
+        head = node_store.hub_chain.head(tx)
+    with fed.hub.db.read() as tx:
+        federation_id = hub_store.documents.agreed_on(tx).federation_id
+    batch = log.Batch(
+        federation_id=federation_id, agency="hub", seq=head.seq + 1, previous=head.digest, created_at=fed.clock()
+    )
+    batch.updates.add(turn=log.Turn(day=20261123, prefix=b"\0"))
+    signed = fed.hub.world.sign(batch)
+    receipt = log.Receipt(
+        federation_id=federation_id,
+        agency="hub",
+        seq=batch.seq,
+        batch_digest=signing.digest(signed),
+        log_index=index,
+        appended_at=fed.clock(),
+        outcomes=[log.Outcome(kind=log.OUTCOME_KIND_APPLIED)],
+    )
+    return hub_pb2.LogEntry(batch=signed, receipt=fed.hub.world.sign(receipt))
+
+
+@pytest.mark.usefixtures("deaf")
+def test_an_entry_that_is_not_in_the_log(fed: Federation) -> None:
+    """One agency is shown it, and something else stands there."""
+    fed.give("mpc", deed(1, 1))
+    fed.run()
+    with fed.hub.db.read() as tx:
+        size = hub_store.log.head_now(tx).size
+    hub_chain.keep_entries(fed.nodes["nhco"], [shown(fed, size)])
+    fed.give("mpc", deed(2, 1))
+    fed.run()
+    node = fed.nodes["nhco"]
+    node.errors.clear()
+    fed.run()
+    assert "log_forked" in {each.code for each in node.errors}
+    assert len(witness.witness_status(node)["evidence"]) == 1
+    assert fed.nodes["mpc"].errors == []
+
+
+@pytest.mark.usefixtures("deaf")
+def test_an_entry_of_a_place_that_the_log_never_comes_to(fed: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "ANSWERS_UNCOVERED_MAX", 4)
+    fed.give("mpc", deed(1, 1))
+    fed.run()
+    node = fed.nodes["nhco"]
+    hub_chain.keep_entries(node, [shown(fed, 1 << 40)])
+    for _ in range(4):
+        fed.deliver(node.tick())
+    assert "receipt_uncovered" in {each.code for each in node.errors}
+
+
+def test_an_entry_before_the_one_that_it_follows(fed: Federation) -> None:
+    fed.give("mpc", deed(1, 1))
+    fed.run()
+    with pytest.raises(Unproven) as found:
+        hub_chain.keep_entries(fed.nodes["nhco"], [shown(fed, 0)])
+    assert found.value.code == "receipt_disordered"
+
+
+def test_every_entry_of_the_hub_is_proved_to_every_node(fed: Federation) -> None:
+    fed.give("mpc", *(deed(number, number) for number in range(3)))
+    fed.run()
+    fed.run()
+    for node in fed.nodes.values():
+        with node.db.read() as tx:
+            assert node_store.hub_chain.head(tx).seq > 3
+            assert node_store.hub_chain.unproved(tx, 100) == []

@@ -1,9 +1,9 @@
 """Witnessing, the node's side: it believes the hub's log only as far as it has seen it grow.
 
 Every few seconds the node asks for the newest checkpoint, proved to go on from the one it stored and from those that
-other agencies' letters told of, and proved to hold its receipts.  It stores the checkpoint and then cosigns it.  Two
-signed words of the hub that cannot both be true are kept as evidence; nothing more is accepted from that hub until an
-operator has looked.
+other agencies' letters told of, and proved to hold its receipts and the hub's own entries.  It stores the checkpoint
+and then cosigns it.  Two signed words of the hub that cannot both be true are kept as evidence; nothing more is
+accepted from that hub until an operator has looked.  A word that no checkpoint comes to cover stops the sending.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,12 +31,14 @@ LIES = frozenset({"log_forked", "log_went_back"})  # after these nothing more is
 class Question:
     """What the hub is asked to prove: the notes that it must connect, by who knows of them, and receipts by batch.
 
-    ``origin`` says of which log: one that is cut while the hub thinks about it is another.
+    ``receipts`` are of this node's batches, ``entries`` of the hub's own.  ``origin`` says of which log: one that is
+    cut while the hub thinks about it is another.
     """
 
     origin: str
     known: tuple[tuple[str, bytes], ...]
     receipts: tuple[tuple[int, bytes], ...]
+    entries: tuple[tuple[int, bytes], ...]
 
     @property
     def own(self) -> bytes:
@@ -53,13 +55,13 @@ class Question:
         """The same as a message."""
         return hub_pb2.WitnessRequest(
             sizes=[checkpoint.read(note).checkpoint.size for _, note in self.known],
-            log_indexes=[_opened(receipt).log_index for _, receipt in self.receipts],
+            log_indexes=[_opened(receipt).log_index for _, receipt in (*self.receipts, *self.entries)],
         )
 
     @property
     def is_full(self) -> bool:
         """Whether more receipts may wait for their proof than fit."""
-        return len(self.receipts) == limits.RECEIPTS_PER_QUESTION
+        return len(self.receipts) + len(self.entries) == limits.RECEIPTS_PER_QUESTION
 
 
 def question(db: Database) -> Question:
@@ -69,9 +71,10 @@ def question(db: Database) -> Question:
         own = store.log_views.newest(tx)
         told = [(row.agency, row.note) for row in store.log_views.heard_of(tx)]
         heard = [each for each in told if not _is_of_later_log(tx, checkpoint.read(each[1]))]
-        unproved = store.log_views.unproved(tx, limits.RECEIPTS_PER_QUESTION)
+        entries = store.hub_chain.unproved(tx, limits.RECEIPTS_PER_QUESTION // 2)
+        unproved = store.log_views.unproved(tx, limits.RECEIPTS_PER_QUESTION - len(entries))
     known = [("", own), *heard] if own else heard
-    return Question(origin, tuple(known), tuple((row.seq, row.receipt) for row in unproved))
+    return Question(origin, tuple(known), tuple((row.seq, row.receipt) for row in unproved), tuple(entries))
 
 
 def accept_answer(node: Node, asked: Question, answer: hub_pb2.WitnessResponse) -> hub_pb2.CosignRequest | None:
@@ -79,7 +82,8 @@ def accept_answer(node: Node, asked: Question, answer: hub_pb2.WitnessResponse) 
 
     Raises Malformed or Unproven ``checkpoint`` and ``cosignature`` for what proves nothing either way, Unavailable
     ``log_cut`` if one side does not know of a cut yet, and after halting Unproven ``log_forked`` with evidence kept,
-    ``log_went_back`` for a log shorter than this node has seen.
+    ``log_went_back`` for a log shorter than this node has seen, ``receipt_uncovered`` for one that goes on without what
+    the hub has signed for.
     """
     if not answer.checkpoint and not asked.own_size:
         return None
@@ -88,11 +92,15 @@ def accept_answer(node: Node, asked: Question, answer: hub_pb2.WitnessResponse) 
         if (store.documents.agreed_on(tx).origin, store.log_views.newest(tx)) != (asked.origin, asked.own):
             return None  # another process of this node has asked meanwhile
         note = _judge(tx, node.world, asked, answer)
-        if isinstance(note, Unproven):
-            store.facts.write(tx, store.facts.HALTED, note.code)
+        uncovered = None if isinstance(note, Unproven) else _uncovered(tx, asked, note.checkpoint.size)
+        problem = note if isinstance(note, Unproven) else uncovered
+        if problem is not None:
+            store.facts.write(tx, store.facts.HALTED, problem.code)
         keys = _keys(tx)
     if isinstance(note, Unproven):
         raise note
+    if uncovered is not None:
+        raise uncovered
     if node.identity.agency in {each.agency for each in checkpoint.cosignatures(note, keys, node.world.verify)}:
         return None
     word = checkpoint.cosigned(note.checkpoint, node.identity.agency, node.world.signer, node.world.now() // 1000)
@@ -200,7 +208,10 @@ def _keys(tx: Tx) -> dict[str, bytes]:
 def _check_form(asked: Question, answer: hub_pb2.WitnessResponse) -> None:
     """As many proofs as were asked for, of whole hashes."""
     paths = [*answer.consistency, *answer.inclusion]
-    complete = (len(answer.consistency), len(answer.inclusion)) == (len(asked.known), len(asked.receipts))
+    complete = (len(answer.consistency), len(answer.inclusion)) == (
+        len(asked.known),
+        len(asked.receipts) + len(asked.entries),
+    )
     short = all(len(path.hashes) <= merkle.PATH_MAX for path in paths)
     if not complete or not short or any(len(each) != merkle.HASH_BYTES for path in paths for each in path.hashes):
         raise Malformed("checkpoint")
@@ -235,7 +246,7 @@ def _contradiction(
             before.size, before.root, shown.size, path.hashes, shown.root
         ):
             return Evidence(world.now(), known_note, answer.checkpoint)
-    for (_, receipt), path in zip(asked.receipts, answer.inclusion, strict=True):
+    for (_, receipt), path in zip((*asked.receipts, *asked.entries), answer.inclusion, strict=True):
         index, entry = _opened(receipt).log_index, signing.digest(Envelope.FromString(receipt))
         if index < shown.size and not merkle.includes(
             merkle.leaf_hash(entry), index, shown.size, path.hashes, shown.root
@@ -246,11 +257,35 @@ def _contradiction(
 
 def _store(tx: Tx, asked: Question, answer: hub_pb2.WitnessResponse, note: Note) -> None:
     size = note.checkpoint.size
-    store.log_views.add_proofs(tx, list(_proofs(asked.receipts, answer.inclusion, size, tx)))
+    paths = answer.inclusion[: len(asked.receipts)]
+    store.log_views.add_proofs(tx, list(_proofs(asked.receipts, paths, size, tx)))
+    covered = [seq for seq, receipt in asked.entries if _opened(receipt).log_index < size]
+    if covered:
+        store.hub_chain.note_proved(tx, covered[-1])
     store.log_views.keep_checkpoint(tx, size, answer.checkpoint)
     for agency, known_note in asked.known:
         if agency and checkpoint.read(known_note).checkpoint.size <= size:
             store.log_views.mark_connected(tx, agency, known_note)
+
+
+def _uncovered(tx: Tx, asked: Question, size: int) -> Unproven | None:
+    """What is wrong if the hub has shown so many checkpoints that end before what it had signed for already.
+
+    A receipt of a place that the log never comes to would otherwise never be proved, and say whatever the hub likes.
+    """
+    for name, receipts in ((store.facts.RECEIPT_WAITS, asked.receipts), (store.facts.ENTRY_WAITS, asked.entries)):
+        waiting = next((seq for seq, receipt in receipts if _opened(receipt).log_index >= size), None)
+        said = store.facts.get(tx, name)
+        if waiting is None:
+            if said is not None:
+                store.facts.drop(tx, name)
+            continue
+        seq, count = map(int, (said or f"{waiting} 0").split())
+        count = count + 1 if seq == waiting else 1
+        store.facts.write(tx, name, f"{waiting} {count}")
+        if count == limits.ANSWERS_UNCOVERED_MAX:  # and not again: an operator who lets it go on has looked
+            return Unproven("receipt_uncovered", seq=waiting)
+    return None
 
 
 def _proofs(

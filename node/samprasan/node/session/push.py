@@ -11,7 +11,7 @@ from samprasan.node.session.session import Session
 from samprasan.node.sync import batches, halt, hub_chain, receipts
 from samprasan.v1 import hub_pb2
 
-_HALTING = frozenset({"chain_fork", "node_went_back", "hub_went_back", "receipt_foreign"})
+_HALTING = frozenset({"chain_fork", "node_went_back", "hub_went_back", "receipt_foreign", "receipt_disordered"})
 logger = get_logger("node")
 
 

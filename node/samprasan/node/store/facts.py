@@ -14,6 +14,9 @@ AGREED_AT = "agreed_at"  # when records and the hub's totals last agreed
 DIFFERENCES = "differences"  # accounts that differ, by likely cause, JSON
 AWARDS_WAIT_UNTIL = "awards_wait_until"  # a cap of this agency's day was reached; when the next one begins
 CLOCK_OFF_MS = "clock_off_ms"  # the hub's clock less ours, then
+RECEIPT_WAITS = "receipt_waits"  # the batch whose receipt no checkpoint covers, and how many have been shown since
+ENTRY_WAITS = "entry_waits"  # the same of the hub's own entries
+ENTRIES_PROVED = "entries_proved"  # up to which the hub's own entries are proved to be in its log
 
 
 _NAMED = sa.select(notes.c.value).where(notes.c.name == sa.bindparam("which"))

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from samprasan.edge.database import insert_rows, rows_as
 from samprasan.keys.chain import Head
 from samprasan.node.rows import HubEntryRow
+from samprasan.node.store import facts
 from samprasan.node.tables import hub_entries
 from samprasan.v1.hub_pb2 import LogEntry
 
@@ -29,6 +30,32 @@ def add(tx: sa.Connection, seq: int, log_index: int, digest: bytes, entry: bytes
 def forget_from(tx: sa.Connection, log_index: int) -> None:
     """Entries from there on in the log are not in it any more."""
     tx.execute(hub_entries.delete().where(hub_entries.c.log_index >= log_index))
+    note_proved(tx, min(_proved(tx), head(tx).seq))
+
+
+def unproved(tx: sa.Connection, limit: int) -> list[tuple[int, bytes]]:
+    """Entries that are not proved to be in the log, oldest first: seq and receipt."""
+    return [
+        (row.seq, LogEntry.FromString(row.entry).receipt.SerializeToString()) for row in after(tx, _proved(tx), limit)
+    ]
+
+
+def note_proved(tx: sa.Connection, seq: int) -> None:
+    """The entries up to ``seq`` are proved to be in the log."""
+    facts.write(tx, facts.ENTRIES_PROVED, str(seq))
+
+
+def _proved(tx: sa.Connection) -> int:
+    return int(facts.get(tx, facts.ENTRIES_PROVED) or 0)
+
+
+_LAST_INDEX = sa.select(hub_entries.c.log_index).order_by(hub_entries.c.seq.desc()).limit(1)
+
+
+def last_index(tx: sa.Connection) -> int:
+    """Where the newest that is kept stands in the log; -1 if none is."""
+    found = tx.execute(_LAST_INDEX).scalar()
+    return -1 if found is None else int(found)
 
 
 def after(tx: sa.Connection, seq: int, limit: int) -> list[HubEntryRow]:

@@ -28,7 +28,8 @@ def kept_up_to(db: Database) -> int:
 def keep_entries(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
     """Keep what comes next of the hub's chain; what comes behind something that is not here is left.
 
-    Raises Unproven ``signature``, ``receipt_foreign``; ``hub_chain_fork`` for an entry that is not what is kept;
+    Raises Unproven ``signature``, ``receipt_foreign``; ``receipt_disordered`` for an entry that is said to stand before
+    the one that it follows; ``hub_chain_fork`` for one that is not what is kept;
     ``dissent``, ``document_revived`` for the end of a proposal that nobody said no to, or that is in force here;
     ``document_replaced`` for a document that took effect in the log and is another one here, ``document_late`` for one
     whose time was over then, ``document_again`` for one that took effect before; ``admissions_uncovered`` for
@@ -61,7 +62,7 @@ def _keep_entries(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
         take_turn(tx, "samprasan: hub chain")  # serve and sync at once both recall what comes next
         key = store.documents.agreed_on(tx).required_roster.hub.signing_key
         agreed = store.documents.agreed_on(tx)
-        head = store.hub_chain.head(tx)
+        head, last = store.hub_chain.head(tx), store.hub_chain.last_index(tx)
         for entry in entries:
             batch = node.world.open(entry.batch, log.Batch, key)
             receipt = node.world.open(entry.receipt, log.Receipt, key)
@@ -75,10 +76,12 @@ def _keep_entries(node: Node, entries: Sequence[hub_pb2.LogEntry]) -> None:
                 raise Unavailable("log_cut")
             match chain.fit(head, batch.seq, batch.previous):
                 case Fit.NEXT:
+                    if receipt.log_index <= last:
+                        raise Unproven("receipt_disordered", seq=batch.seq)
                     linking_use.note_batch(tx, node, batch, receipt)
                     _note_documents(tx, node, batch, receipt)
                     store.hub_chain.add(tx, batch.seq, receipt.log_index, digest, entry.SerializeToString())
-                    head = chain.Head(batch.seq, digest)
+                    head, last = chain.Head(batch.seq, digest), receipt.log_index
                 case Fit.KNOWN if store.hub_chain.digest_at(tx, batch.seq) == digest:
                     continue
                 case Fit.GAP:

@@ -32,8 +32,8 @@ def settle(node: Node, envelope: Envelope) -> log.Receipt:
     because their account had gone are made anew, for the account that the subject gets instead, and so are those that
     were to take the place of an award to somebody who had left.  What was told of somebody who comes back is worked out
     anew.
-    Raises Unproven ``receipt_foreign`` for a receipt of a batch that this node did not make; Unavailable ``log_cut``,
-    ``log_ahead``.
+    Raises Unproven ``receipt_foreign`` for a receipt of a batch that this node did not make, ``receipt_disordered`` for
+    one that puts its batch elsewhere than between its neighbours; Unavailable ``log_cut``, ``log_ahead``.
     """
     with node.db.begin() as tx:
         store.awards.lock(tx)
@@ -54,6 +54,7 @@ def settle_in(tx: Tx, world: World, stored: BatchRow, receipt: log.Receipt, enve
     batch = log.Batch.FromString(Envelope.FromString(stored.envelope).payload)
     if len(receipt.outcomes) != len(batch.updates):
         raise Unproven("receipt_foreign", seq=receipt.seq)
+    _check_place(tx, receipt)
     found = _sorted_out(batch, receipt)
     came = dict(_came(batch, receipt))
     reasons = {each.op_id: came.reason for each, came in zip(batch.updates, receipt.outcomes, strict=True)}
@@ -87,6 +88,20 @@ def settle_in(tx: Tx, world: World, stored: BatchRow, receipt: log.Receipt, enve
     if is_full:
         store.awards.put_off_all(tx)
     store.batches.settle(tx, receipt.seq, envelope.SerializeToString())
+
+
+def _check_place(tx: Tx, receipt: log.Receipt) -> None:
+    """That its place in the log lies between those of the batches before and behind it in this node's chain.
+
+    So one that stands nowhere is not forgotten behind a later one that is proved.
+    """
+    for neighbour, sign in ((receipt.seq - 1, 1), (receipt.seq + 1, -1)):
+        row = store.batches.find(tx, neighbour)
+        if row is None or row.receipt is None:
+            continue
+        other = log.Receipt.FromString(Envelope.FromString(row.receipt).payload)
+        if sign * (receipt.log_index - other.log_index) <= 0:
+            raise Unproven("receipt_disordered", seq=receipt.seq)
 
 
 def _came(batch: log.Batch, receipt: log.Receipt) -> Iterator[tuple[bytes, Came]]:
