@@ -71,10 +71,11 @@ def question(db: Database) -> Question:
         own = store.log_views.newest(tx)
         told = [(row.agency, row.note) for row in store.log_views.heard_of(tx)]
         heard = [each for each in told if not _is_of_later_log(tx, checkpoint.read(each[1]))]
-        entries = store.hub_chain.unproved(tx, limits.RECEIPTS_PER_QUESTION // 2)
-        unproved = store.log_views.unproved(tx, limits.RECEIPTS_PER_QUESTION - len(entries))
+        room = limits.RECEIPTS_PER_QUESTION
+        receipts = [(row.seq, row.receipt) for row in store.log_views.unproved(tx, room)]
+        entries = store.hub_chain.unproved(tx, max(room - len(receipts), room // 2))
     known = [("", own), *heard] if own else heard
-    return Question(origin, tuple(known), tuple((row.seq, row.receipt) for row in unproved), tuple(entries))
+    return Question(origin, tuple(known), tuple(receipts[: room - len(entries)]), tuple(entries))
 
 
 def accept_answer(node: Node, asked: Question, answer: hub_pb2.WitnessResponse) -> hub_pb2.CosignRequest | None:
