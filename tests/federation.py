@@ -7,6 +7,7 @@ never calls another: it gives messages to send, and is given messages that arriv
 import contextlib
 import hashlib
 import random
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -464,9 +465,14 @@ class Reused(Database):
 
     idle: ClassVar[list[sa.Engine]] = []
 
+    def __init__(self, engine: sa.Engine) -> None:
+        super().__init__(engine)
+        self._left_open = weakref.finalize(self, engine.dispose)
+
     def close(self) -> None:
         """Let another one have the engine; this one has none any more."""
         if hasattr(self, "engine"):
+            self._left_open.detach()
             self.idle.append(self.engine)
             del self.engine
 
@@ -478,7 +484,7 @@ def memory_database(_party: str) -> Database:
 
 def empty_database(_party: str) -> Database:
     """SQLite in memory, with nothing in it."""
-    return database.open_database("sqlite://")
+    return Reused(database.open_database("sqlite://").engine)
 
 
 def make(

@@ -4,6 +4,7 @@ A store keeps what was committed only if SQLite was told to sync each commit (it
 otherwise a crash takes back everything since the last sync.
 """
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ class SimulatedStore(Database):
         self.crash_at_commit = ""
         self._commits = 0
         self._durable: bytes | None = None
+        self._left_open = weakref.finalize(self, engine.dispose)
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
@@ -61,6 +63,7 @@ class SimulatedStore(Database):
     def close(self) -> None:
         """Let another world have the engine; this one has none any more."""
         if hasattr(self, "engine"):
+            self._left_open.detach()
             self.raw().execute("PRAGMA synchronous = FULL")
             self.idle.append(self.engine)
             del self.engine

@@ -208,7 +208,7 @@ class Newborn:
         from samprasan.node import home as node_homes
 
         mpc = fed.nodes["mpc"]
-        self.node = Node(database.open_database("sqlite://"), mpc.world, mpc.identity, mpc.tls_ca)
+        self.node = Node(federation.empty_database(""), mpc.world, mpc.identity, mpc.tls_ca)
         database.migrate(self.node.db, node_homes.MIGRATIONS)
         (self.roster_1, *_rest) = members_documents.list_documents(fed.hub.db).active
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -106,12 +107,17 @@ def test_two_documents_that_differ_look_different_on_the_screen(
         other = changed(one, chance)
         if one != other:
             compared += 1
-            assert screen(one, capsys) != screen(other, capsys), f"seed {seed}"
+            before = drawn(kind, chance)
+            assert screen(one, None, capsys) != screen(other, None, capsys), f"seed {seed}"
+            assert screen(one, before, capsys) != screen(other, before, capsys), f"seed {seed}"
     assert compared > 8
 
 
-def screen(body: Any, capsys: pytest.CaptureFixture[str]) -> str:
-    """What ``approvals show`` prints; of the digest, which alone would tell two apart, it shows the same."""
+def screen(body: Any, before: Any, capsys: pytest.CaptureFixture[str]) -> str:
+    """What ``approvals show`` prints: every field, or with ``before``, here alone, what it changes of that one.
+
+    Of the digest, which alone would tell two apart, it shows the same.
+    """
     document = {
         "id": "0" * 12,
         "kind": "policy",
@@ -121,9 +127,9 @@ def screen(body: Any, capsys: pytest.CaptureFixture[str]) -> str:
         "missing": [],
         "declined": {},
         "words": dict.fromkeys(LANGUAGES, "acorn " * 33),
-        "content": {each.path: each.value for each in differences.lines(body)},
-        "instead_of": None,
-        "changes": [],
+        "content": {} if before else {each.path: each.value for each in differences.lines(body)},
+        "instead_of": 1 if before else None,
+        "changes": [asdict(each) for each in differences.changes(before, body)] if before else [],
         "here": {},
     }
     command.answer(document, False, formats.joint_document(document))
