@@ -29,7 +29,7 @@ from samprasan.hub.log import checkpoints, intake, recall
 from samprasan.hub.members import dissent, documents, hello, joining, mailbox
 from samprasan.hub.recovery import recovery
 from samprasan.keys import certificates, sealing
-from samprasan.keys.errors import SamprasanError, Unavailable
+from samprasan.keys.errors import SamprasanError, Unavailable, Unproven
 from samprasan.keys.identifiers import Scheme, check_digit, parse
 from samprasan.keys.sealing import Vault
 from samprasan.keys.signing import KeySigner, Signer, Verify, verify_ed25519
@@ -216,11 +216,20 @@ class NodeParty(Node):
         return [
             self._to_hub("hello", sync_hello.compose_hello(self)),
             self._to_hub("fetch", 0),
-            self._to_hub("witness", node_witnessing.question(self.db)),
+            *self._witness(),
             *self._ceremony(),
             *self._questions(),
             *self._accounts(),
         ]
+
+    def _witness(self) -> list[Message]:
+        asked = node_witnessing.question(self.db)
+        try:
+            node_witnessing.count_question(self.db, asked)
+        except Unproven as problem:  # the service logs it, and goes on with its other tasks
+            self.errors.append(problem)
+            return []
+        return [self._to_hub("witness", asked)]
 
     def restart(self) -> None:
         """What was only in memory is gone."""

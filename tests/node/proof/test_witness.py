@@ -93,6 +93,21 @@ def test_every_receipt_is_proved_to_its_node(fed: Federation) -> None:
         assert merkle.includes(leaf, index, proof.size, path, notes[proof.size].checkpoint.root)
 
 
+def test_a_checkpoint_of_a_clock_that_was_ahead_keeps_no_newer_one_back(fed: Federation) -> None:
+    offered(fed)
+    fed.nodes.pop("nhco")  # nothing is final without it
+    fed.clock.now_ms += 5 * 3_600_000
+    fed.give("codi", deed(900, 9))
+    fed.run()
+    fed.run()
+    before = standing(fed).size
+    fed.clock.now_ms -= 5 * 3_600_000
+    fed.give("codi", deed(901, 9))
+    fed.run()
+    fed.run()
+    assert standing(fed).size > before
+
+
 def test_a_checkpoint_stays_offered_until_it_is_final_or_half_a_minute_old(fed: Federation) -> None:
     before = offered(fed)
     fed.give("codi", deed(900, 9))

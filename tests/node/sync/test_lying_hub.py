@@ -8,13 +8,13 @@ from samprasan.hub.log import audit, intake
 from samprasan.hub.recovery import recovery
 from samprasan.keys import signing
 from samprasan.keys.durations import DAY_MS
-from samprasan.keys.errors import Unproven
+from samprasan.keys.errors import Unavailable, Unproven
 from samprasan.ledger import admissions, batch_form, ledger
 from samprasan.node import limits
 from samprasan.node import store as node_store
 from samprasan.node.linking import linking_use
 from samprasan.node.proof import witness
-from samprasan.node.sync import halt, hub_chain
+from samprasan.node.sync import batches, halt, hub_chain, receipts
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
@@ -154,7 +154,7 @@ def with_false_receipts(fed: Federation, monkeypatch: pytest.MonkeyPatch, index:
 @pytest.mark.usefixtures("deaf")
 def test_a_receipt_of_a_place_that_the_log_never_comes_to(fed: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would never be proved; and a later one that is proved is not to hide it."""
-    monkeypatch.setattr(limits, "ANSWERS_UNCOVERED_MAX", 12)
+    monkeypatch.setattr(limits, "QUESTIONS_IN_VAIN_MAX", 12)
     fed.give("mpc", deed(1, 1))
     fed.run()
     node = fed.nodes["mpc"]
@@ -173,14 +173,50 @@ def test_a_receipt_of_a_place_that_the_log_never_comes_to(fed: Federation, monke
     assert halt.halt_reason(node.db) == "receipt_uncovered"
     halt.resume_sending(node.db)
     node.errors.clear()
-    fed.deliver(node.tick())
-    assert "receipt_uncovered" not in {each.code for each in node.errors}, "who lets it go on has looked"
+    for _ in range(12):
+        fed.deliver(node.tick())
+    assert "receipt_uncovered" in {each.code for each in node.errors}, "who lets it go on is told again"
+
+
+def test_a_receipt_that_comes_before_an_earlier_one(fed: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be proved, and the one that comes late never asked for."""
+    monkeypatch.setattr(limits, "UPDATES_MAX", 2)
+    fed.give("mpc", deed(1, 1))
+    fed.run()
+    node = fed.nodes["mpc"]
+    fed.give("mpc", *(deed(number, 1) for number in range(2, 8)))
+    with node.db.read() as tx:
+        seq = node_store.batches.settled_seq(tx)
+    sent: list[Envelope] = []
+    while (found := batches.seal_next_batch(node, seq)) is not None:
+        seq = found[0]
+        sent.append(found[1])
+    assert len(sent) >= 2
+    answers = [fed.ask_hub("mpc", "push", envelope) for envelope in sent]
+    with pytest.raises(Unavailable, match="before an earlier one"):
+        receipts.settle(node, answers[1])
+    for each in answers:
+        receipts.settle(node, each)
+    fed.run()
+    assert halt.halt_reason(node.db) == ""
+
+
+@pytest.mark.parametrize("reason", ["receipt_uncovered", "receipt_disordered", "log_forked", "restored"])
+def test_why_a_node_stopped_is_not_taken_away_by_the_hub(fed: Federation, reason: str) -> None:
+    """Not by a log that is short for a moment and whole again."""
+    node = fed.nodes["mpc"]
+    with node.db.begin() as tx:
+        node_store.facts.halt(tx, reason)
+    halt.halt_sending(node.db, Unproven("hub_went_back", agency="mpc", seq=0))
+    assert halt.halt_reason(node.db) == reason
+    halt.halt_sending(node.db, Unproven("log_forked"))
+    assert halt.halt_reason(node.db) == ("restored" if reason == "restored" else "log_forked")
 
 
 def test_a_receipt_that_waits_for_a_checkpoint_for_a_while_is_none(
     fed: Federation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "ANSWERS_UNCOVERED_MAX", 4)
+    monkeypatch.setattr(limits, "QUESTIONS_IN_VAIN_MAX", 4)
     fed.run()
     node = fed.nodes["mpc"]
     for number in range(5):
@@ -236,7 +272,7 @@ def test_an_entry_that_is_not_in_the_log(fed: Federation) -> None:
 
 @pytest.mark.usefixtures("deaf")
 def test_an_entry_of_a_place_that_the_log_never_comes_to(fed: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "ANSWERS_UNCOVERED_MAX", 4)
+    monkeypatch.setattr(limits, "QUESTIONS_IN_VAIN_MAX", 4)
     fed.give("mpc", deed(1, 1))
     fed.run()
     node = fed.nodes["nhco"]

@@ -3,7 +3,7 @@
 Every few seconds the node asks for the newest checkpoint, proved to go on from the one it stored and from those that
 other agencies' letters told of, and proved to hold its receipts and the hub's own entries.  It stores the checkpoint
 and then cosigns it.  Two signed words of the hub that cannot both be true are kept as evidence; nothing more is
-accepted from that hub until an operator has looked.  A word that no checkpoint comes to cover stops the sending.
+accepted from that hub until an operator has looked.  What the hub signed and does not come to prove stops the sending.
 """
 
 from collections.abc import Iterator, Sequence
@@ -78,13 +78,44 @@ def question(db: Database) -> Question:
     return Question(origin, tuple(known), tuple(receipts[: room - len(entries)]), tuple(entries))
 
 
+def count_question(db: Database, asked: Question) -> None:
+    """Count how often the hub was asked to prove the oldest of what it has signed for, whatever it answers.
+
+    A receipt of a place that the log never comes to is never proved, and could say whatever the hub likes.  Halts, and
+    raises Unproven ``receipt_uncovered``, each time that it was asked ``limits.QUESTIONS_IN_VAIN_MAX`` times.
+    """
+    oldest = {
+        store.facts.RECEIPT_WAITS: next((seq for seq, _ in asked.receipts), None),
+        store.facts.ENTRY_WAITS: next((seq for seq, _ in asked.entries), None),
+    }
+    with db.read() as tx:
+        if not any(oldest.values()) and not any(store.facts.get(tx, name) for name in oldest):
+            return
+    with db.begin() as tx:
+        late = [seq for name, seq in oldest.items() if _has_waited(tx, name, seq)]
+        if late:
+            store.facts.halt(tx, "receipt_uncovered")
+    if late:
+        raise Unproven("receipt_uncovered", seq=late[0])
+
+
+def _has_waited(tx: Tx, name: str, seq: int | None) -> bool:
+    """Note that ``seq`` waits, once more; whether it is time to say so."""
+    if seq is None:
+        store.facts.drop(tx, name)
+        return False
+    before, count = map(int, (store.facts.get(tx, name) or f"{seq} 0").split())
+    count = count + 1 if before == seq else 1
+    store.facts.write(tx, name, f"{seq} {count}")
+    return count % limits.QUESTIONS_IN_VAIN_MAX == 0
+
+
 def accept_answer(node: Node, asked: Question, answer: hub_pb2.WitnessResponse) -> hub_pb2.CosignRequest | None:
     """Check the hub's answer, store its checkpoint and proofs; then the cosignature to give, if it has none of ours.
 
     Raises Malformed or Unproven ``checkpoint`` and ``cosignature`` for what proves nothing either way, Unavailable
     ``log_cut`` if one side does not know of a cut yet, and after halting Unproven ``log_forked`` with evidence kept,
-    ``log_went_back`` for a log shorter than this node has seen, ``receipt_uncovered`` for one that goes on without what
-    the hub has signed for.
+    ``log_went_back`` for a log shorter than this node has seen.
     """
     if not answer.checkpoint and not asked.own_size:
         return None
@@ -93,15 +124,11 @@ def accept_answer(node: Node, asked: Question, answer: hub_pb2.WitnessResponse) 
         if (store.documents.agreed_on(tx).origin, store.log_views.newest(tx)) != (asked.origin, asked.own):
             return None  # another process of this node has asked meanwhile
         note = _judge(tx, node.world, asked, answer)
-        uncovered = None if isinstance(note, Unproven) else _uncovered(tx, asked, note.checkpoint.size)
-        problem = note if isinstance(note, Unproven) else uncovered
-        if problem is not None:
-            store.facts.write(tx, store.facts.HALTED, problem.code)
+        if isinstance(note, Unproven):
+            store.facts.halt(tx, note.code)
         keys = _keys(tx)
     if isinstance(note, Unproven):
         raise note
-    if uncovered is not None:
-        raise uncovered
     if node.identity.agency in {each.agency for each in checkpoint.cosignatures(note, keys, node.world.verify)}:
         return None
     word = checkpoint.cosigned(note.checkpoint, node.identity.agency, node.world.signer, node.world.now() // 1000)
@@ -127,7 +154,7 @@ def note_heard(node: Node, sender: str, data: bytes) -> None:
         forked = mine is not None and mine.size == note.checkpoint.size and mine != note.checkpoint
         if forked:
             store.log_views.keep_evidence(tx, Evidence(node.world.now(), own, data))
-            store.facts.write(tx, store.facts.HALTED, "log_forked")
+            store.facts.halt(tx, "log_forked")
         elif mine != note.checkpoint:
             store.log_views.note_heard(tx, sender, data, node.world.now())
     if forked:
@@ -267,26 +294,6 @@ def _store(tx: Tx, asked: Question, answer: hub_pb2.WitnessResponse, note: Note)
     for agency, known_note in asked.known:
         if agency and checkpoint.read(known_note).checkpoint.size <= size:
             store.log_views.mark_connected(tx, agency, known_note)
-
-
-def _uncovered(tx: Tx, asked: Question, size: int) -> Unproven | None:
-    """What is wrong if the hub has shown so many checkpoints that end before what it had signed for already.
-
-    A receipt of a place that the log never comes to would otherwise never be proved, and say whatever the hub likes.
-    """
-    for name, receipts in ((store.facts.RECEIPT_WAITS, asked.receipts), (store.facts.ENTRY_WAITS, asked.entries)):
-        waiting = next((seq for seq, receipt in receipts if _opened(receipt).log_index >= size), None)
-        said = store.facts.get(tx, name)
-        if waiting is None:
-            if said is not None:
-                store.facts.drop(tx, name)
-            continue
-        seq, count = map(int, (said or f"{waiting} 0").split())
-        count = count + 1 if seq == waiting else 1
-        store.facts.write(tx, name, f"{waiting} {count}")
-        if count == limits.ANSWERS_UNCOVERED_MAX:  # and not again: an operator who lets it go on has looked
-            return Unproven("receipt_uncovered", seq=waiting)
-    return None
 
 
 def _proofs(

@@ -64,6 +64,8 @@ def carry_out(tx: Tx, node: Node, body: Cut) -> None:
     deed_ids = store.awards.unsettle(tx, first)
     awards.AwardQueue(tx, node.world, node.world.now()).correct(store.deeds.of_ids(tx, deed_ids))
     store.hub_chain.forget_from(tx, size)
+    for waits in (store.facts.RECEIPT_WAITS, store.facts.ENTRY_WAITS):
+        store.facts.drop(tx, waits)
     store.documents.forget_activations(tx, size)
     linking_use.count_again(tx, node)
     store.log_views.forget_after(tx, size)

@@ -21,12 +21,12 @@ from samprasan.node.identity import ID_COLUMN, NAME_COLUMN, Node
 from samprasan.node.linking import evaluation_totals
 from samprasan.node.rows import AwardRow, SubjectRow
 from samprasan.node.states import AwardState
-from samprasan.node.sync import halt, receipts
+from samprasan.node.sync import receipts
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 
 _APPLIED = log.DECLINE_REASON_UNSPECIFIED
-_OVER = frozenset({halt.RESTORED, "node_went_back", "chain_fork"})  # why the node was halted, and is not any more
+_OVER = frozenset({store.facts.RESTORED, "node_went_back", "chain_fork"})  # why it was halted, and is not any more
 _PUBLIC_SCHEMES = frozenset({Scheme.REGISTRY.value, Scheme.AREA.value})
 _RECOVERED = "recovered"  # how its subject proved who they are is not known any more
 

@@ -18,6 +18,7 @@ async def run(session: Session) -> None:
         more = False
         async with session.patiently("witnessing"):
             asked = await session.step(witness.question, node.db)
+            await session.step(witness.count_question, node.db, asked)
             answer = await session.hub.witness(asked.request)
             if answer.checkpoint != asked.own:
                 await hello.keep_up(session, answer.own_seq)  # who accepts a checkpoint can make again what it covers

@@ -69,6 +69,15 @@ def find(tx: sa.Connection, seq: int) -> BatchRow | None:
     return row_as(BatchRow, tx.execute(_AT, {"at": seq}).first())
 
 
+_RECEIPT_AT = sa.select(batches.c.receipt).where(batches.c.seq == sa.bindparam("at"))
+
+
+def receipt_of(tx: sa.Connection, seq: int) -> bytes | None:
+    """The receipt of batch ``seq``, empty if it has none; None if there is no such batch."""
+    row = tx.execute(_RECEIPT_AT, {"at": seq}).first()
+    return None if row is None else bytes(row.receipt or b"")
+
+
 def between(tx: sa.Connection, start: int, end: int) -> list[BatchRow]:
     """Batches with a receipt from ``start`` on, up to and without ``end``."""
     within = (batches.c.seq >= start, batches.c.seq < end, batches.c.receipt.is_not(None))

@@ -14,11 +14,14 @@ AGREED_AT = "agreed_at"  # when records and the hub's totals last agreed
 DIFFERENCES = "differences"  # accounts that differ, by likely cause, JSON
 AWARDS_WAIT_UNTIL = "awards_wait_until"  # a cap of this agency's day was reached; when the next one begins
 CLOCK_OFF_MS = "clock_off_ms"  # the hub's clock less ours, then
-RECEIPT_WAITS = "receipt_waits"  # the batch whose receipt no checkpoint covers, and how many have been shown since
+RECEIPT_WAITS = "receipt_waits"  # the oldest batch whose receipt is not proved, and how often the hub was asked for it
 ENTRY_WAITS = "entry_waits"  # the same of the hub's own entries
 ENTRIES_PROVED = "entries_proved"  # up to which the hub's own entries are proved to be in its log
 
 
+RESTORED = "restored"  # why a node that was made of a backup is halted
+OVER_ONCE_WHOLE = frozenset({"hub_went_back", "log_went_back"})  # the agencies have given back what the hub had lost
+_STRONGEST = frozenset({RESTORED, "log_forked"})
 _NAMED = sa.select(notes.c.value).where(notes.c.name == sa.bindparam("which"))
 
 
@@ -30,6 +33,14 @@ def get(tx: sa.Connection, name: str) -> str | None:
 def write(tx: sa.Connection, name: str, value: str) -> None:
     """Write the note."""
     upsert_rows(tx, notes, [(name, value)])
+
+
+def halt(tx: sa.Connection, code: str) -> None:
+    """Stop sending; a reason that only an operator takes away is not replaced by one that may pass by itself."""
+    before = get(tx, HALTED)
+    if before in _STRONGEST or (before and before not in OVER_ONCE_WHOLE and code in OVER_ONCE_WHOLE):
+        return
+    write(tx, HALTED, code)
 
 
 def drop(tx: sa.Connection, name: str) -> None:

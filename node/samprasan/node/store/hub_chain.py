@@ -27,25 +27,30 @@ def add(tx: sa.Connection, seq: int, log_index: int, digest: bytes, entry: bytes
     insert_rows(tx, hub_entries, [(seq, log_index, digest, entry)])
 
 
+_AFTER = sa.select(hub_entries.c.seq, hub_entries.c.entry).where(hub_entries.c.seq > sa.bindparam("seq"))
+_AFTER = _AFTER.order_by(hub_entries.c.seq).limit(sa.bindparam("most", type_=sa.Integer))
+_AFTER = _AFTER.execution_options(yield_per=1)
+
+
 def forget_from(tx: sa.Connection, log_index: int) -> None:
-    """Entries from there on in the log are not in it any more."""
+    """Forget the entries from there on in the log, and what was proved of the others: it is another log now."""
     tx.execute(hub_entries.delete().where(hub_entries.c.log_index >= log_index))
-    note_proved(tx, min(_proved(tx), head(tx).seq))
+    facts.drop(tx, facts.ENTRIES_PROVED)
 
 
 def unproved(tx: sa.Connection, limit: int) -> list[tuple[int, bytes]]:
     """Entries that are not proved to be in the log, oldest first: seq and receipt."""
-    return [
-        (row.seq, LogEntry.FromString(row.entry).receipt.SerializeToString()) for row in after(tx, _proved(tx), limit)
-    ]
+    rows = tx.execute(_AFTER, {"seq": proved_up_to(tx), "most": limit})  # one at a time: an entry may be large
+    return [(row.seq, LogEntry.FromString(row.entry).receipt.SerializeToString()) for row in rows]
 
 
 def note_proved(tx: sa.Connection, seq: int) -> None:
-    """The entries up to ``seq`` are proved to be in the log."""
-    facts.write(tx, facts.ENTRIES_PROVED, str(seq))
+    """Note that the entries up to ``seq`` are proved to be in the log."""
+    facts.write(tx, facts.ENTRIES_PROVED, str(max(seq, proved_up_to(tx))))
 
 
-def _proved(tx: sa.Connection) -> int:
+def proved_up_to(tx: sa.Connection) -> int:
+    """Up to which entry they are proved to be in the log."""
     return int(facts.get(tx, facts.ENTRIES_PROVED) or 0)
 
 

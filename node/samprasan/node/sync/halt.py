@@ -3,20 +3,18 @@
 from samprasan.edge.database import Database, Tx
 from samprasan.keys.errors import Refused, SamprasanError, Unproven
 from samprasan.node import store
-
-RESTORED = "restored"  # why a node that was made of a backup is halted
-OVER_ONCE_WHOLE = frozenset({"hub_went_back", "log_went_back"})  # the agencies have given back what the hub had lost
+from samprasan.node.store.facts import RESTORED
 
 
 def halt_sending(db: Database, problem: SamprasanError) -> None:
     """Stop sending until the operator says ``sync --resume``."""
     with db.begin() as tx:
-        store.facts.write(tx, store.facts.HALTED, problem.code)
+        store.facts.halt(tx, problem.code)
 
 
 def halt_restored(tx: Tx) -> None:
     """The node was made of a backup: it does nothing before it has recovered."""
-    store.facts.write(tx, store.facts.HALTED, RESTORED)
+    store.facts.halt(tx, RESTORED)
 
 
 def check_recovered(db: Database) -> None:

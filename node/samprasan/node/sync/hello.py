@@ -9,7 +9,7 @@ from samprasan.keys.errors import Refused, Unproven
 from samprasan.node import store
 from samprasan.node.identity import Node
 from samprasan.node.linking import evaluation_totals, linking_use
-from samprasan.node.sync.halt import OVER_ONCE_WHOLE, RESTORED
+from samprasan.node.store.facts import OVER_ONCE_WHOLE, RESTORED
 from samprasan.v1 import hub_pb2
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.envelope_pb2 import Envelope
@@ -72,7 +72,7 @@ def accept_answer(node: Node, said: Hello, answer: hub_pb2.HelloResponse) -> int
         if problem is None and theirs.seq < said.settled_seq:
             problem = "hub_went_back"
         if problem:
-            store.facts.write(tx, store.facts.HALTED, problem)
+            store.facts.halt(tx, problem)
         elif halted in OVER_ONCE_WHOLE:
             store.facts.drop(tx, store.facts.HALTED)
         unsettled = store.batches.unsettled(tx)

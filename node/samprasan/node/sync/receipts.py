@@ -91,17 +91,18 @@ def settle_in(tx: Tx, world: World, stored: BatchRow, receipt: log.Receipt, enve
 
 
 def _check_place(tx: Tx, receipt: log.Receipt) -> None:
-    """That its place in the log lies between those of the batches before and behind it in this node's chain.
+    """Refuse a receipt that comes before that of the batch before it, or is of an earlier place in the log.
 
-    So one that stands nowhere is not forgotten behind a later one that is proved.
+    Proofs are asked for in the order of batches: none that comes late, or is of a place that the log never comes to,
+    may hide behind a later one that is proved.
     """
-    for neighbour, sign in ((receipt.seq - 1, 1), (receipt.seq + 1, -1)):
-        row = store.batches.find(tx, neighbour)
-        if row is None or row.receipt is None:
-            continue
-        other = log.Receipt.FromString(Envelope.FromString(row.receipt).payload)
-        if sign * (receipt.log_index - other.log_index) <= 0:
-            raise Unproven("receipt_disordered", seq=receipt.seq)
+    before = store.batches.receipt_of(tx, receipt.seq - 1)
+    if before is None:
+        return  # it is the first
+    if not before:
+        raise Unavailable("hub_unreachable", status="a receipt came before an earlier one")
+    if receipt.log_index <= log.Receipt.FromString(Envelope.FromString(before).payload).log_index:
+        raise Unproven("receipt_disordered", seq=receipt.seq)
 
 
 def _came(batch: log.Batch, receipt: log.Receipt) -> Iterator[tuple[bytes, Came]]:
@@ -167,7 +168,7 @@ def accept_refusal(node: Node, envelope: Envelope) -> log.Refusal:
             raise Unproven("receipt_foreign", seq=refusal.seq)
         remove_batches_from(tx, node.world, stored.seq)
         store.batches.keep_refused(tx, stored.digest, stored.envelope, envelope.SerializeToString())
-        store.facts.write(tx, store.facts.HALTED, "batch_refused")
+        store.facts.halt(tx, "batch_refused")
     return refusal
 
 
