@@ -33,7 +33,7 @@ def settle(node: Node, envelope: Envelope) -> log.Receipt:
     were to take the place of an award to somebody who had left.  What was told of somebody who comes back is worked out
     anew.
     Raises Unproven ``receipt_foreign`` for a receipt of a batch that this node did not make, ``receipt_disordered`` for
-    one that puts its batch elsewhere than between its neighbours; Unavailable ``log_cut``, ``log_ahead``.
+    one of an earlier place than the batch before; Unavailable ``receipt_early``, ``log_cut``, ``log_ahead``.
     """
     with node.db.begin() as tx:
         store.awards.lock(tx)
@@ -100,7 +100,7 @@ def _check_place(tx: Tx, receipt: log.Receipt) -> None:
     if before is None:
         return  # it is the first
     if not before:
-        raise Unavailable("hub_unreachable", status="a receipt came before an earlier one")
+        raise Unavailable("receipt_early", seq=receipt.seq)
     if receipt.log_index <= log.Receipt.FromString(Envelope.FromString(before).payload).log_index:
         raise Unproven("receipt_disordered", seq=receipt.seq)
 
