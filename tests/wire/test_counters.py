@@ -82,7 +82,11 @@ def record(credits_: int, **changes: Any) -> counter_pb2.RecordDeedRequest:
 
 
 async def prepare(served: Federation) -> None:
-    """The person is known and linked at both agencies; everything owned is spent again."""
+    """The person is known and linked at both agencies, which know of the benefit; everything owned is spent again."""
+    ends = time.monotonic() + 30
+    while not all("codi/one" in json.dumps(served.answer(agency, "benefit", "list")) for agency in AGENCIES):
+        assert time.monotonic() < ends, "the news of a catalogue did not come"
+        await asyncio.sleep(0.2)
     for agency in AGENCIES:
         async with counter(served, agency) as stub:
             assert (await stub.RecordDeed(record(8))).outcome == "accepted"
