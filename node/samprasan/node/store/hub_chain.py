@@ -27,9 +27,9 @@ def add(tx: sa.Connection, seq: int, log_index: int, digest: bytes, entry: bytes
     insert_rows(tx, hub_entries, [(seq, log_index, digest, entry)])
 
 
-_AFTER = sa.select(hub_entries.c.seq, hub_entries.c.entry).where(hub_entries.c.seq > sa.bindparam("seq"))
-_AFTER = _AFTER.order_by(hub_entries.c.seq).limit(sa.bindparam("most", type_=sa.Integer))
-_AFTER = _AFTER.execution_options(yield_per=1)
+_UNPROVED = sa.select(hub_entries.c.seq, hub_entries.c.entry).where(hub_entries.c.seq > sa.bindparam("seq"))
+_UNPROVED = _UNPROVED.order_by(hub_entries.c.seq).limit(sa.bindparam("most", type_=sa.Integer))
+_UNPROVED = _UNPROVED.execution_options(yield_per=1)
 
 
 def forget_from(tx: sa.Connection, log_index: int) -> None:
@@ -40,16 +40,16 @@ def forget_from(tx: sa.Connection, log_index: int) -> None:
 
 def unproved(tx: sa.Connection, limit: int) -> list[tuple[int, bytes]]:
     """Entries that are not proved to be in the log, oldest first: seq and receipt."""
-    rows = tx.execute(_AFTER, {"seq": proved_up_to(tx), "most": limit})  # one at a time: an entry may be large
+    rows = tx.execute(_UNPROVED, {"seq": _proved_up_to(tx), "most": limit})  # one at a time: an entry may be large
     return [(row.seq, LogEntry.FromString(row.entry).receipt.SerializeToString()) for row in rows]
 
 
 def note_proved(tx: sa.Connection, seq: int) -> None:
     """Note that the entries up to ``seq`` are proved to be in the log."""
-    facts.write(tx, facts.ENTRIES_PROVED, str(max(seq, proved_up_to(tx))))
+    facts.write(tx, facts.ENTRIES_PROVED, str(max(seq, _proved_up_to(tx))))
 
 
-def proved_up_to(tx: sa.Connection) -> int:
+def _proved_up_to(tx: sa.Connection) -> int:
     """Up to which entry they are proved to be in the log."""
     return int(facts.get(tx, facts.ENTRIES_PROVED) or 0)
 
