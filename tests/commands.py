@@ -27,20 +27,20 @@ class Done:
 
 def hub(home: Path, *arguments: str) -> Done:
     """``samprasan-hub`` at ``home``."""
-    return _run(hub_app, [*arguments, "--home", str(home)])
+    return run_app(hub_app, [*arguments, "--home", str(home)])
 
 
 def node(home: Path | None, *arguments: str) -> Done:
     """``samprasan-node`` at ``home``, or at none."""
-    return _run(node_app, [*arguments, *(["--home", str(home)] if home else [])])
+    return run_app(node_app, [*arguments, *(["--home", str(home)] if home else [])])
 
 
 def client(*arguments: str) -> Done:
     """``samprasan-client``."""
-    return _run(client_app, list(arguments))
+    return run_app(client_app, list(arguments))
 
 
-def _run(app: typer.Typer, arguments: list[str]) -> Done:
+def run_app(app: typer.Typer, arguments: list[str]) -> Done:
     out, err = io.StringIO(), io.StringIO()
     opened: list[Database] = []
     open_database = database.open_database

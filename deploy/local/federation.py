@@ -120,10 +120,10 @@ class Federation:
                 self._take_free_ports()
             self.processes[party] = self.serve(party)
             if party == "hub":
-                self._wait_ready(party)
+                self.wait_ready(party)
         for party in parties or AGENCIES:
             if party != "hub":
-                self._wait_ready(party)
+                self.wait_ready(party)
 
     def serve(self, party: str) -> Process:
         """Start a process that serves ``party``."""
@@ -192,7 +192,8 @@ class Federation:
             if (self.home(agency) / "hub").exists():
                 write_private(self.home(agency) / "hub", f"127.0.0.1:{hub}".encode())
 
-    def _wait_ready(self, party: str) -> None:
+    def wait_ready(self, party: str) -> None:
+        """Return when it has said that it serves."""
         process = self.processes[party]
         assert process.stdout is not None
         line = process.stdout.readline()

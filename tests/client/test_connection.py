@@ -6,9 +6,7 @@ from typing import Any, cast
 
 import grpc
 import pytest
-from samprasan.client import connection
 from samprasan.client.connection import Connection
-from samprasan.edge.world import system_clock
 from samprasan.keys.errors import Unavailable
 from samprasan.v1 import hub_pb2, hub_pb2_grpc
 
@@ -41,11 +39,7 @@ async def hub(tmp_path: Any) -> AsyncIterator[Connection]:
     address = f"unix:{tmp_path}/hub"
     server.add_insecure_port(address)
     await server.start()
-    made = Connection.__new__(Connection)
-    made._clock = system_clock
-    made._channel = grpc.aio.insecure_channel(address)
-    made._hub = hub_pb2_grpc.HubStub(made._channel)
-    async with made:
+    async with Connection(grpc.aio.insecure_channel(address)) as made:
         yield made
     await server.stop(None)
 
@@ -75,29 +69,17 @@ async def test_what_giving_back_raises_is_raised(hub: Connection) -> None:
             await hub.refeed(failing_at_once())
 
 
-async def test_a_reader_that_is_cancelled_is_cancelled_even_if_a_request_failed() -> None:
-    async def forever() -> AsyncIterator[Any]:
-        await asyncio.Event().wait()
-        yield None
-
-    class Call:
-        def __aiter__(self) -> AsyncIterator[Any]:
-            return forever()
-
-        def cancel(self) -> None:
-            """As gRPC's calls have it."""
-
-    source = connection._Source(failing(None))
-    with pytest.raises(Unavailable):
-        async for _ in source:
-            pass
+async def test_a_reader_that_is_cancelled_is_cancelled_even_if_a_request_failed(hub: Connection) -> None:
+    async def requests() -> AsyncIterator[hub_pb2.PushRequest]:
+        yield hub_pb2.PushRequest()
+        reading.cancel()
+        raise PROBLEM
 
     async def read() -> None:
-        async for _ in connection._streamed(Call(), source):
+        async for _ in hub.push(requests()):
             pass
 
-    task = asyncio.create_task(read())
-    await asyncio.sleep(0.01)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    assert task.cancelled()
+    reading = asyncio.create_task(read())
+    async with asyncio.timeout(20):
+        await asyncio.wait([reading])
+    assert reading.cancelled()

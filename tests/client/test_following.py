@@ -16,14 +16,14 @@ import pytest
 from samprasan.client import aio, blocking, follow, resolve, snapshot
 from samprasan.edge import wire
 from samprasan.edge.logs import get_logger
-from samprasan.edge.throttle import Allowance
+from samprasan.hub import limits as hub_limits
 from samprasan.hub.integrators import approval, reader
 from samprasan.hub.integrators.approval import Approved
 from samprasan.hub.process import background, changes_service
 from samprasan.hub.process.changes_service import ChangesServicer
 from samprasan.hub.process.running import Running, Showing
 from samprasan.keys.credentials import Credentials
-from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
+from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailable, Unproven
 from samprasan.ledger.events import Change
 from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1 import changes_pb2_grpc
@@ -38,13 +38,21 @@ PATIENCE_SECONDS = 30.0
 
 
 class Tampering(ChangesServicer):
-    """A hub that says what it is told to say."""
+    """A hub that says what it is told to say, and counts the acknowledgements that it refuses."""
 
     tamper: Callable[[v1.FollowResponse], v1.FollowResponse] = staticmethod(lambda word: word)
+    refused = 0
 
     async def Follow(self, request: v1.FollowRequest, context: Any) -> AsyncIterator[v1.FollowResponse]:  # noqa: N802
         async for word in super().Follow(request, context):
             yield self.tamper(v1.FollowResponse.FromString(word) if isinstance(word, bytes) else word)
+
+    async def Acknowledge(self, request: v1.AcknowledgeRequest, context: Any) -> v1.AcknowledgeResponse:  # noqa: N802
+        try:
+            return await super().Acknowledge(request, context)
+        except Unavailable:
+            self.refused += 1
+            raise
 
 
 class Hub:
@@ -75,27 +83,27 @@ class Hub:
 
     async def _start(self) -> None:
         fed = self.fed
-        self._running = Running(fed.hub, cast("Any", None), Showing(self.app.secret))
+        self.running = Running(fed.hub, cast("Any", None), Showing(self.app.secret))
 
-        self._showing = asyncio.ensure_future(background.show_for_ever(self._running))
+        self._showing = asyncio.ensure_future(background.show_for_ever(self.running))
         interceptors = [wire.ErrorInterceptor(get_logger("hub"))]
         self._server = grpc.aio.server(interceptors=interceptors, options=wire.SERVER_OPTIONS)
 
         async def integrator(_running: Running, _context: Any) -> Approved:
             return approval.current_approval(fed.hub, self.app.name)
 
-        self.servicer = Tampering(self._running, integrator)
+        self.servicer = Tampering(self.running, integrator)
         changes_pb2_grpc.add_ChangesServicer_to_server(self.servicer, self._server)
         self._server.add_insecure_port(self.address)
         await self._server.start()
 
     async def _stop(self) -> None:
         self._showing.cancel()
-        self._running.draining = True
-        self._running.changed.set()
+        self.running.draining = True
+        self.running.changed.set()
         await self._server.stop(1)
-        self._running.sequencer.close()
-        self._running.threads.shutdown()
+        self.running.sequencer.close()
+        self.running.threads.shutdown()
 
 
 @pytest.fixture
@@ -125,7 +133,7 @@ def app(fed: Federation, mpc: Working) -> Integration:
 def hub(fed: Federation, app: Integration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     made = Hub(fed, app, tmp_path / "hub.sock")
     monkeypatch.setattr(
-        aio, "_channel", lambda _own: grpc.aio.insecure_channel(made.address, options=wire.CHANNEL_OPTIONS)
+        aio, "open_channel", lambda _own: grpc.aio.insecure_channel(made.address, options=wire.CHANNEL_OPTIONS)
     )
     monkeypatch.setattr(aio, "PAUSE_SECONDS_MAX", 0.2)
     monkeypatch.setattr(changes_service, "BOOKMARK_SECONDS", 0.3)
@@ -334,9 +342,9 @@ def test_a_follower_that_is_closed_leaves_nothing_behind(hub: Hub, own: Credenti
     for each in changes:
         next(each)
         each.close()  # type: ignore[attr-defined]
-    until = time.monotonic() + 5
+    until = time.monotonic() + PATIENCE_SECONDS / 2
     loop = clients_loop()
-    while hub._running.following["welfare-app"] or asyncio.all_tasks(loop):
+    while hub.running.following["welfare-app"] or asyncio.all_tasks(loop):
         assert time.monotonic() < until
         time.sleep(0.05)
 
@@ -345,19 +353,18 @@ def test_a_subscription_is_acknowledged_and_too_many_of_them_are_no_error(
     hub: Hub, own: Credentials, fed: Federation, mpc: Working, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aio, "ACKNOWLEDGE_SECONDS", 0.0)
-    hub.servicer._acknowledged = {"welfare-app": once_only()}
+    monkeypatch.setattr(hub_limits, "ACKNOWLEDGE_SECONDS", 1e9)
     changes = follow(own, subscription="main", bookmarks=True)
     until_bookmark(changes)
-    mpc.do(mpc.award(5))
-    assert [each.credits for each in until_bookmark(changes)[:-1]] == [5]
-    mpc.do(mpc.award(6))
-    assert [each.credits for each in until_bookmark(changes)[:-1]] == [6]
+    count = 1
+    while not hub.servicer.refused:
+        mpc.do(mpc.award(count))
+        assert [each.credits for each in until_bookmark(changes)[:-1]] == [count]
+        count += 1
+    mpc.do(mpc.award(count))
+    assert [each.credits for each in until_bookmark(changes)[:-1]] == [count]
     (listed,) = approval.list_integrators(fed.hub.db, fed.hub.world.now())
     assert [each["subscription"] for each in listed["subscriptions"]] == ["main"]
-
-
-def once_only() -> Allowance:
-    return Allowance(1, 0)
 
 
 @pytest.fixture
@@ -377,7 +384,7 @@ def test_who_interrupts_is_interrupted_and_nothing_goes_on(hub: Hub, own: Creden
     threading.Timer(0.5, signal.pthread_kill, (main, signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
         next(changes)
-    until = time.monotonic() + 5
+    until = time.monotonic() + PATIENCE_SECONDS / 2
     loop = clients_loop()
     while asyncio.all_tasks(loop):
         assert time.monotonic() < until

@@ -13,7 +13,7 @@ from samprasan.hub.__main__ import app as hub_app
 from samprasan.keys.errors import Refused
 from samprasan.node.__main__ import app as node_app
 
-from tests.commands import _run
+from tests.commands import run_app
 
 
 def test_an_unexpected_exception_shows_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,7 +25,7 @@ def test_an_unexpected_exception_shows_no_value(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setenv("SAMPRASAN_LANG", "en")
     texts.choose("en")
-    done = _run(app, [])
+    done = run_app(app, [])
     assert done.returncode == 1
     assert "error: The program failed inside (ValueError)." in done.stderr
     assert "fails:" in done.stderr
@@ -35,7 +35,7 @@ def test_an_unexpected_exception_shows_no_value(monkeypatch: pytest.MonkeyPatch)
 
 def test_every_program_tells_its_version() -> None:
     for program in (hub_app, node_app, client_app):
-        done = _run(program, ["--version"])
+        done = run_app(program, ["--version"])
         assert (done.returncode, done.stdout.strip()) == (0, metadata.version("samprasan"))
 
 
@@ -54,11 +54,11 @@ def test_others_texts_never_speak_to_the_terminal() -> None:
     def fails() -> None:
         raise Refused("agency_unknown", agency=HOSTILE)
 
-    assert _run(app, ["shows"]).stdout.count(SHOWN) == 2
-    as_json = _run(app, ["shows", "--json"]).stdout
+    assert run_app(app, ["shows"]).stdout.count(SHOWN) == 2
+    as_json = run_app(app, ["shows", "--json"]).stdout
     assert json.loads(as_json) == {"name": HOSTILE}
     assert SHOWN in as_json
-    assert SHOWN in _run(app, ["fails"]).stderr
+    assert SHOWN in run_app(app, ["fails"]).stderr
 
 
 def test_a_program_writes_for_its_user_alone_and_no_image_of_its_memory(tmp_path: Path) -> None:

@@ -213,9 +213,9 @@ async def test_an_application_calls_over_mutual_tls_and_nobody_else(served: Fede
     with (served.home("nhco") / "node.toml").open("a", encoding="utf-8") as file:
         file.write('counter = "127.0.0.1:0"\n')
     said: list[str] = []
-    wait_ready, served._wait_ready = served._wait_ready, lambda party: said.append(read_ready(served, party))  # type: ignore[method-assign]
+    wait_ready, served.wait_ready = served.wait_ready, lambda party: said.append(read_ready(served, party))  # type: ignore[method-assign]
     served.start("nhco")
-    served._wait_ready = wait_ready  # type: ignore[method-assign]
+    served.wait_ready = wait_ready  # type: ignore[method-assign]
     at = json.loads(said[0].removeprefix("ready "))["counter"]
     served.run("nhco", "application", "frontdesk", "--out", str(tmp_path / "app.pem"))
     assert stat.S_IMODE((tmp_path / "app.pem").stat().st_mode) & 0o077 == 0

@@ -11,10 +11,9 @@ from pathlib import Path
 import grpc
 import pytest
 import sqlalchemy as sa
-from samprasan.client.connection import Connection, Hub
+from samprasan.client.connection import Connection, Hub, open_channel
 from samprasan.edge import wire
 from samprasan.edge.configuration import address_of
-from samprasan.edge.world import system_clock
 from samprasan.hub import home as hub_homes
 from samprasan.hub.tables import certificates as issued
 from samprasan.hub.tables import mailbox
@@ -23,7 +22,7 @@ from samprasan.keys.errors import SamprasanError, Unavailable, Unproven
 from samprasan.node import home as node_homes
 from samprasan.node import store
 from samprasan.node.tables import subjects
-from samprasan.v1 import hub_pb2, hub_pb2_grpc
+from samprasan.v1 import hub_pb2
 from samprasan.v1.envelope_pb2 import Envelope
 
 from tests.local import Live
@@ -121,13 +120,9 @@ async def one_batch() -> AsyncIterator[hub_pb2.PushRequest]:
 
 def connection(live: Live, shown: Shown | None) -> Connection:
     if shown is not None:
-        return Connection(address(live), authority_of(live), shown.key, shown.certificate)
-    bare = Connection.__new__(Connection)
-    bare._clock = system_clock
-    credentials = wire.channel_credentials(certificates.pem_of(authority_of(live)))
-    bare._channel = grpc.aio.secure_channel(address(live), credentials, options=wire.CHANNEL_OPTIONS)
-    bare._hub = hub_pb2_grpc.HubStub(bare._channel)
-    return bare
+        return Connection(open_channel(address(live), authority_of(live), shown.key, shown.certificate))
+    bare = wire.channel_credentials(certificates.pem_of(authority_of(live)))
+    return Connection(grpc.aio.secure_channel(address(live), bare, options=wire.CHANNEL_OPTIONS))
 
 
 def call(live: Live, shown: Shown | None, name: str) -> object:
@@ -261,7 +256,7 @@ def test_a_hub_of_another_authority_is_not_spoken_to(live: Live) -> None:
     other = certificates.authority(certificates.new_key(), NOW)
 
     async def run() -> None:
-        async with Connection(address(live), other, shown.key, shown.certificate) as hub:
+        async with Connection(open_channel(address(live), other, shown.key, shown.certificate)) as hub:
             await hub.hello(hub_pb2.HelloRequest())
 
     with pytest.raises(Unavailable):

@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from federation import AGENCIES
 from samprasan.client import blocking
-from samprasan.client.connection import Connection
+from samprasan.client.connection import Connection, open_channel
 from samprasan.edge import wire
 from samprasan.hub import home as hub_homes
 from samprasan.hub.members.joining import Authority
@@ -81,7 +81,7 @@ def test_no_other_certificate_reads_changes_and_an_integrators_reads_nothing_els
     async def hello() -> None:
         key = own.key.encode()
         der = x509.load_pem_x509_certificate(own.complete.certificate.encode()).public_bytes(Encoding.DER)
-        async with Connection(own.complete.hub, opened.authority.certificate, key, der) as member:
+        async with Connection(open_channel(own.complete.hub, opened.authority.certificate, key, der)) as member:
             await member.hello(hub_pb2.HelloRequest())
 
     with pytest.raises(Unproven) as told:

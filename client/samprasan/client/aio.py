@@ -88,7 +88,7 @@ async def portions(
     begun = after or (_kept(file) if file else "")
     following = Following(own.complete, subscription, scopes.filter_of(only), begun, _keeper(file))
     failures = 0
-    async with _channel(own) as channel:
+    async with open_channel(own) as channel:
         stub: Any = changes_pb2_grpc.ChangesStub(channel)
         acknowledging = _Acknowledging(stub, subscription)
         while True:
@@ -113,7 +113,10 @@ async def snapshot(
     """
     own = opened(credentials)
     following = Following(own.complete, subscription, scopes.filter_of(only), "", lambda _cursor: None)
-    async with _channel(own) as channel, aclosing(_snapshot(changes_pb2_grpc.ChangesStub(channel), following)) as parts:
+    async with (
+        open_channel(own) as channel,
+        aclosing(_snapshot(changes_pb2_grpc.ChangesStub(channel), following)) as parts,
+    ):
         async for part in parts:
             for change in part:
                 yield change
@@ -132,7 +135,7 @@ async def resolve(credentials: File | Credentials, token: str) -> str:
         envelope = Envelope.FromString(base64.urlsafe_b64decode(token))
     except (ValueError, DecodeError) as problem:
         raise Malformed("token") from problem
-    async with _channel(own) as channel:
+    async with open_channel(own) as channel:
         stub: Any = changes_pb2_grpc.ChangesStub(channel)
         try:
             request = v1.ResolveRequest(token=envelope)
@@ -208,7 +211,8 @@ async def _snapshot(stub: Any, following: Following) -> AsyncGenerator[Iterator[
         raise Unavailable("hub_unreachable", status="incomplete")
 
 
-def _channel(own: Credentials) -> grpc.aio.Channel:
+def open_channel(own: Credentials) -> grpc.aio.Channel:
+    """A channel to the hub of one's credentials over mutual TLS 1.3."""
     issued = own.complete
     credentials = wire.channel_credentials(issued.authority.encode(), own.key.encode(), issued.certificate.encode())
     return grpc.aio.secure_channel(issued.hub, credentials, options=wire.CHANNEL_OPTIONS)

@@ -1,6 +1,6 @@
 """A typed connection to a hub: one method a call, a deadline on each, and our own errors instead of gRPC's.
 
-``Hub`` is what callers are written against; :class:`Connection` is the real one over mutual TLS 1.3.
+``Hub`` is what callers are written against; :class:`Connection` is the real one, over a channel of mutual TLS 1.3.
 """
 
 import asyncio
@@ -82,24 +82,22 @@ class Hub(Protocol):
 Connect = Callable[[], "contextlib.AbstractAsyncContextManager[Hub]"]  # opens a connection as one caller
 
 
-class Connection:
-    """A hub at ``address``; use it as an async context manager."""
+def open_channel(address: str, authority_der: bytes, key_pem: bytes, certificate_der: bytes) -> grpc.aio.Channel:
+    """A channel to the hub at ``address`` over mutual TLS 1.3; certificates are DER."""
+    credentials = wire.channel_credentials(
+        certificates.pem_of(authority_der), key_pem, certificates.pem_of(certificate_der)
+    )
+    return grpc.aio.secure_channel(address, credentials, options=wire.CHANNEL_OPTIONS)
 
-    def __init__(
-        self,
-        address: str,
-        authority_der: bytes,
-        key_pem: bytes,
-        certificate_der: bytes,
-        clock: Callable[[], int] = system_clock,
-    ) -> None:
+
+class Connection:
+    """The hub behind a channel, which it closes; use it as an async context manager."""
+
+    def __init__(self, channel: grpc.aio.Channel, clock: Callable[[], int] = system_clock) -> None:
         """``clock`` is told with each call."""
         self._clock = clock
-        credentials = wire.channel_credentials(
-            certificates.pem_of(authority_der), key_pem, certificates.pem_of(certificate_der)
-        )
-        self._channel = grpc.aio.secure_channel(address, credentials, options=wire.CHANNEL_OPTIONS)
-        self._hub: Any = hub_pb2_grpc.HubStub(self._channel)
+        self._channel = channel
+        self._hub: Any = hub_pb2_grpc.HubStub(channel)
 
     async def __aenter__(self) -> Self:
         return self

@@ -141,13 +141,13 @@ def status(home: Home, as_json: Json = False, lang: Lang = None) -> None:
                 for each in agencies
             ],
         ),
-        *_recovery(document["recovery"]),
+        *recovery_lines(document["recovery"]),
         *(words("damaged", index=index, what=what) for index, what in document["log"]["damaged"].items()),
         *(words("limit_near", **each) for each in document["warnings"]),
     )
 
 
-def _recovery(standing: dict[str, Any] | None) -> list[str]:
+def recovery_lines(standing: dict[str, Any] | None) -> list[str]:
     """What a hub that recovers waits for."""
     if standing is None:
         return []

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
-from samprasan.client.connection import Connection
+from samprasan.client.connection import Connection, open_channel
 from samprasan.edge import backup, database
 from samprasan.edge.configuration import KEYRING, Settings
 from samprasan.edge.database import Database
@@ -75,7 +75,8 @@ class Home:
         certificate = self.certificate
         address = self.hub_address()
         assert certificate is not None
-        return Connection(address, self.node.tls_ca, self.ring.get("tls"), certificate, self.node.world.clock)
+        channel = open_channel(address, self.node.tls_ca, self.ring.get("tls"), certificate)
+        return Connection(channel, self.node.world.clock)
 
 
 def create(home: Path, agency: str, url: str, passphrase_file: str, passphrase: bytes) -> None:

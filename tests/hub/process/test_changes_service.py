@@ -14,7 +14,7 @@ from samprasan.edge.logs import get_logger
 from samprasan.edge.throttle import Allowance
 from samprasan.hub import limits
 from samprasan.hub.integrators import approval, snapshot
-from samprasan.hub.integrators.reader import Reader
+from samprasan.hub.integrators.approval import Approved
 from samprasan.hub.process import callers, changes_service
 from samprasan.hub.process.changes_service import ChangesServicer
 from samprasan.hub.process.running import Running, Showing
@@ -25,7 +25,6 @@ from samprasan.v1 import log_pb2 as log
 
 from tests import reading
 from tests.federation import Federation
-from tests.reading import Integration
 from tests.working import Working
 
 EVENT = snapshot.Sight(v1.Event(agency="a" * 2_000).SerializeToString(), b"")
@@ -35,6 +34,10 @@ EVENTS = 8_000  # 16 MB: more than any buffer on the way takes
 async def by_name(_running: Any, context: Any) -> Any:
     name = dict(context.invocation_metadata())["name"]
     return SimpleNamespace(document=SimpleNamespace(name=name))
+
+
+async def welfare_app(running: Running, _context: Any) -> Approved:
+    return approval.current_approval(running.hub, "welfare-app")
 
 
 async def served(running: Any, listens_at: str, integrator: Any = by_name) -> grpc.aio.Server:
@@ -142,7 +145,7 @@ def test_a_snapshot_ends_when_its_approval_does(
     async def run() -> None:
         running = Running(fed.hub, cast("Any", None), Showing(reading.SECRET, 30))
         with pytest.raises(Unproven, match="revoked"):
-            await ChangesServicer(running)._write_parts("welfare-app", v1.SnapshotRequest(), Context())
+            await ChangesServicer(running, welfare_app).Snapshot(v1.SnapshotRequest(), Context())
         running.sequencer.close()
         running.threads.shutdown()
 
@@ -162,13 +165,10 @@ def test_a_stream_that_stood_still_is_told_nothing_of_who_has_withdrawn_meanwhil
     for _ in range(3):
         mpc.do(mpc.award(1))
     reading.approve(fed, "welfare-app")
-    app = Integration(fed)
 
     async def run() -> list[v1.FollowResponse]:
-        running = Running(fed.hub, cast("Any", None))
-        reader = app.begin()
-        assert isinstance(reader, Reader)
-        words = ChangesServicer(running)._followed(reader)
+        running = Running(fed.hub, cast("Any", None), Showing(reading.SECRET, 30))
+        words = aiter(ChangesServicer(running, welfare_app).Follow(v1.FollowRequest(), None))
         told: list[v1.FollowResponse] = []
         while not told or not told[-1].page.events[0].handle:
             told.append(v1.FollowResponse.FromString(await anext(words)))

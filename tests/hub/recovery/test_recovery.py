@@ -9,7 +9,7 @@ from samprasan.edge.world import World
 from samprasan.hub import home as hub_homes
 from samprasan.hub import limits
 from samprasan.hub import store as hub_store
-from samprasan.hub.__main__ import _recovery
+from samprasan.hub.__main__ import recovery_lines
 from samprasan.hub.identity import Hub
 from samprasan.hub.log import intake, recall
 from samprasan.hub.log import scrub as log_scrub
@@ -549,7 +549,7 @@ def test_what_an_agency_holds_otherwise_is_told_and_ends_nothing(busy_fed: Feder
     fed.run()
     document = status.status(fed.hub.db, fed.clock())["recovery"]
     assert document["differs"] is not None
-    assert any(document["differs"] in line for line in _recovery(document))
+    assert any(document["differs"] in line for line in recovery_lines(document))
 
 
 def test_no_second_receipt_is_signed_for_what_an_agency_withholds(busy_fed: Federation) -> None:

@@ -1,5 +1,6 @@
 """What a node answers to mail, and how often it does so at no charge."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -69,12 +70,28 @@ async def test_what_is_charged_is_answered_always(monkeypatch: pytest.MonkeyPatc
 async def test_a_letter_of_a_ceremony_that_can_never_go_keeps_no_other_waiting(
     monkeypatch: pytest.MonkeyPatch, problem: SamprasanError
 ) -> None:
-    async def refuse(*_: Any) -> bool:
-        raise problem
+    dealt_with: list[int] = []
 
-    monkeypatch.setattr(mail, "post_letter", refuse)
+    async def post(_session: Session, letter: Letter) -> bool:
+        if letter.to == "nhco":
+            raise problem
+        return True
+
+    steps = "samprasan.node.session.ceremony.ceremony"
+    monkeypatch.setattr(mail, "post_letter", post)
+    monkeypatch.setattr(f"{steps}.advance", lambda _: None)
+    letters = enumerate([Letter("nhco", Envelope()), Letter("codi", Envelope())])
+    monkeypatch.setattr(f"{steps}.unposted_letters", lambda _: list(letters))
+    monkeypatch.setattr(f"{steps}.mark_posted", lambda _, number: dealt_with.append(number))
+    monkeypatch.setattr(f"{steps}.confirmation", lambda _: None)
+    monkeypatch.setattr("samprasan.node.session.ceremony.rotation.close_rotation", lambda _: [])
     nobody: Any = None
-    assert await ceremony._is_dealt_with(Session(NOBODY, nobody, Live()), Letter("nhco", Envelope()))
+    running = asyncio.create_task(ceremony.run(Session(NOBODY, nobody, Live())))
+    async with asyncio.timeout(20):
+        while len(dealt_with) < 2:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    assert dealt_with == [0, 1]
 
 
 @pytest.mark.parametrize("problem", ["mailbox_full", "calls_over_limit"])

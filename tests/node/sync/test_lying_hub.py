@@ -109,7 +109,7 @@ def test_a_day_that_has_not_come(fed: Federation) -> None:
     friend.send(friend.sign(friend.batch(friend.link(), friend.award(16))))
     submission = intake.verify(fed.hub, "mpc", friend.sign(friend.batch(friend.award(16))))
     with fed.hub.db.begin() as tx:
-        intake._append_at(tx, fed.hub.world, [submission], fed.clock() + 2 * DAY_MS)
+        intake.append_again(tx, fed.hub.world, [submission], fed.clock() + 2 * DAY_MS)
     fed.give("nhco", deed(1, 1))
     assert "log_ahead" in told(fed)
 
