@@ -15,24 +15,22 @@ import sqlalchemy as sa
 from samprasan.edge.database import rows_as
 from samprasan.hub import store as hub_store
 from samprasan.hub.log import audit
-from samprasan.hub.tables import subjects as hub_subjects
 from samprasan.keys import signing
 from samprasan.keys.durations import DAY_MS
 from samprasan.keys.errors import Refused, SamprasanError
 from samprasan.ledger import verify
-from samprasan.ledger.state import USED
 from samprasan.node import limits
-from samprasan.node import store as node_store
 from samprasan.node.counter import balance, consent, erasure
 from samprasan.node.imports import undo
 from samprasan.node.imports.deed import Deed
 from samprasan.node.rows import SubjectRow
 from samprasan.node.sync import halt, outbox
-from samprasan.node.tables import awards, batches, subjects
+from samprasan.node.tables import awards, subjects
 from samprasan.v1 import hub_pb2, log_pb2
 
 from tests import federation
-from tests.federation import Federation, HubParty, Message, NodeParty
+from tests.federation import Federation, Message, NodeParty
+from tests.sim import agreement
 from tests.sim.counters import Counters
 from tests.sim.stores import (
     SUBJECTS,
@@ -361,61 +359,14 @@ class Simulation:
             self.problems += verify.breaches(hub_store.ledger.load_all(tx))
 
     def _check_agreement(self) -> None:
-        hub: HubParty = self.fed.hub
-        report = audit.audit(hub, hub.world.signer.public_key)
-        self.problems += report.problems
-        with hub.db.read() as tx:
-            awarded = hub_store.ledger.agency_totals(tx)
-            totals = hub_store.ledger.federation_totals(tx)
-            receipts = {(row.agency, row.seq): row.receipt for row in hub_store.log.entries(tx)}
+        self.problems += audit.audit(self.fed.hub, self.fed.hub.world.signer.public_key).problems
         if self.leaving:
-            self._check_links()
-            return
-        expected = {agency: sum(earned.values()) for agency, earned in self.given.items()}
-        for agency, node in self.fed.nodes.items():
-            found = awarded[agency].earned if agency in awarded else 0
-            if found != expected[agency]:
-                self.problems.append(f"the hub has {found} credits of {agency}, {expected[agency]} were earned")
-            self._check_node(node, expected[agency], receipts)
-        worth = totals["available"] + totals["spent"] - totals["written_off"]
-        if worth != sum(expected.values()) or totals["held"]:
-            self.problems.append(f"{worth} are there or were spent, {sum(expected.values())} were earned")
-        self.problems += self.at_counter.disagreements()
+            self.problems += agreement.links_that_differ(self.fed)
+        else:
+            earned = {agency: sum(each.values()) for agency, each in self.given.items()}
+            self.problems += agreement.credits_that_differ(self.fed, earned)
+            self.problems += self.at_counter.disagreements()
         self._traced("end", *self.problems)
-
-    def _check_links(self) -> None:
-        """Nothing waits, who was erased is gone, and each node says what the hub says of its Links and pseudonyms."""
-        with self.fed.hub.db.read() as tx:
-            links = hub_store.ledger.load_all(tx).links
-            known = {row.account_id for row in tx.execute(sa.select(hub_subjects.c.account_id))}
-        held = set()
-        for agency, node in self.fed.nodes.items():
-            if not outbox.outbox(node.db, node.world.now()).is_empty:
-                self.problems.append(f"{agency} still waits: {outbox.outbox(node.db, node.world.now())}")
-            at_hub = {key[1]: purposes - {USED} for key, purposes in links.items() if key[0] == agency}
-            with node.db.read() as tx:
-                rows = list(tx.execute(sa.select(subjects)))
-            held |= {row.account_id for row in rows}
-            here = {row.account_id: hub_store.ledger.purposes_of(row.linked) for row in rows if row.linked}
-            if here != {account_id: purposes for account_id, purposes in at_hub.items() if purposes}:
-                self.problems.append(f"{agency} and the hub say otherwise of its Links")
-            if any(row.erasing for row in rows) or not here.keys() <= known:
-                self.problems.append(f"somebody of {agency} was not erased, or cannot be found")
-        if not known <= held:
-            self.problems.append(f"the hub holds {len(known - held)} pseudonyms that no node knows of")
-        self._traced("end", *self.problems)
-
-    def _check_node(self, node: NodeParty, expected: int, receipts: dict[tuple[str, int], bytes]) -> None:
-        if not outbox.outbox(node.db, node.world.now()).is_empty:
-            self.problems.append(f"{node.name} still waits: {outbox.outbox(node.db, node.world.now())}")
-        with node.db.read() as tx:
-            settled = node_store.awards.settled_credits(tx)
-            seen = list(tx.execute(sa.select(batches.c.seq, batches.c.receipt).where(batches.c.receipt.is_not(None))))
-        if settled != expected:
-            self.problems.append(f"{node.name} holds {settled} settled credits, {expected} were earned")
-        for seq, receipt in seen:
-            if receipts.get((node.name, seq)) != receipt:
-                self.problems.append(f"{node.name} holds a receipt for batch {seq} that the log does not")
 
 
 def run(seed: int, steps: int, faults: Faults | None = None, *, leaving: bool = False) -> Simulation:
