@@ -4,7 +4,7 @@ from typing import Any
 
 from samprasan.hub import store as hub_store
 from samprasan.keys.durations import DAY_MS
-from samprasan.ledger import admissions
+from samprasan.ledger import account_rest
 from samprasan.node import limits
 from samprasan.node.counter import consent
 from samprasan.node.tables import subjects
@@ -35,7 +35,7 @@ def end_grace(fed: Federation, agency: str = "mpc") -> None:
 
 def close_what_rests(fed: Federation) -> None:
     """A week and a day pass: accounts that nobody came back to are nobody's."""
-    fed.clock.now_ms += (admissions.REST_DAYS + 1) * DAY_MS
+    fed.clock.now_ms += (account_rest.REST_DAYS + 1) * DAY_MS
     fed.run()
 
 

@@ -28,7 +28,7 @@ LOADED = (
     "samprasan.hub.integrators.publisher",
     "samprasan.hub.process.server",
     "samprasan.node.__main__",
-    "samprasan.node.process.local_service",
+    "samprasan.node.process.counter_service",
     "alembic.command",
     "psycopg",
     "sqlalchemy.dialects.postgresql",

@@ -19,7 +19,7 @@ from samprasan.hub.store import contributions
 from samprasan.hub.store import ledger as stored
 from samprasan.keys import documents, signing
 from samprasan.keys.signing import Verify
-from samprasan.ledger import admissions, batch_form, corrections, holds, lots
+from samprasan.ledger import account_rest, admissions, batch_form, corrections, holds, lots
 from samprasan.ledger.state import AccountId, Step
 from samprasan.node.documents import differences
 from samprasan.node.documents.differences import Change
@@ -64,7 +64,7 @@ def turn_closes_early(patch: pytest.MonkeyPatch) -> None:
     """A Turn is believed about which day it is."""
     # Gain, with the operator: after the last Unlink a Turn of a day to come closes the account at once; the subject who
     # changes their mind within the week has lost it.  No node looks at a Turn but through this fold.
-    _edit(patch, admissions, "turn", "day = min(turned.day, step.day)", "day = turned.day")
+    _edit(patch, account_rest, "turn", "day = min(turned.day, step.day)", "day = turned.day")
 
 
 # Openings covered by evaluations.

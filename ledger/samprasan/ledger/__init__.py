@@ -10,6 +10,7 @@
 - ``sketch``: which accounts two sides disagree on
 - ``contributions``: what an agency's batches did to each account
 - ``admissions``: how Links begin and end
+- ``account_rest``: the week before an account closes that nobody is linked to
 - ``corrections``: awards, and what corrects them
 - ``holds``: credits and stock set aside
 - ``day_caps``: what an agency may still do on a day

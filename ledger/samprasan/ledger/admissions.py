@@ -4,31 +4,24 @@ The hub's chain says whom it admitted by a tag, which tells nobody else to which
 the account and the admission's secret, and spends it.  So an agency is linked to nobody but those whom it asked the hub
 for: knowing an account's id is not enough, and nobody else's admission is of any use.
 
-After the last Unlink an account rests for a week, so that who changes their mind loses nothing: nothing can be done
-with it, an admission revives it, and an agency that had left it needs none.  Then a Turn closes it.
+After the last Unlink an account rests (:mod:`.account_rest`): an admission revives it, and an agency that had left it
+needs none.
 """
 
 import hashlib
-from datetime import date, timedelta
 
-from samprasan.ledger import calendar
+from samprasan.ledger import account_rest, calendar
 from samprasan.ledger.state import NO_DECLINE, USED, AccountId, Admission, Decline, Evaluated, Step, Totals
 from samprasan.v1 import log_pb2 as log
 from samprasan.v1.linking_pb2 import EvaluationTotal
 
 TAG_BYTES = 16
-REST_DAYS = 7  # whole days behind that of the last Unlink
 _DOMAIN = b"samprasan/v1/admission"
 
 
 def tag_of(agency: str, account_id: AccountId, admission: bytes) -> bytes:
     """The tag, 16 bytes, by which the chain knows the agency's admission to the account."""
     return hashlib.sha256(_DOMAIN + agency.encode() + account_id + admission).digest()[:TAG_BYTES]
-
-
-def closes_on(left_on: date) -> date:
-    """The day on which an account closes whose last Unlink was on ``left_on``."""
-    return left_on + timedelta(days=REST_DAYS + 1)
 
 
 def admit(step: Step, admitted: log.Admitted) -> Decline:
@@ -83,20 +76,10 @@ def unlink(step: Step, given_up: log.Unlink) -> Decline:
     step.changes.links[step.agency, given_up.account_id] = step.link(given_up.account_id) & {USED}
     step.changes.left[step.agency, given_up.account_id] = step.day
     step.linked -= 1
-    closes = 0 if links else calendar.packed(closes_on(step.today))
+    closes = 0 if links else calendar.packed(account_rest.closes_on(step.today))
     after = account._replace(links=links, closes_on=closes, shown_by=account.shown_by - fewer_shown)
     step.set_account(given_up.account_id, account, after)
     return NO_DECLINE
-
-
-def turn(step: Step, turned: log.Turn) -> None:
-    """Close accounts whose rest is over."""
-    day = min(turned.day, step.day)
-    for account_id in step.before.resting:
-        account = step.account(account_id)
-        assert account is not None
-        if account_id.startswith(turned.prefix) and account.closes_on <= day and not account.closed:
-            step.changes.accounts[account_id] = account._replace(closed=True)
 
 
 def _begin(step: Step, wanted: log.Link) -> Decline:
@@ -129,7 +112,7 @@ def _begin(step: Step, wanted: log.Link) -> Decline:
 def _left_lately(step: Step, account_id: AccountId) -> bool:
     """Whether the agency left the account so lately that it would still rest had that been the last Link."""
     left = step.left_on(account_id)
-    return left > 0 and step.today < closes_on(calendar.unpacked(left))
+    return left > 0 and step.today < account_rest.closes_on(calendar.unpacked(left))
 
 
 def _give_up(step: Step, tag: bytes) -> Decline:

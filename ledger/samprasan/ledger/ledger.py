@@ -7,8 +7,9 @@
 - Link first: an Award or a Reverse needs its signer's own open Link with purpose *share*.
 - A correction (an Award that ``replaces`` another, or a Reverse) is the awarder's alone, once an award, and atomic
   (:mod:`.corrections`): what was spent is written off to the awarder, never a debt, and no other's credits are touched.
-- A first Link spends an admission of its signer (:mod:`.admissions`).  After the last Unlink the account rests, and
-  then it is nobody's.  An agency gives a Link up only when no hold of its own is open on the account.
+- A first Link spends an admission of its signer (:mod:`.admissions`).  After the last Unlink the account rests
+  (:mod:`.account_rest`), and then it is nobody's.  An agency gives a Link up only when no hold of its own is open
+  on the account.
 - Every account keeps ``earned + written_off = available + pending + held + spent + expired``.
 
 Rosters, policies and catalogues are found by the digest that an Activate names; the fold never sees a pseudonym.
@@ -19,7 +20,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from samprasan.keys.rosters import HUB, linking_keys
-from samprasan.ledger import admissions, corrections, holds, lots
+from samprasan.ledger import account_rest, admissions, corrections, holds, lots
 from samprasan.ledger.benefits import Catalogue
 from samprasan.ledger.policy import Policy
 from samprasan.ledger.state import NO_DECLINE, Decline, Entry, Operation, State, Step
@@ -92,7 +93,7 @@ def _hub_update(step: Step, update: log.Update, activated: Activated) -> Decline
     if update.HasField("evaluated"):
         admissions.evaluate(step, update.evaluated)
     elif update.HasField("turn"):
-        admissions.turn(step, update.turn)
+        account_rest.turn(step, update.turn)
     elif update.HasField("expire"):
         return holds.expire(step, update.expire)
     elif update.HasField("activate"):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-NEAR_SHARE = 0.7  # PROTOCOL, "Limits"
+NEAR_SHARE = 0.7  # of a limit: it is shown from here on, before it is in the way
 
 
 class Nearing(NamedTuple):

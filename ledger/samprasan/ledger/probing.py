@@ -1,6 +1,6 @@
 """Whether too many ids are evaluated for an agency that lead to nothing: hub and node judge alike."""
 
-UNUSED_AFTER_DAYS = 30  # SAFETY: an evaluation leads to an award or a redemption by then, or counts as unused
+UNUSED_AFTER_DAYS = 30  # an evaluation leads to an award or a redemption by then, or counts as unused
 UNUSED_ALWAYS_ALLOWED = 100  # people who changed their minds, questions that were asked twice
 UNUSED_SHARE = 10  # of many, one in ten may be unused
 

@@ -85,7 +85,7 @@ def serve(home: Home, lang: Lang = None) -> None:
     from samprasan.edge import database, metrics
     from samprasan.node import certificate
     from samprasan.node import home as homes
-    from samprasan.node.process import local_service
+    from samprasan.node.process import counter_service
     from samprasan.node.process import status as process_status
     from samprasan.node.sync import halt
 
@@ -106,7 +106,7 @@ def serve(home: Home, lang: Lang = None) -> None:
     with metrics.served(opened.settings.metrics, read) as metrics_at:
         at, most = opened.settings.counter, opened.settings.offline_credits_max
         own = certificate.counter_credentials(opened)
-        asyncio.run(local_service.serve(node, opened.connect, at, most, own, announce))
+        asyncio.run(counter_service.serve(node, opened.connect, at, most, own, announce))
     opened.node.db.close()
 
 

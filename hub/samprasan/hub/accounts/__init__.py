@@ -5,5 +5,5 @@
 - ``evaluations``: what two agencies signed of them covers accounts
 - ``totals``: totals of accounts, for who has a Link
 - ``reconciliation``: what each agency did to each account, as a sketch
-- ``rotation``: how far a rotation is
+- ``rotation_progress``: how far a rotation is
 """

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from samprasan.edge.database import Database, Tx
 from samprasan.hub import limits, store
-from samprasan.hub.accounts import evaluations, rotation
+from samprasan.hub.accounts import evaluations, rotation_progress
 from samprasan.hub.identity import Hub
 from samprasan.hub.log import intake
 from samprasan.hub.members import probing_alarm
@@ -31,7 +31,7 @@ def answer_hello(hub: Hub, agency: str, request: hub_pb2.HelloRequest) -> hub_pb
             _hear_of_evaluations(tx, hub, agency, request.evaluated)
         head = store.log.chain_head(tx, agency)
         own = store.log.chain_head(tx, rosters.HUB)
-        running = rotation.rotation_progress(tx)
+        running = rotation_progress.rotation_progress(tx)
         cut_version = store.documents.version_in_force(tx, log_pb2.DOCUMENT_KIND_CUT)
         recovers = recovery.hear_receipt(tx, hub.world, agency, request)
         return hub_pb2.HelloResponse(

@@ -19,7 +19,7 @@ from samprasan.keys.errors import Unavailable
 from samprasan.v1 import changes_pb2 as v1
 from samprasan.v1 import changes_pb2_grpc
 
-BOOKMARK_SECONDS = 4.0  # PROTOCOL promises one at least every 5
+BOOKMARK_SECONDS = 4.0  # integrators are promised one at least every 5
 Lookup = Callable[[Running, Any], Awaitable[Approved]]  # the integrator that calls
 
 

@@ -9,7 +9,7 @@ from samprasan.edge import clocks
 from samprasan.edge.database import Database, Tx
 from samprasan.edge.metrics import Gauge
 from samprasan.hub import limits, store
-from samprasan.hub.accounts import rotation
+from samprasan.hub.accounts import rotation_progress
 from samprasan.hub.integrators import approval
 from samprasan.hub.log import checkpoints
 from samprasan.hub.members import probing_alarm
@@ -88,7 +88,7 @@ def status(db: Database, now: int) -> dict[str, Any]:
             "agencies": agencies,
             "clock": _clock(tx, now),
             "recovery": recovery.recovery_progress(tx),
-            "rotation": asdict(running) if (running := rotation.rotation_progress(tx)) else None,
+            "rotation": asdict(running) if (running := rotation_progress.rotation_progress(tx)) else None,
             "warnings": limit_usage.near(_limits(tx, now)),
         }
 

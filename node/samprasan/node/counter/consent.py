@@ -14,7 +14,7 @@ from typing import Any
 from samprasan.edge.database import Tx
 from samprasan.keys.errors import Refused
 from samprasan.keys.identifiers import Identifier
-from samprasan.ledger import admissions, calendar
+from samprasan.ledger import account_rest, calendar
 from samprasan.node import limits, store
 from samprasan.node.deeds.awards import AwardQueue
 from samprasan.node.identity import Identity, Node
@@ -107,4 +107,4 @@ def _account(row: SubjectRow) -> tuple[str, int | None, int | None]:
 
 
 def _closes_at(left_at: int) -> int:
-    return calendar.start_of(admissions.closes_on(calendar.day_of(left_at)))
+    return calendar.start_of(account_rest.closes_on(calendar.day_of(left_at)))

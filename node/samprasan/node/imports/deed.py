@@ -91,7 +91,7 @@ class Deed:
 
 
 class Rejected(Exception):
-    """A row that cannot be taken: CONTRACT's ``reason``, our ``field``, and a ``detail`` that says more."""
+    """A row that cannot be taken: the ``reason`` and ``field`` that scripts read, and a ``detail`` that says more."""
 
     def __init__(self, reason: str, field_name: str, detail: str, **values: object) -> None:
         super().__init__(reason)

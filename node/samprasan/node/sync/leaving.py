@@ -7,7 +7,7 @@ when the same person comes back: on the account that another agency kept open it
 from collections.abc import Iterable
 
 from samprasan.edge.database import Tx
-from samprasan.ledger import admissions, calendar
+from samprasan.ledger import account_rest, calendar
 from samprasan.node import store
 from samprasan.node.deeds import awards
 from samprasan.node.identity import Node
@@ -23,7 +23,7 @@ def leave(tx: Tx, account_ids: Iterable[bytes], left_at: int) -> None:
     with_deeds = store.deeds.subjects_with_deeds(tx, {row.subject_id for row in rows})
     staying = [row for row in rows if not row.erasing and (_is_known(row) or row.subject_id in with_deeds)]
     forget(tx, [row for row in rows if row not in staying])
-    until = calendar.start_of(admissions.closes_on(calendar.day_of(left_at)))
+    until = calendar.start_of(account_rest.closes_on(calendar.day_of(left_at)))
     store.links.rest(tx, [row.subject_id for row in staying], until)
     _say_who_waits(tx, staying)
 

@@ -1,4 +1,4 @@
-"""The node's local service: what an agency's own applications ask, over a Unix socket or mutual TLS.
+"""``samprasan.v1.Counter``: what an agency's own applications ask, over a Unix socket or mutual TLS.
 
 A method is a few lines around the steps that the commands take.  Redeeming answers when the hub has: one task looks at
 what came of everything that is waited for, whenever a receipt came in.
