@@ -46,13 +46,14 @@ def started(tx: sa.Connection) -> bool:
     return tx.execute(sa.select(head.c.one)).first() is not None
 
 
+_HEAD = sa.select(head.c.log_size, head.c.appended_at)
+_HEAD_TO_WRITE = _HEAD.with_for_update()
+
+
 def lock_head(tx: sa.Connection) -> LogHead:
     """The head, kept from every other writer until the transaction ends."""
-    row = tx.execute(sa.select(head.c.log_size, head.c.appended_at).with_for_update()).one()
+    row = tx.execute(_HEAD_TO_WRITE).one()
     return LogHead(row.log_size, row.appended_at)
-
-
-_HEAD = sa.select(head.c.log_size, head.c.appended_at)
 
 
 def head_now(tx: sa.Connection) -> LogHead:

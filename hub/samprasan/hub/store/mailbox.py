@@ -15,15 +15,23 @@ class Mail(NamedTuple):
     sealed: bytes
 
 
+_OF_READER = mailbox.c.reader == sa.bindparam("reader")
+_POST = mailbox.insert()
+_WAITING = sa.select(sa.func.count()).where(_OF_READER, mailbox.c.sender == sa.bindparam("sender"))
+_AFTER = sa.select(*(mailbox.c[name] for name in Mail._fields))
+_AFTER = _AFTER.where(_OF_READER, mailbox.c.number > sa.bindparam("number"))
+_AFTER = _AFTER.order_by(mailbox.c.number).limit(sa.bindparam("most", type_=sa.Integer))
+_DELETE = mailbox.delete().where(_OF_READER, mailbox.c.number == sa.bindparam("number"))
+
+
 def post(tx: sa.Connection, reader: str, sender: str, sealed: bytes, now: int) -> None:
     """Put mail into ``reader``'s box."""
-    tx.execute(mailbox.insert().values(reader=reader, sender=sender, sealed=sealed, posted_at=now))
+    tx.execute(_POST, {"reader": reader, "sender": sender, "sealed": sealed, "posted_at": now})
 
 
 def waiting(tx: sa.Connection, reader: str, sender: str) -> int:
     """How many pieces of ``sender`` wait for ``reader``."""
-    query = sa.select(sa.func.count()).where(mailbox.c.reader == reader, mailbox.c.sender == sender)
-    return tx.execute(query).scalar_one()
+    return tx.execute(_WAITING, {"reader": reader, "sender": sender}).scalar_one()
 
 
 def waiting_by_pair(tx: sa.Connection) -> dict[tuple[str, str], int]:
@@ -34,18 +42,12 @@ def waiting_by_pair(tx: sa.Connection) -> dict[tuple[str, str], int]:
 
 def after(tx: sa.Connection, reader: str, number: int, limit: int) -> list[Mail]:
     """Mail with a higher number, ascending."""
-    query = (
-        sa.select(*(mailbox.c[name] for name in Mail._fields))
-        .where(mailbox.c.reader == reader, mailbox.c.number > number)
-        .order_by(mailbox.c.number)
-        .limit(limit)
-    )
-    return rows_as(Mail, tx.execute(query))
+    return rows_as(Mail, tx.execute(_AFTER, {"reader": reader, "number": number, "most": limit}))
 
 
 def delete(tx: sa.Connection, reader: str, number: int) -> None:
     """Forget a piece of ``reader``'s mail."""
-    tx.execute(mailbox.delete().where(mailbox.c.reader == reader, mailbox.c.number == number))
+    tx.execute(_DELETE, {"reader": reader, "number": number})
 
 
 def delete_older(tx: sa.Connection, posted_before: int) -> None:

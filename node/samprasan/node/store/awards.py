@@ -28,9 +28,12 @@ def lock(tx: sa.Connection) -> None:
     take_turn(tx, "samprasan: awards")
 
 
+_NEWEST = sa.select(sa.func.max(awards.c.award_id))
+
+
 def next_id(tx: sa.Connection) -> int:
     """An award id above all in use; the caller holds the lock on importing."""
-    return (tx.execute(sa.select(sa.func.max(awards.c.award_id))).scalar() or 0) + 1
+    return (tx.execute(_NEWEST).scalar() or 0) + 1
 
 
 def add(tx: sa.Connection, rows: Sequence[AwardRow]) -> None:

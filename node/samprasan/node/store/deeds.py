@@ -21,9 +21,12 @@ def of_record_ids(tx: sa.Connection, source: str, record_ids: Sequence[str]) -> 
     return DeedRow(*row) if row else None
 
 
+_NEWEST = sa.select(sa.func.max(deeds.c.deed_id))
+
+
 def next_id(tx: sa.Connection) -> int:
     """A deed id above all in use; the caller has :func:`awards.lock`."""
-    return (tx.execute(sa.select(sa.func.max(deeds.c.deed_id))).scalar() or 0) + 1
+    return (tx.execute(_NEWEST).scalar() or 0) + 1
 
 
 def add(tx: sa.Connection, rows: Sequence[DeedRow]) -> None:

@@ -12,11 +12,17 @@ from samprasan.edge.database import insert_rows, row_as, rows_as, rows_where_in,
 from samprasan.node.rows import EvaluationTotalRow
 from samprasan.node.tables import admitted, evaluation_totals, linking_counts
 
+_ASKS = evaluation_totals.c.requester == sa.bindparam("requester")
+_IS_ASKED = evaluation_totals.c.evaluator == sa.bindparam("evaluator")
+_OF_PAIR = sa.select(evaluation_totals).where(_ASKS, _IS_ASKED)
+_REQUESTED = sa.select(evaluation_totals).where(_ASKS).order_by(evaluation_totals.c.evaluator)
+_EVALUATED = sa.select(evaluation_totals).where(_IS_ASKED).order_by(evaluation_totals.c.requester)
+
 
 def of_pair(tx: sa.Connection, requester: str, evaluator: str) -> EvaluationTotalRow:
     """What is known of the pair."""
-    pair = (evaluation_totals.c.requester == requester, evaluation_totals.c.evaluator == evaluator)
-    found = row_as(EvaluationTotalRow, tx.execute(sa.select(evaluation_totals).where(*pair)).first())
+    pair = {"requester": requester, "evaluator": evaluator}
+    found = row_as(EvaluationTotalRow, tx.execute(_OF_PAIR, pair).first())
     return found or EvaluationTotalRow(requester, evaluator, 0, b"", "[]", 0)
 
 
@@ -37,14 +43,12 @@ def with_waiting(row: EvaluationTotalRow, totals: Sequence[int]) -> EvaluationTo
 
 def requested_by(tx: sa.Connection, requester: str) -> list[EvaluationTotalRow]:
     """The pairs in which this agency asks."""
-    query = sa.select(evaluation_totals).where(evaluation_totals.c.requester == requester)
-    return rows_as(EvaluationTotalRow, tx.execute(query.order_by(evaluation_totals.c.evaluator)))
+    return rows_as(EvaluationTotalRow, tx.execute(_REQUESTED, {"requester": requester}))
 
 
 def evaluated_by(tx: sa.Connection, evaluator: str) -> list[EvaluationTotalRow]:
     """The pairs in which this agency is asked."""
-    query = sa.select(evaluation_totals).where(evaluation_totals.c.evaluator == evaluator)
-    return rows_as(EvaluationTotalRow, tx.execute(query.order_by(evaluation_totals.c.requester)))
+    return rows_as(EvaluationTotalRow, tx.execute(_EVALUATED, {"evaluator": evaluator}))
 
 
 def count(tx: sa.Connection, agency: str, day: int, *, evaluated: int = 0, admitted: int = 0) -> None:

@@ -79,12 +79,14 @@ def proved_count(tx: sa.Connection) -> int:
     return tx.execute(sa.select(sa.func.count()).select_from(proofs)).scalar_one()
 
 
+_HEARD_AGAIN = heard.update().where(heard.c.agency == sa.bindparam("which")).values(note=sa.bindparam("newer"))
+_HEARD_FIRST = heard.insert()
+
+
 def note_heard(tx: sa.Connection, agency: str, note: bytes, now: int) -> None:
     """An agency knows of this checkpoint, which the hub is to connect to ours."""
-    if tx.execute(sa.select(heard.c.agency).where(heard.c.agency == agency)).first() is None:
-        tx.execute(heard.insert().values(agency=agency, note=note, heard_at=now))
-    else:
-        tx.execute(heard.update().where(heard.c.agency == agency).values(note=note))
+    if not tx.execute(_HEARD_AGAIN, {"which": agency, "newer": note}).rowcount:
+        tx.execute(_HEARD_FIRST, {"agency": agency, "note": note, "heard_at": now})
 
 
 _HEARD_OF = sa.select(heard).order_by(heard.c.agency)

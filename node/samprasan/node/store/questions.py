@@ -119,11 +119,15 @@ def keep_answer(tx: sa.Connection, requester: str, request_id: bytes, answer: by
     tx.execute(evaluations.update().where(*own).values(answer=answer))
 
 
+_EXPIRED = evaluations.c.expires_at <= sa.bindparam("now")
+_FORGET_REFUSED = evaluations.delete().where(_EXPIRED, evaluations.c.elements == 0)
+_FORGET_ANSWERS = evaluations.update().where(_EXPIRED, evaluations.c.answer != b"").values(answer=b"")
+
+
 def forget_answers(tx: sa.Connection, now: int) -> None:
     """Answers to requests that have expired: nobody may ask for them again.  Of what was refused nothing is kept."""
-    tx.execute(evaluations.delete().where(evaluations.c.expires_at <= now, evaluations.c.elements == 0))
-    expired = (evaluations.c.expires_at <= now, evaluations.c.answer != b"")
-    tx.execute(evaluations.update().where(*expired).values(answer=b""))
+    tx.execute(_FORGET_REFUSED, {"now": now})
+    tx.execute(_FORGET_ANSWERS, {"now": now})
 
 
 def evaluated_on(tx: sa.Connection, requester: str, day: int) -> int:

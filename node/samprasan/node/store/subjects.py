@@ -31,9 +31,12 @@ def find(tx: sa.Connection, index: bytes) -> SubjectRow | None:
     return row_as(SubjectRow, tx.execute(_OF_INDEX, {"which": index}).first())
 
 
+_NEWEST = sa.select(sa.func.max(subjects.c.subject_id))
+
+
 def next_id(tx: sa.Connection) -> int:
     """A subject id that was never in use; the caller holds the lock on importing."""
-    newest = tx.execute(sa.select(sa.func.max(subjects.c.subject_id))).scalar() or 0
+    newest = tx.execute(_NEWEST).scalar() or 0
     return max(newest, int(notes_store.get(tx, notes_store.SUBJECTS_REMOVED_UP_TO) or 0)) + 1
 
 
@@ -50,7 +53,7 @@ def add(tx: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
 def remove(tx: sa.Connection, subject_ids: Sequence[int]) -> None:
     """Forget subjects that nobody outside ever heard of; their ids are never used again, since a peer may answer."""
     if subject_ids:
-        newest = tx.execute(sa.select(sa.func.max(subjects.c.subject_id))).scalar_one()
+        newest = tx.execute(_NEWEST).scalar_one()
         notes_store.write(tx, notes_store.SUBJECTS_REMOVED_UP_TO, str(newest))
         delete_where_in(tx, restated, restated.c.subject_id, subject_ids)
         update_where_in(tx, redemptions, redemptions.c.subject_id, subject_ids, subject_id=0)
