@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import typer
 from samprasan.client.__main__ import app as client_app
 from samprasan.edge import command, texts
 from samprasan.hub.__main__ import app as hub_app
@@ -59,6 +60,27 @@ def test_others_texts_never_speak_to_the_terminal() -> None:
     assert json.loads(as_json) == {"name": HOSTILE}
     assert SHOWN in as_json
     assert SHOWN in run_app(app, ["fails"]).stderr
+
+
+def test_a_question_says_what_others_wrote_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def confirm(question: str, *, err: bool) -> bool:
+        asked.append(question)
+        return err
+
+    monkeypatch.setattr(typer, "confirm", confirm)
+    assert command.is_confirmed(HOSTILE)
+    assert asked == [SHOWN]
+
+
+def test_what_a_crash_left_lends_its_mode_to_no_file(tmp_path: Path) -> None:
+    left = tmp_path / ".bundle.part"
+    left.touch(mode=0o644)
+    left.chmod(0o644)
+    with command.written(tmp_path / "bundle") as file:
+        file.write(b"account ids")
+    assert (tmp_path / "bundle").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_program_writes_for_its_user_alone_and_no_image_of_its_memory(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 import io
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from samprasan.edge import logs
+from samprasan.keys import plain_text
 
 SECRET = "1101700230705"  # in place of what a library may put into a message
 
@@ -70,3 +72,19 @@ def test_a_group_names_every_exception_inside_and_its_place(logged: Logged) -> N
 def test_an_exception_that_is_handed_over_is_logged_the_same_way(logged: Logged) -> None:
     logs.get_logger("test").error("failed", exc_info=caught(fail, 1))
     assert logged()["at"][-1].startswith("test_logs.fail:")
+
+
+def test_at_a_terminal_no_value_moves_the_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Codes of a hub, senders of mail and what a server complains of stand in log lines."""
+    written = io.StringIO()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", written)
+        logs.configure(json=False, debug=True)
+        logs.get_logger("test").error("failed", code="\x1b]0;title\x07\x1b[2K\x1b[1A", names=["\u202e", "\x9b1A\nnext"])
+        logging.getLogger("library").warning("\x1b[2K\u202e")
+    logging.basicConfig(force=True, handlers=[])
+    logs.configure(json=True)
+    shown = written.getvalue()
+    assert shown.count("\n") == 2
+    assert plain_text.visible(shown, keep="\n") == shown
+    assert "\\u001b]0;title\\u0007\\u001b[2K\\u001b[1A" in shown

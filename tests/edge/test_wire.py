@@ -6,6 +6,8 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
 from samprasan.edge import throttle, wire
 from samprasan.edge.logs import get_logger
 from samprasan.edge.throttle import Pace
@@ -71,3 +73,36 @@ async def test_no_more_calls_of_one_caller_wait_than_fit_into_memory(
     interceptor = wire.ErrorInterceptor(get_logger("hub"), {"Hello": Pace(at_once=1, per_second=1.0)})
     assert await in_turn(interceptor, request, 6) == ["OK", *["waits"] * WAITING, *["UNAVAILABLE"] * 2]
     assert await in_turn(interceptor, request, 1) == ["waits"], "those that went away hold nothing any more"
+
+
+class Failed(grpc.RpcError):
+    """A call that ended as the other side wanted."""
+
+    def __init__(self, reason: str, values: dict[str, str]) -> None:
+        detail = any_pb2.Any()
+        detail.Pack(error_details_pb2.ErrorInfo(reason=reason, domain="samprasan", metadata=values))
+        number, self.said = grpc.StatusCode.FAILED_PRECONDITION.value[0], "no"
+        self.status = status_pb2.Status(code=number, message=self.said, details=[detail])
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.FAILED_PRECONDITION
+
+    def details(self) -> str:
+        return self.said
+
+    def trailing_metadata(self) -> Any:
+        return [("grpc-status-details-bin", self.status.SerializeToString())]
+
+
+@pytest.mark.parametrize(
+    "reason", ["{x:>800000000}", "{x.__class__}", "{", "\x1b[2K", "A code", "ไม่", "a" * 100, "", "new\nline"]
+)
+def test_what_is_no_code_is_an_answer_that_is_not_understood(reason: str) -> None:
+    found = wire.from_rpc_error(Failed(reason, {"x": "y"}))
+    assert (found.code, found.values) == ("hub_answer", {"status": "FAILED_PRECONDITION"})
+
+
+def test_a_code_of_a_newer_program_is_shown_as_it_is_and_values_are_called_as_they_like() -> None:
+    values = {"code": "{x:>9}", "self": "y", "error": "\x1b[2K"}
+    found = wire.from_rpc_error(Failed("a_newer_code", values))
+    assert (found.text(), found.hint(), found.values) == ("a_newer_code", "", values)

@@ -14,6 +14,7 @@ PLANTING = {
     "tests/sim/planted.py",
     "tests/sim/test_followers.py",
 }
+SAYING = {"confirm", "echo", "prompt", "secho"}
 OF_LIBRARIES = {"_asdict", "_concrete_class", "_exit", "_fields", "_make", "_mapping", "_replace"}
 
 
@@ -67,3 +68,17 @@ def test_tests_ask_what_a_reader_may() -> None:
     asking = {name: set(private_names(text)) for name, text in found.items() if name.startswith("tests/")}
     assert {name: names for name, names in asking.items() if names and name not in PLANTING} == {}
     assert all(asking[name] for name in PLANTING)
+
+
+def test_nothing_is_said_to_a_terminal_but_by_way_of_what_escapes_it() -> None:
+    """``edge/command.py`` prints and asks; a secret is asked for in words of our own, without echo."""
+    found = []
+    for path in sources():
+        if path.relative_to(ROOT).as_posix() == "edge/samprasan/edge/command.py":
+            continue
+        for each in ast.walk(ast.parse(path.read_text("utf-8"))):
+            said = ast.unparse(each.func) if isinstance(each, ast.Call) else ""
+            is_secret = said == "typer.prompt" and "hide_input=True" in ast.unparse(each)
+            if said in {"print", "input"} or (said.startswith("typer.") and said[6:] in SAYING and not is_secret):
+                found.append(f"{path.relative_to(ROOT)}: {said}")
+    assert found == []

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 from federation import AGENCIES, Federation
+from samprasan.edge import command
+from samprasan.node.documents import inbox
 
 from tests import commands, local, terminal
 from tests.local import said
@@ -58,12 +60,33 @@ def approve_at_the_terminal(served: Federation, agency: str) -> None:
         assert waiting["digest"] not in shown.partition("Sign this document")[2]
 
 
+def approve_what_was_shown(served: Federation, agency: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once somebody was asked the inbox is not read again: no other document can take the place of what was shown."""
+
+    def look_again(*_: object) -> Any:
+        raise AssertionError("the inbox was read again behind the question")
+
+    with monkeypatch.context() as patch:
+
+        def is_confirmed(_question: str) -> bool:
+            for name in ("inbox", "find"):
+                patch.setattr(inbox, name, look_again)
+            return True
+
+        patch.setattr(command, "is_at_terminal", lambda: True)
+        patch.setattr(command, "is_confirmed", is_confirmed)
+        (waiting,) = said(served, agency, "approvals", "list")["waiting"]
+        assert commands.node(served.home(agency), "approvals", "approve", waiting["id"]).returncode == 0
+
+
 def versions(served: Federation) -> set[tuple[int | None, bool]]:
     found = [linking(served, agency) for agency in AGENCIES]
     return {(each["share_version"], each["share"] is not None) for each in found}
 
 
-def test_the_key_is_made_refreshed_repaired_and_rotated_by_the_nodes_alone(served: Federation) -> None:
+def test_the_key_is_made_refreshed_repaired_and_rotated_by_the_nodes_alone(
+    served: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert {agency: linking(served, agency)["share"] for agency in AGENCIES} == {"codi": 1, "mpc": 2, "nhco": 3}
     assert linking(served, "mpc")["ceremony"] is None
     served.kill("nhco")
@@ -85,7 +108,7 @@ def test_the_key_is_made_refreshed_repaired_and_rotated_by_the_nodes_alone(serve
     assert not findings["roster"]["ok"]
     assert "linking repair" in findings["roster"]["remedy"]
     said(served, "nhco", "linking", "repair")
-    approve(served, "mpc")
+    approve_what_was_shown(served, "mpc", monkeypatch)
     until(lambda: versions(served) == {(3, True)})
     assert said(served, "nhco", "doctor")["ok"]
     assert commands.node(served.home("mpc"), "linking", "restart").returncode == 1

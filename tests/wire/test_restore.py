@@ -125,13 +125,16 @@ def test_what_hub_and_node_have_both_lost(served: LocalFederation) -> None:
     until(served, lambda: served.answer("nhco", "checkpoint")["size"] >= size)
     restore(served, "mpc", "mpc.today")
     restore(served, "hub", "hub.today")
-    assert served.run("nhco", "cut", check=False).returncode == 1  # the hub does not answer, or has not heard everybody
+    assert (
+        served.run("nhco", "cut", "--yes", check=False).returncode == 1
+    )  # the hub does not answer, or has not heard everybody
     served.restart("hub")
     assert (
         served.run("mpc", "recover", check=False).returncode == 1
     )  # it gives back what it has; the hub recovers first
     until(served, lambda: served.answer("hub", "status")["recovery"]["missing"] is not None)
-    proposed = served.answer("nhco", "cut")
+    assert "yes" in served.run("nhco", "cut", check=False).stderr  # nobody was asked, so nothing was signed
+    proposed = served.answer("nhco", "cut", "--yes")
     assert (proposed["kind"], proposed["waiting"]) == ("cut", True)
     shown = served.answer("codi", "approvals", "show", proposed["id"])
     assert shown["here"]["entries_left"] == served.answer("hub", "status")["log"]["size"]

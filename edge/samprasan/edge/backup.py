@@ -31,7 +31,7 @@ from samprasan.edge import database
 from samprasan.edge.configuration import KEYRING, Settings
 from samprasan.edge.database import Database, Tx
 from samprasan.keys.errors import Malformed, Refused, Unproven
-from samprasan.keys.keyring import write_private
+from samprasan.keys.keyring import new_private, write_private
 
 FORMAT = 1
 ROWS_READ_AT_ONCE = 100  # of the log, 1 MiB each
@@ -214,8 +214,7 @@ def _decrypt(file: BinaryIO, passphrase: bytes, plain: Path) -> None:
         raise Unproven("backup_passphrase") from problem
     try:
         identity = pyrage.x25519.Identity.from_str(text.decode())
-        descriptor = os.open(plain, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as out, data:
+        with new_private(plain) as out, data:
             pyrage.decrypt_io(data, out, [identity])
     except (pyrage.DecryptError, pyrage.IdentityError, zipfile.BadZipFile, OSError, ValueError, EOFError) as problem:
         raise Malformed("backup", problem=type(problem).__name__) from problem

@@ -30,6 +30,7 @@ from rich.text import Text
 from samprasan.edge import logs, texts
 from samprasan.keys import plain_text
 from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailable
+from samprasan.keys.keyring import new_private
 
 WRONG_USAGE = 2
 Home = Annotated[Path, typer.Option("--home", envvar="SAMPRASAN_HOME", help="Folder of the hub or node.")]
@@ -125,6 +126,16 @@ def shown(text: str) -> str:
     return plain_text.visible(text, keep="\n")
 
 
+def is_at_terminal() -> bool:
+    """Whether somebody reads what is printed and can answer."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def is_confirmed(question: str) -> bool:
+    """Whether somebody at the terminal says yes; the question is asked on stderr."""
+    return typer.confirm(shown(question), err=True)
+
+
 def _json(document: Any) -> str:
     return plain_text.visible(json.dumps(document, ensure_ascii=False))
 
@@ -191,7 +202,7 @@ def written(path: Path) -> Iterator[BinaryIO]:
         raise Refused("file_exists", file=path.name)
     beside = path.with_name(f".{path.name}.part")
     try:
-        with beside.open("wb") as file:
+        with new_private(beside) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from samprasan.keys import plain_text
 
 FRAMES_MAX = 8
 INNER_MAX = 8  # of a group: a session has seven tasks
@@ -21,14 +22,16 @@ DEBUG_VARIABLE = "SAMPRASAN_LOG"  # =debug: what the libraries say, too
 def configure(*, json: bool, debug: bool = False) -> None:
     """Send every log line of this process to stderr; with ``debug`` those of the libraries as well."""
     if debug:
-        logging.basicConfig(stream=sys.stderr, level=logging.DEBUG, force=True)
-    renderer: Any = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=False)
+        of_libraries = logging.StreamHandler(sys.stderr)
+        of_libraries.setFormatter(_Visible(logging.BASIC_FORMAT))
+        logging.basicConfig(handlers=[of_libraries], level=logging.DEBUG, force=True)
+    for_people = [_visible, structlog.dev.ConsoleRenderer(colors=False)]  # JSON is ASCII: it escapes by itself
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _without_messages,
-            renderer,
+            *([structlog.processors.JSONRenderer()] if json else for_people),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if debug else logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -46,6 +49,20 @@ def _without_messages(_logger: object, _method: str, event: MutableMapping[str, 
         problem = told if isinstance(told, BaseException) else sys.exc_info()[1]
         event.update(_described(problem) if problem else {"exception": "none"})
     return event
+
+
+class _Visible(logging.Formatter):
+    """Lines in which nothing moves a cursor."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return plain_text.visible(super().format(record), keep="\n")
+
+
+def _visible(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Whoever wrote a value (a code of the hub's, a server's complaint), nothing in it moves the cursor."""
+    return {
+        key: each if isinstance(each, int | float) else plain_text.visible(str(each)) for key, each in event.items()
+    }
 
 
 def _described(problem: BaseException) -> dict[str, Any]:

@@ -6,6 +6,7 @@ so offering a suite there that no P-256 certificate can serve leaves TLS 1.3 as 
 
 import asyncio
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
@@ -67,6 +68,7 @@ _CODES: dict[type[SamprasanError], grpc.StatusCode] = {
     Refused: grpc.StatusCode.FAILED_PRECONDITION,
     Unavailable: grpc.StatusCode.UNAVAILABLE,
 }
+_CODE_FORM = re.compile("[a-z][a-z0-9_]{0,60}")
 _CLASSES: dict[grpc.StatusCode, type[SamprasanError]] = {
     **{code: kind for kind, code in _CODES.items()},
     grpc.StatusCode.PERMISSION_DENIED: Unproven,
@@ -101,12 +103,15 @@ def to_status(error: SamprasanError) -> status_pb2.Status:
 
 
 def from_rpc_error(error: Any) -> SamprasanError:
-    """The error the other side raised, or what gRPC's own failure means to us."""
+    """The error the other side raised, or what gRPC's own failure means to us.
+
+    A code is a word, whoever sent it; what has another form is an answer that we do not understand.
+    """
     code = error.code()
     kind = _CLASSES.get(code, Unavailable)
     for detail in _details(error):
         info = error_details_pb2.ErrorInfo()
-        if detail.Unpack(info) and info.domain == _DOMAIN:
+        if detail.Unpack(info) and info.domain == _DOMAIN and _CODE_FORM.fullmatch(info.reason):
             return kind(info.reason, **dict(info.metadata))
     if kind is Unavailable:
         return Unavailable("hub_unreachable", status=code.name)

@@ -30,7 +30,7 @@ class SamprasanError(Exception):
     Attributes: ``code``, one of ``errors.toml``; ``values``, what the texts name.
     """
 
-    def __init__(self, code: str, **values: object) -> None:
+    def __init__(self, code: str, /, **values: object) -> None:
         super().__init__(code)
         self.code = code
         self.values = values
@@ -44,9 +44,10 @@ class SamprasanError(Exception):
         return self._word(f"{language}_hint")
 
     def _word(self, key: str) -> str:
-        texts = catalogue().get(self.code, {})
-        fallback = "" if key.endswith("_hint") else self.code
-        return texts.get(key, fallback).format_map(_Known(self.values))
+        texts = catalogue().get(self.code)
+        if texts is None:  # a newer program's: its code is all there is to show
+            return "" if key.endswith("_hint") else self.code
+        return texts.get(key, "").format_map(_Known(self.values))
 
     def __str__(self) -> str:
         return self.text("en")

@@ -9,6 +9,7 @@ import os
 import secrets
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -94,16 +95,19 @@ class Keyring:
             raise InvalidTag from problem
 
 
+def new_private(path: Path) -> BinaryIO:
+    """A new file at ``path``, open, that its owner alone may read; one that a crash left there goes first."""
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
+
 def write_private(path: Path, data: bytes) -> None:
     """Write ``path`` with mode 0600, whole or not at all, and durable on return."""
     partial = path.with_name(path.name + ".partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.fchmod(descriptor, 0o600)
-        os.write(descriptor, data)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with new_private(partial) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
     partial.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:

@@ -1,5 +1,6 @@
 """An entry that the hub has lost and nobody has is given up by the agencies' word; nothing else is given up with it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from samprasan.node import store as node_store
 from samprasan.node.counter import redemption
 from samprasan.node.deeds import orphans
 from samprasan.node.documents import accepted, inbox, proposals
+from samprasan.node.identity import Node
 from samprasan.node.proof import witness as node_witnessing
 from samprasan.node.recovery import refeed
 from samprasan.node.rows import present
@@ -57,9 +59,14 @@ def rest(fed: Federation) -> bytes:
         return recovery.rest_of_log(tx, fed.hub.world)
 
 
+def signed_cut(node: Node, note: bytes) -> Envelope:
+    """What the node signs once somebody has seen it and said yes."""
+    return inbox.approve(node, proposals.compose_cut(node, note), "")
+
+
 def propose(fed: Federation, agency: str) -> Envelope:
     node = fed.nodes[agency]
-    return proposals.propose_cut(node, rest(fed))
+    return signed_cut(node, rest(fed))
 
 
 def submit(fed: Federation, agency: str, envelope: Envelope) -> None:
@@ -241,9 +248,9 @@ def test_who_holds_the_entry_does_not_give_it_up(busy_fed: Federation) -> None:
     with yesterday.hub.db.begin() as tx:
         note = checkpoint.sign_note(checkpoints.head_of(tx), fed.hub.world.signer)
     mpc = fed.nodes["mpc"]
-    assert refused(proposals.propose_cut, mpc, note) == "cut_held"
+    assert refused(signed_cut, mpc, note) == "cut_held"
     nhco = fed.nodes["nhco"]
-    proposed = proposals.propose_cut(nhco, note)
+    proposed = signed_cut(nhco, note)
     listing = hub_agreeing.list_documents(fed.hub.db)
     listing.proposed.append(proposed)
     accepted.accept_listing(mpc, listing)
@@ -257,10 +264,10 @@ def test_nothing_is_cut_that_the_hub_does_not_lack(busy_fed: Federation) -> None
     fed.give("codi", deed(99, 4))
     fed.run()
     node = fed.nodes["nhco"]
-    assert refused(proposals.propose_cut, node, rest(fed)) == "cut_unneeded"
+    assert refused(signed_cut, node, rest(fed)) == "cut_unneeded"
     with fed.hub.db.read() as tx:
         note = checkpoint.sign_note(checkpoints.head_of(tx), fed.hub.world.signer)
-    sound = proposals.propose_cut(node, note)
+    sound = signed_cut(node, note)
     assert refused(submit, fed, "nhco", sound) == "cut_unneeded"  # it lacks nothing
     fed.give("codi", deed(98, 4))
     fed.run()
@@ -276,7 +283,17 @@ def test_nobody_else_can_say_what_is_left(busy_fed: Federation) -> None:
     with fed.hub.db.read() as tx:
         forged = checkpoint.sign_note(checkpoints.head_of(tx), node.world.signer)
     with pytest.raises(Unproven):
-        proposals.propose_cut(node, forged)
+        signed_cut(node, forged)
+
+
+def test_nobody_is_shown_a_cut_to_another_log_than_the_one_it_witnessed(busy_fed: Federation) -> None:
+    node = busy_fed.nodes["nhco"]
+    with node.db.read() as tx:
+        own = checkpoint.read(node_store.log_views.newest(tx)).checkpoint
+    other = checkpoint.sign_note(replace(own, root=bytes(32)), busy_fed.hub.world.signer)
+    with pytest.raises(Unproven) as told:
+        proposals.compose_cut(node, other)
+    assert told.value.code == "log_forked"
 
 
 def test_who_does_not_know_of_the_cut_gives_nothing_back(busy_fed: Federation) -> None:

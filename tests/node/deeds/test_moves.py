@@ -1,6 +1,8 @@
 """Putting deeds right that stand under a wrong id: two people agree, the hub sees it, the record cannot undo it."""
 
 import sqlite3
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -37,6 +39,12 @@ def owns(fed: Federation, number: int, agency: str = "mpc") -> int | None:
         return None
     with fed.hub.db.read() as tx:
         return hub_store.ledger.totals_of(tx, [row.account_id])[row.account_id].available
+
+
+def refused(step: Callable[..., Any], *arguments: Any) -> str:
+    with pytest.raises(Refused) as told:
+        step(*arguments)
+    return told.value.code
 
 
 def agreed_by_all(fed: Federation) -> bool:
@@ -200,9 +208,29 @@ def test_a_deed_that_an_import_gave_to_somebody_else_meanwhile_is_left_alone(fed
     fed.run()
     move = propose_merge(fed)
     fed.give("mpc", deed(2, 3))
-    assert confirm(fed, move) == "done"
+    assert refused(confirm, fed, move) == "move_changed"
+    deeds_moves.drop_move(fed.nodes["mpc"].db, move["move_id"])
+    assert confirm(fed, propose_merge(fed)) == "done"
     fed.run()
     assert (owns(fed, 2), owns(fed, 3)) == (16, 16)
+
+
+def test_nobody_confirms_more_than_was_proposed_and_is_shown(fed: Federation) -> None:
+    """Neither here nor, where another agency has to sign, in the document that it is shown."""
+    fed.give("mpc", deed(1, 1))
+    fed.give("nhco", deed(2, 1))
+    fed.run()
+    move = propose_split(fed, "R00001")
+    assert deeds_moves.show_move(fed.nodes["mpc"], move["move_id"])["credits"] == 16
+    fed.give("mpc", deed(1, 1, quantity=Decimal(8), credits=64))
+    fed.run()
+    assert refused(confirm, fed, move) == "move_changed"
+    assert inbox.inbox(fed.nodes["mpc"]) == []
+    deeds_moves.drop_move(fed.nodes["mpc"].db, move["move_id"])
+    again = propose_split(fed, "R00001")
+    assert again["credits"] == 64
+    assert confirm(fed, again) == "waiting"
+    assert approve(fed).credits == 64
 
 
 def test_somebody_new_agrees_to_what_the_records_say(fed: Federation) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from samprasan.hub import store as hub_store
 from samprasan.hub.members import documents as members_documents
 from samprasan.keys import ceremony as rules
 from samprasan.keys import documents, pseudonym, ristretto, rosters, sealing, signing
@@ -147,6 +148,8 @@ class World:
             equations.add({ristretto.multiply_base(secret): 1}, secret)
         for value in self._values():
             place = (value.ceremony.roster_digest, value.ceremony.attempt)
+            if value.dealer == THIEF:  # its own, true or not, which somebody shows as evidence: it tells it nothing
+                continue
             of_dealer = [each for each in lines if (each.dealer, each.place) == (value.dealer, place)]
             assert of_dealer, "a value whose line nobody noted"
             told = ristretto.decode_scalar(value.value)
@@ -201,13 +204,21 @@ def propose(world: World) -> None:
 
 def agree(world: World) -> None:
     """Officers who say yes to whatever lies before them."""
-    federation.share_documents(world.fed)
+    share_documents(world)
     for agency, node in world.fed.nodes.items():
         for waiting in inbox.inbox(node):
             with suppress(SamprasanError):
                 signed = inbox.approve(node, waiting, waiting.standing.digest.hex())
                 members_documents.submit_document(world.fed.hub, agency, signed)
-    federation.share_documents(world.fed)
+    share_documents(world)
+
+
+def share_documents(world: World) -> None:
+    """Everybody hears what the hub has; who does not believe it stays behind."""
+    listing = members_documents.list_documents(world.fed.hub.db)
+    for node in world.fed.nodes.values():
+        with suppress(SamprasanError):
+            accepted.accept_listing(node, listing)
 
 
 def steal_mail(world: World) -> None:
@@ -331,7 +342,30 @@ def go_on(world: World) -> None:
             return
 
 
-LIES: list[Callable[[World], None]] = [steal_mail, two_faces, bad_value, complain]
+def pose_as_another(world: World) -> None:
+    """The thief has the share of a member repaired whose keys are its own by now, and signs for it whatever waits."""
+    with world.fed.hub.db.read() as tx:
+        current = hub_store.documents.agreed_on(tx).required_roster
+    others = [each.agency for each in current.members if each.signing_key != STOLEN_SIGNER.public_key]
+    if len(others) < len(current.members):
+        with suppress(SamprasanError):
+            roster = Roster.FromString(proposals.propose_ceremony(world.thief, proposals.REPAIR).payload)
+            roster.plan.dealers[:] = others
+            members_documents.submit_document(world.fed.hub, THIEF, world.thief.world.sign(roster))
+            agree(world)
+    waiting = list(members_documents.list_documents(world.fed.hub.db).proposed)
+    waiting += [each for each in [ceremony.confirmation(world.thief)] if each is not None]
+    for member in current.members:
+        if member.signing_key == STOLEN_SIGNER.public_key:
+            for each in waiting:
+                own = Envelope(payload_type=each.payload_type, payload=each.payload)
+                signing.add_signature(own, STOLEN_SIGNER)
+                with suppress(SamprasanError):
+                    members_documents.submit_document(world.fed.hub, member.agency, own)
+    share_documents(world)
+
+
+LIES: list[Callable[[World], None]] = [steal_mail, two_faces, bad_value, complain, *[pose_as_another] * 2]
 ACCIDENTS: list[Callable[[World], None]] = [lose_share, crash, *[back_up] * 2, *[restore] * 2]
 DEEDS = [*[propose] * 4, *[restart_attempt] * 2, *[go_on] * 4, *[settle] * 4, *ACCIDENTS, *LIES]
 
@@ -402,21 +436,20 @@ def nonces_follow_from_the_constant(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rules, "_derived", repeating)
 
 
-@pytest.mark.parametrize(
-    "plant",
-    [
-        pytest.param(mail_keys_change_beside_a_plan, marks=pytest.mark.long),
-        pytest.param(entries_change_without_the_key_they_had, marks=pytest.mark.long),
-        pytest.param(nonces_follow_from_the_constant, marks=pytest.mark.rest),
-        pytest.param(lines_are_random_and_values_are_evidence, marks=pytest.mark.long),
-        pytest.param(lines_follow_from_share_and_attempt, marks=pytest.mark.long),
-    ],
-)
-def test_what_stood_here_once_is_found(
-    plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+FOUND_AT: dict[Plant, int] = {  # the first seed that finds each; where other code draws otherwise, all are tried
+    mail_keys_change_beside_a_plan: 2,
+    entries_change_without_the_key_they_had: 2,
+    nonces_follow_from_the_constant: 0,
+    lines_are_random_and_values_are_evidence: 17,
+    lines_follow_from_share_and_attempt: 1,
+}
+
+
+@pytest.mark.rest
+@pytest.mark.parametrize("plant", FOUND_AT)
+def test_what_stood_here_once_is_found(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch)
-    for seed in range(SEEDS_TO_FIND):
+    for seed in (FOUND_AT[plant], *range(SEEDS_TO_FIND)):
         world = World(seed)
         world.run()
         found = world.stolen()

@@ -51,8 +51,8 @@ class Proposal:
 def propose(hub: Hub, wanted: Proposal, *, replace: bool = False) -> bytes:
     """Lay the document, unsigned, before the agencies; its digest.
 
-    Raises Malformed ``integrator_name``, ``scope_word`` or ``document_form``, Refused ``no_roster``, ``inbox_full`` or
-    ``integrator_waits``.
+    Raises Malformed ``integrator_name``, ``scope_word``, ``document_form`` or ``document_id``, Refused ``no_roster``,
+    ``inbox_full`` or ``integrator_waits``.
     """
     if not documents.is_integrator_name(wanted.name):
         raise Malformed("integrator_name", name=wanted.name)
@@ -78,6 +78,7 @@ def propose(hub: Hub, wanted: Proposal, *, replace: bool = False) -> bytes:
             quotas=IntegratorQuotas(streams=wanted.streams, snapshots_per_day=wanted.snapshots_per_day),
             valid_until=now + max(0, min(wanted.days, documents.INTEGRATOR_DAYS_MAX + 1)) * DAY_MS,
         )
+        documents.check_texts(composed)
         envelope = signing.seal(composed)
         found = documents.check_signatures(envelope, documents.read(envelope), agreed.roster, hub.world.verify)
         members_documents.check_room(tx, HUB, envelope)

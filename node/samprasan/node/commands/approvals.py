@@ -1,6 +1,5 @@
 """The commands about the inbox of joint documents: ``approvals``."""
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -156,6 +155,6 @@ def _shown(home: Path, id: str, digest: str, question: str) -> tuple["Opened", "
     opened = homes.open_home(home)
     waiting = joint_documents.find(opened, id)
     command.answer(None, False, formats.joint_document(joint_documents.shown(opened, waiting)))
-    if not digest and not (sys.stdin.isatty() and sys.stdout.isatty() and typer.confirm(words(question))):
+    if not digest and not (command.is_at_terminal() and command.is_confirmed(words(question))):
         raise Refused("digest_needed") if question == "approve_question" else Refused("yes_needed")
     return opened, waiting

@@ -52,8 +52,9 @@ def redeem(
     subject = identifier_of(id, scheme, registry)
     opened = homes.open_ready(home)
     shown = redemption.subject_shown(opened.node, subject)
-    if not (yes or as_json) and sys.stdin.isatty():
-        typer.confirm(words("redeem_confirm", name=shown, benefit=benefit), abort=True, err=True)
+    asks = not (yes or as_json) and sys.stdin.isatty()
+    if asks and not command.is_confirmed(words("redeem_confirm", name=shown, benefit=benefit)):
+        raise typer.Abort
     owner, code = _named(benefit)
     wish = redemption.Wish(
         op_key=_op_key(op_id) if op_id else opened.node.world.random_bytes(16),

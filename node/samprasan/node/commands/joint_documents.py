@@ -102,13 +102,18 @@ def propose_grant(opened: Home, elements: int, days: int) -> dict[str, Any]:
     return _proposed(opened, proposals.propose_grant(node, elements, days))
 
 
-def propose_cut(opened: Home) -> dict[str, Any]:
-    """Sign, as a proposal, that the log goes on without what the hub has lost and nobody has; bring it to the hub."""
+def compose_cut(opened: Home) -> Waiting:
+    """The document by which the log goes on without what the hub has lost and nobody has, to be shown and signed."""
     node = opened.node
     said = hello.compose_hello(node)
     answer = asyncio.run(serve.ask(opened.connect, lambda hub: hub.hello(said.request)))
     hub_calls.refresh(opened)
-    return _proposed(opened, proposals.propose_cut(node, answer.rest))
+    return proposals.compose_cut(node, answer.rest)
+
+
+def propose_shown(opened: Home, waiting: Waiting) -> dict[str, Any]:
+    """Sign, as a proposal, the very document that was shown, and bring it to the hub."""
+    return _proposed(opened, documents_inbox.approve(opened.node, waiting, ""))
 
 
 def _proposed(opened: Home, envelope: Envelope) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The commands against loss: ``backup``, ``restore``, ``recover`` and ``orphans``."""
+"""The commands against loss: ``backup``, ``restore``, ``recover``, ``cut`` and ``orphans``."""
 
 import asyncio
 from pathlib import Path
@@ -8,6 +8,7 @@ import typer
 from samprasan.edge import command
 from samprasan.edge.command import Home, Json, Lang
 from samprasan.edge.texts import Words
+from samprasan.keys.errors import Refused
 
 orphans = command.application(
     "Awards that stand at the hub and whose deed is not here: one proposes, another confirms."
@@ -15,6 +16,7 @@ orphans = command.application(
 words = Words("samprasan.node")
 File = Annotated[Path, typer.Argument(help="The backup.")]
 Numbers = Annotated[list[int] | None, typer.Argument(help="From the list; else all that wait.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Sign what is shown: do not ask.")]
 By = Annotated[str, typer.Option("--by", help="Your name; whoever confirms must be somebody else.")]
 
 
@@ -72,15 +74,23 @@ def recover(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     command.answer(document, as_json, words("recovered", **document))
 
 
-def cut(home: Home, as_json: Json = False, lang: Lang = None) -> None:
+def cut(home: Home, yes: Yes = False, as_json: Json = False, lang: Lang = None) -> None:
     """Propose that the hub goes on without an entry that it has lost and nobody has ("missing" in its status).
+
+    It shows the document, says what it does here, and asks; a script says --yes.
 
     Example: samprasan-node cut --home /srv/node
     """
     from samprasan.node import home as homes
-    from samprasan.node.commands import joint_documents
+    from samprasan.node.commands import formats, joint_documents
 
-    document = joint_documents.propose_cut(homes.open_ready(home))
+    opened = homes.open_ready(home)
+    waiting = joint_documents.compose_cut(opened)
+    if not as_json:
+        command.answer(None, False, formats.joint_document(joint_documents.shown(opened, waiting)))
+    if not yes and not (command.is_at_terminal() and command.is_confirmed(words("cut_question"))):
+        raise Refused("yes_needed")
+    document = joint_documents.propose_shown(opened, waiting)
     command.answer(document, as_json, words("proposed", **document))
 
 

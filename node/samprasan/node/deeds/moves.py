@@ -90,11 +90,13 @@ def list_moves(node: Node) -> list[dict[str, Any]]:
 def question(node: Node, move_id: int, by: str) -> hub_pb2.GetTotalsRequest | None:
     """What to ask the hub before the move can be confirmed: who else is linked; None if it knows nothing of the deeds.
 
-    Raises Refused ``move_unknown``, ``move_over``, ``move_by_maker``, Malformed ``by``; Unavailable ``link_pending``.
+    Raises Refused ``move_unknown``, ``move_over``, ``move_by_maker``, ``move_changed``, Malformed ``by``; Unavailable
+        ``link_pending``.
     """
     with node.db.read() as tx:
         move = _open_move(tx, move_id)
         _check_checker(move, by)
+        _check_as_shown(tx, move)
         if not _awards_in_force(tx, _deeds(tx, move)):
             return None
         (row,) = store.subjects.of_ids(tx, [move.subject_id])
@@ -114,6 +116,7 @@ def confirm_move(node: Node, move_id: int, by: str, *, linked_elsewhere: bool) -
         store.awards.lock(tx)
         move = _open_move(tx, move_id)
         _check_checker(move, by)
+        _check_as_shown(tx, move)
         (wrong,) = store.subjects.of_ids(tx, [move.subject_id])
         if not linked_elsewhere or wrong.account_id is None:  # it may have been given up since the hub was asked
             _carry_out(tx, node.world, move, by)
@@ -194,7 +197,7 @@ def _propose(tx: Tx, node: Node, deeds: Sequence[DeedRow], proposal: Proposal) -
         "id_index": index,
         "sealed_id": node.identity.seal(node.world, ID_COLUMN, right.reveal().encode()),
         "sealed_name": node.identity.seal(node.world, NAME_COLUMN, name.strip()[: limits.CELL_CHARACTERS_MAX].encode()),
-        "credits": sum(deed.credits for deed in deeds if deed.status == "verified"),
+        "credits": _worth(deeds),
     }
     move_id = store.moves.add(tx, values, [deed.deed_id for deed in deeds])
     return _document(tx, node.identity, _open_move(tx, move_id))
@@ -220,10 +223,21 @@ def _check_checker(move: MoveRow, by: str) -> None:
         raise Refused("move_by_maker")
 
 
+def _check_as_shown(tx: Tx, move: MoveRow) -> None:
+    """That an import has not made its records worth more or less than what was proposed and is shown."""
+    found = _worth(_deeds(tx, move))
+    if found != move.credits:
+        raise Refused("move_changed", number=move.move_id, proposed=move.credits, found=found)
+
+
 def _deeds(tx: Tx, move: MoveRow) -> list[DeedRow]:
     """What is still to be moved: a deed that an import gave to somebody else meanwhile, or took back, is not."""
     found = store.deeds.of_ids(tx, store.moves.deeds_of(tx, move.move_id))
     return [deed for deed in found if deed.subject_id == move.subject_id and not deed.gone]
+
+
+def _worth(deeds: Sequence[DeedRow]) -> int:
+    return sum(deed.credits for deed in deeds if deed.status == "verified")
 
 
 def _awards_in_force(tx: Tx, deeds: Sequence[DeedRow]) -> list[AwardRow]:

@@ -1,10 +1,11 @@
 """What this agency lays before the others, signed: a policy, a grant, a cut, a ceremony; and its own catalogue."""
 
-from samprasan.keys import documents
+from samprasan.keys import documents, signing
 from samprasan.keys.durations import DAY_MS
 from samprasan.keys.errors import Refused
 from samprasan.ledger import benefits, policy
 from samprasan.node import limits, store
+from samprasan.node.documents.inbox import Waiting
 from samprasan.node.identity import Node
 from samprasan.node.linking import shares
 from samprasan.node.recovery import cut
@@ -54,10 +55,16 @@ def propose_grant(node: Node, elements: int, days: int) -> Envelope:
     return envelope
 
 
-def propose_cut(node: Node, rest: bytes) -> Envelope:
-    """As a signed proposal: to go on with what is left of the log.  Raises as :func:`cutting.proposal`."""
+def compose_cut(node: Node, rest: bytes) -> Waiting:
+    """The document, which nobody has signed yet, that goes on with what is left of the log; to be shown first.
+
+    Raises as :func:`samprasan.node.recovery.cut.compose_cut`.
+    """
     with node.db.read() as tx:
-        return node.world.sign(cut.compose_cut(tx, node.world, rest))
+        body = cut.compose_cut(tx, node.world, rest)
+        roster = store.documents.agreed_on(tx).roster
+    envelope = signing.seal(body)
+    return Waiting(documents.check_signatures(envelope, body, roster, node.world.verify), body, envelope, {})
 
 
 def publish(node: Node, text: str) -> Envelope:

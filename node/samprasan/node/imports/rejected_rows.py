@@ -17,6 +17,7 @@ from openpyxl.cell import WriteOnlyCell
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from samprasan.edge.texts import Words
 from samprasan.keys.errors import Refused
+from samprasan.keys.keyring import new_private
 from samprasan.node.exports.cells import Cell, text_of
 from samprasan.node.exports.rows import Row
 from samprasan.node.imports.importer import Rejection
@@ -36,7 +37,7 @@ def written(path: Path, header: Sequence[str]) -> Iterator[Callable[[Rejection, 
     try:
         if path.is_dir():
             raise IsADirectoryError(EISDIR, strerror(EISDIR))
-        part.touch(mode=0o600)
+        new_private(part).close()
         book = _Book(header)
         yield book.add
         book.save(part)

@@ -39,11 +39,14 @@ def compose_cut(tx: Tx, world: World, rest: bytes) -> Cut:
 
 
 def check(tx: Tx, world: World, body: Cut) -> None:
-    """That the hub signed what is to be left, and that this node does not hold what is to be given up.
+    """That the hub signed what is to be left, and that this node knows nothing else and holds nothing behind it.
 
-    Raises Unproven ``checkpoint``, Refused ``cut_held``.
+    Raises Unproven ``checkpoint`` or ``log_forked``, Refused ``cut_held``.
     """
-    size = _left(tx, world, body).size
+    left = _left(tx, world, body)
+    size, own = left.size, store.log_views.newest(tx)
+    if own and (known := checkpoint.read(own).checkpoint) != left and (known.origin, known.size) == (left.origin, size):
+        raise Unproven("log_forked")
     if store.hub_chain.at_index(tx, size) is not None or store.batches.at_index(tx, size) is not None:
         raise Refused("cut_held", log_index=size)
 

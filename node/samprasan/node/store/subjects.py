@@ -23,15 +23,13 @@ def by_index(tx: sa.Connection, indexes: Iterable[bytes]) -> dict[bytes, Subject
     return {row.id_index: row for row in starmap(SubjectRow, found)}
 
 
+_NEWEST = sa.select(sa.func.max(subjects.c.subject_id))
 _OF_INDEX = sa.select(subjects).where(subjects.c.id_index == sa.bindparam("which"))
 
 
 def find(tx: sa.Connection, index: bytes) -> SubjectRow | None:
     """The subject with that index."""
     return row_as(SubjectRow, tx.execute(_OF_INDEX, {"which": index}).first())
-
-
-_NEWEST = sa.select(sa.func.max(subjects.c.subject_id))
 
 
 def next_id(tx: sa.Connection) -> int:
