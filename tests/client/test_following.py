@@ -133,7 +133,7 @@ def app(fed: Federation, mpc: Working) -> Integration:
 def hub(fed: Federation, app: Integration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     made = Hub(fed, app, tmp_path / "hub.sock")
     monkeypatch.setattr(
-        aio, "open_channel", lambda _own: grpc.aio.insecure_channel(made.address, options=wire.CHANNEL_OPTIONS)
+        aio, "channel_of", lambda _own: grpc.aio.insecure_channel(made.address, options=wire.CHANNEL_OPTIONS)
     )
     monkeypatch.setattr(aio, "PAUSE_SECONDS_MAX", 0.2)
     monkeypatch.setattr(changes_service, "BOOKMARK_SECONDS", 0.3)
@@ -356,8 +356,9 @@ def test_a_subscription_is_acknowledged_and_too_many_of_them_are_no_error(
     monkeypatch.setattr(hub_limits, "ACKNOWLEDGE_SECONDS", 1e9)
     changes = follow(own, subscription="main", bookmarks=True)
     until_bookmark(changes)
-    count = 1
+    count, until = 1, time.monotonic() + PATIENCE_SECONDS / 2
     while not hub.servicer.refused:
+        assert time.monotonic() < until
         mpc.do(mpc.award(count))
         assert [each.credits for each in until_bookmark(changes)[:-1]] == [count]
         count += 1

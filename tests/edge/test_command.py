@@ -53,16 +53,19 @@ def test_others_texts_never_speak_to_the_terminal() -> None:
 
     @app.command("fails")
     def fails() -> None:
-        raise Refused("agency_unknown", agency=HOSTILE)
+        raise Refused("agency_unknown", agency=HOSTILE + "\nhint: give up")
 
     assert run_app(app, ["shows"]).stdout.count(SHOWN) == 2
     as_json = run_app(app, ["shows", "--json"]).stdout
     assert json.loads(as_json) == {"name": HOSTILE}
     assert SHOWN in as_json
-    assert SHOWN in run_app(app, ["fails"]).stderr
+    told = run_app(app, ["fails"]).stderr
+    assert SHOWN + "\\u000ahint: give up" in told
+    assert told.count("\n") == 2
+    assert SHOWN in str(Refused("agency_unknown", agency=HOSTILE)), "an app prints it by itself"
 
 
-def test_a_question_says_what_others_wrote_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_question_escapes_what_others_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     def confirm(question: str, *, err: bool) -> bool:

@@ -74,17 +74,44 @@ def test_an_exception_that_is_handed_over_is_logged_the_same_way(logged: Logged)
     assert logged()["at"][-1].startswith("test_logs.fail:")
 
 
-def test_at_a_terminal_no_value_moves_the_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def as_before() -> Iterator[None]:
+    """What libraries log goes on as it did."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
+    logs.configure(json=True)
+
+
+@pytest.mark.usefixtures("as_before")
+@pytest.mark.parametrize("debug", [False, True])
+def test_at_a_terminal_no_value_moves_the_cursor(monkeypatch: pytest.MonkeyPatch, debug: bool) -> None:
     """Codes of a hub, senders of mail and what a server complains of stand in log lines."""
     written = io.StringIO()
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", written)
-        logs.configure(json=False, debug=True)
+        logs.configure(json=False, debug=debug)
         logs.get_logger("test").error("failed", code="\x1b]0;title\x07\x1b[2K\x1b[1A", names=["\u202e", "\x9b1A\nnext"])
         logging.getLogger("library").warning("\x1b[2K\u202e")
-    logging.basicConfig(force=True, handlers=[])
-    logs.configure(json=True)
     shown = written.getvalue()
     assert shown.count("\n") == 2
     assert plain_text.visible(shown, keep="\n") == shown
     assert "\\u001b]0;title\\u0007\\u001b[2K\\u001b[1A" in shown
+
+
+@pytest.mark.usefixtures("as_before")
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_librarys_exception_is_told_by_kind_and_place(monkeypatch: pytest.MonkeyPatch, as_json: bool) -> None:
+    """As asyncio tells of a task that nobody waited for: its message and the exception's name whatever it was about."""
+    written = io.StringIO()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", written)
+        logs.configure(json=as_json)
+        problem = caught(fail, 1)
+        logging.getLogger("asyncio").error("Task exception was never retrieved\nfuture: %r", problem, exc_info=problem)
+    assert SECRET not in written.getvalue()
+    assert "Task exception was never retrieved" in written.getvalue()
+    assert "ValueError" in written.getvalue()
+    assert "test_logs.fail:" in written.getvalue()

@@ -15,6 +15,7 @@ PLANTING = {
     "tests/sim/test_followers.py",
 }
 SAYING = {"confirm", "echo", "prompt", "secho"}
+STREAMS = {"sys.stdout.write", "sys.stderr.write", "Console", "Progress", "rich.print"}
 OF_LIBRARIES = {"_asdict", "_concrete_class", "_exit", "_fields", "_make", "_mapping", "_replace"}
 
 
@@ -78,6 +79,9 @@ def test_nothing_is_said_to_a_terminal_but_by_way_of_what_escapes_it() -> None:
             continue
         for each in ast.walk(ast.parse(path.read_text("utf-8"))):
             said = ast.unparse(each.func) if isinstance(each, ast.Call) else ""
+            named = {alias.name for alias in each.names} if isinstance(each, ast.ImportFrom) else set()
+            if (isinstance(each, ast.ImportFrom) and each.module == "typer" and named & SAYING) or said in STREAMS:
+                found.append(f"{path.relative_to(ROOT)}: {said or named}")
             is_secret = said == "typer.prompt" and "hide_input=True" in ast.unparse(each)
             if said in {"print", "input"} or (said.startswith("typer.") and said[6:] in SAYING and not is_secret):
                 found.append(f"{path.relative_to(ROOT)}: {said}")

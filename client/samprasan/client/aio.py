@@ -88,7 +88,7 @@ async def portions(
     begun = after or (_kept(file) if file else "")
     following = Following(own.complete, subscription, scopes.filter_of(only), begun, _keeper(file))
     failures = 0
-    async with open_channel(own) as channel:
+    async with channel_of(own) as channel:
         stub: Any = changes_pb2_grpc.ChangesStub(channel)
         acknowledging = _Acknowledging(stub, subscription)
         while True:
@@ -114,7 +114,7 @@ async def snapshot(
     own = opened(credentials)
     following = Following(own.complete, subscription, scopes.filter_of(only), "", lambda _cursor: None)
     async with (
-        open_channel(own) as channel,
+        channel_of(own) as channel,
         aclosing(_snapshot(changes_pb2_grpc.ChangesStub(channel), following)) as parts,
     ):
         async for part in parts:
@@ -135,7 +135,7 @@ async def resolve(credentials: File | Credentials, token: str) -> str:
         envelope = Envelope.FromString(base64.urlsafe_b64decode(token))
     except (ValueError, DecodeError) as problem:
         raise Malformed("token") from problem
-    async with open_channel(own) as channel:
+    async with channel_of(own) as channel:
         stub: Any = changes_pb2_grpc.ChangesStub(channel)
         try:
             request = v1.ResolveRequest(token=envelope)
@@ -211,7 +211,7 @@ async def _snapshot(stub: Any, following: Following) -> AsyncGenerator[Iterator[
         raise Unavailable("hub_unreachable", status="incomplete")
 
 
-def open_channel(own: Credentials) -> grpc.aio.Channel:
+def channel_of(own: Credentials) -> grpc.aio.Channel:
     """A channel to the hub of one's credentials over mutual TLS 1.3."""
     issued = own.complete
     credentials = wire.channel_credentials(issued.authority.encode(), own.key.encode(), issued.certificate.encode())

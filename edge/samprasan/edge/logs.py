@@ -20,11 +20,8 @@ DEBUG_VARIABLE = "SAMPRASAN_LOG"  # =debug: what the libraries say, too
 
 
 def configure(*, json: bool, debug: bool = False) -> None:
-    """Send every log line of this process to stderr; with ``debug`` those of the libraries as well."""
-    if debug:
-        of_libraries = logging.StreamHandler(sys.stderr)
-        of_libraries.setFormatter(_Visible(logging.BASIC_FORMAT))
-        logging.basicConfig(handlers=[of_libraries], level=logging.DEBUG, force=True)
+    """Send every log line of this process to stderr, warnings of libraries too; with ``debug`` all that they say."""
+    logging.basicConfig(handlers=[_Libraries(debug)], level=logging.DEBUG if debug else logging.WARNING, force=True)
     for_people = [_visible, structlog.dev.ConsoleRenderer(colors=False)]  # JSON is ASCII: it escapes by itself
     structlog.configure(
         processors=[
@@ -51,11 +48,17 @@ def _without_messages(_logger: object, _method: str, event: MutableMapping[str, 
     return event
 
 
-class _Visible(logging.Formatter):
-    """Lines in which nothing moves a cursor."""
+class _Libraries(logging.Handler):
+    """What libraries say, as lines like ours: no exception's message, and of several lines only the first."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        return plain_text.visible(super().format(record), keep="\n")
+    def __init__(self, says_all: bool) -> None:
+        super().__init__()
+        self._says_all = says_all
+
+    def emit(self, record: logging.LogRecord) -> None:
+        told = record.getMessage() if self._says_all else record.getMessage().partition("\n")[0]
+        problem = {"exc_info": record.exc_info[1]} if record.exc_info and record.exc_info[1] else {}
+        get_logger(record.name).log(record.levelno, told, **problem)
 
 
 def _visible(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

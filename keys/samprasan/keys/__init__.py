@@ -22,7 +22,7 @@ Each module imports only what stands below it.
 - ``invitation``: the invite file
 - ``keyring``: sealed key files
 - ``sealing``: mail for one reader, columns at rest
-- ``plain_text``: text that shows as itself
 - ``errors``: the four errors
+- ``plain_text``: text that shows as itself
 - ``durations``: a day in milliseconds
 """

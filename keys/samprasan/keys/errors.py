@@ -8,6 +8,8 @@ import tomllib
 from functools import cache
 from importlib import resources
 
+from samprasan.keys import plain_text
+
 LANGUAGES = ("th", "en")
 
 
@@ -17,7 +19,7 @@ def catalogue() -> dict[str, dict[str, str]]:
     return tomllib.loads(resources.files(__package__).joinpath("errors.toml").read_text("utf-8"))
 
 
-class _Known(dict[str, object]):
+class _Known(dict[str, str]):
     """Values of an error; a value the text asks for and the sender left out shows as ``?``."""
 
     def __missing__(self, key: str) -> str:
@@ -47,7 +49,8 @@ class SamprasanError(Exception):
         texts = catalogue().get(self.code)
         if texts is None:  # a newer program's: its code is all there is to show
             return "" if key.endswith("_hint") else self.code
-        return texts.get(key, "").format_map(_Known(self.values))
+        values = {name: plain_text.visible(str(each)) for name, each in self.values.items()}  # whoever wrote them
+        return texts.get(key, "").format_map(_Known(values))
 
     def __str__(self) -> str:
         return self.text("en")

@@ -286,7 +286,7 @@ def test_nobody_else_can_say_what_is_left(busy_fed: Federation) -> None:
         signed_cut(node, forged)
 
 
-def test_nobody_is_shown_a_cut_to_another_log_than_the_one_it_witnessed(busy_fed: Federation) -> None:
+def test_no_cut_is_composed_that_a_checkpoint_of_that_size_contradicts(busy_fed: Federation) -> None:
     node = busy_fed.nodes["nhco"]
     with node.db.read() as tx:
         own = checkpoint.read(node_store.log_views.newest(tx)).checkpoint

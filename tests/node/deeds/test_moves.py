@@ -231,6 +231,22 @@ def test_nobody_confirms_more_than_was_proposed_and_is_shown(fed: Federation) ->
     assert again["credits"] == 64
     assert confirm(fed, again) == "waiting"
     assert approve(fed).credits == 64
+    fed.run()
+    assert owns(fed, 2) == 64
+
+
+def test_what_changed_while_another_agency_looked_at_it_is_not_moved(fed: Federation) -> None:
+    fed.give("mpc", deed(1, 1))
+    fed.give("nhco", deed(2, 1))
+    fed.run()
+    move = propose_split(fed, "R00001")
+    assert confirm(fed, move) == "waiting"
+    fed.give("mpc", deed(1, 1, quantity=Decimal(8), credits=64))
+    assert approve(fed).credits == 16
+    fed.run()
+    assert deeds_moves.show_move(fed.nodes["mpc"], move["move_id"])["state"] == "lapsed"
+    assert owns(fed, 2) is None
+    assert refused(confirm, fed, move) == "move_changed"
 
 
 def test_somebody_new_agrees_to_what_the_records_say(fed: Federation) -> None:

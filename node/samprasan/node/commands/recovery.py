@@ -77,7 +77,7 @@ def recover(home: Home, as_json: Json = False, lang: Lang = None) -> None:
 def cut(home: Home, yes: Yes = False, as_json: Json = False, lang: Lang = None) -> None:
     """Propose that the hub goes on without an entry that it has lost and nobody has ("missing" in its status).
 
-    It shows the document, says what it does here, and asks; a script says --yes.
+    It shows the document, says what it does here, and asks; a script, and who wants --json, says --yes.
 
     Example: samprasan-node cut --home /srv/node
     """
@@ -88,7 +88,8 @@ def cut(home: Home, yes: Yes = False, as_json: Json = False, lang: Lang = None) 
     waiting = joint_documents.compose_cut(opened)
     if not as_json:
         command.answer(None, False, formats.joint_document(joint_documents.shown(opened, waiting)))
-    if not yes and not (command.is_at_terminal() and command.is_confirmed(words("cut_question"))):
+    may_ask = command.is_at_terminal() and not as_json  # nobody is asked about what is not on the screen
+    if not yes and not (may_ask and command.is_confirmed(words("cut_question"))):
         raise Refused("yes_needed")
     document = joint_documents.propose_shown(opened, waiting)
     command.answer(document, as_json, words("proposed", **document))

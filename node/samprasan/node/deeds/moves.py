@@ -129,10 +129,10 @@ def confirm_move(node: Node, move_id: int, by: str, *, linked_elsewhere: bool) -
 
 
 def carry_out_approved(tx: Tx, world: World, digest: bytes) -> None:
-    """The joint document with that digest is in force: what waited for it is carried out."""
+    """The joint document with that digest is in force: what waited for it is carried out, unless it changed since."""
     store.awards.lock(tx)
     move = store.moves.waiting_for(tx, digest)
-    if move is not None:
+    if move is not None and _worth(_deeds(tx, move)) == move.credits:
         _carry_out(tx, world, move, present(move.checker))
 
 

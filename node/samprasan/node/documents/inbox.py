@@ -17,7 +17,7 @@ from samprasan.v1.envelope_pb2 import Envelope
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A document in the inbox."""
+    """A document in the inbox, or one that is about to be proposed."""
 
     standing: Standing
     body: Body

@@ -39,13 +39,15 @@ def compose_cut(tx: Tx, world: World, rest: bytes) -> Cut:
 
 
 def check(tx: Tx, world: World, body: Cut) -> None:
-    """That the hub signed what is to be left, and that this node knows nothing else and holds nothing behind it.
+    """That the hub signed what is to be left, and that nothing here speaks against it.
 
+    No checkpoint of that size that is kept says otherwise, and this node does not hold what is to be given up.
     Raises Unproven ``checkpoint`` or ``log_forked``, Refused ``cut_held``.
     """
     left = _left(tx, world, body)
-    size, own = left.size, store.log_views.newest(tx)
-    if own and (known := checkpoint.read(own).checkpoint) != left and (known.origin, known.size) == (left.origin, size):
+    size = left.size
+    seen = [checkpoint.read(each).checkpoint for each in store.log_views.all_newest_first(tx)]
+    if any(each != left and (each.origin, each.size) == (left.origin, size) for each in seen):
         raise Unproven("log_forked")
     if store.hub_chain.at_index(tx, size) is not None or store.batches.at_index(tx, size) is not None:
         raise Refused("cut_held", log_index=size)
