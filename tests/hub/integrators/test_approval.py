@@ -1,6 +1,7 @@
 """What is known of integrators, on either database, also after a restore and when several change it at once."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -8,6 +9,8 @@ from unittest import mock
 import pytest
 from samprasan.hub import store
 from samprasan.hub.integrators import approval, snapshot
+from samprasan.hub.integrators.approval import Proposal
+from samprasan.keys.errors import Malformed
 from samprasan.keys.keyring import write_private
 from samprasan.v1 import changes_pb2 as v1
 
@@ -55,3 +58,13 @@ def test_changes_are_kept_for_a_number_of_days_that_makes_sense(tmp_path: Path, 
     told = commands.hub(home, "status")
     assert told.returncode == 1
     assert f"is {days}, not from 1 to 3660" in told.stderr
+
+
+@pytest.mark.parametrize("field", ["title", "purpose"])
+def test_no_id_is_laid_before_the_agencies(fed: Federation, field: str) -> None:
+    wanted = Proposal("welfare-app", "An app", "Shows people their own credits", (), 10, 24, 365)
+    with_id: Any = {field: "For 1-1017-00203-45-0"}
+    with pytest.raises(Malformed) as told:
+        approval.propose(fed.hub, replace(wanted, **with_id))
+    assert (told.value.code, told.value.values["field"]) == ("document_id", field)
+    assert reading.proposed(fed) == []
