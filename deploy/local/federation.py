@@ -37,6 +37,7 @@ AGENCIES = {
 SAMPLES = Path(__file__).parent / "samples"
 STOP_SECONDS = 15.0
 CEREMONY_SECONDS = 60.0
+PORT_ATTEMPTS = 5
 
 
 class Process(Protocol):
@@ -117,13 +118,26 @@ class Federation:
         """Serve these parties (all, if none is named) and wait until each says ``ready``."""
         for party in parties or ("hub", *AGENCIES):
             if party == "hub":
-                self._take_free_ports()
-            self.processes[party] = self.serve(party)
-            if party == "hub":
-                self.wait_ready(party)
+                self._start_hub()
+            else:
+                self.processes[party] = self.serve(party)
         for party in parties or AGENCIES:
             if party != "hub":
                 self.wait_ready(party)
+
+    def _start_hub(self) -> None:
+        """At ports that nobody has; with others, if somebody takes one of them before the hub does."""
+        for attempts_left in reversed(range(PORT_ATTEMPTS)):
+            self._take_free_ports()
+            self.processes["hub"] = self.serve("hub")
+            try:
+                self.wait_ready("hub")
+            except RuntimeError as problem:
+                self.kill("hub")
+                if self._ports_kept or not attempts_left or "Cannot listen at" not in str(problem):
+                    raise
+            else:
+                return
 
     def serve(self, party: str) -> Process:
         """Start a process that serves ``party``."""
@@ -183,7 +197,7 @@ class Federation:
     def _take_free_ports(self) -> None:
         if self._ports_kept:
             return
-        hub, join = _free_ports(2)
+        hub, join = free_ports(2)
         path = self.home("hub") / "hub.toml"
         text = re.sub(r'^(listen) = ".*"$', rf'\1 = "127.0.0.1:{hub}"', path.read_text("utf-8"), flags=re.MULTILINE)
         text = re.sub(r'^(join_listen) = ".*"$', rf'\1 = "127.0.0.1:{join}"', text, flags=re.MULTILINE)
@@ -247,7 +261,8 @@ def _finish(process: Process) -> None:
         process.stdout.close()
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports on loopback that nobody listens at now."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:
