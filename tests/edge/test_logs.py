@@ -74,44 +74,58 @@ def test_an_exception_that_is_handed_over_is_logged_the_same_way(logged: Logged)
     assert logged()["at"][-1].startswith("test_logs.fail:")
 
 
+Configure = Callable[..., Callable[[], str]]
+
+
 @pytest.fixture
-def as_before() -> Iterator[None]:
-    """What libraries log goes on as it did."""
+def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
+    """Configures logs; what they write can be read then.  Behind the test libraries log as before."""
     root = logging.getLogger()
     level, handlers = root.level, root.handlers[:]
-    yield
+
+    with monkeypatch.context() as patch:
+
+        def configured(*, json: bool, debug: bool = False) -> Callable[[], str]:
+            stderr = io.StringIO()
+            patch.setattr(sys, "stderr", stderr)
+            logs.configure(json=json, debug=debug)
+            return stderr.getvalue
+
+        yield configured
     root.setLevel(level)
     root.handlers[:] = handlers
     logs.configure(json=True)
 
 
-@pytest.mark.usefixtures("as_before")
 @pytest.mark.parametrize("debug", [False, True])
-def test_at_a_terminal_no_value_moves_the_cursor(monkeypatch: pytest.MonkeyPatch, debug: bool) -> None:
+def test_at_a_terminal_no_value_moves_the_cursor(configure: Configure, debug: bool) -> None:
     """Codes of a hub, senders of mail and what a server complains of stand in log lines."""
-    written = io.StringIO()
-    with monkeypatch.context() as patch:
-        patch.setattr(sys, "stderr", written)
-        logs.configure(json=False, debug=debug)
-        logs.get_logger("test").error("failed", code="\x1b]0;title\x07\x1b[2K\x1b[1A", names=["\u202e", "\x9b1A\nnext"])
-        logging.getLogger("library").warning("\x1b[2K\u202e")
-    shown = written.getvalue()
+    written = configure(json=False, debug=debug)
+    logs.get_logger("test").error("failed", code="\x1b]0;title\x07\x1b[2K\x1b[1A", names=["\u202e", "\x9b1A\nnext"])
+    logging.getLogger("library").warning("\x1b[2K\u202e")
+    shown = written()
     assert shown.count("\n") == 2
     assert plain_text.visible(shown, keep="\n") == shown
     assert "\\u001b]0;title\\u0007\\u001b[2K\\u001b[1A" in shown
 
 
-@pytest.mark.usefixtures("as_before")
 @pytest.mark.parametrize("as_json", [False, True])
-def test_a_librarys_exception_is_told_by_kind_and_place(monkeypatch: pytest.MonkeyPatch, as_json: bool) -> None:
-    """As asyncio tells of a task that nobody waited for: its message and the exception's name whatever it was about."""
-    written = io.StringIO()
-    with monkeypatch.context() as patch:
-        patch.setattr(sys, "stderr", written)
-        logs.configure(json=as_json)
-        problem = caught(fail, 1)
-        logging.getLogger("asyncio").error("Task exception was never retrieved\nfuture: %r", problem, exc_info=problem)
-    assert SECRET not in written.getvalue()
-    assert "Task exception was never retrieved" in written.getvalue()
-    assert "ValueError" in written.getvalue()
-    assert "test_logs.fail:" in written.getvalue()
+def test_a_librarys_exception_is_told_by_kind_and_place(configure: Configure, as_json: bool) -> None:
+    """As asyncio tells of a task that nobody waited for: its text names the exception with its message."""
+    written = configure(json=as_json)
+    problem = caught(fail, 1)
+    logging.getLogger("asyncio").error("Task exception was never retrieved\nfuture: %r", problem, exc_info=problem)
+    assert SECRET not in written()
+    assert "Task exception was never retrieved" in written()
+    assert "ValueError" in written()
+    assert "test_logs.fail:" in written()
+
+
+def test_a_library_with_odd_levels_and_values_ends_nothing(configure: Configure) -> None:
+    written = configure(json=True)
+    logging.getLogger("library").log(35, "louder")
+    values: tuple[str, ...] = ("one",)
+    logging.getLogger("library").warning("%d of %d", *values)
+    louder, odd = map(json.loads, written().splitlines())
+    assert (louder["event"], louder["level"]) == ("louder", "warning")
+    assert odd["event"] == "%d of %d"

@@ -56,9 +56,13 @@ class _Libraries(logging.Handler):
         self._says_all = says_all
 
     def emit(self, record: logging.LogRecord) -> None:
-        told = record.getMessage() if self._says_all else record.getMessage().partition("\n")[0]
+        try:
+            told = record.getMessage()
+        except (KeyError, TypeError, ValueError):  # the library's values do not fit its own text
+            told = str(record.msg)
         problem = {"exc_info": record.exc_info[1]} if record.exc_info and record.exc_info[1] else {}
-        get_logger(record.name).log(record.levelno, told, **problem)
+        level = min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)  # a library may have its own
+        get_logger(record.name).log(level, told if self._says_all else told.partition("\n")[0], **problem)
 
 
 def _visible(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -90,8 +90,8 @@ def list_moves(node: Node) -> list[dict[str, Any]]:
 def question(node: Node, move_id: int, by: str) -> hub_pb2.GetTotalsRequest | None:
     """What to ask the hub before the move can be confirmed: who else is linked; None if it knows nothing of the deeds.
 
-    Raises Refused ``move_unknown``, ``move_over``, ``move_by_maker``, ``move_changed``, Malformed ``by``; Unavailable
-        ``link_pending``.
+    Raises Refused ``move_unknown``, ``move_over``, ``move_by_maker``, ``move_changed``, Malformed ``by``, Unavailable
+    ``link_pending``.
     """
     with node.db.read() as tx:
         move = _open_move(tx, move_id)
