@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
+from samprasan.edge import garbage_collection
 
 from tests import federation, local
 from tests.databases import Databases
@@ -36,6 +37,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
+
+
+def pytest_collection_finish() -> None:
+    """Everything is loaded; going through it again and again for garbage takes a twelfth of the time."""
+    garbage_collection.collect_rarely()
 
 
 def how_late(item: pytest.Item) -> int:

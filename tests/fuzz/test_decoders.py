@@ -1,4 +1,4 @@
-"""Every decoder of what others wrote, 200,000 inputs each: it reads them, or says in our own words that it does not."""
+"""Every decoder of what others wrote, 50,000 inputs a seed: it reads them, or says in our words that it does not."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -162,7 +162,7 @@ DECODERS = {
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_only_our_own_errors_come_out_and_memory_stays_flat(name: str, seeds: Seeds) -> None:
-    for seed in seeds(1, 4, 4):
+    for seed in seeds(1, 2, 4):
         fuzz(name, seed)
 
 

@@ -1,4 +1,4 @@
-"""The importer on 20,000 files that are almost exports: it reads them, rejects rows, or refuses the file in words."""
+"""The importer on thousands of files that are almost exports: it reads them, rejects rows, or refuses the file."""
 
 import contextlib
 import random
@@ -73,7 +73,7 @@ def take(path: Path) -> str:
 def test_only_our_own_errors_come_out_of_mutated_files(
     part: int, tmp_path: Path, seeds: Seeds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for seed in seeds(1, 4, 4):
+    for seed in seeds(1, 2, 4):
         fuzz(random.Random(f"importer {part} {seed}"), seed, tmp_path / "export", monkeypatch)
 
 

@@ -205,7 +205,7 @@ def test_a_hole_fits_the_code_as_it_stands(
 )
 def test_a_planted_hole_is_found(plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch)
-    for seed in range(SEEDS_TO_FIND_A_HOLE):
+    for seed in (FOUND_SOON.get(plant, 0), *range(SEEDS_TO_FIND_A_HOLE)):
         if found := run(seed, until_found=True).found():
             print(f"{plant.__name__}: seed {seed} found {found}")
             return

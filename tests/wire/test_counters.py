@@ -125,7 +125,7 @@ async def available(served: Federation, agency: str) -> int:
 async def test_two_agencies_with_64_redeemers_each_spend_exactly_what_there_is(
     served: Federation, numbers: Callable[[int, int, int], range], record_property: Callable[[str, object], None]
 ) -> None:
-    rounds = numbers(15, 50, 500)
+    rounds = numbers(15, 30, 500)
     begun = time.perf_counter()
     async with counter(served, "mpc") as first, counter(served, "codi") as second:
         for number in rounds:

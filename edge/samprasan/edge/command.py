@@ -33,6 +33,7 @@ from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailabl
 from samprasan.keys.keyring import new_private
 
 WRONG_USAGE = 2
+CORE_BYTES = 1  # Linux then writes no core file and starts no handler of cores either; with 0 it starts the handler
 Home = Annotated[Path, typer.Option("--home", envvar="SAMPRASAN_HOME", help="Folder of the hub or node.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for scripts.")]
 
@@ -86,7 +87,9 @@ def _tell_version(is_asked: bool) -> None:
 def main(app: typer.Typer, arguments: Sequence[str] | None = None) -> NoReturn:
     """The entry point of a program: what it writes is its user's alone, and no image of its memory is written."""
     os.umask(0o077)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, core_bytes_max = resource.getrlimit(resource.RLIMIT_CORE)
+    core_bytes = 0 if core_bytes_max == 0 else CORE_BYTES
+    resource.setrlimit(resource.RLIMIT_CORE, (core_bytes, core_bytes))
     raise SystemExit(run(app, arguments))
 
 

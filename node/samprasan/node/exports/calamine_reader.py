@@ -19,7 +19,6 @@ def main(sheet: str) -> None:
     """Read standard input, write standard output."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS_MAX, CPU_SECONDS_MAX))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     from python_calamine import CalamineWorkbook
 
     with CalamineWorkbook.from_filelike(sys.stdin.buffer) as book:
