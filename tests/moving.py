@@ -28,12 +28,13 @@ def confirm(fed: Federation, move: dict[str, Any], by: str = "สมชาย") 
     """What the command does: ask the hub who else is linked, carry it out or submit a document; the state after."""
     node = fed.nodes["mpc"]
     number = int(move["move_id"])
+    shown = deeds_moves.show_move(node, number)
     request = deeds_moves.question(node, number, by)
     elsewhere = False
     if request is not None:
         totals = fed.ask_hub("mpc", "totals", request)
         elsewhere = balance.is_linked_elsewhere(node, request, totals)
-    envelope = deeds_moves.confirm_move(node, number, by, linked_elsewhere=elsewhere)
+    envelope = deeds_moves.confirm_move(node, number, by, shown, linked_elsewhere=elsewhere)
     if envelope is not None:
         documents.submit_document(fed.hub, "mpc", envelope)
         federation.share_documents(fed)

@@ -95,15 +95,16 @@ app = command.application("A program that writes a file.")
 def writes() -> None:
     with command.written(__import__("pathlib").Path(sys.argv[1])) as file:
         file.write(b"account ids")
+    __import__("pathlib").Path(sys.argv[2]).write_text("a database")
     command.answer(resource.getrlimit(resource.RLIMIT_CORE), True)
 command.main(app, [])
 """
     done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "bundle")],
+        [sys.executable, "-c", program, str(tmp_path / "bundle"), str(tmp_path / "plain")],
         capture_output=True,
         text=True,
         check=True,
         umask=0o022,
     )
     assert json.loads(done.stdout) == [1, 1], "a limit of 0 keeps no image from a handler of cores"
-    assert (tmp_path / "bundle").stat().st_mode & 0o777 == 0o600
+    assert {each.stat().st_mode & 0o777 for each in (tmp_path / "bundle", tmp_path / "plain")} == {0o600}

@@ -75,6 +75,8 @@ def mail_waiting(fed: Federation, count: int) -> str:
     request = hub_pb2.PostMailRequest(to="nhco", sealed=b"-")
     codes = [code_of(lambda: mailbox.post_mail(fed.hub, "mpc", request)) for _ in range(count)]
     assert not any(codes[:-1])
+    assert not code_of(lambda: mailbox.post_mail(fed.hub, "codi", request)), "one that fills its own share"
+    assert not code_of(lambda: mailbox.post_mail(fed.hub, "nhco", hub_pb2.PostMailRequest(to="mpc", sealed=b"-")))
     return codes[-1]
 
 

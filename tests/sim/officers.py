@@ -11,7 +11,7 @@ from samprasan.hub import tables as hub_tables
 from samprasan.hub.limits import DOCUMENT_LIFETIME_MS
 from samprasan.keys import documents, signing
 from samprasan.keys.documents import Body
-from samprasan.keys.errors import SamprasanError
+from samprasan.keys.errors import Refused, SamprasanError
 from samprasan.node import store as node_store
 from samprasan.node.documents import differences, inbox
 from samprasan.node.documents.inbox import Waiting
@@ -72,7 +72,7 @@ class Officers:
                 self._send(node, "dissent", inbox.withdraw(node, waiting))
                 self.no[digest].add(node.name)
             elif not is_own and self._is_harmless(node, waiting) and self.chance.random() < self._eager(waiting):
-                signed = inbox.approve(node, waiting, "")
+                signed = inbox.approve(node, _found(node, waiting), "")
                 self.yes[digest].add(node.name)
                 self._send(node, "submit", signed)
             elif not is_own and node.name not in waiting.dissents:
@@ -150,6 +150,17 @@ class Officers:
     def _has_same_members(self, body: Roster) -> bool:
         same = [each for each in ("members", "hub", "threshold") if getattr(body, each) == getattr(self.founded, each)]
         return len(same) == 3
+
+
+def _found(node: NodeParty, waiting: Waiting) -> Waiting:
+    """What the officer has read, by what they type: as little of its digest as may be, and all of it if told to."""
+    digest = waiting.standing.digest.hex()
+    try:
+        return inbox.find(node, digest[: inbox.SHORTEST_ID])
+    except Refused as problem:
+        if problem.code != "approval_ambiguous":
+            raise
+        return inbox.find(node, digest)
 
 
 def next_policy(fed: Federation, now: int) -> Policy:

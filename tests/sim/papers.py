@@ -20,9 +20,11 @@ from samprasan.node.documents import accepted, proposals
 from samprasan.node.linking import letters
 from samprasan.node.linking.letters import Letter
 from samprasan.v1 import ceremony_pb2, hub_pb2
-from samprasan.v1.documents_pb2 import Dissent
+from samprasan.v1.documents_pb2 import MOVE_REASON_WRONG_ID, Dissent, Grant, Move
 from samprasan.v1.envelope_pb2 import Envelope
+from samprasan.v1.log_pb2 import DOCUMENT_KIND_MOVE
 
+from tests.policies import twins
 from tests.sim.adversary import REMEMBERED, Enemy
 from tests.sim.officers import next_policy
 
@@ -85,11 +87,42 @@ def _plan(enemy: Enemy) -> Envelope:
     return proposals.propose_ceremony(enemy.node, enemy.chance.choice(purposes))
 
 
+def _move(enemy: Enemy) -> Envelope:
+    """Of awards that are its own, or nobody's."""
+    grant = documents.read(proposals.propose_grant(enemy.node, 1, 1))
+    assert isinstance(grant, Grant)
+    move_id = enemy.chance.randbytes(16)
+    with enemy.fed.hub.db.read() as tx:
+        version = hub_store.documents.version_in_force(tx, DOCUMENT_KIND_MOVE) + 1
+    body = Move(
+        federation_id=grant.federation_id,
+        version=version,
+        created_at=grant.created_at,
+        expires_at=grant.expires_at,
+        agency=enemy.chance.choice((enemy.node.name, enemy.node.name, "mpc")),
+        account=documents.account_in_move(enemy.chance.randbytes(16), move_id),
+        awards=enemy.chance.choice((1, 10**6)),
+        credits=enemy.chance.choice((1, 10**9)),
+        reason=MOVE_REASON_WRONG_ID,
+        move_id=move_id,
+    )
+    return enemy.node.world.sign(body)
+
+
+def _twins(enemy: Enemy) -> None:
+    """A policy that anybody would sign, and one that nobody would, with ids that begin alike."""
+    harmless, harmful = (next_policy(enemy.fed, enemy.node.world.now()) for _ in range(2))
+    harmful.limits.credits_per_agency_day_max *= 1000
+    pair = twins(harmless, harmful)
+    for each in enemy.chance.sample(pair, 2) if pair else ():
+        _submit(enemy, enemy.node.world.sign(each))
+
+
 def _propose(enemy: Enemy) -> None:
     """What an agency may propose, or that with fields swapped; now and then so many that no inbox has room for them."""
     for _ in range(_FLOOD if enemy.chance.random() < 0.25 else 1):
         with suppress(SamprasanError):
-            envelope = enemy.chance.choice((_policy, _grant, _plan, _plan))(enemy)
+            envelope = enemy.chance.choice((_policy, _grant, _move, _plan, _plan))(enemy)
             body: Message = documents.read(envelope)
             for _ in range(enemy.chance.choice((0, 1, 1, 2))):
                 body = swapped(enemy.chance, body)
@@ -259,6 +292,7 @@ def _letters(enemy: Enemy) -> None:
 
 PAPERS: list[tuple[str, Callable[[Enemy], None]]] = [
     *[("propose", _propose)] * 2,
+    ("twins", _twins),
     *[("sign_again", _sign_again)] * 2,
     ("revive", _revive),
     *[("say_no", _say_no)] * 2,

@@ -144,8 +144,10 @@ def move(served: Federation) -> None:
     right = next(key for key, by in people.items() if by.get("mpc", 0) > 0 and key != wrong)
     earned = {key: earned_at_mpc(served, key) for key in (wrong, right)}
     proposed = said(served, "mpc", "merge", "--from", wrong, "--to", right, "--by", "มาลี")
-    assert commands.node(served.home("mpc"), "moves", "confirm", "1", "--by", "มาลี").returncode == 1
-    confirmed = said(served, "mpc", "moves", "confirm", "1", "--by", "สมชาย")
+    assert commands.node(served.home("mpc"), "moves", "confirm", "1", "--by", "มาลี", "--yes").returncode == 1
+    unasked = commands.node(served.home("mpc"), "moves", "confirm", "1", "--by", "สมชาย")
+    assert (unasked.returncode, "nobody said yes" in unasked.stderr) == (1, True)
+    confirmed = said(served, "mpc", "moves", "confirm", "1", "--by", "สมชาย", "--yes")
     assert (proposed["state"], confirmed["state"]) == ("proposed", "waiting")
     (waiting,) = said(served, "nhco", "approvals", "list")["waiting"]
     shown = said(served, "nhco", "approvals", "show", waiting["id"])

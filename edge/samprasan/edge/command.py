@@ -35,6 +35,7 @@ from samprasan.keys.keyring import new_private
 WRONG_USAGE = 2
 CORE_BYTES = 1  # Linux then writes no core file and starts no handler of cores either; with 0 it starts the handler
 Home = Annotated[Path, typer.Option("--home", envvar="SAMPRASAN_HOME", help="Folder of the hub or node.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do what is shown: do not ask.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for scripts.")]
 
 
@@ -137,6 +138,13 @@ def is_at_terminal() -> bool:
 def is_confirmed(question: str) -> bool:
     """Whether somebody at the terminal says yes; the question is asked on stderr."""
     return typer.confirm(shown(question), err=True)
+
+
+def check_confirmed(question: str, *, yes: bool, as_json: bool) -> None:
+    """That somebody says yes to what is on the screen, or a script has said ``--yes``; else Refused ``yes_needed``."""
+    may_ask = is_at_terminal() and not as_json  # nobody is asked about what is not on the screen
+    if not yes and not (may_ask and is_confirmed(question)):
+        raise Refused("yes_needed")
 
 
 def _json(document: Any) -> str:

@@ -13,15 +13,18 @@ from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
 from samprasan.keys.signing import KeySigner
 from samprasan.node import store as node_store
 from samprasan.node.documents import accepted as node_agreeing
-from samprasan.node.documents import inbox
+from samprasan.node.documents import inbox, proposals
 from samprasan.node.identity import Node
 from samprasan.v1 import hub_pb2
-from samprasan.v1.documents_pb2 import Policy, Roster
+from samprasan.v1.documents_pb2 import MOVE_REASON_WRONG_ID, Grant, Move, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
+from samprasan.v1.log_pb2 import DOCUMENT_KIND_MOVE
 
 from tests import federation
 from tests.federation import Federation
 from tests.policies import proposal
+
+MOVES = 3_400
 
 
 def submit(fed: Federation, agency: str, envelope: Envelope) -> None:
@@ -186,6 +189,47 @@ def test_what_one_lays_before_the_others_is_limited_in_bytes_too_and_told_in_pag
     assert joined == listing
     assert len(pages) > 3
     assert max(page.ByteSize() for page in pages) < limits.DOCUMENTS_PAGE_BYTES + limits.DOCUMENT_BYTES_MAX // 8
+
+
+@pytest.mark.rest
+def test_thousands_of_moves_in_force_are_told_in_pages_and_believed(fed: Federation) -> None:
+    """Years of corrections, or one member's zeal: the list was one message, and too large for it."""
+    with fed.hub.db.begin() as tx:
+        roster = hub_store.documents.agreed_on(tx).required_roster
+        body = a_move(fed)
+        for number in range(1, MOVES + 1):
+            body.version, body.move_id = number, number.to_bytes(16, "big")
+            envelope = signing.seal(body, *(fed.nodes[each].world.signer for each in ("mpc", "nhco")))
+            found = documents.check_signatures(envelope, body, roster, lambda *_: True)
+            hub_store.documents.save(tx, found, envelope.SerializeToString(), fed.clock(), active=True)
+    pages = members_documents.document_pages(fed.hub.db)
+    assert sum(page.ByteSize() for page in pages) > 1 << 20
+    assert max(page.ByteSize() for page in pages) < limits.DOCUMENTS_PAGE_BYTES + limits.DOCUMENT_BYTES_MAX // 8
+    submit(fed, "mpc", proposal(fed))
+    joined, node = hub_pb2.ListDocumentsResponse(), fed.nodes["codi"]
+    for page in members_documents.document_pages(fed.hub.db):
+        joined.MergeFrom(page)
+    node_agreeing.accept_listing(node, joined)
+    with node.db.read() as tx:
+        assert node_store.documents.version_in_force(tx, DOCUMENT_KIND_MOVE) == MOVES
+    assert len(inbox.inbox(node)) == 1
+
+
+def a_move(fed: Federation) -> Move:
+    grant = documents.read(proposals.propose_grant(fed.nodes["mpc"], 1, 1))
+    assert isinstance(grant, Grant)
+    return Move(
+        federation_id=grant.federation_id,
+        version=1,
+        created_at=grant.created_at,
+        expires_at=grant.expires_at,
+        agency="mpc",
+        account=bytes(16),
+        awards=1,
+        credits=1,
+        reason=MOVE_REASON_WRONG_ID,
+        move_id=bytes(16),
+    )
 
 
 def large_policy(fed: Federation, number: int) -> Envelope:

@@ -66,6 +66,14 @@ def test_a_bad_application_leaves_the_invite_as_it_was(
     assert apply(hub, "mpc", secret, 1)
 
 
+@pytest.mark.parametrize("name", ["", "x" * 201, "\x1b[2Kศูนย์", "mpc \u202egpj", "one\ntwo", "[bold]\x00"])
+def test_nobody_is_invited_under_a_name_that_speaks_to_terminals(hub: Hub, name: str) -> None:
+    with pytest.raises(Malformed) as refused:
+        joining.invite(hub, "mpc", name)
+    assert refused.value.code == "agency_name"
+    assert joining.invite(hub, "mpc", "ศูนย์คุณธรรม [MPC]")
+
+
 def test_two_agencies_cannot_have_one_key(hub: Hub) -> None:
     secrets = {agency: joining.invite(hub, agency, agency)[0] for agency in ("mpc", "nhco")}
     apply(hub, "mpc", secrets["mpc"], 1)

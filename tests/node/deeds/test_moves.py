@@ -235,6 +235,24 @@ def test_nobody_confirms_more_than_was_proposed_and_is_shown(fed: Federation) ->
     assert owns(fed, 2) == 64
 
 
+def test_nobody_confirms_what_the_hub_has_heard_of_since_it_was_shown(fed: Federation) -> None:
+    """What another agency is to sign says how many awards the hub knows: the officer has seen that, too."""
+    fed.give("mpc", deed(1, 1))
+    fed.give("nhco", deed(3, 1))
+    fed.run()
+    fed.give("mpc", deed(2, 1))
+    node, move = fed.nodes["mpc"], propose_merge(fed)
+    shown = deeds_moves.show_move(node, move["move_id"])
+    assert (shown["credits"], shown["awards"], shown["awarded"]) == (32, 1, 16)
+    fed.run()
+    for _ in range(2):
+        with pytest.raises(Refused) as moved_on:
+            deeds_moves.confirm_move(node, move["move_id"], "สมชาย", shown, linked_elsewhere=True)
+        assert moved_on.value.code == "move_moved_on"
+    assert confirm(fed, move) == "waiting"
+    assert (approve(fed).awards, owns(fed, 2)) == (2, None)
+
+
 def test_what_changed_while_another_agency_looked_at_it_is_not_moved(fed: Federation) -> None:
     fed.give("mpc", deed(1, 1))
     fed.give("nhco", deed(2, 1))
@@ -311,7 +329,8 @@ def test_an_account_that_was_given_up_since_the_hub_was_asked_holds_no_move_up(f
     fed.give("mpc", deed(1, 1))
     move = propose_split(fed, "R00001")
     node = fed.nodes["mpc"]
-    assert deeds_moves.confirm_move(node, move["move_id"], "สมชาย", linked_elsewhere=True) is None
+    shown = deeds_moves.show_move(node, move["move_id"])
+    assert deeds_moves.confirm_move(node, move["move_id"], "สมชาย", shown, linked_elsewhere=True) is None
     assert [each["state"] for each in deeds_moves.list_moves(node)] == ["done"]
 
 

@@ -10,12 +10,14 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from samprasan.edge import command
 from samprasan.edge.texts import Words
+from samprasan.keys import documents
 from samprasan.keys.errors import LANGUAGES
 from samprasan.node.commands import formats
 from samprasan.node.documents import differences
 from samprasan.v1.documents_pb2 import Catalogue, Cut, Grant, Integrator, Move, Policy, Roster
+from samprasan.v1.log_pb2 import DOCUMENT_KIND_UNSPECIFIED, DocumentKind
 
-KINDS: list[type[Message]] = [Roster, Policy, Grant, Move, Catalogue, Cut, Integrator]
+KINDS: list[Any] = [Roster, Policy, Grant, Move, Catalogue, Cut, Integrator]
 TEXTS = ["", "-", "a", "a, b", '"', "x].name", "volunteer.elder-care", "#1", "absent", "ก", "0", "true"]
 NUMBERS = [0, 1, 2, 20_261_001, 1_790_000_000_000]
 Seeds = Callable[[int, int, int], Iterator[int]]
@@ -80,6 +82,74 @@ def only(message: Any, name: str) -> Any:
         if field.name != name:
             made.ClearField(field.name)
     return made
+
+
+def test_every_kind_of_document_is_drawn() -> None:
+    numbers = {documents.kind_of(kind()) for kind in KINDS}
+    assert numbers == set(DocumentKind.values()) - {DOCUMENT_KIND_UNSPECIFIED}
+
+
+def filled(kind: Any) -> Any:
+    """A message of that kind with every field set, and one of each that may be there several times."""
+    message = kind()
+    for field in message.DESCRIPTOR.fields:
+        if field.message_type:
+            inner = filled(field.message_type._concrete_class)
+            getattr(message, field.name).MergeFrom([inner] if field.is_repeated else inner)
+        elif field.is_repeated:
+            getattr(message, field.name).append(another(field, None))
+        else:
+            setattr(message, field.name, another(field, None))
+    return message
+
+
+def another(field: Any, value: Any) -> Any:
+    """Another value of the field than that one."""
+    if field.enum_type:
+        return next(each.number for each in field.enum_type.values if each.number not in (0, value))
+    if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
+        plain: Any = b"a" if field.type == FieldDescriptor.TYPE_BYTES else "a"
+        return (value or plain[:0]) + plain
+    return not value if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL else (value or 0) + 1
+
+
+def neighbours(message: Any) -> Iterator[tuple[str, Any]]:
+    """For each field, at every depth, the same message with another value there, or with none."""
+    for field in message.DESCRIPTOR.fields:
+        name, value = field.name, getattr(message, field.name)
+        for path, changed_value in _changed_values(field, value):
+            made = type(message)()
+            made.CopyFrom(message)
+            made.ClearField(name)
+            if field.is_repeated or (field.message_type and changed_value is not None):
+                getattr(made, name).MergeFrom(changed_value)
+            elif changed_value is not None:
+                setattr(made, name, changed_value)
+            yield f"{name}{path}", made
+
+
+def _changed_values(field: Any, value: Any) -> Iterator[tuple[str, Any]]:
+    yield " left out", [] if field.is_repeated else None
+    if field.message_type:
+        for path, inner in neighbours(value[0] if field.is_repeated else value):
+            yield f".{path}", [inner] if field.is_repeated else inner
+    else:
+        yield "", [another(field, value[0])] if field.is_repeated else another(field, value)
+    if field.is_repeated:
+        yield " twice", [*value, *value]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_field_changes_unseen(kind: type[Message], capsys: pytest.CaptureFixture[str]) -> None:
+    message, walked = filled(kind), 0
+    lines, shown = list(differences.lines(message)), screen(message, None, capsys)
+    for path, other in neighbours(message):
+        walked += 1
+        assert other != message, path
+        assert list(differences.lines(other)) != lines, path
+        assert screen(other, None, capsys) != shown, path
+        assert differences.changes(message, other) != [], path
+    assert walked >= 2 * len(message.DESCRIPTOR.fields)
 
 
 @pytest.mark.parametrize("kind", KINDS)

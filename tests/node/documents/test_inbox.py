@@ -14,12 +14,12 @@ from samprasan.keys.signing import KeySigner
 from samprasan.node import store
 from samprasan.node.documents import accepted, differences, inbox, proposals
 from samprasan.v1 import hub_pb2
-from samprasan.v1.documents_pb2 import MOVE_REASON_WRONG_ID, Move, Policy, Roster
+from samprasan.v1.documents_pb2 import MOVE_REASON_WRONG_ID, Integrator, IntegratorQuotas, Move, Policy, Roster, Scope
 from samprasan.v1.envelope_pb2 import Envelope
 
 from tests import federation
 from tests.federation import Federation
-from tests.policies import proposal
+from tests.policies import proposal, twins
 
 THIEF = "codi"
 VICTIM = "mpc"
@@ -150,6 +150,78 @@ def test_what_is_signed_is_what_was_shown_whatever_comes_after(fed: Federation) 
     signed = inbox.approve(node, waiting, "")
     assert (signed.payload, signed.payload_type) == (waiting.envelope.payload, waiting.envelope.payload_type)
     assert signing.digest(signed) == waiting.standing.digest
+
+
+@pytest.mark.parametrize("kind", ["policy", "grant", "move", "integrator", "roster"])
+def test_of_every_kind_just_what_was_printed_is_signed(fed: Federation, kind: str) -> None:
+    """Others lie beside it that differ in one field only."""
+    node, mpc = fed.nodes["nhco"], fed.nodes["mpc"]
+    body = of_kind(fed, kind)
+    others = [type(body).FromString(body.SerializeToString()) for _ in range(2)]
+    others[0].created_at += 1
+    others[1].expires_at -= 1
+    made = [mpc.world.sign(each) for each in (others[0], body, others[1])]
+    accepted.accept_listing(node, listing(proposed=made))
+    assert len(inbox.inbox(node)) == len(made)
+    for envelope in made:
+        waiting = inbox.find(node, signing.digest(envelope).hex()[:12])
+        assert list(differences.lines(waiting.body)) == list(differences.lines(documents.read(envelope)))
+        signed = inbox.approve(node, waiting, "")
+        assert (signed.payload_type, signed.payload) == (envelope.payload_type, envelope.payload)
+        (key,) = [each.key_id for each in signed.signatures]
+        assert key == signing.key_id(node.world.signer.public_key)
+
+
+def of_kind(fed: Federation, kind: str) -> Any:
+    node = fed.nodes["mpc"]
+    grant = documents.read(proposals.propose_grant(node, 5, 5))
+    common = {each: getattr(grant, each) for each in ("federation_id", "version", "created_at", "expires_at")}
+    if kind == "move":
+        return Move(
+            **common,
+            agency="mpc",
+            account=b"a" * 16,
+            awards=1,
+            credits=1,
+            reason=MOVE_REASON_WRONG_ID,
+            move_id=b"m" * 16,
+        )
+    if kind == "integrator":
+        scope, quotas = Scope(agencies=["mpc"], balances=True), IntegratorQuotas(streams=1, snapshots_per_day=1)
+        until = grant.expires_at
+        return Integrator(
+            **common, name="app", title="App", purpose="Shows", scope=scope, quotas=quotas, valid_until=until
+        )
+    if kind == "roster":
+        return documents.read(proposals.propose_ceremony(node, proposals.REFRESH))
+    return documents.read(proposal(fed)) if kind == "policy" else grant
+
+
+def test_of_two_documents_with_one_short_id_neither_is_taken_for_the_other(fed: Federation) -> None:
+    """Six digits are found alike in a blink, twelve in seconds."""
+    node = fed.nodes["nhco"]
+    for version in range(20):  # each try draws others
+        harmless, harmful = (Policy.FromString(proposal(fed).payload) for _ in range(2))
+        harmless.title_th = harmful.title_th = f"เกณฑ์ {version}"
+        harmful.limits.credits_per_update_max += 1
+        if pair := twins(harmless, harmful):
+            break
+    assert pair is not None
+    signed = [fed.nodes[THIEF].world.sign(each) for each in pair]
+    for envelope in signed:
+        members_documents.submit_document(fed.hub, THIEF, envelope)
+    federation.share_documents(fed)
+    digests = [signing.digest(each).hex() for each in signed]
+    assert digests[0][: inbox.SHORTEST_ID] == digests[1][: inbox.SHORTEST_ID]
+    with pytest.raises(Refused) as ambiguous:
+        inbox.find(node, digests[0][: inbox.SHORTEST_ID])
+    assert ambiguous.value.code == "approval_ambiguous"
+    for envelope, digest in zip(signed, digests, strict=True):
+        assert inbox.approve(node, inbox.find(node, digest), "").payload == envelope.payload
+    for unknown in ("", digests[0][: inbox.SHORTEST_ID - 1], "0" * 64):
+        with pytest.raises(Refused) as refused:
+            inbox.find(node, unknown)
+        assert refused.value.code == "approval_unknown"
 
 
 def test_a_digest_is_taken_in_words_and_never_that_of_another(fed: Federation) -> None:

@@ -15,15 +15,17 @@ from samprasan.keys import ceremony as rules
 from samprasan.keys import documents, pseudonym, ristretto, rosters, sealing, signing
 from samprasan.keys.ceremony import Ceremony
 from samprasan.keys.errors import SamprasanError, Unproven
+from samprasan.keys.pseudonym import Proof
 from samprasan.keys.sharing import Share
 from samprasan.keys.signing import KeySigner
 from samprasan.node import store as node_store
 from samprasan.node import tables
 from samprasan.node.documents import accepted, inbox, proposals
-from samprasan.node.linking import ceremony, letters
+from samprasan.node.linking import ceremony, evaluation, letters
 from samprasan.v1.ceremony_pb2 import Complaint, DealerCommitment, DealerValue
 from samprasan.v1.documents_pb2 import LinkingKey, Roster
 from samprasan.v1.envelope_pb2 import Envelope, Parcel
+from samprasan.v1.linking_pb2 import EVAL_PURPOSE_BALANCE, EvalRequest, EvalResponse
 
 from tests import federation
 from tests.federation import Federation, Message, NodeParty
@@ -53,6 +55,7 @@ class World:
     commitments: set[bytes] = field(default_factory=set)  # all that there ever were
     rosters: dict[bytes, Roster] = field(default_factory=dict)
     secrets: set[int] = field(default_factory=set)  # shares and lines of the thief's own
+    answers: list[tuple[bytes, Proof]] = field(default_factory=list)  # of evaluators: the share's point, the proof
     backups: dict[str, list[bytes]] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
 
@@ -144,6 +147,10 @@ class World:
             equations.add(terms)
         for line in lines:
             equations.add({line.nonce: 1, line.constant: -line.proof.challenge}, line.proof.response)
+        for point, proof in self.answers:
+            challenged = ristretto.multiply(proof.challenge, point)
+            nonce = ristretto.add(ristretto.multiply_base(proof.response), challenged)
+            equations.add({nonce: 1, point: -proof.challenge}, proof.response)
         for secret in self.secrets:
             equations.add({ristretto.multiply_base(secret): 1}, secret)
         for value in self._values():
@@ -330,7 +337,33 @@ def settle(world: World) -> None:
             kinds.add(world.waiting[0].kind)
             world.deliver(is_good_line=True)
         if kinds <= federation.GREETINGS:
-            return
+            break
+    for agency in sorted(world.fed.nodes):
+        if agency != THIEF:
+            with suppress(SamprasanError):
+                have_evaluated(world, world.fed.nodes[agency])
+
+
+def have_evaluated(world: World, evaluator: NodeParty) -> None:
+    """The answer proves with a nonce that the evaluator's share made it."""
+    with world.thief.db.read() as tx:
+        agreed = node_store.documents.agreed_on(tx)
+    key = agreed.required_roster.linking
+    request = EvalRequest(
+        federation_id=agreed.federation_id,
+        request_id=len(world.answers).to_bytes(16, "big"),
+        requester=THIEF,
+        evaluator=evaluator.name,
+        expires_at=world.fed.clock() + 1_000_000,
+        purpose=EVAL_PURPOSE_BALANCE,
+        key_epoch=key.key_epoch,
+        share_version=key.share_version,
+        blinded=ristretto.multiply_base(1 + len(world.answers)),
+    )
+    answer = evaluation.answer_question(evaluator, THIEF, world.thief.world.sign(request)).envelope
+    if answer.payload_type == signing.payload_type(EvalResponse):
+        point = next(entry.point for entry in key.commitments if entry.agency == evaluator.name)
+        world.answers.append((point, Proof.decode(EvalResponse.FromString(answer.payload).proof)))
 
 
 def go_on(world: World) -> None:
@@ -373,10 +406,12 @@ DEEDS = [*[propose] * 4, *[restart_attempt] * 2, *[go_on] * 4, *[settle] * 4, *A
 def test_one_party_never_has_a_second_share(seeds: Seeds, record_property: Callable[[str, object], None]) -> None:
     versions: set[tuple[int, int]] = set()
     done: set[str] = set()
+    answers = 0
     for seed in seeds(1, 2, 300):
         world = World(seed)
         world.run()
         assert world.stolen() == {}, f"seed {seed}"
+        answers += len(world.answers)
         versions |= {
             (key.key_epoch, key.share_version) for each in world.rosters.values() for key in rosters.linking_keys(each)
         }
@@ -384,6 +419,7 @@ def test_one_party_never_has_a_second_share(seeds: Seeds, record_property: Calla
         world.fed.close()
     assert done == {each.__name__ for each in DEEDS}
     assert len(versions) > 1
+    assert answers > 0
     record_property("keys made, by epoch and version", sorted(versions))
 
 
@@ -436,12 +472,23 @@ def nonces_follow_from_the_constant(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rules, "_derived", repeating)
 
 
+def evaluators_prove_with_one_nonce(patch: pytest.MonkeyPatch) -> None:
+    """It follows from the share: two answers are enough for whoever asked twice."""
+    prove = pseudonym.prove
+
+    def repeating(key: int, _nonce: int, *rest: Any, **options: Any) -> Proof:
+        return prove(key, ristretto.hash_to_scalar(ristretto.encode_scalar(key), b"nonce"), *rest, **options)
+
+    patch.setattr(pseudonym, "prove", repeating)
+
+
 FOUND_AT: dict[Plant, int] = {  # the first seed that finds each; where other code draws otherwise, all are tried
     mail_keys_change_beside_a_plan: 2,
     entries_change_without_the_key_they_had: 2,
     nonces_follow_from_the_constant: 0,
     lines_are_random_and_values_are_evidence: 17,
     lines_follow_from_share_and_attempt: 1,
+    evaluators_prove_with_one_nonce: 0,
 }
 
 

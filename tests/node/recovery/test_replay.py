@@ -168,9 +168,15 @@ async def test_two_people_decide_about_the_rest(busy_fed: Federation) -> None:
     assert orphans.propose_decision(node.db, [first, second], "Malee", keep=True) == 2
     assert orphans.propose_decision(node.db, [third], "Malee", keep=False) == 1
     with pytest.raises(Refused) as own:
-        orphans.confirm_decision(node, "malee")
+        orphans.list_proposed(node, "malee")
     assert own.value.code == "orphans_by_maker"
-    assert orphans.confirm_decision(node, "Somchai") == (2, 1)
+    shown = orphans.list_proposed(node, "Somchai")
+    assert orphans.propose_decision(node.db, [first], "Malee", keep=False) == 1
+    with pytest.raises(Refused) as changed:
+        orphans.confirm_decision(node, "Somchai", shown)
+    assert changed.value.code == "orphans_changed"
+    assert orphans.propose_decision(node.db, [first], "Malee", keep=True) == 1
+    assert orphans.confirm_decision(node, "Somchai", shown) == (2, 1)
     fed.run()
     fed.run()
     assert credits_in_all(fed) == before - 16
@@ -376,7 +382,7 @@ async def test_an_orphan_that_is_taken_back_is_not_adopted(busy_fed: Federation,
     node = fed.nodes["mpc"]
     fed.recover("mpc")
     orphans.propose_decision(node.db, [], "Malee", keep=False)
-    orphans.confirm_decision(node, "Somchai")
+    orphans.confirm_decision(node, "Somchai", orphans.list_proposed(node, "Somchai"))
     if sealed:
         with node.db.read() as tx:
             seq = node_store.batches.head(tx).seq

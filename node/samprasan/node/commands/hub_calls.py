@@ -43,10 +43,10 @@ def has_linking_key(opened: Home) -> bool:
     return current is not None and current.HasField("linking")
 
 
-def confirm_move(opened: Home, move_id: int, by: str) -> None:
+def confirm_move(opened: Home, move_id: int, by: str, shown: dict[str, Any]) -> None:
     """Carry a move out, or lay it before the other agencies if one of them is linked to the wrong account.
 
-    Raises as :func:`moves.question`; Unavailable if the hub has to be asked and is away.
+    Raises as :func:`moves.question` and :func:`moves.confirm_move`; Unavailable if the hub has to be asked and is away.
     """
     node = opened.node
     request = moves.question(node, move_id, by)
@@ -55,7 +55,7 @@ def confirm_move(opened: Home, move_id: int, by: str) -> None:
         refresh(opened)
         totals = asyncio.run(serve.ask(opened.connect, lambda hub: hub.totals(request)))
         elsewhere = counter_balance.is_linked_elsewhere(node, request, totals)
-    envelope = moves.confirm_move(node, move_id, by, linked_elsewhere=elsewhere)
+    envelope = moves.confirm_move(node, move_id, by, shown, linked_elsewhere=elsewhere)
     if envelope is not None:
         submit(opened, envelope)
 

@@ -1,12 +1,15 @@
 """The commands that put deeds right which stand under a wrong id: ``merge``, ``split`` and ``moves``."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from samprasan.edge import command
-from samprasan.edge.command import Home, Json, Lang
+from samprasan.edge.command import Home, Json, Lang, Yes
 from samprasan.edge.texts import Words
 from samprasan.node.commands.subjects import IdScheme, Registry, identifier_of
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 moves = command.application("Deeds on their way from a wrong id to the right one: one proposes, another confirms.")
 words = Words("samprasan.node")
@@ -95,25 +98,33 @@ def moves_show(number: Number, home: Home, as_json: Json = False, lang: Lang = N
     Example: samprasan-node moves show 1 --home /srv/node
     """
     from samprasan.node import home as homes
-    from samprasan.node.commands import formats
     from samprasan.node.deeds import moves as deeds_moves
 
     node = homes.open_ready(home).node
     document = deeds_moves.show_move(node, number)
+    command.answer(document, as_json, *_tables(document))
+
+
+def _tables(document: dict[str, Any]) -> "list[Table]":
+    from samprasan.node.commands import formats
+
     facts = {name: value for name, value in document.items() if name != "records"}
     facts["proposed_at"] = formats.moment(document["proposed_at"])
     rows = [[each["source"], each["record_id"], each["credits"]] for each in document["records"]]
-    command.answer(
-        document,
-        as_json,
+    return [
         command.table(words("moves"), ["", ""], formats.flattened(facts)),
         command.table(words("move_deeds"), [words("source"), words("record"), words("credits")], rows),
-    )
+    ]
 
 
 @moves.command("confirm")
-def moves_confirm(number: Number, by: By, home: Home, as_json: Json = False, lang: Lang = None) -> None:
-    """Confirm a move that somebody else proposed; if another agency knows the wrong id, too, one must approve.
+def moves_confirm(
+    number: Number, by: By, home: Home, yes: Yes = False, as_json: Json = False, lang: Lang = None
+) -> None:
+    """Show a move that somebody else proposed, ask, and confirm just that.
+
+    If another agency knows the wrong id, too, one of the others must approve it first.  A script, and who wants --json,
+    says --yes.
 
     Example: samprasan-node moves confirm 1 --by Somchai --home /srv/node
     """
@@ -122,7 +133,11 @@ def moves_confirm(number: Number, by: By, home: Home, as_json: Json = False, lan
     from samprasan.node.deeds import moves as deeds_moves
 
     opened = homes.open_ready(home)
-    hub_calls.confirm_move(opened, number, by)
+    shown = deeds_moves.show_move(opened.node, number)
+    if not as_json:
+        command.answer(None, False, *_tables(shown))
+    command.check_confirmed(words("move_question"), yes=yes, as_json=as_json)
+    hub_calls.confirm_move(opened, number, by, shown)
     document = deeds_moves.show_move(opened.node, number)
     command.answer(document, as_json, words(f"move_now_{document['state']}", **document))
 

@@ -1,14 +1,17 @@
 """The commands against loss: ``backup``, ``restore``, ``recover``, ``cut`` and ``orphans``."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from samprasan.edge import command
-from samprasan.edge.command import Home, Json, Lang
+from samprasan.edge.command import Home, Json, Lang, Yes
 from samprasan.edge.texts import Words
-from samprasan.keys.errors import Refused
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 orphans = command.application(
     "Awards that stand at the hub and whose deed is not here: one proposes, another confirms."
@@ -16,7 +19,6 @@ orphans = command.application(
 words = Words("samprasan.node")
 File = Annotated[Path, typer.Argument(help="The backup.")]
 Numbers = Annotated[list[int] | None, typer.Argument(help="From the list; else all that wait.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Sign what is shown: do not ask.")]
 By = Annotated[str, typer.Option("--by", help="Your name; whoever confirms must be somebody else.")]
 
 
@@ -88,9 +90,7 @@ def cut(home: Home, yes: Yes = False, as_json: Json = False, lang: Lang = None) 
     waiting = joint_documents.compose_cut(opened)
     if not as_json:
         command.answer(None, False, formats.joint_document(joint_documents.shown(opened, waiting)))
-    may_ask = command.is_at_terminal() and not as_json  # nobody is asked about what is not on the screen
-    if not yes and not (may_ask and command.is_confirmed(words("cut_question"))):
-        raise Refused("yes_needed")
+    command.check_confirmed(words("cut_question"), yes=yes, as_json=as_json)
     document = joint_documents.propose_shown(opened, waiting)
     command.answer(document, as_json, words("proposed", **document))
 
@@ -106,10 +106,7 @@ def orphans_list(home: Home, as_json: Json = False, lang: Lang = None) -> None:
 
     node = homes.open_home(home).node
     documents = steps.list_orphans(node)
-    names = ("number", "name", "credits", "dimension", "month", "proposed", "by", "confirmed_by")
-    rows = [["" if each[name] is None else each[name] for name in names] for each in documents]
-    columns = [words(f"orphan_{name}") for name in names]
-    command.answer(documents, as_json, command.table(words("orphans"), columns, rows))
+    command.answer(documents, as_json, _listed(documents))
 
 
 @orphans.command("keep")
@@ -131,8 +128,10 @@ def orphans_take_back(by: By, home: Home, numbers: Numbers = None, as_json: Json
 
 
 @orphans.command("confirm")
-def orphans_confirm(by: By, home: Home, as_json: Json = False, lang: Lang = None) -> None:
-    """Carry out what somebody else proposed.
+def orphans_confirm(by: By, home: Home, yes: Yes = False, as_json: Json = False, lang: Lang = None) -> None:
+    """Show what somebody else proposed, ask, and carry just that out.
+
+    A script, and who wants --json, says --yes.
 
     Example: samprasan-node orphans confirm --by Somchai --home /srv/node
     """
@@ -140,9 +139,19 @@ def orphans_confirm(by: By, home: Home, as_json: Json = False, lang: Lang = None
     from samprasan.node.deeds import orphans as steps
 
     node = homes.open_home(home).node
-    kept, taken_back = steps.confirm_decision(node, by)
+    proposed = steps.list_proposed(node, by)
+    if not as_json:
+        command.answer(None, False, _listed(proposed))
+    command.check_confirmed(words("orphans_question"), yes=yes, as_json=as_json)
+    kept, taken_back = steps.confirm_decision(node, by, proposed)
     document = {"kept": kept, "taken_back": taken_back}
     command.answer(document, as_json, words("orphans_confirmed", **document))
+
+
+def _listed(documents: Sequence[dict[str, Any]]) -> "Table":
+    names = ("number", "name", "credits", "dimension", "month", "proposed", "by", "confirmed_by")
+    rows = [["" if each[name] is None else each[name] for name in names] for each in documents]
+    return command.table(words("orphans"), [words(f"orphan_{name}") for name in names], rows)
 
 
 def _propose(home: Path, numbers: list[int], by: str, as_json: bool, *, keep: bool) -> None:

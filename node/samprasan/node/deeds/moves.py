@@ -8,7 +8,7 @@ The record itself goes on stating the wrong id.  Whatever else it says later, it
 until the record states another id than the wrong one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,16 +107,21 @@ def question(node: Node, move_id: int, by: str) -> hub_pb2.GetTotalsRequest | No
         return hub_pb2.GetTotalsRequest(request_id=node.world.random_bytes(16), account_ids=[row.account_id])
 
 
-def confirm_move(node: Node, move_id: int, by: str, *, linked_elsewhere: bool) -> Envelope | None:
+def confirm_move(
+    node: Node, move_id: int, by: str, shown: Mapping[str, Any], *, linked_elsewhere: bool
+) -> Envelope | None:
     """Carry the move out; or, if ``linked_elsewhere``, what to submit to the agencies first, if it does not wait yet.
 
-    Raises as :func:`question`.
+    ``shown`` is what :func:`show_move` gave and the officer has seen.  Raises as :func:`question`; Refused
+    ``move_moved_on`` if what the document would say is not that any more.
     """
     with node.db.begin() as tx:
         store.awards.lock(tx)
         move = _open_move(tx, move_id)
         _check_checker(move, by)
         _check_as_shown(tx, move)
+        if any(shown[name] != found for name, found in _awarded(tx, move).items()):
+            raise Refused("move_moved_on", number=move_id)
         (wrong,) = store.subjects.of_ids(tx, [move.subject_id])
         if not linked_elsewhere or wrong.account_id is None:  # it may have been given up since the hub was asked
             _carry_out(tx, node.world, move, by)
@@ -144,14 +149,17 @@ def drop_move(db: Database, move_id: int) -> None:
 
 
 def show_move(node: Node, move_id: int) -> dict[str, Any]:
-    """One move with its records.  Raises Refused ``move_unknown``."""
+    """One move with its records, and how many awards of how many credits the hub knows of them.
+
+    Raises Refused ``move_unknown``.
+    """
     with node.db.read() as tx:
         move = store.moves.find(tx, move_id)
         if move is None:
             raise Refused("move_unknown", number=move_id)
         deeds = store.deeds.of_ids(tx, store.moves.deeds_of(tx, move_id))
         records = [{"source": deed.source, "record_id": deed.record_id, "credits": deed.credits} for deed in deeds]
-        return _document(tx, node.identity, move) | {"records": records}
+        return _document(tx, node.identity, move) | _awarded(tx, move) | {"records": records}
 
 
 def masked_name(tx: Tx, identity: Identity, move: documents_pb2.Move) -> str | None:
@@ -247,8 +255,14 @@ def _awards_in_force(tx: Tx, deeds: Sequence[DeedRow]) -> list[AwardRow]:
     return [award for award in standing if award and not award.reverse_reason]
 
 
-def _joint(tx: Tx, node: Node, move: MoveRow) -> documents_pb2.Move:
+def _awarded(tx: Tx, move: MoveRow) -> dict[str, int]:
+    """What the agencies' document says of it."""
     awards = _awards_in_force(tx, _deeds(tx, move))
+    return {"awards": len(awards), "awarded": sum(award.credits for award in awards)}
+
+
+def _joint(tx: Tx, node: Node, move: MoveRow) -> documents_pb2.Move:
+    awarded = _awarded(tx, move)
     (row,) = store.subjects.of_ids(tx, [move.subject_id])
     now, move_id = node.world.now(), node.world.random_bytes(16)
     return documents_pb2.Move(
@@ -258,8 +272,8 @@ def _joint(tx: Tx, node: Node, move: MoveRow) -> documents_pb2.Move:
         expires_at=now + limits.DOCUMENT_LIFETIME_MS,
         agency=node.identity.agency,
         account=documents.account_in_move(present(row.account_id), move_id),
-        awards=len(awards),
-        credits=sum(award.credits for award in awards),
+        awards=awarded["awards"],
+        credits=awarded["awarded"],
         reason=move.reason,
         move_id=move_id,
     )

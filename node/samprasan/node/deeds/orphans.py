@@ -45,18 +45,34 @@ def propose_decision(db: Database, numbers: Collection[int], by: str, *, keep: b
     return len(chosen)
 
 
-def confirm_decision(node: Node, by: str) -> tuple[int, int]:
-    """Carry out what others proposed; how many are kept and how many are taken back.
+def list_proposed(node: Node, by: str) -> list[dict[str, Any]]:
+    """What ``by`` may confirm, to be shown first.
 
     Raises Refused ``orphans_by_maker`` if there is nothing that somebody else proposed, Malformed ``by``.
     """
     checker = _person(by)
+    proposed = [each for each in list_orphans(node) if each["by"] is not None and each["confirmed_by"] is None]
+    chosen = [each for each in proposed if each["by"].casefold() != checker.casefold()]
+    if not chosen:
+        raise Refused("orphans_by_maker", waiting=len(proposed))
+    return chosen
+
+
+def confirm_decision(node: Node, by: str, shown: Collection[dict[str, Any]]) -> tuple[int, int]:
+    """Carry out what others proposed, as :func:`list_proposed` gave it; how many are kept and how many are taken back.
+
+    Raises Refused ``orphans_changed`` if it is not what is proposed any more, Malformed ``by``.
+    """
+    checker = _person(by)
     with node.db.begin() as tx:
         store.awards.lock(tx)
+        numbers = {each["number"] for each in shown}
         proposed = [row for row in store.orphans.every(tx) if row.maker is not None and row.checker is None]
-        chosen = [row for row in proposed if present(row.maker).casefold() != checker.casefold()]
-        if not chosen:
-            raise Refused("orphans_by_maker", waiting=len(proposed))
+        by_others = [row for row in proposed if present(row.maker).casefold() != checker.casefold()]
+        chosen = [row for row in by_others if row.award.award_id in numbers]
+        people = {row.subject_id: row for row in store.subjects.of_ids(tx, {row.award.subject_id for row in chosen})}
+        if [_document(row, people[row.award.subject_id], node.identity) for row in chosen] != list(shown):
+            raise Refused("orphans_changed")
         store.orphans.confirm_decision(tx, [row.award.award_id for row in chosen], checker)
         taken_back = [row for row in chosen if not row.keep]
         first = store.awards.next_id(tx)

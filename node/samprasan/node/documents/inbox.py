@@ -14,6 +14,8 @@ from samprasan.v1 import log_pb2 as log
 from samprasan.v1.documents_pb2 import Catalogue, Cut, Dissent, Integrator, Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
 
+SHORTEST_ID = 6  # digits
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
@@ -45,10 +47,15 @@ def inbox(node: Node) -> list[Waiting]:
 
 
 def find(node: Node, short_id: str) -> Waiting:
-    """The one document in the inbox whose digest starts so; Refused ``approval_unknown``."""
+    """The one document in the inbox whose digest starts so.
+
+    Raises Refused ``approval_unknown``; ``approval_ambiguous`` if several do: somebody may have made one that does.
+    """
     found = [each for each in inbox(node) if each.standing.digest.hex().startswith(short_id.lower())]
-    if len(found) != 1 or len(short_id) < 6:
+    if not found or len(short_id) < SHORTEST_ID:
         raise Refused("approval_unknown", id=short_id)
+    if len(found) > 1:
+        raise Refused("approval_ambiguous", id=short_id)
     return found[0]
 
 
