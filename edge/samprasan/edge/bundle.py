@@ -27,11 +27,11 @@ def write(file: BinaryIO, documents: Sequence[bytes], checkpoint: bytes, entries
         bundle.writestr(_part("checkpoint"), checkpoint)
         with bundle.open(_part("documents"), "w", force_zip64=True) as part:
             for each in documents:
-                _put(part, each)
+                _write_envelope(part, each)
         with bundle.open(_part("log"), "w", force_zip64=True) as part:
             for batch, receipt in entries:
-                _put(part, batch)
-                _put(part, receipt)
+                _write_envelope(part, batch)
+                _write_envelope(part, receipt)
                 count += 1
     return count
 
@@ -86,7 +86,7 @@ def _part(name: str) -> zipfile.ZipInfo:
     return part
 
 
-def _put(part: IO[bytes], envelope: bytes) -> None:
+def _write_envelope(part: IO[bytes], envelope: bytes) -> None:
     part.write(len(envelope).to_bytes(LENGTH_BYTES, "big") + envelope)
 
 

@@ -1,6 +1,6 @@
 """One code path for SQLite and PostgreSQL: the engine, the unit of work, and rows in bulk.
 
-``with store.begin() as tx`` is a durable write transaction, ``with store.read() as tx`` a consistent view.  SQLite runs
+``with db.begin() as tx`` is a durable write transaction, ``with db.read() as tx`` a consistent view.  SQLite runs
 in WAL with synchronous FULL, and its write transactions take the lock at once, so that two processes wait for each
 other instead of failing.  A database that cannot be asked is ``Unavailable``; statements and values never reach a log.
 """

@@ -162,11 +162,11 @@ def _caller(context: Any) -> str:
     return certificate.decode("ascii", "replace") or context.peer().rpartition(":")[0]
 
 
-def warn_if_large(log: Any, method: str, request: Any) -> None:
-    """Tell the log of a message that takes 70 % of what one may, naming the setting."""
+def warn_if_large(logger: Any, method: str, request: Any) -> None:
+    """Log a message that takes 70 % of what one may, naming the setting."""
     used = Nearing("message_bytes_max", "", request.ByteSize(), MESSAGE_BYTES_MAX)
     if used.is_near:
-        log.warning("limit is near", method=method, setting=used.setting, used=used.used, most=used.most)
+        logger.warning("limit is near", method=method, setting=used.setting, used=used.used, most=used.most)
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):

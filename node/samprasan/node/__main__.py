@@ -105,7 +105,7 @@ def serve(home: Home, lang: Lang = None) -> None:
 
     with metrics.served(opened.settings.metrics, read) as metrics_at:
         at, most = opened.settings.counter, opened.settings.offline_credits_max
-        own = certificate.counter_credentials(opened)
+        own = certificate.make_counter_credentials(opened)
         asyncio.run(counter_service.serve(node, opened.connect, at, most, own, announce))
     opened.node.db.close()
 

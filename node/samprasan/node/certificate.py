@@ -35,12 +35,12 @@ def join(opened: Home, invite_file: Path) -> Invitation:
     return invitation
 
 
-def counter_credentials(opened: Home) -> tuple[bytes, bytes, bytes] | None:
+def make_counter_credentials(opened: Home) -> tuple[bytes, bytes, bytes] | None:
     """Key, certificate and authority (PEM) of the local service's listener; None if it listens at a Unix socket."""
     address = opened.settings.counter
     if not address or address.startswith("unix:"):
         return None
-    authority_key, authority = _counter_authority(opened)
+    authority_key, authority = _find_or_make_authority(opened)
     key = certificates.new_key()
     hosts = ("localhost", address_of(address)[0])
     server = certificates.server_certificate(key, authority_key, authority, hosts, datetime.now(UTC))
@@ -50,7 +50,7 @@ def counter_credentials(opened: Home) -> tuple[bytes, bytes, bytes] | None:
 def admit_application(opened: Home, name: str, out: Path) -> None:
     """Write a key, its certificate and the authority's for an application; Malformed ``agency_code``."""
     rosters.check_agency_code(name)
-    authority_key, authority = _counter_authority(opened)
+    authority_key, authority = _find_or_make_authority(opened)
     key = certificates.new_key()
     request = certificates.certificate_request(key, name)
     own = certificates.client_certificate(request, name, authority_key, authority, datetime.now(UTC))
@@ -58,7 +58,7 @@ def admit_application(opened: Home, name: str, out: Path) -> None:
     write_private(out, b"".join(parts))
 
 
-def _counter_authority(opened: Home) -> tuple[EllipticCurvePrivateKey, bytes]:
+def _find_or_make_authority(opened: Home) -> tuple[EllipticCurvePrivateKey, bytes]:
     """The authority of the agency's own applications, made when it is first needed."""
     path = opened.path / home.COUNTER_AUTHORITY_FILE
     if not path.exists():

@@ -119,7 +119,7 @@ def open_home(home: Path) -> Home:
 
 
 def open_to_read(home: Path) -> Node:
-    """The node for ``status``, which signs nothing and opens no mail.
+    """The node for ``status`` and other commands that sign nothing and open no mail.
 
     Deriving the keyring's key takes a quarter of a second; it is left until a personal column is read, if one is.
     """

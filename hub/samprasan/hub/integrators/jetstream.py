@@ -150,7 +150,9 @@ async def _ensure(context: JetStreamContext, target: Target) -> None:
     try:
         config = (await context.stream_info(target.stream)).config
     except js_errors.NotFoundError:
-        config = await _made(context, target, api.StreamConfig(target.stream, subjects=wanted, max_age=_KEPT_SECONDS))
+        config = await _add_stream(
+            context, target, api.StreamConfig(target.stream, subjects=wanted, max_age=_KEPT_SECONDS)
+        )
     except (nats.errors.NoRespondersError, js_errors.ServiceUnavailableError) as problem:
         raise Refused("jetstream_missing", address=target.address) from problem
     if config.subjects != wanted:
@@ -158,7 +160,7 @@ async def _ensure(context: JetStreamContext, target: Target) -> None:
         raise Refused("stream_subjects", stream=target.stream, subjects=found, wanted=wanted[0])
 
 
-async def _made(context: JetStreamContext, target: Target, config: api.StreamConfig) -> api.StreamConfig:
+async def _add_stream(context: JetStreamContext, target: Target, config: api.StreamConfig) -> api.StreamConfig:
     try:
         return (await context.add_stream(config)).config
     except js_errors.BadRequestError as problem:

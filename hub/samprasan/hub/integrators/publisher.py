@@ -22,7 +22,7 @@ from samprasan.hub.integrators.approval import Approved
 from samprasan.hub.integrators.cloudevents import Format, Writer, source_of
 from samprasan.hub.integrators.jetstream import Stream, Target
 from samprasan.hub.integrators.reader import Reader
-from samprasan.keys.errors import Malformed, Refused, Unavailable
+from samprasan.keys.errors import Malformed, Refused, Unavailable, Unproven
 from samprasan.ledger import events
 from samprasan.v1 import changes_pb2 as v1
 from tenacity import retry, retry_if_exception_type, wait_random_exponential
@@ -61,13 +61,13 @@ class Publisher:
     async def run(self) -> None:
         """For ever; a broken line is tried again.  Raises Malformed, Unproven or Refused."""
         while True:
-            await self._connected()
+            await self._hold_line()
 
     @retry(
         retry=retry_if_exception_type(Unavailable),
         wait=wait_random_exponential(multiplier=0.5, max=RETRY_SECONDS_MAX),  # full jitter
     )
-    async def _connected(self) -> None:
+    async def _hold_line(self) -> None:
         """As long as a line holds; one that held for a while returns, so that the next comes without the long waits."""
         started = time.monotonic()
         try:
@@ -76,10 +76,15 @@ class Publisher:
                 self.announce({"stream": self.target.stream, "subjects": f"{self.target.prefix}.>"})
                 while True:
                     await self._tell(stream)
+        except (Malformed, Unproven, Refused):
+            raise
         except Unavailable as problem:
             logger.warning("publishing interrupted", code=problem.code, **problem.values)
             if time.monotonic() - started < RETRY_SECONDS_MAX:
                 raise
+        except Exception as problem:  # a fault of ours: publishing goes on, and says where
+            logger.error("publishing failed", exc_info=True)
+            raise Unavailable("failed", kind=type(problem).__name__) from problem
 
     async def _tell(self, stream: Stream) -> None:
         """Go on where the stream ends, until what the integrator may see is changed."""

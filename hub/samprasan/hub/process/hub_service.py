@@ -211,13 +211,13 @@ class HubServicer(hub_pb2_grpc.HubServicer):
                 pass
             talk = await running.read(reconciliation.begin_conversation, running.hub, agency, first.begin)
             yield talk.begun()
-            async for answer in self._answers(talk, requests):
+            async for answer in self._answer(talk, requests):
                 yield answer
         finally:
             running.reconciling.discard(agency)
             requests.close()
 
-    async def _answers(self, talk: "Conversation", requests: wire.Requests) -> AsyncIterator[hub_pb2.ReconcileResponse]:
+    async def _answer(self, talk: "Conversation", requests: wire.Requests) -> AsyncIterator[hub_pb2.ReconcileResponse]:
         """What the hub says once a reconciliation has begun."""
         from samprasan.hub.accounts import reconciliation
 

@@ -51,7 +51,7 @@ def continue_cut(tx: Tx, world: World) -> bool:
     for (is_own, moment), group in groupby(some, key=_when):
         if is_own:
             for each in group:
-                _again(tx, world, each, moment)
+                _enter_again(tx, world, each, moment)
         else:  # one that does not follow its chain comes behind the entry that is lost, and is its agency's to mend
             intake.append_again(tx, world, [_submission(each) for each in group], moment)
     store.recovery.drop(tx, [(each.agency, each.seq) for each in some])
@@ -80,7 +80,7 @@ def _submission(entry: Refed) -> Submission:
     return Submission(entry.agency, entry.batch, entry.digest, batch)
 
 
-def _again(tx: Tx, world: World, entry: Refed, moment: int) -> None:
+def _enter_again(tx: Tx, world: World, entry: Refed, moment: int) -> None:
     """What the hub's own entry said: evaluations, admissions, documents, and proposals that are over.
 
     Which holds run out and which accounts close, it sees again by itself.

@@ -219,7 +219,7 @@ def benefit_list(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     from samprasan.node import home as homes
     from samprasan.node.commands import formats, hub_calls
 
-    document = hub_calls.benefits_offered(homes.open_ready(home))
+    document = hub_calls.fetch_benefits(homes.open_ready(home))
     rows = [
         [
             each["benefit"],

@@ -60,7 +60,7 @@ def confirm_move(opened: Home, move_id: int, by: str, shown: dict[str, Any]) -> 
         submit(opened, envelope)
 
 
-def balance(opened: Home, identifier: Identifier, wait_seconds: float) -> dict[str, Any]:
+def fetch_balance(opened: Home, identifier: Identifier, wait_seconds: float) -> dict[str, Any]:
     """The answer of ``balance``: fresh from the hub, or as remembered while the hub is away.
 
     Raises Refused ``subject_unknown`` or ``no_consent``; Unavailable if the hub is away and nothing is remembered.
@@ -87,7 +87,7 @@ def balance(opened: Home, identifier: Identifier, wait_seconds: float) -> dict[s
     return counter_balance.document(identifier, totals, found.earned_here, fresh=True)
 
 
-def handle(opened: Home, identifier: Identifier, integrator: str, wait_seconds: float) -> dict[str, Any]:
+def issue_handle(opened: Home, identifier: Identifier, integrator: str, wait_seconds: float) -> dict[str, Any]:
     """The answer of ``handle``: a token for the person's app.
 
     Raises as :func:`handle_token.question`; Unavailable ``link_pending`` if the hub does not know of the consent yet.
@@ -121,7 +121,7 @@ def publish(opened: Home, text: str) -> dict[str, Any]:
     return {"agency": body.agency, "version": body.version, "benefits": len(body.benefits)}
 
 
-def benefits_offered(opened: Home) -> dict[str, Any]:
+def fetch_benefits(opened: Home) -> dict[str, Any]:
     """The answer of ``benefit list``: as fresh as the hub can be reached."""
     fresh = True
     try:
@@ -172,7 +172,7 @@ def redeem(opened: Home, wish: redemption.Wish, wait_seconds: float) -> dict[str
         risked = replace(wish, on_own_risk=True)
         most = opened.settings.offline_credits_max
         return redemption.request_redemption(node, risked, most) | {"available": None}
-    return document | {"available": _available(opened, wish.subject)}
+    return document | {"available": _fetch_available(opened, wish.subject)}
 
 
 def settle_redemption(opened: Home, op_key: bytes, wait_seconds: float, update: bytes = b"") -> dict[str, Any]:
@@ -210,10 +210,10 @@ def _settle(
         raise Unavailable("redemption_pending", id=named)
 
 
-def _available(opened: Home, subject: Identifier) -> int | None:
+def _fetch_available(opened: Home, subject: Identifier) -> int | None:
     """What the subject can spend now, as far as the hub can be asked."""
     with contextlib.suppress(SamprasanError):
-        return int(balance(opened, subject, 0)["available"])
+        return int(fetch_balance(opened, subject, 0)["available"])
     return None
 
 

@@ -61,8 +61,7 @@ def checkpoint(home: Home, as_json: Json = False, lang: Lang = None) -> int:
     from samprasan.node import home as homes
     from samprasan.node.proof import witness
 
-    opened = homes.open_home(home)
-    document = witness.witness_status(opened.node)
+    document = witness.witness_status(homes.open_to_read(home))
     rows = [[agency, at] for agency, at in document["cosigned"].items()]
     rows += [[agency, words("not_yet")] for agency in document["missing"]]
     command.answer(

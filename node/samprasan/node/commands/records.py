@@ -83,7 +83,7 @@ def imports_list(home: Home, as_json: Json = False, lang: Lang = None) -> None:
     from samprasan.node.commands.formats import moment
     from samprasan.node.imports import undo
 
-    document = undo.list_imports(homes.open_ready(home).node.db)
+    document = undo.list_imports(homes.open_to_read(home).db)
     rows = [
         [
             each["import_id"],

@@ -36,7 +36,7 @@ def balance(
 
     identifier = identifier_of(id, scheme, registry)
     opened = homes.open_ready(home)
-    document = hub_calls.balance(opened, identifier, WAIT_SECONDS)
+    document = hub_calls.fetch_balance(opened, identifier, WAIT_SECONDS)
     names = ("earned", "available", "pending", "held", "spent", "expired", "earned_here")
     command.answer(
         document,
@@ -68,7 +68,7 @@ def handle(
     from samprasan.node.commands import formats, hub_calls
 
     identifier = identifier_of(id, scheme, registry)
-    document = hub_calls.handle(homes.open_ready(home), identifier, integrator, WAIT_SECONDS)
+    document = hub_calls.issue_handle(homes.open_ready(home), identifier, integrator, WAIT_SECONDS)
     until = formats.moment(document["expires_at"])
     command.answer(document, as_json, document["token"], words("handle_until", integrator=integrator, at=until))
 

@@ -143,7 +143,7 @@ def cancel(node: Node, op_key: bytes) -> bytes:
         elif not _on_its_way(tx, row) and row.state in {RedemptionState.HELD, RedemptionState.POSTED}:
             why = log.VOID_REASON_CANCELLED if row.state == RedemptionState.HELD else log.REFUND_REASON_RETURNED
             change = "void" if row.state == RedemptionState.HELD else "refund"
-            return _queued(tx, _update(node, row, change, row.posted, why))
+            return _queue(tx, _update(node, row, change, row.posted, why))
     return b""
 
 
@@ -176,7 +176,7 @@ def post(node: Node, op_key: bytes, credits_: int | None) -> bytes:
         spent = row.credits if credits_ is None else credits_
         if not 1 <= spent <= row.credits:
             raise Malformed("credits", most=row.credits)
-        return _queued(tx, _update(node, row, "post", spent))
+        return _queue(tx, _update(node, row, "post", spent))
 
 
 def void(node: Node, op_key: bytes, reason: str) -> bytes:
@@ -184,7 +184,7 @@ def void(node: Node, op_key: bytes, reason: str) -> bytes:
     with node.db.begin() as tx:
         store.awards.lock(tx)
         row = _held(tx, node.world, op_key)
-        return _queued(tx, _update(node, row, "void", 0, VOID_REASONS[reason]))
+        return _queue(tx, _update(node, row, "void", 0, VOID_REASONS[reason]))
 
 
 def refund(node: Node, op_key: bytes, credits_: int | None, reason: str) -> bytes:
@@ -202,7 +202,7 @@ def refund(node: Node, op_key: bytes, credits_: int | None, reason: str) -> byte
         back = row.posted if credits_ is None else credits_
         if not 1 <= back <= row.posted:
             raise Malformed("credits", most=row.posted)
-        return _queued(tx, _update(node, row, "refund", back, REFUND_REASONS[reason]))
+        return _queue(tx, _update(node, row, "refund", back, REFUND_REASONS[reason]))
 
 
 def refund_elsewhere(node: Node, agency: str, hold_id: bytes, credits_: int, reason: str) -> bytes:
@@ -227,7 +227,7 @@ def refund_elsewhere(node: Node, agency: str, hold_id: bytes, credits_: int, rea
             "credits": credits_,
             "why": REFUND_REASONS[reason],
         }
-        return _queued(tx, update)
+        return _queue(tx, update)
 
 
 def outcome_of(db: Database, op_id: bytes) -> tuple[str, str | None]:
@@ -332,7 +332,7 @@ def _update(node: Node, row: RedemptionRow, change: str, credits_: int, why: int
     }
 
 
-def _queued(tx: Tx, update: dict[str, Any]) -> bytes:
+def _queue(tx: Tx, update: dict[str, Any]) -> bytes:
     store.redemptions.queue(tx, [update])
     return bytes(update["op_id"])
 

@@ -16,6 +16,7 @@ from samprasan.node.session.session import PATIENCE_SECONDS, Session
 from tenacity import retry, retry_if_exception_type, wait_random_exponential
 
 RETRY_SECONDS_MAX = 5.0
+FAULT_SECONDS_MIN = 1.0  # after a fault of ours, twice as long after each further one
 CANCEL_AGAIN_SECONDS = 0.5
 logger = get_logger("node")
 
@@ -42,9 +43,11 @@ async def run_until(
 
 
 async def _keep_going(node: Node, connect: Connect, live: Live, *, patient: bool) -> None:
+    pause = FAULT_SECONDS_MIN
     while True:
+        started = asyncio.get_running_loop().time()
         try:
-            await _session(node, connect, live, patient=patient)
+            await _hold_session(node, connect, live, patient=patient)
         except Unavailable:
             raise
         except SamprasanError as problem:
@@ -56,14 +59,17 @@ async def _keep_going(node: Node, connect: Connect, live: Live, *, patient: bool
             if not patient:
                 raise
             logger.error("session failed", exc_info=True)
-            await asyncio.sleep(PATIENCE_SECONDS)
+            if asyncio.get_running_loop().time() - started > PATIENCE_SECONDS:
+                pause = FAULT_SECONDS_MIN
+            await asyncio.sleep(pause)  # without a session no counter is served
+            pause = min(2 * pause, PATIENCE_SECONDS)
 
 
 @retry(
     retry=retry_if_exception_type(Unavailable),
     wait=wait_random_exponential(multiplier=0.2, max=RETRY_SECONDS_MAX),  # full jitter
 )
-async def _session(node: Node, connect: Connect, live: Live, *, patient: bool) -> None:
+async def _hold_session(node: Node, connect: Connect, live: Live, *, patient: bool) -> None:
     """One session; one that worked for a while returns, so that the next attempt comes without the long waits."""
     started = asyncio.get_running_loop().time()
     try:

@@ -92,14 +92,14 @@ def count_question(db: Database, asked: Question) -> None:
         if not any(oldest.values()) and not any(store.facts.get(tx, name) for name in oldest):
             return
     with db.begin() as tx:
-        late = [seq for name, seq in oldest.items() if _has_waited(tx, name, seq)]
+        late = [seq for name, seq in oldest.items() if _note_waiting(tx, name, seq)]
         if late:
             store.facts.halt(tx, "receipt_uncovered")
     if late:
         raise Unproven("receipt_uncovered", seq=late[0])
 
 
-def _has_waited(tx: Tx, name: str, seq: int | None) -> bool:
+def _note_waiting(tx: Tx, name: str, seq: int | None) -> bool:
     """Note that ``seq`` waits, once more; whether it is time to say so."""
     if seq is None:
         store.facts.drop(tx, name)

@@ -138,14 +138,14 @@ class _Replay:
         for update, outcome in zip(self._batch.updates, receipt.outcomes, strict=True):
             kind = update.WhichOneof("change")
             if kind in {"link", "unlink"}:
-                self._link(update, applied=outcome.reason == _APPLIED)
+                self._write_link(update, applied=outcome.reason == _APPLIED)
             elif kind in {"award", "reverse"}:
-                self._award(update, applied=outcome.reason == _APPLIED)
+                self._write_award(update, applied=outcome.reason == _APPLIED)
             else:
-                self._hold_update(update)
+                self._write_hold_update(update)
         return self._unlinked
 
-    def _link(self, update: log.Update, *, applied: bool) -> None:
+    def _write_link(self, update: log.Update, *, applied: bool) -> None:
         now = self._world.now()
         if update.HasField("link"):
             bits = sum(1 << purpose for purpose in update.link.purposes)
@@ -178,7 +178,7 @@ class _Replay:
             epoch = store.subjects.PUBLIC if row.scheme in _PUBLIC_SCHEMES else key.key_epoch
             store.subjects.set_account(self._tx, subject_id, account_id, epoch)
 
-    def _award(self, update: log.Update, *, applied: bool) -> None:
+    def _write_award(self, update: log.Update, *, applied: bool) -> None:
         known = self._known.get(update.op_id)
         if known is not None:
             if known.is_open:
@@ -215,7 +215,7 @@ class _Replay:
     def _subjects(self, account_id: bytes) -> list[SubjectRow]:
         return store.links.subjects_of(self._tx, [account_id])
 
-    def _hold_update(self, update: log.Update) -> None:
+    def _write_hold_update(self, update: log.Update) -> None:
         told = self._told.get(update.op_id)
         if told is not None:
             if told.seq is None:
@@ -228,7 +228,7 @@ class _Replay:
         change = getattr(update, kind)
         hold_id = update.op_id if kind == "reserve" else change.hold_id
         if kind == "reserve":
-            self._reserved(update.op_id, change)
+            self._write_reserve(update.op_id, change)
         values = {
             "op_id": update.op_id,
             "change": kind,
@@ -241,7 +241,7 @@ class _Replay:
         found = store.redemptions.of_op_ids(self._tx, [update.op_id])
         store.redemptions.seal(self._tx, self._batch.seq, [found[update.op_id].update_id])
 
-    def _reserved(self, hold_id: bytes, reserve: log.Reserve) -> None:
+    def _write_reserve(self, hold_id: bytes, reserve: log.Reserve) -> None:
         values = {
             "op_key": hold_id,
             "subject_id": next((row.subject_id for row in self._subjects(reserve.account_id)), 0),

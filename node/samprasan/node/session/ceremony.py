@@ -30,7 +30,7 @@ async def run(session: Session) -> None:
             submitted = {payload: again for payload, again in submitted.items() if again > now}
             for each in [*([confirmed] if confirmed else []), *await session.step(rotation.close_rotation, node)]:
                 if each.payload not in submitted:
-                    submitted[each.payload] = now + await _submitted_for(session, each)
+                    submitted[each.payload] = now + await _submit(session, each)
         await live.wait_for_news(news)
 
 
@@ -43,7 +43,7 @@ async def _is_dealt_with(session: Session, letter: Letter) -> bool:
         return True
 
 
-async def _submitted_for(session: Session, document: Envelope) -> float:
+async def _submit(session: Session, document: Envelope) -> float:
     """Submit it, and for how many seconds that is enough."""
     try:
         await session.hub.submit_document(document)

@@ -20,7 +20,7 @@ async def run(session: Session, after_seq: int) -> None:
     node = session.node
     room = asyncio.Semaphore(limits.BATCHES_IN_FLIGHT_MAX)
     try:
-        async for response in session.hub.push(_batches(session, after_seq, room)):
+        async for response in session.hub.push(_seal_batches(session, after_seq, room)):
             if response.HasField("refusal"):
                 refusal = await session.step(receipts.accept_refusal, node, response.refusal)
                 logger.error("batch refused", seq=refusal.seq, reason=refusal.reason)
@@ -37,7 +37,9 @@ async def run(session: Session, after_seq: int) -> None:
     raise Unavailable("hub_unreachable", status="stream ended")
 
 
-async def _batches(session: Session, after_seq: int, room: asyncio.Semaphore) -> AsyncIterator[hub_pb2.PushRequest]:
+async def _seal_batches(
+    session: Session, after_seq: int, room: asyncio.Semaphore
+) -> AsyncIterator[hub_pb2.PushRequest]:
     node = session.node
     while True:
         await room.acquire()

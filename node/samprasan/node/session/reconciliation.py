@@ -102,7 +102,7 @@ class _Talk:
         if not peeling.is_done:
             round_trips = 2
             self._requests.put_nowait(hub_pb2.ReconcileRequest(more=hub_pb2.ReconcileMore()))
-            accounts, peeling = await self._peeled(keys, have, mine, peeling, first)
+            accounts, peeling = await self._peel(keys, have, mine, peeling, first)
         deltas = {accounts[place]: delta for place, delta in peeling.found.items() if delta}
         theirs: dict[bytes, Contribution] = {}
         unread = []
@@ -114,7 +114,7 @@ class _Talk:
                 theirs[account_id] = have.get(account_id, NOTHING).minus(change)
         if unread:
             round_trips += 1
-            theirs |= await self._asked(unread)
+            theirs |= await self._ask(unread)
         found = await asyncio.to_thread(reconciliation.explain, self._db, here, theirs) if theirs else []
         outcome = Outcome(here.head, len(here.have), found, self._bytes, round_trips)
         self._requests.put_nowait(hub_pb2.ReconcileRequest(verdict=outcome.verdict))
@@ -132,7 +132,7 @@ class _Talk:
                 return None
             await asyncio.sleep(TRY_AGAIN_SECONDS / 5)
 
-    async def _peeled(
+    async def _peel(
         self, keys: sketch.Keys, have: dict[bytes, Contribution], mine: Side, peeling: Peeling, first: Sequence[Cell]
     ) -> tuple[list[bytes], Peeling]:
         """Go on until everything is explained.  Accounts that only the chain knows of are looked up once it stalls."""
@@ -156,7 +156,7 @@ class _Talk:
             peeling.add_cells(await asyncio.to_thread(mine.more, len(more)), more)
         return accounts, peeling
 
-    async def _asked(self, account_ids: Sequence[bytes]) -> dict[bytes, Contribution]:
+    async def _ask(self, account_ids: Sequence[bytes]) -> dict[bytes, Contribution]:
         """What the hub says it has on accounts that differ in more than one thing."""
         found = {}
         for start in range(0, len(account_ids), limits.ACCOUNTS_PER_REQUEST):

@@ -40,7 +40,7 @@ def linked(tx: sa.Connection) -> dict[int, bytes]:
 def by_subject(tx: sa.Connection) -> dict[int, Contribution]:
     """Subject → what the records say this agency did to its account."""
     found: dict[int, Contribution] = {}
-    for query in (_told(), _untold()):
+    for query in (_sums_told(), _sums_untold()):
         for row in tx.execute(query):
             found[row[0]] = found.get(row[0], NOTHING).plus(awarded(row[1], int(row[2])))
     spent = sa.func.sum(redemptions.c.posted - redemptions.c.refunded)
@@ -72,7 +72,7 @@ def _kept_back() -> sa.ColumnElement[bool]:
     return sa.or_(~deeds.c.share, ~agrees, sa.and_(awards.c.subject_id != deeds.c.subject_id, ~in_reach))
 
 
-def _told() -> sa.Select[int, int, int]:
+def _sums_told() -> sa.Select[int, int, int]:
     """Deeds with an award that stands."""
     pending = sa.or_(_pending(), _kept_back())
     subject_id = sa.case((pending, awards.c.subject_id), else_=deeds.c.subject_id).label("subject_id")
@@ -96,7 +96,7 @@ def _untold_deeds() -> Sequence[sa.ColumnElement[bool]]:
     return (*shared, deeds.c.credits > 0, ~has_award)
 
 
-def _untold() -> sa.Select[int, int, int]:
+def _sums_untold() -> sa.Select[int, int, int]:
     return (
         sa.select(deeds.c.subject_id, deeds.c.dimension, sa.func.sum(deeds.c.credits))
         .join(subjects, subjects.c.subject_id == deeds.c.subject_id)
@@ -114,13 +114,13 @@ def _changed() -> sa.ColumnElement[bool]:
     return sa.and_(differs, ~_kept_back())
 
 
-def _stands() -> Sequence[sa.ColumnElement[bool]]:
+def _is_in_force() -> Sequence[sa.ColumnElement[bool]]:
     return (awards.c.state == AwardState.SETTLED, awards.c.reverse_reason == 0, ~_pending())
 
 
 def suspects(tx: sa.Connection) -> list[Suspect]:
     """Every deed that is not what the hub was told."""
-    changed, stands = _changed(), _stands()
+    changed, stands = _changed(), _is_in_force()
     edited = (
         sa.select(awards.c.subject_id, deeds.c.subject_id.label("other"), deeds.c.record_id)
         .join(deeds, deeds.c.deed_id == awards.c.deed_id)
@@ -171,7 +171,7 @@ def edited(tx: sa.Connection, subject_ids: Iterable[int]) -> list[tuple[DeedRow,
     wanted = set(subject_ids)
     query = sa.select(deeds, awards.c.award_id).join(awards, deeds.c.deed_id == awards.c.deed_id)
     found = []
-    for *deed, award_id in tx.execute(query.where(*_stands(), _changed())):
+    for *deed, award_id in tx.execute(query.where(*_is_in_force(), _changed())):
         row = AwardRow(*tx.execute(sa.select(awards).where(awards.c.award_id == award_id)).one())
         if {deed[5], row.subject_id} & wanted:
             found.append((DeedRow._make(deed), row))

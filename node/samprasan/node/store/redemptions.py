@@ -199,6 +199,9 @@ def settle(tx: sa.Connection, seq: int, reasons: Mapping[bytes, int], appended_a
             .where(own)
             .values(state=HoldUpdateState.DECLINED if reason else HoldUpdateState.SETTLED, reason=reason)
         )
+        if row.change == "reserve" and reason:
+            later = (hold_updates.c.hold_id == row.hold_id, hold_updates.c.seq.is_(None))
+            tx.execute(hold_updates.delete().where(*later))
         if changes := _what_came_of(tx, row, reason, appended_at):
             its = (
                 redemptions.c.hold_id == row.hold_id,
@@ -218,8 +221,6 @@ def _what_came_of(tx: sa.Connection, row: HoldUpdateRow, reason: int, appended_a
             deadline = sa.cast(redemptions.c.ttl_seconds, sa.BigInteger) * 1000 + sa.literal(appended_at, sa.BigInteger)
             return {"state": RedemptionState.HELD, "deadline": deadline}
         case "reserve", _:
-            later = (hold_updates.c.hold_id == row.hold_id, hold_updates.c.seq.is_(None))
-            tx.execute(hold_updates.delete().where(*later))
             return ended | {"state": RedemptionState.DECLINED, "reason": reason}
         case "post", 0:
             number = sa.func.coalesce(redemptions.c.number, _next_number(tx))  # on paper it is in somebody's hands

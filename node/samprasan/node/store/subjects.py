@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from samprasan.edge.database import delete_where_in, insert_rows, row_as, rows_as, rows_where_in, update_where_in
 from samprasan.node.rows import SubjectRow, present
 from samprasan.node.states import AwardState
-from samprasan.node.store import facts as notes_store
+from samprasan.node.store import facts
 from samprasan.node.tables import awards, redemptions, restated, subjects
 from samprasan.v1.log_pb2 import PURPOSE_INTEGRATORS, PURPOSE_REDEEM, PURPOSE_SHARE
 
@@ -35,7 +35,7 @@ def find(tx: sa.Connection, index: bytes) -> SubjectRow | None:
 def next_id(tx: sa.Connection) -> int:
     """A subject id that was never in use; the caller holds the lock on importing."""
     newest = tx.execute(_NEWEST).scalar() or 0
-    return max(newest, int(notes_store.get(tx, notes_store.SUBJECTS_REMOVED_UP_TO) or 0)) + 1
+    return max(newest, int(facts.get(tx, facts.SUBJECTS_REMOVED_UP_TO) or 0)) + 1
 
 
 def add(tx: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -52,7 +52,7 @@ def remove(tx: sa.Connection, subject_ids: Sequence[int]) -> None:
     """Forget subjects that nobody outside ever heard of; their ids are never used again, since a peer may answer."""
     if subject_ids:
         newest = tx.execute(_NEWEST).scalar_one()
-        notes_store.write(tx, notes_store.SUBJECTS_REMOVED_UP_TO, str(newest))
+        facts.write(tx, facts.SUBJECTS_REMOVED_UP_TO, str(newest))
         delete_where_in(tx, restated, restated.c.subject_id, subject_ids)
         update_where_in(tx, redemptions, redemptions.c.subject_id, subject_ids, subject_id=0)
         delete_where_in(tx, subjects, subjects.c.subject_id, subject_ids)
