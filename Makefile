@@ -87,6 +87,7 @@ static: $(READY) .venv-proto/.installed ## style, types, imports, messages, secr
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --quiet --check .
 	$(BIN)/mypy --no-error-summary & types=$$!
+	trap 'kill $$types 2> /dev/null || true' EXIT
 	$(BIN)/lint-imports --no-logo | tail -n 1
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code

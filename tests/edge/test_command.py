@@ -1,6 +1,7 @@
 """What a command line tells: of a fault of ours its kind and place and no value; of others' texts what they are."""
 
 import json
+import resource
 import subprocess
 import sys
 from importlib import metadata
@@ -86,25 +87,34 @@ def test_what_a_crash_left_lends_its_mode_to_no_file(tmp_path: Path) -> None:
     assert (tmp_path / "bundle").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_program_writes_for_its_user_alone_and_no_image_of_its_memory(tmp_path: Path) -> None:
+@pytest.mark.parametrize("limit", ["as it was", "none"])
+def test_a_program_writes_for_its_user_alone_and_no_image_of_its_memory(tmp_path: Path, limit: str) -> None:
     program = """
-import resource, sys, typer
+import ctypes, resource, sys, typer
 from samprasan.edge import command
+PR_GET_DUMPABLE = 3
+if sys.argv[3] == "none":
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 app = command.application("A program that writes a file.")
 @app.command()
 def writes() -> None:
     with command.written(__import__("pathlib").Path(sys.argv[1])) as file:
         file.write(b"account ids")
     __import__("pathlib").Path(sys.argv[2]).write_text("a database")
-    command.answer(resource.getrlimit(resource.RLIMIT_CORE), True)
+    dumpable = ctypes.CDLL(None).prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)
+    command.answer([*resource.getrlimit(resource.RLIMIT_CORE), dumpable], True)
 command.main(app, [])
 """
     done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "bundle"), str(tmp_path / "plain")],
+        [sys.executable, "-c", program, str(tmp_path / "bundle"), str(tmp_path / "plain"), limit],
         capture_output=True,
         text=True,
         check=True,
         umask=0o022,
     )
-    assert json.loads(done.stdout) == [1, 1], "a limit of 0 keeps no image from a handler of cores"
+    found = json.loads(done.stdout)
+    if resource.getrlimit(resource.RLIMIT_CORE)[1] == 0 or limit == "none":
+        assert found == [0, 0, 0], "a limit of 0 keeps no image from a program that handles cores"
+    else:
+        assert found[:2] == [1, 1]
     assert {each.stat().st_mode & 0o777 for each in (tmp_path / "bundle", tmp_path / "plain")} == {0o600}

@@ -4,6 +4,7 @@
 happened and what to do; exit 0 done, 1 refused or not finished, 2 wrong usage.
 """
 
+import ctypes
 import json
 import os
 import resource
@@ -33,7 +34,7 @@ from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailabl
 from samprasan.keys.keyring import new_private
 
 WRONG_USAGE = 2
-CORE_BYTES = 1  # Linux then writes no core file and starts no handler of cores either; with 0 it starts the handler
+PR_SET_DUMPABLE = 4  # prctl(2)
 Home = Annotated[Path, typer.Option("--home", envvar="SAMPRASAN_HOME", help="Folder of the hub or node.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do what is shown: do not ask.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, for scripts.")]
@@ -88,10 +89,21 @@ def _tell_version(is_asked: bool) -> None:
 def main(app: typer.Typer, arguments: Sequence[str] | None = None) -> NoReturn:
     """The entry point of a program: what it writes is its user's alone, and no image of its memory is written."""
     os.umask(0o077)
-    _, core_bytes_max = resource.getrlimit(resource.RLIMIT_CORE)
-    core_bytes = 0 if core_bytes_max == 0 else CORE_BYTES
-    resource.setrlimit(resource.RLIMIT_CORE, (core_bytes, core_bytes))
+    _leave_no_core()
     raise SystemExit(run(app, arguments))
+
+
+def _leave_no_core() -> None:
+    """No core file, and none for a program that handles cores (core(5)).
+
+    With a limit of one byte Linux writes no file and starts no handler; with 0, which may have been set before and
+    cannot be raised again, it starts the handler, unless the process is not to be dumped at all.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    if most:
+        resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+    elif sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:

@@ -243,7 +243,7 @@ def test_nobody_confirms_what_the_hub_has_heard_of_since_it_was_shown(fed: Feder
     fed.give("mpc", deed(2, 1))
     node, move = fed.nodes["mpc"], propose_merge(fed)
     shown = deeds_moves.show_move(node, move["move_id"])
-    assert (shown["credits"], shown["awards"], shown["awarded"]) == (32, 1, 16)
+    assert (shown["credits"], shown["hub_awards"], shown["hub_credits"]) == (32, 1, 16)
     fed.run()
     for _ in range(2):
         with pytest.raises(Refused) as moved_on:
@@ -251,6 +251,57 @@ def test_nobody_confirms_what_the_hub_has_heard_of_since_it_was_shown(fed: Feder
         assert moved_on.value.code == "move_moved_on"
     assert confirm(fed, move) == "waiting"
     assert (approve(fed).awards, owns(fed, 2)) == (2, None)
+
+
+def other_credits(fed: Federation, move: dict[str, Any]) -> None:
+    """The records are worth as much together."""
+    fed.give("mpc", deed(1, 1, quantity=Decimal(3), credits=24), deed(2, 1, quantity=Decimal(1), credits=8))
+
+
+def other_name(fed: Federation, move: dict[str, Any]) -> None:
+    """Who has the right id turns out to be called otherwise."""
+    fed.give("mpc", deed(9, 2, subject_name="คนอื่น"))
+
+
+def other_move(fed: Federation, move: dict[str, Any]) -> None:
+    """It was forgotten with somebody who was erased, and another one has its number."""
+    node = fed.nodes["mpc"]
+    with node.db.begin() as tx:
+        row = node_store.subjects.find(tx, node.identity.index(deed(1, 1).subject))
+        assert row is not None
+        node_store.moves.forget(tx, row.subject_id, row.id_index)
+    fed.give("mpc", deed(7, 3), deed(8, 3))
+    assert propose_merge(fed, wrong=3, right=4)["move_id"] == move["move_id"]
+
+
+@pytest.mark.parametrize("change", [other_credits, other_name, other_move])
+def test_nobody_confirms_what_was_not_shown(
+    fed: Federation, change: Callable[[Federation, dict[str, Any]], None]
+) -> None:
+    fed.give("mpc", deed(1, 1), deed(2, 1))
+    node, move = fed.nodes["mpc"], propose_merge(fed)
+    shown = deeds_moves.show_move(node, move["move_id"])
+    change(fed, move)
+    with pytest.raises(Refused) as moved_on:
+        deeds_moves.confirm_move(node, move["move_id"], "สมชาย", shown, linked_elsewhere=False)
+    assert moved_on.value.code == "move_moved_on"
+    assert confirm(fed, move) == "done"
+
+
+def test_what_is_shown_is_what_would_be_moved(fed: Federation) -> None:
+    fed.give("mpc", deed(1, 1), deed(2, 1), deed(3, 1, status="rejected"), deed(4, 2))
+    fed.run()
+    node, move = fed.nodes["mpc"], propose_merge(fed)
+    fed.give("mpc", deed(3, 3, status="rejected"))
+    shown = deeds_moves.show_move(node, move["move_id"])
+    assert (shown["deeds"], shown["hub_awards"], shown["hub_credits"]) == (2, 2, 32)
+    assert [(each["record_id"], each["status"]) for each in shown["records"]] == [
+        ("R00001", "verified"),
+        ("R00002", "verified"),
+    ]
+    assert confirm(fed, move) == "done"
+    done = deeds_moves.show_move(node, move["move_id"])
+    assert (done["deeds"], done["hub_awards"], done["hub_credits"]) == (3, None, None)
 
 
 def test_what_changed_while_another_agency_looked_at_it_is_not_moved(fed: Federation) -> None:

@@ -171,6 +171,9 @@ async def test_two_people_decide_about_the_rest(busy_fed: Federation) -> None:
         orphans.list_proposed(node, "malee")
     assert own.value.code == "orphans_by_maker"
     shown = orphans.list_proposed(node, "Somchai")
+    with pytest.raises(Refused) as own:
+        orphans.confirm_decision(node, " MALEE ", shown)
+    assert own.value.code == "orphans_changed", "nothing of that is theirs to confirm"
     assert orphans.propose_decision(node.db, [first], "Malee", keep=False) == 1
     with pytest.raises(Refused) as changed:
         orphans.confirm_decision(node, "Somchai", shown)

@@ -22,7 +22,7 @@ from samprasan.hub.integrators.approval import Approved
 from samprasan.hub.integrators.cloudevents import Format, Writer, source_of
 from samprasan.hub.integrators.jetstream import Stream, Target
 from samprasan.hub.integrators.reader import Reader
-from samprasan.keys.errors import Malformed, Refused, Unavailable, Unproven
+from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unavailable
 from samprasan.ledger import events
 from samprasan.v1 import changes_pb2 as v1
 from tenacity import retry, retry_if_exception_type, wait_random_exponential
@@ -33,6 +33,7 @@ logger = get_logger("publish")
 POLL_SECONDS = 0.25  # how often the log is looked at
 ACKNOWLEDGE_SECONDS = 10.0  # how often its place is kept at the hub
 RETRY_SECONDS_MAX = 30.0
+FAULT_SECONDS_MIN, FAULT_SECONDS_MAX = 5.0, 3600.0
 CANCEL_SECONDS = 0.5
 _TAG_BYTES = 8
 
@@ -59,9 +60,20 @@ class Publisher:
     announce: Callable[[dict[str, Any]], None]
 
     async def run(self) -> None:
-        """For ever; a broken line is tried again.  Raises Malformed, Unproven or Refused."""
+        """For ever; a broken line is tried again.  Raises Malformed, Unproven or Refused.
+
+        A fault of ours is logged with its place, and tried again later and later: each try may take a snapshot.
+        """
+        pause = FAULT_SECONDS_MIN
         while True:
-            await self._hold_line()
+            try:
+                await self._hold_line()
+            except SamprasanError:
+                raise
+            except Exception:
+                logger.error("publishing failed", exc_info=True)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, FAULT_SECONDS_MAX)
 
     @retry(
         retry=retry_if_exception_type(Unavailable),
@@ -76,15 +88,10 @@ class Publisher:
                 self.announce({"stream": self.target.stream, "subjects": f"{self.target.prefix}.>"})
                 while True:
                     await self._tell(stream)
-        except (Malformed, Unproven, Refused):
-            raise
         except Unavailable as problem:
             logger.warning("publishing interrupted", code=problem.code, **problem.values)
             if time.monotonic() - started < RETRY_SECONDS_MAX:
                 raise
-        except Exception as problem:  # a fault of ours: publishing goes on, and says where
-            logger.error("publishing failed", exc_info=True)
-            raise Unavailable("failed", kind=type(problem).__name__) from problem
 
     async def _tell(self, stream: Stream) -> None:
         """Go on where the stream ends, until what the integrator may see is changed."""

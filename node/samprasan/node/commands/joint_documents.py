@@ -50,7 +50,9 @@ def find(opened: Home, short_id: str) -> Waiting:
     hub_calls.refresh(opened)
     try:
         return documents_inbox.find(opened.node, short_id)
-    except Refused:
+    except Refused as problem:
+        if problem.code != "approval_unknown":
+            raise
         hub_calls.refresh(opened)  # a list that was on its way may have emptied the inbox again
         return documents_inbox.find(opened.node, short_id)
 

@@ -110,10 +110,10 @@ def _tables(document: dict[str, Any]) -> "list[Table]":
 
     facts = {name: value for name, value in document.items() if name != "records"}
     facts["proposed_at"] = formats.moment(document["proposed_at"])
-    rows = [[each["source"], each["record_id"], each["credits"]] for each in document["records"]]
+    rows = [[each["source"], each["record_id"], each["status"], each["credits"]] for each in document["records"]]
     return [
         command.table(words("moves"), ["", ""], formats.flattened(facts)),
-        command.table(words("move_deeds"), [words("source"), words("record"), words("credits")], rows),
+        command.table(words("move_deeds"), [words(each) for each in ("source", "record", "status", "credits")], rows),
     ]
 
 
@@ -133,6 +133,7 @@ def moves_confirm(
     from samprasan.node.deeds import moves as deeds_moves
 
     opened = homes.open_ready(home)
+    deeds_moves.question(opened.node, number, by)  # nobody is asked about what would be refused
     shown = deeds_moves.show_move(opened.node, number)
     if not as_json:
         command.answer(None, False, *_tables(shown))

@@ -113,14 +113,14 @@ def confirm_move(
     """Carry the move out; or, if ``linked_elsewhere``, what to submit to the agencies first, if it does not wait yet.
 
     ``shown`` is what :func:`show_move` gave and the officer has seen.  Raises as :func:`question`; Refused
-    ``move_moved_on`` if what the document would say is not that any more.
+    ``move_moved_on`` if that is not what there is any more.
     """
     with node.db.begin() as tx:
         store.awards.lock(tx)
         move = _open_move(tx, move_id)
         _check_checker(move, by)
         _check_as_shown(tx, move)
-        if any(shown[name] != found for name, found in _awarded(tx, move).items()):
+        if _shown(tx, node, move) != shown:
             raise Refused("move_moved_on", number=move_id)
         (wrong,) = store.subjects.of_ids(tx, [move.subject_id])
         if not linked_elsewhere or wrong.account_id is None:  # it may have been given up since the hub was asked
@@ -149,7 +149,7 @@ def drop_move(db: Database, move_id: int) -> None:
 
 
 def show_move(node: Node, move_id: int) -> dict[str, Any]:
-    """One move with its records, and how many awards of how many credits the hub knows of them.
+    """One move with its records; while it is open, those that it would move and what the hub holds of them.
 
     Raises Refused ``move_unknown``.
     """
@@ -157,9 +157,7 @@ def show_move(node: Node, move_id: int) -> dict[str, Any]:
         move = store.moves.find(tx, move_id)
         if move is None:
             raise Refused("move_unknown", number=move_id)
-        deeds = store.deeds.of_ids(tx, store.moves.deeds_of(tx, move_id))
-        records = [{"source": deed.source, "record_id": deed.record_id, "credits": deed.credits} for deed in deeds]
-        return _document(tx, node.identity, move) | _awarded(tx, move) | {"records": records}
+        return _shown(tx, node, move)
 
 
 def masked_name(tx: Tx, identity: Identity, move: documents_pb2.Move) -> str | None:
@@ -255,14 +253,14 @@ def _awards_in_force(tx: Tx, deeds: Sequence[DeedRow]) -> list[AwardRow]:
     return [award for award in standing if award and not award.reverse_reason]
 
 
-def _awarded(tx: Tx, move: MoveRow) -> dict[str, int]:
-    """What the agencies' document says of it."""
-    awards = _awards_in_force(tx, _deeds(tx, move))
-    return {"awards": len(awards), "awarded": sum(award.credits for award in awards)}
+def _awarded(tx: Tx, deeds: Sequence[DeedRow]) -> tuple[int, int]:
+    """What the agencies' document says of these deeds: how many awards, of how many credits."""
+    awards = _awards_in_force(tx, deeds)
+    return len(awards), sum(award.credits for award in awards)
 
 
 def _joint(tx: Tx, node: Node, move: MoveRow) -> documents_pb2.Move:
-    awarded = _awarded(tx, move)
+    awards, credits_ = _awarded(tx, _deeds(tx, move))
     (row,) = store.subjects.of_ids(tx, [move.subject_id])
     now, move_id = node.world.now(), node.world.random_bytes(16)
     return documents_pb2.Move(
@@ -272,8 +270,8 @@ def _joint(tx: Tx, node: Node, move: MoveRow) -> documents_pb2.Move:
         expires_at=now + limits.DOCUMENT_LIFETIME_MS,
         agency=node.identity.agency,
         account=documents.account_in_move(present(row.account_id), move_id),
-        awards=awarded["awards"],
-        credits=awarded["awarded"],
+        awards=awards,
+        credits=credits_,
         reason=move.reason,
         move_id=move_id,
     )
@@ -305,6 +303,18 @@ def _find_or_add_right(tx: Tx, move: MoveRow, kind: int, *, agrees: bool) -> int
     consents = (agrees, agrees, False, False)
     store.subjects.add(tx, [(subject_id, move.id_index, kind, move.scheme, *sealed, *consents)])
     return subject_id
+
+
+def _shown(tx: Tx, node: Node, move: MoveRow) -> dict[str, Any]:
+    is_open = move.state in store.moves.OPEN
+    deeds = _deeds(tx, move) if is_open else store.deeds.of_ids(tx, store.moves.deeds_of(tx, move.move_id))
+    awards, credits_ = _awarded(tx, deeds) if is_open else (None, None)
+    records = [
+        {"source": deed.source, "record_id": deed.record_id, "status": deed.status, "credits": deed.credits}
+        for deed in deeds
+    ]
+    found = {"deeds": len(deeds), "hub_awards": awards, "hub_credits": credits_, "records": records}
+    return _document(tx, node.identity, move) | found
 
 
 def _document(tx: Tx, identity: Identity, move: MoveRow) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def list_proposed(node: Node, by: str) -> list[dict[str, Any]]:
     """
     checker = _person(by)
     proposed = [each for each in list_orphans(node) if each["by"] is not None and each["confirmed_by"] is None]
-    chosen = [each for each in proposed if each["by"].casefold() != checker.casefold()]
+    chosen = [each for each in proposed if not _is_same(each["by"], checker)]
     if not chosen:
         raise Refused("orphans_by_maker", waiting=len(proposed))
     return chosen
@@ -68,7 +68,7 @@ def confirm_decision(node: Node, by: str, shown: Collection[dict[str, Any]]) -> 
         store.awards.lock(tx)
         numbers = {each["number"] for each in shown}
         proposed = [row for row in store.orphans.every(tx) if row.maker is not None and row.checker is None]
-        by_others = [row for row in proposed if present(row.maker).casefold() != checker.casefold()]
+        by_others = [row for row in proposed if not _is_same(present(row.maker), checker)]
         chosen = [row for row in by_others if row.award.award_id in numbers]
         people = {row.subject_id: row for row in store.subjects.of_ids(tx, {row.award.subject_id for row in chosen})}
         if [_document(row, people[row.award.subject_id], node.identity) for row in chosen] != list(shown):
@@ -99,6 +99,10 @@ def _person(by: str) -> str:
     if not 0 < len(name) <= limits.OFFICER_CHARACTERS_MAX:
         raise Malformed("by", most=limits.OFFICER_CHARACTERS_MAX)
     return name
+
+
+def _is_same(one: str, other: str) -> bool:
+    return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()
 
 
 def _document(row: OrphanRow, subject: SubjectRow, identity: Identity) -> dict[str, Any]:
