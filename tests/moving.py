@@ -3,13 +3,22 @@
 from typing import Any
 
 from samprasan.hub.members import documents
+from samprasan.keys.documents import read
 from samprasan.node.counter import balance
 from samprasan.node.deeds import moves as deeds_moves
-from samprasan.node.documents import inbox
-from samprasan.v1.documents_pb2 import Move
+from samprasan.node.documents import inbox, proposals
+from samprasan.v1.documents_pb2 import MOVE_REASON_WRONG_ID, Move
 
 from tests import federation
-from tests.federation import Federation, deed
+from tests.federation import Federation, NodeParty, deed
+
+
+def joint_move(node: NodeParty, **changes: Any) -> Move:
+    """A move of one credit, as its agency lays it before the others; it is nobody's account."""
+    grant = read(proposals.propose_grant(node, 1, 1))
+    common = {each: getattr(grant, each) for each in ("federation_id", "version", "created_at", "expires_at", "agency")}
+    own = {"account": bytes(16), "awards": 1, "credits": 1, "reason": MOVE_REASON_WRONG_ID, "move_id": bytes(16)}
+    return Move(**(common | own | {"version": 1} | changes))
 
 
 def propose_merge(fed: Federation, wrong: int = 1, right: int = 2, **changes: Any) -> dict[str, Any]:

@@ -56,3 +56,10 @@ def test_a_pace_remembers_no_more_callers_than_it_may() -> None:
         pace.wait_seconds(str(number), 0.0)
     assert pace.wait_seconds("0", 0.0) == 0
     assert pace.wait_seconds(str(throttle.CALLERS_MAX), 0.0) == 1
+
+
+def test_pauses_grow_to_a_limit_and_begin_anew_once_all_went_well_for_long() -> None:
+    pauses = throttle.Pauses(1.0, 60.0)
+    assert [pauses.after(0.1) for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert [pauses.after(worked) for worked in (60.0, 60.1, 0.1)] == [60, 1, 2]
+    assert throttle.Pauses(1.0, 0.0).after(0.0) == 0

@@ -20,10 +20,11 @@ from samprasan.node.documents import accepted, proposals
 from samprasan.node.linking import letters
 from samprasan.node.linking.letters import Letter
 from samprasan.v1 import ceremony_pb2, hub_pb2
-from samprasan.v1.documents_pb2 import MOVE_REASON_WRONG_ID, Dissent, Grant, Move
+from samprasan.v1.documents_pb2 import Dissent
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import DOCUMENT_KIND_MOVE
 
+from tests.moving import joint_move
 from tests.policies import twins
 from tests.sim.adversary import REMEMBERED, Enemy
 from tests.sim.officers import next_policy
@@ -89,21 +90,16 @@ def _plan(enemy: Enemy) -> Envelope:
 
 def _move(enemy: Enemy) -> Envelope:
     """Of awards that are its own, or nobody's."""
-    grant = documents.read(proposals.propose_grant(enemy.node, 1, 1))
-    assert isinstance(grant, Grant)
     move_id = enemy.chance.randbytes(16)
     with enemy.fed.hub.db.read() as tx:
         version = hub_store.documents.version_in_force(tx, DOCUMENT_KIND_MOVE) + 1
-    body = Move(
-        federation_id=grant.federation_id,
+    body = joint_move(
+        enemy.node,
         version=version,
-        created_at=grant.created_at,
-        expires_at=grant.expires_at,
         agency=enemy.chance.choice((enemy.node.name, enemy.node.name, "mpc")),
         account=documents.account_in_move(enemy.chance.randbytes(16), move_id),
         awards=enemy.chance.choice((1, 10**6)),
         credits=enemy.chance.choice((1, 10**9)),
-        reason=MOVE_REASON_WRONG_ID,
         move_id=move_id,
     )
     return enemy.node.world.sign(body)

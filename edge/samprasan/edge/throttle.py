@@ -1,4 +1,4 @@
-"""Callers that take more than their share wait: who keeps making faults, and who sends faster than it may.
+"""Who waits, and how long: callers that keep making faults or send faster than they may, and a task that failed.
 
 Without it one broken or hostile caller takes as much of the server as everybody else together.  A few faults cost
 nothing; the wait doubles from then on; a minute without a fault forgets them.
@@ -75,3 +75,21 @@ class Allowance:
         is_allowed = left >= 1
         self._left, self._at = left - is_allowed, now
         return is_allowed
+
+
+@dataclass
+class Pauses:
+    """How long a task rests after a fault of ours, seconds: twice as long each time, up to ``most``.
+
+    Once it worked for as long as ``most``, what was before is forgotten.
+    """
+
+    first: float
+    most: float
+    _next: float = 0.0
+
+    def after(self, worked_seconds: float) -> float:
+        """The next pause, behind a try that went well for so long."""
+        pause = self.first if worked_seconds > self.most or not self._next else self._next
+        self._next = min(2 * pause, self.most)
+        return min(pause, self.most)

@@ -13,15 +13,16 @@ from samprasan.keys.errors import Malformed, Refused, SamprasanError, Unproven
 from samprasan.keys.signing import KeySigner
 from samprasan.node import store as node_store
 from samprasan.node.documents import accepted as node_agreeing
-from samprasan.node.documents import inbox, proposals
+from samprasan.node.documents import inbox
 from samprasan.node.identity import Node
 from samprasan.v1 import hub_pb2
-from samprasan.v1.documents_pb2 import MOVE_REASON_WRONG_ID, Grant, Move, Policy, Roster
+from samprasan.v1.documents_pb2 import Policy, Roster
 from samprasan.v1.envelope_pb2 import Envelope
 from samprasan.v1.log_pb2 import DOCUMENT_KIND_MOVE
 
 from tests import federation
 from tests.federation import Federation
+from tests.moving import joint_move
 from tests.policies import proposal
 
 MOVES = 3_400
@@ -196,7 +197,7 @@ def test_thousands_of_moves_in_force_are_told_in_pages_and_believed(fed: Federat
     """Years of corrections, or one member's zeal: the list was one message, and too large for it."""
     with fed.hub.db.begin() as tx:
         roster = hub_store.documents.agreed_on(tx).required_roster
-        body = a_move(fed)
+        body = joint_move(fed.nodes["mpc"])
         for number in range(1, MOVES + 1):
             body.version, body.move_id = number, number.to_bytes(16, "big")
             envelope = signing.seal(body, *(fed.nodes[each].world.signer for each in ("mpc", "nhco")))
@@ -213,23 +214,6 @@ def test_thousands_of_moves_in_force_are_told_in_pages_and_believed(fed: Federat
     with node.db.read() as tx:
         assert node_store.documents.version_in_force(tx, DOCUMENT_KIND_MOVE) == MOVES
     assert len(inbox.inbox(node)) == 1
-
-
-def a_move(fed: Federation) -> Move:
-    grant = documents.read(proposals.propose_grant(fed.nodes["mpc"], 1, 1))
-    assert isinstance(grant, Grant)
-    return Move(
-        federation_id=grant.federation_id,
-        version=1,
-        created_at=grant.created_at,
-        expires_at=grant.expires_at,
-        agency="mpc",
-        account=bytes(16),
-        awards=1,
-        credits=1,
-        reason=MOVE_REASON_WRONG_ID,
-        move_id=bytes(16),
-    )
 
 
 def large_policy(fed: Federation, number: int) -> Envelope:

@@ -14,11 +14,12 @@ from samprasan.keys.signing import KeySigner
 from samprasan.node import store
 from samprasan.node.documents import accepted, differences, inbox, proposals
 from samprasan.v1 import hub_pb2
-from samprasan.v1.documents_pb2 import MOVE_REASON_WRONG_ID, Integrator, IntegratorQuotas, Move, Policy, Roster, Scope
+from samprasan.v1.documents_pb2 import Integrator, IntegratorQuotas, Policy, Roster, Scope
 from samprasan.v1.envelope_pb2 import Envelope
 
 from tests import federation
 from tests.federation import Federation
+from tests.moving import joint_move
 from tests.policies import proposal, twins
 
 THIEF = "codi"
@@ -76,22 +77,10 @@ def test_what_is_in_force_is_looked_at_once_however_many_there_are(
 ) -> None:
     """There may be thousands of moves, and every approval makes every node read the list."""
     mpc, before = fed.nodes["mpc"], members_documents.list_documents(fed.hub.db)
-    with mpc.db.read() as tx:
-        agreed = store.documents.agreed_on(tx)
     moves = []
     for version in range(1, 101):
-        body = Move(
-            federation_id=agreed.federation_id,
-            version=version,
-            created_at=fed.clock(),
-            expires_at=fed.clock() + 1_000_000,
-            agency="codi",
-            account=version.to_bytes(16, "big"),
-            awards=1,
-            credits=1,
-            reason=MOVE_REASON_WRONG_ID,
-            move_id=version.to_bytes(16, "big"),
-        )
+        number = version.to_bytes(16, "big")
+        body = joint_move(fed.nodes["codi"], version=version, account=number, move_id=number)
         moves.append(signing.seal(body, fed.nodes["codi"].world.signer, fed.nodes["nhco"].world.signer))
     asked: list[None] = []
     agreed_on = store.documents.agreed_on
@@ -177,15 +166,7 @@ def of_kind(fed: Federation, kind: str) -> Any:
     grant = documents.read(proposals.propose_grant(node, 5, 5))
     common = {each: getattr(grant, each) for each in ("federation_id", "version", "created_at", "expires_at")}
     if kind == "move":
-        return Move(
-            **common,
-            agency="mpc",
-            account=b"a" * 16,
-            awards=1,
-            credits=1,
-            reason=MOVE_REASON_WRONG_ID,
-            move_id=b"m" * 16,
-        )
+        return joint_move(node)
     if kind == "integrator":
         scope, quotas = Scope(agencies=["mpc"], balances=True), IntegratorQuotas(streams=1, snapshots_per_day=1)
         until = grant.expires_at

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from samprasan.edge.logs import get_logger
+from samprasan.edge.throttle import Pauses
 from samprasan.hub import limits
 from samprasan.hub.identity import Hub
 from samprasan.hub.integrators import approval, jetstream, snapshot
@@ -64,16 +65,16 @@ class Publisher:
 
         A fault of ours is logged with its place, and tried again later and later: each try may take a snapshot.
         """
-        pause = FAULT_SECONDS_MIN
+        pauses = Pauses(FAULT_SECONDS_MIN, FAULT_SECONDS_MAX)
         while True:
+            started = time.monotonic()
             try:
                 await self._hold_line()
             except SamprasanError:
                 raise
             except Exception:
                 logger.error("publishing failed", exc_info=True)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, FAULT_SECONDS_MAX)
+                await asyncio.sleep(pauses.after(time.monotonic() - started))
 
     @retry(
         retry=retry_if_exception_type(Unavailable),

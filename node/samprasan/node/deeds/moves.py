@@ -15,11 +15,12 @@ from typing import Any
 from samprasan.edge.database import Database, Tx
 from samprasan.edge.world import World
 from samprasan.keys import documents, signing
-from samprasan.keys.errors import Malformed, Refused, Unavailable
+from samprasan.keys.errors import Refused, Unavailable
 from samprasan.keys.identifiers import Identifier
 from samprasan.ledger import calendar
 from samprasan.node import limits, person_names, store
 from samprasan.node.deeds import awards as deeds_awards
+from samprasan.node.deeds import officers
 from samprasan.node.identity import ID_COLUMN, NAME_COLUMN, Identity, Node
 from samprasan.node.rows import AwardRow, DeedRow, MoveRow, SubjectRow, present
 from samprasan.node.states import MoveState
@@ -181,7 +182,7 @@ def _propose(tx: Tx, node: Node, deeds: Sequence[DeedRow], proposal: Proposal) -
     (wrong,) = store.subjects.of_ids(tx, [deeds[0].subject_id])
     index = node.identity.index(right)
     known = store.subjects.find(tx, index)
-    _check_officer(proposal.by)
+    maker = officers.check_officer(proposal.by)
     if wrong.id_index == index:
         raise Refused("move_nowhere")
     if wrong.erasing or (known and known.erasing):
@@ -196,7 +197,7 @@ def _propose(tx: Tx, node: Node, deeds: Sequence[DeedRow], proposal: Proposal) -
         raise Refused("move_open", number=min(others))
     values = {
         "reason": REASONS[proposal.reason],
-        "maker": proposal.by.strip(),
+        "maker": maker,
         "proposed_at": node.world.now(),
         "subject_id": wrong.subject_id,
         "scheme": right.scheme.value,
@@ -218,14 +219,8 @@ def _open_move(tx: Tx, move_id: int) -> MoveRow:
     return move
 
 
-def _check_officer(by: str) -> None:
-    if not 1 <= len(by.strip()) <= limits.OFFICER_CHARACTERS_MAX:
-        raise Malformed("by", most=limits.OFFICER_CHARACTERS_MAX)
-
-
 def _check_checker(move: MoveRow, by: str) -> None:
-    _check_officer(by)
-    if " ".join(by.split()).casefold() == " ".join(move.maker.split()).casefold():
+    if officers.is_same(officers.check_officer(by), move.maker):
         raise Refused("move_by_maker")
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from samprasan.edge.database import Database
 from samprasan.edge.world import World
-from samprasan.keys.errors import Malformed, Refused
-from samprasan.node import limits, person_names, store
+from samprasan.keys.errors import Refused
+from samprasan.node import person_names, store
+from samprasan.node.deeds import officers
 from samprasan.node.identity import NAME_COLUMN, Identity, Node
 from samprasan.node.rows import AwardRow, OrphanRow, SubjectRow, present
 from samprasan.node.states import AwardState
@@ -31,7 +32,7 @@ def propose_decision(db: Database, numbers: Collection[int], by: str, *, keep: b
     Raises Refused ``orphan_unknown``, ``orphan_not_shared`` for what is to be taken back from somebody who does not
     agree to share any more, Malformed ``by``.
     """
-    maker = _person(by)
+    maker = officers.check_officer(by)
     with db.begin() as tx:
         store.awards.lock(tx)
         waiting = {row.award.award_id for row in store.orphans.every(tx) if row.checker is None}
@@ -50,9 +51,9 @@ def list_proposed(node: Node, by: str) -> list[dict[str, Any]]:
 
     Raises Refused ``orphans_by_maker`` if there is nothing that somebody else proposed, Malformed ``by``.
     """
-    checker = _person(by)
+    checker = officers.check_officer(by)
     proposed = [each for each in list_orphans(node) if each["by"] is not None and each["confirmed_by"] is None]
-    chosen = [each for each in proposed if not _is_same(each["by"], checker)]
+    chosen = [each for each in proposed if not officers.is_same(each["by"], checker)]
     if not chosen:
         raise Refused("orphans_by_maker", waiting=len(proposed))
     return chosen
@@ -63,12 +64,12 @@ def confirm_decision(node: Node, by: str, shown: Collection[dict[str, Any]]) -> 
 
     Raises Refused ``orphans_changed`` if it is not what is proposed any more, Malformed ``by``.
     """
-    checker = _person(by)
+    checker = officers.check_officer(by)
     with node.db.begin() as tx:
         store.awards.lock(tx)
         numbers = {each["number"] for each in shown}
         proposed = [row for row in store.orphans.every(tx) if row.maker is not None and row.checker is None]
-        by_others = [row for row in proposed if not _is_same(present(row.maker), checker)]
+        by_others = [row for row in proposed if not officers.is_same(present(row.maker), checker)]
         chosen = [row for row in by_others if row.award.award_id in numbers]
         people = {row.subject_id: row for row in store.subjects.of_ids(tx, {row.award.subject_id for row in chosen})}
         if [_document(row, people[row.award.subject_id], node.identity) for row in chosen] != list(shown):
@@ -92,17 +93,6 @@ def _reverse(world: World, award_id: int, award: AwardRow) -> AwardRow:
         seq=None,
         reason=0,
     )
-
-
-def _person(by: str) -> str:
-    name = by.strip()
-    if not 0 < len(name) <= limits.OFFICER_CHARACTERS_MAX:
-        raise Malformed("by", most=limits.OFFICER_CHARACTERS_MAX)
-    return name
-
-
-def _is_same(one: str, other: str) -> bool:
-    return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()
 
 
 def _document(row: OrphanRow, subject: SubjectRow, identity: Identity) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import asyncio
 
 from samprasan.client.connection import Connect
 from samprasan.edge.logs import get_logger
+from samprasan.edge.throttle import Pauses
 from samprasan.keys.errors import SamprasanError, Unavailable
 from samprasan.node.identity import Node
 from samprasan.node.session import tasks
@@ -16,7 +17,7 @@ from samprasan.node.session.session import PATIENCE_SECONDS, Session
 from tenacity import retry, retry_if_exception_type, wait_random_exponential
 
 RETRY_SECONDS_MAX = 5.0
-FAULT_SECONDS_MIN = 1.0  # after a fault of ours, twice as long after each further one
+FAULT_SECONDS_MIN = 1.0  # of a pause after a fault of ours
 CANCEL_AGAIN_SECONDS = 0.5
 logger = get_logger("node")
 
@@ -43,7 +44,7 @@ async def run_until(
 
 
 async def _keep_going(node: Node, connect: Connect, live: Live, *, patient: bool) -> None:
-    pause = FAULT_SECONDS_MIN
+    pauses = Pauses(FAULT_SECONDS_MIN, PATIENCE_SECONDS)
     while True:
         started = asyncio.get_running_loop().time()
         try:
@@ -59,10 +60,8 @@ async def _keep_going(node: Node, connect: Connect, live: Live, *, patient: bool
             if not patient:
                 raise
             logger.error("session failed", exc_info=True)
-            if asyncio.get_running_loop().time() - started > PATIENCE_SECONDS:
-                pause = FAULT_SECONDS_MIN
-            await asyncio.sleep(pause)  # without a session no counter is served
-            pause = min(2 * pause, PATIENCE_SECONDS)
+            worked = asyncio.get_running_loop().time() - started
+            await asyncio.sleep(pauses.after(worked))  # soon, since without a session no counter is served
 
 
 @retry(
